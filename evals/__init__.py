@@ -1,0 +1,1 @@
+"""Scores of synthetic sets: fresh networks retrained on them, under recipes that belong to the evaluator."""

@@ -1,0 +1,105 @@
+"""What a method is: a `Matcher`, a few pure functions and the feed of real data that it asks for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from synth.set import SyntheticSet
+
+
+class PerClass(NamedTuple):
+    """A feed of f32[classes n h w c]: n real images of every class (drawn without replacement; with, where a class has fewer)."""
+
+    n: int
+
+
+class Shuffled(NamedTuple):
+    """A feed of `Examples` with n rows, epoch after epoch of a shuffled training set; a last short batch is left out."""
+
+    n: int
+
+
+class Whole(NamedTuple):
+    """A feed of all training `Examples`, in order."""
+
+
+Feed = PerClass | Shuffled | Whole | None
+
+
+class Matcher(NamedTuple):
+    """A method.
+
+    Args:
+      init: (key, synth) -> state, a PyTree of arrays.
+      step: (key, state, synth, batch) -> (synth, state, metrics); metrics are scalars by name, among them `loss` where there is one.
+      feed: the real data one step eats.
+      start: what the synthetic images are before the first step, a name in `synth.start.STARTS`.
+      host: whether `step` runs once on the host, outside compiled code.
+    """
+
+    init: Callable
+    step: Callable
+    feed: Feed = None
+    start: str = "random"
+    host: bool = False
+
+
+class Descent(NamedTuple):
+    """State of `descend`: the optimiser's, and whatever the loss carries beside the set (networks, counters)."""
+
+    opt: optax.OptState
+    aux: Any
+
+
+def descend(
+    loss: Callable,
+    tx: optax.GradientTransformation,
+    *,
+    init: Callable | None = None,
+    after: Callable | None = None,
+    learn: tuple[str, ...] = ("x",),
+    feed: Feed = None,
+    start: str = "random",
+) -> Matcher:
+    """A method that descends the gradient of a loss on chosen fields of the synthetic set.
+
+    Args:
+      loss: (key, synth, aux, batch) -> (scalar, metrics), differentiated by the fields in `learn`.
+      tx: the optimiser of those fields.
+      init: (key, synth) -> aux, what is carried beside the set; nothing by default.
+      after: (key, synth, aux) -> aux, after the set was updated: trains or renews what is carried.
+      learn: names of fields of `SyntheticSet`. Integer leaves never reach the optimiser.
+    """
+
+    def fields(synth: SyntheticSet):
+        return {name: getattr(synth, name) for name in learn}
+
+    def begin(key, synth):
+        return Descent(tx.init(fields(synth)), init(key, synth) if init else ())
+
+    def step(key, state, synth, batch):
+        k_loss, k_after = jax.random.split(key)
+
+        def objective(learned):
+            return loss(k_loss, replace(synth, **learned), state.aux, batch)
+
+        learned = fields(synth)
+        (value, metrics), grads = jax.value_and_grad(objective, has_aux=True)(learned)
+        updates, opt = tx.update(grads, state.opt, learned)
+        synth = replace(synth, **optax.apply_updates(learned, updates))
+        aux = after(k_after, synth, state.aux) if after else state.aux
+        return synth, Descent(opt, aux), {"loss": value, **metrics}
+
+    return Matcher(begin, step, feed, start)
+
+
+def once(solve: Callable, *, feed: Feed = Whole()) -> Matcher:
+    """A selection or mining method: `solve(key, synth, examples) -> synth`, one step on the host."""
+
+    def step(key, state, synth, batch):
+        return solve(key, synth, batch), state, {}
+
+    return Matcher(lambda key, synth: (), step, feed, "random", host=True)

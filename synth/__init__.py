@@ -1,0 +1,1 @@
+"""The vocabulary at the bottom: networks as values, synthetic sets, labels, files, augmentation and the training loop."""

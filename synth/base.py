@@ -1,0 +1,56 @@
+"""Networks as values. An image batch is f32[b h w c] in model space (after `synth.preprocess`); class labels are i32."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+from jaxtyping import Array, Float, Int, PyTree
+
+
+class Vars(NamedTuple):
+    """What a network carries: `params` take gradients, `stats` (running batch statistics) do not."""
+
+    params: PyTree
+    stats: PyTree = ()
+
+
+class Out(NamedTuple):
+    """What a network returns. Compiled code prunes whatever its caller does not read.
+
+    Args:
+      logits: f32[b c], unnormalised class scores.
+      embed: f32[b d], the flattened input of the last linear layer.
+      taps: inner values by name; `conv` holds the last feature map f32[b h w d], and each batch-normalisation layer's
+        input statistics stand under `norm0`, `norm1`, ... in call order, as (mean f32[d], biased variance f32[d]).
+      stats: the statistics after this call: moved when training, as they were otherwise.
+    """
+
+    logits: Float[Array, "b classes"]
+    embed: Float[Array, "b d"]
+    taps: dict[str, Any]
+    stats: PyTree = ()
+
+
+class Apply(Protocol):
+    """`(vars, x, *, train=False, key=None) -> Out`, pure."""
+
+    def __call__(self, vars: Vars, x: Float[Array, "b h w c"], *, train: bool = False, key: jax.Array | None = None) -> Out: ...
+
+
+class Net(NamedTuple):
+    """A network: how to draw its variables from a key, and how to apply them."""
+
+    init: Callable[[jax.Array], Vars]
+    apply: Apply
+
+
+class Examples(NamedTuple):
+    """Real examples in model space and their class indices."""
+
+    x: Float[Array, "n h w c"]
+    y: Int[Array, " n"]
+
+
+def fresh(net: Net, key: jax.Array) -> Vars:
+    """Variables of a new network with strong dtypes, so that a later step with the same shapes does not compile again."""
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), net.init(key))

@@ -1,0 +1,25 @@
+"""What a synthetic set stores of its examples, and the examples it stands for."""
+
+from typing import ClassVar, NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+
+class Pixels(NamedTuple):
+    """Images stored as they are: f32[n h w c] in model space, unbounded."""
+
+    pixels: Float[Array, "n h w c"]
+    kind: ClassVar[str] = "pixels"
+
+    def decode(self) -> jax.Array:
+        """The examples themselves, f32[n h w c]."""
+        return self.pixels
+
+    def nbytes(self) -> int:
+        """Payload bytes."""
+        return self.pixels.nbytes
+
+
+Content = Pixels
+KINDS = {kind.kind: kind for kind in (Pixels,)}

@@ -1,0 +1,52 @@
+"""The synthetic set: one PyTree that methods learn, evaluators train on and `synth.file` stores."""
+
+from dataclasses import dataclass, field, replace
+
+import jax
+from jaxtyping import Array, Float
+
+from synth.content import Content
+from synth.labels import Labels
+from synth.preprocess import Preprocess
+
+
+@dataclass(frozen=True, eq=False)
+class Info:
+    """Where a set comes from and what it takes to use it.
+
+    Args:
+      data: the data specification it was made from, and `data_digest`, which tells its content.
+      classes: class names in the order of the labels.
+      preprocess: from raw images in [0, 1] to model space and back.
+      net, recipe: what the maker trained with and advises to train with.
+      method, config, seed: how it was made; `config` is the digest of the run's configuration.
+    """
+
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    data: str = ""
+    data_digest: str = ""
+    method: str = ""
+    config: str = ""
+    seed: int = 0
+    net: str = ""
+    recipe: str = ""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class SyntheticSet:
+    """n examples with labels; `weight` is how often an example counts, `lr` a learned student step size."""
+
+    x: Content
+    y: Labels
+    weight: Float[Array, " n"] | None = None
+    lr: Float[Array, ""] | None = None
+    info: Info | None = field(default=None, metadata={"static": True})
+
+    def __len__(self) -> int:
+        return jax.tree.leaves(self.x)[0].shape[0]
+
+    def bare(self) -> "SyntheticSet":
+        """Without `info`: what compiled code and checkpoints carry."""
+        return replace(self, info=None)
