@@ -1,12 +1,9 @@
 """Tests run with strict dtype and rank promotion, four simulated devices and an embedded data set."""
 
-import os
-
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
-
 import jax
 import pytest
 
+jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
