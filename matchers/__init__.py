@@ -1,1 +1,17 @@
 """Distillation methods, one a file, named by the paper's name. `REGISTRY` holds one line a method."""
+
+from matchers.dc import dc
+from matchers.dm import dm
+from matchers.dsa import dsa
+from matchers.herding import herding
+from matchers.kmeans import kmeans
+from matchers.random import random
+
+REGISTRY = {
+    "random": random,
+    "kmeans": kmeans,
+    "herding": herding,
+    "dc": dc,
+    "dsa": dsa,
+    "dm": dm,
+}

@@ -37,6 +37,7 @@ class Matcher(NamedTuple):
       step: (key, state, synth, batch) -> (synth, state, metrics); metrics are scalars by name, among them `loss` where there is one.
       feed: the real data one step eats.
       start: what the synthetic images are before the first step, a name in `synth.start.STARTS`.
+      recipe: the evaluation recipe that the method's paper scores with, stored in the set.
       host: whether `step` runs once on the host, outside compiled code.
     """
 
@@ -44,6 +45,7 @@ class Matcher(NamedTuple):
     step: Callable
     feed: Feed = None
     start: str = "random"
+    recipe: str = "dsa"
     host: bool = False
 
 
@@ -102,4 +104,4 @@ def once(solve: Callable, *, feed: Feed = Whole()) -> Matcher:
     def step(key, state, synth, batch):
         return solve(key, synth, batch), state, {}
 
-    return Matcher(lambda key, synth: (), step, feed, "random", host=True)
+    return Matcher(lambda key, synth: (), step, feed, host=True)

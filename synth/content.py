@@ -1,6 +1,6 @@
 """What a synthetic set stores of its examples, and the examples it stands for."""
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
 from jaxtyping import Array, Float
@@ -10,7 +10,7 @@ class Pixels(NamedTuple):
     """Images stored as they are: f32[n h w c] in model space, unbounded."""
 
     pixels: Float[Array, "n h w c"]
-    kind: ClassVar[str] = "pixels"
+    kind = "pixels"
 
     def decode(self) -> jax.Array:
         """The examples themselves, f32[n h w c]."""

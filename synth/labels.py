@@ -1,12 +1,13 @@
 """Label kinds. A kind owns its loss; `view = (epoch, batch)` is there for kinds that label an augmented view.
 
 Every kind offers `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and `nbytes()`.
+A kind whose values have a range offers `check()` too, which raises ValueError; `synth.file` stores every array field by its annotation.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -16,7 +17,7 @@ class Hard(NamedTuple):
 
     index: Int[Array, " n"]
     classes: int
-    kind: ClassVar[str] = "hard"
+    kind = "hard"
 
     def targets(self, index: Int[Array, " b"], view=None) -> Float[Array, "b c"]:
         """One-hot rows of the chosen examples."""
@@ -28,11 +29,17 @@ class Hard(NamedTuple):
 
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
         """Cross entropy of every example, in nats."""
-        return optax.softmax_cross_entropy(logits, targets)
+        return optax.softmax_cross_entropy(logits, targets.astype(logits.dtype))
 
     def probs(self) -> Float[Array, "n c"]:
         """Class probabilities of every example."""
         return jax.nn.one_hot(self.index, self.classes)
+
+    def check(self) -> None:
+        """Raises ValueError where an index is no class."""
+        low, high = np.min(self.index), np.max(self.index)
+        if low < 0 or high >= self.classes:
+            raise ValueError(f"labels run from {low} to {high}; 0 to {self.classes - 1} are right for {self.classes} classes")
 
     def nbytes(self) -> int:
         """Payload bytes: the indices."""
@@ -42,8 +49,8 @@ class Hard(NamedTuple):
 class Soft(NamedTuple):
     """Learned logits f32[n c], at temperature 1. The loss is cross entropy against their softmax."""
 
-    logits: Float[Array, "n c"]
-    kind: ClassVar[str] = "soft"
+    logits: Float[Array, "n classes"]
+    kind = "soft"
 
     def targets(self, index: Int[Array, " b"], view=None) -> Float[Array, "b c"]:
         """Softmax rows of the chosen examples."""
@@ -55,7 +62,7 @@ class Soft(NamedTuple):
 
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
         """- sum_c t_c log softmax(logits)_c of every example, in nats."""
-        return optax.softmax_cross_entropy(logits, targets)
+        return optax.softmax_cross_entropy(logits, targets.astype(logits.dtype))
 
     def probs(self) -> Float[Array, "n c"]:
         """Class probabilities of every example."""

@@ -1,67 +1,124 @@
-"""Model space and back. Raw images are f32[n h w c] in [0, 1]; model space is what networks and synthetic sets see."""
+"""Model space and back. Raw images are u8[n h w c] in 0..255 or f32[n h w c] in [0, 1]; networks and synthetic sets see model space.
 
+`apply` and `undo` take and give float images (raw ones in [0, 1], see `unit`) and work on numpy and JAX arrays alike.
+"""
+
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32, UInt8
+
+from synth.errors import BadInput
+
+Raw = UInt8[np.ndarray, "n h w c"] | Float[np.ndarray, "n h w c"]
+CHUNK = 2048
+MOST_WHITENED = 64 * 64 * 3  # numbers an image: the matrix and its inverse travel with every set
 
 
 class Standard(NamedTuple):
-    """x' = (x - mean) / std, a channel at a time."""
+    """x' = (x - mean) / std, a channel at a time; both of raw images in [0, 1]."""
 
-    mean: Float[np.ndarray, " c"]
-    std: Float[np.ndarray, " c"]
+    mean: Float32[np.ndarray, " c"]
+    std: Float32[np.ndarray, " c"]
+    kind = "standard"
 
     def apply(self, x):
-        """Raw to model space."""
-        return (x - self.mean) / self.std
+        """Raw f32[n h w c] to model space."""
+        return (x - self.mean[None, None, None]) / self.std[None, None, None]
 
     def undo(self, x):
-        """Model space to raw; values may leave [0, 1]."""
-        return x * self.std + self.mean
+        """Model space f32[n h w c] to raw; values may leave [0, 1]."""
+        return x * self.std[None, None, None] + self.mean[None, None, None]
+
+    def fits(self, image: tuple[int, int, int]) -> bool:
+        """Whether images h w c have as many channels as this was fitted on."""
+        return self.mean.shape == (image[2],)
+
+    def check(self) -> None:
+        """Raises ValueError where a standard deviation is not positive."""
+        if np.min(self.std) <= 0:
+            raise ValueError(f"std is {np.min(self.std)} in a channel; every one must be positive")
 
 
 class Whiten(NamedTuple):
     """ZCA whitening: x' = (x - mean) T with T = U diag((S + 0.1)^-1/2) U^T from the covariance U diag(S) U^T of flattened images."""
 
-    mean: Float[np.ndarray, " d"]
-    matrix: Float[np.ndarray, "d d"]
-    inverse: Float[np.ndarray, "d d"]
+    mean: Float32[np.ndarray, " d"]
+    matrix: Float32[np.ndarray, "d d"]
+    inverse: Float32[np.ndarray, "d d"]
+    kind = "zca"
 
     def apply(self, x):
-        """Raw to model space."""
-        return ((x.reshape(len(x), -1) - self.mean) @ self.matrix).reshape(x.shape)
+        """Raw f32[n h w c] to model space."""
+        return ((x.reshape(len(x), -1) - self.mean[None]) @ self.matrix).reshape(x.shape)
 
     def undo(self, x):
-        """Model space to raw; values may leave [0, 1]."""
-        return (x.reshape(len(x), -1) @ self.inverse + self.mean).reshape(x.shape)
+        """Model space f32[n h w c] to raw; values may leave [0, 1]."""
+        return (x.reshape(len(x), -1) @ self.inverse + self.mean[None]).reshape(x.shape)
+
+    def fits(self, image: tuple[int, int, int]) -> bool:
+        """Whether images h w c have as many numbers as this was fitted on."""
+        return self.mean.shape == (int(np.prod(image)),)
+
+    def check(self) -> None:
+        """Raises ValueError where `inverse` does not undo `matrix` (probed with one vector, to 1 %)."""
+        probe = np.cos(np.arange(len(self.mean), dtype=np.float32))
+        if not np.abs(probe @ self.matrix @ self.inverse - probe).max() < 1e-2:
+            raise ValueError("inverse does not undo matrix; both must come from the same whitening")
 
 
 Preprocess = Standard | Whiten
-KINDS = {"standard": Standard, "zca": Whiten}
+KINDS = {kind.kind: kind for kind in (Standard, Whiten)}
 
 
-def fit_standard(x: Float[np.ndarray, "n h w c"]) -> Standard:
-    """Mean and (population) standard deviation of every channel; a constant channel gets 1."""
-    mean, std = x.mean((0, 1, 2), dtype=np.float64), x.std((0, 1, 2), dtype=np.float64)
+def unit(x: Raw) -> Float32[np.ndarray, "n h w c"]:
+    """Raw images as f32 in [0, 1]: bytes are divided by 255, floats are kept."""
+    return x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
+
+
+def _chunks(x: Raw) -> Iterator[Float[np.ndarray, "m h w c"]]:
+    for at in range(0, len(x), CHUNK):
+        yield unit(x[at : at + CHUNK]).astype(np.float64)
+
+
+def fit_standard(x: Raw) -> Standard:
+    """Mean and (population) standard deviation of every channel over [0, 1]; a constant channel gets std 1."""
+    pixels = len(x) * x.shape[1] * x.shape[2]
+    mean = sum(part.sum((0, 1, 2)) for part in _chunks(x)) / pixels
+    std = np.sqrt(sum(((part - mean) ** 2).sum((0, 1, 2)) for part in _chunks(x)) / pixels)
     return Standard(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
 
 
-def fit_zca(x: Float[np.ndarray, "n h w c"], *, epsilon: float = 0.1) -> Whiten:
-    """Whitening fitted on raw images: covariance with n - 1, eigenvalues S shifted by `epsilon` (> 0)."""
-    flat = x.reshape(len(x), -1).astype(np.float64)
-    mean = flat.mean(0)
-    values, vectors = np.linalg.eigh((flat - mean).T @ (flat - mean) / (len(x) - 1))
+def fit_zca(x: Raw, *, epsilon: float = 0.1) -> Whiten:
+    """Whitening fitted on raw images, as the trajectory-matching papers do it (no standardisation before it).
+
+    Args:
+      x: n >= 2 images of d = h w c numbers each, d at most 12,288 (64x64x3).
+      epsilon: > 0, added to every eigenvalue S of the covariance (n - 1 in its denominator) of images in [0, 1].
+
+    Raises:
+      BadInput: the images are too large, or fewer than two.
+    """
+    n, d = len(x), int(np.prod(x.shape[1:]))
+    if d > MOST_WHITENED or n < 2:
+        raise BadInput(f"normalise=zca: needs 2 or more images of at most {MOST_WHITENED} numbers, got {n} of {d}; use normalise=standard")
+    mean = sum(part.sum(0) for part in _chunks(x)).ravel() / n
+    covariance = np.zeros((d, d))
+    for part in _chunks(x):
+        centred = part.reshape(len(part), d) - mean
+        covariance += centred.T @ centred
+    values, vectors = np.linalg.eigh(covariance / (n - 1))
     root = np.sqrt(np.maximum(values, 0) + epsilon)
     forward, inverse = (vectors / root) @ vectors.T, (vectors * root) @ vectors.T
     return Whiten(mean.astype(np.float32), forward.astype(np.float32), inverse.astype(np.float32))
 
 
-def fit(kind: str, x: Float[np.ndarray, "n h w c"]) -> Preprocess:
-    """`standard` or `zca`, fitted on raw training images. Raises ValueError for another kind."""
+def fit(kind: str, x: Raw) -> Preprocess:
+    """`standard` or `zca`, fitted on raw training images. Raises BadInput for another kind."""
     fits = {"standard": fit_standard, "zca": fit_zca}
     if kind not in fits:
-        raise ValueError(f"unknown normalisation '{kind}' (known: {', '.join(fits)})")
+        raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(fits)})")
     return fits[kind](x)
 
 

@@ -1,0 +1,62 @@
+"""The one file that names a mesh axis: where arrays live when there is more than one device. With one device everything here is a no-op."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from synth.base import Examples
+
+AXIS = "devices"
+
+
+def devices() -> tuple[jax.Device, ...]:
+    """The devices of this process, which all work on one run."""
+    return tuple(jax.local_devices())
+
+
+@lru_cache
+def _mesh(members: tuple[jax.Device, ...]) -> Mesh:
+    # Auto, because the default axis type refuses ordinary code on sharded arrays.
+    return jax.make_mesh((len(members),), (AXIS,), axis_types=(AxisType.Auto,), devices=members)
+
+
+def _sharding(*spec) -> NamedSharding:
+    return NamedSharding(_mesh(devices()), PartitionSpec(*spec))
+
+
+def replicated() -> NamedSharding:
+    """The whole array on every device."""
+    return _sharding()
+
+
+def replicate(tree):
+    """`tree` with every leaf whole on every device."""
+    return jax.device_put(tree, replicated())
+
+
+def place_batch(batch):
+    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; whole on each if that does not divide."""
+    axis = 0 if isinstance(batch, Examples) else 1
+    if batch is None or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
+        return replicate(batch)
+    return jax.device_put(batch, _sharding(*[None] * axis, AXIS))
+
+
+def over_devices(fn: Callable, *xs):
+    """`fn(*xs)`, compiled, with the leading axis shared out among the devices.
+
+    Args:
+      fn: takes and returns PyTrees whose leaves lead with one axis of independent entries (as a `vmap`ped function does).
+      xs: its arguments, all of one leading size. Where the device count does not divide it, entries are repeated, and cut off again.
+    """
+    count = len(devices())
+    if count == 1:
+        return jax.jit(fn)(*xs)
+    n = jax.tree.leaves(xs)[0].shape[0]
+    rows = jnp.arange(-(-n // count) * count) % n
+    spec = PartitionSpec(AXIS)
+    shared = jax.jit(jax.shard_map(fn, mesh=_mesh(devices()), in_specs=spec, out_specs=spec, check_vma=False))
+    return jax.tree.map(lambda leaf: leaf[:n], shared(*jax.tree.map(lambda leaf: leaf[rows], xs)))

@@ -1,0 +1,87 @@
+"""Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`; `NETS` is the only registry.
+
+A network maps images f32[b h w c] in model space to logits f32[b classes] (`synth.base.Net`).
+"""
+
+import inspect
+import math
+import typing
+
+import jax
+
+from condense.nets import adapter
+from condense.nets.alexnet import alexnet
+from condense.nets.convnet import convnet
+from condense.nets.lenet import lenet
+from condense.nets.mlp import mlp
+from condense.nets.resnet import resnet, resnet18
+from condense.nets.vgg import vgg
+from synth.base import Net
+from synth.errors import BadInput
+
+NETS = {"convnet": convnet, "mlp": mlp, "lenet": lenet, "alexnet": alexnet, "vgg": vgg, "resnet": resnet, "resnet18": resnet18}
+
+
+def parse(spec: str) -> tuple[str, dict[str, int | str]]:
+    """The network's name and all its options, defaults included, in the order of the factory's signature.
+
+    Raises:
+      BadInput: an unknown name or key, a key given twice, or values that the network does not take.
+    """
+    name, _, rest = spec.partition(":")
+    if name not in NETS:
+        raise BadInput(f"--net {spec}: unknown network '{name}' (known: {', '.join(NETS)})")
+    parameters, kinds = inspect.signature(NETS[name]).parameters, typing.get_type_hints(NETS[name])
+    given: dict[str, int | str] = {}
+    for item in rest.split(",") if rest else ():
+        key, _, text = item.partition("=")
+        if key not in parameters:
+            raise BadInput(f"--net {spec}: unknown option '{key}' of {name} (known: {', '.join(parameters)})")
+        if key in given:
+            raise BadInput(f"--net {spec}: {key} is given twice")
+        given[key] = _value(f"--net {spec}: {key}", text, kinds[key])
+    options = {key: given.get(key, parameter.default) for key, parameter in parameters.items()}
+    NETS[name](**options)  # a factory refuses what its types cannot say
+    return name, options
+
+
+def _value(what: str, text: str, kind: type) -> int | str:
+    if kind is int:
+        if not (text.isascii() and text.isdigit() and int(text) > 0):
+            raise BadInput(f"{what} must be a whole number of at least 1, got '{text}'")
+        return int(text)
+    choices = typing.get_args(kind)
+    if text not in choices:
+        raise BadInput(f"{what} must be one of {', '.join(choices)}, got '{text}'")
+    return text
+
+
+def canonical(spec: str) -> str:
+    """A spec with all its options in full, as in `convnet:width=128,depth=3,norm=instance,act=relu,pool=avg`."""
+    name, options = parse(spec)
+    return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
+
+
+def describe(name: str) -> str:
+    """One line on a registered network: the first line of its factory's docstring."""
+    return inspect.getdoc(NETS[name]).splitlines()[0]
+
+
+def build(spec: str, image: tuple[int, int, int], classes: int) -> Net:
+    """The network that a spec names.
+
+    Args:
+      spec: `name[:key=value,...]`.
+      image: height, width and channels of the images (28x28 images are padded to 32x32 inside the network).
+      classes: number of logits.
+
+    Raises:
+      BadInput: a malformed spec (see `parse`), or a network that cannot take images of this size; the message says what would work.
+    """
+    name, options = parse(spec)
+    return adapter.adapt(NETS[name](**options), tuple(image), classes)
+
+
+def count(net: Net) -> int:
+    """Number of parameters; nothing is computed."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)).params))

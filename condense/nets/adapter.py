@@ -1,0 +1,88 @@
+"""The only place that splits and merges flax modules: a module's constructor becomes a `synth.base.Net`, plain functions of plain arrays.
+
+Images are f32[b h w c] in model space. 28x28 images are padded with two zeros on every side, whatever the network: for a ConvNet this
+equals the papers' first convolution with padding 3. Parameters and statistics are dicts (sorted by name) and tuples (in order) of float32
+arrays; every network's last linear layer stands under `params["head"]`.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from condense.nets.layers import Draw, Tape
+from synth.base import Net, Out, Vars
+from synth.errors import BadInput
+
+Image = tuple[int, int, int]
+
+
+def padded(image: Image) -> Image:
+    """The size (h, w, c) that a network sees: 28x28 becomes 32x32."""
+    return (32, 32, image[2]) if image[:2] == (28, 28) else image
+
+
+def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, classes: int) -> Net:
+    """A network from the constructor of a module that has `features(x, tape) -> f32[b d]` and a linear layer `head`.
+
+    `Net.apply` returns the logits, `embed` = the input of the head, and as taps
+    `conv`: the last feature map, which flattened or averaged over its pixels gives `embed` if the head is the network's only linear layer;
+      absent where there are no convolutions;
+    `norm0`, `norm1`, ...: (mean, biased variance) of each batch norm's input in call order, whether training or not;
+    `running0`, `running1`, ...: the (mean, variance) that `vars.stats` held for the same layers.
+    When training, batch norms normalise by the batch and `stats` returns moved. `vars` never change, and no network here reads `key`.
+
+    Args:
+      construct: (image size after padding, classes, source of initial weights) -> module.
+      image: height, width and channels of the images.
+      classes: number of logits.
+
+    Raises:
+      BadInput: the module cannot take the image size; from `apply`: the images are of another size.
+    """
+    image = padded(image)
+    plan = Draw()
+    graph = nnx.graphdef(nnx.eval_shape(lambda: construct(image, classes, plan)))
+
+    @jax.jit
+    def init(key: jax.Array) -> Vars:
+        module = construct(image, classes, Draw(key, total=plan.used))
+        _, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)
+        return Vars(_plain(nnx.to_pure_dict(params)), _plain(nnx.to_pure_dict(stats)) or ())
+
+    def apply(vars: Vars, x: jax.Array, *, train: bool = False, key: jax.Array | None = None) -> Out:
+        if padded(x.shape[1:]) != image:
+            raise BadInput(f"the network was built for images of {_size(image)}, got {_size(x.shape[1:])}")
+        if x.shape[1:] != image:
+            x = jnp.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
+        # Merging arrays makes new variables, so that what a training pass assigns stays inside this call.
+        module, tape = nnx.merge(graph, _keyed(vars.params), _keyed(vars.stats)), Tape(train)
+        embed = module.features(x, tape)
+        taps = {} if tape.conv is None else {"conv": tape.conv}
+        for i, (seen, held) in enumerate(tape.norms):
+            taps |= {f"norm{i}": seen, f"running{i}": held}
+        moved = _plain(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))) if train and tape.norms else vars.stats
+        return Out(module.head(embed), embed, taps, moved)
+
+    return Net(init, apply)
+
+
+def _size(image: Image) -> str:
+    return "x".join(map(str, image))
+
+
+def _plain(tree):
+    """flax's dicts with a list's positions as keys become tuples: positions then sort as numbers, also where keys are written out."""
+    if not isinstance(tree, dict):
+        return tree
+    if not tree or isinstance(next(iter(tree)), str):
+        return {name: _plain(tree[name]) for name in sorted(tree)}
+    return tuple(_plain(tree.get(i, {})) for i in range(max(tree) + 1))
+
+
+def _keyed(tree):
+    """The inverse of `_plain`."""
+    if isinstance(tree, tuple):
+        tree = dict(enumerate(tree))
+    return {name: _keyed(value) for name, value in tree.items()} if isinstance(tree, dict) else tree

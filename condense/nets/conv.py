@@ -1,0 +1,210 @@
+"""The one place that chooses how a convolution is computed. Images are f32[b h w c], kernels f32[kh kw c d]; any value range.
+
+On a CPU a convolution is a trilinear form T(image, kernel, out) = sum_{b,i,j,u,v,c,d} image[b, s*i+u-p, s*j+v-p, c] kernel[u,v,c,d] out[b,i,j,d].
+The convolution and its two derivatives are the gradients of T by one argument with the other two given, so three primitives differentiate into each
+other: derivatives of any order, forward or reverse, run the same few fast forms, also inside loops, where XLA's own convolution derivatives crawl.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, Float
+
+from synth import backend
+
+# Winograd F(2x2, 3x3) (Lavin and Gray, arXiv 1509.09308, eq. 7): output tile A^T [(G k G^T) * (B^T d B)] A, `*` summed over channels.
+BT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
+G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+AT = ((1, 1, 1, 0), (0, 1, -1, -1))
+TILE, STEP = len(BT), len(AT)
+THIN = 4  # channels up to which patches times matrix beats Winograd
+
+
+class Window(NamedTuple):
+    """The static half of a convolution: image, kernel and output shapes (without the batch), stride and padding."""
+
+    image: tuple[int, int, int]
+    kernel: tuple[int, int, int, int]
+    stride: int
+    padding: int
+
+    @property
+    def out(self) -> tuple[int, int, int]:
+        (h, w, _), (kh, kw, _, d) = self.image, self.kernel
+        return (h + 2 * self.padding - kh) // self.stride + 1, (w + 2 * self.padding - kw) // self.stride + 1, d
+
+    @property
+    def wide(self) -> bool:
+        """Whether Winograd applies and pays. Its derivative by the image pads by 2 - padding."""
+        return self.kernel[:2] == (3, 3) and self.stride == 1 and self.padding <= 2 and min(self.kernel[2:]) > THIN
+
+
+def conv2d(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "kh kw c d"], *, stride: int = 1, padding: int = 0
+) -> Float[Array, "b h2 w2 d"]:
+    """Cross-correlation with zero padding: y[b,i,j,d] = sum_{u,v,c} x[b, stride*i+u-padding, stride*j+v-padding, c] kernel[u,v,c,d].
+
+    Args:
+      x: images, any float dtype.
+      kernel: weights, the dtype of `x`.
+      stride: step between windows in pixels, >= 1.
+      padding: zero pixels added to each of the four sides, >= 0.
+
+    Returns:
+      h2 = (h + 2 padding - kh) // stride + 1, and w2 alike.
+
+    Raises:
+      ValueError: the channels of `x` and `kernel` differ, or the padded image is smaller than the kernel.
+    """
+    window = Window(x.shape[1:], kernel.shape, stride, padding)
+    if x.shape[-1] != kernel.shape[2]:
+        raise ValueError(f"conv2d: the images have {x.shape[-1]} channels, the kernel expects {kernel.shape[2]}")
+    if min(window.out[:2]) < 1:
+        raise ValueError(f"conv2d: {x.shape[1]}x{x.shape[2]} images padded by {padding} are smaller than the {kernel.shape[:2]} kernel")
+    if not backend.is_cpu():
+        return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    if math.prod(kernel.shape[:2]) == stride == 1 and not padding:
+        return x @ kernel[0, 0]
+    return by_out.bind(x, kernel, window=window)
+
+
+# --- patches: every window as a column, so that all products are plain and the copies run along rows of pixels
+
+
+def _columns(x, w):
+    """f32[kh*kw*c, b*h2*w2]: channel by channel, the pixel that each window sees at each kernel position."""
+    (kh, kw, c, _), (h, v, _), s = w.kernel, w.out, w.stride
+    x = jnp.pad(x.transpose(3, 0, 1, 2), ((0, 0), (0, 0), (w.padding, w.padding), (w.padding, w.padding)))
+    parts = [x[:, :, i : i + s * (h - 1) + 1 : s, j : j + s * (v - 1) + 1 : s] for i in range(kh) for j in range(kw)]
+    return jnp.stack(parts).reshape(kh * kw * c, -1)
+
+
+def _patches_out(x, kernel, w):
+    columns = _columns(x, w)
+    return _dot(columns, kernel.reshape(len(columns), -1)).reshape(-1, *w.out)
+
+
+def _patches_image(out, kernel, w):
+    columns = kernel.reshape(-1, w.out[-1]) @ out.reshape(-1, w.out[-1]).T
+    image = jax.ShapeDtypeStruct((len(out), *w.image), out.dtype)
+    return jax.linear_transpose(functools.partial(_columns, w=w), image)(columns)[0]
+
+
+def _patches_kernel(x, out, w):
+    return (_columns(x, w) @ out.reshape(-1, w.out[-1])).reshape(w.kernel)
+
+
+def _dot(a, b):
+    """a^T b. Stated on matrices: with more axes XLA transposes an operand by a slow copy first."""
+    return jax.lax.dot_general(a, b, (((0,), (0,)), ((), ())))
+
+
+# --- Winograd: sixteen separate products, which run near the speed of one large one
+
+
+def _combine(coefficients, terms):
+    """Sum of coefficient * term over the non-zero coefficients, without multiplying by one."""
+    parts = [t if a == 1 else -t if a == -1 else jnp.asarray(a, t.dtype) * t for a, t in zip(coefficients, terms, strict=True) if a]
+    return sum(parts[1:], start=parts[0])
+
+
+def _transform(matrix, tile):
+    """matrix @ tile @ matrix^T for a tile given as a list of rows, each a list of arrays."""
+    half = [[_combine(row, column) for row in matrix] for column in zip(*tile, strict=True)]
+    return [[_combine(row, line) for row in matrix] for line in zip(*half, strict=True)]
+
+
+def _tiles(x, w, size, padding):
+    """Position (u, v) of every size x size tile, one tile for each STEP x STEP outputs: rows of f32[b*tiles, c]."""
+    th, tv = (-(-n // STEP) for n in w.out[:2])
+    reach = [STEP * (n - 1) + size for n in (th, tv)]
+    x = jnp.pad(x, ((0, 0), *((padding, r - padding - n) for r, n in zip(reach, x.shape[1:3], strict=True)), (0, 0)))
+    at = [[x[:, u : u + STEP * (th - 1) + 1 : STEP, v : v + STEP * (tv - 1) + 1 : STEP] for v in range(size)] for u in range(size)]
+    return [[t.reshape(-1, t.shape[-1]) for t in row] for row in at]
+
+
+def _squared(dtype):
+    """G kron G, f[16, 9]: G k G^T for all channels as one product, which compiles faster than sixteen sums."""
+    return jnp.asarray(np.kron(G, G), dtype)
+
+
+def _winograd_out(x, kernel, w):
+    (h, v, d), positions = w.out, range(TILE)
+    k = jnp.tensordot(_squared(kernel.dtype), kernel.reshape(9, *kernel.shape[2:]), 1)
+    t = _transform(BT, _tiles(x, w, TILE, w.padding))
+    y = _transform(AT, [[t[i][j] @ k[TILE * i + j] for j in positions] for i in positions])
+    th, tv = -(-h // STEP), -(-v // STEP)
+    y = jnp.stack([jnp.stack([e.reshape(-1, th, tv, d) for e in row], 3) for row in y], 2)
+    return y.reshape(-1, th * STEP, tv * STEP, d)[:, :h, :v]
+
+
+def _winograd_image(out, kernel, w):
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    return _winograd_out(out, turned, Window(w.out, turned.shape, 1, 2 - w.padding))
+
+
+def _winograd_kernel(x, out, w):
+    t = _transform(BT, _tiles(x, w, TILE, w.padding))
+    g = _transform(tuple(zip(*AT, strict=True)), _tiles(out, w, STEP, 0))
+    k = jnp.stack([_dot(t[i][j], g[i][j]) for i in range(TILE) for j in range(TILE)])
+    return jnp.tensordot(_squared(k.dtype).T, k, 1).reshape(w.kernel)
+
+
+# --- the three primitives
+
+
+def _primitive(name, patches, winograd, shape):
+    """A bilinear primitive; `shape(batch, window)` is the shape of its result."""
+    primitive = Primitive(f"conv_{name}")
+
+    def run(a, b, *, window):
+        return (winograd if window.wide else patches)(a, b, window)
+
+    def batch(args, axes, *, window):
+        if name != "kernel" and axes[1] is None:  # images side by side are one larger batch
+            x = jnp.moveaxis(args[0], axes[0], 0)
+            y = primitive.bind(x.reshape(-1, *x.shape[2:]), args[1], window=window)
+            return y.reshape(*x.shape[:2], *y.shape[1:]), 0
+        n = next(a.shape[i] for a, i in zip(args, axes, strict=True) if i is not None)
+        args = [jnp.broadcast_to(a, (n, *a.shape)) if i is None else jnp.moveaxis(a, i, 0) for a, i in zip(args, axes, strict=True)]
+        return jax.lax.map(lambda ab: primitive.bind(*ab, window=window), tuple(args)), 0  # a product with many kernels at once is far slower
+
+    primitive.def_impl(jax.jit(run, static_argnames="window"))
+    primitive.def_abstract_eval(lambda a, b, *, window: jax.core.ShapedArray(shape(a.shape[0], window), a.dtype))
+    mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=False))
+    batching.primitive_batchers[primitive] = batch
+    return primitive
+
+
+by_out = _primitive("out", _patches_out, _winograd_out, lambda b, w: (b, *w.out))
+by_image = _primitive("image", _patches_image, _winograd_image, lambda b, w: (b, *w.image))
+by_kernel = _primitive("kernel", _patches_kernel, _winograd_kernel, lambda b, w: w.kernel)
+ad.defbilinear(by_out, lambda ct, x, k, *, window: by_image.bind(ct, k, window=window), lambda ct, x, k, *, window: by_kernel.bind(x, ct, window=window))
+ad.defbilinear(by_image, lambda ct, o, k, *, window: by_out.bind(ct, k, window=window), lambda ct, o, k, *, window: by_kernel.bind(ct, o, window=window))
+ad.defbilinear(by_kernel, lambda ct, x, o, *, window: by_image.bind(o, ct, window=window), lambda ct, x, o, *, window: by_out.bind(x, ct, window=window))
+
+
+def avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """Mean over 2x2 windows with stride 2; a last odd row or column is dropped. Four strided slices run twice as fast as reshape and mean."""
+    h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    total = x[:, 0:h:2, 0:w:2] + x[:, 1:h:2, 0:w:2] + x[:, 0:h:2, 1:w:2] + x[:, 1:h:2, 1:w:2]
+    return total * jnp.asarray(0.25, x.dtype)
+
+
+def instance_norm(
+    x: Float[Array, "b h w c"], scale: Float[Array, " c"], bias: Float[Array, " c"], *, epsilon: float = 1e-5
+) -> Float[Array, "b h w c"]:
+    """(x - mean) / sqrt(var + epsilon) * scale + bias over the pixels of each image and channel, biased variance (Ulyanov et al., arXiv 1607.08022).
+
+    Written as x*s + (bias - mean*s) with var = E[x^2] - mean^2, clipped at 0: half the time of the textbook form, a third in second order.
+    """
+    mean = jnp.mean(x, axis=(1, 2), keepdims=True)
+    var = jnp.maximum(jnp.mean(x * x, axis=(1, 2), keepdims=True) - mean * mean, jnp.asarray(0, x.dtype))
+    s = jax.lax.rsqrt(var + jnp.asarray(epsilon, x.dtype)) * scale[None, None, None]
+    return x * s + (bias[None, None, None] - mean * s)

@@ -1,0 +1,42 @@
+"""The ConvNet of the condensation papers."""
+
+from functools import partial
+
+from flax import nnx
+
+from condense.nets.layers import ACTIVATIONS, POOLINGS, Activation, Conv, Linear, NormKind, Pooling, Tape, flatten
+from condense.nets.layers import norm as norm_layer
+from synth.errors import BadInput
+
+
+class ConvNet(nnx.Module):
+    """`depth` blocks of 3x3 convolution, norm, activation and 2x2 pooling, then one linear layer."""
+
+    def __init__(self, image, classes, draw, *, width: int, depth: int, norm: NormKind, act: Activation, pool: Pooling):
+        h, w, channels = image
+        if pool != "none":
+            most = min(h, w).bit_length() - 1
+            if depth > most:
+                raise BadInput(
+                    f"--net convnet:depth={depth} pools {h}x{w} images to nothing: "
+                    f"use a depth of at most {most}, pool=none, or images of at least {2**depth}x{2**depth}"
+                )
+            h, w = h >> depth, w >> depth
+        self.convs = nnx.List([Conv(width if i else channels, width, 3, draw, padding=1) for i in range(depth)])
+        self.norms = nnx.List([norm_layer(norm, width) for _ in self.convs])
+        self.head = Linear(h * w * width, classes, draw)
+        self.act, self.pool = ACTIVATIONS[act], POOLINGS[pool]
+
+    def features(self, x, tape: Tape):
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = self.pool(self.act(norm(conv(x), tape)))
+        tape.conv = x
+        return flatten(x)
+
+
+def convnet(*, width: int = 128, depth: int = 3, norm: NormKind = "instance", act: Activation = "relu", pool: Pooling = "avg"):
+    """ConvNet of the condensation papers: blocks of 3x3 convolution, norm, activation and 2x2 pooling, then one linear layer.
+
+    Zhao, Mopuri and Bilen, arXiv 2006.05929, section 4.1. `width` is the number of channels of every block, `depth` the number of blocks.
+    """
+    return partial(ConvNet, width=width, depth=depth, norm=norm, act=act, pool=pool)

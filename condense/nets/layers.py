@@ -1,0 +1,168 @@
+"""Layers with PyTorch's default initialisation, on f32[b h w c] in model space (or f32[b d]); any float dtype passes through.
+
+Kernels are [kh kw in out] and [in out]: the output axis is last everywhere. Every weight and bias starts as U(-k, k) with
+k = 1/sqrt(fan_in) (kaiming-uniform with a = sqrt(5)); the scale and bias of a norm start at 1 and 0.
+"""
+
+import math
+from functools import reduce
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from condense.nets import conv
+from synth.errors import BadInput
+
+NormKind = Literal["instance", "group", "batch", "none"]
+Activation = Literal["relu", "leaky_relu", "sigmoid", "swish"]
+Pooling = Literal["avg", "max", "none"]
+EPSILON, MOMENTUM, GROUPS = 1e-5, 0.1, 4
+
+
+class Tape:
+    """What one forward pass leaves behind: the last feature map, and each batch norm's statistics (its input's, running) in call order."""
+
+    def __init__(self, train: bool):
+        self.train, self.conv, self.norms = train, None, []
+
+
+class Draw:
+    """Numbers from U(-1, 1), handed out in order from one draw of `total`: that compiles in a tenth of the time of a draw for every layer.
+
+    Without a key it hands out zeros and counts in `used` how many are needed.
+    """
+
+    def __init__(self, key: jax.Array | None = None, *, total: int = 0):
+        self.values = None if key is None else jax.random.uniform(key, (total,), jnp.float32, -1, 1)
+        self.used = 0
+
+    def parameter(self, shape: tuple[int, ...], fan_in: int) -> nnx.Param:
+        """A parameter from U(-k, k), k = 1/sqrt(fan_in)."""
+        start, self.used = self.used, self.used + math.prod(shape)
+        if self.values is None:
+            return nnx.Param(jnp.zeros(shape, jnp.float32))
+        return nnx.Param(self.values[start : self.used].reshape(shape) / math.sqrt(fan_in))
+
+
+def _last(vector: Array, x: Array) -> Array:
+    """A vector along the last axis of x, with x's rank."""
+    return vector.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class Conv(nnx.Module):
+    """Square convolution: kernel f32[size size in out], bias f32[out] or none, `padding` zero pixels on every side."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, draw: Draw, *, stride: int = 1, padding: int = 0, bias: bool = True):
+        fan_in = size * size * inputs
+        self.kernel = draw.parameter((size, size, inputs, outputs), fan_in)
+        self.bias = draw.parameter((outputs,), fan_in) if bias else None
+        self.stride, self.padding = stride, padding
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
+        x = conv.conv2d(x, self.kernel[...], stride=self.stride, padding=self.padding)
+        return x if self.bias is None else x + _last(self.bias[...], x)
+
+
+class Linear(nnx.Module):
+    """x W + b with W f32[in out] and b f32[out]."""
+
+    def __init__(self, inputs: int, outputs: int, draw: Draw):
+        self.kernel = draw.parameter((inputs, outputs), inputs)
+        self.bias = draw.parameter((outputs,), inputs)
+
+    def __call__(self, x: Float[Array, "b d"]) -> Float[Array, "b e"]:
+        return x @ self.kernel[...] + _last(self.bias[...], x)
+
+
+class GroupNorm(nnx.Module):
+    """(x - mean) / sqrt(var + 1e-5) * scale + bias, with the mean and biased variance of a group of one example's channels.
+
+    Wu and He, arXiv 1803.08494, eq. 1. Four groups, or two or one where four do not divide the channels; with `instance`, one a channel.
+    """
+
+    def __init__(self, channels: int, *, instance: bool = False):
+        self.scale, self.bias = nnx.Param(jnp.ones(channels, jnp.float32)), nnx.Param(jnp.zeros(channels, jnp.float32))
+        self.groups = channels if instance else math.gcd(GROUPS, channels)
+
+    def __call__(self, x: Float[Array, "b *s c"], tape: Tape) -> Float[Array, "b *s c"]:
+        if self.groups == x.shape[-1]:
+            return conv.instance_norm(x, self.scale[...], self.bias[...], epsilon=EPSILON)
+        grouped = x.reshape(*x.shape[:-1], self.groups, -1)
+        axes = (*range(1, x.ndim - 1), x.ndim)
+        mean, var = grouped.mean(axes, keepdims=True), grouped.var(axes, keepdims=True)
+        grouped = (grouped - mean) * jax.lax.rsqrt(var + EPSILON)
+        return grouped.reshape(x.shape) * _last(self.scale[...], x) + _last(self.bias[...], x)
+
+
+class BatchNorm(nnx.Module):
+    """(x - mean) / sqrt(var + 1e-5) * scale + bias, statistics of the channel in this batch when training, running ones otherwise.
+
+    As in PyTorch, the variance that normalises is biased and the one that enters the running average (weight 0.1) is not. In both modes
+    the tape gets (mean, biased variance) of the input and the running (mean, variance) as they were.
+    """
+
+    def __init__(self, channels: int):
+        self.scale, self.bias = nnx.Param(jnp.ones(channels, jnp.float32)), nnx.Param(jnp.zeros(channels, jnp.float32))
+        self.mean, self.var = nnx.BatchStat(jnp.zeros(channels, jnp.float32)), nnx.BatchStat(jnp.ones(channels, jnp.float32))
+
+    def __call__(self, x: Float[Array, "b *s c"], tape: Tape) -> Float[Array, "b *s c"]:
+        axes = tuple(range(x.ndim - 1))
+        mean, var = x.mean(axes), x.var(axes)
+        tape.norms.append(((mean, var), (self.mean[...], self.var[...])))
+        if tape.train:
+            n = math.prod(x.shape[:-1])
+            if n < 2:
+                raise BadInput("batch norm needs more than one value a channel to train: use a larger batch, larger images or norm=group")
+            self.mean[...] = (1 - MOMENTUM) * self.mean[...] + MOMENTUM * mean
+            self.var[...] = (1 - MOMENTUM) * self.var[...] + MOMENTUM * n / (n - 1) * var
+        else:
+            mean, var = self.mean[...], self.var[...]
+        factor = jax.lax.rsqrt(var + EPSILON) * self.scale[...]
+        return (x - _last(mean, x)) * _last(factor, x) + _last(self.bias[...], x)
+
+
+class NoNorm(nnx.Module):
+    """The input as it is."""
+
+    def __call__(self, x: Array, tape: Tape) -> Array:
+        return x
+
+
+def norm(kind: NormKind, channels: int) -> nnx.Module:
+    """A norm layer, called as `layer(x, tape)`."""
+    return {
+        "instance": lambda: GroupNorm(channels, instance=True),
+        "group": lambda: GroupNorm(channels),
+        "batch": lambda: BatchNorm(channels),
+        "none": NoNorm,
+    }[kind]()
+
+
+def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """Maximum over 2x2 windows with stride 2; a last odd row or column is dropped. Ties share the gradient."""
+    h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    return reduce(jnp.maximum, [x[:, i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)])
+
+
+def flatten(x: Float[Array, "b *s c"]) -> Float[Array, "b d"]:
+    """Rows, columns, channels in this order: a PyTorch head (channels, rows, columns) needs its rows permuted."""
+    return x.reshape(x.shape[0], -1)
+
+
+def global_average(x: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
+    """Mean over the pixels."""
+    return x.mean((1, 2))
+
+
+ACTIVATIONS = {"relu": jax.nn.relu, "leaky_relu": jax.nn.leaky_relu, "sigmoid": jax.nn.sigmoid, "swish": jax.nn.swish}
+POOLINGS = {"avg": conv.avg_pool, "max": max_pool, "none": lambda x: x}
+
+
+def need(name: str, image: tuple[int, int, int], smallest: int) -> None:
+    """Raises BadInput where a network that pools images below `smallest` pixels a side to nothing is asked to take such images."""
+    h, w, _ = image
+    if min(h, w) < smallest:
+        raise BadInput(f"--net {name} pools {h}x{w} images to nothing: it needs images of at least {smallest}x{smallest}")

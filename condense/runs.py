@@ -1,0 +1,192 @@
+"""The run folder: what a run is, who works on it, and whether the same command goes on, is done, or is another run.
+
+`run.json` is the record: the command and configuration (with digest), versions, backend, devices and threads, the data's digest, the state
+(`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds and peak memory, both over all its processes.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from condense.log import note
+from condense.mesh import devices
+from synth.atomic import write_bytes
+from synth.errors import BadInput, RunFailed
+
+LOCK = ".lock"
+RECORD = "run.json"
+OWNED = ("set.npz", "best.npz", "grid.png", "metrics.jsonl", "checkpoints", "experts", "teachers")  # what --force may remove
+PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
+
+
+def digest(config: dict[str, Any]) -> str:
+    """Sixteen hexadecimal digits that tell one configuration from another: of the SHA-256 of its JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Run:
+    """A folder that this process holds. `done` says whether it finished before with at least the steps asked for."""
+
+    def __init__(self, folder: Path, record: dict[str, Any], *, done: bool):
+        self.folder, self.record, self.done = folder, record, done
+        self._began, self._before = time.monotonic(), (record["wall_seconds"], record["peak_memory_bytes"])
+
+    def saved(self, step: int) -> None:
+        """Notes that the state at `step` is safe, and the time and memory it took so far."""
+        self._write(step=step)
+
+    def _write(self, **fields) -> None:
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        wall = round(self._before[0] + time.monotonic() - self._began, 3)
+        self.record |= {**fields, "wall_seconds": wall, "peak_memory_bytes": max(self._before[1], peak)}
+        write_bytes(self.folder / RECORD, (json.dumps(self.record, indent=1) + "\n").encode())
+
+
+@contextlib.contextmanager
+def open_run(
+    folder: str | os.PathLike,
+    config: dict[str, Any],
+    *,
+    steps: int,
+    seed: int = 0,
+    command: str = "",
+    data_digest: str = "",
+    force: bool = False,
+) -> Iterator[Run]:
+    """Holds the run in `folder` for a block: new, resumed, continued to more steps, or done (then nothing in it changes).
+
+    The run is `done` when the block ends, `failed` when it raises, and goes on another time when it is interrupted or killed.
+
+    Args:
+      config: every choice that makes it this run and no other, as JSON values by field; `steps` is not among them.
+      steps: how many it shall have done in all.
+      force: removes another run's results and starts anew.
+    Raises BadInput where another process holds the folder, or where it holds something else than a run, or a run of another config,
+    seed or data.
+    """
+    folder, config = Path(folder), json.loads(json.dumps(config))
+    identity = {"config": config, "seed": seed, "data_digest": data_digest}
+    fresh = {"command": command, "digest": digest(config), **identity, **_surroundings(), "state": "running", "steps": steps}
+    fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
+    with _locked(folder):
+        old = _read(folder)
+        if old and force:
+            _clear(folder, old)
+            old = None
+        if old:
+            _refuse_other(folder, old, identity)
+        run = Run(folder, old or fresh, done=bool(old) and old["finished"] >= steps)
+        if run.done:
+            yield run
+            return
+        _note_surroundings(old, fresh)
+        run.record.pop("error", None)
+        run._write(**{name: fresh[name] for name in ("command", *SURROUNDINGS, "threads", "state", "steps")})
+        try:
+            yield run
+        except Exception as error:
+            with contextlib.suppress(BadInput, RunFailed):  # on a full disk the first failure is the one to tell
+                run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
+            raise
+        run._write(state="done", finished=steps, step=steps)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "a+")  # noqa: SIM115 (held until the block ends; closing unlocks, and so does dying)
+    except OSError as error:
+        raise BadInput(f"--out {folder}: cannot write there ({error.strerror}); give a folder that is new or holds a run") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise BadInput(f"--out {folder}: process {file.read()} is working on this run; wait for it or give another folder") from error
+        except OSError as error:
+            raise BadInput(f"--out {folder}: cannot be locked ({error.strerror}); give a folder on a local disk") from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    if not (folder / RECORD).exists():
+        others = sorted(place.name for place in folder.iterdir() if place.name != LOCK)
+        if others:
+            (folder / LOCK).unlink()
+            raise BadInput(f"--out {folder}: holds files but no run (such as {others[0]}); give a folder that is new, empty or holds a run")
+        return None
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        missing = {"config", "seed", "data_digest", "steps", "finished", "wall_seconds", "peak_memory_bytes"} - record.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder / RECORD}: cannot be read ({error}); remove the folder or give another --out") from error
+    if missing:
+        raise BadInput(f"{folder / RECORD}: is not a run's record ({sorted(missing)[0]} is missing); give another --out")
+    return record
+
+
+def _clear(folder: Path, old: dict[str, Any]) -> None:
+    # The old record goes last and says `running` meanwhile: whoever dies here leaves a run without results, not a run with another's.
+    write_bytes(folder / RECORD, json.dumps(old | {"state": "running", "step": 0, "finished": 0}).encode())
+    for name in OWNED:
+        place = folder / name
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+
+
+def _refuse_other(folder: Path, old: dict[str, Any], identity: dict[str, Any]) -> None:
+    before, now = (record["config"] | {name: record[name] for name in ("seed", "data_digest")} for record in (old, identity))
+    differ = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
+    if differ:
+        each = "; ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in differ)
+        raise BadInput(f"--out {folder}: holds another run ({each}); give another folder, or --force to remove it and start anew")
+
+
+def _surroundings() -> dict[str, Any]:
+    return {
+        "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
+        "backend": jax.default_backend(),
+        "devices": len(devices()),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def _version(name: str) -> str | None:
+    with contextlib.suppress(Exception):
+        return version(name)
+    return None
+
+
+def _flat(tree: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {name: tree}
+    return {path: leaf for key, value in tree.items() for path, leaf in _flat(value, f"{name}.{key}" if name else str(key)).items()}
+
+
+def _note_surroundings(old: dict[str, Any] | None, fresh: dict[str, Any]) -> None:
+    if old:
+        before, now = (_flat({name: record.get(name) for name in SURROUNDINGS}) for record in (old, fresh))
+        for name in sorted(before | now):
+            if before.get(name) != now.get(name):
+                note(f"going on with {name} {now.get(name)} (was {before.get(name)}): the result need not be bit for bit that of one run")

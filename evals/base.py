@@ -1,0 +1,91 @@
+"""Recipes belong to the evaluator: methods neither choose nor change how a set is scored."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from synth.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a fresh network is trained: SGD with momentum and weight decay on shuffled mini-batches.
+
+    Args:
+      name: what the recipe is called.
+      epochs: passes over the set (>= 1).
+      lr: step size; a step size learned with a set replaces it.
+      batch: examples a step; smaller sets go in whole.
+      augment: whether every mini-batch goes through DSA (per-sample parameters).
+      drop: whether the step size falls to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as released.
+    """
+
+    name: str
+    epochs: int
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 256
+    augment: bool = False
+    drop: bool = True
+
+    def drop_epoch(self) -> int:
+        """The first epoch at a tenth of the step size."""
+        return self.epochs // 2 + 2 if self.drop else self.epochs
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("dc", 300),
+        Recipe("dsa", 1000, augment=True),
+        Recipe("quick", 100),
+        Recipe("full", 20),
+    )
+}
+ABOUT = {
+    "dc": "300 epochs, no augmentation: the protocol of gradient matching",
+    "dsa": "1,000 epochs with siamese-style augmentation: the protocol of DSA, DM and the trajectory methods",
+    "quick": "100 epochs, no augmentation: for demonstrations",
+    "full": "20 epochs, batch 256, no augmentation: for whole training sets",
+}
+
+
+def recipe(name: str, *, epochs: int | None = None) -> Recipe:
+    """A named recipe, with another number of epochs on request. Raises BadInput for an unknown name."""
+    if name not in RECIPES:
+        raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
+    return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
+
+
+class Report(NamedTuple):
+    """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed, never a maximum over epochs."""
+
+    net: str
+    recipe: str
+    set_kind: str
+    accuracy: tuple[float, ...]
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds, a fraction."""
+        return float(np.mean(self.accuracy))
+
+    @property
+    def std(self) -> float:
+        """Population standard deviation over seeds."""
+        return float(np.std(self.accuracy))
+
+    def as_json(self) -> dict:
+        """The result row of `evaluate --json`."""
+        return {
+            "net": self.net,
+            "recipe": self.recipe,
+            "set_kind": self.set_kind,
+            "accuracy": list(self.accuracy),
+            "mean": self.mean,
+            "std": self.std,
+            "seconds": round(self.seconds, 3),
+        }

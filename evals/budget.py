@@ -1,0 +1,16 @@
+"""Bytes of a synthetic set: payload arrays, labels included; what undoes the normalisation counts apart."""
+
+from pathlib import Path
+
+import numpy as np
+
+from synth.set import SyntheticSet
+
+
+def count_bytes(synth: SyntheticSet, *, file: Path | None = None) -> dict[str, int | None]:
+    """Bytes of content and labels (weights and a learned step size count as labels), their total, preprocessing and file."""
+    extra = sum(np.asarray(value).nbytes for value in (synth.weight, synth.lr) if value is not None)
+    content, labels = synth.x.nbytes(), synth.y.nbytes() + extra
+    preprocessing = sum(np.asarray(value).nbytes for value in synth.info.preprocess) if synth.info else 0
+    size = file.stat().st_size if file else None
+    return {"content": content, "labels": labels, "total": content + labels, "preprocessing": preprocessing, "file": size}

@@ -1,0 +1,130 @@
+"""Retraining: fresh networks trained on a synthetic set from several seeds and scored once, at the last step."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evals.base import Recipe, Report
+from synth import backend
+from synth.base import Examples, Net
+from synth.errors import RunFailed
+from synth.fit import Fit, begin, epoch_items, fit, in_batches, on_examples, sgd
+from synth.set import SyntheticSet
+
+CHUNKS = 50  # a training is cut into about so many pieces, between which progress is shown
+
+
+class Trainer(NamedTuple):
+    """Compiled pieces of one (network, recipe) pair, over a leading axis of seeds; sets of the same shapes share the compilation.
+
+    Args:
+      begin: (keys, synths) -> states.
+      advance: (states, keys, synths, first epoch, epoch to stop before, lr scale) -> states.
+      score: (states, x, y) -> accuracies.
+    """
+
+    begin: Callable
+    advance: Callable
+    score: Callable
+
+
+def make_trainer(net: Net, recipe: Recipe, augment: Callable | None, *, over_devices: Callable | None = None) -> Trainer:
+    """Builds the compiled pieces. `over_devices(fn, *xs)` spreads the leading axis over a mesh; one device needs none."""
+    spread = over_devices or (lambda fn, *xs: fn(*xs))
+    augment = augment if recipe.augment else None
+
+    def optimiser(synth: SyntheticSet, scale):
+        lr = jnp.float32(recipe.lr) if synth.lr is None else synth.lr
+        return sgd(lr * scale, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+
+    def begin_one(key, synth):
+        return begin(net, optimiser(synth, jnp.float32(1)), jax.random.fold_in(key, 0))
+
+    def advance_one(state, key, synth, first, stop, scale):
+        tx, n = optimiser(synth, scale), len(synth)
+        objective = on_examples(net, synth.x.decode(), synth.y, augment=augment, weight=synth.weight)
+
+        def epoch(number, state):
+            return fit(objective, tx, state, epoch_items(jax.random.fold_in(key, 1), number, n, batch=recipe.batch))[0]
+
+        return jax.lax.fori_loop(first, stop, epoch, state)
+
+    def score_one(state: Fit, x, y):
+        def right(vars, piece):
+            return net.apply(vars, piece).logits.argmax(-1)
+
+        return jnp.mean((in_batches(right, state.vars, x) == y).astype(jnp.float32))
+
+    def over_seeds(fn, *seeded):
+        return spread(lambda *parts: backend.over(fn, *parts), *seeded)
+
+    @jax.jit
+    def begin_all(keys, synths):
+        return over_seeds(begin_one, keys, synths)
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance_all(states, keys, synths, first, stop, scale):
+        return over_seeds(lambda state, key, synth: advance_one(state, key, synth, first, stop, scale), states, keys, synths)
+
+    @jax.jit
+    def score_all(states, x, y):
+        return over_seeds(lambda state: score_one(state, x, y), states)
+
+    return Trainer(begin_all, advance_all, score_all)
+
+
+def stack(synths: Sequence[SyntheticSet]) -> SyntheticSet:
+    """Sets of equal shapes with a leading axis of seeds."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(synth.bare() for synth in synths))
+
+
+def train_group(trainer: Trainer, recipe: Recipe, keys: jax.Array, synths: SyntheticSet, *, tick: Callable[[int], None] | None = None) -> Fit:
+    """Trains one group of seeds to the last epoch; `tick(epochs done)` after every piece."""
+    states = trainer.begin(keys, synths)
+    drop, piece = recipe.drop_epoch(), max(1, recipe.epochs // CHUNKS)
+    for start, stop, scale in ((0, min(drop, recipe.epochs), 1.0), (drop, recipe.epochs, 0.1)):
+        if start and start < stop:  # the released code builds a new optimiser here, so momentum starts anew
+            states = Fit(states.vars, jax.tree.map(jnp.zeros_like, states.opt))
+        for first in range(start, stop, piece):
+            last = min(first + piece, stop)
+            states = trainer.advance(states, keys, synths, jnp.int32(first), jnp.int32(last), jnp.float32(scale))
+            if tick:
+                jax.block_until_ready(states.vars.params)
+                tick(last - first)
+    return states
+
+
+def retrain(
+    key: jax.Array,
+    trainer: Trainer,
+    recipe: Recipe,
+    draw: Callable[[int], SyntheticSet],
+    test: Examples,
+    *,
+    seeds: int = 5,
+    net_name: str = "",
+    set_kind: str = "distilled",
+    together: int | None = None,
+    tick: Callable[[int], None] | None = None,
+) -> Report:
+    """Accuracy of `seeds` fresh networks trained on `draw(seed)` and scored on `test` once, at the last step.
+
+    Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. `together` seeds are trained at a time
+    (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
+    """
+    began, accuracies = time.perf_counter(), []
+    group = min(together or backend.runs_together(), seeds)
+    x, y = jnp.asarray(test.x), jnp.asarray(test.y)
+    for first in range(0, seeds, group):
+        numbers = range(first, min(first + group, seeds))
+        keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
+        states = train_group(trainer, recipe, keys, stack([draw(number) for number in numbers]), tick=tick)
+        finite = jax.tree.map(lambda leaf: bool(jnp.isfinite(leaf).all()), states.vars.params)
+        if not all(jax.tree.leaves(finite)):
+            raise RunFailed(f"retraining {net_name} on the {set_kind} set gave parameters that are not finite; try a smaller step size")
+        accuracies += [float(value) for value in trainer.score(states, x, y)]
+    return Report(net_name, recipe.name, set_kind, tuple(accuracies), time.perf_counter() - began)

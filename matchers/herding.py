@@ -1,0 +1,22 @@
+"""Herding (Welling, ICML 2009): real images whose running mean follows the mean of their class."""
+
+from matchers.base import Matcher, once
+from matchers.select import Space, features, put
+from synth.base import Net
+from synth.start import choose_herding
+
+
+def herding(net: Net, *, space: Space = "embed", epochs: int = 5) -> Matcher:
+    """Greedy selection: s_{t+1} = argmin_x || mu_c - (x + sum_{i<=t} s_i) / (t + 1) || over the images of class c not taken yet.
+
+    Args:
+      net: embeds the images where `space` is `embed`, after training on the training split.
+      space: `pixels` or `embed`.
+      epochs: of that training.
+    """
+
+    def solve(key, synth, examples):
+        space_of = features(key, net, examples, classes=synth.y.classes, space=space, epochs=epochs)
+        return put(synth, examples, choose_herding(space_of, examples.y, len(synth) // synth.y.classes))
+
+    return once(solve)

@@ -1,0 +1,25 @@
+"""The real images nearest to the k-means centres of their class."""
+
+import jax
+
+from matchers.base import Matcher, once
+from matchers.select import Space, features, put
+from synth.base import Net
+from synth.start import choose_kmeans
+
+
+def kmeans(net: Net, *, space: Space = "pixels", epochs: int = 5) -> Matcher:
+    """One k-means a class with as many centres as images; each centre gives the nearest real image not taken yet.
+
+    Args:
+      net: embeds the images where `space` is `embed`, after training on the training split.
+      space: `pixels` or `embed`.
+      epochs: of that training.
+    """
+
+    def solve(key, synth, examples):
+        k_space, k_choose = jax.random.split(key)
+        space_of = features(k_space, net, examples, classes=synth.y.classes, space=space, epochs=epochs)
+        return put(synth, examples, choose_kmeans(k_choose, space_of, examples.y, len(synth) // synth.y.classes))
+
+    return once(solve)

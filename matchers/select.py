@@ -1,0 +1,33 @@
+"""What selection methods share: the space in which they compare images, and how chosen ones enter a set."""
+
+from dataclasses import replace
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from synth.base import Examples, Net
+from synth.content import Pixels
+from synth.fit import in_batches, train_on
+from synth.set import SyntheticSet
+
+Space = Literal["pixels", "embed"]
+
+
+def features(key: jax.Array, net: Net, examples: Examples, *, classes: int, space: Space, epochs: int) -> Float[np.ndarray, "n d"]:
+    """Flattened pixels, or the embedding of a network trained on the examples for `epochs` epochs."""
+    if space == "pixels":
+        return np.asarray(examples.x).reshape(len(examples.x), -1)
+    trained = train_on(key, net, examples.x, examples.y, classes, epochs=epochs)
+
+    def read(vars, x):
+        return net.apply(vars, x).embed
+
+    return np.asarray(in_batches(read, trained, examples.x))
+
+
+def put(synth: SyntheticSet, examples: Examples, index: Int[np.ndarray, " m"]) -> SyntheticSet:
+    """The set with the chosen real images, class-major, in place of its own."""
+    return replace(synth, x=Pixels(jnp.asarray(np.asarray(examples.x)[index])))

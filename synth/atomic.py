@@ -1,0 +1,60 @@
+"""Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed over it."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from synth.errors import BadInput, RunFailed
+
+WRONG_CALL = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP}
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A new binary file that takes the place of `path` when the block ends well; the file that was there stays untouched until then.
+
+    Raises BadInput where the folder is missing or may not be written, RunFailed where the disk is full or fails. Nothing is left
+    behind in either case, nor when the block raises.
+    """
+    target = Path(os.path.realpath(path))
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise BadInput(f"{path}: cannot write there, it is no regular file; give the name of a file")
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        handle = open(temporary, "xb")  # noqa: SIM115 (closed below, where a second failure must not hide the first)
+        try:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+            handle.close()
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                handle.close()
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        kind = BadInput if error.errno in WRONG_CALL else RunFailed
+        hint = "give a file in a folder that exists and may be written" if kind is BadInput else "free some disk space and run again"
+        raise kind(f"{path}: cannot write it ({error.strerror or error}); {hint}") from error
+    _settle(target.parent)
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+    """`data` as the file `path`, whole or not at all. Raises as `replacing` does."""
+    with replacing(path) as handle:
+        handle.write(data)
+
+
+def _settle(folder: Path) -> None:
+    """Makes a rename outlast a power cut, on file systems that let a folder be flushed."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,115 @@
+"""The one training loop: a pure scan over items of work. Experts, teachers, inner loops and retraining all use it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from synth.base import Net, Vars, fresh
+from synth.labels import Hard, Labels
+
+
+class Fit(NamedTuple):
+    """State of training: the network's variables and the optimiser's."""
+
+    vars: Vars
+    opt: optax.OptState
+
+
+class Item(NamedTuple):
+    """One mini-batch to be drawn: its key, which examples, which of them count, and its place (epoch, batch)."""
+
+    key: jax.Array
+    index: Int[Array, " b"]
+    counts: Float[Array, " b"]
+    view: tuple[Int[Array, ""], Int[Array, ""]]
+
+
+def sgd(lr, *, momentum: float = 0.0, weight_decay: float = 0.0) -> optax.GradientTransformation:
+    """Stochastic gradient descent as PyTorch defines it: decay joins the gradient before momentum. `lr` may be traced."""
+    decay = optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity()
+    return optax.chain(decay, optax.sgd(lr, momentum=momentum or None))
+
+
+def begin(net: Net, tx: optax.GradientTransformation, key: jax.Array) -> Fit:
+    """A fresh network and its optimiser."""
+    drawn = fresh(net, key)
+    return Fit(drawn, tx.init(drawn.params))
+
+
+def fit(objective: Callable, tx: optax.GradientTransformation, state: Fit, items) -> tuple[Fit, Float[Array, " steps"]]:
+    """Descends `objective(params, stats, item) -> (loss, stats)` once an item; returns the state and the losses."""
+
+    def step(state, item):
+        params, stats = state.vars
+        (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(params, stats, item)
+        updates, opt = tx.update(grads, state.opt, params)
+        return Fit(Vars(optax.apply_updates(params, updates), stats), opt), loss
+
+    return jax.lax.scan(step, state, items)
+
+
+def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
+    """All mini-batches of one epoch: a permutation of n examples in pieces of at most `batch`.
+
+    The last piece is filled up from the head of the permutation with rows that count 0, so that shapes stay fixed.
+    """
+    batch = min(batch, n)
+    steps = -(-n // batch)
+    k_order, k_items = jax.random.split(jax.random.fold_in(key, epoch))
+    slots = jnp.arange(steps * batch)
+    index = jax.random.permutation(k_order, n)[slots % n].reshape(steps, batch)
+    counts = (slots < n).astype(jnp.float32).reshape(steps, batch)
+    epochs = jnp.broadcast_to(jnp.asarray(epoch, jnp.int32), (steps,))
+    return Item(jax.random.split(k_items, steps), index, counts, (epochs, jnp.arange(steps)))
+
+
+def on_examples(net: Net, x: Float[Array, "n h w c"], y: Labels, *, augment: Callable | None = None, weight=None) -> Callable:
+    """The objective of training `net` on examples with labels of any kind: the mean loss over the rows that count.
+
+    `augment(key, x, siamese=False)` is drawn anew for every item; `weight` f32[n] is how often an example counts.
+    """
+
+    def objective(params, stats, item: Item):
+        k_augment, k_net = jax.random.split(item.key)
+        images = x[item.index]
+        if augment is not None:
+            images = augment(k_augment, images, siamese=False)
+        out = net.apply(Vars(params, stats), images, train=True, key=k_net)
+        losses = y.loss(out.logits, y.targets(item.index, item.view))
+        counts = (item.counts if weight is None else item.counts * weight[item.index]).astype(losses.dtype)
+        return jnp.sum(losses * counts) / jnp.sum(counts), out.stats
+
+    return objective
+
+
+@partial(jax.jit, static_argnames=("net", "classes", "batch", "augment"))
+def _real_epoch(net, state, key, epoch, x, y, lr, *, classes, batch, augment):
+    tx = sgd(lr, momentum=0.9, weight_decay=5e-4)
+    objective = on_examples(net, x, Hard(y, classes), augment=augment)
+    return fit(objective, tx, state, epoch_items(key, epoch, len(x), batch=batch))[0]
+
+
+def train_on(key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, batch: int = 256, lr: float = 0.01) -> Vars:
+    """A network trained on real examples: SGD, momentum 0.9, weight decay 5e-4. Serves feature spaces for selection."""
+    k_init, k_fit = jax.random.split(key)
+    state = begin(net, sgd(lr, momentum=0.9, weight_decay=5e-4), k_init)
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    for epoch in range(epochs):
+        state = _real_epoch(net, state, k_fit, epoch, x, y, jnp.float32(lr), classes=classes, batch=batch, augment=None)
+    return state.vars
+
+
+@partial(jax.jit, static_argnames=("read", "batch"))
+def in_batches(read: Callable, vars: Vars, x: Float[Array, "n h w c"], *, batch: int = 256):
+    """`read(vars, x[b ...])` over all rows in pieces of `batch`, one after another; memory does not grow with n."""
+    n = len(x)
+    batch = min(batch, n)
+    pieces = -(-n // batch)
+    padded = jnp.pad(x, ((0, pieces * batch - n),) + ((0, 0),) * (x.ndim - 1)).reshape(pieces, batch, *x.shape[1:])
+    out = jax.lax.map(lambda piece: read(vars, piece), padded)
+    return jax.tree.map(lambda leaf: leaf.reshape(pieces * batch, *leaf.shape[2:])[:n], out)

@@ -1,0 +1,258 @@
+"""Oracles of the gradient and distribution matching methods: the same numbers by other means."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import synth.backend
+from matchers import REGISTRY, dc, dm, dsa
+from matchers.dc import DISTANCES, LOOPS, Student, cos, loops, mse, rows
+from synth.augment import dsa as make_augment
+from synth.augment import none
+from synth.content import Pixels
+from tests.toys import as_set, blobs, central_differences, smooth_net
+
+KEY = jax.random.key(3)
+
+
+def stepped(matcher, synth, batch, *, key=KEY):
+    return jax.jit(lambda key, synth, batch: matcher.step(key, matcher.init(key, synth), synth, batch))(key, synth, batch)
+
+
+def gradient_of(matcher, synth, batch, *, lr, key=KEY):
+    """The image gradient that a first step of plain descent reveals: (before - after) / lr."""
+    after, _, metrics = stepped(matcher, synth, batch, key=key)
+    return (np.asarray(synth.x.pixels) - np.asarray(after.x.pixels)) / lr, float(metrics["loss"])
+
+
+def per_class(examples, classes=3):
+    return jnp.asarray(examples.x).reshape(classes, -1, *examples.x.shape[1:])
+
+
+def test_distance_counts_rows_as_published():
+    rng = np.random.default_rng(0)
+    g = {"kernel": jnp.asarray(rng.normal(size=(3, 3, 2, 4)), jnp.float32), "bias": jnp.asarray(rng.normal(size=4), jnp.float32)}
+    flat = np.asarray(g["kernel"], np.float64).reshape(-1, 4)
+    square = (flat**2).sum(0)
+    np.testing.assert_allclose(float(rows(g, g)), (1e-6 / (square + 1e-6)).sum(), atol=1e-6)
+    np.testing.assert_allclose(float(rows(g, jax.tree.map(jnp.negative, g))), 8, atol=1e-5)  # two for each of four opposite rows
+    scaled = {"kernel": g["kernel"] * jnp.asarray([0.1, 1, 7, 100], jnp.float32)[None, None, None, :], "bias": -5 * g["bias"]}
+    np.testing.assert_allclose(float(rows(g, scaled)), 0, atol=1e-4)  # neither a row's length nor a vector counts
+    h = {"kernel": jnp.asarray(rng.normal(size=(3, 3, 2, 4)), jnp.float32), "bias": g["bias"]}
+    other = np.asarray(h["kernel"], np.float64).reshape(-1, 4)
+    expected = sum(1 - flat[:, o] @ other[:, o] / (np.linalg.norm(flat[:, o]) * np.linalg.norm(other[:, o]) + 1e-6) for o in range(4))
+    np.testing.assert_allclose(float(rows(g, h)), expected, rtol=1e-5)
+
+
+def test_a_dead_row_counts_one_and_has_a_finite_derivative():
+    g = {"kernel": jnp.ones((5, 2))}
+    dead = {"kernel": jnp.ones((5, 2)).at[:, 1].set(0)}
+    np.testing.assert_allclose(float(rows(g, dead)), 1, atol=1e-5)
+    slope = jax.grad(lambda h: rows(g, {"kernel": h}))(dead["kernel"])
+    assert np.isfinite(np.asarray(slope)).all()
+
+
+def test_other_distances_against_numpy():
+    rng = np.random.default_rng(1)
+    a, b = ({"k": jnp.asarray(rng.normal(size=(2, 3)), jnp.float32), "b": jnp.asarray(rng.normal(size=3), jnp.float32)} for _ in range(2))
+    flat = [np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(t)]) for t in (a, b)]
+    np.testing.assert_allclose(float(mse(a, b)), ((flat[0] - flat[1]) ** 2).sum(), rtol=1e-5)
+    np.testing.assert_allclose(float(cos(a, b)), 1 - flat[0] @ flat[1] / (np.linalg.norm(flat[0]) * np.linalg.norm(flat[1]) + 1e-6), rtol=1e-5)
+
+
+@pytest.mark.parametrize("distance", sorted(DISTANCES))
+def test_dc_gradient_equals_finite_differences(float64, distance):
+    net, real, fake = smooth_net(dtype=jnp.float64), per_class(blobs(4, dtype=np.float64)), as_set(blobs(2, seed=1, dtype=np.float64))
+    matcher = dc(net, lr=1.0, momentum=0.0, distance=distance, outer=1)
+    grad, loss = gradient_of(matcher, fake, real, lr=1.0)
+
+    def by_hand(pixels):
+        p = matcher.init(KEY, fake).aux.vars.params
+
+        def gradient(x, label):
+            return jax.grad(lambda p: -jax.nn.log_softmax(jnp.tanh(x.reshape(len(x), -1) @ p["w"] + p["b"][None, :]) @ p["v"])[:, label].mean())(p)
+
+        images = jnp.asarray(pixels).reshape(3, -1, 4, 4, 1)
+        return sum(DISTANCES[distance](gradient(real[c], c), gradient(images[c], c)) for c in range(3))
+
+    np.testing.assert_allclose(loss, float(by_hand(fake.x.pixels)), rtol=1e-10)
+    np.testing.assert_allclose(grad, central_differences(by_hand, fake.x.pixels), rtol=1e-6, atol=1e-8)
+
+
+def test_dm_loss_and_gradient_equal_numpy(float64):
+    net, real, fake = smooth_net(dtype=jnp.float64), per_class(blobs(4, dtype=np.float64)), as_set(blobs(2, seed=1, dtype=np.float64))
+    grad, loss = gradient_of(dm(net, none, lr=1.0, momentum=0.0), fake, real, lr=1.0)
+    k_loss, _ = jax.random.split(KEY)
+    params = net.init(jax.random.split(k_loss)[0]).params
+    w, b = np.asarray(params["w"]), np.asarray(params["b"])
+
+    def embed(x):
+        return np.tanh(np.asarray(x).reshape(len(x), -1) @ w + b)
+
+    def by_hand(pixels):
+        images = np.asarray(pixels).reshape(3, -1, 4, 4, 1)
+        return sum(((embed(real[c]).mean(0) - embed(images[c]).mean(0)) ** 2).sum() for c in range(3))
+
+    np.testing.assert_allclose(loss, by_hand(fake.x.pixels), rtol=1e-10)
+    np.testing.assert_allclose(grad, central_differences(by_hand, fake.x.pixels), rtol=1e-6, atol=1e-9)
+
+
+def make(name, net, **options):
+    augment = {} if name == "dc" else {"augment": make_augment("color_crop_cutout_scale_rotate")}
+    return REGISTRY[name](net, **augment, **options)
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+def test_nothing_is_learned_from_a_copy_of_the_real_batch(name):
+    net, examples = smooth_net(), blobs(4)
+    grad, loss = gradient_of(make(name, net, lr=1.0, momentum=0.0), as_set(examples), per_class(examples), lr=1.0)
+    other = gradient_of(make(name, net, lr=1.0, momentum=0.0), as_set(blobs(4, seed=5)), per_class(examples), lr=1.0)
+    assert loss < 1e-2 * other[1]  # not zero: a row of a short gradient counts up to one
+    assert np.abs(grad).max() < 1e-2 * np.abs(other[0]).max()
+
+
+@pytest.mark.parametrize("name", ["dc", "dm"])
+def test_duplicated_and_permuted_synthetic_images_change_no_loss(name):
+    net, real, examples = smooth_net(), per_class(blobs(4)), blobs(2, seed=1)
+    matcher = REGISTRY[name](net) if name == "dc" else REGISTRY[name](net, none)
+    order = np.arange(6).reshape(3, 2)
+    twice, swapped = (examples._replace(x=examples.x[i], y=examples.y[i]) for i in (np.repeat(order, 2, 1).ravel(), order[:, ::-1].ravel()))
+    losses = [float(stepped(matcher, as_set(e), real)[2]["loss"]) for e in (examples, twice, swapped)]
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
+    assert losses[0] > 1e-3
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+def test_classes_do_not_touch_each_other(name):
+    net, real, examples = smooth_net(), per_class(blobs(4)), blobs(2, seed=1)
+    changed = examples._replace(x=np.where((examples.y == 2)[:, None, None, None], 3 - examples.x, examples.x).astype(np.float32))
+    grads = [gradient_of(make(name, net, lr=1.0, momentum=0.0, batch=4), as_set(e), real, lr=1.0)[0] for e in (examples, changed)]
+    np.testing.assert_allclose(grads[0][:4], grads[1][:4], atol=1e-6)
+    assert np.abs(grads[0][4:] - grads[1][4:]).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+def test_no_gradient_reaches_the_real_images(name):
+    net, fake = smooth_net(), as_set(blobs(2, seed=1))
+    matcher = make(name, net)
+    state = matcher.init(KEY, fake)
+    slope = jax.jit(jax.grad(lambda real: matcher.step(KEY, state, fake, real)[2]["loss"]))(per_class(blobs(4)))
+    assert not np.asarray(slope).any()
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+def test_classes_together_equal_classes_in_turn(name, monkeypatch):
+    net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
+    matcher = make(name, net)
+    looped = stepped(matcher, fake, real)[0].x.pixels
+    monkeypatch.setattr(synth.backend, "is_cpu", lambda: False)
+    np.testing.assert_allclose(np.asarray(looped), np.asarray(stepped(matcher, fake, real)[0].x.pixels), atol=1e-5)
+
+
+def test_dm_draws_a_network_a_step_and_keeps_none():
+    net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
+    matcher = dm(net, none)
+    losses = {float(stepped(matcher, fake, real, key=jax.random.key(k))[2]["loss"]) for k in range(4)}
+    assert len(losses) == 4
+    kept = [leaf.shape for leaf in jax.tree.leaves(matcher.init(KEY, fake))]
+    assert kept == [fake.x.pixels.shape]  # the momentum of the images is all that is carried
+
+
+def test_dm_real_mean_sharpens_with_the_batch():
+    """With the synthetic mean exact, the expected loss is the variance of a mean over b samples: it falls like 1 / b."""
+    net, examples = smooth_net(), blobs(4000, 1)
+    whole, rng = as_set(examples, 1), np.random.default_rng(0)
+
+    def expected(b):
+        step = jax.jit(lambda key, batch: matcher.step(key, matcher.init(key, whole), whole, batch)[2]["loss"])
+        return np.mean([float(step(jax.random.key(i), jnp.asarray(examples.x[rng.choice(4000, b)])[None])) for i in range(60)])
+
+    matcher = dm(smooth_net(classes=1), none)
+    assert net and 2.5 < expected(8) / expected(32) < 6
+
+
+def test_loop_table_is_the_published_one():
+    assert {ipc: loops(ipc) for ipc in (1, 10, 20, 30, 40, 50)} == {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
+    assert loops(5) == LOOPS[1] and loops(100) == LOOPS[50]
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa"])
+def test_the_network_trains_between_steps_and_is_renewed_after_the_last(name):
+    """A step size of NaN betrays training: it must show after the first of two matching steps and be gone after the second."""
+    net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
+    matcher = make(name, net, net_lr=float("nan"), outer=2, inner=1)
+    state = matcher.init(KEY, fake)
+    step = jax.jit(matcher.step)
+    _, first, _ = step(KEY, state, fake, real)
+    assert np.isnan(np.asarray(first.aux.vars.params["w"])).all()
+    _, second, _ = step(jax.random.key(9), first, fake, real)
+    assert np.isfinite(np.asarray(second.aux.vars.params["w"])).all() and int(second.aux.seen) == 2
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa"])
+def test_at_one_image_a_class_the_network_never_trains(name):
+    net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(1, seed=1))
+    matcher = make(name, net, net_lr=float("nan"))
+    state, step = matcher.init(KEY, fake), jax.jit(matcher.step)
+    for number in range(3):
+        fake, state, metrics = step(jax.random.key(number), state, fake, real)
+        assert np.isfinite(np.asarray(state.aux.vars.params["w"])).all() and np.isfinite(float(metrics["loss"]))
+
+
+def test_dc_inner_training_is_plain_descent_on_the_updated_set():
+    net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
+    matcher = dc(net, outer=2, inner=3, net_lr=0.5)
+    state = matcher.init(KEY, fake)
+    after, trained, _ = jax.jit(matcher.step)(KEY, state, fake, real)
+    params = state.aux.vars.params
+
+    def entropy(p):
+        logits = net.apply(state.aux.vars._replace(params=p), after.x.pixels).logits
+        return -jax.nn.log_softmax(logits)[jnp.arange(6), after.y.index].mean()
+
+    for _ in range(3):  # the whole set is one batch, so order does not matter
+        params = jax.tree.map(lambda p, g: p - 0.5 * g, params, jax.grad(entropy)(params))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-5), trained.aux.vars.params, params)
+
+
+def test_outer_momentum_is_the_scalar_recurrence():
+    """v <- m v + g, x <- x - lr v, with the gradients of two steps of dm under fixed networks."""
+    net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
+    matcher, plain = dm(net, none, lr=0.3, momentum=0.5), dm(net, none, lr=1.0, momentum=0.0)
+    state, x, v, current = matcher.init(KEY, fake), np.asarray(fake.x.pixels), 0.0, fake
+    for number in range(2):
+        key = jax.random.key(number)
+        g, _ = gradient_of(plain, replace(fake, x=Pixels(jnp.asarray(x, jnp.float32))), real, lr=1.0, key=key)
+        v = 0.5 * v + g
+        x = x - 0.3 * v
+        current, state, _ = jax.jit(matcher.step)(key, state, current, real)
+    np.testing.assert_allclose(np.asarray(current.x.pixels), x, atol=1e-5)
+
+
+def test_student_is_what_dsa_carries():
+    net, fake = smooth_net(), as_set(blobs(2))
+    assert isinstance(dsa(net, none).init(KEY, fake).aux, Student)
+
+
+@pytest.mark.parametrize("name", ["random", "kmeans", "herding"])
+def test_selection_keeps_real_images_of_the_right_class(name):
+    examples = blobs(9)
+    matcher = REGISTRY[name]() if name == "random" else REGISTRY[name](smooth_net(), space="pixels")
+    start = as_set(blobs(2, seed=4))
+    synth, _, _ = matcher.step(KEY, matcher.init(KEY, start), start, examples)
+    chosen = [np.flatnonzero((examples.x == image).all((1, 2, 3))) for image in np.asarray(synth.x.pixels)]
+    assert all(len(found) == 1 for found in chosen) and len({int(found[0]) for found in chosen}) == 6
+    assert [int(examples.y[found[0]]) for found in chosen] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["kmeans", "herding"])
+def test_selection_in_an_embedding_differs_from_pixels(name):
+    examples, start = blobs(30, seed=2), as_set(blobs(2, seed=4))
+    picked = []
+    for space in ("pixels", "embed"):
+        matcher = REGISTRY[name](smooth_net(), space=space, epochs=1)
+        picked.append(np.asarray(matcher.step(KEY, (), start, examples)[0].x.pixels))
+    assert picked[0].shape == picked[1].shape and (picked[0] != picked[1]).any()

@@ -1,0 +1,56 @@
+"""Small things that tests share: a smooth network written by hand, and data that a glance can check."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synth.base import Examples, Net, Out, Vars
+from synth.content import Pixels
+from synth.labels import Hard
+from synth.set import SyntheticSet
+
+
+def smooth_net(image=(4, 4, 1), classes: int = 3, *, hidden: int = 5, dtype=jnp.float32) -> Net:
+    """tanh layer and linear head: smooth, so that finite differences are accurate."""
+    inputs = image[0] * image[1] * image[2]
+
+    def init(key):
+        a, b = jax.random.split(key)
+        return Vars(
+            {
+                "w": jax.random.normal(a, (inputs, hidden), dtype) / np.sqrt(inputs).astype(dtype),
+                "b": jnp.zeros(hidden, dtype),
+                "v": jax.random.normal(b, (hidden, classes), dtype),
+            }
+        )
+
+    def apply(vars, x, *, train=False, key=None):
+        p = vars.params
+        embed = jnp.tanh(x.reshape(len(x), -1) @ p["w"] + p["b"][None, :])
+        return Out(embed @ p["v"], embed, {})
+
+    return Net(init, apply)
+
+
+def blobs(n: int = 12, classes: int = 3, image=(4, 4, 1), *, seed: int = 0, dtype=np.float32) -> Examples:
+    """n examples of every class around class means of their own, class-major."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(classes, 1, *image))
+    x = (centres + 0.3 * rng.normal(size=(classes, n, *image))).reshape(-1, *image)
+    return Examples(x.astype(dtype), np.repeat(np.arange(classes), n).astype(np.int32))
+
+
+def as_set(examples: Examples, classes: int = 3) -> SyntheticSet:
+    """Examples as a synthetic set with hard labels."""
+    return SyntheticSet(Pixels(jnp.asarray(examples.x)), Hard(jnp.asarray(examples.y), classes))
+
+
+def central_differences(f, x, *, step: float = 1e-5) -> np.ndarray:
+    """The gradient of f: f64[...] -> scalar, two evaluations an entry."""
+    x = np.asarray(x, np.float64)
+    grad = np.zeros_like(x)
+    for at in np.ndindex(x.shape):
+        shift = np.zeros_like(x)
+        shift[at] = step
+        grad[at] = (float(f(x + shift)) - float(f(x - shift))) / (2 * step)
+    return grad
