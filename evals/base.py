@@ -40,14 +40,14 @@ RECIPES = {
     for recipe in (
         Recipe("dc", 300),
         Recipe("dsa", 1000, augment=True),
-        Recipe("quick", 100),
+        Recipe("quick", 100, lr=0.05),
         Recipe("full", 20),
     )
 }
 ABOUT = {
     "dc": "300 epochs, no augmentation: the protocol of gradient matching",
     "dsa": "1,000 epochs with siamese-style augmentation: the protocol of DSA, DM and the trajectory methods",
-    "quick": "100 epochs, no augmentation: for demonstrations",
+    "quick": "100 epochs at step size 0.05, no augmentation: for demonstrations",
     "full": "20 epochs, batch 256, no augmentation: for whole training sets",
 }
 

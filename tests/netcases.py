@@ -14,11 +14,11 @@ def call(net, vars, x, *, train=False):
     return jax.jit(lambda vars, x: net.apply(vars, x, train=train))(vars, x)
 
 
-def images(image, n=4, seed=1):
+def images(image, *, n=4, seed=1):
     return jnp.asarray(np.random.default_rng(seed).normal(size=(n, *image)), jnp.float32)
 
 
-def prepared(spec, image=SMALL, classes=3, seed=0):
+def prepared(spec, image=SMALL, *, classes=3, seed=0):
     net, rng = build(spec, image, classes), np.random.default_rng(seed)
 
     def draw(leaf):

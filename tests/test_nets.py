@@ -10,7 +10,6 @@ from condense.nets import NETS, build, canonical, count, describe, parse
 from synth.errors import BadInput
 from tests.netcases import SMALL, assert_trees, images, prepared
 
-
 # Parameter counts.
 
 
@@ -156,6 +155,6 @@ def test_the_sizes_that_messages_name_do_work(spec, image):
 def test_wrong_images_and_single_values_are_refused():
     net, vars = prepared("convnet:width=2,depth=3,norm=batch")
     with pytest.raises(BadInput, match="built for images of 8x8x2, got 8x9x2"):
-        call(net, vars, images((8, 9, 2)))
+        net.apply(vars, images((8, 9, 2)))
     with pytest.raises(BadInput, match="more than one value"):
         build("mlp:norm=batch,width=2", SMALL, 3).apply(prepared("mlp:norm=batch,width=2")[1], images(SMALL, n=1), train=True)

@@ -1,4 +1,4 @@
-"""What networks compute. Oracles: PyTorch (fixtures written by fixtures/make_nets.py), lax convolutions, NumPy moments, finite differences."""
+"""What networks compute. Oracles: PyTorch (files written by fixtures/make_nets.py), lax convolutions, NumPy moments, differences."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -82,7 +82,8 @@ def pixels(synth: SyntheticSet) -> bytes:
 
 
 if __name__ == "__main__":  # FOLDER STEPS NAP
-    jax.config.update("jax_num_cpu_devices", 4)
+    from tests import conftest  # noqa: F401 (the same devices and compiler settings, and so the same bits)
+
     try:
         held_run(Path(sys.argv[1]), int(sys.argv[2]), nap=float(sys.argv[3]))
     except KeyboardInterrupt:
