@@ -71,7 +71,7 @@ def _advance(matcher, key, carry, bad, batch):
     _same_types(carry, after)
     reals = [leaf for leaf in jax.tree.leaves((synth, metrics.get("loss"))) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in reals]).all()
-    return after, bad, metrics
+    return after, jnp.where(finite | (bad >= 0), bad, after.step), metrics
 
 
 def compile_step(matcher: Matcher) -> Callable:

@@ -40,7 +40,7 @@ def matcher(*, lr: float = 0.05, poison: int = -1) -> Matcher:
     """Pulls every image to a linear map of its class mean; the map moves at each step, as networks do. The loss is NaN at `poison`."""
 
     def init(key, synth):
-        return {"map": jax.random.normal(key, (9, 9)) / 3, "age": 0, "nothing": jnp.zeros((0, 3))}  # a weakly typed age, and an empty array
+        return {"map": jax.random.normal(key, (9, 9)) / 3, "age": 0, "mean": 0.0, "nothing": jnp.zeros((0, 3))}  # weakly typed, and empty
 
     def loss(key, synth, aux, batch):
         noise = jax.random.normal(key, (CLASSES, 9)) * jnp.float32(0.1)
@@ -49,7 +49,12 @@ def matcher(*, lr: float = 0.05, poison: int = -1) -> Matcher:
         return jnp.where(aux["age"] == poison, jnp.nan, value), {"age": aux["age"]}
 
     def after(key, synth, aux):
-        return {**aux, "map": aux["map"] * 0.99 + jax.random.normal(key, (9, 9)) * jnp.float32(0.02), "age": aux["age"] + 1}
+        return {
+            **aux,
+            "map": aux["map"] * 0.99 + jax.random.normal(key, (9, 9)) * jnp.float32(0.02),
+            "age": aux["age"] + 1,
+            "mean": aux["map"].mean(),
+        }
 
     return descend(loss, optax.sgd(lr, momentum=0.5), init=init, after=after, feed=PerClass(8))
 

@@ -166,7 +166,8 @@ def _primitive(name, patches, winograd, shape):
     primitive = Primitive(f"conv_{name}")
 
     def run(a, b, *, window):
-        return (winograd if window.wide else patches)(a, b, window)
+        with jax.named_scope(f"conv_{name}_{'wide' if window.wide else 'thin'}"):
+            return (winograd if window.wide else patches)(a, b, window)
 
     def batch(args, axes, *, window):
         if name != "kernel" and axes[1] is None:  # images side by side are one larger batch

@@ -1,0 +1,118 @@
+"""Paired timings: two resident processes take strict turns; the ratio of a round is the faster PyTorch writing's time over JAX's.
+
+Prints first that all three agree on a small size, then the median ratio with the lowest and highest round, a profile of the JAX side,
+and the share of processor time that the host took away meanwhile (steal): above a few per cent the numbers mean little.
+"""
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import sys
+
+import numpy as np
+
+from tests.bench import problem
+
+THREADS = 2
+WRITINGS = ("torch", "torch in pieces")
+SMALL = problem.Sizes(width=8, real=20, synthetic=3)
+
+
+def jax_worker(pipe, sizes):
+    """Serves answers, timings and profiles of the JAX side."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from tests.bench import jax_side, profile
+
+    pipe.send({"jax": jax_side.answers(jax_side.make(SMALL, problem.numbers(SMALL)))})
+    works = jax_side.make(sizes, problem.numbers(sizes))
+    serve(pipe, jax_side, {"jax": works}, lambda name: profile.shares(works[name]))
+
+
+def torch_worker(pipe, sizes):
+    """Serves answers and timings of both PyTorch writings."""
+    import torch
+
+    from tests.bench import torch_side
+
+    torch.set_num_threads(THREADS)
+    make = lambda sizes: {w: torch_side.make(sizes, problem.numbers(sizes), pieces=w != "torch") for w in WRITINGS}  # noqa: E731
+    pipe.send({w: torch_side.answers(works) for w, works in make(SMALL).items()})
+    serve(pipe, torch_side, make(sizes), None)
+
+
+def serve(pipe, side, works, shares):
+    """Answers (what, writing, name) requests until None."""
+    while (request := pipe.recv()) is not None:
+        what, writing, name = request
+        pipe.send({"time": lambda: side.timed(works[writing][name]), "matmul": side.matmul, "profile": lambda: shares(name)}[what]())
+
+
+def ask(pipe, what, writing="", name=""):
+    pipe.send((what, writing, name))
+    return pipe.recv()
+
+
+def check(answers: dict) -> None:
+    """Exits where a side disagrees: float32 rounding is amplified by the momentum steps, so 1 % of the largest change or value."""
+    for name, reference in answers["jax"].items():
+        for writing in WRITINGS:
+            for ours, theirs in zip(reference, answers[writing][name], strict=True):
+                error = np.abs(ours - theirs).max() / np.abs(theirs).max()
+                if not error < 1e-2:
+                    sys.exit(f"{name}: jax and {writing} differ by {error:.1e} of the largest value")
+    print(f"agreement at width {SMALL.width}: all works, both PyTorch writings")
+
+
+def steal() -> tuple[int, int]:
+    """(stolen, all) ticks of all processors since the machine started."""
+    with open("/proc/stat") as stat:
+        ticks = [int(t) for t in stat.readline().split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
+def measure(name: str, rounds: int, sides: dict) -> None:
+    """Prints one work's times and ratios."""
+    for writing, pipe in sides.items():
+        ask(pipe, "time", writing, name)  # compiles, warms up
+    before, times = steal(), {w: [] for w in sides}
+    for _ in range(rounds):
+        for writing, pipe in sides.items():
+            times[writing].append(ask(pipe, "time", writing, name))
+    stolen = [b - a for a, b in zip(before, steal(), strict=True)]
+    best = min(WRITINGS, key=lambda w: statistics.median(times[w]))
+    scale = problem.EPOCHS if name == "retrain" else 1
+    ratios = [t / j for t, j in zip(times[best], times["jax"], strict=True)]
+    middle = {w: statistics.median(t) / scale for w, t in times.items()}
+    print(f"\n{name}: {statistics.median(ratios):.2f} times as fast as {best} [{min(ratios):.2f} to {max(ratios):.2f}], {rounds} rounds, ", end="")
+    print(f"ratio of the best times {min(times[best]) / min(times['jax']):.2f}, steal {100 * stolen[0] / max(stolen[1], 1):.1f} %")
+    print("  seconds (median): " + ", ".join(f"{w} {t:.3f}" for w, t in middle.items()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--works", nargs="+", default=["dm", "dc", "retrain"], choices=["dm", "dc", "retrain"])
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--real", type=int, default=256, help="real images a class")
+    parser.add_argument("--synthetic", type=int, default=10, help="synthetic images a class")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    sizes = problem.Sizes(args.width, args.real, args.synthetic)
+    print(f"{sizes}, {problem.CLASSES} classes, {THREADS} threads a side, load {os.getloadavg()[0]:.1f} before the start")
+    os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+    spawn, pipes = multiprocessing.get_context("spawn"), {}
+    for side, target in (("jax", jax_worker), ("torch", torch_worker)):
+        pipes[side], end = spawn.Pipe()
+        spawn.Process(target=target, args=(end, sizes), daemon=True).start()
+    check({k: v for pipe in pipes.values() for k, v in pipe.recv().items()})
+    sides = {"jax": pipes["jax"]} | {w: pipes["torch"] for w in WRITINGS}
+    peak = {side: ask(pipe, "matmul") for side, pipe in pipes.items()}
+    print("2048x2048 product, GFLOP/s: " + ", ".join(f"{side} {rate:.0f}" for side, rate in peak.items()))
+    for name in args.works:
+        measure(name, args.rounds, sides)
+        shares, seconds = ask(pipes["jax"], "profile", "", name)
+        work = problem.gigaflops(sizes)[name] * (problem.EPOCHS if name == "retrain" else 1)
+        print(f"  jax: {work / seconds:.0f} GFLOP/s of the direct algorithm's convolutions, {100 * work / seconds / peak['jax']:.0f} % of the product's rate")
+        print("  jax, share of thread time: " + ", ".join(f"{part} {100 * share:.0f} %" for part, share in shares.items()))
+    for pipe in pipes.values():
+        pipe.send(None)

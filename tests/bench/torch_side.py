@@ -1,0 +1,139 @@
+"""The same work in PyTorch, in two writings: as the papers' code does it, and channels_last in micro-batches that stay in the cache."""
+
+import time
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.bench import problem
+from tests.bench.problem import CLASSES, SIDE
+
+PIECE = 16  # the fastest of 8, 16, 32, 64 on the machine where this was written
+
+
+class ConvNet(nn.Module):
+    """The papers' network: the first convolution pads 28x28 by 3, which is 32x32 padded by 1."""
+
+    def __init__(self, numbers):
+        super().__init__()
+        blocks = []
+        for i, (kernel, bias, scale, shift) in enumerate(numbers["blocks"]):
+            c, w = kernel.shape[2:]
+            conv, norm = nn.Conv2d(c, w, 3, padding=1 if i else 3), nn.GroupNorm(w, w)
+            for parameter, value in zip((conv.weight, conv.bias, norm.weight, norm.bias), (kernel.transpose(3, 2, 0, 1), bias, scale, shift), strict=True):
+                parameter.data = torch.from_numpy(value.copy())
+            blocks += [conv, norm, nn.ReLU(inplace=False), nn.AvgPool2d(2)]
+        self.features = nn.Sequential(*blocks)
+        kernel, bias = numbers["head"]
+        self.head = nn.Linear(kernel.shape[0], CLASSES)
+        rows = kernel.reshape(4, 4, -1, CLASSES).transpose(3, 2, 0, 1).reshape(CLASSES, -1)
+        self.head.weight.data, self.head.bias.data = torch.from_numpy(rows.copy()), torch.from_numpy(bias.copy())
+
+    def embed(self, x):
+        return self.features(x).flatten(1)
+
+    def forward(self, x):
+        return self.head(self.embed(x))
+
+
+def make(sizes: problem.Sizes, numbers: dict, *, pieces: bool) -> dict:
+    """{work: function without arguments that returns tensors}; `pieces` chooses the second writing."""
+    form = torch.channels_last if pieces else torch.contiguous_format
+    images = lambda x: torch.from_numpy(x.reshape(-1, 1, SIDE, SIDE)).contiguous(memory_format=form)  # noqa: E731
+    net = ConvNet(numbers).to(memory_format=form)
+    params = list(net.parameters())
+    real = [images(x) for x in numbers["real"]]
+    cut = (lambda x: x.split(PIECE)) if pieces else (lambda x: (x,))
+
+    def fresh():
+        synthetic = images(numbers["synthetic"]).clone(memory_format=form).requires_grad_()
+        return synthetic, torch.optim.SGD([synthetic], lr=problem.LR_IMAGE, momentum=problem.MOMENTUM_IMAGE)
+
+    def dm():
+        for p in params:
+            p.requires_grad_(False)
+        synthetic, optimizer = fresh()
+        total = 0.0
+        for c in range(CLASSES):
+            with torch.no_grad():
+                target = sum(net.embed(x).sum(0) for x in cut(real[c])) / sizes.real
+            gap = target - net.embed(synthetic[c * sizes.synthetic : (c + 1) * sizes.synthetic]).mean(0)
+            loss = (gap**2).sum()
+            loss.backward()
+            total += loss.item()
+        optimizer.step()
+        return torch.tensor(total), synthetic.detach()
+
+    def dc():
+        for p in params:
+            p.requires_grad_(True)
+        synthetic, optimizer = fresh()
+        total = 0.0
+        for c in range(CLASSES):
+            target = [torch.zeros_like(p) for p in params]
+            for x in cut(real[c]):
+                loss = F.cross_entropy(net(x), torch.full((len(x),), c), reduction="sum") / sizes.real
+                for t, g in zip(target, torch.autograd.grad(loss, params), strict=True):
+                    t += g
+            x = synthetic[c * sizes.synthetic : (c + 1) * sizes.synthetic]
+            gradient = torch.autograd.grad(F.cross_entropy(net(x), torch.full((len(x),), c)), params, create_graph=True)
+            loss = distance(target, gradient)
+            optimizer_gradient = torch.autograd.grad(loss, synthetic)[0]
+            synthetic.grad = optimizer_gradient if synthetic.grad is None else synthetic.grad + optimizer_gradient
+            total += loss.item()
+        optimizer.step()
+        return torch.tensor(total), synthetic.detach()
+
+    labels = torch.arange(CLASSES).repeat_interleave(sizes.synthetic)
+    whole = images(numbers["synthetic"])
+
+    def retrain():
+        with torch.no_grad():
+            for p, value in zip(params, ConvNet(numbers).parameters(), strict=True):
+                p.copy_(value)
+                p.requires_grad_(True)
+        optimizer = torch.optim.SGD(params, lr=problem.LR_NET, momentum=problem.MOMENTUM_NET, weight_decay=problem.DECAY_NET)
+        for _ in range(problem.EPOCHS):
+            optimizer.zero_grad()
+            for x, y in zip(cut(whole), cut(labels), strict=True):
+                (F.cross_entropy(net(x), y, reduction="sum") / len(whole)).backward()
+            optimizer.step()
+        return net
+
+    return {"dm": dm, "dc": dc, "retrain": retrain}
+
+
+def distance(a, b):
+    """sum over kernels and output rows of 1 - cos, vectors left out (Zhao et al., ICLR 2021)."""
+
+    def gap(g, h):
+        g, h = g.reshape(len(g), -1), h.reshape(len(h), -1)
+        return (1 - (g * h).sum(1) / (g.norm(dim=1) * h.norm(dim=1) + 1e-6)).sum()
+
+    return sum(gap(g, h) for g, h in zip(a, b, strict=True) if g.ndim > 1)
+
+
+def answers(works: dict) -> dict[str, list[np.ndarray]]:
+    """Results in the layout of problem.numbers, as in jax_side.answers."""
+    pictures = lambda x: x.numpy().transpose(0, 2, 3, 1).reshape(CLASSES, -1, SIDE, SIDE, 1)  # noqa: E731
+    result = {name: [loss.numpy(), pictures(x)] for name, (loss, x) in ((name, works[name]()) for name in ("dm", "dc"))}
+    net = works["retrain"]()
+    kernels = [net.features[i].weight.detach().numpy().transpose(2, 3, 1, 0) for i in (0, 8)]
+    head = net.head.weight.detach().numpy()
+    return result | {"retrain": [*kernels, head.reshape(CLASSES, -1, 4, 4).transpose(2, 3, 1, 0).reshape(-1, CLASSES)]}
+
+
+def timed(fn) -> float:
+    """Seconds of one call."""
+    began = time.perf_counter()
+    fn()
+    return time.perf_counter() - began
+
+
+def matmul() -> float:
+    """GFLOP/s of the better of five 2048x2048 products."""
+    a = torch.ones(2048, 2048)
+    return max(2 * 2048**3 / timed(partial(torch.matmul, a, a)) / 1e9 for _ in range(6))
