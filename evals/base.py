@@ -53,9 +53,11 @@ ABOUT = {
 
 
 def recipe(name: str, *, epochs: int | None = None) -> Recipe:
-    """A named recipe, with another number of epochs on request. Raises BadInput for an unknown name."""
+    """A named recipe, with another number of epochs (>= 1) on request. Raises BadInput for an unknown name or no epoch."""
     if name not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
+    if epochs is not None and epochs < 1:
+        raise BadInput(f"--epochs {epochs}: give at least 1")
     return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
 
 

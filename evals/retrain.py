@@ -14,6 +14,7 @@ from synth.base import Examples, Net
 from synth.errors import RunFailed
 from synth.fit import Fit, begin, epoch_items, fit, in_batches, on_examples, sgd
 from synth.set import SyntheticSet
+from synth.tree import all_finite
 
 CHUNKS = 50  # a training is cut into about so many pieces, between which progress is shown
 
@@ -24,7 +25,7 @@ class Trainer(NamedTuple):
     Args:
       begin: (keys, synths) -> states.
       advance: (states, keys, synths, first epoch, epoch to stop before, lr scale) -> states.
-      score: (states, x, y) -> accuracies.
+      score: (states, x, y) -> i32[seeds], how many of the examples are classified right.
     """
 
     begin: Callable
@@ -54,10 +55,10 @@ def make_trainer(net: Net, recipe: Recipe, augment: Callable | None, *, over_dev
         return jax.lax.fori_loop(first, stop, epoch, state)
 
     def score_one(state: Fit, x, y):
-        def right(vars, piece):
+        def classify(vars, piece):
             return net.apply(vars, piece).logits.argmax(-1)
 
-        return jnp.mean((in_batches(right, state.vars, x) == y).astype(jnp.float32))
+        return jnp.sum(in_batches(classify, state.vars, x) == y)
 
     def over_seeds(fn, *seeded):
         return spread(lambda *parts: backend.over(fn, *parts), *seeded)
@@ -87,7 +88,7 @@ def train_group(trainer: Trainer, recipe: Recipe, keys: jax.Array, synths: Synth
     states = trainer.begin(keys, synths)
     drop, piece = recipe.drop_epoch(), max(1, recipe.epochs // CHUNKS)
     for start, stop, scale in ((0, min(drop, recipe.epochs), 1.0), (drop, recipe.epochs, 0.1)):
-        if start and start < stop:  # the released code builds a new optimiser here, so momentum starts anew
+        if start:  # the released code builds a new optimiser here, so momentum starts anew
             states = Fit(states.vars, jax.tree.map(jnp.zeros_like, states.opt))
         for first in range(start, stop, piece):
             last = min(first + piece, stop)
@@ -113,18 +114,29 @@ def retrain(
 ) -> Report:
     """Accuracy of `seeds` fresh networks trained on `draw(seed)` and scored on `test` once, at the last step.
 
-    Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. `together` seeds are trained at a time
-    (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
+    Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
+    time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
     """
     began, accuracies = time.perf_counter(), []
-    group = min(together or backend.runs_together(), seeds)
+    group = group_size(seeds, together or backend.runs_together())
     x, y = jnp.asarray(test.x), jnp.asarray(test.y)
     for first in range(0, seeds, group):
-        numbers = range(first, min(first + group, seeds))
+        numbers = [min(number, seeds - 1) for number in range(first, first + group)]  # a short group would compile everything again
         keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
-        states = train_group(trainer, recipe, keys, stack([draw(number) for number in numbers]), tick=tick)
-        finite = jax.tree.map(lambda leaf: bool(jnp.isfinite(leaf).all()), states.vars.params)
-        if not all(jax.tree.leaves(finite)):
-            raise RunFailed(f"retraining {net_name} on the {set_kind} set gave parameters that are not finite; try a smaller step size")
-        accuracies += [float(value) for value in trainer.score(states, x, y)]
-    return Report(net_name, recipe.name, set_kind, tuple(accuracies), time.perf_counter() - began)
+        drawn = {number: draw(number) for number in numbers}
+        states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick)
+        if not all_finite(states.vars):
+            raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged ({_step_size(recipe, drawn[first])})")
+        accuracies += [int(right) / len(y) for right in trainer.score(states, x, y)]
+    return Report(net_name, recipe.name, set_kind, tuple(accuracies[:seeds]), time.perf_counter() - began)
+
+
+def group_size(seeds: int, together: int) -> int:
+    """Seeds in each of the fewest equal groups of at most `together`."""
+    return -(-seeds // -(-seeds // together))
+
+
+def _step_size(recipe: Recipe, synth: SyntheticSet) -> str:
+    if synth.lr is not None:
+        return f"the set's own step size {float(synth.lr):g} is too large for it; try another --net, or distil with a smaller step size"
+    return f"at step size {recipe.lr:g}; try a recipe with a smaller one, such as dc, or another --net"

@@ -87,10 +87,10 @@ def on_examples(net: Net, x: Float[Array, "n h w c"], y: Labels, *, augment: Cal
     return objective
 
 
-@partial(jax.jit, static_argnames=("net", "classes", "batch", "augment"))
-def _real_epoch(net, state, key, epoch, x, y, lr, *, classes, batch, augment):
+@partial(jax.jit, static_argnames=("net", "classes", "batch"))
+def _real_epoch(net, state, key, epoch, x, y, lr, *, classes, batch):
     tx = sgd(lr, momentum=0.9, weight_decay=5e-4)
-    objective = on_examples(net, x, Hard(y, classes), augment=augment)
+    objective = on_examples(net, x, Hard(y, classes))
     return fit(objective, tx, state, epoch_items(key, epoch, len(x), batch=batch))[0]
 
 
@@ -100,7 +100,7 @@ def train_on(key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, b
     state = begin(net, sgd(lr, momentum=0.9, weight_decay=5e-4), k_init)
     x, y = jnp.asarray(x), jnp.asarray(y)
     for epoch in range(epochs):
-        state = _real_epoch(net, state, k_fit, epoch, x, y, jnp.float32(lr), classes=classes, batch=batch, augment=None)
+        state = _real_epoch(net, state, k_fit, epoch, x, y, jnp.float32(lr), classes=classes, batch=batch)
     return state.vars
 
 
