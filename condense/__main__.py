@@ -1,18 +1,37 @@
 """The console script: runs a verb, turns every failure into one line and an exit code."""
 
 import errno
+import logging
 import os
+import signal
 import sys
+import warnings
 
+from condense.interrupts import hand_on
 from synth.errors import BadInput, RunFailed
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+SMALLER = "use a smaller budget, --net width or --batch"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM}
 
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 0 done, 1 the run failed, 2 a wrong call or bad input, 130 interrupted."""
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    hush()
+    hand_on()
+    code = run(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # what is left is to leave, with this code
+    sys.exit(code)
+
+
+def hush() -> None:
+    """Keeps warnings and log lines of the libraries off the terminal, unless python was asked for them (-W, PYTHONWARNINGS)."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        logging.getLogger().addHandler(logging.NullHandler())
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's too
+    for output in (sys.stdout, sys.stderr):
+        output.reconfigure(errors="replace")  # a terminal without ± gets a question mark, not a failure after the work is done
 
 
 def run(argv: list[str]) -> int:
@@ -21,9 +40,13 @@ def run(argv: list[str]) -> int:
         from condense.cli import call
 
         call(argv)
+        sys.stdout.flush()
         return DONE
+    except SystemExit as stop:  # help was shown
+        return stop.code or DONE
     except KeyboardInterrupt:
-        return say("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        resumes = argv[:1] in (["distill"], ["demo"])
+        return say("interrupted" + "; the same command goes on where it stopped" * resumes, INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing more can be said to it
         return DONE
@@ -32,12 +55,12 @@ def run(argv: list[str]) -> int:
     except RunFailed as error:
         return say(str(error), FAILED)
     except MemoryError:
-        return say("memory refused; use a smaller --net width or --batch", FAILED)
+        return say(f"memory refused; {SMALLER}", FAILED)
     except OSError as error:
         return say(f"{error.filename or 'file system'}: {error.strerror or error}", FAILED if error.errno in FULL else WRONG)
     except Exception as error:
         if "RESOURCE_EXHAUSTED" in str(error):
-            return say("the device has no memory left; use a smaller --net width or --batch", FAILED)
+            return say(f"the device has no memory left; {SMALLER}", FAILED)
         if os.environ.get("CONDENSE_DEBUG"):
             raise
         return say(f"{type(error).__name__}: {error}; CONDENSE_DEBUG=1 shows where", FAILED)

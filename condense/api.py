@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from condense import nets
-from condense.config import Budget, build_method, complete_options, find_method
+from condense.config import Budget, build_method, check_option, check_seed, complete_options, dashed
 from condense.data import Data, load_data
 from condense.feeds import make_feed
 from condense.grid import save_grid
 from condense.log import note
 from condense.loop import Schedule, run, stream
 from condense.runs import digest, open_run
-from condense.score import Evaluation, evaluate, validation_score
+from condense.score import Evaluation, evaluate, find_set, validation_score
 from evals.base import recipe
 from synth.augment import dsa, dsa_strategy
 from synth.content import Pixels
@@ -64,7 +64,7 @@ def distill(
       eval_every: scores the set on the validation split so often and keeps the best as best.npz beside set.npz, which is the last step's.
       checkpoint_every: steps between checkpoints; by default a twentieth of the run.
       force: starts anew where `out` holds another run.
-      command: what run.json records as the command.
+      command: what run.json records as the command; by default this call.
 
     Returns:
       The set after the last step, its `info` filled.
@@ -72,36 +72,37 @@ def distill(
     Raises:
       BadInput: a wrong call or bad data. RunFailed: NaN, a full disk.
     """
-    find_method(method)
-    options = complete_options(method, options)
+    options, seed = complete_options(method, options), check_seed(seed)
+    counts = {"ipc": ipc, "size": size, "bytes": bytes, "steps": steps, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
+    ipc, size, bytes, steps, eval_every, checkpoint_every = (check_option(name, count, int | None) for name, count in counts.items())
+    if start is not None and start not in STARTS:
+        raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
     data = load_data(data, seed=seed) if isinstance(data, str) else data
     net = nets.canonical(net)
-    matcher = build_method(
-        method, options, net=nets.build(net, data.image, len(data.classes)), augment=dsa(dsa_strategy(data.flips))
-    )
+    matcher = build_method(method, options, net=nets.build(net, data.image, len(data.classes)), augment=dsa(dsa_strategy(data.flips)))
     budget = Budget(ipc, size, bytes)
     per_class = budget.per_class(data.image, len(data.classes))
     start = start or matcher.start
-    if start not in STARTS:
-        raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
+    paces = ("steps", "eval_every", "checkpoint_every")
+    if matcher.host and (idle := [dashed(name) for name in paces if counts[name] is not None]):
+        note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
     steps = 1 if matcher.host else steps or STEPS
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options}
+    called = {name: value for name, value in {**config, "steps": steps, "seed": seed, "out": str(out)}.items() if value is not None}
+    command = command or f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in called.items())})"
     info = Info(data.classes, data.preprocess, data.spec, data.digest, method, digest(config), seed, net, matcher.recipe)
     where = open_run(out, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:
         if held and held.done:
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
-            return load_set(Path(out) / "set.npz")
-        first = jnp.asarray(STARTS[start](stream(key, START), data.train, per_class), jnp.float32)
-        classes = len(data.classes)
-        synth = SyntheticSet(Pixels(first), Hard(jnp.repeat(jnp.arange(classes, dtype=jnp.int32), per_class), classes), info=info)
-        schedule = Schedule(steps, log_every=max(1, steps // 100), checkpoint_every=checkpoint_every or max(1, steps // 20), eval_every=eval_every or 0)
+            return load_set(find_set(out))
+        schedule = Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
         synth = run(
             key,
             matcher,
-            synth,
-            make_feed(matcher.feed, data.train, classes, seed=seed),
+            begin(stream(key, START), start, data, per_class, info),
+            make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
             schedule,
             folder=Path(out) if out else None,
             saved=held.saved if held else lambda step: None,
@@ -112,3 +113,10 @@ def distill(
             save_set(Path(out) / "set.npz", synth)
             save_grid(Path(out) / "grid.png", synth)
     return synth
+
+
+def begin(key: jax.Array, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
+    """The set before the first step: `per_class` images of every class as `start` makes them, class-major, with hard labels."""
+    first = jnp.asarray(STARTS[start](key, data.train, per_class), jnp.float32)
+    classes = len(data.classes)
+    return SyntheticSet(Pixels(first), Hard(jnp.repeat(jnp.arange(classes, dtype=jnp.int32), per_class), classes), info=info)

@@ -1,20 +1,68 @@
-"""Choices of a distillation run: its budget, its method and the method's options, checked once."""
+"""Choices of a distillation run: its numbers, its budget, its method and the method's options, checked once.
+
+Every check raises BadInput with the flag, what was given and what would be right, whether it came from a command line or from a notebook.
+"""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 from matchers import REGISTRY
 from matchers.base import Matcher
 from synth.errors import BadInput
 
 HANDED = ("net", "augment")  # what the workbench hands to a factory whose signature asks for it
+SEEDS = 2**32  # a larger seed would be cut to this many bits and give another's draws
+
+
+def dashed(name: str) -> str:
+    """A keyword argument as a flag: `eval_every` is `--eval-every`."""
+    return "--" + name.strip("_").replace("_", "-")
+
+
+def check_whole(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
+    """A whole number in [least, most], as an int."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
+        wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise BadInput(f"{dashed(name)} {value}: give a whole number {wanted}")
+    return int(value)
+
+
+def check_seed(value: Any) -> int:
+    """A seed: a whole number in [0, 2^32)."""
+    return check_whole("seed", value, least=0, most=SEEDS - 1)
+
+
+def check_real(name: str, value: Any) -> float:
+    """A finite number as a float: a momentum in [0, 1), a learning rate (`lr`, `..._lr`) above 0."""
+    wanted = "in [0, 1)" if name == "momentum" else "above 0" if name.split("_")[-1] == "lr" else "that is finite"
+    right = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    if not right or (wanted == "in [0, 1)" and not 0 <= value < 1) or (wanted == "above 0" and value <= 0):
+        raise BadInput(f"{dashed(name)} {value}: give a number {wanted}")
+    return float(value)
+
+
+def check_option(name: str, value: Any, kind: Any) -> Any:
+    """The value of a method's option, under its annotation: counts are at least 1, numbers as in `check_real`, literals one of theirs."""
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise BadInput(f"{dashed(name)} {value}: give one of {', '.join(map(str, get_args(kind)))}")
+        return value
+    kinds = get_args(kind) or (kind,)
+    if value is None and NoneType in kinds:
+        return None
+    if int in kinds:
+        return check_whole(name, value)
+    return check_real(name, value) if float in kinds else value
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How large a set may be; exactly one of the three is given.
+    """How large a set may be; exactly one of the three is given, a whole number.
 
     Args:
       ipc: examples a class (>= 1).
@@ -30,13 +78,15 @@ class Budget:
         """Examples a class under this budget, for float32 pixels with int32 labels. Raises BadInput where it buys none."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
         if len(given) != 1:
-            raise BadInput(f"give exactly one of --ipc, --size and --bytes (given: {', '.join('--' + g for g in given) or 'none'})")
-        (name, value), each = *given.items(), (image[0] * image[1] * image[2] + 1) * 4
+            raise BadInput(f"give exactly one of --ipc, --size and --bytes (given: {', '.join(map(dashed, given)) or 'none'})")
+        ((name, value),) = given.items()
+        unit = {"ipc": 1, "size": classes, "bytes": classes * (math.prod(image) + 1) * 4}[name]  # what one image a class takes
+        if value < unit:
+            raise BadInput(f"{dashed(name)} {value}: one image a class needs at least {unit}")
         if name == "size" and value % classes:
-            raise BadInput(f"--size {value}: not a multiple of the {classes} classes; the nearest are {value // classes * classes} and {(value // classes + 1) * classes}")
-        if value < {"ipc": 1, "size": classes, "bytes": classes * each}[name]:
-            raise BadInput(f"--{name} {value}: one image a class needs at least {'1' if name == 'ipc' else classes if name == 'size' else classes * each}")
-        return {"ipc": value, "size": value // classes, "bytes": value // (classes * each)}[name]
+            near = f"{value // classes * classes} and {(value // classes + 1) * classes}"
+            raise BadInput(f"--size {value}: not a multiple of the {classes} classes; the nearest are {near}")
+        return value // unit
 
 
 def find_method(name: str) -> Callable[..., Matcher]:
@@ -52,12 +102,11 @@ def option_parameters(factory: Callable) -> dict[str, inspect.Parameter]:
 
 
 def complete_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of a method: the given ones over the defaults. Raises BadInput for an unknown one, naming the known."""
+    """All options of a method, checked: the given ones over the defaults. Raises BadInput for an unknown one, naming the known."""
     known = option_parameters(find_method(method))
-    for name in options:
-        if name not in known:
-            raise BadInput(f"{method} has no option --{name.replace('_', '-')} (known: {', '.join('--' + k.replace('_', '-') for k in known) or 'none'})")
-    return {name: options.get(name, parameter.default) for name, parameter in known.items()}
+    if unknown := [name for name in options if name not in known]:
+        raise BadInput(f"{method} has no option {dashed(unknown[0])} (known: {', '.join(map(dashed, known)) or 'none'})")
+    return {name: check_option(name, options.get(name, p.default), p.annotation) for name, p in known.items()}
 
 
 def build_method(method: str, options: dict[str, Any], **handed: Any) -> Matcher:

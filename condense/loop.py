@@ -6,8 +6,6 @@ resumed gives the bits of one that was not (same versions, backend and device co
 
 import contextlib
 import math
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from condense.checkpoint import Checkpoints
+from condense.interrupts import whole
 from condense.log import MetricsLog, progress
 from condense.mesh import place_batch, replicate, replicated
 from matchers.base import Matcher
@@ -137,7 +136,9 @@ class _Loop:
         self.carry, self.bad = begin(key, matcher, synth), replicate(jnp.int32(-1))
         self.step, self.stored, self.fed = 0, 0, (None, None)
         self.checkpoints = Checkpoints(folder / "checkpoints") if folder else None
-        if self.checkpoints and (found := self.checkpoints.restore(self.carry)):
+        with whole():
+            found = self.checkpoints.restore(self.carry) if self.checkpoints else None
+        if found:
             self.carry = replicate(jax.tree.map(jnp.array, found))
             self.step = self.stored = int(found.step)
         if self.step > schedule.steps:
@@ -152,7 +153,7 @@ class _Loop:
                 self.score()
                 while self.step < self.schedule.steps:
                     batch = self.batch()
-                    with _whole():
+                    with whole():
                         self.carry, self.bad, metrics = self.advance(self.key, self.carry, self.bad, batch)
                         self.step += 1
                         shown = self.record(metrics) if self.due(self.schedule.log_every) else {}
@@ -203,9 +204,10 @@ class _Loop:
         carry = self.on_host()
         if any(np.isnan(leaf).any() for leaf in jax.tree.leaves(carry.state) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
             raise RunFailed(f"the method's state holds NaN at step {self.step}; {self.last_good()}: try a smaller step size")
-        self.checkpoints.save(self.step, carry)
-        self.stored = self.step
-        self.saved(self.step)
+        with whole():  # the writer's threads do not survive an interruption without a noise
+            self.checkpoints.save(self.step, carry)
+            self.stored = self.step
+            self.saved(self.step)
 
     def score(self) -> None:
         """Scores the set where that is due and was not done before the run was stopped; keeps the best beside the last."""
@@ -225,28 +227,6 @@ class _Loop:
 def _demand_finite(synth: SyntheticSet) -> None:
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(synth) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
         raise RunFailed("the set that the method chose is not finite; look at the data")
-
-
-@contextlib.contextmanager
-def _whole() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block, so that a step and its assignment are one; a second Ctrl-C does not wait."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked = []
-
-    def ask(number, frame):
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

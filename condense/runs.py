@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 
@@ -82,7 +82,7 @@ def open_run(
     identity = {"config": config, "seed": seed, "data_digest": data_digest}
     fresh = {"command": command, "digest": digest(config), **identity, **_surroundings(), "state": "running", "steps": steps}
     fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
-    with _locked(folder):
+    with _locked(folder) as lock:
         old = _read(folder)
         if old and force:
             _clear(folder, old)
@@ -93,12 +93,16 @@ def open_run(
         if run.done:
             yield run
             return
+        _sign(lock)
         _note_surroundings(old, fresh)
         run.record.pop("error", None)
         run._write(**{name: fresh[name] for name in ("command", *SURROUNDINGS, "threads", "state", "steps")})
         try:
             yield run
         except Exception as error:
+            if isinstance(error, BadInput) and not old:  # a wrong call is no run: the right one may have the folder
+                (folder / RECORD).unlink()
+                raise
             with contextlib.suppress(BadInput, RunFailed):  # on a full disk the first failure is the one to tell
                 run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise
@@ -106,7 +110,7 @@ def open_run(
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[TextIO]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+")  # noqa: SIM115 (held until the block ends; closing unlocks, and so does dying)
@@ -120,10 +124,14 @@ def _locked(folder: Path) -> Iterator[None]:
             raise BadInput(f"--out {folder}: process {file.read()} is working on this run; wait for it or give another folder") from error
         except OSError as error:
             raise BadInput(f"--out {folder}: cannot be locked ({error.strerror}); give a folder on a local disk") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+        yield file
+
+
+def _sign(lock: TextIO) -> None:
+    """Says in the lock file who holds it; not done for a finished run, in whose folder nothing changes."""
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +12,17 @@ import numpy as np
 from rich.table import Table
 
 from condense import nets
+from condense.config import check_seed, check_whole
 from condense.data import Data, load_data
 from condense.log import note, progress
 from condense.mesh import devices, over_devices
 from evals.base import Recipe, Report
 from evals.base import recipe as find_recipe
 from evals.budget import count_bytes
-from evals.retrain import Trainer, make_trainer, retrain, stack
+from evals.retrain import Trainer, group_size, make_trainer, retrain, stack
 from synth import backend
-from synth.base import Examples
 from synth.augment import dsa, dsa_strategy
+from synth.base import Examples
 from synth.content import Pixels
 from synth.errors import BadInput
 from synth.file import load_set
@@ -32,12 +34,14 @@ INIT, DRAW = 0, 1  # key streams of an evaluation
 
 
 class Job(NamedTuple):
-    """One row of one network: `draw(seed)` gives the set to train on."""
+    """One row of one network: `draw(seed)` gives the set to train on; `group` seeds train at a time, `rounds` times over."""
 
     net: str
     kind: str
     recipe: Recipe
     draw: Callable[[int], SyntheticSet]
+    group: int
+    rounds: int
 
 
 class Evaluation(NamedTuple):
@@ -52,11 +56,11 @@ class Evaluation(NamedTuple):
     reports: tuple[Report, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The document of `evaluate --json`: accuracies are fractions in [0, 1], std is the population's."""
+        """The document of `evaluate --json`: accuracies are fractions in [0, 1], std the population's; scores on val say so."""
         return {
             "set": self.set,
             "data": {"spec": self.spec, "digest": self.digest},
-            "split": self.split,
+            **({} if self.split == "test" else {"split": self.split}),
             "ipc": self.ipc,
             "bytes": self.bytes,
             "results": [report.as_json() for report in self.reports],
@@ -75,7 +79,8 @@ class Evaluation(NamedTuple):
             table.add_column(name, justify="right")
         for kind in kinds:
             cells = [at[kind, name] for name in names]
-            table.add_row(kind, *(f"{100 * cell.mean:.1f} ± {100 * cell.std:.1f}" for cell in cells))
+            label = kind if cells[0].recipe == first.recipe else f"{kind} (recipe {cells[0].recipe})"
+            table.add_row(label, *(f"{100 * cell.mean:.1f} ± {100 * cell.std:.1f}" for cell in cells))
         return table
 
 
@@ -86,11 +91,12 @@ def class_counts(synth: SyntheticSet) -> np.ndarray:
 
 def fit_together(synth: SyntheticSet, data: Data) -> None:
     """Raises BadInput where the set's classes or image shape are not the data's, naming both."""
+    made_for = "give the data the set was made for"
     if synth.info.classes != data.classes:
-        raise BadInput(f"the set's classes {_names(synth.info.classes)} are not those of {data.spec}: {_names(data.classes)}; give the data the set was made for")
+        raise BadInput(f"--data {data.spec}: its classes {_names(data.classes)} are not the set's {_names(synth.info.classes)}; {made_for}")
     shape = synth.x.decode().shape[1:]
     if shape != data.image:
-        raise BadInput(f"the set's images are {_size(shape)}, those of {data.spec} {_size(data.image)}; give the data the set was made for")
+        raise BadInput(f"--data {data.spec}: its images are {_size(data.image)}, the set's {_size(shape)}; {made_for}")
 
 
 def _names(classes: tuple[str, ...]) -> str:
@@ -101,50 +107,63 @@ def _size(shape) -> str:
     return "x".join(map(str, shape))
 
 
-def make_rows(synth: SyntheticSet, data: Data, kinds: Sequence[str], key: jax.Array) -> dict[str, Callable[[int], SyntheticSet]]:
-    """seed -> set for every kind: the set itself, real training images at the same budget drawn anew for every seed, or all of them."""
-    counts = class_counts(synth)
-    most = int(counts.max())
+def make_rows(key: jax.Array, synth: SyntheticSet, data: Data, kinds: Sequence[str]) -> dict[str, Callable[[int], SyntheticSet]]:
+    """seed -> set for every kind: the set itself, as many real training images of every class drawn anew for every seed, or all of them.
+
+    Raises BadInput for an unknown kind or none, and where the data has fewer training images of a class than the set.
+    """
+    counts, (x, y) = class_counts(synth), data.train
 
     def real(index) -> SyntheticSet:
-        return SyntheticSet(Pixels(jnp.asarray(data.train.x[index])), Hard(jnp.asarray(data.train.y[index]), len(data.classes)))
+        return SyntheticSet(Pixels(jnp.asarray(x[index])), Hard(jnp.asarray(y[index]), len(data.classes)))
 
-    def at_budget(index) -> SyntheticSet:
-        rows = np.asarray(index).reshape(len(data.classes), most)
-        return real(np.concatenate([row[:count] for row, count in zip(rows, counts, strict=True)]))
+    @cache  # of indices: every network is shown the same draws
+    def chosen(choose: Callable, seed: int) -> np.ndarray:
+        k_draw, index = jax.random.fold_in(jax.random.fold_in(key, DRAW), seed), []
+        for count in np.unique(counts[counts > 0]):
+            among = counts == count
+            rank = np.where(among, np.cumsum(among) - 1, -1)  # no class of its own is -1: these examples are passed over
+            index.append(choose(k_draw, rank[y], int(count)))
+        return np.concatenate(index)
 
-    def draw_key(seed: int) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(key, DRAW), seed)
+    def choose_near_centres(k_draw, labels, count):
+        return choose_kmeans(k_draw, x.reshape(len(x), -1), labels, count)
 
-    flat = data.train.x.reshape(len(data.train.x), -1)
     known = {
         "distilled": lambda seed: synth,
-        "random": lambda seed: at_budget(choose_random(draw_key(seed), data.train.y, most)),
-        "kmeans": lambda seed: at_budget(choose_kmeans(draw_key(seed), flat, data.train.y, most)),
-        "full": lambda seed: real(np.arange(len(data.train.y))),
+        "random": lambda seed: real(chosen(choose_random, seed)),
+        "kmeans": lambda seed: real(chosen(choose_near_centres, seed)),
+        "full": lambda seed: real(slice(None)),
     }
-    if unknown := [kind for kind in kinds if kind not in known]:
-        raise BadInput(f"--rows: unknown row '{unknown[0]}' (known: {', '.join(known)})")
+    if not kinds or set(kinds) - known.keys():
+        wrong = f"unknown row '{sorted(set(kinds) - known.keys())[0]}'" if kinds else "none given"
+        raise BadInput(f"--rows: {wrong} (known: {', '.join(known)})")
+    there = np.bincount(y, minlength=len(counts))
+    if {"random", "kmeans"} & set(kinds) and (short := np.flatnonzero(there < counts)).size:
+        c = short[0]
+        has = f"has {there[c]} training images of class {data.classes[c]}, the set {counts[c]}"
+        raise BadInput(f"--rows {','.join(kinds)}: {data.spec} {has}; only distilled and full are possible")
     return {kind: known[kind] for kind in kinds}
 
 
 def build_trainer(net: str, chosen: Recipe, data: Data) -> Trainer:
     """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels."""
     built = nets.build(net, data.image, len(data.classes))
-    return make_trainer(built, chosen, dsa(dsa_strategy(data.flips)), over_devices=over_devices if len(devices()) > 1 else None)
+    return make_trainer(built, chosen, dsa(dsa_strategy(data.flips)), over_devices=over_devices)
 
 
-def seconds_a_seed(trainer: Trainer, chosen: Recipe, synth: SyntheticSet) -> float:
+def seconds_a_group(trainer: Trainer, chosen: Recipe, synth: SyntheticSet, group: int) -> float:
     """Compiles the training and times one epoch of it, for the estimate that users see before anything long starts."""
-    keys, synths = jax.random.split(jax.random.key(0), 1), stack([synth])
-    states = trainer.begin(keys, synths)
-    spans = []
-    for epoch in range(3):
+    keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
+    states, spans = trainer.begin(keys, synths), []
+    for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
         began = time.perf_counter()
-        states = trainer.advance(states, keys, synths, jnp.int32(epoch), jnp.int32(epoch + 1), jnp.float32(1))
+        states = trainer.advance(states, keys, synths, jnp.int32(max(0, stop - 1)), jnp.int32(stop), jnp.float32(1))
         jax.block_until_ready(states.vars.params)
         spans.append(time.perf_counter() - began)
-    return min(spans) * chosen.epochs
+        if stop and spans[-1] > 1:
+            break
+    return min(spans[1:]) * chosen.epochs
 
 
 def find_set(place: str | Path) -> Path:
@@ -158,25 +177,28 @@ def find_set(place: str | Path) -> Path:
 
 def take_data(synth: SyntheticSet, data: Data | str | None) -> Data:
     """The data a set is scored on, cut as the set's maker cut it and normalised as the set says; warns where its content is another's."""
+    if synth.info is None:
+        raise BadInput("the set has no `info`: a score needs its class names and normalisation")
     if data is None and not synth.info.data:
         raise BadInput("--data: the set does not say what it was made from; give a data specification")
     if not isinstance(data, Data):
         data = load_data(data or synth.info.data, seed=synth.info.seed)
     fit_together(synth, data)
     if synth.info.data_digest and synth.info.data_digest != data.digest:
-        note(f"warning: the set was made from data {synth.info.data_digest[:12]}, {data.spec} here is {data.digest[:12]}: scores may not compare")
+        made, here = synth.info.data_digest[:12], data.digest[:12]
+        note(f"warning: the set was made from data of digest {made}, {data.spec} here is {here}: scores may not compare")
     return data.under(synth.info.preprocess)
 
 
 def evaluate(
     what: SyntheticSet | str | Path,
-    data: Data | str | None = None,
     *,
+    data: Data | str | None = None,
     net: Sequence[str] | str | None = None,
     seeds: int = 5,
     recipe: str | None = None,
     epochs: int | None = None,
-    rows: Sequence[str] = ("distilled", "random", "kmeans"),
+    rows: Sequence[str] | str = ("distilled", "random", "kmeans"),
     split: str = "test",
     seed: int = 0,
 ) -> Evaluation:
@@ -200,51 +222,44 @@ def evaluate(
     """
     path = find_set(what) if isinstance(what, str | Path) else None
     synth = load_set(path) if path else what
-    if seeds < 1:
-        raise BadInput(f"--seeds {seeds}: give at least 1")
+    seeds, seed = check_whole("seeds", seeds), check_seed(seed)
     if split not in ("test", "val"):
         raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
     data = take_data(synth, data)
-    names = [net] if isinstance(net, str) else list(net or [synth.info.net or "convnet"])
+    names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
     chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
     key = jax.random.key(seed)
-    jobs = [
-        Job(nets.canonical(name), kind, find_recipe("full") if kind == "full" else chosen, draw)
-        for name in names
-        for kind, draw in make_rows(synth, data, rows, key).items()
-    ]
+    draws = make_rows(key, synth, data, [rows] if isinstance(rows, str) else list(rows))
+    jobs = [make_job(nets.canonical(name), kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
     part = data.test if split == "test" else data.val
-    reports = run_jobs(jobs, data, part, key=jax.random.fold_in(key, INIT), seeds=seeds)
+    if not len(part.y):
+        raise BadInput(f"--split {split}: {data.spec} has no image there; use more data, or the other split")
+    reports = run_jobs(jax.random.fold_in(key, INIT), jobs, data, part, seeds=seeds)
     counts = class_counts(synth)
     ipc = int(counts[0]) if (counts == counts[0]).all() else None
     return Evaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), reports)
 
 
-def run_jobs(jobs: Sequence[Job], data: Data, part: Examples, *, key: jax.Array, seeds: int) -> tuple[Report, ...]:
+def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
+    """The whole training set trains under its own recipe, one network a device, because every network holds a copy of its set."""
+    whole = kind == "full"
+    group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
+    return Job(net, kind, find_recipe("full") if whole else chosen, draw, group, -(-seeds // group))
+
+
+def run_jobs(key: jax.Array, jobs: Sequence[Job], data: Data, part: Examples, *, seeds: int) -> tuple[Report, ...]:
     """All jobs, one after another, behind one progress bar; one compilation serves all rows of a network, recipe and shape."""
     trainers = {(job.net, job.recipe): build_trainer(job.net, job.recipe, data) for job in jobs}
     first = {(job.net, job.recipe): job for job in reversed(jobs)}
-    seconds = {at: seconds_a_seed(trainers[at], job.recipe, job.draw(0)) for at, job in first.items()}
-    group = backend.runs_together() * len(devices())
-    rounds = -(-seeds // group)
-    estimate = rounds * sum(seconds[job.net, job.recipe] for job in jobs)
-    note(f"{len(jobs)} rows of {seeds} seeds: about {duration(estimate)}")
-    with progress(rounds * sum(job.recipe.epochs for job in jobs), "evaluate") as bar:
-        return tuple(
-            retrain(
-                key,
-                trainers[job.net, job.recipe],
-                job.recipe,
-                job.draw,
-                part,
-                seeds=seeds,
-                net_name=job.net,
-                set_kind=job.kind,
-                together=group,
-                tick=bar.advance,
-            )
-            for job in jobs
-        )
+    seconds = {at: seconds_a_group(trainers[at], job.recipe, job.draw(0), job.group) for at, job in first.items()}
+    note(f"{len(jobs)} rows of {seeds} seeds: about {duration(sum(job.rounds * seconds[job.net, job.recipe] for job in jobs))}")
+
+    def report(job: Job, tick: Callable[[int], None]) -> Report:
+        trainer, names = trainers[job.net, job.recipe], {"net_name": job.net, "set_kind": job.kind}
+        return retrain(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, together=job.group, tick=tick)
+
+    with progress(sum(job.rounds * job.recipe.epochs for job in jobs), "evaluate") as bar:
+        return tuple(report(job, bar.advance) for job in jobs)
 
 
 def duration(seconds: float) -> str:

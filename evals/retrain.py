@@ -43,7 +43,7 @@ def make_trainer(net: Net, recipe: Recipe, augment: Callable | None, *, over_dev
         return sgd(lr * scale, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
     def begin_one(key, synth):
-        return begin(net, optimiser(synth, jnp.float32(1)), jax.random.fold_in(key, 0))
+        return begin(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
     def advance_one(state, key, synth, first, stop, scale):
         tx, n = optimiser(synth, scale), len(synth)
@@ -83,7 +83,9 @@ def stack(synths: Sequence[SyntheticSet]) -> SyntheticSet:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(synth.bare() for synth in synths))
 
 
-def train_group(trainer: Trainer, recipe: Recipe, keys: jax.Array, synths: SyntheticSet, *, tick: Callable[[int], None] | None = None) -> Fit:
+def train_group(
+    trainer: Trainer, recipe: Recipe, keys: jax.Array, synths: SyntheticSet, *, tick: Callable[[int], None] | None = None
+) -> Fit:
     """Trains one group of seeds to the last epoch; `tick(epochs done)` after every piece."""
     states = trainer.begin(keys, synths)
     drop, piece = recipe.drop_epoch(), max(1, recipe.epochs // CHUNKS)
@@ -123,10 +125,11 @@ def retrain(
     for first in range(0, seeds, group):
         numbers = [min(number, seeds - 1) for number in range(first, first + group)]  # a short group would compile everything again
         keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
-        drawn = {number: draw(number) for number in numbers}
+        drawn = {number: draw(number) for number in dict.fromkeys(numbers)}
         states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick)
         if not all_finite(states.vars):
-            raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged ({_step_size(recipe, drawn[first])})")
+            why = _step_size(recipe, drawn[first])
+            raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged: {why}")
         accuracies += [int(right) / len(y) for right in trainer.score(states, x, y)]
     return Report(net_name, recipe.name, set_kind, tuple(accuracies[:seeds]), time.perf_counter() - began)
 
@@ -138,5 +141,5 @@ def group_size(seeds: int, together: int) -> int:
 
 def _step_size(recipe: Recipe, synth: SyntheticSet) -> str:
     if synth.lr is not None:
-        return f"the set's own step size {float(synth.lr):g} is too large for it; try another --net, or distil with a smaller step size"
-    return f"at step size {recipe.lr:g}; try a recipe with a smaller one, such as dc, or another --net"
+        return f"the set's own step size {float(synth.lr):g} is too large for it; try another --net or another set"
+    return f"step size {recipe.lr:g} is too large for it; try another --recipe or --net"

@@ -6,13 +6,13 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from matchers.base import Matcher, PerClass, descend
 from synth.backend import over
 from synth.base import Net, Vars, fresh
 from synth.fit import Fit, epoch_items, fit, on_examples, sgd
-from synth.tree import safe_norm
+from synth.tree import safe_norm, with_gradient
 
 # images a class -> (matching steps a network, epochs of network training between two of them), as published
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
@@ -56,6 +56,16 @@ def cos(a: PyTree, b: PyTree) -> jax.Array:
 DISTANCES = {"rows": rows, "mse": mse, "cos": cos}
 
 
+def class_gradient(net: Net, vars: Vars, x: Float[Array, "b h w c"], label: Int[Array, ""]) -> PyTree:
+    """The gradient by `vars.params` of the mean cross entropy of images that all belong to class `label`; statistics stand still."""
+
+    def entropy(params):
+        logits = net.apply(Vars(params, vars.stats), x).logits
+        return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.full(len(x), label)).mean()
+
+    return jax.grad(entropy)(vars.params)
+
+
 def match_gradients(
     net: Net,
     augment: Callable | None,
@@ -71,8 +81,6 @@ def match_gradients(
     recipe: str,
 ) -> Matcher:
     """The loop that DC and DSA share: match class by class, move the images, train the network on them, renew it after `outer` steps."""
-    measure = DISTANCES[distance]
-
     def view(key, x):
         return x if augment is None else augment(key, x, siamese=True)
 
@@ -87,19 +95,14 @@ def match_gradients(
             few = real[:, :STATISTICS].reshape(-1, *real.shape[2:])
             drawn = Vars(drawn.params, net.apply(drawn, few, train=True).stats)
 
-        def gradient(x, label):
-            def entropy(params):
-                logits = net.apply(Vars(params, drawn.stats), x).logits
-                return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.full(len(x), label)).mean()
-
-            return jax.grad(entropy)(drawn.params)
-
         def gap(key, x_real, x_fake, label):
-            target = jax.lax.stop_gradient(gradient(view(key, x_real), label))
-            return measure(target, gradient(view(key, x_fake), label))
+            target = jax.lax.stop_gradient(class_gradient(net, drawn, view(key, x_real), label))
+            return DISTANCES[distance](target, class_gradient(net, drawn, view(key, x_fake), label))
 
         fake = synth.x.decode().reshape(classes, -1, *real.shape[2:])
-        return jnp.sum(over(gap, jax.random.split(key, classes), real, fake, jnp.arange(classes))), {}
+        # Classes do not touch each other's images: each is differentiated inside the loop, where the residuals of one are kept at a time.
+        losses, slopes = over(jax.value_and_grad(gap, argnums=2), jax.random.split(key, classes), real, fake, jnp.arange(classes))
+        return with_gradient(jnp.sum(losses), fake, slopes), {}
 
     def train(key, synth, drawn):
         tx = sgd(net_lr)
@@ -138,17 +141,19 @@ def dc(
 ) -> Matcher:
     """Matches the gradients that real and synthetic images of every class give a network trained on the synthetic set.
 
-    L = sum_c D(grad_theta l(x_c; theta), grad_theta l(s_c; theta)), D = sum over output rows of one minus the cosine (paper, eq. 9 and 10). One
-    step is one matching step: a network serves `outer` of them and trains `inner` epochs on the set between two (SGD, batch 256).
+    L = sum_c D(grad_theta l(x_c; theta), grad_theta l(s_c; theta)), D = sum over output rows of one minus the cosine (paper, eq. 9
+    and 10). One step is one matching step: a network serves `outer` of them and trains `inner` epochs on the set between two (SGD,
+    batch 256).
 
     Args:
       net: the family of networks, renewed after its last matching step.
-      lr, momentum: of the image optimiser (> 0; in [0, 1)).
+      lr: step size of the images (> 0).
+      momentum: of the images' optimiser, in [0, 1).
       net_lr: step size of the network's training (> 0).
       batch: real images a class and step.
-      distance: `rows` as published; `mse` or `cos` over all parameters together.
-      outer, inner: matching steps a network, epochs between two; by default the published table by images a class.
+      distance: of two gradients: `rows` as published, `mse` or `cos` over all parameters together.
+      outer: matching steps a network serves; by default the published table by images a class.
+      inner: epochs on the set between two matching steps; by default that table's.
     """
-    return match_gradients(
-        net, None, lr=lr, momentum=momentum, net_lr=net_lr, batch=batch, distance=distance, outer=outer, inner=inner, start="noise", recipe="dc"
-    )
+    shared = {"lr": lr, "momentum": momentum, "net_lr": net_lr, "batch": batch, "distance": distance, "outer": outer, "inner": inner}
+    return match_gradients(net, None, **shared, start="noise", recipe="dc")

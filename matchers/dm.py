@@ -18,10 +18,10 @@ def dm(net: Net, augment: Callable, *, lr: float = 1.0, momentum: float = 0.5, b
     flattened last feature map of a network drawn anew each step and A one augmentation shared by both sides (paper, eq. 4).
 
     Args:
-      net: the family of networks; with batch normalisation all classes are embedded together in train mode, as released.
+      net: the family of networks; all classes are embedded together, in train mode, which matters to batch normalisation alone.
       augment: siamese augmentation (key, x, siamese) -> x.
-      lr: image learning rate (> 0): 1 as published, 10 from 100 images a class.
-      momentum: of the image optimiser, in [0, 1).
+      lr: step size of the images (> 0); as published 1, and 10 from 100 images a class.
+      momentum: of the images' optimiser, in [0, 1).
       batch: real images a class and step.
     """
 
@@ -32,14 +32,10 @@ def dm(net: Net, augment: Callable, *, lr: float = 1.0, momentum: float = 0.5, b
         keys = jax.random.split(k_augment, classes)
         fake = synth.x.decode().reshape(classes, -1, *real.shape[2:])
 
-        def embed(x):
-            return net.apply(drawn, x, train=True).embed
-
         def means(images):
-            if jax.tree.leaves(drawn.stats):  # batch statistics mix samples, so the classes must go in together
-                views = jax.vmap(lambda key, x: augment(key, x, siamese=True))(keys, images)
-                return embed(views.reshape(-1, *views.shape[2:])).reshape(*views.shape[:2], -1).mean(1)
-            return over(lambda key, x: embed(augment(key, x, siamese=True)).mean(0), keys, images)
+            views = over(lambda key, x: augment(key, x, siamese=True), keys, images)
+            embed = net.apply(drawn, views.reshape(-1, *views.shape[2:]), train=True).embed
+            return embed.reshape(*views.shape[:2], -1).mean(1)
 
         gap = jax.lax.stop_gradient(means(real)) - means(fake)
         return jnp.sum(gap**2), {}

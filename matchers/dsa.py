@@ -26,9 +26,15 @@ def dsa(
     (paper, eq. 3); the network trains on augmented synthetic images, and the images start from real ones.
 
     Args:
-      net, lr, momentum, net_lr, batch, distance, outer, inner: as in `dc`.
+      net: the family of networks, renewed after its last matching step.
       augment: siamese augmentation (key, x, siamese) -> x.
+      lr: step size of the images (> 0).
+      momentum: of the images' optimiser, in [0, 1).
+      net_lr: step size of the network's training (> 0).
+      batch: real images a class and step.
+      distance: of two gradients: `rows` as published, `mse` or `cos` over all parameters together.
+      outer: matching steps a network serves; by default the published table by images a class.
+      inner: epochs on the set between two matching steps; by default that table's.
     """
-    return match_gradients(
-        net, augment, lr=lr, momentum=momentum, net_lr=net_lr, batch=batch, distance=distance, outer=outer, inner=inner, start="random", recipe="dsa"
-    )
+    shared = {"lr": lr, "momentum": momentum, "net_lr": net_lr, "batch": batch, "distance": distance, "outer": outer, "inner": inner}
+    return match_gradients(net, augment, **shared, start="random", recipe="dsa")

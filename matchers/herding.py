@@ -10,9 +10,9 @@ def herding(net: Net, *, space: Space = "embed", epochs: int = 5) -> Matcher:
     """Greedy selection: s_{t+1} = argmin_x || mu_c - (x + sum_{i<=t} s_i) / (t + 1) || over the images of class c not taken yet.
 
     Args:
-      net: embeds the images where `space` is `embed`, after training on the training split.
-      space: `pixels` or `embed`.
-      epochs: of that training.
+      net: embeds the images where `space` is `embed`.
+      space: where images are compared: pixels, or the embedding of a network trained on the training split.
+      epochs: of that network's training.
     """
 
     def solve(key, synth, examples):

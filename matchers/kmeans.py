@@ -12,9 +12,9 @@ def kmeans(net: Net, *, space: Space = "pixels", epochs: int = 5) -> Matcher:
     """One k-means a class with as many centres as images; each centre gives the nearest real image not taken yet.
 
     Args:
-      net: embeds the images where `space` is `embed`, after training on the training split.
-      space: `pixels` or `embed`.
-      epochs: of that training.
+      net: embeds the images where `space` is `embed`.
+      space: where images are compared: pixels, or the embedding of a network trained on the training split.
+      epochs: of that network's training.
     """
 
     def solve(key, synth, examples):

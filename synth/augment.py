@@ -9,7 +9,7 @@ the image.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ Draw = Float[Array, "3 *shape"]
 Size = tuple[int, int]
 
 
+@runtime_checkable
 class Augment(Protocol):
     """`(key, x, *, siamese) -> x'`. Siamese: one draw for the whole batch, the same for batches of any size under the same key; otherwise
     the same operation with parameters drawn for every image."""

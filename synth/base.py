@@ -1,7 +1,7 @@
 """Networks as values. An image batch is f32[b h w c] in model space (after `synth.preprocess`); class labels are i32."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jaxtyping import Array, Float, Int, PyTree
@@ -31,6 +31,7 @@ class Out(NamedTuple):
     stats: PyTree = ()
 
 
+@runtime_checkable
 class Apply(Protocol):
     """`(vars, x, *, train=False, key=None) -> Out`, pure."""
 

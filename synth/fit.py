@@ -35,7 +35,7 @@ def sgd(lr, *, momentum: float = 0.0, weight_decay: float = 0.0) -> optax.Gradie
     return optax.chain(decay, optax.sgd(lr, momentum=momentum or None))
 
 
-def begin(net: Net, tx: optax.GradientTransformation, key: jax.Array) -> Fit:
+def begin(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
     """A fresh network and its optimiser."""
     drawn = fresh(net, key)
     return Fit(drawn, tx.init(drawn.params))
@@ -56,7 +56,8 @@ def fit(objective: Callable, tx: optax.GradientTransformation, state: Fit, items
 def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
     """All mini-batches of one epoch: a permutation of n examples in pieces of at most `batch`.
 
-    The last piece is filled up from the head of the permutation with rows that count 0, so that shapes stay fixed.
+    The last piece is filled up from the head of the permutation with rows that count 0, so that shapes stay fixed. Such rows add nothing to
+    loss or gradient; batch normalisation alone sees them in its statistics.
     """
     batch = min(batch, n)
     steps = -(-n // batch)
@@ -82,7 +83,8 @@ def on_examples(net: Net, x: Float[Array, "n h w c"], y: Labels, *, augment: Cal
         out = net.apply(Vars(params, stats), images, train=True, key=k_net)
         losses = y.loss(out.logits, y.targets(item.index, item.view))
         counts = (item.counts if weight is None else item.counts * weight[item.index]).astype(losses.dtype)
-        return jnp.sum(losses * counts) / jnp.sum(counts), out.stats
+        total = jnp.maximum(jnp.sum(counts), jnp.finfo(counts.dtype).tiny)  # a batch of examples that never count
+        return jnp.sum(losses * counts) / total, out.stats
 
     return objective
 
@@ -97,7 +99,7 @@ def _real_epoch(net, state, key, epoch, x, y, lr, *, classes, batch):
 def train_on(key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, batch: int = 256, lr: float = 0.01) -> Vars:
     """A network trained on real examples: SGD, momentum 0.9, weight decay 5e-4. Serves feature spaces for selection."""
     k_init, k_fit = jax.random.split(key)
-    state = begin(net, sgd(lr, momentum=0.9, weight_decay=5e-4), k_init)
+    state = begin(k_init, net, sgd(lr, momentum=0.9, weight_decay=5e-4))
     x, y = jnp.asarray(x), jnp.asarray(y)
     for epoch in range(epochs):
         state = _real_epoch(net, state, k_fit, epoch, x, y, jnp.float32(lr), classes=classes, batch=batch)

@@ -19,7 +19,7 @@ class Hard(NamedTuple):
     classes: int
     kind = "hard"
 
-    def targets(self, index: Int[Array, " b"], view=None) -> Float[Array, "b c"]:
+    def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
         """One-hot rows of the chosen examples."""
         return jax.nn.one_hot(self.index[index], self.classes)
 
@@ -52,7 +52,7 @@ class Soft(NamedTuple):
     logits: Float[Array, "n classes"]
     kind = "soft"
 
-    def targets(self, index: Int[Array, " b"], view=None) -> Float[Array, "b c"]:
+    def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
         """Softmax rows of the chosen examples."""
         return jax.nn.softmax(self.logits[index])
 

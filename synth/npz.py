@@ -5,6 +5,7 @@ Arrays come back in native byte order, C order, as integers, floats, booleans or
 """
 
 import contextlib
+import io
 import math
 import os
 import re
@@ -12,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -124,7 +125,7 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None
                 np.lib.format.write_array(stream, array.astype(array.dtype.newbyteorder("<"), copy=False), allow_pickle=False)
 
 
-def _header(stream: IO[bytes], shown: str, text: bool) -> tuple[Member, bool, int]:
+def _header(stream: io.BufferedIOBase, shown: str, text: bool) -> tuple[Member, bool, int]:
     """Dtype and shape, whether Fortran order, and where the data start. The header is matched, never evaluated."""
     magic = stream.read(8)
     if magic[:6] != b"\x93NUMPY" or magic[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
@@ -146,7 +147,7 @@ def _header(stream: IO[bytes], shown: str, text: bool) -> tuple[Member, bool, in
     return Member(np.dtype(end + kind + size), axes), order[1] == "True", 8 + width + length
 
 
-def _fill(stream: IO[bytes], view: memoryview) -> None:
+def _fill(stream: io.BufferedIOBase, view: memoryview) -> None:
     """The rest of a member; its checksum is compared when the last byte arrives."""
     at = 0
     while at < len(view):

@@ -11,17 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from synth.base import Examples
 from synth.errors import BadInput
 
+AnyArray = Array | np.ndarray
 Start = Callable[[jax.Array, Examples, int], Float[Array, "n h w c"]]
 
 
-def choose_random(key: jax.Array, y: Int[Array, " n"], per_class: int) -> Int[np.ndarray, " m"]:
+def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
     """`per_class` examples of every class, uniformly and without replacement.
 
     Raises:
@@ -31,7 +30,7 @@ def choose_random(key: jax.Array, y: Int[Array, " n"], per_class: int) -> Int[np
     return _gather(rng.choice(members, per_class, replace=False) for members in _classes(y, per_class))
 
 
-def choose_kmeans(key: jax.Array, features: Float[Array, "n d"], y: Int[Array, " n"], per_class: int) -> Int[np.ndarray, " m"]:
+def choose_kmeans(key: jax.Array, features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
     """The example nearest to each centre of its class's k-means, k = `per_class`.
 
     Lloyd's algorithm from one k-means++ start drawn from the key. Where two centres share their nearest example, the later takes the next.
@@ -43,7 +42,7 @@ def choose_kmeans(key: jax.Array, features: Float[Array, "n d"], y: Int[Array, "
     return _gather(members[_nearest(features[members], per_class, int(rng.integers(2**31)))] for members in _classes(y, per_class))
 
 
-def choose_herding(features: Float[Array, "n d"], y: Int[Array, " n"], per_class: int) -> Int[np.ndarray, " m"]:
+def choose_herding(features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
     """Greedy herding of every class mean: x_t = argmin_x || mu - (x_1 + ... + x_{t-1} + x) / t ||, over examples not chosen yet.
 
     Welling, Herding dynamical weights to learn, ICML 2009, in the form of Rebuffi et al., iCaRL, CVPR 2017, equation 4: without the
@@ -82,6 +81,9 @@ def _classes(y, per_class: int) -> list[np.ndarray]:
 
 
 def _nearest(features: np.ndarray, k: int, seed: int) -> np.ndarray:
+    from sklearn.cluster import KMeans  # here, because it takes a second that most calls need not wait for
+    from sklearn.exceptions import ConvergenceWarning
+
     # one thread: sums do not depend on the machine's thread count, and at this size more threads are slower
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct examples than centres: settled below

@@ -196,7 +196,7 @@ def test_digits_are_never_mirrored():
 def test_strategies():
     assert ALL == "color_crop_cutout_flip_scale_rotate"
     assert dsa_strategy(False) == "color_crop_cutout_scale_rotate"
-    np.testing.assert_array_equal(none(KEY, X, siamese=True), X)
+    np.testing.assert_array_equal(none(KEY, jnp.asarray(X), siamese=True), X)
 
 
 @pytest.mark.parametrize("strategy", ["color_blur", "blur", "", "color__crop"])

@@ -6,6 +6,7 @@ A network maps images f32[b h w c] in model space to logits f32[b classes] (`syn
 import inspect
 import math
 import typing
+from typing import Any
 
 import jax
 
@@ -45,7 +46,7 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
     return name, options
 
 
-def _value(what: str, text: str, kind: type) -> int | str:
+def _value(what: str, text: str, kind: Any) -> int | str:
     if kind is int:
         if not (text.isascii() and text.isdigit() and int(text) > 0):
             raise BadInput(f"{what} must be a whole number of at least 1, got '{text}'")

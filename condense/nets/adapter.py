@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from condense.nets.conv import in_pieces
 from condense.nets.layers import Draw, Tape
 from synth.base import Net, Out, Vars
 from synth.errors import BadInput
@@ -56,14 +57,24 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
             raise BadInput(f"the network was built for images of {_size(image)}, got {_size(x.shape[1:])}")
         if x.shape[1:] != image:
             x = jnp.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
-        # Merging arrays makes new variables, so that what a training pass assigns stays inside this call.
-        module, tape = nnx.merge(graph, _keyed(vars.params), _keyed(vars.stats)), Tape(train)
-        embed = module.features(x, tape)
-        taps = {} if tape.conv is None else {"conv": tape.conv}
-        for i, (seen, held) in enumerate(tape.norms):
-            taps |= {f"norm{i}": seen, f"running{i}": held}
-        moved = _plain(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))) if train and tape.norms else vars.stats
-        return Out(module.head(embed), embed, taps, moved)
+        def forward(x):
+            # Merging arrays makes new variables, so that what a training pass assigns stays inside this call.
+            module, tape = nnx.merge(graph, _keyed(vars.params), _keyed(vars.stats)), Tape(train)
+            return module, tape, module.features(x, tape)
+
+        if jax.tree.leaves(vars.stats):
+            module, tape, embed = forward(x)
+            taps = {} if tape.conv is None else {"conv": tape.conv}
+            for i, (seen, held) in enumerate(tape.norms):
+                taps |= {f"norm{i}": seen, f"running{i}": held}
+            moved = _plain(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))) if train else vars.stats
+            return Out(module.head(embed), embed, taps, moved)
+
+        def maps(x):  # no layer mixes images, so a large batch may go through in pieces
+            module, tape, embed = forward(x)
+            return module.head(embed), embed, {} if tape.conv is None else {"conv": tape.conv}
+
+        return Out(*in_pieces(maps, x), vars.stats)
 
     return Net(init, apply)
 

@@ -1,8 +1,12 @@
 """The one place that chooses how a convolution is computed. Images are f32[b h w c], kernels f32[kh kw c d]; any value range.
 
-On a CPU a convolution is a trilinear form T(image, kernel, out) = sum_{b,i,j,u,v,c,d} image[b, s*i+u-p, s*j+v-p, c] kernel[u,v,c,d] out[b,i,j,d].
-The convolution and its two derivatives are the gradients of T by one argument with the other two given, so three primitives differentiate into each
-other: derivatives of any order, forward or reverse, run the same few fast forms, also inside loops, where XLA's own convolution derivatives crawl.
+On a CPU a convolution is a trilinear form
+
+  T(image, kernel, out) = sum_{b,i,j,u,v,c,d} image[b, s*i+u-p, s*j+v-p, c] kernel[u,v,c,d] out[b,i,j,d],
+
+and the convolution and its two derivatives are the gradients of T by one argument, with the other two given. So three primitives
+differentiate into each other: derivatives of any order, forward or reverse, run the same few fast forms, also inside loops, where XLA's own
+are slow.
 """
 
 import functools
@@ -24,7 +28,7 @@ BT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 AT = ((1, 1, 1, 0), (0, 1, -1, -1))
 TILE, STEP = len(BT), len(AT)
-PIECE = 2**14  # pixels of a piece: 16 images of 32x32
+PIECE = 2**13  # pixels of a piece, 8 images of 32x32: measured at widths 32 and 128
 THIN = 4  # channels up to which patches times matrix beats Winograd
 
 
@@ -70,7 +74,8 @@ def conv2d(
     if min(window.out[:2]) < 1:
         raise ValueError(f"conv2d: {x.shape[1]}x{x.shape[2]} images padded by {padding} are smaller than the {kernel.shape[:2]} kernel")
     if not backend.is_cpu():
-        return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        layout = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=layout)
     if math.prod(kernel.shape[:2]) == stride == 1 and not padding:
         return x @ kernel[0, 0]
     return by_out.bind(x, kernel, window=window)
@@ -176,7 +181,8 @@ def _primitive(name, patches, winograd, shape):
             return y.reshape(*x.shape[:2], *y.shape[1:]), 0
         n = next(a.shape[i] for a, i in zip(args, axes, strict=True) if i is not None)
         args = [jnp.broadcast_to(a, (n, *a.shape)) if i is None else jnp.moveaxis(a, i, 0) for a, i in zip(args, axes, strict=True)]
-        return jax.lax.map(lambda ab: primitive.bind(*ab, window=window), tuple(args)), 0  # a product with many kernels at once is far slower
+        # a product with many kernels at once is far slower than one after another
+        return jax.lax.map(lambda ab: primitive.bind(*ab, window=window), tuple(args)), 0
 
     primitive.def_impl(jax.jit(run, static_argnames="window"))
     primitive.def_abstract_eval(lambda a, b, *, window: jax.core.ShapedArray(shape(a.shape[0], window), a.dtype))
@@ -188,16 +194,23 @@ def _primitive(name, patches, winograd, shape):
 by_out = _primitive("out", _patches_out, _winograd_out, lambda b, w: (b, *w.out))
 by_image = _primitive("image", _patches_image, _winograd_image, lambda b, w: (b, *w.image))
 by_kernel = _primitive("kernel", _patches_kernel, _winograd_kernel, lambda b, w: w.kernel)
-ad.defbilinear(by_out, lambda ct, x, k, *, window: by_image.bind(ct, k, window=window), lambda ct, x, k, *, window: by_kernel.bind(x, ct, window=window))
-ad.defbilinear(by_image, lambda ct, o, k, *, window: by_out.bind(ct, k, window=window), lambda ct, o, k, *, window: by_kernel.bind(ct, o, window=window))
-ad.defbilinear(by_kernel, lambda ct, x, o, *, window: by_image.bind(o, ct, window=window), lambda ct, x, o, *, window: by_out.bind(x, ct, window=window))
+
+
+def _gradients(primitive, *derivatives):
+    """Registers derivatives by the first and the second given argument of T: functions of (cotangent, first, second, window)."""
+    ad.defbilinear(primitive, *(lambda ct, a, b, *, window, d=d: d(ct, a, b, window) for d in derivatives))
+
+
+_gradients(by_out, lambda out, x, k, w: by_image.bind(out, k, window=w), lambda out, x, k, w: by_kernel.bind(x, out, window=w))
+_gradients(by_image, lambda x, out, k, w: by_out.bind(x, k, window=w), lambda x, out, k, w: by_kernel.bind(x, out, window=w))
+_gradients(by_kernel, lambda k, x, out, w: by_image.bind(out, k, window=w), lambda k, x, out, w: by_out.bind(x, k, window=w))
 
 
 def in_pieces(fn: Callable, x: Float[Array, "b h w c"]):
     """fn(x) for a `fn` that treats each image by itself and returns arrays with the batch first, or a PyTree of them.
 
-    A CPU takes the batch in pieces of about PIECE pixels that stay in its cache and recomputes a piece when its gradient is asked for: faster than one
-    pass over the whole batch, and the memory does not grow with it. Elsewhere, and for small batches, `fn(x)` itself.
+    A CPU takes the batch in pieces of about PIECE pixels that stay in its cache, and recomputes a piece when its gradient is asked for:
+    faster than one pass over the whole batch, and the memory does not grow with it. Elsewhere, and for small batches, `fn(x)` itself.
     """
     b, pieces = len(x), -(-math.prod(x.shape[:3]) // PIECE)
     if not backend.is_cpu() or pieces < 2 or b < 2:
@@ -210,7 +223,7 @@ def in_pieces(fn: Callable, x: Float[Array, "b h w c"]):
 
 
 def avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Mean over 2x2 windows with stride 2; a last odd row or column is dropped. Four strided slices run twice as fast as reshape and mean."""
+    """Mean over 2x2 windows with stride 2; a last odd row or column is dropped. Strided slices run twice as fast as reshape and mean."""
     h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
     total = x[:, 0:h:2, 0:w:2] + x[:, 1:h:2, 0:w:2] + x[:, 0:h:2, 1:w:2] + x[:, 1:h:2, 1:w:2]
     return total * jnp.asarray(0.25, x.dtype)
@@ -219,9 +232,10 @@ def avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
 def instance_norm(
     x: Float[Array, "b h w c"], scale: Float[Array, " c"], bias: Float[Array, " c"], *, epsilon: float = 1e-5
 ) -> Float[Array, "b h w c"]:
-    """(x - mean) / sqrt(var + epsilon) * scale + bias over the pixels of each image and channel, biased variance (Ulyanov et al., arXiv 1607.08022).
+    """(x - mean) / sqrt(var + epsilon) * scale + bias, statistics over the pixels of each image and channel, biased variance.
 
-    Written as x*s + (bias - mean*s) with var = E[x^2] - mean^2, clipped at 0: half the time of the textbook form, a third in second order.
+    Ulyanov et al., arXiv 1607.08022, eq. 4. Written as x*s + (bias - mean*s) with var = E[x^2] - mean^2, clipped at 0: half the time of the
+    textbook form, a third in second order.
     """
     mean = jnp.mean(x, axis=(1, 2), keepdims=True)
     var = jnp.maximum(jnp.mean(x * x, axis=(1, 2), keepdims=True) - mean * mean, jnp.asarray(0, x.dtype))

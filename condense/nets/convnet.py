@@ -28,6 +28,7 @@ class ConvNet(nnx.Module):
         self.act, self.pool = ACTIVATIONS[act], POOLINGS[pool]
 
     def features(self, x, tape: Tape):
+        """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = self.pool(self.act(norm(conv(x), tape)))
         tape.conv = x

@@ -21,6 +21,7 @@ class LeNet(nnx.Module):
         self.head = Linear(84, classes, draw)
 
     def features(self, x, tape: Tape):
+        """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = max_pool(jax.nn.relu(norm(conv(x), tape)))
         tape.conv, x = x, flatten(x)

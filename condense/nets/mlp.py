@@ -20,6 +20,7 @@ class MLP(nnx.Module):
         self.act = ACTIVATIONS[act]
 
     def features(self, x, tape: Tape):
+        """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         x = flatten(x)
         for layer, norm in zip(self.hidden, self.norms, strict=True):
             x = self.act(norm(layer(x), tape))

@@ -47,6 +47,7 @@ class ResNet(nnx.Module):
         self.blocks, self.head = nnx.List(layers), Linear(inputs, classes, draw)
 
     def features(self, x, tape: Tape):
+        """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         x = jax.nn.relu(self.norm(self.stem(x), tape))
         for block in self.blocks:
             x = block(x, tape)

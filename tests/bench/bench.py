@@ -1,7 +1,9 @@
 """Paired timings: two resident processes take strict turns; the ratio of a round is the faster PyTorch writing's time over JAX's.
 
 Prints first that all three agree on a small size, then the median ratio with the lowest and highest round, a profile of the JAX side,
-and the share of processor time that the host took away meanwhile (steal): above a few per cent the numbers mean little.
+and the share of processor time that the host took away meanwhile (steal). The default needs an idle machine: beside other programs the
+threads of PyTorch wait for each other and lose many times over. There `--threads 1` pins both sides to one processor, and its ratio of
+processor times is the one to quote.
 """
 
 import argparse
@@ -14,13 +16,13 @@ import numpy as np
 
 from tests.bench import problem
 
-THREADS = 2
 WRITINGS = ("torch", "torch in pieces")
 SMALL = problem.Sizes(width=8, real=20, synthetic=3)
 
 
-def jax_worker(pipe, sizes):
+def jax_worker(pipe, sizes, threads):
     """Serves answers, timings and profiles of the JAX side."""
+    pin(threads)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from tests.bench import jax_side, profile
 
@@ -29,23 +31,34 @@ def jax_worker(pipe, sizes):
     serve(pipe, jax_side, {"jax": works}, lambda name: profile.shares(works[name]))
 
 
-def torch_worker(pipe, sizes):
+def torch_worker(pipe, sizes, threads):
     """Serves answers and timings of both PyTorch writings."""
+    pin(threads)
     import torch
 
     from tests.bench import torch_side
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(threads)
     make = lambda sizes: {w: torch_side.make(sizes, problem.numbers(sizes), pieces=w != "torch") for w in WRITINGS}  # noqa: E731
     pipe.send({w: torch_side.answers(works) for w, works in make(SMALL).items()})
     serve(pipe, torch_side, make(sizes), None)
 
 
+def pin(threads):
+    """Keeps this process to the first processors: the number that both libraries then use."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
 def serve(pipe, side, works, shares):
     """Answers (what, writing, name) requests until None."""
     while (request := pipe.recv()) is not None:
-        what, writing, name = request
-        pipe.send({"time": lambda: side.timed(works[writing][name]), "matmul": side.matmul, "profile": lambda: shares(name)}[what]())
+        match request:
+            case "time", writing, name:
+                pipe.send(side.timed(works[writing][name]))
+            case "profile", _, name:
+                pipe.send(shares(name))
+            case _:
+                pipe.send(side.matmul())
 
 
 def ask(pipe, what, writing="", name=""):
@@ -75,18 +88,21 @@ def measure(name: str, rounds: int, sides: dict) -> None:
     """Prints one work's times and ratios."""
     for writing, pipe in sides.items():
         ask(pipe, "time", writing, name)  # compiles, warms up
+    print(f"\n{name}")
     before, times = steal(), {w: [] for w in sides}
     for _ in range(rounds):
         for writing, pipe in sides.items():
             times[writing].append(ask(pipe, "time", writing, name))
     stolen = [b - a for a, b in zip(before, steal(), strict=True)]
-    best = min(WRITINGS, key=lambda w: statistics.median(times[w]))
     scale = problem.EPOCHS if name == "retrain" else 1
-    ratios = [t / j for t, j in zip(times[best], times["jax"], strict=True)]
-    middle = {w: statistics.median(t) / scale for w, t in times.items()}
-    print(f"\n{name}: {statistics.median(ratios):.2f} times as fast as {best} [{min(ratios):.2f} to {max(ratios):.2f}], {rounds} rounds, ", end="")
-    print(f"ratio of the best times {min(times[best]) / min(times['jax']):.2f}, steal {100 * stolen[0] / max(stolen[1], 1):.1f} %")
-    print("  seconds (median): " + ", ".join(f"{w} {t:.3f}" for w, t in middle.items()))
+    for kind, clock in enumerate(("wall", "processor")):
+        of = {w: [t[kind] for t in both] for w, both in times.items()}
+        best = min(WRITINGS, key=lambda w, of=of: statistics.median(of[w]))
+        ratios = [t / j for t, j in zip(of[best], of["jax"], strict=True)]
+        print(f"  {clock} time: {statistics.median(ratios):.2f} times as fast as {best} [{min(ratios):.2f} to {max(ratios):.2f}], ", end="")
+        print(f"ratio of the lowest {min(of[best]) / min(of['jax']):.2f}; ", end="")
+        print("medians " + ", ".join(f"{w} {statistics.median(t) / scale:.3f} s" for w, t in of.items()))
+    print(f"  {rounds} rounds, steal {100 * stolen[0] / max(stolen[1], 1):.1f} %")
 
 
 def main() -> None:
@@ -96,14 +112,15 @@ def main() -> None:
     parser.add_argument("--real", type=int, default=256, help="real images a class")
     parser.add_argument("--synthetic", type=int, default=10, help="synthetic images a class")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2, help="threads, and processors, of each side")
     args = parser.parse_args()
     sizes = problem.Sizes(args.width, args.real, args.synthetic)
-    print(f"{sizes}, {problem.CLASSES} classes, {THREADS} threads a side, load {os.getloadavg()[0]:.1f} before the start")
-    os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+    print(f"{sizes}, {problem.CLASSES} classes, {args.threads} threads a side, load {os.getloadavg()[0]:.1f} before the start")
+    os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     spawn, pipes = multiprocessing.get_context("spawn"), {}
     for side, target in (("jax", jax_worker), ("torch", torch_worker)):
         pipes[side], end = spawn.Pipe()
-        spawn.Process(target=target, args=(end, sizes), daemon=True).start()
+        spawn.Process(target=target, args=(end, sizes, args.threads), daemon=True).start()
     check({k: v for pipe in pipes.values() for k, v in pipe.recv().items()})
     sides = {"jax": pipes["jax"]} | {w: pipes["torch"] for w in WRITINGS}
     peak = {side: ask(pipe, "matmul") for side, pipe in pipes.items()}
@@ -112,7 +129,8 @@ def main() -> None:
         measure(name, args.rounds, sides)
         shares, seconds = ask(pipes["jax"], "profile", "", name)
         work = problem.gigaflops(sizes)[name] * (problem.EPOCHS if name == "retrain" else 1)
-        print(f"  jax: {work / seconds:.0f} GFLOP/s of the direct algorithm's convolutions, {100 * work / seconds / peak['jax']:.0f} % of the product's rate")
+        rate = work / seconds
+        print(f"  jax: {rate:.0f} GFLOP/s of the direct algorithm's convolutions, {100 * rate / peak['jax']:.0f} % of the product's rate")
         print("  jax, share of thread time: " + ", ".join(f"{part} {100 * share:.0f} %" for part, share in shares.items()))
     for pipe in pipes.values():
         pipe.send(None)

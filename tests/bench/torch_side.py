@@ -23,7 +23,8 @@ class ConvNet(nn.Module):
         for i, (kernel, bias, scale, shift) in enumerate(numbers["blocks"]):
             c, w = kernel.shape[2:]
             conv, norm = nn.Conv2d(c, w, 3, padding=1 if i else 3), nn.GroupNorm(w, w)
-            for parameter, value in zip((conv.weight, conv.bias, norm.weight, norm.bias), (kernel.transpose(3, 2, 0, 1), bias, scale, shift), strict=True):
+            values = (kernel.transpose(3, 2, 0, 1), bias, scale, shift)
+            for parameter, value in zip((conv.weight, conv.bias, norm.weight, norm.bias), values, strict=True):
                 parameter.data = torch.from_numpy(value.copy())
             blocks += [conv, norm, nn.ReLU(inplace=False), nn.AvgPool2d(2)]
         self.features = nn.Sequential(*blocks)
@@ -126,14 +127,14 @@ def answers(works: dict) -> dict[str, list[np.ndarray]]:
     return result | {"retrain": [*kernels, head.reshape(CLASSES, -1, 4, 4).transpose(2, 3, 1, 0).reshape(-1, CLASSES)]}
 
 
-def timed(fn) -> float:
-    """Seconds of one call."""
-    began = time.perf_counter()
+def timed(fn) -> tuple[float, float]:
+    """(wall seconds, processor seconds of all threads) of one call."""
+    wall, processor = time.perf_counter(), time.process_time()
     fn()
-    return time.perf_counter() - began
+    return time.perf_counter() - wall, time.process_time() - processor
 
 
 def matmul() -> float:
     """GFLOP/s of the better of five 2048x2048 products."""
     a = torch.ones(2048, 2048)
-    return max(2 * 2048**3 / timed(partial(torch.matmul, a, a)) / 1e9 for _ in range(6))
+    return max(2 * 2048**3 / timed(partial(torch.matmul, a, a))[0] / 1e9 for _ in range(6))

@@ -1,0 +1,69 @@
+"""How flags are declared and read: tyro's records and help pages, with its boxed complaints made one line."""
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, arg
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from synth.errors import BadInput
+
+NUMBERS = ConstructorRegistry()
+
+
+@NUMBERS.primitive_rule
+def read_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """How tyro reads numbers: with a plain complaint, and without None among the values."""
+    if info.type not in (int, int | None, float):
+        return None
+    kind, metavar, wanted = (float, "X", "a number") if info.type is float else (int, "N", "a whole number")
+
+    def read(texts: list[str]) -> int | float:
+        try:
+            return kind(texts[0])
+        except ValueError:
+            raise ValueError(f"'{texts[0][:40]}' is not {wanted}") from None
+
+    return PrimitiveConstructorSpec(1, metavar, read, lambda value: True, lambda value: [str(value)])
+
+
+def about(text: str, metavar: str | None = None, **named: str) -> Any:
+    """tyro's notes on one flag: its help, what stands for its value, another name. A default that says nothing is not shown."""
+
+    def show(default: str) -> str:
+        return "" if default in ("None", "False") else f"(default: {default})"
+
+    named |= {"metavar": metavar} if metavar else {}
+    return arg(help=text, help_behavior_hint=show, **named)
+
+
+def parse(record: type, args: Sequence[str], prog: str) -> Any:
+    """An instance of a record of flags; its positional field, if it has one, is called `what`. Raises BadInput in one line."""
+    heard, how = io.StringIO(), {"config": (FlagCreatePairsOff,), "registry": NUMBERS, "return_unknown_args": True}
+    try:
+        with contextlib.redirect_stderr(heard):
+            made, strays = tyro.cli(record, args=list(args), prog=prog, **how)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise BadInput(f"{complaint(heard.getvalue())}; `{prog} --help` lists what it takes") from None
+    if strays:
+        known = ", ".join("--" + f.name.strip("_").replace("_", "-") for f in fields(record) if f.name != "what")
+        raise BadInput(f"{prog.removeprefix('condense ')}: unknown argument '{strays[0]}' (known: {known})")
+    return made
+
+
+def complaint(box: str) -> str:
+    """What tyro's box says between its title and its first rule, in one line. Where the terminal has no such letters it has no frame."""
+    body = re.split(r"^(?:╭|[│ ] ?[─-]{3}).*$", re.sub(r"\x1b\[[0-9;]*m", "", box), flags=re.M)[1]
+    lines = [line[2:].rstrip("│ ") for line in body.splitlines() if line.strip()]
+    if lines[0].startswith("Missing from "):  # flags that are missing are indented by 4, their helps by 8
+        missing = " and ".join(line.strip() for line in lines[1:] if line[4:5].strip())
+        return f"{lines[0].removeprefix('Missing from condense ')} give {missing}"
+    text = " ".join(line.strip() for line in lines).removeprefix("Error parsing ").rstrip(".")
+    return re.sub(r"Missing value for argument '(\S+)'.*", r"\1: needs a value", text)

@@ -1,0 +1,49 @@
+"""Ctrl-C, kept where it would be lost or would leave half of something behind."""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+
+def hand_on() -> None:
+    """Raises again, in the main thread, an interruption that struck where Python drops exceptions.
+
+    JAX runs a Python function at every garbage collection, and an exception in there is printed and forgotten: while a step is traced,
+    that is where most interruptions land.
+    """
+    before = sys.unraisablehook
+
+    def hook(dropped) -> None:
+        if dropped.exc_type is KeyboardInterrupt:
+            # not at once: that would be in here, and lost again
+            later = threading.Timer(0.02, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+            later.daemon = True
+            later.start()
+        else:
+            before(dropped)
+
+    sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def whole() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, so that a step and its assignment are one; a second Ctrl-C does not wait."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked = []
+
+    def ask(number, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt

@@ -1,0 +1,47 @@
+"""Three small classes of images to score sets on, shared by the tests of scoring."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from condense.data import Data, load_data
+from synth.content import Pixels
+from synth.labels import Hard
+from synth.set import Info, SyntheticSet
+
+NET, IMAGE = "mlp:width=8", (4, 4, 1)
+
+
+def three_classes(folder: Path) -> Data:
+    """Overlapping classes of grey images, 40, 30 and 50 of them for training, 20 each for the test; no two images are the same."""
+    rng = np.random.default_rng(0)
+    centres = rng.uniform(0.3, 0.7, size=(3, *IMAGE))
+
+    def draw(counts):
+        y = np.repeat(np.arange(3), counts)
+        x = np.clip(centres[y] + 0.15 * rng.normal(size=(len(y), *IMAGE)), 0, 1)
+        return x.astype(np.float32), y.astype(np.int64)
+
+    (x, y), (x_test, y_test) = draw([40, 30, 50]), draw([20, 20, 20])
+    np.savez(folder / "three.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test, class_names=np.array(["ant", "bee", "cow"]))
+    return load_data(f"npz:{folder / 'three.npz'}")
+
+
+def make_set(data: Data, counts=(2, 2, 2), **changes) -> SyntheticSet:
+    """The first training images of every class."""
+    index = np.concatenate([np.flatnonzero(data.train.y == c)[:count] for c, count in enumerate(counts)])
+    info = Info(data.classes, data.preprocess, data.spec, data.digest, "hand", "c0ffee", 0, NET, "quick")
+    y = Hard(jnp.asarray(data.train.y[index]), 3)
+    return replace(SyntheticSet(Pixels(jnp.asarray(data.train.x[index])), y, info=info), **changes)
+
+
+def without(synth: SyntheticSet, **info) -> SyntheticSet:
+    """The set with other words in its info."""
+    return replace(synth, info=replace(synth.info, **info))
+
+
+def rows_of(x) -> list[bytes]:
+    """Every image as bytes, to be looked up."""
+    return [row.tobytes() for row in np.asarray(x)]
