@@ -90,7 +90,7 @@ def distill(
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options}
     called = {name: value for name, value in {**config, "steps": steps, "seed": seed, "out": str(out)}.items() if value is not None}
     command = command or f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in called.items())})"
-    info = Info(data.classes, data.preprocess, data.spec, data.digest, method, digest(config), seed, net, matcher.recipe)
+    info = Info(data.classes, data.preprocess, data.spec, data.digest, method, digest(config), seed, data.seed, net, matcher.recipe)
     where = open_run(out, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:

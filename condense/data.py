@@ -124,6 +124,7 @@ class Data:
       spec, name: what was asked for, and a short name.
       classes: class names in the order of the labels. image: h, w, c. flips: whether a mirrored image keeps its label.
       digest: of the raw contents, before any split.
+      seed: of the validation split.
       preprocess: from raw to model space; fitted on the images of `train`, or another set's (see `under`).
     """
 
@@ -133,6 +134,7 @@ class Data:
     image: tuple[int, int, int]
     flips: bool
     digest: str
+    seed: int
     preprocess: Preprocess = field(repr=False)
     source: Source = field(repr=False)
     rows: tuple[np.ndarray, np.ndarray] = field(repr=False)
@@ -208,6 +210,7 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data:
         image=source.x_train.shape[1:],
         flips=source.flips if flips is None else flips,
         digest=digest(source),
+        seed=seed,
         preprocess=pre.fit(kind, source.x_train[rest]),
         source=source,
         rows=(rest, held),

@@ -110,6 +110,7 @@ class _Bar:
         self.progress.update(self.task, advance=n, **({"values": _values(metrics)} if metrics else {}))
 
     def close(self) -> None:
+        self.progress.refresh()  # a notebook would keep the last but one state
         self.progress.stop()
 
 

@@ -182,7 +182,7 @@ def take_data(synth: SyntheticSet, data: Data | str | None) -> Data:
     if data is None and not synth.info.data:
         raise BadInput("--data: the set does not say what it was made from; give a data specification")
     if not isinstance(data, Data):
-        data = load_data(data or synth.info.data, seed=synth.info.seed)
+        data = load_data(data or synth.info.data, seed=synth.info.split_seed)
     fit_together(synth, data)
     if synth.info.data_digest and synth.info.data_digest != data.digest:
         made, here = synth.info.data_digest[:12], data.digest[:12]

@@ -118,11 +118,11 @@ def match_gradients(
         k_new, k_train = jax.random.split(key)
         last = seen % counts(synth)[0] == 0
         # a network that has seen its last matching step is renewed instead of trained, so at one image a class it never trains
-        drawn = jax.lax.cond(last, lambda: fresh(net, k_new), lambda: train(k_train, synth, student.vars))
+        drawn = jax.lax.cond(last, lambda: fresh(k_new, net), lambda: train(k_train, synth, student.vars))
         return Student(drawn, seen)
 
     def init(key, synth):
-        return Student(fresh(net, key), jnp.int32(0))
+        return Student(fresh(key, net), jnp.int32(0))
 
     matcher = descend(loss, optax.sgd(lr, momentum=momentum), init=init, after=after, feed=PerClass(batch), start=start)
     return matcher._replace(recipe=recipe)

@@ -52,6 +52,6 @@ class Examples(NamedTuple):
     y: Int[Array, " n"]
 
 
-def fresh(net: Net, key: jax.Array) -> Vars:
+def fresh(key: jax.Array, net: Net) -> Vars:
     """Variables of a new network with strong dtypes, so that a later step with the same shapes does not compile again."""
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), net.init(key))

@@ -37,7 +37,7 @@ def sgd(lr, *, momentum: float = 0.0, weight_decay: float = 0.0) -> optax.Gradie
 
 def begin(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
     """A fresh network and its optimiser."""
-    drawn = fresh(net, key)
+    drawn = fresh(key, net)
     return Fit(drawn, tx.init(drawn.params))
 
 

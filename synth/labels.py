@@ -1,6 +1,6 @@
 """Label kinds. A kind owns its loss; `view = (epoch, batch)` is there for kinds that label an augmented view.
 
-Every kind offers `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and `nbytes()`.
+Every kind offers `classes`, `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and `nbytes()`.
 A kind whose values have a range offers `check()` too, which raises ValueError; `synth.file` stores every array field by its annotation.
 """
 
@@ -51,6 +51,11 @@ class Soft(NamedTuple):
 
     logits: Float[Array, "n classes"]
     kind = "soft"
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return self.logits.shape[-1]
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
         """Softmax rows of the chosen examples."""

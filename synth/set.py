@@ -20,6 +20,7 @@ class Info:
       preprocess: from raw images in [0, 1] to model space and back.
       net, recipe: what the maker trained with and advises to train with.
       method, config, seed: how it was made; `config` is the digest of the run's configuration.
+      split_seed: what cut the validation split that the maker set aside.
     """
 
     classes: tuple[str, ...]
@@ -29,6 +30,7 @@ class Info:
     method: str = ""
     config: str = ""
     seed: int = 0
+    split_seed: int = 0
     net: str = ""
     recipe: str = ""
 

@@ -13,6 +13,7 @@ from matchers.dc import DISTANCES, LOOPS, Student, cos, loops, mse, rows
 from synth.augment import dsa as make_augment
 from synth.augment import none
 from synth.content import Pixels
+from synth.labels import Soft
 from tests.toys import as_set, blobs, central_differences, smooth_net
 
 KEY = jax.random.key(3)
@@ -70,8 +71,10 @@ def test_dc_gradient_equals_finite_differences(float64, distance):
     matcher = dc(net, lr=1.0, momentum=0.0, distance=distance, outer=1)
     grad, loss = gradient_of(matcher, fake, real, lr=1.0)
 
+    p = matcher.init(KEY, fake).aux.vars.params
+
+    @jax.jit
     def by_hand(pixels):
-        p = matcher.init(KEY, fake).aux.vars.params
 
         def entropy(p, x, label):
             logits = jnp.tanh(x.reshape(len(x), -1) @ p["w"] + p["b"][None, :]) @ p["v"]
@@ -236,6 +239,24 @@ def test_outer_momentum_is_the_scalar_recurrence():
         x = x - 0.3 * v
         current, state, _ = jax.jit(matcher.step)(key, state, current, real)
     np.testing.assert_allclose(np.asarray(current.x.pixels), x, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+def test_certain_soft_labels_are_hard_labels(name):
+    """Two steps, with the network trained on the set between them: logits of 60 and 0 leave no probability to the other classes."""
+    net, real, hard = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
+    matcher = make(name, net) if name == "dm" else make(name, net, outer=2, inner=2, net_lr=0.5)
+
+    @jax.jit
+    def twice(synth):
+        state = matcher.init(KEY, synth)
+        for number in range(2):
+            synth, state, _ = matcher.step(jax.random.fold_in(KEY, number), state, synth, real)
+        return synth.x.pixels
+
+    certain, even = (replace(hard, y=Soft(c * jax.nn.one_hot(hard.y.index, 3))) for c in (60.0, 0.0))
+    np.testing.assert_allclose(np.asarray(twice(certain)), np.asarray(twice(hard)), atol=1e-5)
+    assert name == "dm" or np.abs(np.asarray(twice(even)) - np.asarray(twice(hard))).max() > 1e-4
 
 
 def test_student_is_what_dsa_carries():

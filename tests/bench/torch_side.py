@@ -40,71 +40,80 @@ class ConvNet(nn.Module):
         return self.head(self.embed(x))
 
 
-def make(sizes: problem.Sizes, numbers: dict, *, pieces: bool) -> dict:
-    """{work: function without arguments that returns tensors}; `pieces` chooses the second writing."""
-    form = torch.channels_last if pieces else torch.contiguous_format
-    images = lambda x: torch.from_numpy(x.reshape(-1, 1, SIDE, SIDE)).contiguous(memory_format=form)  # noqa: E731
-    net = ConvNet(numbers).to(memory_format=form)
-    params = list(net.parameters())
-    real = [images(x) for x in numbers["real"]]
-    cut = (lambda x: x.split(PIECE)) if pieces else (lambda x: (x,))
+class Works:
+    """The three units of work on one network; `pieces` chooses the second writing."""
 
-    def fresh():
-        synthetic = images(numbers["synthetic"]).clone(memory_format=form).requires_grad_()
+    def __init__(self, sizes: problem.Sizes, numbers: dict, pieces: bool):
+        self.sizes, self.numbers = sizes, numbers
+        self.form = torch.channels_last if pieces else torch.contiguous_format
+        self.cut = (lambda x: x.split(PIECE)) if pieces else (lambda x: (x,))
+        self.net = ConvNet(numbers).to(memory_format=self.form)
+        self.params = list(self.net.parameters())
+        self.real = [self.images(x) for x in numbers["real"]]
+        self.whole = self.images(numbers["synthetic"])
+        self.labels = torch.arange(CLASSES).repeat_interleave(sizes.synthetic)
+
+    def images(self, x):
+        return torch.from_numpy(x.reshape(-1, 1, SIDE, SIDE)).contiguous(memory_format=self.form)
+
+    def learn(self, parameters: bool):
+        """Fresh synthetic images with their optimiser; whether the network's parameters take gradients."""
+        for p in self.params:
+            p.requires_grad_(parameters)
+        synthetic = self.images(self.numbers["synthetic"]).clone(memory_format=self.form).requires_grad_()
         return synthetic, torch.optim.SGD([synthetic], lr=problem.LR_IMAGE, momentum=problem.MOMENTUM_IMAGE)
 
-    def dm():
-        for p in params:
-            p.requires_grad_(False)
-        synthetic, optimizer = fresh()
+    def of_class(self, synthetic, c: int):
+        return synthetic[c * self.sizes.synthetic : (c + 1) * self.sizes.synthetic]
+
+    def dm(self):
+        synthetic, optimizer = self.learn(parameters=False)
         total = 0.0
         for c in range(CLASSES):
             with torch.no_grad():
-                target = sum(net.embed(x).sum(0) for x in cut(real[c])) / sizes.real
-            gap = target - net.embed(synthetic[c * sizes.synthetic : (c + 1) * sizes.synthetic]).mean(0)
-            loss = (gap**2).sum()
+                target = sum(self.net.embed(x).sum(0) for x in self.cut(self.real[c])) / self.sizes.real
+            loss = ((target - self.net.embed(self.of_class(synthetic, c)).mean(0)) ** 2).sum()
             loss.backward()
             total += loss.item()
         optimizer.step()
         return torch.tensor(total), synthetic.detach()
 
-    def dc():
-        for p in params:
-            p.requires_grad_(True)
-        synthetic, optimizer = fresh()
-        total = 0.0
+    def dc(self):
+        synthetic, optimizer = self.learn(parameters=True)
+        total, synthetic.grad = 0.0, torch.zeros_like(synthetic)
         for c in range(CLASSES):
-            target = [torch.zeros_like(p) for p in params]
-            for x in cut(real[c]):
-                loss = F.cross_entropy(net(x), torch.full((len(x),), c), reduction="sum") / sizes.real
-                for t, g in zip(target, torch.autograd.grad(loss, params), strict=True):
+            target = [torch.zeros_like(p) for p in self.params]
+            for x in self.cut(self.real[c]):
+                loss = F.cross_entropy(self.net(x), torch.full((len(x),), c), reduction="sum") / self.sizes.real
+                for t, g in zip(target, torch.autograd.grad(loss, self.params), strict=True):
                     t += g
-            x = synthetic[c * sizes.synthetic : (c + 1) * sizes.synthetic]
-            gradient = torch.autograd.grad(F.cross_entropy(net(x), torch.full((len(x),), c)), params, create_graph=True)
+            x = self.of_class(synthetic, c)
+            gradient = torch.autograd.grad(F.cross_entropy(self.net(x), torch.full((len(x),), c)), self.params, create_graph=True)
             loss = distance(target, gradient)
-            optimizer_gradient = torch.autograd.grad(loss, synthetic)[0]
-            synthetic.grad = optimizer_gradient if synthetic.grad is None else synthetic.grad + optimizer_gradient
+            synthetic.grad += torch.autograd.grad(loss, synthetic)[0]
             total += loss.item()
         optimizer.step()
         return torch.tensor(total), synthetic.detach()
 
-    labels = torch.arange(CLASSES).repeat_interleave(sizes.synthetic)
-    whole = images(numbers["synthetic"])
-
-    def retrain():
+    def retrain(self):
         with torch.no_grad():
-            for p, value in zip(params, ConvNet(numbers).parameters(), strict=True):
+            for p, value in zip(self.params, ConvNet(self.numbers).parameters(), strict=True):
                 p.copy_(value)
                 p.requires_grad_(True)
-        optimizer = torch.optim.SGD(params, lr=problem.LR_NET, momentum=problem.MOMENTUM_NET, weight_decay=problem.DECAY_NET)
+        settings = {"lr": problem.LR_NET, "momentum": problem.MOMENTUM_NET, "weight_decay": problem.DECAY_NET}
+        optimizer = torch.optim.SGD(self.params, **settings)
         for _ in range(problem.EPOCHS):
             optimizer.zero_grad()
-            for x, y in zip(cut(whole), cut(labels), strict=True):
-                (F.cross_entropy(net(x), y, reduction="sum") / len(whole)).backward()
+            for x, y in zip(self.cut(self.whole), self.cut(self.labels), strict=True):
+                (F.cross_entropy(self.net(x), y, reduction="sum") / len(self.whole)).backward()
             optimizer.step()
-        return net
+        return self.net
 
-    return {"dm": dm, "dc": dc, "retrain": retrain}
+
+def make(sizes: problem.Sizes, numbers: dict, *, pieces: bool) -> dict:
+    """{work: function without arguments that returns tensors or the trained network}."""
+    works = Works(sizes, numbers, pieces)
+    return {"dm": works.dm, "dc": works.dc, "retrain": works.retrain}
 
 
 def distance(a, b):
