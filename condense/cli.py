@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from importlib import import_module
 from itertools import pairwise
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,18 +24,18 @@ from condense.interrupts import whole
 from synth.errors import BadInput
 
 COMMON: dict[str, tuple[Any, Any]] = {
-    "data": (Annotated[str, about("data: a name or KIND:LOCATION[?key=value&...]; `condense list data` shows names", "SPEC")], MISSING),
-    "out": (Annotated[str, about("folder of the run; the same command again resumes there", "DIR")], MISSING),
+    "data": (Annotated[str, about("data: a name or KIND:LOCATION[?key=value&...]; `condense list data` shows names", metavar="SPEC")], MISSING),
+    "out": (Annotated[str, about("folder of the run; the same command again resumes there", metavar="DIR")], MISSING),
     "ipc": (Annotated[int | None, about("images a class; give one of --ipc, --size, --bytes")], None),
     "size": (Annotated[int | None, about("images in all")], None),
     "bytes": (Annotated[int | None, about("payload bytes, labels included")], None),
-    "net": (Annotated[str, about("network to match with, NAME[:key=value,...]; `condense list nets`", "NET")], "convnet"),
+    "net": (Annotated[str, about("network to match with, NAME[:key=value,...]; `condense list nets`", metavar="NET")], "convnet"),
     "steps": (Annotated[int | None, about("steps in all; 1000 unless a preset says otherwise, one for selection methods")], None),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
-    "start": (Annotated[str | None, about("first images: noise, random, kmeans or herding; by default the method's", "KIND")], None),
+    "start": (Annotated[str | None, about("first images: noise, random, kmeans or herding; by default the method's", metavar="KIND")], None),
     "eval_every": (Annotated[int | None, about("score on the validation split every N steps and keep best.npz; by default never")], None),
     "checkpoint_every": (Annotated[int | None, about("steps between checkpoints; by default a twentieth of the run")], None),
-    "preset": (Annotated[str | None, about("settings of a published experiment, which flags beat; `condense list presets`", "NAME")], None),
+    "preset": (Annotated[str | None, about("settings of a published experiment, which flags beat; `condense list presets`", metavar="NAME")], None),
     "force": (Annotated[bool, about("remove another run that DIR holds, and start anew")], False),
 }
 
@@ -60,32 +60,32 @@ def method_class(method: str, preset: dict[str, Any]) -> type:
 class Evaluate:
     """Score a set: fresh networks x seeds, beside random and k-means real images at the same budget."""
 
-    what: Annotated[Positional[str], about("folder of a finished run, or a set's file", "DIR_OR_SET")]
-    data: Annotated[str | None, about("data to score on; by default what the set was made from", "SPEC")] = None
-    net: Annotated[tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", "NET")] = None
+    what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
+    data: Annotated[str | None, about("data to score on; by default what the set was made from", metavar="SPEC")] = None
+    net: Annotated[tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")] = None
     seeds: Annotated[int, about("fresh networks a row")] = 5
-    recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", "NAME")] = None
+    recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
     epochs: Annotated[int | None, about("epochs of the training; by default the recipe's")] = None
-    rows: Annotated[str, about("of distilled, random, kmeans and full, with commas between", "LIST")] = "distilled,random,kmeans"
-    split: Annotated[str, about("images to score on; make choices on val, and report test", "test|val")] = "test"
+    rows: Annotated[str, about("of distilled, random, kmeans and full, with commas between", metavar="LIST")] = "distilled,random,kmeans"
+    split: Annotated[str, about("images to score on; make choices on val, and report test", metavar="test|val")] = "test"
     seed: Annotated[int, about("seed of networks and draws")] = 0
-    json: Annotated[str | None, about("write the results there", "FILE")] = None
+    json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
 
 
 @dataclass(frozen=True)
 class PrepareData:
     """Prepare a named data set from files you have, or download it where tensorflow is installed."""
 
-    what: Annotated[Positional[str], about("name of the set; `condense list data` shows them", "NAME")]
-    from_: Annotated[str | None, about("folder with the files: IDX, CIFAR binary batches or class folders", "DIR", name="from")] = None
+    what: Annotated[Positional[str], about("name of the set; `condense list data` shows them", metavar="NAME")]
+    from_: Annotated[str | None, about("folder with the files: IDX, CIFAR binary batches or class folders", metavar="DIR", name="from")] = None
 
 
 @dataclass(frozen=True)
 class Show:
     """Draw a set as a grid, a row a class, with its normalisation undone."""
 
-    what: Annotated[Positional[str], about("folder of a finished run, or a set's file", "DIR_OR_SET")]
-    out: Annotated[str, about("the picture, a PNG", "FILE")] = "grid.png"
+    what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
+    out: Annotated[str, about("the picture, a PNG", metavar="FILE")] = "grid.png"
     per_class: Annotated[int, about("images a row")] = 10
 
 
@@ -93,14 +93,14 @@ class Show:
 class List:
     """List what there is: methods, data, nets, presets or recipes."""
 
-    what: Annotated[Positional[str], about("which list", "methods|data|nets|presets|recipes")]
+    what: Annotated[Positional[str], about("which list", metavar="methods|data|nets|presets|recipes")]
 
 
 @dataclass(frozen=True)
 class Demo:
     """Distil the embedded digits at 10 images a class, score them beside real images, draw them."""
 
-    out: Annotated[str, about("folder of the run", "DIR")] = "runs/demo"
+    out: Annotated[str, about("folder of the run", metavar="DIR")] = "runs/demo"
 
 
 def call(argv: Sequence[str]) -> None:
@@ -235,7 +235,7 @@ def demo(call: Demo) -> None:
         from condense.api import evaluate as score
 
     command = shlex.join(["condense", "demo", "--out", call.out])
-    run("dm", "digits", ipc=10, net="convnet:width=32", steps=300, out=call.out, command=command)
+    run("dm", "digits", ipc=10, net="convnet:width=32,depth=2", start="kmeans", steps=300, out=call.out, command=command)
     result = score(call.out, recipe="quick")
     Console().print(result.table())
     print(f"{call.out}/grid.png shows the images. Next:")
@@ -248,7 +248,7 @@ LISTS = {
     "methods": ("matchers", "REGISTRY", first_line),
     "data": ("condense.readers", "NAMED", attrgetter("about")),
     "nets": ("condense.nets", "NETS", first_line),
-    "presets": ("condense.presets", "PRESETS", first_line),
+    "presets": ("condense.presets", "PRESETS", methodcaller("record")),
     "recipes": ("evals.base", "ABOUT", str),
 }
 VERBS = {

@@ -32,7 +32,7 @@ def read_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     return PrimitiveConstructorSpec(1, metavar, read, lambda value: True, lambda value: [str(value)])
 
 
-def about(text: str, metavar: str | None = None, **named: str) -> Any:
+def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
     """tyro's notes on one flag: its help, what stands for its value, another name. A default that says nothing is not shown."""
 
     def show(default: str) -> str:

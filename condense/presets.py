@@ -1,103 +1,87 @@
-"""Presets: one published claim each. The docstring is the experiment record: paper, command, cost, expected score.
+"""Presets: one published claim each, as a record of paper, command, cost and expected score. A flag beats a preset beats a default.
 
-A flag beats a preset beats a default. Scores are quoted from the papers' released read-me files where those state them.
+Expected scores are the means that the papers' released tables state, ConvNet depth 3 width 128, under the method's own recipe.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from synth.errors import BadInput
 
 
-def dc_fashion_mnist_1() -> dict[str, Any]:
-    """DC (Zhao, Mopuri and Bilen, ICLR 2021), Fashion-MNIST, 1 image a class, from noise.
+@dataclass(frozen=True)
+class Preset:
+    """A published claim.
 
-    Published: 70.5 %, ConvNet depth 3 width 128, recipe `dc`.
-    Command: condense distill dc --preset dc_fashion_mnist_1 --out runs/dc1
-    Cost: 1,000 matching steps; hours on two cores, minutes on a GPU.
+    Args:
+      name: METHOD_DATA_IPC.
+      method, data, ipc: what was distilled from what, to how many images a class.
+      published: mean test accuracy in per cent.
+      settings: the method's flags and the number of steps.
     """
-    return {"method": "dc", "data": "fashion_mnist", "ipc": 1, "net": "convnet", "steps": 1000, "lr": 0.1, "net_lr": 0.01, "batch": 256}
+
+    name: str
+    method: str
+    data: str
+    ipc: int
+    published: float
+    settings: dict[str, Any]
+
+    def flags(self) -> dict[str, Any]:
+        """What the preset fills in, by flag name."""
+        return {"data": self.data, "ipc": self.ipc, "net": "convnet", **self.settings}
+
+    def record(self) -> str:
+        """The experiment in one line: score, paper, command and cost."""
+        return (
+            f"{self.published:.1f} %, {PAPERS[self.method]}: condense distill {self.method} --preset {self.name} --out DIR"
+            f" ({self.settings['steps']:,} steps of {COSTS[self.method]})"
+        )
 
 
-def dc_fashion_mnist_10() -> dict[str, Any]:
-    """DC, Fashion-MNIST, 10 images a class, from noise: 1,000 networks of 10 matching steps, 50 epochs between two.
+PAPERS = {"dc": "Zhao, Mopuri and Bilen, ICLR 2021", "dsa": "Zhao and Bilen, ICML 2021", "dm": "Zhao and Bilen, WACV 2023"}
+COSTS = {"dc": "seconds each on two cores", "dsa": "seconds each on two cores", "dm": "about a second each on two cores"}
 
-    Published: 82.3 %, ConvNet depth 3 width 128, recipe `dc`.
-    Command: condense distill dc --preset dc_fashion_mnist_10 --out runs/dc10
-    Cost: 10,000 matching steps; needs a GPU to finish in a day.
-    """
-    return {**dc_fashion_mnist_1(), "ipc": 10, "steps": 10_000}
+# matching steps a network by images a class, times 1,000 networks; 20,000 steps of distribution matching
+GRADIENT_STEPS = {1: 1_000, 10: 10_000, 50: 50_000}
+GRADIENT = {"lr": 0.1, "net_lr": 0.01, "batch": 256}
+DISTRIBUTION = {"lr": 1.0, "batch": 256, "steps": 20_000}
 
-
-def dsa_fashion_mnist_1() -> dict[str, Any]:
-    """DSA (Zhao and Bilen, ICML 2021), Fashion-MNIST, 1 image a class, from real images.
-
-    Published: 70.6 %, ConvNet depth 3 width 128, recipe `dsa`.
-    Command: condense distill dsa --preset dsa_fashion_mnist_1 --out runs/dsa1
-    Cost: 1,000 matching steps; hours on two cores, minutes on a GPU.
-    """
-    return {**dc_fashion_mnist_1(), "method": "dsa"}
-
-
-def dsa_fashion_mnist_10() -> dict[str, Any]:
-    """DSA, Fashion-MNIST, 10 images a class, from real images.
-
-    Published: 84.6 %, ConvNet depth 3 width 128, recipe `dsa`.
-    Command: condense distill dsa --preset dsa_fashion_mnist_10 --out runs/dsa10
-    Cost: 10,000 matching steps; needs a GPU to finish in a day.
-    """
-    return {**dsa_fashion_mnist_1(), "ipc": 10, "steps": 10_000}
-
-
-def dm_cifar10_10() -> dict[str, Any]:
-    """DM (Zhao and Bilen, WACV 2023), CIFAR-10, 10 images a class, from real images.
-
-    Published: 48.9 %, ConvNet depth 3 width 128, recipe `dsa`.
-    Command: condense distill dm --preset dm_cifar10_10 --out runs/dm-cifar10
-    Cost: 20,000 steps; a day on two cores, an hour on a GPU.
-    """
-    return {"method": "dm", "data": "cifar10", "ipc": 10, "net": "convnet", "steps": 20_000, "lr": 1.0, "batch": 256}
-
-
-def dc_cifar10_10() -> dict[str, Any]:
-    """DC, CIFAR-10, 10 images a class, from noise.
-
-    Published: 44.9 %, ConvNet depth 3 width 128, recipe `dc`.
-    Command: condense distill dc --preset dc_cifar10_10 --out runs/dc-cifar10
-    Cost: 10,000 matching steps; needs a GPU.
-    """
-    return {**dc_fashion_mnist_10(), "data": "cifar10"}
-
-
-def dsa_cifar10_10() -> dict[str, Any]:
-    """DSA, CIFAR-10, 10 images a class, from real images.
-
-    Published: 52.1 %, ConvNet depth 3 width 128, recipe `dsa`.
-    Command: condense distill dsa --preset dsa_cifar10_10 --out runs/dsa-cifar10
-    Cost: 10,000 matching steps; needs a GPU.
-    """
-    return {**dsa_fashion_mnist_10(), "data": "cifar10"}
-
-
-PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
-    preset.__name__: preset
-    for preset in (
-        dc_fashion_mnist_1,
-        dc_fashion_mnist_10,
-        dsa_fashion_mnist_1,
-        dsa_fashion_mnist_10,
-        dc_cifar10_10,
-        dsa_cifar10_10,
-        dm_cifar10_10,
-    )
+# data -> per cent at 1, 10 and 50 images a class
+CLAIMS = {
+    "dc": {
+        "mnist": (91.7, 97.4, 98.8),
+        "fashion_mnist": (70.5, 82.3, 83.6),
+        "svhn_cropped": (31.2, 76.1, 82.3),
+        "cifar10": (28.3, 44.9, 53.9),
+        "cifar100": (12.8, 25.2),
+    },
+    "dsa": {
+        "mnist": (88.7, 97.8, 99.2),
+        "fashion_mnist": (70.6, 84.6, 88.7),
+        "svhn_cropped": (27.5, 79.2, 84.4),
+        "cifar10": (28.8, 52.1, 60.6),
+        "cifar100": (13.9, 32.3, 42.8),
+    },
+    "dm": {"cifar10": (26.0, 48.9, 63.0), "cifar100": (11.4, 29.7, 43.6)},
 }
 
 
+def _claims():
+    for method, by_data in CLAIMS.items():
+        for data, scores in by_data.items():
+            for ipc, published in zip(GRADIENT_STEPS, scores, strict=False):
+                settings = DISTRIBUTION if method == "dm" else {**GRADIENT, "steps": GRADIENT_STEPS[ipc]}
+                yield Preset(f"{method}_{data}_{ipc}", method, data, ipc, published, settings)
+
+
+PRESETS = {preset.name: preset for preset in _claims()}
+
+
 def preset(name: str, method: str) -> dict[str, Any]:
-    """The settings of a preset. Raises BadInput for an unknown one, or one that belongs to another method."""
+    """The flags of a preset. Raises BadInput for an unknown one, or one that belongs to another method."""
     if name not in PRESETS:
         raise BadInput(f"--preset: unknown preset '{name}' (known: {', '.join(PRESETS)})")
-    settings = PRESETS[name]()
-    if settings.pop("method") != method:
-        raise BadInput(f"--preset {name}: it belongs to {PRESETS[name]()['method']}, not to {method}")
-    return settings
+    if PRESETS[name].method != method:
+        raise BadInput(f"--preset {name}: it belongs to {PRESETS[name].method}, not to {method}")
+    return PRESETS[name].flags()

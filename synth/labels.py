@@ -1,6 +1,7 @@
 """Label kinds. A kind owns its loss; `view = (epoch, batch)` is there for kinds that label an augmented view.
 
-Every kind offers `classes`, `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and `nbytes()`.
+Every kind offers `classes`, `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and
+`nbytes()`.
 A kind whose values have a range offers `check()` too, which raises ValueError; `synth.file` stores every array field by its annotation.
 """
 

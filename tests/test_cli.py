@@ -457,8 +457,8 @@ def asked(monkeypatch):
     """What the command line asks the library for, without the work."""
     calls = []
     monkeypatch.setattr(condense.api, "distill", lambda method, data, **more: calls.append({"method": method, "data": data, **more}))
-    made = {"method": "dm", "data": "digits?limit=1000", "ipc": 7, "net": "mlp", "steps": 40, "lr": 0.25}
-    monkeypatch.setitem(presets.PRESETS, "mine", lambda: dict(made))
+    mine = presets.Preset("mine", "dm", "digits?limit=1000", 7, 50.0, {"net": "mlp", "steps": 40, "lr": 0.25})
+    monkeypatch.setitem(presets.PRESETS, "mine", mine)
 
     def ask(*argv: str) -> dict:
         assert run(["distill", "dm", "--out", "x", *argv]) == 0
@@ -484,19 +484,16 @@ def test_a_flag_beats_a_preset_beats_a_default(asked):
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_a_preset_is_a_run_that_can_be_made(name):
-    made = presets.PRESETS[name]()
-    method = made["method"]
-    settings = presets.preset(name, method)
+    preset = presets.PRESETS[name]
+    method, settings = preset.method, presets.preset(name, preset.method)
     made_by = condense.cli.method_class(method, settings)
-    assert settings.keys() <= {f.name for f in fields(made_by)} and "method" not in settings
+    assert settings.keys() <= {f.name for f in fields(made_by)}
     assert parse_spec(settings["data"]).name in NAMED and len({"ipc", "size", "bytes"} & settings.keys()) == 1
     own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method])}
     net = nets.build(settings["net"], (32, 32, 3), 10)
     matcher = build_method(method, complete_options(method, own), net=net, augment=dsa(dsa_strategy(True)))
     assert matcher.start in ("noise", "random") and matcher.recipe in RECIPES
-    words = presets.PRESETS[name].__doc__
-    assert f"condense distill {method} --preset {name} --out " in words and "Published:" in words and "Cost:" in words
-    assert f"`{matcher.recipe}`" in words and f"{settings['ipc']} image" in words
+    assert f"condense distill {method} --preset {name} --out " in preset.record() and f"{preset.published:.1f} %" in preset.record()
 
 
 # The same checks from a notebook
