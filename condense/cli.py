@@ -24,7 +24,10 @@ from condense.interrupts import whole
 from synth.errors import BadInput
 
 COMMON: dict[str, tuple[Any, Any]] = {
-    "data": (Annotated[str, about("data: a name or KIND:LOCATION[?key=value&...]; `condense list data` shows names", metavar="SPEC")], MISSING),
+    "data": (
+        Annotated[str, about("data: a name or KIND:LOCATION[?key=value&...]; `condense list data` shows names", metavar="SPEC")],
+        MISSING,
+    ),
     "out": (Annotated[str, about("folder of the run; the same command again resumes there", metavar="DIR")], MISSING),
     "ipc": (Annotated[int | None, about("images a class; give one of --ipc, --size, --bytes")], None),
     "size": (Annotated[int | None, about("images in all")], None),
@@ -32,10 +35,16 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "net": (Annotated[str, about("network to match with, NAME[:key=value,...]; `condense list nets`", metavar="NET")], "convnet"),
     "steps": (Annotated[int | None, about("steps in all; 1000 unless a preset says otherwise, one for selection methods")], None),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
-    "start": (Annotated[str | None, about("first images: noise, random, kmeans or herding; by default the method's", metavar="KIND")], None),
+    "start": (
+        Annotated[str | None, about("first images: noise, random, kmeans or herding; by default the method's", metavar="KIND")],
+        None,
+    ),
     "eval_every": (Annotated[int | None, about("score on the validation split every N steps and keep best.npz; by default never")], None),
     "checkpoint_every": (Annotated[int | None, about("steps between checkpoints; by default a twentieth of the run")], None),
-    "preset": (Annotated[str | None, about("settings of a published experiment, which flags beat; `condense list presets`", metavar="NAME")], None),
+    "preset": (
+        Annotated[str | None, about("settings of a published experiment, which flags beat; `condense list presets`", metavar="NAME")],
+        None,
+    ),
     "force": (Annotated[bool, about("remove another run that DIR holds, and start anew")], False),
 }
 
@@ -62,7 +71,9 @@ class Evaluate:
 
     what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
     data: Annotated[str | None, about("data to score on; by default what the set was made from", metavar="SPEC")] = None
-    net: Annotated[tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")] = None
+    net: Annotated[
+        tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")
+    ] = None
     seeds: Annotated[int, about("fresh networks a row")] = 5
     recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
     epochs: Annotated[int | None, about("epochs of the training; by default the recipe's")] = None
@@ -77,7 +88,9 @@ class PrepareData:
     """Prepare a named data set from files you have, or download it where tensorflow is installed."""
 
     what: Annotated[Positional[str], about("name of the set; `condense list data` shows them", metavar="NAME")]
-    from_: Annotated[str | None, about("folder with the files: IDX, CIFAR binary batches or class folders", metavar="DIR", name="from")] = None
+    from_: Annotated[str | None, about("folder with the files: IDX, CIFAR binary batches or class folders", metavar="DIR", name="from")] = (
+        None
+    )
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def match_gradients(
     recipe: str,
 ) -> Matcher:
     """The loop that DC and DSA share: match class by class, move the images, train the network on them, renew it after `outer` steps."""
+
     def view(key, x):
         return x if augment is None else augment(key, x, siamese=True)
 

@@ -173,7 +173,7 @@ def _header(archive: Archive) -> dict[str, Any]:
             raise
         raise BadInput(f"{path}: the header is no JSON ({error})") from error
     if not isinstance(header, dict) or type(header.get("format")) is not int or header["format"] < 1:
-        raise BadInput(f"{path}: the header says no format; it would be right with \"format\": {FORMAT}")
+        raise BadInput(f'{path}: the header says no format; it would be right with "format": {FORMAT}')
     if header["format"] > FORMAT:
         raise BadInput(f"{path}: format {header['format']} is newer than this condense, which reads up to {FORMAT}; upgrade condense")
     return header
@@ -183,7 +183,7 @@ def _choice(header: dict, word: str, known: dict[str, type], path) -> str:
     """The kind that the header names under `word`."""
     name = header.get(word)
     if not isinstance(name, str) or name not in known:
-        raise BadInput(f"{path}: \"{word}\" is {json.dumps(name)[:80]} in the header; known: {', '.join(known)}")
+        raise BadInput(f'{path}: "{word}" is {json.dumps(name)[:80]} in the header; known: {", ".join(known)}')
     return name
 
 
@@ -191,7 +191,7 @@ def _classes(header: dict, path) -> tuple[str, ...]:
     """Class names, at least one, fit to be printed."""
     names = header.get("classes")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name.isprintable() for name in names):
-        raise BadInput(f"{path}: \"classes\" in the header must be a list of one or more printable names, in the order of the labels")
+        raise BadInput(f'{path}: "classes" in the header must be a list of one or more printable names, in the order of the labels')
     return tuple(names)
 
 
@@ -199,7 +199,7 @@ def _table(header: dict, word: str, path) -> dict:
     """An object of the header that may be left out."""
     table = header.get(word, {})
     if not isinstance(table, dict):
-        raise BadInput(f"{path}: \"{word}\" in the header must be an object")
+        raise BadInput(f'{path}: "{word}" in the header must be an object')
     return table
 
 
@@ -215,13 +215,13 @@ def _typed(value, kind: type, shown: str):
 def _fields(header: dict, part: str, kind: type, path) -> dict[str, Any]:
     """The plain fields of a kind, all required."""
     table = _table(_table(header, "fields", path), part, path)
-    return {name: _typed(table.get(name), hint, f"{path}: \"fields\" {part} {name}") for name, hint in _plain(kind).items()}
+    return {name: _typed(table.get(name), hint, f'{path}: "fields" {part} {name}') for name, hint in _plain(kind).items()}
 
 
 def _read_info(header: dict, path) -> dict[str, Any]:
     """Whatever is known of where the set comes from; what is missing keeps its default."""
     table = _table(header, "info", path)
-    return {name: _typed(table[name], kind, f"{path}: \"info\" {name}") for name, kind in _info().items() if name in table}
+    return {name: _typed(table[name], kind, f'{path}: "info" {name}') for name, kind in _info().items() if name in table}
 
 
 def _declared(header: dict, archive: Archive) -> None:

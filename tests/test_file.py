@@ -99,7 +99,7 @@ def test_golden_file():
 
 def test_docs_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    standard, zca, write = (re.findall(r"```python\n(.*?)```", (HERE.parent / "docs/format.md").read_text(), re.S))
+    standard, zca, write = re.findall(r"```python\n(.*?)```", (HERE.parent / "docs/format.md").read_text(), re.S)
     raw = np.random.default_rng(0).random((6, 3, 2, 2)).astype(np.float32)  # what `a_set` draws first
     for kind, code in (("standard", standard), ("zca", zca)):
         for label in ("hard", "soft"):

@@ -57,6 +57,7 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
             raise BadInput(f"the network was built for images of {_size(image)}, got {_size(x.shape[1:])}")
         if x.shape[1:] != image:
             x = jnp.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
+
         def forward(x):
             # Merging arrays makes new variables, so that what a training pass assigns stays inside this call.
             module, tape = nnx.merge(graph, _keyed(vars.params), _keyed(vars.stats)), Tape(train)
