@@ -88,6 +88,7 @@ def distill(
         note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
     steps = 1 if matcher.host else steps or STEPS
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options}
+    config |= {} if data.seed == seed else {"split_seed": data.seed}
     called = {name: value for name, value in {**config, "steps": steps, "seed": seed, "out": str(out)}.items() if value is not None}
     command = command or f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in called.items())})"
     info = Info(data.classes, data.preprocess, data.spec, data.digest, method, digest(config), seed, data.seed, net, matcher.recipe)

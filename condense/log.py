@@ -92,14 +92,14 @@ class _Bar:
 
     def __init__(self, total: int, description: str, done: int):
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _RateColumn(),
             TimeElapsedColumn(),
             TextColumn("<"),  # time gone < time left
             TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"),
+            TextColumn("{task.fields[values]}", markup=False),
             console=_console(),
         )
         self.task = self.progress.add_task(description, total=total, completed=done, values="")

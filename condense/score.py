@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from condense import nets
 from condense.config import check_seed, check_whole
@@ -73,7 +74,8 @@ class Evaluation(NamedTuple):
         at = {(report.set_kind, report.net): report for report in self.reports}
         first = self.reports[0]
         title = f"{self.spec}, {self.split} accuracy in %, {len(first.accuracy)} seeds, recipe {first.recipe}"
-        table = Table(title=title + (f", {self.ipc} a class" if self.ipc else "") + f", {self.bytes['total']:,} bytes")
+        title += (f", {self.ipc} a class" if self.ipc else "") + f", {self.bytes['total']:,} bytes"
+        table = Table(title=Text(title))  # as text, because a path may hold what rich takes for markup
         table.add_column("images")
         for name in names:
             table.add_column(name, justify="right")
@@ -226,6 +228,8 @@ def evaluate(
     if split not in ("test", "val"):
         raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
     data = take_data(synth, data)
+    if split == "val" and data.seed != synth.info.split_seed:
+        note(f"warning: validation images cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
     names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
     chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
     key = jax.random.key(seed)
@@ -274,6 +278,7 @@ def validation_score(data: Data, net: str, recipe: Recipe, *, seed: int) -> Call
     trainer, key = build_trainer(net, recipe, data), jax.random.fold_in(jax.random.key(seed), INIT)
 
     def score(synth: SyntheticSet) -> float:
-        return retrain(key, trainer, recipe, lambda number: synth, data.val, seeds=1, net_name=net).mean
+        with progress(recipe.epochs, "score on val") as bar:
+            return retrain(key, trainer, recipe, lambda number: synth, data.val, seeds=1, net_name=net, tick=bar.advance).mean
 
     return score

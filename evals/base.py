@@ -53,12 +53,17 @@ ABOUT = {
 
 
 def recipe(name: str, *, epochs: int | None = None) -> Recipe:
-    """A named recipe, with another number of epochs (>= 1) on request. Raises BadInput for an unknown name or no epoch."""
+    """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's.
+
+    Raises BadInput for an unknown name or no epoch.
+    """
     if name not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
     if epochs is not None and epochs < 1:
         raise BadInput(f"--epochs {epochs}: give at least 1")
-    return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
+    if epochs in (None, RECIPES[name].epochs):
+        return RECIPES[name]
+    return replace(RECIPES[name], name=f"{name}:epochs={epochs}", epochs=epochs)
 
 
 class Report(NamedTuple):

@@ -32,7 +32,8 @@ def three_classes(folder: Path) -> Data:
 def make_set(data: Data, counts=(2, 2, 2), **changes) -> SyntheticSet:
     """The first training images of every class."""
     index = np.concatenate([np.flatnonzero(data.train.y == c)[:count] for c, count in enumerate(counts)])
-    info = Info(data.classes, data.preprocess, data.spec, data.digest, "hand", "c0ffee", 0, NET, "quick")
+    told = {"data": data.spec, "data_digest": data.digest, "method": "hand", "config": "c0ffee", "net": NET, "recipe": "quick"}
+    info = Info(data.classes, data.preprocess, **told)
     y = Hard(jnp.asarray(data.train.y[index]), 3)
     return replace(SyntheticSet(Pixels(jnp.asarray(data.train.x[index])), y, info=info), **changes)
 

@@ -551,6 +551,8 @@ def test_a_notebook_and_the_command_line_share_a_run(finished, capsys):
     synth = condense.api.distill("dm", data, ipc=np.int64(1), **options)
     assert "is done" in capsys.readouterr().err
     assert synth.x.decode().tobytes() == load_set(finished / "set.npz").x.decode().tobytes()
+    with pytest.raises(BadInput, match="split_seed was None, now 4"):  # another validation split is another run
+        condense.api.distill("dm", load_data("digits", seed=4), ipc=1, **options)
 
 
 def test_a_run_of_the_library_records_its_call():
@@ -591,7 +593,7 @@ def test_evaluate_prints_a_table_and_writes_json(finished, capsys):
     specs = [f"mlp:width={width},norm=none,act=relu" for width in (4, 3)]
     assert [(row["net"], row["set_kind"]) for row in rows] == [(net, kind) for net in specs for kind in ("distilled", "random")]
     for row in rows:
-        assert row.keys() == {"net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"} and row["recipe"] == "dc"
+        assert row.keys() == {"net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"} and row["recipe"] == "dc:epochs=2"
         assert len(row["accuracy"]) == 3 and all(0 <= value <= 1 for value in row["accuracy"])
         assert row["mean"] == pytest.approx(np.mean(row["accuracy"])) and row["std"] == pytest.approx(np.std(row["accuracy"], ddof=0))
         assert f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f}" in page
@@ -618,7 +620,7 @@ def test_evaluate_on_validation_says_so(finished, capsys):
     assert run(["evaluate", str(finished / "set.npz"), "--data", "digits", *argv]) == 0
     document = json.loads(Path("a.json").read_text())
     assert document["split"] == "val" and "val accuracy" in capsys.readouterr().out
-    assert [(row["set_kind"], row["recipe"]) for row in document["results"]] == [("random", "quick")]
+    assert [(row["set_kind"], row["recipe"]) for row in document["results"]] == [("random", "quick:epochs=1")]
 
 
 def test_a_json_that_was_there_is_replaced_only_at_the_end(finished, monkeypatch):

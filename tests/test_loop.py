@@ -1,5 +1,6 @@
 """The loop: bitwise resume, stops of every kind, one compilation, four devices as one."""
 
+import io
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from rich.console import Console
 
 from condense import checkpoint, loop, mesh
 from condense.checkpoint import Checkpoints
@@ -375,3 +377,12 @@ def test_progress_without_a_terminal_is_few_lines(capsys, monkeypatch):
         "distill toy 80/100  2.0 it/s  0:00:20 elapsed  0:00:10 left  loss 0.25",
         "distill toy 100/100  2.0 it/s  0:00:30 elapsed  loss 0.25",
     ]
+
+
+def test_a_bar_inside_a_bar_shares_the_terminal_and_shows_names_as_they_are(monkeypatch):
+    heard = io.StringIO()
+    monkeypatch.setattr("condense.log._console", lambda console=Console(force_terminal=True, file=heard, width=120): console)
+    with progress(3, "distill") as outer, progress(2, "reading folder:[v2]/[/old]") as inner:
+        inner.advance(2)
+        outer.advance(1)
+    assert "reading folder:[v2]/[/old]" in heard.getvalue() and "1/3" in heard.getvalue() and "2/2" in heard.getvalue()

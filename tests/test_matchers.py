@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import synth.backend
+from condense.config import complete_options
 from matchers import REGISTRY, dc, dm, dsa
+from matchers.base import PerClass
 from matchers.dc import DISTANCES, LOOPS, Student, cos, loops, mse, rows
 from synth.augment import dsa as make_augment
 from synth.augment import none
+from synth.base import Net, Out, Vars
 from synth.content import Pixels
 from synth.labels import Soft
 from tests.toys import as_set, blobs, central_differences, smooth_net
@@ -115,9 +118,11 @@ def make(name, net, **options):
 
 @pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
 def test_nothing_is_learned_from_a_copy_of_the_real_batch(name):
+    """Every real image twice, so that only parameters shared by batches of different sizes augment both sides alike."""
     net, examples = smooth_net(), blobs(4)
-    grad, loss = gradient_of(make(name, net, lr=1.0, momentum=0.0), as_set(examples), per_class(examples), lr=1.0)
-    other = gradient_of(make(name, net, lr=1.0, momentum=0.0), as_set(blobs(4, seed=5)), per_class(examples), lr=1.0)
+    real = jnp.repeat(per_class(examples), 2, 1)
+    grad, loss = gradient_of(make(name, net, lr=1.0, momentum=0.0), as_set(examples), real, lr=1.0)
+    other = gradient_of(make(name, net, lr=1.0, momentum=0.0), as_set(blobs(4, seed=5)), real, lr=1.0)
     assert loss < 1e-2 * other[1]  # not zero: a row of a short gradient counts up to one
     assert np.abs(grad).max() < 1e-2 * np.abs(other[0]).max()
 
@@ -151,12 +156,14 @@ def test_no_gradient_reaches_the_real_images(name):
     assert not np.asarray(slope).any()
 
 
+@pytest.mark.parametrize("together", [20, 2])
 @pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
-def test_classes_together_equal_classes_in_turn(name, monkeypatch):
+def test_classes_together_equal_classes_in_turn(name, together, monkeypatch):
     net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
     matcher = make(name, net)
     looped = stepped(matcher, fake, real)[0].x.pixels
     monkeypatch.setattr(synth.backend, "is_cpu", lambda: False)
+    monkeypatch.setattr(synth.backend, "TOGETHER", together)
     np.testing.assert_allclose(np.asarray(looped), np.asarray(stepped(matcher, fake, real)[0].x.pixels), atol=1e-5)
 
 
@@ -211,20 +218,83 @@ def test_at_one_image_a_class_the_network_never_trains(name):
         assert np.isfinite(np.asarray(state.aux.vars.params["w"])).all() and np.isfinite(float(metrics["loss"]))
 
 
-def test_dc_inner_training_is_plain_descent_on_the_updated_set():
+@pytest.mark.parametrize("name", ["dc", "dsa"])
+def test_inner_training_is_plain_descent_on_the_updated_set(name):
+    """The augmentation of dsa turns images negative wherever it is not siamese, which must be in the training alone."""
     net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
-    matcher = dc(net, outer=2, inner=3, net_lr=0.5)
+    options = {"outer": 2, "inner": 3, "net_lr": 0.5}
+    matcher = dc(net, **options) if name == "dc" else dsa(net, lambda key, x, *, siamese: x if siamese else -x, **options)
     state = matcher.init(KEY, fake)
-    after, trained, _ = jax.jit(matcher.step)(KEY, state, fake, real)
-    params = state.aux.vars.params
+    after, trained, metrics = jax.jit(matcher.step)(KEY, state, fake, real)
+    images, params = after.x.pixels if name == "dc" else -after.x.pixels, state.aux.vars.params
 
     def entropy(p):
-        logits = net.apply(state.aux.vars._replace(params=p), after.x.pixels).logits
+        logits = net.apply(state.aux.vars._replace(params=p), images).logits
         return -jax.nn.log_softmax(logits)[jnp.arange(6), after.y.index].mean()
 
     for _ in range(3):  # the whole set is one batch, so order does not matter
         params = jax.tree.map(lambda p, g: p - 0.5 * g, params, jax.grad(entropy)(params))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-5), trained.aux.vars.params, params)
+    plain = jax.jit(dc(net, **options).step)(KEY, state, fake, real)[2]
+    np.testing.assert_allclose(float(metrics["loss"]), float(plain["loss"]), rtol=1e-5)
+
+
+def normed_net(inputs: int = 16, hidden: int = 5, classes: int = 3) -> Net:
+    """A linear layer, batch normalisation without scale, a head: statistics move by a tenth."""
+
+    def init(key):
+        a, b = jax.random.split(key)
+        params = {"w": jax.random.normal(a, (inputs, hidden)), "v": jax.random.normal(b, (hidden, classes))}
+        return Vars(params, {"mean": jnp.zeros(hidden), "var": jnp.ones(hidden)})
+
+    def apply(vars, x, *, train=False, key=None):
+        h = x.reshape(len(x), -1) @ vars.params["w"]
+        seen = {"mean": h.mean(0), "var": h.var(0)}
+        used = seen if train else vars.stats
+        embed = jnp.tanh((h - used["mean"][None]) / jnp.sqrt(used["var"][None] + jnp.float32(1e-5)))
+        moved = {name: 0.9 * vars.stats[name] + 0.1 * seen[name] for name in seen} if train else vars.stats
+        return Out(embed @ vars.params["v"], embed, {}, moved)
+
+    return Net(init, apply)
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa"])
+def test_batch_statistics_come_from_sixteen_real_images_a_class_and_stand_still(name):
+    net, real, fake = normed_net(), per_class(blobs(20)).at[:, 16:].multiply(5), as_set(blobs(2, seed=1))
+    matcher = dc(net, outer=1) if name == "dc" else dsa(net, none, outer=1)
+    state = matcher.init(KEY, fake)
+    params = state.aux.vars.params
+
+    @jax.jit
+    def by_hand(seen):
+        h = seen.reshape(-1, 16) @ params["w"]
+        mean, var = 0.1 * h.mean(0), 0.9 + 0.1 * h.var(0)
+
+        def gradient(x, label):
+            def entropy(p):
+                h = (x.reshape(len(x), -1) @ p["w"] - mean[None]) / jnp.sqrt(var[None] + jnp.float32(1e-5))
+                return -jax.nn.log_softmax(jnp.tanh(h) @ p["v"])[:, label].mean()
+
+            return jax.grad(entropy)(params)
+
+        images = fake.x.pixels.reshape(3, -1, 4, 4, 1)
+        return sum(rows(gradient(real[c], c), gradient(images[c], c)) for c in range(3))
+
+    loss = float(jax.jit(matcher.step)(KEY, state, fake, real)[2]["loss"])
+    np.testing.assert_allclose(loss, float(by_hand(real[:, :16])), rtol=1e-4)
+    assert abs(loss - float(by_hand(real))) > 1e-3 * loss  # all twenty would give another
+
+
+def test_dm_normalises_the_batches_of_all_classes_together():
+    net, real, fake = normed_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
+    _, _, metrics = stepped(dm(net, none), fake, real)
+    w = np.asarray(net.init(jax.random.split(jax.random.split(KEY)[0])[0]).params["w"], np.float64)
+
+    def means(x):
+        h = np.asarray(x, np.float64).reshape(-1, 16) @ w
+        return np.tanh((h - h.mean(0)) / np.sqrt(h.var(0) + 1e-5)).reshape(3, -1, w.shape[1]).mean(1)
+
+    np.testing.assert_allclose(float(metrics["loss"]), ((means(real) - means(fake.x.pixels)) ** 2).sum(), rtol=1e-4)
 
 
 def test_outer_momentum_is_the_scalar_recurrence():
@@ -257,6 +327,19 @@ def test_certain_soft_labels_are_hard_labels(name):
     certain, even = (replace(hard, y=Soft(c * jax.nn.one_hot(hard.y.index, 3))) for c in (60.0, 0.0))
     np.testing.assert_allclose(np.asarray(twice(certain)), np.asarray(twice(hard)), atol=1e-5)
     assert name == "dm" or np.abs(np.asarray(twice(even)) - np.asarray(twice(hard))).max() > 1e-4
+
+
+def test_defaults_are_the_published_ones():
+    net, augment = smooth_net(), make_augment("color_crop")
+    made = {"dc": dc(net), "dsa": dsa(net, augment), "dm": dm(net, augment)}
+    assert {name: (m.start, m.recipe, m.feed) for name, m in made.items()} == {
+        "dc": ("noise", "dc", PerClass(256)),
+        "dsa": ("random", "dsa", PerClass(256)),
+        "dm": ("random", "dsa", PerClass(256)),
+    }
+    gradient = {"lr": 0.1, "momentum": 0.5, "net_lr": 0.01, "batch": 256, "distance": "rows", "outer": None, "inner": None}
+    options = {"dc": gradient, "dsa": gradient, "dm": {"lr": 1.0, "momentum": 0.5, "batch": 256}}
+    assert {name: complete_options(name, {}) for name in options} == options
 
 
 def test_student_is_what_dsa_carries():

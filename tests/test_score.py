@@ -77,7 +77,7 @@ def test_the_json_is_the_contract(data, tmp_path, capsys):
         values = np.array(row["accuracy"])
         assert values.shape == (3,) and np.allclose(values * 60, np.round(values * 60), atol=1e-9) and ((values >= 0) & (values <= 1)).all()
         assert row["mean"] == pytest.approx(values.mean()) and row["std"] == pytest.approx(np.sqrt(np.mean((values - values.mean()) ** 2)))
-        assert row["recipe"] == "quick" and row["seconds"] >= 0
+        assert row["recipe"] == "quick:epochs=3" and row["seconds"] >= 0
     said = capsys.readouterr()
     assert "6 rows of 3 seeds: about" in said.err and "about" not in said.out
     assert all(word in said.out for word in ("distilled", "random", "kmeans", "mlp:width=8", "mlp:width=4", "408 bytes", "test accuracy"))
@@ -100,6 +100,14 @@ def test_the_table_shows_networks_side_by_side():
     cells = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines]
     assert ["images", "mlp", "convnet"] in cells
     assert ["distilled", "55.0 ± 5.0", "75.0 ± 5.0"] in cells and ["full (recipe full)", "90.0 ± 0.0", "100.0 ± 0.0"] in cells
+
+
+def test_a_path_is_shown_as_it_is():
+    """What a terminal library takes for markup: a name in brackets vanished, and a closing one lost the table after all the work."""
+    heard, spec = io.StringIO(), "npz:data/[v2]/[/old]/set.npz"
+    report = Report("mlp", "dc", "distilled", (0.5,), 1.0)
+    Console(file=heard, width=120).print(Evaluation("", spec, "", "test", 1, {"total": 3}, (report,)).table())
+    assert spec in heard.getvalue().replace("\n", "")  # the title is as wide as the table
 
 
 def test_the_full_row_trains_on_everything_under_its_own_recipe(data):
@@ -164,7 +172,7 @@ def blind(data) -> Data:
     source = data.source
     poisoned = replace(source, x_train=source.x_train)
     object.__setattr__(poisoned, "x_test", np.full_like(source.x_test, np.nan))
-    fields = {name: getattr(data, name) for name in ("spec", "name", "classes", "image", "flips", "digest", "preprocess", "rows")}
+    fields = {name: getattr(data, name) for name in ("spec", "name", "classes", "image", "flips", "digest", "seed", "preprocess", "rows")}
     return Blind(**fields, source=poisoned)
 
 
@@ -187,9 +195,17 @@ def test_distilling_with_scores_on_the_way_never_looks_at_the_test_split(data, t
     assert check(made) == pytest.approx(seen[2]) and check(best) == pytest.approx(max(seen.values()))
 
 
-def test_the_validation_score_is_that_of_evaluate(data):
+def test_a_validation_split_that_is_not_the_makers_is_warned_about(data, capsys):
+    synth = make_set(data)
+    for seed, warned in ((0, False), (5, True)):
+        quickly(synth, load_data(data.spec, seed=seed), split="val", seeds=1)
+        assert ("cut by seed 5" in capsys.readouterr().err) == warned
+
+
+def test_the_validation_score_is_that_of_evaluate(data, capsys):
     synth = make_set(data)
     alone = validation_score(data, quickly(synth, data).reports[0].net, recipe("quick", epochs=3), seed=0)(synth.bare())
+    assert "score on val 3/3" in capsys.readouterr().err  # it may take minutes
     assert (alone,) == quickly(synth, data, split="val", seeds=1).reports[0].accuracy
     assert alone * 12 == pytest.approx(round(alone * 12))
 
@@ -302,7 +318,7 @@ def test_divergence_ends_with_one_line_and_exit_one(data, tmp_path, capsys):
     save_set(tmp_path / "set.npz", make_set(data, lr=jnp.float32(1e30)))
     assert command(["evaluate", str(tmp_path), "--epochs", "3", "--seeds", "1", "--rows", "distilled"]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "distilled set under recipe quick diverged" in last and "step size 1e+30" in last and "try another" in last
+    assert "distilled set under recipe quick:epochs=3 diverged" in last and "step size 1e+30" in last and "try another" in last
     with pytest.raises(RunFailed):
         quickly(load_set(tmp_path / "set.npz"), data)
 
