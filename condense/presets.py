@@ -1,6 +1,7 @@
 """Presets: one published claim each, as a record of paper, command, cost and expected score. A flag beats a preset beats a default.
 
-Expected scores are the means that the papers' released tables state, ConvNet depth 3 width 128, under the method's own recipe.
+Expected scores are the means that the papers' released tables state, ConvNet depth 3 width 128. Those of `dc` on MNIST
+are from 1,000 epochs with crop, scale and rotation; all others are from the method's own recipe here.
 """
 
 from dataclasses import dataclass
