@@ -14,7 +14,7 @@ class Recipe:
 
     Args:
       name: what the recipe is called.
-      epochs: passes over the set (>= 1).
+      epochs: passes over the set (>= 1), exactly; the released loops of DC, DSA and DM make one more.
       lr: step size; a step size learned with a set replaces it.
       batch: examples a step; smaller sets go in whole.
       augment: whether every mini-batch goes through DSA (per-sample parameters).
