@@ -89,9 +89,8 @@ def distill(
     steps = 1 if matcher.host else steps or STEPS
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
-    called = {name: value for name, value in {**config, "steps": steps, "seed": seed, "out": str(out)}.items() if value is not None}
-    command = command or f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in called.items())})"
-    info = Info(data.classes, data.preprocess, data.spec, data.digest, method, digest(config), seed, data.seed, net, matcher.recipe)
+    command = command or as_call({**config, "steps": steps, "seed": seed, "out": str(out)})
+    info = describe(data, config, seed=seed, recipe=matcher.recipe)
     where = open_run(out, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:
@@ -114,6 +113,27 @@ def distill(
             save_set(Path(out) / "set.npz", synth)
             save_grid(Path(out) / "grid.png", synth)
     return synth
+
+
+def as_call(values: dict[str, Any]) -> str:
+    """The call of `distill` with these values; None is left out."""
+    return f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in values.items() if value is not None)})"
+
+
+def describe(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
+    """What a set made from `data` under this configuration says of itself."""
+    return Info(
+        classes=data.classes,
+        preprocess=data.preprocess,
+        data=data.spec,
+        data_digest=data.digest,
+        method=config["method"],
+        config=digest(config),
+        seed=seed,
+        split_seed=data.seed,
+        net=config["net"],
+        recipe=recipe,
+    )
 
 
 def begin(key: jax.Array, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
