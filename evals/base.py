@@ -74,6 +74,8 @@ class Report(NamedTuple):
     set_kind: str
     accuracy: tuple[float, ...]
     seconds: float
+    auc: tuple[float, ...] | None = None
+    epochs: tuple[int, ...] | None = None
 
     @property
     def mean(self) -> float:

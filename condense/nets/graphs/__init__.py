@@ -1,0 +1,8 @@
+"""Graph networks, one a file. They differ in how they weigh the messages of neighbours; all else is `network.GraphNet`."""
+
+from condense.nets.graphs.gat import gat
+from condense.nets.graphs.gcn import gcn
+from condense.nets.graphs.gin import gin
+from condense.nets.graphs.sage import sage
+
+GRAPH_NETS = {"gcn": gcn, "gat": gat, "gin": gin, "sage": sage}
