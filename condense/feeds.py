@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from matchers.base import Feed, PerClass, Shuffled
+from condense.graph_feeds import graphs_per_class
+from matchers.base import Feed, GraphsPerClass, PerClass, Shuffled
 from synth.base import Examples
 from synth.errors import BadInput
 
@@ -20,7 +21,7 @@ def make_feed(request: Feed, examples: Examples, classes: int, *, seed: int) -> 
 
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
-        of `examples`, None nothing.
+        of `examples`, `GraphsPerClass(n)` a batch of graphs a class, None nothing.
       examples: the training split, as numpy arrays.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
@@ -33,6 +34,8 @@ def make_feed(request: Feed, examples: Examples, classes: int, *, seed: int) -> 
             return _per_class(n, examples, classes, seed)
         case Shuffled(n):
             return _shuffled(n, examples, seed)
+        case GraphsPerClass(n):
+            return graphs_per_class(n, examples, seed=seed)
         case None:
             return lambda step: None
     return lambda step: examples

@@ -21,6 +21,7 @@ class Context(NamedTuple):
       seed: of the run.
       out: the run's folder, or None where nothing is written.
       given: what the value's flag says.
+      budget: the name and value of the budget, None where none is given.
       force: whether what stands in its way may be removed.
     """
 
@@ -31,6 +32,7 @@ class Context(NamedTuple):
     out: Path | None
     given: str | None = None
     force: bool = False
+    budget: tuple[str, int] | None = None
 
 
 class Handed(NamedTuple):
@@ -62,6 +64,7 @@ def _augment(context: Context):
 HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
+    "budget": Handed(lambda context: context.budget),
 }
 
 

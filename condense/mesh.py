@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from synth.base import Examples
+from synth.graphs import GraphBatch
 
 AXIS = "devices"
 
@@ -40,7 +41,7 @@ def replicate(tree):
 def place_batch(batch):
     """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; whole on each if that does not divide."""
     axis = 0 if isinstance(batch, Examples) else 1
-    if batch is None or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
+    if batch is None or isinstance(batch, GraphBatch) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
         return replicate(batch)
     return jax.device_put(batch, _sharding(*[None] * axis, AXIS))
 

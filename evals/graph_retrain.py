@@ -6,7 +6,6 @@ a class as often as their frequency says. Sets of at most one batch are sampled 
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -70,21 +69,14 @@ def roc_auc(scores: Float[np.ndarray, "n c"], y: Int[np.ndarray, " n"]) -> float
 
 
 def _auc(score: np.ndarray, positive: np.ndarray) -> float:
-    values, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
     rank = (np.cumsum(count) - (count - 1) / 2)[place]
     n = int(positive.sum())
     return (rank[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)) if 0 < n < len(score) else float("nan")
 
 
-def optimiser(recipe: Recipe) -> optax.GradientTransformation:
-    """Adam with weight decay added to the gradient."""
-    decay = optax.add_decayed_weights(recipe.weight_decay) if recipe.weight_decay else optax.identity()
-    return optax.chain(decay, optax.scale_by_adam(), optax.scale(-recipe.lr))
-
-
 def make_trainer(net: Net, recipe: Recipe, *, batch: int) -> Callable:
     """Compiled (key, lesson, validation) -> Trained after the last epoch of one network; `validation` is (batch, class indices)."""
-    tx = optimiser(recipe)
 
     def loss(params, lesson: Lesson, weight):
         logits = net.apply(Vars(params), lesson.x, train=True).logits
@@ -98,15 +90,16 @@ def make_trainer(net: Net, recipe: Recipe, *, batch: int) -> Callable:
             k_draw = jax.random.fold_in(jax.random.fold_in(key, DRAW), number)
             weight = draw(k_draw, lesson.p, batch) if len(lesson.p) <= batch else lesson.p
             grads = jax.grad(loss)(state.vars.params, lesson, weight)
+            tx = recipe.optimiser(recipe.lr * recipe.factor(number, jnp.int32(recipe.epochs)))
             updates, opt = tx.update(grads, state.opt, state.vars.params)
             vars = Vars(optax.apply_updates(state.vars.params, updates))
             score = accuracy(net.apply(vars, seen).logits, truth, seen.real)
             better = score > state.score
             best = jax.tree.map(lambda new, old: jnp.where(better, new, old), vars, state.best)
-            return Trained(vars, opt, best, jnp.where(better, score, state.score), jnp.where(better, number + 1, state.epoch))
+            return Trained(vars, opt, best, jnp.where(better, score, state.score), jnp.where(better, jnp.int32(number) + 1, state.epoch))
 
         vars = fresh(jax.random.fold_in(key, INIT), net)
-        start = Trained(vars, tx.init(vars.params), vars, jnp.float32(-1), jnp.int32(0))
+        start = Trained(vars, recipe.optimiser(jnp.float32(recipe.lr)).init(vars.params), vars, jnp.float32(-1), jnp.int32(0))
         return jax.lax.fori_loop(0, recipe.epochs, epoch, start)
 
     return train

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float
 
+from synth.graph_content import GRAPH_KINDS, ColourGraph, DenseGraphs, PackedGraphs, TreeSummary
+
 
 class Pixels(NamedTuple):
     """Images stored as they are: f32[n h w c] in model space, unbounded."""
@@ -21,5 +23,5 @@ class Pixels(NamedTuple):
         return self.pixels.nbytes
 
 
-Content = Pixels
-KINDS = {kind.kind: kind for kind in (Pixels,)}
+Content = Pixels | TreeSummary | PackedGraphs | ColourGraph | DenseGraphs
+KINDS = {kind.kind: kind for kind in (Pixels, *GRAPH_KINDS)}

@@ -195,6 +195,64 @@ def colour_graph(batch: GraphBatch, alphabet: Alphabet, *, exact: bool) -> Colou
     return ColourGraph(*levels, *hops, *sizes, batch.graph, batch.node, whole([batch.times]), alphabet.tags, alphabet.edges, exact)
 
 
+class DenseGraphs(NamedTuple):
+    """Learned graphs of one size: node features, and which nodes are joined.
+
+    Args:
+      features: f32[n v tag_kinds], unbounded.
+      adjacency: u8[n b], the pairs (0, 1), (0, 2), ..., (1, 2), ... of each graph as bits, filled up with zeros; no graph has loops.
+    """
+
+    features: Float[Array, "n v t"]
+    adjacency: UInt8[Array, "n b"]
+    kind = "dense"
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """Of the graphs: their edges are all alike."""
+        return Alphabet(self.features.shape[2])
+
+    def edges(self) -> Float[np.ndarray, "n p"]:
+        """1 where a pair of nodes is joined."""
+        v = self.features.shape[1]
+        return np.unpackbits(np.asarray(self.adjacency), axis=1, count=v * (v - 1) // 2).astype(np.float32)
+
+    def decode(self, *, depth: int | None = None) -> GraphBatch:
+        """The graphs, every pair of nodes being an edge that counts once or not at all."""
+        return dense_batch(self.features, jnp.asarray(self.edges()))
+
+    def frequency(self) -> Float[np.ndarray, " n"]:
+        """Every graph counts once."""
+        return np.ones(len(self.features))
+
+    def nbytes(self) -> int:
+        """Payload bytes."""
+        return self.features.nbytes + self.adjacency.nbytes
+
+    def check(self) -> None:
+        """Raises ValueError where the bits do not fit the nodes."""
+        v, b = self.features.shape[1], self.adjacency.shape[1]
+        if v < 2 or b != (v * (v - 1) // 2 + 7) // 8:
+            raise ValueError(f"{b} bytes of adjacency; graphs of {v} nodes need {(v * (v - 1) // 2 + 7) // 8}")
+
+
+def dense_batch(features: Float[Array, "n v t"], joined: Float[Array, "n p"]) -> GraphBatch:
+    """Graphs of one size with every pair of nodes as an edge that counts `joined` times, in [0, 1]; traceable and smooth in both."""
+    n, v, _ = features.shape
+    low, high = np.triu_indices(v, 1)
+    place = np.zeros((v, v), np.int32)
+    place[low, high] = place[high, low] = np.arange(len(low))
+    receivers, senders = (side.ravel().astype(np.int32) for side in np.nonzero(~np.eye(v, dtype=bool)))
+    counts = joined[:, place[receivers, senders]].ravel()
+    shift = np.repeat(np.arange(n, dtype=np.int32) * v, len(senders))
+    ends = [jnp.asarray(np.tile(side, n) + shift) for side in (senders, receivers)]
+    nodes = jnp.arange(n * v, dtype=jnp.int32)
+    degree = jax.ops.segment_sum(counts, ends[1], num_segments=n * v)
+    hop = Hop(*ends, jnp.zeros_like(ends[0]), counts, nodes)
+    once = jnp.ones(n * v, features.dtype)
+    return GraphBatch(features.reshape(n * v, -1), (degree,), (hop,), nodes // v, nodes, once, jnp.ones(n, features.dtype))
+
+
 def _check_alphabet(content) -> None:
     if content.tag_kinds < 1 or content.edge_kinds < 1:
         raise ValueError(f"{content.tag_kinds} tags and {content.edge_kinds} edge labels; there must be one or more of both")
@@ -209,4 +267,4 @@ _static(TreeSummary, 1)
 _static(PackedGraphs, 1)
 _static(ColourGraph, 12)
 
-GRAPH_KINDS = (TreeSummary, PackedGraphs, ColourGraph)
+GRAPH_KINDS = (TreeSummary, PackedGraphs, ColourGraph, DenseGraphs)

@@ -60,10 +60,20 @@ class Graphs(NamedTuple):
 
 
 class GraphExamples(NamedTuple):
-    """Real graphs and their class indices."""
+    """Real graphs, their class indices, how many classes there are, and what the graphs are made of."""
 
     x: Graphs
     y: Int32[np.ndarray, " g"]
+    classes: int
+    alphabet: Alphabet
+
+    def sizes(self) -> Int32[np.ndarray, " c"]:
+        """Graphs of every class."""
+        return np.bincount(self.y, minlength=self.classes).astype(np.int32)
+
+    def take(self, index: Int[np.ndarray, " m"]) -> "GraphExamples":
+        """The chosen ones, in the order of `index`."""
+        return self._replace(x=self.x.take(index), y=self.y[index])
 
 
 class Hop(NamedTuple):

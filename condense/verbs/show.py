@@ -10,23 +10,25 @@ from condense.flags import about, demand_place
 
 @dataclass(frozen=True)
 class Flags:
-    """Draw a set as a grid, a row a class, with its normalisation undone."""
+    """Draw a set as a grid, a row a class: images with their normalisation undone, trees and graphs as circles and lines."""
 
     what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
     out: Annotated[str, about("the picture, a PNG", metavar="FILE")] = "grid.png"
-    per_class: Annotated[int, about("images a row")] = 10
+    per_class: Annotated[int, about("images, trees or graphs a row")] = 10
 
 
 def act(call: Flags) -> None:
     """Draws a set."""
     demand_place("--out", call.out)
 
+    from condense import graph_grid, grid
     from condense.config import check_whole
-    from condense.grid import save_grid
     from condense.score import find_set
     from synth.file import load_set
 
-    save_grid(call.out, load_set(find_set(call.what)), per_class=check_whole("per_class", call.per_class))
+    synth = load_set(find_set(call.what))
+    save_grid = graph_grid.save_grid if hasattr(synth.x, "alphabet") else grid.save_grid
+    save_grid(call.out, synth, per_class=check_whole("per_class", call.per_class))
     print(call.out)
 
 

@@ -27,7 +27,9 @@ class GatLayer(nnx.Module):
         along, own = self.edges(hop, sent[hop.senders]).reshape(-1, heads, width), sent[hop.same].reshape(-1, heads, width)
         asked = jnp.sum(own * self.receiver[...][None], -1)
         scores = jnp.sum(along * self.sender[...][None], -1) + asked[hop.receivers]
-        edge, kept = edge_softmax(hop, jax.nn.leaky_relu(scores, SLOPE), jax.nn.leaky_relu(jnp.sum(own * self.sender[...][None], -1) + asked, SLOPE))
+        edge, kept = edge_softmax(
+            hop, jax.nn.leaky_relu(scores, SLOPE), jax.nn.leaky_relu(jnp.sum(own * self.sender[...][None], -1) + asked, SLOPE)
+        )
         heard = message(hop, (along * edge[..., None]).reshape(-1, heads * width))
         return jax.nn.relu(heard + (own * kept[..., None]).reshape(-1, heads * width) + self.linear.bias[...][None])
 
