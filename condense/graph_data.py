@@ -19,8 +19,9 @@ from synth.errors import BadInput
 from synth.graphs import Alphabet, GraphExamples, Graphs
 from synth.preprocess import Nothing, Preprocess
 
-COMMON = ("degree", "split")
+COMMON = ("degree", "edges", "split")
 KINDS = {"tu": (*COMMON, "fold"), "smiles": (*COMMON, "smiles", "label"), "toy_graphs": COMMON}
+TRUTH = {"true": True, "false": False}
 TEST = 0.1  # of the graphs, where no published fold says which
 TAGS = 1 << 20  # a tag and a degree together are a number below this
 
@@ -45,7 +46,7 @@ class GraphData:
     seed: int
     source: GraphSource = field(repr=False)
     rows: tuple[np.ndarray, np.ndarray, np.ndarray] = field(repr=False)
-    preprocess: Preprocess = Nothing()
+    preprocess: Preprocess = field(default_factory=Nothing)
     flips: bool = False
 
     @cached_property
@@ -82,8 +83,10 @@ def load(spec: Any, *, seed: int, validation: float) -> GraphData:
     Raises BadInput as the readers do, and where a class is left without training graphs.
     """
     source, place = read(spec), Path(spec.location).expanduser()
-    degree = spec.choice("degree", {"true": True, "false": False}, not source.tagged)
+    degree = spec.choice("degree", TRUTH, not source.tagged)
     graphs = with_degrees(spec.text, source.graphs, tagged=source.tagged) if degree else source.graphs
+    if not spec.choice("edges", TRUTH, True):
+        graphs = graphs._replace(labels=np.zeros_like(graphs.labels))
     source = source._replace(graphs=graphs)
     fold, g = spec.number("fold", most=1000), len(graphs.nodes)
     if fold is not None and "split" in spec.options:

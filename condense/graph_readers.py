@@ -42,7 +42,7 @@ class GraphSource(NamedTuple):
 
 def read_text(path: Path, spec: str) -> GraphSource:
     """One file in the text format. Raises BadInput naming the line that is wrong."""
-    lines = _lines(path, spec)
+    lines, at = _lines(path, spec), 0
     try:
         count, at = int(lines[0]), 1
         nodes, labels, tags, ends = [], [], [], []
@@ -64,7 +64,8 @@ def read_text(path: Path, spec: str) -> GraphSource:
         if any(line.strip() for line in lines[at:]):
             raise ValueError
     except (ValueError, IndexError):
-        raise BadInput(f"{spec}: {path} is not in the text format of graphs, see line {min(at + 1, len(lines))}; {FORMAT}") from None
+        line = max(1, min(at + 1, len(lines)))
+        raise BadInput(f"{spec}: {path} is not in the text format of graphs, see line {line}; {FORMAT}") from None
     return _source(spec, nodes, tags, np.array(ends, np.int32).reshape(-1, 2), None, labels)
 
 

@@ -56,7 +56,8 @@ def draw(key: jax.Array, p: Float[Array, " n"], size: int) -> Float[Array, " n"]
 
 def accuracy(logits: Float[Array, "b c"], y: Int[Array, " b"], real: Float[Array, " b"]) -> Float[Array, ""]:
     """The fraction of the real graphs that are classified right."""
-    return jnp.sum((logits.argmax(-1) == y) * real) / jnp.sum(real)
+    right = (logits.argmax(-1) == y).astype(real.dtype)
+    return jnp.sum(right * real) / jnp.sum(real)
 
 
 def roc_auc(scores: Float[np.ndarray, "n c"], y: Int[np.ndarray, " n"]) -> float:
@@ -111,7 +112,7 @@ def retrain(
     recipe: Recipe,
     lessons: Callable[[int], Lesson],
     validation: tuple[GraphBatch, Int[Array, " b"]],
-    test: Sequence[tuple[GraphBatch, Int[np.ndarray, " b"]]],
+    test: Sequence[tuple[GraphBatch, np.ndarray]],
     *,
     seeds: int = 10,
     net_name: str = "",
@@ -119,6 +120,8 @@ def retrain(
     tick: Callable[[int], None] = lambda done: None,
 ) -> Report:
     """Accuracy and ROC-AUC of `seeds` fresh networks trained on `lessons(seed)`, each as it was at its best epoch on validation graphs.
+
+    Validation and test graphs come with their class indices i32[b]; those of the test in pieces.
 
     Seed i uses fold_in(key, i). Raises RunFailed where a training diverges.
     """

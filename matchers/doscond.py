@@ -74,7 +74,9 @@ def doscond(
 
     def prepare(key, synth, examples):
         if examples.alphabet.edges > 1 or examples.alphabet.directed:
-            raise BadInput("doscond learns graphs whose edges are all alike and have no direction; these data have others")
+            raise BadInput(
+                "doscond learns graphs whose edges are all alike and have no direction; --data SPEC?edges=false drops edge labels"
+            )
         v = nodes or max(2, round(float(examples.x.nodes.mean())))
         count = _count(budget, examples, v)
         features, joined = begin(key, examples, count, v)

@@ -56,15 +56,14 @@ def mine(transactions: Iterable[Iterable[int]], least: int, *, most: int = MOST)
 def mine_top(transactions: Iterable[Iterable[int]], wanted: int, *, most: int = MOST) -> list[Frequent]:
     """The `wanted` most frequent item sets, in the order of `mine`; fewer where there are fewer, or where `most` stops the search.
 
-    The threshold is halved until enough sets reach it.
+    The threshold is halved until enough sets reach it, and where that is too low, raised half way again.
     """
     transactions = [set(transaction) for transaction in transactions]
-    least, found = max(1, len(transactions)), []
-    while True:
+    found, enough, refused = [], len(transactions) + 1, 0
+    while enough - refused > 1 and len(found) < wanted:
+        least = (enough + refused) // 2
         try:
-            found = mine(transactions, least, most=most)
+            found, enough = mine(transactions, least, most=most), least
         except BadInput:
-            return found[:wanted]
-        if len(found) >= wanted or least == 1:
-            return found[:wanted]
-        least = max(1, least // 2)
+            refused = least
+    return found[:wanted]

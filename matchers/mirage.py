@@ -5,10 +5,11 @@ from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt8
 
 from matchers.base import Matcher, once
 from matchers.mine import Frequent, mine, mine_top
-from synth.colours import Colours, refine, share, trees
+from synth.colours import Colours, grower, refine, share
 from synth.errors import BadInput
 from synth.graph_content import DEEPEST, TreeSummary
 from synth.graph_start import per_class
@@ -45,11 +46,9 @@ def mirage(
     exact = leaves == "exact"
 
     def solve(key, synth, examples):
-        colours = refine(examples.x, depth, degrees=exact)
-        found = _choose(_transactions(colours, examples, items), examples, colours, budget, support, exact)
-        forest = _forest(found, colours)
-        payload = jnp.asarray(pack_forest(forest, examples.alphabet, depth=depth, exact=exact))
-        content = TreeSummary(payload, examples.alphabet.tags, examples.alphabet.edges, depth, exact)
+        wood = Wood(examples, refine(examples.x, depth, degrees=exact), items)
+        found = wood.choose(budget, support)
+        content = TreeSummary(jnp.asarray(wood.pack(found)), examples.alphabet.tags, examples.alphabet.edges, depth, exact)
         counts = np.array([len(sets) for sets in found], np.int32)
         return replace(synth, x=content, y=Runs(jnp.asarray(counts), jnp.asarray(examples.sizes())))
 
@@ -71,10 +70,9 @@ def premise(examples: GraphExamples, depth: int, exact: bool) -> list[str]:
     return said
 
 
-def _transactions(colours: Colours, examples: GraphExamples, items: Items) -> list[list[list[int]]]:
+def transactions(colours: Colours, examples: GraphExamples, *, items: Items = "set") -> list[list[list[int]]]:
     """For every class and graph the colours of its nodes; as a multiset, copy k of colour c is the item c + k * (number of colours)."""
-    last = colours.rounds[-1]
-    kinds = len(colours.first[-1])
+    last, kinds = colours.rounds[-1], len(colours.first[-1])
     pairs, times = np.unique(examples.x.graph.astype(np.int64) * kinds + last, return_counts=True)
     graph, colour = np.divmod(pairs, kinds)
     held: list[list[int]] = [[] for _ in examples.y]
@@ -83,65 +81,63 @@ def _transactions(colours: Colours, examples: GraphExamples, items: Items) -> li
     return [[held[g] for g in np.flatnonzero(examples.y == c)] for c in range(examples.classes)]
 
 
-def _choose(transactions, examples, colours, budget, support, exact) -> list[list[Frequent]]:
-    """The sets of every class, most frequent first."""
-    kinds = len(colours.first[-1])
-    if support is not None:
-        least = [*support] * (examples.classes if len(support) == 1 else 1)
-        if len(least) != examples.classes:
-            raise BadInput(f"--support: {len(least)} thresholds for {examples.classes} classes; give one a class, or one for all")
-        found = [_whole(mine(held, theta), kinds) for held, theta in zip(transactions, least, strict=True)]
-    elif (count := per_class(budget, examples.classes)) is not None:
-        found = [_top(held, count, kinds) for held in transactions]
-    else:
-        found = _within(transactions, examples, colours, budget[1], exact)
-    if not any(found):
-        raise BadInput(f"--support {' '.join(map(str, support))}: no set of trees is so frequent; give a smaller threshold")
-    return found
+class Wood:
+    """The trees of some graphs, ready to be mined; a tree is grown when a set first speaks of it."""
 
+    def __init__(self, examples: GraphExamples, colours: Colours, items: Items):
+        self.examples, self.colours, self.kinds = examples, colours, len(colours.first[-1])
+        self.held, self.grow = transactions(colours, examples, items=items), grower(colours)
+        tags, degree = examples.x.tags, examples.x.degrees()
+        self.leaves = dict(enumerate((np.bincount(tags, degree) / np.maximum(np.bincount(tags), 1)).tolist()))
 
-def _top(held: list[list[int]], count: int, kinds: int) -> list[Frequent]:
-    wanted = count
-    while len(found := _whole(mined := mine_top(held, wanted), kinds)) < count and len(mined) == wanted:
-        wanted *= 2  # some were no multisets
-    return found[:count]
+    def choose(self, budget: tuple[str, int] | None, support: tuple[int, ...] | None) -> list[list[Frequent]]:
+        """The sets of every class, most frequent first."""
+        classes = self.examples.classes
+        if support is None:
+            count = per_class(budget, classes)
+            return self.within(budget[1]) if count is None else [self.top(held, count) for held in self.held]
+        least = [*support] * (classes if len(support) == 1 else 1)
+        if len(least) != classes:
+            raise BadInput(f"--support: {len(least)} thresholds for {classes} classes; give one a class, or one for all")
+        found = [self.whole(mine(held, theta)) for held, theta in zip(self.held, least, strict=True)]
+        if not any(found):
+            raise BadInput(f"--support {' '.join(map(str, support))}: no set of trees is so frequent; give a smaller threshold")
+        return found
 
+    def top(self, held: list[list[int]], count: int) -> list[Frequent]:
+        """The `count` most frequent sets of one class."""
+        wanted = count
+        while len(found := self.whole(mined := mine_top(held, wanted))) < count and len(mined) == wanted:
+            wanted *= 2  # some were no multisets
+        return found[:count]
 
-def _whole(found: list[Frequent], kinds: int) -> list[Frequent]:
-    """Of sets with numbered copies those that hold copies 0 to k - 1 of each colour: one for every multiset."""
-    return [one for one in found if all(item < kinds or item - kinds in one.items for item in one.items)]
+    def whole(self, found: list[Frequent]) -> list[Frequent]:
+        """Of sets with numbered copies those that hold copies 0 to k - 1 of each colour: one for every multiset."""
+        return [one for one in found if all(item < self.kinds or item - self.kinds in one.items for item in one.items)]
 
+    def within(self, limit: int) -> list[list[Frequent]]:
+        """As many sets of every class as fit into `limit` bytes, labels included."""
+        room = limit - 8 * self.examples.classes
+        ranked, count = [self.top(held, 1) for held in self.held], 1
+        if self.pack(ranked).nbytes > room:
+            raise BadInput(f"--bytes {limit}: does not hold one set of trees a class; give more")
+        while self.pack(ranked).nbytes <= room and any(len(sets) == count for sets in ranked):
+            count *= 2
+            ranked = [self.top(held, count) for held in self.held]
+        low, high = 1, count + 1  # `low` fits; `high` does not, or there are no more sets
+        while high - low > 1:
+            middle = (low + high) // 2
+            fits = self.pack([sets[:middle] for sets in ranked]).nbytes <= room
+            low, high = (middle, high) if fits else (low, middle)
+        return [sets[:low] for sets in ranked]
 
-def _within(transactions, examples: GraphExamples, colours: Colours, limit: int, exact: bool) -> list[list[Frequent]]:
-    """As many sets of every class as fit into `limit` bytes, labels included."""
-    room = limit - 8 * examples.classes
-
-    def fits(found) -> bool:
-        return pack_forest(_forest(found, colours), examples.alphabet, depth=colours.depth, exact=exact).nbytes <= room
-
-    ranked, count = [_top(held, 1, len(colours.first[-1])) for held in transactions], 1
-    if not fits(ranked):
-        raise BadInput(f"--bytes {limit}: does not hold one set of trees a class; give more")
-    while fits(ranked) and any(len(sets) == count for sets in ranked):
-        count *= 2
-        ranked = [_top(held, count, len(colours.first[-1])) for held in transactions]
-    low, high = 1, count + 1  # `low` fits; `high` does not, or there are no more sets
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits([sets[:middle] for sets in ranked]) else (low, middle)
-    return [sets[:low] for sets in ranked]
-
-
-def _forest(found: list[list[Frequent]], colours: Colours) -> Forest:
-    """The trees that the sets speak of, sorted, and the sets by their places: the same whatever the nodes were called."""
-    kinds = len(colours.first[-1])
-    used = sorted({item % kinds for sets in found for one in sets for item in one.items})
-    grown = dict(zip(used, trees(colours, np.array(used, np.int64)), strict=True))
-    order = {tree: place for place, tree in enumerate(sorted(grown.values()))}
-    sets = []
-    for mined in found:
-        placed = [(tuple(sorted(order[grown[item % kinds]] for item in one.items)), one.support) for one in mined]
-        sets += sorted(placed, key=lambda one: (-one[1], len(one[0]), one[0]))
-    tags, degree = colours.graphs.tags, colours.graphs.degrees()
-    mean = np.bincount(tags, degree) / np.maximum(np.bincount(tags), 1)
-    return Forest(list(order), sets, dict(enumerate(mean.tolist())))
+    def pack(self, found: list[list[Frequent]]) -> UInt8[np.ndarray, " p"]:
+        """The sets as bytes: their trees sorted, themselves by frequency, so that it does not matter what the nodes were called."""
+        grown = {item: self.grow(item % self.kinds) for sets in found for one in sets for item in one.items}
+        order = {tree: place for place, tree in enumerate(sorted(set(grown.values())))}
+        rows = []
+        for mined in found:
+            placed = [(tuple(sorted(order[grown[item]] for item in one.items)), one.support) for one in mined]
+            rows += sorted(placed, key=lambda one: (-one[1], len(one[0]), one[0]))
+        forest = Forest(list(order), rows, self.leaves)
+        return pack_forest(forest, self.examples.alphabet, depth=self.colours.depth, exact=self.colours.exact)

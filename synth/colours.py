@@ -5,6 +5,7 @@ neighbours, the one it was reached from included. Two nodes share a colour exact
 neighbours (Weisfeiler and Leman, 1968; Shervashidze et al., JMLR 2011, section 3). A round takes sorting every edge once: O(L |E| log |E|).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -86,8 +87,8 @@ def _into(graphs: Graphs) -> tuple[np.ndarray, np.ndarray]:
     return order, np.searchsorted(graphs.receivers[order], np.arange(len(graphs.tags) + 1))
 
 
-def trees(colours: Colours, chosen: np.ndarray) -> list[Tree]:
-    """The trees that colours of the last round stand for."""
+def grower(colours: Colours) -> Callable[[int], Tree]:
+    """Colour of the last round -> the tree that it stands for; what has grown once is kept."""
     graphs, degree = colours.graphs, colours.graphs.degrees()
     order, start = _into(graphs)
     made: dict[tuple[int, int], Tree] = {}
@@ -101,7 +102,12 @@ def trees(colours: Colours, chosen: np.ndarray) -> list[Tree]:
             made[level, colour] = Tree(int(graphs.tags[node]), known, tuple(sorted(below)))
         return made[level, colour]
 
-    return [grow(colours.depth, int(colour)) for colour in chosen]
+    return lambda colour: grow(colours.depth, colour)
+
+
+def trees(colours: Colours, chosen: np.ndarray) -> list[Tree]:
+    """The trees that colours of the last round stand for."""
+    return list(map(grower(colours), np.asarray(chosen).tolist()))
 
 
 def share(colours: Colours, *, top: int = 10) -> float:

@@ -179,7 +179,7 @@ class ColourGraph(NamedTuple):
         for name, bound in bounds.items():
             if (np.asarray(getattr(self, name)) < 0).any() or (np.asarray(getattr(self, name)) >= bound).any():
                 raise ValueError(f"{name} leads out of what is there")
-        if min(np.min(self.counts), np.min(self.times), np.min(self.degrees)) < 0:
+        if min(float(np.min(part)) for part in (self.counts, self.times, self.degrees)) < 0:
             raise ValueError("a multiplicity or degree is negative")
 
 

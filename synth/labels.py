@@ -119,7 +119,8 @@ class Runs(NamedTuple):
 
     def check(self) -> None:
         """Raises ValueError where there is no example, or where a number is negative."""
-        if min(np.min(self.counts), np.min(self.sizes)) < 0 or not np.sum(self.counts) or not np.sum(self.sizes):
+        counts, sizes = np.asarray(self.counts), np.asarray(self.sizes)
+        if min(counts.min(), sizes.min()) < 0 or not counts.any() or not sizes.any():
             raise ValueError("counts and sizes of classes must be 0 or more, and not all 0")
 
     def nbytes(self) -> int:
