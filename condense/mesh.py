@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from matchers.base import Piece
 from synth.base import Examples
 
 AXIS = "devices"
@@ -38,9 +39,12 @@ def replicate(tree):
 
 
 def place_batch(batch):
-    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; whole on each if that does not divide."""
+    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; whole on each if that does not divide.
+
+    A `Piece` of a trajectory is whole on each.
+    """
     axis = 0 if isinstance(batch, Examples) else 1
-    if batch is None or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
+    if batch is None or isinstance(batch, Piece) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
         return replicate(batch)
     return jax.device_put(batch, _sharding(*[None] * axis, AXIS))
 
