@@ -100,10 +100,11 @@ def start_bound(request: Segment, step: int) -> int:
 def _segment(request: Segment, experts: Trajectories, seed: int) -> Callable:
     span, first, last = request.span, request.first, request.last
     most = experts.epochs - span + 1  # the last target is at most the last epoch recorded
-    if min(most, last, *(request.grow or (last,))[:1]) <= first:
+    least = last if request.grow is None else request.grow[0]
+    if min(most, least, last) <= first:
         raise BadInput(
-            f"start epochs from {first} to below {last if request.grow is None else request.grow[0]}, matched {span} epochs on, leave no choice"
-            f" where experts are trained for {experts.epochs}; use later bounds or at least {first + span} epochs"
+            f"no start epoch: from {first} to below {least}, matched {span} epochs further on, by experts trained for {experts.epochs};"
+            f" raise the upper bound of start epochs, or give experts of at least {first + span} epochs"
         )
     if last > most:
         note(f"start epochs stay below {most}, not {last}: the experts are trained for {experts.epochs} epochs")
