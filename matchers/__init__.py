@@ -1,10 +1,14 @@
 """Distillation methods, one a file, named by the paper's name. `REGISTRY` holds one line a method."""
 
+from matchers.ast import ast
+from matchers.datm import datm
 from matchers.dc import dc
 from matchers.dm import dm
 from matchers.dsa import dsa
+from matchers.ftd import ftd
 from matchers.herding import herding
 from matchers.kmeans import kmeans
+from matchers.mtt import mtt
 from matchers.random import random
 
 REGISTRY = {
@@ -14,4 +18,8 @@ REGISTRY = {
     "dc": dc,
     "dsa": dsa,
     "dm": dm,
+    "mtt": mtt,
+    "ftd": ftd,
+    "ast": ast,
+    "datm": datm,
 }

@@ -1,7 +1,8 @@
 """Training as a differentiable function: N steps of gradient descent, and the exact adjoint at one parameter vector of memory a step.
 
-Parameters are one flat vector theta f[P], in the order of `jax.flatten_util.ravel_pytree`. A step sees rows: a PyTree of arrays that lead with
-the batch. The cost of rows is the sum of what each contributes, so that a batch may be worked through in pieces that stay in a CPU's cache.
+Parameters are one flat vector theta f[P], in the order of `jax.flatten_util.ravel_pytree`. A step sees rows: a PyTree of arrays that lead
+with the batch. The cost of rows is the sum of what each contributes, so that a batch may be worked through in pieces that stay in a CPU's
+cache.
 """
 
 import functools
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from synth import backend
@@ -60,9 +62,9 @@ def unroll(
       r_i = v_{i+1} + mu r_{i+1},  v_i = v_{i+1} - beta H_i r_i + (the outcome's own gradient by theta_i),
       d/dbeta = - sum_i <g_i, r_i>,  d/dlearned = - beta sum_i d<g_i, r_i>/dlearned.
 
-    Only theta_0 ... theta_N are kept. Each step is computed again from its theta_i: one pass gives <g_i, r_i>, and its gradient by theta and by
-    the rows gives the rest. `exact=False` drops H_i, which is what TESLA (Cui et al., ICML 2023) computes: the gradient with every theta_i
-    held constant inside g_i. With one step the two are equal; with more they are not.
+    Only theta_0 ... theta_N are kept. A step is computed again from its theta_i: one pass gives <g_i, r_i>, and its gradient by theta and
+    by the rows gives the rest. `exact=False` drops H_i, which is what TESLA (Cui et al., ICML 2023) computes: the gradient with every
+    theta_i held constant inside g_i. With one step the two are equal; with more they are not.
 
     Args:
       walk: the descent.
@@ -156,17 +158,13 @@ def _flat(tree: PyTree) -> jax.Array:
 
 
 def _floats(tree: PyTree) -> tuple[list, Callable]:
-    """The floating leaves of a tree, and how to put others in their place; with `zeros`, what stands for the gradient of the rest is None."""
+    """The floating leaves of a tree, and how to put others in their place: beside the rest as it is, or beside its zero gradient."""
     leaves, structure = jax.tree.flatten(tree)
     real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
 
     def rebuild(diff: list, *, zeros: bool = False) -> Any:
-        rest = iter(diff)
-        other = [None if zeros else leaf for leaf in leaves]
-        if zeros:
-            import numpy as np
-
-            other = [np.zeros(leaf.shape, jax.dtypes.float0) for leaf in leaves]
-        return structure.unflatten([next(rest) if is_real else o for is_real, o in zip(real, other, strict=True)])
+        diff = iter(diff)
+        still = [np.zeros(leaf.shape, jax.dtypes.float0) for leaf in leaves] if zeros else leaves
+        return structure.unflatten([next(diff) if is_real else leaf for is_real, leaf in zip(real, still, strict=True)])
 
     return [leaf for leaf, is_real in zip(leaves, real, strict=True) if is_real], rebuild
