@@ -14,7 +14,7 @@ from condense.config import Budget, build_method, check_option, check_seed, comp
 from condense.data import Data, load_data
 from condense.feeds import make_feed
 from condense.grid import save_grid
-from condense.handed import Context, flagged, hand_over
+from condense.handed import Context, flagged, hand_over, split_seed
 from condense.log import note
 from condense.loop import Schedule, run, stream
 from condense.runs import digest, open_run
@@ -81,7 +81,7 @@ def distill(
     ipc, size, bytes, steps, eval_every, checkpoint_every = (check_option(name, count, int | None) for name, count in counts.items())
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
-    data = load_data(data, seed=seed) if isinstance(data, str) else data
+    data = load_data(data, seed=split_seed(find_method(method), places, seed)) if isinstance(data, str) else data
     budget = Budget(ipc, size, bytes)
     budget.check()  # before anything is made for the method
     context = Context(method, data, nets.canonical(net) if net else None, seed, Path(out) if out else None, force=force)
@@ -104,11 +104,13 @@ def distill(
             return load_set(find_set(out))
         schedule = Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
         synth = begin(key, matcher, start, data, per_class, info)
-        return work(key, method, matcher, synth, data, schedule, folder=Path(out) if out else None, held=held)
+        feed = make_feed(matcher.feed, data.train, len(data.classes), seed=seed, experts=handed.get("experts"))
+        folder = Path(out) if out else None
+        return work(key, method, matcher, synth, data, feed, schedule, folder=folder, held=held, force=force)
 
 
 def work(
-    key: jax.Array, method: str, matcher: Matcher, synth: SyntheticSet, data: Data, schedule: Schedule, *, folder, held
+    key: jax.Array, method: str, matcher: Matcher, synth: SyntheticSet, data: Data, feed, schedule: Schedule, *, folder, held, force: bool
 ) -> SyntheticSet:
     """Runs the method from `synth` and stores what it gives; `held` is the run that holds `folder`, None where nothing is written."""
     chosen, seed = recipe(matcher.recipe), synth.info.seed
@@ -116,12 +118,13 @@ def work(
         key,
         matcher,
         synth,
-        make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
+        feed,
         schedule,
         folder=folder,
         saved=held.saved if held else lambda step: None,
         evaluate=validation_score(data, synth.info.net, chosen, seed=seed) if schedule.eval_every else None,
         description=method,
+        force=force,
     )
     if folder:
         save_set(folder / "set.npz", synth)

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from condense.checkpoint import Checkpoints
+from condense.estimate import Gauge
 from condense.interrupts import whole
 from condense.log import MetricsLog, progress
 from condense.mesh import place_batch, replicate, replicated
@@ -103,6 +104,7 @@ def run(
     saved: Callable[[int], None] = lambda step: None,
     evaluate: Callable[[SyntheticSet], float] | None = None,
     description: str = "distill",
+    force: bool = False,
 ) -> SyntheticSet:
     """Runs a method to `schedule.steps`, from the latest checkpoint in `folder` if there is one, and returns the set after the last step.
 
@@ -113,6 +115,7 @@ def run(
       folder: gets `checkpoints/`, `metrics.jsonl` and, with `evaluate`, `best.npz`; without it nothing is written.
       saved: called with the step after every checkpoint.
       evaluate: set -> accuracy on validation data.
+      force: tries a step although memory does not seem to suffice.
     Raises RunFailed where the loss or the set is not finite, or memory or disk do not suffice; BadInput where the run is past its steps.
     Ctrl-C saves the last complete step first.
     """
@@ -123,7 +126,7 @@ def run(
                 bar.advance(1)
             _demand_finite(synth_after)
             return replace(synth_after, info=synth.info)
-        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate).run(description)
+        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate).run(description, force=force)
 
 
 class _Loop:
@@ -147,17 +150,19 @@ class _Loop:
         self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None
         self.scores = self.log.column("val_accuracy") if self.log else {}
 
-    def run(self, description: str) -> SyntheticSet:
-        pending: deque = deque()
+    def run(self, description: str, *, force: bool) -> SyntheticSet:
+        pending, gauge = deque(), Gauge(description, self.advance, force=force)
         with progress(self.schedule.steps, description, done=self.step) as bar:
             try:
                 self.score()
                 while self.step < self.schedule.steps:
                     batch = self.batch()
                     with whole():
+                        gauge.before(self.key, self.carry, self.bad, batch)
                         self.carry, self.bad, metrics = self.advance(self.key, self.carry, self.bad, batch)
                         self.step += 1
                         shown = self.record(metrics) if self.due(self.schedule.log_every) else {}
+                    gauge.after(metrics, self.schedule.steps - self.step)
                     pending.append(metrics)
                     if len(pending) > AHEAD:
                         jax.block_until_ready(pending.popleft())

@@ -22,7 +22,7 @@ from condense.runs import open_run
 from synth.augment import dsa, dsa_strategy
 from synth.base import Net
 from synth.errors import BadInput
-from synth.preprocess import Preprocess, digest_arrays
+from synth.preprocess import Preprocess
 
 __all__ = ["RECIPES", "Experts", "complete_recipe", "load_experts", "preprocess_digest", "train_experts"]
 
@@ -101,7 +101,7 @@ def demand_no_statistics(spec: str, net: Net) -> None:
 def preprocess_digest(preprocess: Preprocess) -> str:
     """Sixteen hexadecimal digits that tell one way to model space from another."""
     whole = hashlib.sha256(preprocess.kind.encode())
-    for name, array in sorted(digest_arrays(preprocess).items()):
+    for name, array in sorted(preprocess._asdict().items()):
         whole.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
     return whole.hexdigest()[:16]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from condense.log import megabytes
 from condense.readers import regular
 from synth.atomic import write_bytes
 from synth.errors import BadInput, RunFailed
@@ -70,6 +71,12 @@ class Experts:
         self.folder, self.header, self._files = folder, header, tuple(files)
         self.net, self.count, self.epochs, self.size = header.net, header.count, header.epochs, header.size
         self.data_digest, self.split_seed = header.data_digest, header.split_seed
+
+    def identity(self) -> str:
+        """What tells these experts from others, in one line."""
+        options = ", ".join(f"{key}={value}" for key, value in self.header.options.items())
+        trained = f"{self.count} x {self.epochs} epochs of {self.header.recipe}({options}), seed {self.header.seed}"
+        return f"{trained}, {self.net}, {self.header.data} of digest {self.data_digest[:12]}, split {self.split_seed}"
 
     def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
         """Parameters of an expert after each of the epochs (0: as initialised). Raises BadInput where a number is not finite."""
@@ -186,11 +193,6 @@ def demand_room(folder: Path, needed: int) -> None:
             f"--out {folder}: the trajectories need {megabytes(needed)} and the disk has {megabytes(free)} free;"
             " take fewer --count, fewer --epochs, a smaller --net, or another disk"
         )
-
-
-def megabytes(size: float) -> str:
-    """Bytes in words: 12.3 MB, 4.56 GB."""
-    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 class Recorder:

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float, Int
 
 from condense.checkpoint import Checkpoints
 from condense.experts.base import Recipe
-from condense.experts.store import RECORD, Header, Recorder, bytes_needed, demand_room, megabytes, read_header, write_header
+from condense.experts.store import RECORD, Header, Recorder, bytes_needed, demand_room, read_header, write_header
 from condense.interrupts import whole
-from condense.log import MetricsLog, note, progress
+from condense.log import MetricsLog, megabytes, note, progress
 from condense.mesh import devices, over_devices, replicate, replicated
 from evals.retrain import group_size
 from synth import backend
@@ -58,11 +58,15 @@ def make_trainer(net: Net, recipe: Recipe, augment: Callable, classes: int, *, e
         state, losses = fit(objective, tx, Fit(state.vars, opt), items, direction=recipe.direction)
         return state, jnp.mean(losses)
 
+    def score_one(state, examples):
+        return jnp.sum(in_batches(classify, state.vars, examples.x) == examples.y)
+
     def classify(vars, x):
         return net.apply(vars, x).logits.argmax(-1)
 
-    def spread(fn, *xs):
-        return over_devices(lambda *parts: backend.over(fn, *parts), *xs)
+    def spread(fn, *xs, whole=()):
+        """`fn(*entry of xs, *whole)` for every expert."""
+        return over_devices(lambda *parts: backend.over(lambda *x: fn(*x, *parts[len(xs) :]), *parts[: len(xs)]), *xs, whole=whole)
 
     @partial(jax.jit, out_shardings=replicated())  # as `advance` gives them: others would compile it twice
     def begin_all(keys):
@@ -70,7 +74,7 @@ def make_trainer(net: Net, recipe: Recipe, augment: Callable, classes: int, *, e
 
     @partial(jax.jit, donate_argnums=0, out_shardings=replicated())
     def advance_all(states, keys, train, epoch):
-        return spread(lambda state, key: advance_one(state, key, train, epoch), states, keys)
+        return spread(advance_one, states, keys, whole=(train, epoch))
 
     @jax.jit
     def rows_all(states):
@@ -78,7 +82,7 @@ def make_trainer(net: Net, recipe: Recipe, augment: Callable, classes: int, *, e
 
     @jax.jit
     def score_all(states, examples):
-        return spread(lambda state: jnp.sum(in_batches(classify, state.vars, examples.x) == examples.y), states)
+        return spread(score_one, states, whole=(examples,))
 
     return Trainer(begin_all, advance_all, rows_all, score_all)
 
