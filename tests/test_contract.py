@@ -22,16 +22,22 @@ from condense.handed import HANDED
 from matchers import REGISTRY
 from matchers.base import Matcher, PerClass, descend
 from synth.augment import dsa
-from synth.content import Pixels
 from synth.errors import BadInput
 from synth.file import load_set
-from synth.labels import Hard
 from synth.set import Info, SyntheticSet
-from synth.start import STARTS
+from tests.toys import ToyExperts
 
 CLASSES, IPC, HALF = 3, 2, 2
 NET = "mlp:width=4"
-SMALL = {"batch": 8, "outer": 2, "inner": 1, "epochs": 1}  # options that cost time, where a method has them
+SMALL = {
+    "batch": 8,
+    "outer": 2,
+    "inner": 1,
+    "epochs": 1,
+    "inner_steps": 2,
+    "max_start": 2,
+    "gate": 100.0,
+}  # options that cost time, where a method has them
 KEY = jax.random.key(0)
 
 
@@ -57,7 +63,8 @@ def spec(tmp_path_factory) -> str:
 
 def handed() -> dict:
     """All that the workbench hands to factories."""
-    values = {"net": nets.build(NET, (8, 8, 1), CLASSES), "augment": dsa("color_crop")}
+    net = nets.build(NET, (8, 8, 1), CLASSES)
+    values = {"net": net, "augment": dsa("color_crop"), "experts": ToyExperts(net, spec=nets.canonical(NET))}
     assert set(values) == set(HANDED), "the workbench hands over something new: build it here too, for all methods"
     return values
 
@@ -76,7 +83,7 @@ class Case(NamedTuple):
     synth: SyntheticSet
 
     def feed(self):
-        return make_feed(self.matcher.feed, self.data.train, CLASSES, seed=0)
+        return make_feed(self.matcher.feed, self.data.train, CLASSES, seed=0, experts=handed()["experts"])
 
     def run(self, steps: int, *, folder=None) -> SyntheticSet:
         schedule = loop.Schedule(steps, log_every=1, checkpoint_every=HALF)
@@ -85,9 +92,7 @@ class Case(NamedTuple):
 
 def ready(name: str, spec: str) -> Case:
     data, matcher = load_data(spec), built(name)
-    x = jnp.asarray(STARTS[matcher.start](KEY, data.train, IPC), jnp.float32)
-    y = Hard(jnp.repeat(jnp.arange(CLASSES, dtype=jnp.int32), IPC), CLASSES)
-    return Case(matcher, data, SyntheticSet(Pixels(x), y, info=Info(data.classes, data.preprocess)))
+    return Case(matcher, data, api.begin(KEY, matcher, matcher.start, data, IPC, Info(data.classes, data.preprocess)))
 
 
 class Compilations(logging.Handler):

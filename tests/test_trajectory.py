@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from condense import nets
+from condense import loop, nets
 from matchers import REGISTRY, ast, datm, ftd, mtt
 from matchers.ast import emphasis
-from matchers.base import Piece
+from matchers.base import Matcher, Piece
 from matchers.datm import choose_correct, mean_correct
 from matchers.trajectory import Student, distance, flat_parameters, inner_items, logits, perturbed
 from synth.augment import dsa, none
 from synth.base import Vars
-from synth.errors import BadInput
+from synth.errors import BadInput, RunFailed
 from synth.labels import Soft
 from tests.toys import ToyExperts, as_set, blobs, smooth_net
 
@@ -238,6 +238,24 @@ def test_a_step_size_kept_positive_moves_by_the_chain_rule(kind, slope):
     np.testing.assert_allclose(float(small.lr) - 0.2, -1e-2 * by_lr * slope(0.2) ** 2, rtol=0.05)
     assert float(stepped(kept, synth, piece())[0].lr) == pytest.approx(0.2, abs=1e-4)
     assert stepped(wild, synth, piece(), times=3)[2][-1]["step_size"] > 0
+
+
+def falling(by: float) -> Matcher:
+    """The step size of the set falls by so much a step."""
+
+    def step(key, state, synth, batch):
+        return replace(synth, lr=synth.lr - jnp.float32(by)), state, {"loss": synth.lr}
+
+    return Matcher(lambda key, synth: (), step)
+
+
+@pytest.mark.parametrize("by, step", [(0.4, 3), (0.5, 2)])
+def test_a_step_size_that_falls_to_zero_stops_the_run(by, step):
+    """1, 0.6, 0.2, -0.2, and 1, 0.5, 0."""
+    synth = replace(as_set(blobs(1)), lr=jnp.float32(1))
+    with pytest.raises(RunFailed, match=rf"the learned step size is not above 0 at step {step}; .*--lr-lr, or --positive log"):
+        loop.run(KEY, falling(by), synth, lambda step: None, loop.Schedule(8, log_every=8))
+    assert float(loop.run(KEY, falling(by), synth, lambda step: None, loop.Schedule(step - 1)).lr) > 0
 
 
 def test_every_image_serves_once_before_any_serves_again():
