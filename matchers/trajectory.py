@@ -66,9 +66,9 @@ def distance(net: Net, augment: Callable, student: Student) -> Callable:
 
         def draw(learned, item: Item):
             view = augment(jax.random.split(item.key)[0], learned["x"][item.index], siamese=False)
-            counts = item.counts if learned["weight"] is None else item.counts * learned["weight"][item.index]
+            counts = (item.counts if learned["weight"] is None else item.counts * learned["weight"][item.index]).astype(view.dtype)
             total = jnp.maximum(jnp.sum(counts), jnp.finfo(counts.dtype).tiny)
-            return view, learned["y"].targets(item.index, item.view), (counts / total).astype(view.dtype) * learned["factor"]
+            return view, learned["y"].targets(item.index, item.view), counts / total * learned["factor"]
 
         def cost(params, rows):
             view, targets, share = rows
