@@ -39,6 +39,10 @@ class Matcher(NamedTuple):
       start: what the synthetic images are before the first step, a name in `synth.start.STARTS`.
       recipe: the evaluation recipe that the method's paper scores with, stored in the set.
       host: whether `step` runs once on the host, outside compiled code.
+      prepare: (key, synth, examples) -> synth, on the host: what the method makes of the started set before its first step, such as
+        a learned step size, soft labels or images of its own choice. A resumed run calls it again.
+      finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
+      unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
     """
 
     init: Callable
@@ -47,6 +51,9 @@ class Matcher(NamedTuple):
     start: str = "random"
     recipe: str = "dsa"
     host: bool = False
+    prepare: Callable | None = None
+    finish: Callable | None = None
+    unlabelled: bool = False
 
 
 class Descent(NamedTuple):
