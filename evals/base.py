@@ -68,6 +68,7 @@ RECIPES = {
         Recipe("dsa", 1000, augment=True),
         Recipe("quick", 100, lr=0.05),
         Recipe("full", 20),
+        Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment=True, optimizer="adam", schedule="cosine", warmup=500),
     )
 }
 ABOUT = {
@@ -75,6 +76,7 @@ ABOUT = {
     "dsa": "1,000 epochs with siamese-style augmentation: the protocol of DSA, DM and the trajectory methods",
     "quick": "100 epochs at step size 0.05, no augmentation: for demonstrations",
     "full": "20 epochs, batch 256, no augmentation: for whole training sets",
+    "frepo": "2,000 epochs of Adam under a cosine with augmentation: the protocol of FRePo at 10 a class",
 }
 
 

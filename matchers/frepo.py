@@ -42,9 +42,10 @@ def frepo(
 ) -> Matcher:
     """Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.
 
-    L = E_t 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2 - E_j min(y_j(1) - y_j(2), 1/C), K = <phi(x), phi(x')>, lambda = reg tr(K_ss) / n
-    (paper, eq. 5 and appendix). phi is a network of the pool in evaluation mode; one that has served takes a step on the set (Adam, 1/2
-    squared error), and is renewed after `pool_steps` of them. LAMB moves images and labels.
+    L = E_t 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2 - E_j min(y_j(1) - y_j(2), 1 / C), with K = <phi(x), phi(x')>,
+    lambda = reg tr(K_ss) / n and the two largest numbers y(1), y(2) of a learned label. phi is a network of the pool in evaluation mode;
+    one that has served takes a step on the set (Adam, half the squared error), and is renewed after `pool_steps` of them. LAMB moves
+    images and labels.
 
     Args:
       net: the family of networks.

@@ -10,7 +10,7 @@ import numpy as np
 from matchers.base import Matcher, once
 from matchers.frepo import start_labels
 from matchers.pool import Life
-from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
+from matchers.ridge import NOTHING, Ridge, descend_ridge, embed, one_hot_targets
 from synth.base import Examples, Net, fresh
 from synth.fit import adam, on_examples
 from synth.kernels import centred, ntk, strength
@@ -37,9 +37,9 @@ def kip(
 ) -> Matcher:
     """Learns images and labels whose kernel ridge regression is right about real images.
 
-    L = E_t 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2, lambda = reg tr(K_ss) / n (paper, eq. 7), with Adam. With labels that are
+    L = E_t 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2, lambda = reg tr(K_ss) / n, with Adam. With labels that are
     solved, the images stay the real ones that they start from, and Y_s = argmin || K_ts (K_ss + lambda I)^-1 Y - Y_t ||^2 over the whole
-    training split, in closed form (2021a, section 3.2), in one step on the host.
+    training split, in closed form, in one step on the host.
 
     Args:
       net: the network that `kernel` may ask for.
@@ -69,7 +69,7 @@ def solve_labels(key: jax.Array, ridge: Ridge, net: Net | None, synth: Synthetic
     With alpha = (K_ss + lambda I)^-1 Y, the error is || K_ts alpha - Y_t ||^2: alpha solves the normal equations, summed in float64 over
     pieces of the examples, and Y = (K_ss + lambda I) alpha. Directions that the examples leave open get nothing.
     """
-    vars = fresh(key, net) if net else ()
+    vars = fresh(key, net) if net else NOTHING
     fake = ridge.features(vars, synth.x.decode())
     gram = np.asarray(ridge.gram(fake, fake), np.float64)
     gram += float(strength(jnp.asarray(gram, fake.dtype), reg=ridge.reg, rule=ridge.rule)) * np.eye(len(gram))

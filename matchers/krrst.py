@@ -63,7 +63,7 @@ def krrst(
     """Learns images and target representations that make a network pre-trained on them represent real images as a teacher does.
 
     L = E_t mean || F_t F_s^T (F_s F_s^T + lambda I)^-1 Y_s - g(a(x_t)) ||^2 with F = [psi, 1] and lambda = reg tr(F_s F_s^T), held constant
-    (paper, eq. 6; the released code's lambda). psi is the body of a network from a pool, in evaluation mode, g the teacher and a a random
+    (the released code's lambda). psi is the body of a network from a pool, in evaluation mode, g the teacher and a a random
     shift and mirror image; a network of the pool that has served takes a step of regression on the set (SGD, momentum 0.9, decay 1e-3).
     Adam moves images and targets. No label is read.
 

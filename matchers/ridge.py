@@ -20,6 +20,7 @@ from synth.kernels import Rule, centred, head, linear, with_bias
 from synth.set import SyntheticSet
 
 PIECE = 64  # real images that go through a network together
+NOTHING = Vars(())  # the variables of a kernel that has none
 
 
 class Ridge(NamedTuple):
@@ -56,7 +57,7 @@ def embed(net: Net, *, bias: bool = False) -> Callable:
     return features
 
 
-def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
+def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b h w c"]) -> Float[Array, "b classes"]:
     """Predictions for real images by the head that the synthetic set determines; no derivative passes through the real side."""
     fake, y = synth.x.decode(), synth.y.values
     if ridge.flip:
@@ -68,7 +69,13 @@ def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b h w c"])
 
 
 def descend_ridge(
-    ridge: Ridge, tx: optax.GradientTransformation, *, batch: int, life: Callable[[SyntheticSet], Life] | None = None, learn: tuple[str, ...] = ("x", "y"), **more
+    ridge: Ridge,
+    tx: optax.GradientTransformation,
+    *,
+    batch: int,
+    life: Callable[[SyntheticSet], Life] | None = None,
+    learn: tuple[str, ...] = ("x", "y"),
+    **more,
 ) -> Matcher:
     """Descends E 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2 + penalty(Y_s) in images and labels, or in what `learn` names.
 
@@ -76,13 +83,13 @@ def descend_ridge(
       ridge: what is predicted from what.
       tx: the optimiser.
       batch: real images a step.
-      life: set -> the life of the pool whose networks give the features; without one `features` gets no variables.
+      life: set -> the life of the pool whose networks give the features; without one `features` gets NOTHING.
       more: fields of the `Matcher`.
     """
 
     def loss(key, synth, pool, examples: Examples):
         x, y = jax.lax.stop_gradient(ridge.targets(key, examples, synth.y.classes))
-        error = predict(ridge, pools.current(pool) if life else (), synth, x) - y
+        error = predict(ridge, pools.current(pool) if life else NOTHING, synth, x) - y
         value = jnp.mean(error**2) if ridge.mean else jnp.mean(jnp.sum(error**2, 1)) / 2
         metrics = {"error": value}
         if ridge.penalty:

@@ -107,27 +107,32 @@ def ntk(a: Float[Array, "m d"], b: Float[Array, "n d"], *, hidden: int = 1, w: f
 
 @jax.custom_jvp
 def arc_zero(c: Float[Array, "..."]) -> Float[Array, "..."]:
-    """(pi - arccos c) / pi for c in [-1, 1], clipped there; its derivative at the ends, which is infinite, is taken as 0.
-
-    The end 1 belongs to a pair of equal inputs, whose angle stays 0 however they move together.
+    """(pi - arccos c) / pi for c in [-1, 1]. Within rounding of the ends it takes the end's value and, in place of the infinite one, a
+    derivative of 0: the end 1 belongs to a pair of equal inputs, whose angle stays 0 however they move together.
     """
-    return 1 - jnp.arccos(jnp.clip(c, -1, 1)) / np.asarray(np.pi, c.dtype)
+    _, inside = _rest(c)
+    return 1 - jnp.arccos(jnp.where(inside, c, jnp.sign(c))) / np.asarray(np.pi, c.dtype)
 
 
 @arc_zero.defjvp
 def _(primals, tangents):
     (c,), (dc,) = primals, tangents
+    rest, inside = _rest(c)
+    return arc_zero(c), jnp.where(inside, jax.lax.rsqrt(rest), 0) / np.asarray(np.pi, c.dtype) * dc
+
+
+def _rest(c):
+    """1 - c^2, and where it is more than rounding; 1 elsewhere."""
     rest = 1 - c * c
     inside = rest > 8 * jnp.finfo(c.dtype).eps
-    slope = jnp.where(inside, jax.lax.rsqrt(jnp.where(inside, rest, 1)), 0) / np.asarray(np.pi, c.dtype)
-    return arc_zero(c), slope * dc
+    return jnp.where(inside, rest, 1), inside
 
 
 @jax.custom_jvp
 def arc_one(c: Float[Array, "..."]) -> Float[Array, "..."]:
-    """(sin t + (pi - t) cos t) / pi with t = arccos c, for c in [-1, 1], clipped there. Its derivative is `arc_zero`."""
-    c = jnp.clip(c, -1, 1)
-    return jnp.sqrt(jnp.maximum(1 - c * c, 0)) / np.asarray(np.pi, c.dtype) + arc_zero(c) * c
+    """(sin t + (pi - t) cos t) / pi with t = arccos c, for c in [-1, 1], with the ends as in `arc_zero`, which is its derivative."""
+    rest, inside = _rest(c)
+    return jnp.where(inside, jnp.sqrt(rest), 0) / np.asarray(np.pi, c.dtype) + arc_zero(c) * c
 
 
 @arc_one.defjvp

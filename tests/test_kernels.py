@@ -106,7 +106,9 @@ def test_repeated_rows_without_any_lambda_give_finite_numbers_in_float32():
     fitted = gram @ solve(gram - 1e-6 * jnp.eye(12), labels)
     np.testing.assert_allclose(fitted, labels, atol=1e-2)
     well = linear(f, f) + jnp.eye(6)
-    np.testing.assert_allclose(solve(well, y), np.linalg.solve(np.asarray(well, np.float64), np.asarray(y, np.float64)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        solve(well, y), np.linalg.solve(np.asarray(well, np.float64), np.asarray(y, np.float64)), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_a_matrix_that_is_no_number_stays_none():
@@ -135,12 +137,16 @@ def test_arc_cosine_kernels_and_their_derivatives(float64):
 
 
 def test_ntk_is_symmetric_positive_and_differentiable(float64):
+    """Pairs of different inputs against central differences; those of equal ones, where rounding spoils differences, in closed form."""
     f, y, _ = problem(d=5)
     gram = np.asarray(ntk(f, f))
     np.testing.assert_allclose(gram, gram.T, atol=1e-12)
     assert np.linalg.eigvalsh(gram).min() > 0
-    loss = jax.jit(lambda f: jnp.sum(ntk(f, f, hidden=2) * (y @ y.T)))
+    weights = y @ y.T * (1 - jnp.eye(6))
+    loss = jax.jit(lambda f: jnp.sum(ntk(f, f, hidden=2) * weights))
     np.testing.assert_allclose(jax.grad(loss)(f), central_differences(loss, f), rtol=1e-5, atol=1e-6)
+    own = jax.grad(lambda f: jnp.trace(ntk(f, f, w=1.5)))(f)  # T(x, x) = w^2 S_0 + b^2
+    np.testing.assert_allclose(own, 2 * 1.5**4 * np.asarray(f) / 5, rtol=1e-10)
 
 
 @pytest.mark.parametrize("hidden", [1, 2])
