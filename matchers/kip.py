@@ -71,8 +71,8 @@ def solve_labels(key: jax.Array, ridge: Ridge, net: Net | None, synth: Synthetic
     """
     vars = fresh(key, net) if net else NOTHING
     fake = ridge.features(vars, synth.x.decode())
-    gram = np.asarray(ridge.gram(fake, fake), np.float64)
-    gram += float(strength(jnp.asarray(gram, fake.dtype), reg=ridge.reg, rule=ridge.rule)) * np.eye(len(gram))
+    within = ridge.gram(fake, fake)
+    gram = np.asarray(within, np.float64) + float(strength(within, reg=ridge.reg, rule=ridge.rule)) * np.eye(len(within))
     left, right = np.zeros_like(gram), np.zeros((len(gram), synth.y.classes))
     for at in range(0, len(examples.y), ROWS):
         x, y = (jnp.asarray(part[at : at + ROWS]) for part in examples)

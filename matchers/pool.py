@@ -107,6 +107,6 @@ def train(key: jax.Array, life: Life, synth: SyntheticSet, state: Fit, steps) ->
     return jax.lax.fori_loop(0, steps, step, state)
 
 
-def at(tree: PyTree, index: Int[Array, ""]) -> PyTree:
+def at(tree: PyTree, index: Int[Array, ""] | int) -> PyTree:
     """The `index`-th entry of every stacked array."""
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False), tree)
