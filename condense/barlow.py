@@ -16,10 +16,12 @@ from jaxtyping import Array, Float
 from condense import nets
 from condense.config import check_whole
 from synth.base import Net, Vars, fresh
-from synth.fit import Fit, epoch_items, fit
+from synth.fit import Fit, adam, epoch_items, fit
+from synth.optim import scheduled
 from synth.views import Ranges, views
 
 LAMBDA = 5e-3
+STEPS = 4000
 EPSILON = 1e-5
 
 
@@ -27,16 +29,16 @@ class Config(NamedTuple):
     """How a teacher is trained.
 
     Args:
-      net: specification of the network. Batch norm keeps its outputs from collapsing early.
-      epochs: passes over the training images (>= 1).
+      net: specification of the network; by default a ConvNet of width 32 with batch norm: three blocks, two for images below 16 pixels.
+      epochs: passes over the training images (>= 1); by default as many as make about 4,000 steps.
       batch: images a step; the correlations are over them.
-      lr, weight_decay: of Adam with decoupled decay; the step size rises over the first epoch's tenth and falls to 0 as a half cosine.
+      lr, weight_decay: of Adam with decoupled decay; the step size rises for a twentieth of the training and falls to 0 as a half cosine.
       projector: width of the three layers that stand on the network while it is trained.
       seed: of weights, order and views.
     """
 
-    net: str = "convnet:width=32,depth=3,norm=batch"
-    epochs: int = 20
+    net: str | None = None
+    epochs: int | None = None
     batch: int = 256
     lr: float = 2e-3
     weight_decay: float = 1e-6
@@ -109,7 +111,7 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
     n, *image = shape
     batch = min(config.batch, n)
     steps = n // batch
-    tx = adamw(config, steps)
+    tx = optimiser(config, steps)
 
     @jax.jit
     def begin(key):
@@ -141,21 +143,21 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
     return Training(begin, advance, steps)
 
 
-def adamw(config: Config, steps: int) -> optax.GradientTransformation:
-    """Adam with decoupled decay and the schedule of a training of `steps` batches an epoch."""
-    rise = max(1, steps // 10)
-    schedule = optax.warmup_cosine_decay_schedule(0.0, config.lr, rise, max(rise + 1, steps * config.epochs))
-    tx = optax.adamw(schedule, weight_decay=config.weight_decay)
+def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
+    """Adam with decoupled decay under the schedule of a training of `steps` batches an epoch."""
+    whole, rise = steps * config.epochs, max(1, steps * config.epochs // 20)
 
-    def update(grads, state, params=None):
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer count with floats
-            return tx.update(grads, state, params)
+    def factor(count):
+        done = count.astype(jnp.float32)
+        return jnp.minimum(1, (done + 1) / rise) * (1 + jnp.cos(jnp.pi * jnp.minimum(done / whole, 1))) / 2
 
-    return optax.GradientTransformation(tx.init, update)
+    return scheduled(adam(config.lr, weight_decay=config.weight_decay, decoupled=True), factor)
 
 
-def checked(config: Config) -> Config:
-    """The configuration with its network's full name. Raises BadInput for numbers out of range."""
-    for name in ("epochs", "batch", "projector"):
-        check_whole(name, getattr(config, name), least=2 if name == "batch" else 1)
-    return config._replace(net=nets.canonical(config.net))
+def complete(config: Config, image: tuple[int, int, int], n: int) -> Config:
+    """The configuration for n images h w c with everything said that it leaves open. Raises BadInput for numbers out of range."""
+    batch = min(check_whole("batch", config.batch, least=2), n)
+    epochs = max(1, round(STEPS / (n // batch))) if config.epochs is None else check_whole("epochs", config.epochs)
+    check_whole("projector", config.projector)
+    net = config.net or f"convnet:width=32,depth={3 if min(image[:2]) >= 16 else 2},norm=batch"
+    return config._replace(net=nets.canonical(net), epochs=epochs)

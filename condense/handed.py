@@ -59,9 +59,20 @@ def _augment(context: Context):
     return dsa(dsa_strategy(context.data.flips))
 
 
+def _teacher(context: Context):
+    from condense.ssl import find_teacher
+
+    return find_teacher(context.data, context.given, context.out, seed=context.seed, force=context.force)
+
+
 HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
+    "teacher": Handed(
+        _teacher,
+        "folder of a self-supervised teacher, as `condense teachers --ssl barlow` makes it; by default one is trained in OUT/teacher",
+        lambda teacher: teacher.digest,
+    ),
 }
 
 

@@ -4,8 +4,10 @@ A teacher's folder holds `teacher.json` and `teacher.npz` (arrays by path), besi
 Images are f32[b h w c] in model space.
 """
 
+import hashlib
 import json
 import math
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,12 +20,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from condense import nets
-from condense.barlow import Config, checked, make_training
+from condense.barlow import Config, complete, make_training
 from condense.checkpoint import Checkpoints
 from condense.data import Data
 from condense.interrupts import whole
-from condense.log import MetricsLog, progress
-from condense.runs import open_run
+from condense.log import MetricsLog, note, progress
+from condense.runs import digest, open_run
 from evals.transfer import draw_balanced, probe
 from synth.atomic import write_bytes
 from synth.base import Net, Vars
@@ -34,6 +36,7 @@ from synth.preprocess import KINDS, Preprocess, digest_arrays
 from synth.views import Ranges
 
 FORMAT = 1
+PIECE = 20  # mini-batches between which progress is shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,11 @@ class Representer:
     image: tuple[int, int, int]
     preprocess: Preprocess = field(repr=False)
     about: dict[str, Any] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that tell its weights from another's."""
+        return digest({name: hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for name, leaf in _named(self.vars).items()})
 
     @cached_property
     def _read(self) -> Callable:
@@ -81,7 +89,7 @@ def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), 
     Raises:
       BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
     """
-    folder, config = Path(folder), checked(config)
+    folder, config = Path(folder), complete(config, data.image, len(data.train.y))
     net = nets.build(config.net, data.image, len(data.classes))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart
@@ -96,6 +104,29 @@ def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), 
     return load_teacher(folder)
 
 
+def find_teacher(data: Data, given: str | Path | None, out: Path | None, *, seed: int = 0, force: bool = False) -> Representer:
+    """The teacher in the folder `given`, else the one in OUT/teacher, trained there first if need be and kept where it fits.
+
+    Without a folder to write to, it is trained and forgotten. Raises BadInput where it takes other images than those of `data`.
+    """
+    if given is not None:
+        teacher = load_teacher(given)
+    elif out is None:
+        with tempfile.TemporaryDirectory() as place:
+            teacher = train_teacher(data, place, config=Config(seed=seed))
+    else:
+        place = out / "teacher"
+        note(f"no --teacher is given: {'using' if (place / 'teacher.json').is_file() else 'training'} the one in {place}")
+        try:
+            teacher = train_teacher(data, place, config=Config(seed=seed))
+        except BadInput:
+            if not force:
+                raise
+            teacher = train_teacher(data, place, config=Config(seed=seed), force=True)
+    teacher.demand_fit(data, "--teacher")
+    return teacher
+
+
 def _train(net: Net, config: Config, data: Data, folder: Path, saved: Callable[[int], None]) -> tuple[Vars, float | None]:
     x, key = jnp.asarray(data.train.x), jax.random.key(config.seed)
     training = make_training(net, config, x.shape, ranges=Ranges(flips=data.flips))
@@ -103,8 +134,8 @@ def _train(net: Net, config: Config, data: Data, folder: Path, saved: Callable[[
     with whole():
         found = checkpoints.restore((jnp.int32(0), carry))
     done, carry = (int(found[0]), jax.tree.map(jnp.array, found[1])) if found else (0, carry)
-    log, every = MetricsLog(folder / "metrics.jsonl", step=done), max(1, config.epochs // 5)
-    piece = max(1, training.steps // 20)
+    log, piece = MetricsLog(folder / "metrics.jsonl", step=done), min(training.steps, PIECE)
+    probe_every, save_every = max(1, config.epochs // 5), max(1, config.epochs // 20)
     with progress(config.epochs * training.steps, "teacher", done=done * training.steps) as bar:
         for epoch in range(done, config.epochs):
             for first in range(0, training.steps, piece):
@@ -114,11 +145,13 @@ def _train(net: Net, config: Config, data: Data, folder: Path, saved: Callable[[
             if not math.isfinite(loss := float(carry.total) / training.steps):
                 raise RunFailed(f"{folder}: the loss of the teacher is not finite in epoch {epoch + 1}; try another --net")
             vars, last = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats), epoch + 1 == config.epochs
-            probed = probe_accuracy(net, vars, data, most=None if last else 5000) if last or not (epoch + 1) % every else None
+            due = last or not (epoch + 1) % probe_every
+            probed = probe_accuracy(net, vars, data, most=None if last else 5000) if due else None
             log.add(epoch + 1, loss=loss, **({} if probed is None else {"probe_accuracy": probed}))
-            with whole():
-                checkpoints.save(epoch + 1, jax.device_get((jnp.int32(epoch + 1), carry)))
-                saved(epoch + 1)
+            if last or not (epoch + 1) % save_every:
+                with whole():
+                    checkpoints.save(epoch + 1, jax.device_get((jnp.int32(epoch + 1), carry)))
+                    saved(epoch + 1)
     vars = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats)
     return vars, log.column("probe_accuracy").get(config.epochs)
 
@@ -140,7 +173,7 @@ def probe_accuracy(net: Net, vars: Vars, data: Data, *, most: int | None = None)
 
 def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[str, Any]) -> None:
     """Writes `teacher.npz`, then `teacher.json`: a folder with the latter is complete."""
-    arrays = {**_named(vars), **{f"preprocess/{name}": value for name, value in digest_arrays(preprocess).items()}}
+    arrays = _named(jax.device_get(vars)) | {f"preprocess/{name}": value for name, value in digest_arrays(preprocess).items()}
     write_npz(folder / "teacher.npz", arrays)
     write_bytes(folder / "teacher.json", (json.dumps(about | {"preprocess": preprocess.kind}, indent=1) + "\n").encode())
 

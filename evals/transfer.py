@@ -6,7 +6,7 @@ is either frozen under a logistic regression (`probe`) or trained on with a new 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -21,8 +21,8 @@ from synth.base import Examples, Net, Vars, fresh
 from synth.fit import Fit, Item, fit, in_batches, on_examples, sgd
 from synth.labels import Hard
 
-PRETRAIN = Recipe("mse", 1000, lr=0.1, weight_decay=1e-3, drop=False)
-WHOLE = Recipe("mse-full", 20, lr=0.1, weight_decay=1e-3, drop=False)
+PRETRAIN = Recipe("mse", 1000, lr=0.1, weight_decay=1e-3, schedule="constant")
+WHOLE = Recipe("mse-full", 20, lr=0.1, weight_decay=1e-3, schedule="constant")
 ITERATIONS, TOLERANCE = 200, 1e-4  # of the probe's solver: it stops where no entry of the mean loss's gradient is larger
 
 
@@ -40,23 +40,18 @@ class Finetune:
     weight_decay: float = 5e-4
     batch: int = 256
 
+    @property
+    def name(self) -> str:
+        """What a report calls it: with the number of steps where that is not the usual one."""
+        return "finetune" if self.steps == Finetune.steps else f"finetune:steps={self.steps}"
 
-class Regression(NamedTuple):
-    """Target representations f32[n d] as a training loop takes labels: the loss of an example is the mean over d of (f - y)^2."""
 
-    values: Float[Array, "n d"]
+def on_mean_squares(recipe: Recipe, width: int) -> Recipe:
+    """The recipe that makes of SGD on 1/2 sum_i (f_i - y_i)^2, the loss of `synth.labels.Target`, that of `recipe` on their mean over i.
 
-    def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b d"]:
-        """Rows of the chosen examples."""
-        return self.values[index]
-
-    def loss(self, outputs: Float[Array, "b d"], targets: Float[Array, "b d"]) -> Float[Array, " b"]:
-        """Mean squared error of every example."""
-        return jnp.mean((outputs - targets) ** 2, -1)
-
-    def nbytes(self) -> int:
-        """Payload bytes: the values."""
-        return self.values.nbytes
+    The gradient is width / 2 times as large: at 2 / width of the step size and width / 2 of the decay, every step is the same.
+    """
+    return replace(recipe, lr=recipe.lr * 2 / width, weight_decay=recipe.weight_decay * width / 2)
 
 
 def draw_balanced(key: jax.Array, y: Int[np.ndarray, " n"], fraction: float) -> Int[np.ndarray, " m"]:
@@ -171,13 +166,10 @@ def make_adapter(source: Net, target: Net, classes: int, *, how: Finetune) -> Ad
 def probe_accuracy(
     adapter: Adapter, vars: Vars, train: Examples, rows: Sequence[Int[np.ndarray, " m"]], test: Examples, *, classes: int
 ) -> list[float]:
-    """Accuracy of a probe on the frozen body for every choice of labelled rows; the features are computed once."""
-    used = np.unique(np.concatenate(rows))
-    features, test_features = adapter.embed(vars, train.x[used]), adapter.embed(vars, test.x)
-    y, scores = train.y[used], []
+    """Accuracy of a probe on the frozen body for every choice of labelled rows."""
+    scores, test_features = [], adapter.embed(vars, test.x)
     for chosen in rows:
-        at = np.searchsorted(used, chosen)
-        found = probe(features[at], y[at], test_features, classes=classes)
+        found = probe(adapter.embed(vars, train.x[chosen]), train.y[chosen], test_features, classes=classes)
         scores.append(float(jnp.mean((found == test.y).astype(jnp.float32))))
     return scores
 
