@@ -56,11 +56,12 @@ def kip(
     def gram(a, b):
         return ntk(a, b, hidden=hidden)
 
+    recipe = "krr" if life else "krr-ntk"
     ridge = Ridge(embed(net), one_hot_targets, reg=reg) if life else Ridge(flat, one_hot_targets, gram=gram, reg=reg)
     if labels == "solved":
-        return once(lambda key, synth, examples: solve_labels(key, ridge, net if life else None, synth, examples))
+        return once(lambda key, synth, examples: solve_labels(key, ridge, net if life else None, synth, examples))._replace(recipe=recipe)
     learn = ("x", "y") if labels == "learned" else ("x",)
-    return descend_ridge(ridge, adam(lr), batch=batch, life=life, learn=learn, prepare=start_labels, recipe="krr")
+    return descend_ridge(ridge, adam(lr), batch=batch, life=life, learn=learn, prepare=start_labels, recipe=recipe)
 
 
 def solve_labels(key: jax.Array, ridge: Ridge, net: Net | None, synth: SyntheticSet, examples: Examples) -> SyntheticSet:

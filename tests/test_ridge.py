@@ -95,7 +95,7 @@ def test_gradients_equal_finite_differences_of_the_formula(float64, name):
 
 
 def test_the_methods_are_the_settings_they_are_said_to_be(float64):
-    """KRR-ST's regression with FRePo's lambda, no bias and no constants is FRePo's up to C/2; FRePo on one network is KIP with that network's kernel."""
+    """KRR-ST's regression with FRePo's lambda, no bias and no constants is FRePo's up to C/2; FRePo on one network is KIP on its kernel."""
     net, life, synth, real = problem()
     plain = Ridge(embed(net), one_hot_targets, reg=1e-2)
     x, y, error = gradients(plain, life, synth, real)
