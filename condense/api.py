@@ -1,4 +1,4 @@
-"""What a notebook imports: `load_data`, `distill`, `evaluate`, `load_set`, `save_set`."""
+"""What a notebook imports: `load_data`, `distill`, `evaluate`, `load_set`, `save_set`, `train_teacher`, `load_teacher`, `transfer`."""
 
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -19,6 +19,8 @@ from condense.log import note
 from condense.loop import Schedule, run, stream
 from condense.runs import digest, open_run
 from condense.score import Evaluation, evaluate, find_set, validation_score
+from condense.ssl import load_teacher, train_teacher
+from condense.transfer import Transfer, transfer
 from evals.base import recipe
 from matchers.base import Matcher
 from synth.base import Examples
@@ -29,7 +31,18 @@ from synth.labels import Hard
 from synth.set import Info, SyntheticSet
 from synth.start import STARTS
 
-__all__ = ["Evaluation", "distill", "evaluate", "load_data", "load_set", "save_set"]
+__all__ = [
+    "Evaluation",
+    "Transfer",
+    "distill",
+    "evaluate",
+    "load_data",
+    "load_set",
+    "load_teacher",
+    "save_set",
+    "train_teacher",
+    "transfer",
+]
 
 START, PREPARE = 2, 4  # key streams of the first images and what the method makes of them, beside the loop's own
 STEPS = 1000  # of a method that descends, where nothing else is said

@@ -77,6 +77,12 @@ def _experts_split(place: str) -> int:
     return read_header(Path(place)).split_seed
 
 
+def _teacher(context: Context):
+    from condense.ssl import find_teacher
+
+    return find_teacher(context.data, context.given, context.out, seed=context.seed, force=context.force)
+
+
 HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
@@ -85,6 +91,11 @@ HANDED = {
         "folder of `condense experts`; by default a few small ones are trained in OUT/experts",
         _experts_identity,
         _experts_split,
+    ),
+    "teacher": Handed(
+        _teacher,
+        "folder of a self-supervised teacher, as `condense teachers --ssl barlow` makes it; by default one is trained in OUT/teacher",
+        lambda teacher: teacher.digest,
     ),
 }
 

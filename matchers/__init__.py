@@ -5,9 +5,12 @@ from matchers.datm import datm
 from matchers.dc import dc
 from matchers.dm import dm
 from matchers.dsa import dsa
+from matchers.frepo import frepo
 from matchers.ftd import ftd
 from matchers.herding import herding
+from matchers.kip import kip
 from matchers.kmeans import kmeans
+from matchers.krrst import krrst
 from matchers.mtt import mtt
 from matchers.random import random
 
@@ -22,4 +25,7 @@ REGISTRY = {
     "ftd": ftd,
     "ast": ast,
     "datm": datm,
+    "kip": kip,
+    "frepo": frepo,
+    "krrst": krrst,
 }

@@ -22,6 +22,7 @@ from condense.handed import HANDED
 from matchers import REGISTRY
 from matchers.base import Matcher, PerClass, descend
 from synth.augment import dsa
+from synth.base import Net, Vars
 from synth.errors import BadInput
 from synth.file import load_set
 from synth.set import Info, SyntheticSet
@@ -29,15 +30,9 @@ from tests.toys import ToyExperts
 
 CLASSES, IPC, HALF = 3, 2, 2
 NET = "mlp:width=4"
-SMALL = {
-    "batch": 8,
-    "outer": 2,
-    "inner": 1,
-    "epochs": 1,
-    "inner_steps": 2,
-    "max_start": 2,
-    "gate": 100.0,
-}  # options that cost time, where a method has them
+# options that cost time, and one that keeps rounding from being amplified, where a method has them
+SMALL = {"batch": 8, "outer": 2, "inner": 1, "epochs": 1, "pool": 2, "pool_steps": 3, "reg": 1e-2, "inner_steps": 2, "max_start": 2}
+SMALL |= {"gate": 100.0}
 KEY = jax.random.key(0)
 
 
@@ -61,10 +56,21 @@ def spec(tmp_path_factory) -> str:
     return f"npz:{path}"
 
 
+class Representation(NamedTuple):
+    """What a teacher is to the methods: something that represents images."""
+
+    net: Net
+    vars: Vars
+
+    def represent(self, x):
+        return self.net.apply(self.vars, jnp.asarray(x)).embed
+
+
 def handed() -> dict:
     """All that the workbench hands to factories."""
     net = nets.build(NET, (8, 8, 1), CLASSES)
     values = {"net": net, "augment": dsa("color_crop"), "experts": ToyExperts(net, spec=nets.canonical(NET))}
+    values |= {"teacher": Representation(net, net.init(KEY))}
     assert set(values) == set(HANDED), "the workbench hands over something new: build it here too, for all methods"
     return values
 
@@ -92,7 +98,8 @@ class Case(NamedTuple):
 
 def ready(name: str, spec: str) -> Case:
     data, matcher = load_data(spec), built(name)
-    return Case(matcher, data, api.begin(KEY, matcher, matcher.start, data, IPC, Info(data.classes, data.preprocess)))
+    per_class = IPC * CLASSES if matcher.unlabelled else IPC
+    return Case(matcher, data, api.begin(KEY, matcher, matcher.start, data, per_class, Info(data.classes, data.preprocess)))
 
 
 class Compilations(logging.Handler):
