@@ -1,4 +1,4 @@
-"""What a notebook imports: `load_data`, `distill`, `evaluate`, `load_set`, `save_set`."""
+"""What a notebook imports: `load_data`, `distill`, `evaluate`, `load_set`, `save_set`, `train_teacher`, `load_teacher`, `transfer`."""
 
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -16,11 +16,13 @@ from condense.feeds import make_feed
 from condense.graph_data import GraphData
 from condense.graph_runs import Wishes, distill_graphs
 from condense.grid import save_grid
-from condense.handed import Context, flagged, hand_over
+from condense.handed import Context, flagged, hand_over, split_seed
 from condense.log import note
 from condense.loop import Schedule, run, stream
 from condense.runs import digest, open_run
 from condense.score import Evaluation, evaluate, find_set, validation_score
+from condense.ssl import load_teacher, train_teacher
+from condense.transfer import Transfer, transfer
 from evals.base import recipe
 from matchers import OF_GRAPHS
 from matchers.base import Matcher
@@ -32,7 +34,18 @@ from synth.labels import Hard
 from synth.set import Info, SyntheticSet
 from synth.start import STARTS
 
-__all__ = ["Evaluation", "distill", "evaluate", "load_data", "load_set", "save_set"]
+__all__ = [
+    "Evaluation",
+    "Transfer",
+    "distill",
+    "evaluate",
+    "load_data",
+    "load_set",
+    "load_teacher",
+    "save_set",
+    "train_teacher",
+    "transfer",
+]
 
 START, PREPARE = 2, 4  # key streams of the first images and what the method makes of them, beside the loop's own
 STEPS = 1000  # of a method that descends, where nothing else is said
@@ -84,7 +97,7 @@ def distill(
     ipc, size, bytes, steps, eval_every, checkpoint_every = (check_option(name, count, int | None) for name, count in counts.items())
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
-    data = load_data(data, seed=seed) if isinstance(data, str) else data
+    data = load_data(data, seed=split_seed(find_method(method), places, seed)) if isinstance(data, str) else data
     if isinstance(data, GraphData):
         wishes = Wishes(out, net, steps, seed, start, eval_every, checkpoint_every, force, command)
         return distill_graphs(method, data, Budget(ipc, size, bytes), wishes, {**options, **places})
@@ -111,20 +124,32 @@ def distill(
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(out))
         schedule = Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
-        synth = run(
-            key,
-            matcher,
-            begin(key, matcher, start, data, per_class, info),
-            make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
-            schedule,
-            folder=Path(out) if out else None,
-            saved=held.saved if held else lambda step: None,
-            evaluate=validation_score(data, net, recipe(matcher.recipe), seed=seed) if eval_every else None,
-            description=method,
-        )
-        if out:
-            save_set(Path(out) / "set.npz", synth)
-            save_grid(Path(out) / "grid.png", synth)
+        synth = begin(key, matcher, start, data, per_class, info)
+        feed = make_feed(matcher.feed, data.train, len(data.classes), seed=seed, experts=handed.get("experts"))
+        folder = Path(out) if out else None
+        return work(key, method, matcher, synth, data, feed, schedule, folder=folder, held=held, force=force)
+
+
+def work(
+    key: jax.Array, method: str, matcher: Matcher, synth: SyntheticSet, data: Data, feed, schedule: Schedule, *, folder, held, force: bool
+) -> SyntheticSet:
+    """Runs the method from `synth` and stores what it gives; `held` is the run that holds `folder`, None where nothing is written."""
+    chosen, seed = recipe(matcher.recipe), synth.info.seed
+    synth = run(
+        key,
+        matcher,
+        synth,
+        feed,
+        schedule,
+        folder=folder,
+        saved=held.saved if held else lambda step: None,
+        evaluate=validation_score(data, synth.info.net, chosen, seed=seed) if schedule.eval_every else None,
+        description=method,
+        force=force,
+    )
+    if folder:
+        save_set(folder / "set.npz", synth)
+        save_grid(folder / "grid.png", synth)
     return synth
 
 

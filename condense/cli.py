@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 
 from condense.flags import aligned, parse
-from condense.verbs import data, demo, distill, evaluate, list, show
+from condense.verbs import data, demo, distill, evaluate, experts, list, show, teachers, transfer
 from synth.errors import BadInput
 
 VERBS = {
     "distill": distill,
     "evaluate": evaluate,
+    "experts": experts,
+    "teachers": teachers,
+    "transfer": transfer,
     "show": show,
     "list": list,
     "data": data,
     "demo": demo,
 }
-LASTING = ("distill", "demo")  # verbs that go on where they were interrupted
+LASTING = ("distill", "demo", "experts", "teachers")  # verbs that go on where they were interrupted
 
 
 def call(argv: Sequence[str]) -> None:

@@ -42,11 +42,13 @@ class Handed(NamedTuple):
       provide: Context -> value. A value with a text attribute `net` settles the network.
       flag: help of its flag, None where there is none.
       identity: value -> what `run.json` records of it, a JSON value that tells it from another; only for values with a flag.
+      split: what the flag says -> seed of the validation split that the value left out and the run shall leave out too; None for any.
     """
 
     provide: Callable[[Context], Any]
     flag: str | None = None
     identity: Callable[[Any], Any] = str
+    split: Callable[[str], int] | None = None
 
 
 def _net(context: Context):
@@ -61,9 +63,42 @@ def _augment(context: Context):
     return dsa(dsa_strategy(context.data.flips))
 
 
+def _experts(context: Context):
+    from condense.experts.provide import provide
+
+    return provide(context)
+
+
+def _experts_identity(experts) -> str:
+    return experts.identity()
+
+
+def _experts_split(place: str) -> int:
+    from condense.experts.store import read_header
+
+    return read_header(Path(place)).split_seed
+
+
+def _teacher(context: Context):
+    from condense.ssl import find_teacher
+
+    return find_teacher(context.data, context.given, context.out, seed=context.seed, force=context.force)
+
+
 HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
+    "experts": Handed(
+        _experts,
+        "folder of `condense experts`; by default a few small ones are trained in OUT/experts",
+        _experts_identity,
+        _experts_split,
+    ),
+    "teacher": Handed(
+        _teacher,
+        "folder of a self-supervised teacher, as `condense teachers --ssl barlow` makes it; by default one is trained in OUT/teacher",
+        lambda teacher: teacher.digest,
+    ),
     "budget": Handed(lambda context: context.budget),
 }
 
@@ -72,6 +107,14 @@ def flagged(factory: Callable) -> dict[str, Handed]:
     """The values with a flag that a factory asks for, by name."""
     wanted = inspect.signature(factory).parameters
     return {name: handed for name, handed in HANDED.items() if handed.flag and name in wanted}
+
+
+def split_seed(factory: Callable, places: dict[str, str | None], seed: int) -> int:
+    """The seed of the validation split: the run's, or that of what is handed over and was trained without such a split."""
+    for name, handed in flagged(factory).items():
+        if handed.split and places.get(name) is not None:
+            return handed.split(places[name])
+    return seed
 
 
 def hand_over(factory: Callable, places: dict[str, str | None], context: Context) -> tuple[dict[str, Any], dict[str, Any], str]:

@@ -10,7 +10,8 @@ import numpy as np
 from condense.data import Data
 from synth.content import Pixels
 from synth.errors import BadInput
-from synth.labels import Hard
+from synth.kernels import centred
+from synth.labels import Hard, Target
 from synth.set import SyntheticSet
 from synth.start import choose_kmeans, choose_random
 
@@ -25,12 +26,15 @@ def class_counts(synth: SyntheticSet) -> np.ndarray:
 def make_rows(key: jax.Array, synth: SyntheticSet, data: Data, kinds: Sequence[str]) -> dict[str, Callable[[int], SyntheticSet]]:
     """seed -> set for every kind: the set itself, as many real training images of every class drawn anew for every seed, or all of them.
 
+    Real images carry the kind of labels that the set has, centred one-hot rows where it has regression values; all of them, class indices.
     Raises BadInput for an unknown kind or none, and where the data has fewer training images of a class than the set.
     """
     counts, (x, y) = class_counts(synth), data.train
 
-    def real(index) -> SyntheticSet:
-        return SyntheticSet(Pixels(jnp.asarray(x[index])), Hard(jnp.asarray(y[index]), len(data.classes)))
+    def real(index, *, kind: type = type(synth.y)) -> SyntheticSet:
+        hard = Hard(jnp.asarray(y[index]), len(data.classes))
+        labels = Target(centred(hard.index, hard.classes)) if kind is Target else hard
+        return SyntheticSet(Pixels(jnp.asarray(x[index])), labels)
 
     @cache  # of indices: every network is shown the same draws
     def chosen(choose: Callable, seed: int) -> np.ndarray:
@@ -48,7 +52,7 @@ def make_rows(key: jax.Array, synth: SyntheticSet, data: Data, kinds: Sequence[s
         "distilled": lambda seed: synth,
         "random": lambda seed: real(chosen(choose_random, seed)),
         "kmeans": lambda seed: real(chosen(choose_near_centres, seed)),
-        "full": lambda seed: real(slice(None)),
+        "full": lambda seed: real(slice(None), kind=Hard),
     }
     if not kinds or set(kinds) - known.keys():
         wrong = f"unknown row '{sorted(set(kinds) - known.keys())[0]}'" if kinds else "none given"

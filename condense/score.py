@@ -20,9 +20,10 @@ from condense.graph_table import GraphEvaluation
 from condense.log import note, progress
 from condense.mesh import devices, over_devices
 from condense.rows import class_counts, make_rows
-from evals.base import Recipe, Report
+from evals.base import Closed, Recipe, Report
 from evals.base import recipe as find_recipe
 from evals.budget import count_bytes
+from evals.krr import closed_form, make_scorer
 from evals.retrain import Trainer, group_size, make_trainer, retrain, stack
 from synth import backend
 from synth.augment import dsa, dsa_strategy
@@ -39,7 +40,7 @@ class Job(NamedTuple):
 
     net: str
     kind: str
-    recipe: Recipe
+    recipe: Recipe | Closed
     draw: Callable[[int], SyntheticSet]
     group: int
     rounds: int
@@ -106,14 +107,19 @@ def _size(shape) -> str:
     return "x".join(map(str, shape))
 
 
-def build_trainer(net: str, chosen: Recipe, data: Data) -> Trainer:
-    """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels."""
+def build_trainer(net: str, chosen: Recipe | Closed, data: Data) -> Trainer | Callable:
+    """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels; or, where the recipe trains
+    nothing, the compiled ridge head."""
     built = nets.build(net, data.image, len(data.classes))
+    if isinstance(chosen, Closed):
+        return make_scorer(built, chosen)
     return make_trainer(built, chosen, dsa(dsa_strategy(data.flips)), over_devices=over_devices)
 
 
-def seconds_a_group(trainer: Trainer, chosen: Recipe, synth: SyntheticSet, group: int) -> float:
+def seconds_a_group(trainer: Trainer | Callable, chosen: Recipe | Closed, synth: SyntheticSet, group: int) -> float:
     """Compiles the training and times one epoch of it, for the estimate that users see before anything long starts."""
+    if isinstance(chosen, Closed):
+        return 1.0  # about
     keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
     states, spans = trainer.begin(keys, synths), []
     for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
@@ -166,7 +172,8 @@ def evaluate(
     """Trains fresh networks on a set, and on real images at the same budget, and scores each once, at its last step.
 
     The data is normalised as the set's file says, whoever wrote it. Real rows are drawn anew for every seed from train without validation,
-    and carry hard labels; the `full` row trains under recipe `full`.
+    and carry hard labels, or centred one-hot rows where the set has regression values; the `full` row trains under recipe `full`. Recipes
+    `krr` and `krr-ntk` train nothing: they score the ridge head that a set determines.
 
     Args:
       what: a set, its file, or a run's folder.
@@ -197,8 +204,9 @@ def evaluate(
         note(f"warning: validation images cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
     names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
     chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
-    key = jax.random.key(seed)
-    draws = make_rows(key, synth, data, [rows] if isinstance(rows, str) else list(rows))
+    key, rows = jax.random.key(seed), [rows] if isinstance(rows, str) else list(rows)
+    demand_scorable(synth, chosen, rows)
+    draws = make_rows(key, synth, data, rows)
     jobs = [make_job(nets.canonical(name), kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
     part = data.test if split == "test" else data.val
     if not len(part.y):
@@ -209,9 +217,20 @@ def evaluate(
     return Evaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), reports)
 
 
+def demand_scorable(synth: SyntheticSet, chosen: Recipe | Closed, rows: Sequence[str]) -> None:
+    """Raises BadInput for representations in place of class labels, and for a retrained row beside ridge heads."""
+    if synth.y.classes != (classes := len(synth.info.classes)):
+        what = f"the set's labels are representations of {synth.y.classes} numbers, not scores of {classes} classes"
+        raise BadInput(f"{what}; `condense transfer` says what they are worth")
+    if isinstance(chosen, Closed) and "full" in rows:
+        raise BadInput(f"--rows full: it is retrained, and recipe {chosen.name} scores by a ridge head; leave it out")
+
+
 def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
     """The whole training set trains under its own recipe, one network a device, because every network holds a copy of its set."""
     whole = kind == "full"
+    if isinstance(chosen, Closed):
+        return Job(net, kind, chosen, draw, 1, seeds)
     group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
     return Job(net, kind, find_recipe("full") if whole else chosen, draw, group, -(-seeds // group))
 
@@ -225,6 +244,8 @@ def run_jobs(key: jax.Array, jobs: Sequence[Job], data: Data, part: Examples, *,
 
     def report(job: Job, tick: Callable[[int], None]) -> Report:
         trainer, names = trainers[job.net, job.recipe], {"net_name": job.net, "set_kind": job.kind}
+        if isinstance(job.recipe, Closed):
+            return closed_form(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, tick=tick)
         return retrain(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, together=job.group, tick=tick)
 
     with progress(sum(job.rounds * job.recipe.epochs for job in jobs), "evaluate") as bar:
@@ -238,11 +259,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def validation_score(data: Data, net: str, recipe: Recipe, *, seed: int) -> Callable[[SyntheticSet], float]:
+def validation_score(data: Data, net: str, recipe: Recipe | Closed, *, seed: int) -> Callable[[SyntheticSet], float]:
     """Accuracy of one fresh network on the validation split: what selection during distillation may see."""
     trainer, key = build_trainer(net, recipe, data), jax.random.fold_in(jax.random.key(seed), INIT)
 
     def score(synth: SyntheticSet) -> float:
+        if isinstance(recipe, Closed):
+            return closed_form(key, trainer, recipe, lambda number: synth, data.val, seeds=1).mean
         with progress(recipe.epochs, "score on val") as bar:
             return retrain(key, trainer, recipe, lambda number: synth, data.val, seeds=1, net_name=net, tick=bar.advance).mean
 

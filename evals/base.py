@@ -61,6 +61,22 @@ class Recipe:
         return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw")
 
 
+@dataclass(frozen=True)
+class Closed:
+    """A ridge head in closed form where other recipes train a network, as the kernel methods' papers score (`evals.krr`).
+
+    Args:
+      name: what the recipe is called.
+      kernel: linear on the features of the network as it is drawn (`net`), or the neural tangent kernel of a fully-connected one (`ntk`).
+      reg: lambda is `reg` times the mean of the kernel's diagonal.
+    """
+
+    name: str
+    kernel: Literal["net", "ntk"]
+    reg: float = 1e-6
+    epochs = 1  # a seed is one piece of work
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -68,6 +84,9 @@ RECIPES = {
         Recipe("dsa", 1000, augment=True),
         Recipe("quick", 100, lr=0.05),
         Recipe("full", 20),
+        Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment=True, optimizer="adam", schedule="cosine", warmup=500),
+        Closed("krr", "net"),
+        Closed("krr-ntk", "ntk"),
         Recipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
         Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=128, optimizer="adam", schedule="cosine"),
     )
@@ -79,18 +98,23 @@ ABOUT = {
     "graph": "300 steps of Adam at 0.001 on graphs, 128 drawn a step, epoch chosen on validation graphs",
     "graph_full": "500 steps of Adam at 0.01 falling to 0 on all graphs at once, epoch chosen on validation graphs",
     "full": "20 epochs, batch 256, no augmentation: for whole training sets",
+    "frepo": "2,000 epochs of Adam under a cosine with augmentation: the protocol of FRePo at 10 a class",
+    "krr": "no training: a ridge head in closed form on the features of networks as they are drawn; no retrained accuracy",
+    "krr-ntk": "no training: ridge regression with the neural tangent kernel of a wide network, as KIP; no retrained accuracy",
 }
 
 
-def recipe(name: str, *, epochs: int | None = None) -> Recipe:
+def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
     """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's.
 
-    Raises BadInput for an unknown name or no epoch.
+    Raises BadInput for an unknown name or no epoch, and for epochs of a recipe that has none.
     """
     if name not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
     if epochs is not None and epochs < 1:
         raise BadInput(f"--epochs {epochs}: give at least 1")
+    if epochs is not None and isinstance(RECIPES[name], Closed):
+        raise BadInput(f"--epochs {epochs}: recipe {name} trains nothing; leave --epochs out")
     if epochs in (None, RECIPES[name].epochs):
         return RECIPES[name]
     return replace(RECIPES[name], name=f"{name}:epochs={epochs}", epochs=epochs)

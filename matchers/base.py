@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
+from jaxtyping import Array, Float, Int
 
 from synth.set import SyntheticSet
 
@@ -33,7 +34,33 @@ class GraphsPerClass(NamedTuple):
     n: int
 
 
-Feed = PerClass | Shuffled | Whole | GraphsPerClass | None
+class Segment(NamedTuple):
+    """A feed of `Piece`: a stretch of a recorded expert trajectory; every expert serves once before any serves again.
+
+    Args:
+      span: M >= 1, epochs from the start to the last target.
+      first: T- >= 0, the least start epoch.
+      last: T+ > first, the bound that start epochs stay below; lowered where an expert has not been trained for t + M epochs.
+      grow: (U0, E) lets the bound grow from U0 at step 0 to `last` at step E: min(T+, U0 + int((T+ - U0) step / E)).
+      every: whether the targets are all of t+1 ... t+M, or t+M alone.
+    """
+
+    span: int
+    first: int
+    last: int
+    grow: tuple[int, int] | None = None
+    every: bool = False
+
+
+class Piece(NamedTuple):
+    """Parameters theta*_t of an expert after `epoch` = t epochs, and its later ones; flat, in the order of `ravel_pytree(params)`."""
+
+    start: Float[Array, " p"]
+    targets: Float[Array, "k p"]
+    epoch: Int[Array, ""]
+
+
+Feed = PerClass | Shuffled | Whole | Segment | GraphsPerClass | None
 
 
 class Matcher(NamedTuple):

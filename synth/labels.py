@@ -80,6 +80,41 @@ class Soft(NamedTuple):
         return self.logits.nbytes
 
 
+class Target(NamedTuple):
+    """Regression values f32[n d], unbounded: class scores that sum to about zero, or a teacher's representations.
+
+    The loss is half the squared distance. Values of class scores are no probabilities: `probs` says which is largest.
+    """
+
+    values: Float[Array, "n d"]
+    kind = "target"
+
+    @property
+    def classes(self) -> int:
+        """How many numbers an example is regressed on: the number of classes, or the width of the representation."""
+        return self.values.shape[-1]
+
+    def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b d"]:
+        """The values of the chosen examples."""
+        return self.values[index]
+
+    def mix(self, a, b, lam):
+        """lam a + (1 - lam) b."""
+        return lam * a + (1 - lam) * b
+
+    def loss(self, logits: Float[Array, "b d"], targets: Float[Array, "b d"]) -> Float[Array, " b"]:
+        """1/2 sum_i (logits_i - t_i)^2 of every example."""
+        return jnp.sum((logits - targets.astype(logits.dtype)) ** 2, -1) / 2
+
+    def probs(self) -> Float[Array, "n d"]:
+        """One-hot rows of the largest value of every example."""
+        return jax.nn.one_hot(self.values.argmax(-1), self.classes)
+
+    def nbytes(self) -> int:
+        """Payload bytes: the values."""
+        return self.values.nbytes
+
+
 class Runs(NamedTuple):
     """Hard labels of examples that stand class after class, and how many real examples of each class they stand for.
 
@@ -130,5 +165,5 @@ class Runs(NamedTuple):
 
 jax.tree_util.register_pytree_node(Hard, lambda h: ((h.index,), h.classes), lambda classes, leaves: Hard(*leaves, classes))
 
-Labels = Hard | Soft | Runs
-KINDS = {kind.kind: kind for kind in (Hard, Soft, Runs)}
+Labels = Hard | Soft | Target | Runs
+KINDS = {kind.kind: kind for kind in (Hard, Soft, Target, Runs)}

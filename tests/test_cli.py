@@ -91,9 +91,9 @@ def stamps(place: Path) -> dict[str, tuple[int, bytes]]:
 def test_first_page_names_every_verb_and_no_other(capsys):
     assert run(["--help"]) == 0
     said = capsys.readouterr()
-    assert re.findall(r"^  (\w+)  ", said.out, re.M) == ["distill", "evaluate", "show", "list", "data", "demo"] and said.err == ""
+    assert re.findall(r"^  (\w+)  ", said.out, re.M) == list(condense.cli.VERBS) and said.err == ""
     assert run([]) == 2
-    assert capsys.readouterr().err == "condense: give a verb: distill, evaluate, show, list, data, demo\n"
+    assert capsys.readouterr().err == f"condense: give a verb: {', '.join(condense.cli.VERBS)}\n"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,9 @@ def test_first_page_names_every_verb_and_no_other(capsys):
             "evaluate",
             ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: 5)"],
         ),
-        ("show", ["--out FILE", "--per-class N", "(default: grid.png)"]),
+        ("teachers", ["--data SPEC", "--out DIR", "--ssl barlow", "--net NET", "--epochs N"]),
+        ("transfer", ["--to SPEC", "--fraction F", "--protocol probe|finetune", "--draws N", "--teacher DIR", "(default: 5)"]),
+        ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR"]),
         ("list", ["methods|data|nets|presets|recipes"]),
         ("demo", ["--out DIR"]),
@@ -169,7 +171,7 @@ def test_lists_have_a_line_a_name(what, names, capsys):
     ("argv", "words"),
     [
         (["nope"], ["verb 'nope'", "distill, evaluate"]),
-        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("experts", "teachers", "relabel", "transfer")],
+        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("experts", "relabel")],
         (["distill", "nope", "--out", "x"], ["method 'nope'", "random, kmeans, herding, dc, dsa, dm"]),
         (["distill", "dm"], ["distill dm: give --data SPEC and --out DIR"]),
         (["distill", "dm", "--data", "digits"], ["give --out DIR;"]),
@@ -493,7 +495,7 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     assert parse_spec(settings["data"]).name in NAMED and len({"ipc", "size", "bytes"} & settings.keys()) == 1
     own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method])}
     net = nets.build(settings["net"], (32, 32, 3), 10)
-    matcher = build_method(method, complete_options(method, own), net=net, augment=dsa(dsa_strategy(True)))
+    matcher = build_method(method, complete_options(method, own), net=net, augment=dsa(dsa_strategy(True)), experts=None)
     assert matcher.start in ("noise", "random") and matcher.recipe in RECIPES
     assert f"condense distill {method} --preset {name} --out " in preset.record() and preset.claim in preset.record()
 
@@ -642,6 +644,8 @@ def test_show_draws_a_picture(finished, capsys):
     assert capsys.readouterr().out == "a.png\n"
     with Image.open("a.png") as picture:
         assert picture.format == "PNG" and picture.height >= 10 * 32
+    assert run(["show", str(finished), "--out", "b.png", "--per-class", "3", "--stretch"]) == 0
+    assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
     assert run(["show", str(finished / "set.npz")]) == 0 and Path("grid.png").read_bytes() == (finished / "grid.png").read_bytes()
 
 

@@ -22,16 +22,17 @@ from condense.handed import HANDED
 from matchers import OF_GRAPHS, REGISTRY
 from matchers.base import Matcher, PerClass, descend
 from synth.augment import dsa
-from synth.content import Pixels
+from synth.base import Net, Vars
 from synth.errors import BadInput
 from synth.file import load_set
-from synth.labels import Hard
 from synth.set import Info, SyntheticSet
-from synth.start import STARTS
+from tests.toys import ToyExperts
 
 CLASSES, IPC, HALF = 3, 2, 2
 NET = "mlp:width=4"
-SMALL = {"batch": 8, "outer": 2, "inner": 1, "epochs": 1, "support": (9,)}  # options that cost time or are needed, where a method has them
+# options that cost time, and one that keeps rounding from being amplified, where a method has them
+SMALL = {"batch": 8, "outer": 2, "inner": 1, "epochs": 1, "pool": 2, "pool_steps": 3, "reg": 1e-2, "inner_steps": 2, "max_start": 2}
+SMALL |= {"gate": 100.0, "support": (9,)}
 OF_IMAGES = [name for name in REGISTRY if name not in OF_GRAPHS or name == "random"]  # test_graph_contract.py has the others
 KEY = jax.random.key(0)
 
@@ -56,9 +57,21 @@ def spec(tmp_path_factory) -> str:
     return f"npz:{path}"
 
 
+class Representation(NamedTuple):
+    """What a teacher is to the methods: something that represents images."""
+
+    net: Net
+    vars: Vars
+
+    def represent(self, x):
+        return self.net.apply(self.vars, jnp.asarray(x)).embed
+
+
 def handed() -> dict:
     """All that the workbench hands to factories."""
-    values = {"net": nets.build(NET, (8, 8, 1), CLASSES), "augment": dsa("color_crop"), "budget": None}
+    net = nets.build(NET, (8, 8, 1), CLASSES)
+    values = {"net": net, "augment": dsa("color_crop"), "experts": ToyExperts(net, spec=nets.canonical(NET))}
+    values |= {"teacher": Representation(net, net.init(KEY)), "budget": None}
     assert set(values) == set(HANDED), "the workbench hands over something new: build it here too, for all methods"
     return values
 
@@ -77,7 +90,7 @@ class Case(NamedTuple):
     synth: SyntheticSet
 
     def feed(self):
-        return make_feed(self.matcher.feed, self.data.train, CLASSES, seed=0)
+        return make_feed(self.matcher.feed, self.data.train, CLASSES, seed=0, experts=handed()["experts"])
 
     def run(self, steps: int, *, folder=None) -> SyntheticSet:
         schedule = loop.Schedule(steps, log_every=1, checkpoint_every=HALF)
@@ -86,9 +99,8 @@ class Case(NamedTuple):
 
 def ready(name: str, spec: str) -> Case:
     data, matcher = load_data(spec), built(name)
-    x = jnp.asarray(STARTS[matcher.start](KEY, data.train, IPC), jnp.float32)
-    y = Hard(jnp.repeat(jnp.arange(CLASSES, dtype=jnp.int32), IPC), CLASSES)
-    return Case(matcher, data, SyntheticSet(Pixels(x), y, info=Info(data.classes, data.preprocess)))
+    per_class = IPC * CLASSES if matcher.unlabelled else IPC
+    return Case(matcher, data, api.begin(KEY, matcher, matcher.start, data, per_class, Info(data.classes, data.preprocess)))
 
 
 class Compilations(logging.Handler):

@@ -128,7 +128,7 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
         (synth, {"net": "gin:depth=3"}, "3 layers look further than the set's trees of depth 2; use depth=2"),
         (plain, {"net": "gin:depth=3"}, "3 layers look further than the set's 2 rounds of colours; use depth=2"),
         (synth, {"rows": "kmeans"}, r"--rows: unknown row 'kmeans' \(known for graphs: distilled, random, full\)"),
-        (synth, {"recipe": "dsa"}, "--recipe dsa:epochs=1: augments images; use graph"),
+        (synth, {"recipe": "dsa"}, "--recipe dsa:epochs=1: is for images; use graph"),
         (synth, {"data": "digits"}, "--data digits: holds images, the set graphs"),
         (synth, {"data": "toy_graphs?degree=true"}, "its graphs have .* tags .*, the set's 3 tags and 2 edge labels"),
         (digits, {"data": "toy_graphs"}, "its classes are not the set's"),

@@ -15,6 +15,7 @@ class Flags:
     what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
     out: Annotated[str, about("the picture, a PNG", metavar="FILE")] = "grid.png"
     per_class: Annotated[int, about("images, trees or graphs a row")] = 10
+    stretch: Annotated[bool, about("draw every image over its own range: shows faint ones")] = False
 
 
 def act(call: Flags) -> None:
@@ -26,9 +27,11 @@ def act(call: Flags) -> None:
     from condense.score import find_set
     from synth.file import load_set
 
-    synth = load_set(find_set(call.what))
-    save_grid = graph_grid.save_grid if hasattr(synth.x, "alphabet") else grid.save_grid
-    save_grid(call.out, synth, per_class=check_whole("per_class", call.per_class))
+    synth, per_class = load_set(find_set(call.what)), check_whole("per_class", call.per_class)
+    if hasattr(synth.x, "alphabet"):
+        graph_grid.save_grid(call.out, synth, per_class=per_class)
+    else:
+        grid.save_grid(call.out, synth, per_class=per_class, stretch=call.stretch)
     print(call.out)
 
 
