@@ -91,9 +91,11 @@ def stamps(place: Path) -> dict[str, tuple[int, bytes]]:
 def test_first_page_names_every_verb_and_no_other(capsys):
     assert run(["--help"]) == 0
     said = capsys.readouterr()
-    assert re.findall(r"^  (\w+)  ", said.out, re.M) == ["distill", "evaluate", "show", "list", "data", "demo"] and said.err == ""
+    assert (
+        re.findall(r"^  (\w+)  ", said.out, re.M) == ["distill", "evaluate", "experts", "show", "list", "data", "demo"] and said.err == ""
+    )
     assert run([]) == 2
-    assert capsys.readouterr().err == "condense: give a verb: distill, evaluate, show, list, data, demo\n"
+    assert capsys.readouterr().err == "condense: give a verb: distill, evaluate, experts, show, list, data, demo\n"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,7 @@ def test_first_page_names_every_verb_and_no_other(capsys):
             "evaluate",
             ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: 5)"],
         ),
+        ("experts", ["--data SPEC", "--count N", "--epochs N", "--out DIR", "--net NET", "--recipe NAME", "--lr X", "(default: sgd)"]),
         ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR"]),
         ("list", ["methods|data|nets|presets|recipes"]),
@@ -143,7 +146,8 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         assert re.search(rf"--{name} ([A-Z]+ )?[a-z`]", words), name
     for name, parameter in own.items():
         text = next(p.description for p in document.params if p.arg_name == name)
-        assert f"--{name.replace('_', '-')} " in words and " ".join(text.split()).rstrip(".") in words
+        flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
+        assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
         assert parameter.default is None or f"(default: {parameter.default})" in words
 
 
@@ -169,11 +173,12 @@ def test_lists_have_a_line_a_name(what, names, capsys):
     ("argv", "words"),
     [
         (["nope"], ["verb 'nope'", "distill, evaluate"]),
-        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("experts", "teachers", "relabel", "transfer")],
+        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("teachers", "relabel", "transfer")],
         (["distill", "nope", "--out", "x"], ["method 'nope'", "random, kmeans, herding, dc, dsa, dm"]),
         (["distill", "dm"], ["distill dm: give --data SPEC and --out DIR"]),
         (["distill", "dm", "--data", "digits"], ["give --out DIR;"]),
         (["evaluate"], ["evaluate: give DIR_OR_SET"]),
+        (["experts", "--out", "x"], ["experts: give --data SPEC and --count N and --epochs N"]),
         (["show"], ["show: give DIR_OR_SET"]),
         (["data"], ["data: give NAME"]),
         (["list"], ["list: give methods|data|nets|presets|recipes"]),
