@@ -105,6 +105,7 @@ def test_first_page_names_every_verb_and_no_other(capsys):
         ),
         ("teachers", ["--data SPEC", "--out DIR", "--ssl barlow", "--net NET", "--epochs N"]),
         ("transfer", ["--to SPEC", "--fraction F", "--protocol probe|finetune", "--draws N", "--teacher DIR", "(default: 5)"]),
+        ("experts", ["--data SPEC", "--count N", "--epochs N", "--out DIR", "--net NET", "--recipe NAME", "--lr X", "(default: sgd)"]),
         ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR"]),
         ("list", ["methods|data|nets|presets|recipes"]),
@@ -145,7 +146,8 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         assert re.search(rf"--{name} ([A-Z]+ )?[a-z`]", words), name
     for name, parameter in own.items():
         text = next(p.description for p in document.params if p.arg_name == name)
-        assert f"--{name.replace('_', '-')} " in words and " ".join(text.split()).rstrip(".") in words
+        flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
+        assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
         assert parameter.default is None or f"(default: {parameter.default})" in words
 
 
@@ -171,11 +173,12 @@ def test_lists_have_a_line_a_name(what, names, capsys):
     ("argv", "words"),
     [
         (["nope"], ["verb 'nope'", "distill, evaluate"]),
-        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("experts", "relabel")],
+        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("relabel",)],
         (["distill", "nope", "--out", "x"], ["method 'nope'", "random, kmeans, herding, dc, dsa, dm"]),
         (["distill", "dm"], ["distill dm: give --data SPEC and --out DIR"]),
         (["distill", "dm", "--data", "digits"], ["give --out DIR;"]),
         (["evaluate"], ["evaluate: give DIR_OR_SET"]),
+        (["experts", "--out", "x"], ["experts: give --data SPEC and --count N and --epochs N"]),
         (["show"], ["show: give DIR_OR_SET"]),
         (["data"], ["data: give NAME"]),
         (["list"], ["list: give methods|data|nets|presets|recipes"]),
