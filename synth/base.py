@@ -45,6 +45,24 @@ class Net(NamedTuple):
     apply: Apply
 
 
+class Teacher(NamedTuple):
+    """A trained network that labels images or whose statistics images are made to match; it never changes.
+
+    Batch norms have four modes: `apply(vars, x)` uses the running statistics, and its taps tell the input's; `train=True` uses the batch's
+    own and returns running ones that moved; whoever drops those has the batch's own without an update.
+
+    Args:
+      net, vars: the network, in model space of the data it was trained on.
+      name: its specification.
+      prior: accuracy in per cent of a network trained on data that was distilled from this teacher alone, where it was measured.
+    """
+
+    net: Net
+    vars: Vars
+    name: str = ""
+    prior: float | None = None
+
+
 class Examples(NamedTuple):
     """Real examples in model space and their class indices."""
 

@@ -1,4 +1,4 @@
-"""Label kinds. A kind owns its loss; `view = (epoch, batch)` is there for kinds that label an augmented view.
+"""Label kinds. A kind owns its loss; `view`, a `synth.views.Seen`, is there for kinds that label an augmented view.
 
 Every kind offers `classes`, `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and
 `nbytes()`.
@@ -11,6 +11,8 @@ import jax
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
+
+from synth.teacher_kinds import TEACHER_KINDS, Committee, Distances, Interpolated, Online, Static
 
 
 class Hard(NamedTuple):
@@ -81,5 +83,5 @@ class Soft(NamedTuple):
 
 jax.tree_util.register_pytree_node(Hard, lambda h: ((h.index,), h.classes), lambda classes, leaves: Hard(*leaves, classes))
 
-Labels = Hard | Soft
-KINDS = {kind.kind: kind for kind in (Hard, Soft)}
+Labels = Hard | Soft | Static | Interpolated | Committee | Online | Distances
+KINDS = {kind.kind: kind for kind in (Hard, Soft, *TEACHER_KINDS)}
