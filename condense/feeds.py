@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from matchers.base import Feed, PerClass, Shuffled
+from matchers.base import Feed, Given, PerClass, Shuffled
 from synth.base import Examples
 from synth.errors import BadInput
 
@@ -20,7 +20,7 @@ def make_feed(request: Feed, examples: Examples, classes: int, *, seed: int) -> 
 
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
-        of `examples`, None nothing.
+        of `examples`, `Given(value)` that value, None nothing.
       examples: the training split, as numpy arrays.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
@@ -33,6 +33,8 @@ def make_feed(request: Feed, examples: Examples, classes: int, *, seed: int) -> 
             return _per_class(n, examples, classes, seed)
         case Shuffled(n):
             return _shuffled(n, examples, seed)
+        case Given(value):
+            return lambda step: value
         case None:
             return lambda step: None
     return lambda step: examples

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from synth.base import Examples
@@ -38,9 +39,10 @@ def replicate(tree):
 
 
 def place_batch(batch):
-    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; whole on each if that does not divide."""
+    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; anything else, and what does not divide,
+    whole on each."""
     axis = 0 if isinstance(batch, Examples) else 1
-    if batch is None or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
+    if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
         return replicate(batch)
     return jax.device_put(batch, _sharding(*[None] * axis, AXIS))
 

@@ -26,7 +26,29 @@ class Whole(NamedTuple):
     """A feed of all training `Examples`, in order."""
 
 
-Feed = PerClass | Shuffled | Whole | None
+class Task(NamedTuple):
+    """What a method may be told of the run it serves.
+
+    Args:
+      image: height, width and channels of the images.
+      flips: whether a mirrored image keeps its label.
+      steps: of the run.
+      plan: name of an evaluation recipe -> what it does with a set (`synth.teacher_labels.Plan`).
+    """
+
+    image: tuple[int, int, int]
+    flips: bool
+    steps: int
+    plan: Callable[[str], Any]
+
+
+class Given(NamedTuple):
+    """No data but `value`, a PyTree of arrays that a method brings with it: large constants, kept out of its state and its program."""
+
+    value: Any
+
+
+Feed = PerClass | Shuffled | Whole | Given | None
 
 
 class Matcher(NamedTuple):
@@ -39,6 +61,10 @@ class Matcher(NamedTuple):
       start: what the synthetic images are before the first step, a name in `synth.start.STARTS`.
       recipe: the evaluation recipe that the method's paper scores with, stored in the set.
       host: whether `step` runs once on the host, outside compiled code.
+      prepare: (key, synth, examples) -> synth, on the host: what the method makes of the started set before its first step, such as
+        a learned step size, soft labels or images of its own choice. A resumed run calls it again.
+      finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
+      unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
     """
 
     init: Callable
@@ -47,6 +73,9 @@ class Matcher(NamedTuple):
     start: str = "random"
     recipe: str = "dsa"
     host: bool = False
+    prepare: Callable | None = None
+    finish: Callable | None = None
+    unlabelled: bool = False
 
 
 class Descent(NamedTuple):

@@ -71,7 +71,7 @@ class Bytes(NamedTuple):
 
 
 class Compensated(NamedTuple):
-    """Real images, and images that are added to one real image of every class each (Zhang et al., INFER, ICLR 2025).
+    """Real images, and images that are added to one real image of every class each (INFER, ICLR 2025).
 
     base u8[m h w c] holds s images of each of m / s classes, class-major. delta u8[s k h w c] holds k additions for the i-th image of every
     class, i < s, as 128 + 127 d of a difference d in [-1, 1] between raw images, rounded.
@@ -137,7 +137,7 @@ class Bounded(NamedTuple):
 
 
 class Summed(NamedTuple):
-    """Images and additions under work that are to end as `Compensated`, in model space: base f32[m h w c], delta f32[s k h w c]. Not stored."""
+    """Images and additions under work that are to end as `Compensated`, f32[m h w c] and f32[s k h w c] in model space. Not stored."""
 
     base: Float[Array, "m h w c"]
     delta: Float[Array, "s k h w c"]
@@ -182,8 +182,7 @@ def to_bytes(raw: Float[Array, "..."]) -> UInt8[Array, "..."]:
 
 def with_sums(base: Float[Array, "m h w c"], delta: Float[Array, "s k h w c"]) -> Float[Array, "n h w c"]:
     """Every image, then itself plus each of its k additions; base is class-major with s images a class."""
-    s, k = delta.shape[:2]
-    images = base.reshape(-1, s, 1, *base.shape[1:])
+    images = base.reshape(-1, len(delta), 1, *base.shape[1:])
     added = jnp.concatenate([jnp.zeros_like(delta[:, :1]), delta], 1)
     return (images + added[None]).reshape(-1, *base.shape[1:])
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from synth.base import Net, Vars, fresh
 from synth.labels import Hard, Labels
@@ -129,7 +129,7 @@ def train_on(key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, b
 
 
 @partial(jax.jit, static_argnames=("read", "batch"))
-def in_batches(read: Callable, vars: Vars, x: Float[Array, "n h w c"], *, batch: int = 256):
+def in_batches(read: Callable, vars: PyTree, x: Float[Array, "n h w c"], *, batch: int = 256):
     """`read(vars, x[b ...])` over all rows in pieces of `batch`, one after another; memory does not grow with n."""
     n = len(x)
     batch = min(batch, n)

@@ -17,8 +17,8 @@ def norm_layers(taps: dict[str, Any]) -> int:
 def statistics_gap(taps: dict[str, Any], *, first: float = 10.0) -> Float[Array, ""]:
     """R = sum_l m_l (|| mean_l - running mean_l || + || var_l - running var_l ||), m_1 = `first` and 1 for every other layer.
 
-    Plain Euclidean norms, not squared, over a layer's channels; the mean and biased variance are those of the layer's input over the batch and
-    its pixels, in the order in which the layers are called (Yin, Shao and Xing, SRe2L, NeurIPS 2023, in the form of its released code).
+    Plain Euclidean norms, not squared, over a layer's channels; the mean and biased variance are those of the layer's input over the batch
+    and its pixels, layers in the order of their calls (SRe2L, NeurIPS 2023, in the form of its released code).
 
     Args:
       taps: of `synth.base.Out`: (mean f32[d], variance f32[d]) under `norm0`, `norm1`, ... and what the network kept under `running0`, ...

@@ -1,0 +1,65 @@
+"""Small trained networks for tests of what works from teachers: smooth, with two batch norms, written by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from matchers.base import Task
+from synth.base import Net, Out, Teacher, Vars
+from synth.teacher_labels import Plan
+from synth.views import View
+
+PLAN = Plan(epochs=2, batch=4, view=View(flip=True, mix="cutmix"), temperature=4.0)
+
+
+def bn_net(image=(4, 4, 1), classes: int = 3, *, width: int = 4, dtype=jnp.float32, average: bool = True) -> Net:
+    """1x1 linear map, norm, tanh, twice, on 2x2 means of pixels; then the mean over pixels (or all of them) and a linear head."""
+    h, w, c = image[0] // 2, image[1] // 2, image[2]
+    last = width if average else h * w * width
+
+    def init(key):
+        a, b, d, e = jax.random.split(key, 4)
+        params = {
+            "a": jax.random.normal(a, (4 * c, width), dtype),
+            "b": jax.random.normal(b, (width, width), dtype),
+            "head": {"kernel": jax.random.normal(d, (last, classes), dtype), "bias": jax.random.normal(e, (classes,), dtype)},
+        }
+        means = 0.3 * jax.random.normal(jax.random.fold_in(key, 1), (2, width), dtype)
+        return Vars(params, {"mean": means, "var": 1 + means**2})
+
+    def apply(vars, x, *, train=False, key=None):
+        p, stats, taps = vars.params, vars.stats, {}
+        z = x.reshape(len(x), h, 2, w, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(len(x), h, w, 4 * c)
+        for i, kernel in enumerate((p["a"], p["b"])):
+            z = z @ kernel
+            mean, var = z.mean((0, 1, 2)), z.var((0, 1, 2))
+            running = stats["mean"][i], stats["var"][i]
+            taps |= {f"norm{i}": (mean, var), f"running{i}": running}
+            mean, var = (mean, var) if train else running
+            z = jnp.tanh((z - mean[None, None, None]) / jnp.sqrt(var + 1e-5)[None, None, None])
+        embed = z.mean((1, 2)) if average else z.reshape(len(x), -1)
+        moved = {"mean": 0.9 * stats["mean"], "var": 0.9 * stats["var"]} if train else stats
+        return Out(embed @ p["head"]["kernel"] + p["head"]["bias"][None], embed, {"conv": z, **taps}, moved)
+
+    return Net(init, apply)
+
+
+def teacher(seed: int = 0, *, prior: float | None = None, **options) -> Teacher:
+    """A network with fixed variables."""
+    net = bn_net(**options)
+    return Teacher(net, net.init(jax.random.key(seed)), f"toy{seed}", prior)
+
+
+def committee(count: int = 3, **options) -> tuple[Teacher, ...]:
+    """Teachers of one architecture and different weights, priors 60, 61, ..."""
+    return tuple(teacher(seed, prior=60.0 + seed, **options) for seed in range(count))
+
+
+def task(image=(4, 4, 1), *, flips: bool = False, steps: int = 4) -> Task:
+    """A run whose recipe is `PLAN`."""
+    return Task(image, flips, steps, lambda name: PLAN)
+
+
+def frozen(teachers) -> list[bytes]:
+    """Everything that a teacher must keep."""
+    return [np.asarray(leaf).tobytes() for teacher in teachers for leaf in jax.tree.leaves(teacher.vars)]
