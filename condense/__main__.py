@@ -45,8 +45,10 @@ def run(argv: list[str]) -> int:
     except SystemExit as stop:  # help was shown
         return stop.code or DONE
     except KeyboardInterrupt:
-        resumes = argv[:1] in (["distill"], ["demo"])
-        return say("interrupted" + "; the same command goes on where it stopped" * resumes, INTERRUPTED)
+        from condense.cli import LASTING
+
+        resumes = argv[:1] and argv[0] in LASTING
+        return say("interrupted" + "; the same command goes on where it stopped" * bool(resumes), INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing more can be said to it
         return DONE

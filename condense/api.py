@@ -7,18 +7,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, check_seed, complete_options, dashed
+from condense.config import Budget, build_method, check_option, check_seed, complete_options, dashed, find_method
 from condense.data import Data, load_data
 from condense.feeds import make_feed
 from condense.grid import save_grid
+from condense.handed import Context, flagged, hand_over
 from condense.log import note
 from condense.loop import Schedule, run, stream
 from condense.runs import digest, open_run
 from condense.score import Evaluation, evaluate, find_set, validation_score
 from evals.base import recipe
-from synth.augment import dsa, dsa_strategy
+from matchers.base import Matcher
+from synth.base import Examples
 from synth.content import Pixels
 from synth.errors import BadInput
 from synth.file import load_set, save_set
@@ -28,7 +31,7 @@ from synth.start import STARTS
 
 __all__ = ["Evaluation", "distill", "evaluate", "load_data", "load_set", "save_set"]
 
-START = 2  # key stream of the first images, after the loop's own
+START, PREPARE = 2, 4  # key streams of the first images and what the method makes of them, beside the loop's own
 STEPS = 1000  # of a method that descends, where nothing else is said
 
 
@@ -40,7 +43,7 @@ def distill(
     size: int | None = None,
     bytes: int | None = None,
     out: str | Path | None = None,
-    net: str = "convnet",
+    net: str | None = None,
     steps: int | None = None,
     seed: int = 0,
     start: str | None = None,
@@ -53,11 +56,11 @@ def distill(
     """Distils data to a budget. The same call again resumes an unfinished run, and returns the set of a finished one.
 
     Args:
-      method: a name in `matchers.REGISTRY`; `options` are its factory's keyword arguments.
+      method: a name in `matchers.REGISTRY`; `options` are its factory's keyword arguments, and folders of what is handed over (`experts`).
       data: data or its specification.
       ipc, size, bytes: the budget, exactly one: images a class, images in all, payload bytes.
       out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png, checkpoints. Without one nothing is written and nothing resumes.
-      net: network to match with.
+      net: network to match with; by default `convnet`, or what experts are of.
       steps: of the method, 1000 by default; selection methods take one.
       seed: of all that is drawn, and of the validation split where `data` is a specification.
       start: first images, a name in `synth.start.STARTS`; by default the method's.
@@ -72,24 +75,26 @@ def distill(
     Raises:
       BadInput: a wrong call or bad data. RunFailed: NaN, a full disk.
     """
+    places = {name: options[name] for name in flagged(find_method(method)) if options.get(name) is not None}
     options, seed = complete_options(method, options), check_seed(seed)
     counts = {"ipc": ipc, "size": size, "bytes": bytes, "steps": steps, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     ipc, size, bytes, steps, eval_every, checkpoint_every = (check_option(name, count, int | None) for name, count in counts.items())
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
     data = load_data(data, seed=seed) if isinstance(data, str) else data
-    net = nets.canonical(net)
-    matcher = build_method(method, options, net=nets.build(net, data.image, len(data.classes)), augment=dsa(dsa_strategy(data.flips)))
     budget = Budget(ipc, size, bytes)
-    per_class = budget.per_class(data.image, len(data.classes))
-    start = start or matcher.start
+    budget.check()  # before anything is made for the method
+    context = Context(method, data, nets.canonical(net) if net else None, seed, Path(out) if out else None, force=force)
+    handed, identity, net = hand_over(find_method(method), places, context)
+    matcher = build_method(method, options, **handed)
+    per_class, start = images_a_class(method, matcher, budget, data), start or matcher.start
     paces = ("steps", "eval_every", "checkpoint_every")
     if matcher.host and (idle := [dashed(name) for name in paces if counts[name] is not None]):
         note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
     steps = 1 if matcher.host else steps or STEPS
-    config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options}
+    config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
-    command = command or as_call({**config, "steps": steps, "seed": seed, "out": str(out)})
+    command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
     info = describe(data, config, seed=seed, recipe=matcher.recipe)
     where = open_run(out, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force) if out else nullcontext()
     key = jax.random.key(seed)
@@ -101,7 +106,7 @@ def distill(
         synth = run(
             key,
             matcher,
-            begin(stream(key, START), start, data, per_class, info),
+            begin(key, matcher, start, data, per_class, info),
             make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
             schedule,
             folder=Path(out) if out else None,
@@ -113,6 +118,13 @@ def distill(
             save_set(Path(out) / "set.npz", synth)
             save_grid(Path(out) / "grid.png", synth)
     return synth
+
+
+def images_a_class(method: str, matcher: Matcher, budget: Budget, data: Data) -> int:
+    """What a budget buys of this data; in all, for a method that reads no labels. Raises BadInput where it buys nothing."""
+    if matcher.unlabelled and budget.ipc:
+        raise BadInput(f"--ipc {budget.ipc}: {method} reads no labels; give --size N or --bytes N")
+    return budget.per_class(data.image, 1 if matcher.unlabelled else len(data.classes))
 
 
 def as_call(values: dict[str, Any]) -> str:
@@ -136,8 +148,13 @@ def describe(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> I
     )
 
 
-def begin(key: jax.Array, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
-    """The set before the first step: `per_class` images of every class as `start` makes them, class-major, with hard labels."""
-    first = jnp.asarray(STARTS[start](key, data.train, per_class), jnp.float32)
-    classes = len(data.classes)
-    return SyntheticSet(Pixels(first), Hard(jnp.repeat(jnp.arange(classes, dtype=jnp.int32), per_class), classes), info=info)
+def begin(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
+    """The set before the first step: `per_class` images of every class as `start` makes them, class-major, with hard labels, and what
+    the method makes of them. A method that reads no labels gets `per_class` images of any class, all labelled 0."""
+    examples, classes = data.train, len(data.classes)
+    if matcher.unlabelled:
+        examples = Examples(examples.x, np.zeros_like(examples.y))
+    first = jnp.asarray(STARTS[start](stream(key, START), examples, per_class), jnp.float32)
+    index = jnp.repeat(jnp.arange(1 if matcher.unlabelled else classes, dtype=jnp.int32), per_class)
+    synth = SyntheticSet(Pixels(first), Hard(index, classes), info=info)
+    return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth

@@ -11,11 +11,11 @@ from numbers import Integral, Real
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from condense.handed import HANDED, flagged
 from matchers import REGISTRY
 from matchers.base import Matcher
 from synth.errors import BadInput
 
-HANDED = ("net", "augment")  # what the workbench hands to a factory whose signature asks for it
 SEEDS = 2**32  # a larger seed would be cut to this many bits and give another's draws
 
 
@@ -74,12 +74,17 @@ class Budget:
     size: int | None = None
     bytes: int | None = None
 
-    def per_class(self, image: tuple[int, int, int], classes: int) -> int:
-        """Examples a class under this budget, for float32 pixels with int32 labels. Raises BadInput where it buys none."""
+    def check(self) -> tuple[str, int]:
+        """The one that is given, and its value. Raises BadInput where that is none or several."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
         if len(given) != 1:
             raise BadInput(f"give exactly one of --ipc, --size and --bytes (given: {', '.join(map(dashed, given)) or 'none'})")
         ((name, value),) = given.items()
+        return name, value
+
+    def per_class(self, image: tuple[int, int, int], classes: int) -> int:
+        """Examples a class under this budget, for float32 pixels with int32 labels. Raises BadInput where it buys none."""
+        name, value = self.check()
         unit = {"ipc": 1, "size": classes, "bytes": classes * (math.prod(image) + 1) * 4}[name]  # what one image a class takes
         if value < unit:
             raise BadInput(f"{dashed(name)} {value}: one image a class needs at least {unit}")
@@ -102,10 +107,14 @@ def option_parameters(factory: Callable) -> dict[str, inspect.Parameter]:
 
 
 def complete_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of a method, checked: the given ones over the defaults. Raises BadInput for an unknown one, naming the known."""
-    known = option_parameters(find_method(method))
-    if unknown := [name for name in options if name not in known]:
-        raise BadInput(f"{method} has no option {dashed(unknown[0])} (known: {', '.join(map(dashed, known)) or 'none'})")
+    """All options of a method, checked: the given ones over the defaults, without the places of what is handed over.
+
+    Raises BadInput for an unknown one, naming the known.
+    """
+    factory = find_method(method)
+    known, places = option_parameters(factory), flagged(factory)
+    if unknown := [name for name in options if name not in known and name not in places]:
+        raise BadInput(f"{method} has no option {dashed(unknown[0])} (known: {', '.join(map(dashed, [*known, *places])) or 'none'})")
     return {name: check_option(name, options.get(name, p.default), p.annotation) for name, p in known.items()}
 
 

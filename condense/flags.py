@@ -1,10 +1,13 @@
 """How flags are declared and read: tyro's records and help pages, with its boxed complaints made one line."""
 
 import contextlib
+import inspect
 import io
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -67,3 +70,24 @@ def complaint(box: str) -> str:
         return f"{lines[0].removeprefix('Missing from condense ')} give {missing}"
     text = " ".join(line.strip() for line in lines).removeprefix("Error parsing ").rstrip(".")
     return re.sub(r"Missing value for argument '(\S+)'.*", r"\1: needs a value", text)
+
+
+def aligned(lines: dict[str, str]) -> str:
+    """Names and what is said of them, in two columns, a line each."""
+    return "\n".join(f"  {name:<{max(map(len, lines))}}  {text}" for name, text in lines.items())
+
+
+def first_line(thing: Any) -> str:
+    """What a docstring says first."""
+    return (inspect.getdoc(thing) or "").splitlines()[0]
+
+
+def demand_place(flag: str, path: str) -> None:
+    """Raises BadInput where a file cannot be written: asked before the work, not after it."""
+    try:
+        if Path(path).is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        tempfile.TemporaryFile(dir=Path(path).absolute().parent).close()
+    except OSError as error:
+        hint = "give a file in a folder that exists and may be written"
+        raise BadInput(f"{flag} {path}: cannot write there ({error.strerror}); {hint}") from None

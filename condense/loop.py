@@ -27,7 +27,7 @@ from synth.errors import BadInput, RunFailed
 from synth.file import save_set
 from synth.set import SyntheticSet
 
-INIT, STEP = 0, 1  # key streams
+INIT, STEP, FINISH = 0, 1, 3  # key streams; condense.api draws the start from another
 AHEAD = 2  # steps handed to the devices before the host waits for one: enough to keep them busy, few enough to bound the batches in memory
 
 
@@ -132,6 +132,7 @@ class _Loop:
     def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate):
         self.feed, self.schedule, self.folder, self.saved, self.evaluate = feed, schedule, folder, saved, evaluate
         self.info = synth.info
+        self.finish, self.finish_key = matcher.finish or (lambda key, state, synth: synth), stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
         self.carry, self.bad = begin(key, matcher, synth), replicate(jnp.int32(-1))
         self.step, self.stored, self.fed = 0, 0, (None, None)
@@ -168,7 +169,12 @@ class _Loop:
                 if not self.carry.step.is_deleted() and int(self.bad) < 0:  # deleted: stopped twice, in the middle of a step
                     self.save()
                 raise
-        return replace(jax.tree.map(jnp.array, self.on_host().synth), info=self.info)
+        return self.result()
+
+    def result(self) -> SyntheticSet:
+        """What the run would give at this step."""
+        carry = jax.tree.map(jnp.array, self.on_host())
+        return replace(self.finish(self.finish_key, carry.state, carry.synth), info=self.info)
 
     def batch(self):
         raw = self.feed(self.step)
@@ -215,7 +221,7 @@ class _Loop:
         if not (self.evaluate and every and self.step and self.due(every)) or self.step in self.scores:
             return
         self.demand_finite()
-        synth = replace(jax.tree.map(jnp.array, self.on_host().synth), info=self.info)
+        synth = self.result()
         accuracy = float(self.evaluate(synth))
         if self.log:
             if accuracy > max(self.scores.values(), default=-math.inf):

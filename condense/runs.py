@@ -27,7 +27,8 @@ from synth.errors import BadInput, RunFailed
 
 LOCK = ".lock"
 RECORD = "run.json"
-OWNED = ("set.npz", "best.npz", "grid.png", "metrics.jsonl", "checkpoints", "experts", "teachers")  # what --force may remove
+OWNED = ("set.npz", "best.npz", "grid.png", "metrics.jsonl", "checkpoints")  # what --force may remove
+MADE = ("experts", "teachers", "teacher")  # runs of their own, made before this one and kept by --force where they fit
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
 
@@ -102,6 +103,9 @@ def open_run(
         except Exception as error:
             if isinstance(error, BadInput) and not old:  # a wrong call is no run: the right one may have the folder
                 (folder / RECORD).unlink()
+                (folder / LOCK).unlink()
+                with contextlib.suppress(OSError):  # it is empty where this call made it
+                    folder.rmdir()
                 raise
             with contextlib.suppress(BadInput, RunFailed):  # on a full disk the first failure is the one to tell
                 run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
@@ -136,7 +140,7 @@ def _sign(lock: TextIO) -> None:
 
 def _read(folder: Path) -> dict[str, Any] | None:
     if not (folder / RECORD).exists():
-        others = sorted(place.name for place in folder.iterdir() if place.name != LOCK)
+        others = sorted(place.name for place in folder.iterdir() if place.name not in (LOCK, *MADE))
         if others:
             (folder / LOCK).unlink()
             raise BadInput(f"--out {folder}: holds files but no run (such as {others[0]}); give a folder that is new, empty or holds a run")

@@ -2,13 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +15,7 @@ from condense.config import check_seed, check_whole
 from condense.data import Data, load_data
 from condense.log import note, progress
 from condense.mesh import devices, over_devices
+from condense.rows import class_counts, make_rows
 from evals.base import Recipe, Report
 from evals.base import recipe as find_recipe
 from evals.budget import count_bytes
@@ -24,14 +23,11 @@ from evals.retrain import Trainer, group_size, make_trainer, retrain, stack
 from synth import backend
 from synth.augment import dsa, dsa_strategy
 from synth.base import Examples
-from synth.content import Pixels
 from synth.errors import BadInput
 from synth.file import load_set
-from synth.labels import Hard
 from synth.set import SyntheticSet
-from synth.start import choose_kmeans, choose_random
 
-INIT, DRAW = 0, 1  # key streams of an evaluation
+INIT = 0  # key stream of an evaluation's networks; `condense.rows` has its own
 
 
 class Job(NamedTuple):
@@ -86,11 +82,6 @@ class Evaluation(NamedTuple):
         return table
 
 
-def class_counts(synth: SyntheticSet) -> np.ndarray:
-    """Examples of every class, by the most probable label."""
-    return np.bincount(np.asarray(synth.y.probs()).argmax(-1), minlength=len(synth.info.classes))
-
-
 def fit_together(synth: SyntheticSet, data: Data) -> None:
     """Raises BadInput where the set's classes or image shape are not the data's, naming both."""
     made_for = "give the data the set was made for"
@@ -109,45 +100,6 @@ def _size(shape) -> str:
     return "x".join(map(str, shape))
 
 
-def make_rows(key: jax.Array, synth: SyntheticSet, data: Data, kinds: Sequence[str]) -> dict[str, Callable[[int], SyntheticSet]]:
-    """seed -> set for every kind: the set itself, as many real training images of every class drawn anew for every seed, or all of them.
-
-    Raises BadInput for an unknown kind or none, and where the data has fewer training images of a class than the set.
-    """
-    counts, (x, y) = class_counts(synth), data.train
-
-    def real(index) -> SyntheticSet:
-        return SyntheticSet(Pixels(jnp.asarray(x[index])), Hard(jnp.asarray(y[index]), len(data.classes)))
-
-    @cache  # of indices: every network is shown the same draws
-    def chosen(choose: Callable, seed: int) -> np.ndarray:
-        k_draw, index = jax.random.fold_in(jax.random.fold_in(key, DRAW), seed), []
-        for count in np.unique(counts[counts > 0]):
-            among = counts == count
-            rank = np.where(among, np.cumsum(among) - 1, -1)  # no class of its own is -1: these examples are passed over
-            index.append(choose(k_draw, rank[y], int(count)))
-        return np.concatenate(index)
-
-    def choose_near_centres(k_draw, labels, count):
-        return choose_kmeans(k_draw, x.reshape(len(x), -1), labels, count)
-
-    known = {
-        "distilled": lambda seed: synth,
-        "random": lambda seed: real(chosen(choose_random, seed)),
-        "kmeans": lambda seed: real(chosen(choose_near_centres, seed)),
-        "full": lambda seed: real(slice(None)),
-    }
-    if not kinds or set(kinds) - known.keys():
-        wrong = f"unknown row '{sorted(set(kinds) - known.keys())[0]}'" if kinds else "none given"
-        raise BadInput(f"--rows: {wrong} (known: {', '.join(known)})")
-    there = np.bincount(y, minlength=len(counts))
-    if {"random", "kmeans"} & set(kinds) and (short := np.flatnonzero(there < counts)).size:
-        c = short[0]
-        has = f"has {there[c]} training images of class {data.classes[c]}, the set {counts[c]}"
-        raise BadInput(f"--rows {','.join(kinds)}: {data.spec} {has}; only distilled and full are possible")
-    return {kind: known[kind] for kind in kinds}
-
-
 def build_trainer(net: str, chosen: Recipe, data: Data) -> Trainer:
     """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels."""
     built = nets.build(net, data.image, len(data.classes))
@@ -160,7 +112,7 @@ def seconds_a_group(trainer: Trainer, chosen: Recipe, synth: SyntheticSet, group
     states, spans = trainer.begin(keys, synths), []
     for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
         began = time.perf_counter()
-        states = trainer.advance(states, keys, synths, jnp.int32(max(0, stop - 1)), jnp.int32(stop), jnp.float32(1))
+        states = trainer.advance(states, keys, synths, jnp.int32(max(0, stop - 1)), jnp.int32(stop), jnp.int32(chosen.epochs))
         jax.block_until_ready(states.vars.params)
         spans.append(time.perf_counter() - began)
         if stop and spans[-1] > 1:

@@ -1,16 +1,20 @@
 """Recipes belong to the evaluator: methods neither choose nor change how a set is scored."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
 
 from synth.errors import BadInput
+from synth.fit import adam, sgd
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a fresh network is trained: SGD with momentum and weight decay on shuffled mini-batches.
+    """How a fresh network is trained on shuffled mini-batches.
 
     Args:
       name: what the recipe is called.
@@ -18,7 +22,10 @@ class Recipe:
       lr: step size; a step size learned with a set replaces it.
       batch: examples a step; smaller sets go in whole.
       augment: whether every mini-batch goes through DSA (per-sample parameters).
-      drop: whether the step size falls to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as released.
+      optimizer: `sgd` (decay joins the gradient, as in PyTorch), `adam` (the same) or `adamw` (decay apart).
+      schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
+        released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2.
+      warmup: epochs over which the step size rises to that, in equal steps.
     """
 
     name: str
@@ -28,11 +35,30 @@ class Recipe:
     weight_decay: float = 5e-4
     batch: int = 256
     augment: bool = False
-    drop: bool = True
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    schedule: Literal["drop", "constant", "cosine"] = "drop"
+    stretch: float = 1.0
+    warmup: int = 0
 
     def drop_epoch(self) -> int:
         """The first epoch at a tenth of the step size."""
-        return self.epochs // 2 + 2 if self.drop else self.epochs
+        return self.epochs // 2 + 2 if self.schedule == "drop" else self.epochs
+
+    def factor(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Float[Array, ""]:
+        """What the step size is multiplied by in an epoch of a training of `epochs`, both traced: a longer one compiles nothing anew."""
+        at, last = epoch.astype(jnp.float32), epochs.astype(jnp.float32)
+        factor = {
+            "drop": jnp.where(epoch < epochs // 2 + 2, jnp.float32(1), jnp.float32(0.1)),
+            "constant": jnp.float32(1),
+            "cosine": (1 + jnp.cos(jnp.pi * at / (self.stretch * last))) / 2,
+        }[self.schedule]
+        return factor * jnp.minimum(1, (at + 1) / self.warmup) if self.warmup else factor
+
+    def optimiser(self, lr: Float[Array, ""]) -> optax.GradientTransformation:
+        """The optimiser at step size `lr`."""
+        if self.optimizer == "sgd":
+            return sgd(lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw")
 
 
 RECIPES = {

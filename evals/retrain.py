@@ -12,7 +12,7 @@ from evals.base import Recipe, Report
 from synth import backend
 from synth.base import Examples, Net
 from synth.errors import RunFailed
-from synth.fit import Fit, begin, epoch_items, fit, in_batches, on_examples, sgd
+from synth.fit import Fit, begin, epoch_items, fit, in_batches, on_examples
 from synth.set import SyntheticSet
 from synth.tree import all_finite
 
@@ -24,7 +24,7 @@ class Trainer(NamedTuple):
 
     Args:
       begin: (keys, synths) -> states.
-      advance: (states, keys, synths, first epoch, epoch to stop before, lr scale) -> states.
+      advance: (states, keys, synths, first epoch, epoch to stop before, epochs in all) -> states.
       score: (states, x, y) -> i32[seeds], how many of the examples are classified right.
     """
 
@@ -38,18 +38,19 @@ def make_trainer(net: Net, recipe: Recipe, augment: Callable | None, *, over_dev
     spread = over_devices or (lambda fn, *xs: fn(*xs))
     augment = augment if recipe.augment else None
 
-    def optimiser(synth: SyntheticSet, scale):
+    def optimiser(synth: SyntheticSet, factor):
         lr = jnp.float32(recipe.lr) if synth.lr is None else synth.lr
-        return sgd(lr * scale, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        return recipe.optimiser(lr * factor)
 
     def begin_one(key, synth):
         return begin(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
-    def advance_one(state, key, synth, first, stop, scale):
-        tx, n = optimiser(synth, scale), len(synth)
+    def advance_one(state, key, synth, first, stop, epochs):
+        n = len(synth)
         objective = on_examples(net, synth.x.decode(), synth.y, augment=augment, weight=synth.weight)
 
         def epoch(number, state):
+            tx = optimiser(synth, recipe.factor(number, epochs))
             return fit(objective, tx, state, epoch_items(jax.random.fold_in(key, 1), number, n, batch=recipe.batch))[0]
 
         return jax.lax.fori_loop(first, stop, epoch, state)
@@ -68,8 +69,8 @@ def make_trainer(net: Net, recipe: Recipe, augment: Callable | None, *, over_dev
         return over_seeds(begin_one, keys, synths)
 
     @partial(jax.jit, donate_argnums=0)
-    def advance_all(states, keys, synths, first, stop, scale):
-        return over_seeds(lambda state, key, synth: advance_one(state, key, synth, first, stop, scale), states, keys, synths)
+    def advance_all(states, keys, synths, first, stop, epochs):
+        return over_seeds(lambda state, key, synth: advance_one(state, key, synth, first, stop, epochs), states, keys, synths)
 
     @jax.jit
     def score_all(states, x, y):
@@ -89,12 +90,12 @@ def train_group(
     """Trains one group of seeds to the last epoch; `tick(epochs done)` after every piece."""
     states = trainer.begin(keys, synths)
     drop, piece = recipe.drop_epoch(), max(1, recipe.epochs // CHUNKS)
-    for start, stop, scale in ((0, min(drop, recipe.epochs), 1.0), (drop, recipe.epochs, 0.1)):
+    for start, stop in ((0, min(drop, recipe.epochs)), (drop, recipe.epochs)):
         if start:  # the released code builds a new optimiser here, so momentum starts anew
             states = Fit(states.vars, jax.tree.map(jnp.zeros_like, states.opt))
         for first in range(start, stop, piece):
             last = min(first + piece, stop)
-            states = trainer.advance(states, keys, synths, jnp.int32(first), jnp.int32(last), jnp.float32(scale))
+            states = trainer.advance(states, keys, synths, jnp.int32(first), jnp.int32(last), jnp.int32(recipe.epochs))
             if tick:
                 jax.block_until_ready(states.vars.params)
                 tick(last - first)

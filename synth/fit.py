@@ -37,6 +37,39 @@ def sgd(lr, *, momentum: float = 0.0, weight_decay: float = 0.0) -> optax.Gradie
     return optax.chain(decay, optax.sgd(lr, momentum=momentum or None))
 
 
+class Moments(NamedTuple):
+    """State of `adam`: steps done, and running means of gradients and of their squares."""
+
+    count: Int[Array, ""]
+    mean: optax.Updates
+    square: optax.Updates
+
+
+def adam(lr, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0, decoupled: bool = False):
+    """Adam (Kingma and Ba, ICLR 2015, algorithm 1); AdamW where the decay is `decoupled`. `lr` may be traced; dtypes stay those of the
+    parameters."""
+
+    def init(params):
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return Moments(jnp.zeros((), jnp.int32), zeros, zeros)
+
+    def update(grads, state, params):
+        if weight_decay and not decoupled:
+            grads = jax.tree.map(lambda g, p: g + weight_decay * p, grads, params)
+        count = state.count + 1
+        mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, grads)
+        square = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.square, grads)
+
+        def move(m, v, p):
+            steps = count.astype(p.dtype)
+            step = m / (1 - b1**steps) / (jnp.sqrt(v / (1 - b2**steps)) + epsilon)
+            return -jnp.asarray(lr, p.dtype) * (step + weight_decay * p if decoupled and weight_decay else step)
+
+        return jax.tree.map(move, mean, square, params), Moments(count, mean, square)
+
+    return optax.GradientTransformation(init, update)
+
+
 def begin(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
     """A fresh network and its optimiser."""
     drawn = fresh(key, net)

@@ -15,9 +15,10 @@ import pytest
 
 from condense import api, loop, mesh, nets
 from condense.__main__ import run as command
-from condense.config import HANDED, build_method, option_parameters
+from condense.config import build_method, option_parameters
 from condense.data import Data, load_data
 from condense.feeds import make_feed
+from condense.handed import HANDED
 from matchers import REGISTRY
 from matchers.base import Matcher, PerClass, descend
 from synth.augment import dsa

@@ -8,7 +8,7 @@ import pytest
 
 from synth import fit as module
 from synth.base import Net, Out, Vars
-from synth.fit import Fit, Item, begin, epoch_items, fit, in_batches, on_examples, sgd, train_on
+from synth.fit import Fit, Item, adam, begin, epoch_items, fit, in_batches, on_examples, sgd, train_on
 from synth.labels import Hard, Soft
 from tests.toys import blobs, smooth_net
 
@@ -219,3 +219,23 @@ def test_training_on_real_examples_learns_and_compiles_once():
     other = train_on(jax.random.key(1), net, train.x, train.y, 3, epochs=12, batch=16, lr=0.05)
     np.testing.assert_array_equal(vars.params["w"], again.params["w"])
     assert np.abs(np.asarray(vars.params["w"] - other.params["w"])).max() > 0.1
+
+
+@pytest.mark.parametrize(("decoupled", "weight_decay"), [(False, 0.0), (False, 0.1), (True, 0.1)])
+def test_adam_is_that_of_pytorch(decoupled, weight_decay):
+    """Against the update written with numpy in float64, three steps of a moving gradient."""
+    tx = adam(0.01, weight_decay=weight_decay, decoupled=decoupled)
+    p = {"w": jnp.asarray([1.0, -2.0, 0.5])}
+    state, w = tx.init(p), np.array([1.0, -2.0, 0.5])
+    m, v = np.zeros(3), np.zeros(3)
+    for t in range(1, 4):
+        g = np.array([0.3, -0.1, 2.0]) * t
+        updates, state = tx.update({"w": jnp.asarray(g, jnp.float32)}, state, p)
+        p = {"w": p["w"] + updates["w"]}
+        if weight_decay and decoupled:
+            w = w * (1 - 0.01 * weight_decay)
+        elif weight_decay:
+            g = g + weight_decay * w
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w = w - 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        np.testing.assert_allclose(p["w"], w, rtol=1e-5)

@@ -1,6 +1,7 @@
 """Retraining against a training loop written in numpy, and what may not change a score: neighbours, devices, groups."""
 
 import logging
+import math
 from dataclasses import replace
 from math import sqrt
 
@@ -103,12 +104,40 @@ def test_soft_labels_weights_and_a_learned_step_size_train_as_they_say(plain):
 def test_a_recipe_may_keep_its_step_size(plain):
     """Without the drop the last epochs are those of a training whose drop lies beyond them."""
     synth, states = as_set(blobs(4)), []
-    kept = replace(PLAIN, epochs=6, drop=False)
-    train_group(epoch_by_epoch(plain, states), kept, KEY[None], stack([synth]))
+    kept = replace(PLAIN, epochs=6, schedule="constant")
+    train_group(epoch_by_epoch(make_trainer(linear_net(), kept, None), states), kept, KEY[None], stack([synth]))
     longer: list = []
     train_group(epoch_by_epoch(plain, longer), replace(PLAIN, epochs=12), KEY[None], stack([synth]))
     np.testing.assert_array_equal(states[-1]["w"], longer[5]["w"])
-    assert replace(kept, drop=True).drop_epoch() == 5
+    assert replace(kept, schedule="drop").drop_epoch() == 5
+
+
+def test_the_step_size_follows_its_schedule():
+    def factors(**settings):
+        chosen = replace(PLAIN, epochs=8, **settings)
+        return [float(chosen.factor(jnp.int32(epoch), jnp.int32(8))) for epoch in range(9)]
+
+    np.testing.assert_allclose(factors(schedule="cosine"), [(1 + math.cos(math.pi * e / 8)) / 2 for e in range(9)], atol=1e-6)
+    stretched = factors(schedule="cosine", stretch=2.0)
+    assert stretched[0] == 1 and stretched[8] == pytest.approx(0.5)
+    np.testing.assert_allclose(factors(schedule="constant", warmup=4)[:5], [0.25, 0.5, 0.75, 1, 1])
+    np.testing.assert_allclose(factors(), [1] * 6 + [0.1] * 3, rtol=1e-6)
+
+
+def test_adam_trains_as_its_recurrence(plain):
+    """Two full-batch epochs of a linear softmax classifier, against Adam in numpy."""
+    examples, chosen = blobs(4), replace(PLAIN, epochs=2, optimizer="adamw", schedule="constant", lr=0.01)
+    states = train_group(make_trainer(linear_net(), chosen, None), chosen, KEY[None], stack([as_set(examples)]))
+    start = linear_net().init(jax.random.fold_in(KEY, 0)).params
+    w = np.concatenate([np.asarray(start["w"], np.float64), np.asarray(start["b"], np.float64)[None]])
+    x = np.concatenate([examples.x.astype(np.float64).reshape(12, -1), np.ones((12, 1))], 1)
+    m = v = 0
+    for t in (1, 2):
+        g = x.T @ (softmax(x @ w) - np.eye(3)[examples.y]) / 12
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w = w * (1 - 0.01 * PLAIN.weight_decay) - 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    np.testing.assert_allclose(states.vars.params["w"][0], w[:-1], atol=2e-5)
+    np.testing.assert_allclose(states.vars.params["b"][0], w[-1], atol=2e-5)
 
 
 def test_long_trainings_go_in_pieces_that_change_nothing(plain):

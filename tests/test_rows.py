@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from condense.score import class_counts, make_rows
+from condense.rows import class_counts, make_rows
 from synth.labels import Soft
 from tests.scoring import make_set, rows_of, three_classes
 

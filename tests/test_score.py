@@ -14,7 +14,8 @@ from condense import score
 from condense.__main__ import run as command
 from condense.api import distill
 from condense.data import Data, load_data
-from condense.score import Evaluation, evaluate, make_rows, seconds_a_group, validation_score
+from condense.rows import make_rows
+from condense.score import Evaluation, evaluate, seconds_a_group, validation_score
 from evals.base import Report, recipe
 from evals.retrain import Trainer, retrain
 from synth.content import Pixels

@@ -58,7 +58,8 @@ def make(sizes: problem.Sizes, numbers: dict) -> dict:
     @jax.jit
     def retrain(keys, synths):
         states = trainer.begin(keys, synths)
-        return trainer.advance(states, keys, synths, jnp.int32(0), jnp.int32(problem.EPOCHS), jnp.float32(1)).vars.params
+        stop = jnp.int32(problem.EPOCHS)
+        return trainer.advance(states, keys, synths, jnp.int32(0), stop, stop).vars.params
 
     return {
         "dm": step(dm(fixed, none, **image)),

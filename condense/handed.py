@@ -1,0 +1,98 @@
+"""What the workbench hands to a method whose factory asks for it by a parameter's name.
+
+A value with a flag (`--experts DIR`) is loaded from there, or made in the run's folder where the flag is not given.
+"""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from synth.errors import BadInput
+
+
+class Context(NamedTuple):
+    """What a provider may look at.
+
+    Args:
+      method: name of the method that asks.
+      data: `condense.data.Data`.
+      net: the network asked for, a canonical specification, or None while it is still open.
+      seed: of the run.
+      out: the run's folder, or None where nothing is written.
+      given: what the value's flag says.
+      force: whether what stands in its way may be removed.
+    """
+
+    method: str
+    data: Any
+    net: str | None
+    seed: int
+    out: Path | None
+    given: str | None = None
+    force: bool = False
+
+
+class Handed(NamedTuple):
+    """A value that factories may ask for.
+
+    Args:
+      provide: Context -> value. A value with a text attribute `net` settles the network.
+      flag: help of its flag, None where there is none.
+      identity: value -> what `run.json` records of it, a JSON value that tells it from another; only for values with a flag.
+    """
+
+    provide: Callable[[Context], Any]
+    flag: str | None = None
+    identity: Callable[[Any], Any] = str
+
+
+def _net(context: Context):
+    from condense import nets
+
+    return nets.build(context.net, context.data.image, len(context.data.classes))
+
+
+def _augment(context: Context):
+    from synth.augment import dsa, dsa_strategy
+
+    return dsa(dsa_strategy(context.data.flips))
+
+
+HANDED = {
+    "net": Handed(_net),
+    "augment": Handed(_augment),
+}
+
+
+def flagged(factory: Callable) -> dict[str, Handed]:
+    """The values with a flag that a factory asks for, by name."""
+    wanted = inspect.signature(factory).parameters
+    return {name: handed for name, handed in HANDED.items() if handed.flag and name in wanted}
+
+
+def hand_over(factory: Callable, places: dict[str, str | None], context: Context) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """All that a factory asks for, what the run's configuration records of it, and the network's canonical specification.
+
+    Args:
+      factory: of the method.
+      places: what the flags of values say, by name.
+      context: with the network that was asked for, or None.
+
+    Raises BadInput where another network is asked for than a value is made for, and as the providers do.
+    """
+    from condense import nets
+
+    asked = flagged(factory)
+    values = {name: handed.provide(context._replace(given=places.get(name))) for name, handed in asked.items()}
+    identity = {name: handed.identity(values[name]) for name, handed in asked.items()}
+    net = context.net
+    for name, value in values.items():
+        if isinstance(made_for := getattr(value, "net", None), str):
+            if net not in (None, made_for):
+                raise BadInput(f"--net {net}: the {name} are of {made_for}; leave --net out, or give other {name}")
+            net = made_for
+    context = context._replace(net=net or nets.canonical("convnet"))
+    wanted = inspect.signature(factory).parameters
+    plain = {name: handed.provide(context) for name, handed in HANDED.items() if not handed.flag and name in wanted}
+    return values | plain, identity, context.net

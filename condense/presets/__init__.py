@@ -1,0 +1,21 @@
+"""Presets by name, one file a family of methods. A flag beats a preset beats a default."""
+
+from typing import Any
+
+from condense.presets import gradient
+from condense.presets.base import Preset
+from synth.errors import BadInput
+
+__all__ = ["PRESETS", "Preset", "preset"]
+
+FAMILIES = (gradient,)
+PRESETS = {preset.name: preset for family in FAMILIES for preset in family.PRESETS}
+
+
+def preset(name: str, method: str) -> dict[str, Any]:
+    """The flags of a preset. Raises BadInput for an unknown one, or one that belongs to another method."""
+    if name not in PRESETS:
+        raise BadInput(f"--preset: unknown preset '{name}' (known: {', '.join(PRESETS)})")
+    if PRESETS[name].method != method:
+        raise BadInput(f"--preset {name}: it belongs to {PRESETS[name].method}, not to {method}")
+    return PRESETS[name].flags()

@@ -1,0 +1,34 @@
+"""What a preset is: one published claim, or one experiment of this project, as a record of source, command, cost and score."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The settings of one experiment. A flag beats a preset beats a default.
+
+    Args:
+      name: METHOD_DATA_BUDGET.
+      method, data: what was distilled by what.
+      claim: its score in words, as in `70.5 %`; `no published score` where there is none.
+      source: the paper, or what else the settings are from.
+      cost: what the run takes.
+      settings: the other flags: budget, network, number of steps, the method's own.
+    """
+
+    name: str
+    method: str
+    data: str
+    claim: str
+    source: str
+    cost: str
+    settings: dict[str, Any]
+
+    def flags(self) -> dict[str, Any]:
+        """What the preset fills in, by flag name."""
+        return {"data": self.data, **self.settings}
+
+    def record(self) -> str:
+        """The experiment in one line: score, source, command and cost."""
+        return f"{self.claim}, {self.source}: condense distill {self.method} --preset {self.name} --out DIR ({self.cost})"

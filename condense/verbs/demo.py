@@ -1,0 +1,36 @@
+"""`condense demo`."""
+
+import shlex
+from dataclasses import dataclass
+from typing import Annotated
+
+from rich.console import Console
+
+from condense.flags import about
+from condense.interrupts import whole
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Distil the embedded digits at 10 images a class, score them beside real images, draw them."""
+
+    out: Annotated[str, about("folder of the run", metavar="DIR")] = "runs/demo"
+
+
+def act(call: Flags) -> None:
+    """Runs the whole way once."""
+    with whole():
+        from condense.api import distill as run
+        from condense.api import evaluate as score
+
+    command = shlex.join(["condense", "demo", "--out", call.out])
+    run("dm", "digits", ipc=10, net="convnet:width=32,depth=2", start="kmeans", steps=300, out=call.out, command=command)
+    result = score(call.out, recipe="quick")
+    Console().print(result.table())
+    print(f"{call.out}/grid.png shows the images. Next:")
+    print(f"  condense evaluate {shlex.quote(call.out)} --recipe dsa --net convnet mlp      the full protocol, across networks")
+    print("  condense distill dm --data fashion_mnist --ipc 10 --out runs/fashion")
+    print("  condense list methods")
+
+
+RECORD = Flags

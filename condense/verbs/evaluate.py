@@ -1,0 +1,52 @@
+"""`condense evaluate`."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated
+
+from rich.console import Console
+from tyro.conf import Positional
+
+from condense.flags import about, demand_place
+from condense.interrupts import whole
+from synth.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Score a set: fresh networks x seeds, beside random and k-means real images at the same budget."""
+
+    what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
+    data: Annotated[str | None, about("data to score on; by default what the set was made from", metavar="SPEC")] = None
+    net: Annotated[
+        tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")
+    ] = None
+    seeds: Annotated[int, about("fresh networks a row")] = 5
+    recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
+    epochs: Annotated[int | None, about("epochs of the training; by default the recipe's")] = None
+    rows: Annotated[str, about("of distilled, random, kmeans and full, with commas between", metavar="LIST")] = "distilled,random,kmeans"
+    split: Annotated[str, about("images to score on; make choices on val, and report test", metavar="test|val")] = "test"
+    seed: Annotated[int, about("seed of networks and draws")] = 0
+    json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
+
+
+def act(call: Flags) -> None:
+    """Scores, writes the JSON, prints the table."""
+    if call.json is not None:
+        demand_place("--json", call.json)
+    if call.net == ():
+        raise BadInput("--net: names no network; give one or more, or leave it out for the set's")
+
+    with whole():
+        from condense.api import evaluate as score
+        from synth.atomic import write_bytes
+
+    rows = tuple(row.strip() for row in call.rows.split(",") if row.strip())
+    given = {name: getattr(call, name) for name in ("net", "seeds", "recipe", "epochs", "split", "seed")}
+    result = score(call.what, data=call.data, **given, rows=rows)
+    if call.json is not None:
+        write_bytes(call.json, (json.dumps(result.as_json(), indent=1) + "\n").encode())
+    Console().print(result.table())
+
+
+RECORD = Flags
