@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from condense.nets import conv
+from condense.nets.depthwise import depthwise
 from synth.errors import BadInput
 
 NormKind = Literal["instance", "group", "batch", "none"]
@@ -75,7 +76,7 @@ class Depthwise(nnx.Module):
         self.stride = stride
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-        x = conv.depthwise(x, self.kernel[...], stride=self.stride)
+        x = depthwise(x, self.kernel[...], stride=self.stride)
         return x if self.bias is None else x + _last(self.bias[...], x)
 
 
