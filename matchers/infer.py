@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from matchers.base import Given, Matcher
+from matchers.base import Given, Matcher, Task
 from matchers.labelling import LabelKind, Labelling
 from matchers.recover import Jitter, Settings, adam, at_rest, batch_loss, bounded, cosine, demand_statistics
 from synth.backend import over

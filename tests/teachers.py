@@ -1,14 +1,23 @@
 """Small trained networks for tests of what works from teachers: smooth, with two batch norms, written by hand."""
 
+from dataclasses import replace
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from matchers.base import Task
 from synth.base import Net, Out, Teacher, Vars
+from synth.preprocess import Standard
+from synth.set import Info
 from synth.teacher_labels import Plan
 from synth.views import View
+from tests.toys import as_set, blobs
 
+KEY = jax.random.key(5)
+MEAN, STD = np.array([0.4], np.float32), np.array([0.25], np.float32)
+PLAIN = {"crop": 1.0, "roll": 0.0}  # no jitter
 PLAN = Plan(epochs=2, batch=4, view=View(flip=True, mix="cutmix"), temperature=4.0)
 
 
@@ -44,10 +53,14 @@ def bn_net(image=(4, 4, 1), classes: int = 3, *, width: int = 4, dtype=jnp.float
     return Net(init, apply)
 
 
+_net = cache(bn_net)  # one network for all teachers, so that what is compiled for one serves the others
+
+
+@cache
 def teacher(seed: int = 0, *, prior: float | None = None, **options) -> Teacher:
     """A network with fixed variables."""
-    net = bn_net(**options)
-    return Teacher(net, net.init(jax.random.key(seed)), f"toy{seed}", prior)
+    net = _net(**options)
+    return Teacher(net, jax.jit(net.init)(jax.random.key(seed)), f"toy{seed}", prior)
 
 
 def committee(count: int = 3, **options) -> tuple[Teacher, ...]:
@@ -63,3 +76,23 @@ def task(image=(4, 4, 1), *, flips: bool = False, steps: int = 4) -> Task:
 def frozen(teachers) -> list[bytes]:
     """Everything that a teacher must keep."""
     return [np.asarray(leaf).tobytes() for teacher in teachers for leaf in jax.tree.leaves(teacher.vars)]
+
+
+def started(n: int = 2, *, dtype=np.float32):
+    """A set of `n` images a class within the bounds of raw images, and the examples it comes from."""
+    examples = blobs(8, dtype=dtype)
+    low, high = -MEAN[0] / STD[0], (1 - MEAN[0]) / STD[0]
+    examples = examples._replace(x=np.clip(examples.x * dtype(0.5), low, high).astype(dtype))
+    kept = examples.x.reshape(3, 8, 4, 4, 1)[:, :n].reshape(-1, 4, 4, 1), examples.y.reshape(3, 8)[:, :n].ravel()
+    info = Info(("a", "b", "c"), Standard(MEAN, STD))
+    return replace(as_set(examples._replace(x=kept[0], y=kept[1])), info=info), examples
+
+
+def ran(matcher, synth, examples, steps: int, *, key=KEY):
+    """The set before the first step, after the last and at the end, and the last metrics."""
+    before = matcher.prepare(key, synth, examples) if matcher.prepare else synth
+    now, state = before.bare(), matcher.init(key, before.bare())
+    step = jax.jit(matcher.step)
+    for number in range(steps):
+        now, state, metrics = step(jax.random.fold_in(key, number), state, now, matcher.feed.value)
+    return before, now, replace(matcher.finish(key, state, replace(now, info=before.info)), info=None), metrics
