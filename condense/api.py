@@ -84,7 +84,8 @@ def distill(
     data = load_data(data, seed=seed) if isinstance(data, str) else data
     budget = Budget(ipc, size, bytes)
     budget.check()  # before anything is made for the method
-    context = Context(method, data, nets.canonical(net) if net else None, seed, Path(out) if out else None, force=force)
+    place = Path(out) if out else None
+    context = Context(method, data, nets.canonical(net) if net else None, seed, place, force=force, steps=steps or STEPS)
     handed, identity, net = hand_over(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
     per_class, start = images_a_class(method, matcher, budget, data), start or matcher.start
@@ -109,7 +110,7 @@ def distill(
             begin(key, matcher, start, data, per_class, info),
             make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
             schedule,
-            folder=Path(out) if out else None,
+            folder=place,
             saved=held.saved if held else lambda step: None,
             evaluate=validation_score(data, net, recipe(matcher.recipe), seed=seed) if eval_every else None,
             description=method,
@@ -124,6 +125,8 @@ def images_a_class(method: str, matcher: Matcher, budget: Budget, data: Data) ->
     """What a budget buys of this data; in all, for a method that reads no labels. Raises BadInput where it buys nothing."""
     if matcher.unlabelled and budget.ipc:
         raise BadInput(f"--ipc {budget.ipc}: {method} reads no labels; give --size N or --bytes N")
+    if budget.bytes and not matcher.counts_bytes:
+        raise BadInput(f"--bytes {budget.bytes}: what {method} stores is not known before it is done; give --ipc N or --size N")
     return budget.per_class(data.image, 1 if matcher.unlabelled else len(data.classes))
 
 

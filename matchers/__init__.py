@@ -1,11 +1,16 @@
 """Distillation methods, one a file, named by the paper's name. `REGISTRY` holds one line a method."""
 
+from matchers.cvdd import cvdd
 from matchers.dc import dc
 from matchers.dm import dm
 from matchers.dsa import dsa
 from matchers.herding import herding
+from matchers.infer import infer
 from matchers.kmeans import kmeans
+from matchers.nrr import nrr
 from matchers.random import random
+from matchers.rded import rded
+from matchers.sre2l import sre2l
 
 REGISTRY = {
     "random": random,
@@ -14,4 +19,9 @@ REGISTRY = {
     "dc": dc,
     "dsa": dsa,
     "dm": dm,
+    "sre2l": sre2l,
+    "cvdd": cvdd,
+    "infer": infer,
+    "nrr": nrr,
+    "rded": rded,
 }

@@ -65,6 +65,7 @@ class Matcher(NamedTuple):
         a learned step size, soft labels or images of its own choice. A resumed run calls it again.
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
       unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
+      counts_bytes: whether the set ends as it starts, as float32 pixels and int32 labels, so that a budget in bytes can be met.
     """
 
     init: Callable
@@ -76,6 +77,7 @@ class Matcher(NamedTuple):
     prepare: Callable | None = None
     finish: Callable | None = None
     unlabelled: bool = False
+    counts_bytes: bool = True
 
 
 class Descent(NamedTuple):

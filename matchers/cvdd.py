@@ -1,14 +1,15 @@
 """Committee voting (CV-DD, arXiv 2501.07575): images recovered from pairs of networks, weighted by what each is known to give."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from matchers.base import Matcher, Task
 from matchers.labelling import LabelKind, Labelling
-from matchers.recover import Jitter, Patches, Settings, patched, recover
+from matchers.recover import Jitter, Patches, Settings, patched, pick, recover
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.teacher_labels import vote
@@ -34,7 +35,8 @@ def voting_weights(slots: int, priors: Sequence[float], *, size: int, temperatur
 
 
 def cvdd(
-    voters: tuple[Teacher, ...],
+    teachers: tuple[Teacher, ...],
+    priors: Callable[[], tuple[float, ...]],
     task: Task,
     *,
     lr: float = 0.25,
@@ -45,6 +47,8 @@ def cvdd(
     batch: int = 100,
     patches: Patches = "medium",
     votes: int = 2,
+    member: int | None = None,
+    prior: Literal["distilled", "equal"] = "distilled",
     temperature: float = 5.0,
     labels: LabelKind = "committee",
     label_temperature: float = 10.0,
@@ -54,12 +58,13 @@ def cvdd(
     """Recovers every slot (one image of every class) from a committee of trained networks, and labels the set with the votes of all.
 
     L = sum_k w_k (CE_k + alpha R_k), w = softmax(prior / T) over the slot's committee, CE and R those of `sre2l` for network k under one
-    random crop, flip and roll. One slot has the committee of the highest priors, up to as many slots as committees
-    take all in order, more draw one each. With one vote this is the paper's baseline SRe2L++. Labels are sum_k w_k z_k of all networks,
-    w = softmax(prior / label T), their batch norms normalising by the statistics of the batch itself (batch-specific soft labels).
+    random crop, flip and roll. One slot has the committee of the highest priors, up to as many slots as committees take all in order, more
+    draw one each. With a single `member` this is the paper's baseline SRe2L++. Labels are sum_k w_k z_k of all networks, w = softmax(prior /
+    label T), their batch norms normalising by the statistics of the batch itself (batch-specific soft labels).
 
     Args:
-      voters: trained networks with their priors: accuracy in per cent of data distilled from each alone.
+      teachers: trained networks.
+      priors: () -> what data recovered from each of them alone is worth, accuracy in per cent.
       task: the run that it serves; the step size falls over its steps.
       lr: step size of the pixels in model space (> 0).
       alpha_bn: weight of the statistics (>= 0).
@@ -70,24 +75,28 @@ def cvdd(
       patches: `easy`, `medium` or `hard` starts from 2x2 collages of real crops of that rank of difficulty to the networks, whatever
         --start says; `none` leaves the start as it is.
       votes: networks in the committee of a slot; 2 as published.
+      member: this one of the teachers, from 1, votes and labels alone.
+      prior: `distilled` weighs teachers by `priors`, which may have to be measured first; `equal` all alike.
       temperature: T, > 0; large gives all members equal weight, small the best alone.
       labels: kind of the labels that the set gets.
       label_temperature: label T, > 0.
       label_epochs: epochs that stored answers cover; by default the recipe's.
       parts: equal parts of a batch that each have their own statistics when labelled; 2 as released, 1 for the whole batch.
     """
-    if votes > len(voters):
-        raise BadInput(f"--votes {votes}: there are {len(voters)} teachers; give at most that many, or more --teachers")
+    if member is not None:
+        teachers, votes = (pick(teachers, member),), 1
+    if votes > len(teachers):
+        raise BadInput(f"--votes {votes}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
     for flag, value in (("--temperature", temperature), ("--label-temperature", label_temperature)):
         if value <= 0:
             raise BadInput(f"{flag} {value}: give a number above 0")
-    priors = [100.0 if teacher.prior is None else teacher.prior for teacher in voters]
+    known = priors() if prior == "distilled" and len(teachers) > 1 else (0.0,) * len(teachers)
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
     statistics = "batch" if parts == 1 else f"batch/{parts}"
-    own = vote(priors, temperature=label_temperature)
-    labelling = Labelling(voters, task.plan, "cvdd", labels, label_epochs, weights=own, statistics=statistics)
+    own = vote(known, temperature=label_temperature)
+    labelling = Labelling(teachers, task.plan, "cvdd", labels, label_epochs, weights=own, statistics=statistics)
 
     def weights(slots: int):
-        return voting_weights(slots, priors, size=votes, temperature=temperature)
+        return voting_weights(slots, known, size=votes, temperature=temperature)
 
-    return recover(voters, task, weights, settings, labelling, batch=batch, prepare=patched(voters, patches))._replace(start="collage")
+    return recover(teachers, task, weights, settings, labelling, batch=batch, prepare=patched(teachers, patches))._replace(start="collage")

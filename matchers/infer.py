@@ -126,4 +126,4 @@ def infer(
 
     feed = Given(tuple(teacher.vars for teacher in members))
     init = lambda key, synth: at_rest(synth.x.delta)  # noqa: E731
-    return Matcher(init, step, feed, recipe="infer", prepare=prepare, finish=finish)
+    return Matcher(init, step, feed, recipe="infer", prepare=prepare, finish=finish, counts_bytes=False)

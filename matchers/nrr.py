@@ -134,4 +134,4 @@ def nrr(
     def finish(key, state, synth):
         return labelling.attach(key, replace(synth, x=synth.x.store()))
 
-    return Matcher(init, step, Given((chosen.vars,)), recipe="nrr", prepare=prepare, finish=finish)
+    return Matcher(init, step, Given((chosen.vars,)), recipe="nrr", prepare=prepare, finish=finish, counts_bytes=False)

@@ -50,4 +50,4 @@ def rded(
         made = bounded(replace(synth, x=Pixels(jnp.asarray(compose(patches, factor)))))
         return labelling.attach(k_labels, replace(made, x=made.x.store()))
 
-    return once(solve)._replace(recipe="rded")
+    return once(solve)._replace(recipe="rded", counts_bytes=False)

@@ -250,4 +250,4 @@ def recover(
         return labelling.attach(key, replace(synth, x=synth.x.store()))
 
     feed = Given(tuple(teacher.vars for teacher in teachers))
-    return Matcher(init, step, feed, recipe=labelling.recipe, prepare=ready, finish=finish)
+    return Matcher(init, step, feed, recipe=labelling.recipe, prepare=ready, finish=finish, counts_bytes=False)

@@ -54,13 +54,11 @@ class Teacher(NamedTuple):
     Args:
       net, vars: the network, in model space of the data it was trained on.
       name: its specification.
-      prior: accuracy in per cent of a network trained on data that was distilled from this teacher alone, where it was measured.
     """
 
     net: Net
     vars: Vars
     name: str = ""
-    prior: float | None = None
 
 
 class Examples(NamedTuple):

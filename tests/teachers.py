@@ -57,15 +57,20 @@ _net = cache(bn_net)  # one network for all teachers, so that what is compiled f
 
 
 @cache
-def teacher(seed: int = 0, *, prior: float | None = None, **options) -> Teacher:
+def teacher(seed: int = 0, **options) -> Teacher:
     """A network with fixed variables."""
     net = _net(**options)
-    return Teacher(net, jax.jit(net.init)(jax.random.key(seed)), f"toy{seed}", prior)
+    return Teacher(net, jax.jit(net.init)(jax.random.key(seed)), f"toy{seed}")
 
 
 def committee(count: int = 3, **options) -> tuple[Teacher, ...]:
-    """Teachers of one architecture and different weights, priors 60, 61, ..."""
-    return tuple(teacher(seed, prior=60.0 + seed, **options) for seed in range(count))
+    """Teachers of one architecture and different weights."""
+    return tuple(teacher(seed, **options) for seed in range(count))
+
+
+def priors(count: int = 3):
+    """What hands over priors 60, 61, ..."""
+    return lambda: tuple(60.0 + k for k in range(count))
 
 
 def task(image=(4, 4, 1), *, flips: bool = False, steps: int = 4) -> Task:

@@ -18,8 +18,9 @@ from synth.errors import BadInput
 from synth.preprocess import Standard, Whiten
 from synth.set import Info
 from synth.statistics import statistics_gap
-from tests.teachers import KEY, MEAN, PLAIN, STD, bn_net, committee, frozen, ran, started, task, teacher
+from tests.teachers import KEY, MEAN, PLAIN, STD, bn_net, committee, frozen, priors, ran, started, task, teacher
 from tests.toys import blobs, central_differences, smooth_net
+
 
 def random_taps(rng, widths=(2, 3)) -> dict:
     taps = {}
@@ -229,19 +230,21 @@ def test_one_vote_or_equal_members_are_sre2l():
     held, (synth, examples) = committee(1), started()
     options = {"lr": 0.1, "patches": "none", "labels": "hard", **PLAIN}
     alone = ran(sre2l(held, task(), **options), synth, examples, 3)[1]
-    single = ran(cvdd(held, task(), votes=1, **options), synth, examples, 3)[1]
-    twins = ran(cvdd((held[0], held[0]), task(), votes=2, **options), synth, examples, 3)[1]
+    single = ran(cvdd(held, priors(1), task(), votes=1, **options), synth, examples, 3)[1]
+    lone = ran(cvdd((held[0], teacher(1)), None, task(), member=1, **options), synth, examples, 3)[1]
+    np.testing.assert_array_equal(lone.x.pixels, single.x.pixels)
+    twins = ran(cvdd((held[0], held[0]), lambda: (60.0, 60.0), task(), votes=2, **options), synth, examples, 3)[1]
     np.testing.assert_allclose(single.x.pixels, alone.x.pixels, atol=1e-6)
     np.testing.assert_allclose(twins.x.pixels, alone.x.pixels, atol=1e-5)
-    other = ran(cvdd(committee(2), task(), votes=2, **options), synth, examples, 3)[1]
+    other = ran(cvdd(committee(2), priors(2), task(), votes=2, **options), synth, examples, 3)[1]
     assert np.abs(np.asarray(other.x.pixels) - np.asarray(alone.x.pixels)).max() > 1e-2
 
 
 def test_labels_are_asked_of_the_bytes():
     """The truncation comes before labelling: a change of the order shows where rounding moved the images."""
     held, (synth, examples) = committee(2), started()
-    last = ran(cvdd(held, task(), patches="none", labels="static", label_temperature=10.0, **PLAIN), synth, examples, 2)[2]
-    weights = voting_weights(1, [t.prior for t in held], size=2, temperature=10.0)[0]
+    last = ran(cvdd(held, priors(2), task(), patches="none", labels="static", label_temperature=10.0, **PLAIN), synth, examples, 2)[2]
+    weights = voting_weights(1, priors(2)(), size=2, temperature=10.0)[0]
     expected = sum(w * t.net.apply(t.vars, last.x.decode()).logits for w, t in zip(weights.astype(np.float32), held, strict=True))
     np.testing.assert_array_equal(last.y.logits, np.asarray(expected).astype(np.float16))
 
@@ -265,8 +268,9 @@ def test_wrong_calls_say_what_would_be_right():
         (lambda: sre2l(held, task(), crop=1.5), r"--crop 1.5: give the least share"),
         (lambda: sre2l(held, task(), roll=1.0), r"--roll 1.0: give a share"),
         (lambda: sre2l(held, task(), alpha_bn=-1.0), r"--alpha-bn -1.0: give a weight of at least 0"),
-        (lambda: cvdd(held, task(), votes=3), r"--votes 3: there are 2 teachers"),
-        (lambda: cvdd(held, task(), temperature=0.0), r"--temperature 0.0: give a number above 0"),
+        (lambda: cvdd(held, priors(2), task(), votes=3), r"--votes 3: there are 2 teachers"),
+        (lambda: cvdd(held, priors(2), task(), member=3), r"--member 3: there is no such teacher"),
+        (lambda: cvdd(held, priors(2), task(), temperature=0.0), r"--temperature 0.0: give a number above 0"),
         (lambda: sre2l((strange,), task()).prepare(KEY, synth, examples), r"--teachers: toy0 has no batch norm"),
         (lambda: sre2l(held, task()).prepare(KEY, white, examples), r"normalise=zca has not; use normalise=standard"),
     ]:
