@@ -96,7 +96,8 @@ def distill(
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
-    info = describe(data, config, seed=seed, recipe=matcher.recipe)
+    chosen = recipe(matcher.recipe, epochs=options.get("label_epochs"))
+    info = describe(data, config, seed=seed, recipe=chosen.name)
     where = open_run(out, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:
@@ -112,7 +113,7 @@ def distill(
             schedule,
             folder=place,
             saved=held.saved if held else lambda step: None,
-            evaluate=validation_score(data, net, recipe(matcher.recipe), seed=seed) if eval_every else None,
+            evaluate=validation_score(data, net, chosen, seed=seed, teachers=handed.get("teachers", ())) if eval_every else None,
             description=method,
         )
         if out:

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 
 from condense.flags import aligned, parse
-from condense.verbs import data, demo, distill, evaluate, list, show
+from condense.verbs import data, demo, distill, evaluate, list, relabel, show, teachers
 from synth.errors import BadInput
 
 VERBS = {
     "distill": distill,
     "evaluate": evaluate,
+    "teachers": teachers,
+    "relabel": relabel,
     "show": show,
     "list": list,
     "data": data,
     "demo": demo,
 }
-LASTING = ("distill", "demo")  # verbs that go on where they were interrupted
+LASTING = ("distill", "demo", "teachers", "relabel")  # verbs that go on where they were interrupted
 
 
 def call(argv: Sequence[str]) -> None:

@@ -21,11 +21,9 @@ class Context(NamedTuple):
       data: `condense.data.Data`.
       net: the network asked for, a canonical specification, or None while it is still open.
       seed: of the run.
-      steps: of the run.
       out: the run's folder, or None where nothing is written.
       given: what the value's flag says.
       force: whether what stands in its way may be removed.
-      steps: that the run is to take.
       values, places: values with a flag, and what their flags say, by name; for those without one.
     """
 
@@ -33,11 +31,9 @@ class Context(NamedTuple):
     data: Any
     net: str | None
     seed: int
-    steps: int
     out: Path | None
     given: str | None = None
     force: bool = False
-    steps: int = 1
     values: Mapping[str, Any] = MappingProxyType({})
     places: Mapping[str, str | None] = MappingProxyType({})
 
@@ -68,30 +64,6 @@ def _augment(context: Context):
     return dsa(dsa_strategy(context.data.flips))
 
 
-def _task(context: Context):
-    from condense.log import progress
-    from evals.base import recipe
-    from matchers.base import Task
-    from synth.teacher_labels import Plan
-    from synth.views import View
-
-    data = context.data
-
-    def plan(name: str) -> Plan:
-        chosen = recipe(name)
-        view = chosen.sight(height=data.image[0], flips=data.flips) or View()
-        return Plan(chosen.epochs, chosen.batch, view, chosen.temperature, progress)
-
-    return Task(data.image, data.flips, context.steps, plan)
-
-
-def _priors(context: Context):
-    from condense.priors import measured
-
-    place = context.places.get("teachers") or (context.out and context.out / "teachers")
-    return partial(measured, context.data, context.values["teachers"], folder=place and Path(place))
-
-
 def _teachers(context: Context):
     from condense.teachers import provide_teachers
 
@@ -113,12 +85,18 @@ def _task(context: Context):
     return Task(data.image, data.flips, context.steps, lambda name: plan_of(recipe(name), data.image, data.flips))
 
 
+def _priors(context: Context):
+    from condense.priors import measured
+
+    place = context.places.get("teachers") or (context.out and context.out / "teachers")
+    return partial(measured, context.data, context.values["teachers"], folder=place and Path(place))
+
+
 TEACHERS = "committee of `condense teachers`; by default one is made in the run's folder"
 HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
     "teachers": Handed(_teachers, TEACHERS, _members),
-    "task": Handed(_task),
     "task": Handed(_task),
     "priors": Handed(_priors),
 }

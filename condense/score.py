@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +16,19 @@ from condense.config import check_seed, check_whole
 from condense.data import Data, load_data
 from condense.log import note, progress
 from condense.mesh import devices, over_devices
-from condense.rows import class_counts, make_rows
+from condense.rows import find_teachers, make_rows, row_counts, teach
 from evals.base import Recipe, Report
 from evals.base import recipe as find_recipe
 from evals.budget import count_bytes
 from evals.retrain import Trainer, group_size, make_trainer, retrain, stack
 from synth import backend
 from synth.augment import dsa, dsa_strategy
-from synth.base import Examples
+from synth.base import Examples, Teacher
 from synth.errors import BadInput
 from synth.file import load_set
 from synth.set import SyntheticSet
+from synth.teacher_kinds import TEACHER_KINDS
+from synth.teacher_labels import present
 
 INIT = 0  # key stream of an evaluation's networks; `condense.rows` has its own
 
@@ -103,7 +106,8 @@ def _size(shape) -> str:
 def build_trainer(net: str, chosen: Recipe, data: Data) -> Trainer:
     """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels."""
     built = nets.build(net, data.image, len(data.classes))
-    return make_trainer(built, chosen, dsa(dsa_strategy(data.flips)), over_devices=over_devices)
+    view = chosen.sight(height=data.image[0], flips=data.flips)
+    return make_trainer(built, chosen, dsa(dsa_strategy(data.flips)), view=view, over_devices=over_devices)
 
 
 def seconds_a_group(trainer: Trainer, chosen: Recipe, synth: SyntheticSet, group: int) -> float:
@@ -154,12 +158,13 @@ def evaluate(
     epochs: int | None = None,
     rows: Sequence[str] | str = ("distilled", "random", "kmeans"),
     split: str = "test",
+    teachers: str | Path | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Trains fresh networks on a set, and on real images at the same budget, and scores each once, at its last step.
 
     The data is normalised as the set's file says, whoever wrote it. Real rows are drawn anew for every seed from train without validation,
-    and carry hard labels; the `full` row trains under recipe `full`.
+    and carry the set's kind of labels, of its own teachers where teachers made them; the `full` row trains under recipe `full`.
 
     Args:
       what: a set, its file, or a run's folder.
@@ -169,10 +174,13 @@ def evaluate(
       recipe: a name in `evals.base.RECIPES`; by default the set's, else `dsa`. `epochs` replaces its length.
       rows: of `distilled`, `random`, `kmeans`, `full`.
       split: `test`, or `val` for every choice that is still to be made.
+      teachers: folder of a committee, by default the one in the run's folder: where teachers labelled the set, the one that holds them;
+        otherwise all of it labels the set, and random and k-means images, while networks train.
       seed: of the networks and draws.
 
     Raises:
-      BadInput: for unknown names, and where the set's classes or shape are not the data's.
+      BadInput: for unknown names, where the set's classes or shape are not the data's, where labels of certain views meet another recipe,
+        epochs or batch than theirs, and where teachers are needed and not given.
     """
     path = find_set(what) if isinstance(what, str | Path) else None
     synth = load_set(path) if path else what
@@ -183,17 +191,42 @@ def evaluate(
     if split == "val" and data.seed != synth.info.split_seed:
         note(f"warning: validation images cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
     names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
-    chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
-    key = jax.random.key(seed)
-    draws = make_rows(key, synth, data, [rows] if isinstance(rows, str) else list(rows))
+    chosen, kinds = take_recipe(synth, data, recipe, epochs), [rows] if isinstance(rows, str) else list(rows)
+    known = find_teachers(synth, teachers, path, data, kinds)
+    key, labels = jax.random.key(seed), teach(synth, known, chosen)
+    shown = replace(synth, y=present(synth.y, known)) if isinstance(synth.y, TEACHER_KINDS) else labels(synth)
+    draws = make_rows(key, shown, data, kinds, labels=labels)
     jobs = [make_job(nets.canonical(name), kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
     part = data.test if split == "test" else data.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {data.spec} has no image there; use more data, or the other split")
     reports = run_jobs(jax.random.fold_in(key, INIT), jobs, data, part, seeds=seeds)
-    counts = class_counts(synth)
+    counts = row_counts(synth)
     ipc = int(counts[0]) if (counts == counts[0]).all() else None
     return Evaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), reports)
+
+
+def take_recipe(synth: SyntheticSet, data: Data, recipe: str | None, epochs: int | None) -> Recipe:
+    """The recipe asked for, else the set's, else `dsa`.
+
+    Raises BadInput where the set's labels answer to certain views and this recipe shows others.
+    """
+    y = synth.y
+    if not getattr(y, "replays", False):
+        return find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
+    chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs or (None if recipe else y.epochs))
+    here = {
+        "views": str(chosen.sight(height=data.image[0], flips=data.flips)),
+        "epochs": chosen.epochs,
+        "batch": chosen.batch_of(len(synth), y.classes),
+    }
+    theirs = {"views": y.view, "epochs": y.epochs, "batch": y.batch}
+    if differ := [name for name in here if here[name] != theirs[name]]:
+        what = ", ".join(f"{name} {theirs[name]}" for name in differ)
+        wrong = ", ".join(f"{name} {here[name]}" for name in differ)
+        rest = "leave --recipe and --epochs out, or relabel the set"
+        raise BadInput(f"--recipe {chosen.name}: the set's labels answer to {what}, this recipe has {wrong}; {rest}")
+    return chosen
 
 
 def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
@@ -225,11 +258,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def validation_score(data: Data, net: str, recipe: Recipe, *, seed: int) -> Callable[[SyntheticSet], float]:
-    """Accuracy of one fresh network on the validation split: what selection during distillation may see."""
+def validation_score(
+    data: Data, net: str, recipe: Recipe, *, seed: int, teachers: Sequence[Teacher] = ()
+) -> Callable[[SyntheticSet], float]:
+    """Accuracy of one fresh network on the validation split: what selection during distillation may see. `teachers` made the labels."""
     trainer, key = build_trainer(net, recipe, data), jax.random.fold_in(jax.random.key(seed), INIT)
 
     def score(synth: SyntheticSet) -> float:
+        synth = replace(synth, y=present(synth.y, teachers))
         with progress(recipe.epochs, "score on val") as bar:
             return retrain(key, trainer, recipe, lambda number: synth, data.val, seeds=1, net_name=net, tick=bar.advance).mean
 

@@ -6,6 +6,7 @@ trains on the set, so that nothing of it but the answer is kept.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,19 +20,37 @@ from synth.errors import BadInput
 from synth.fit import epoch_items, in_batches, see
 from synth.labels import Hard, Labels
 from synth.teacher_kinds import NORMS, STATISTICS, Committee, Distances, Interpolated, Online, Static, encode, to_classes
-from synth.views import View
+from synth.views import View, view_of
 
 KINDS = ("hard", "static", "interpolated", "committee", "online", "distances")  # what `label` makes
 HALF = 60000.0  # a logit beyond this is no half precision number
 
 
 class Plan(NamedTuple):
-    """What a training recipe does with a set: epochs, examples a step, the views it draws, the temperature of its labels."""
+    """What a training recipe does with a set.
+
+    Args:
+      epochs, view: how often it shows the set, and through which views.
+      batch: examples a step, as `batch_of` takes it.
+      temperature: of the labels.
+      progress: (total, description) -> a context with `advance(n)`, where labelling is to be watched.
+    """
 
     epochs: int
     batch: int
     view: View
     temperature: float
+    progress: Callable | None = None
+
+
+def batch_of(batch: int, n: int, classes: int) -> int:
+    """Examples a step of a set of n: `batch`, or for 0 what RDED takes: 10, 50 from 10 and 100 from 50 examples a class, twice as many
+    from 100 classes, 100 for 200 classes. At most the set."""
+    if not batch:
+        ipc = n / classes
+        batch = (100 if ipc >= 50 else 50 if ipc >= 10 else 10) * (2 if classes >= 100 else 1)
+        batch = 100 if classes == 200 else batch
+    return min(batch, n)
 
 
 def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:
@@ -176,6 +195,7 @@ def label(
     statistics: str = "running",
     alpha: float = 1.0,
     norm: str = "l1",
+    seed: int | None = None,
     done: tuple[int, np.ndarray] | None = None,
     tick: Callable[[int, np.ndarray], None] | None = None,
 ) -> Labels:
@@ -190,6 +210,7 @@ def label(
       weights: of the teachers' logits; by default equal, summing to 1.
       statistics: of the teachers' batch norms: `running`, `batch` or `batch/k`, see `ask`.
       alpha, norm: of the loss of `distances`.
+      seed: of the views, in place of one that the key draws.
       done: how many epochs are labelled and the array of all, from an earlier call that was cut off: answers do not depend on it.
       tick: called after every epoch with the number done and the array.
 
@@ -218,15 +239,36 @@ def label(
             raise BadInput(f"--kind {kind}: answers to single images use running statistics; batch statistics need views of batches")
         logits = in_batches(_asker(nets, weights, statistics), held, x)
         return {"static": Static, "interpolated": Interpolated}[kind](index, jnp.clip(logits, -HALF, HALF).astype(jnp.float16), **said)
-    seed = int(jax.random.bits(key, dtype=jnp.uint32))
+    seed = int(jax.random.bits(key, dtype=jnp.uint32)) if seed is None else seed
     two = plan.temperature if kind == "distances" else 0.0
-    answer = _epoch(nets, weights, statistics, plan.view, plan.batch, two)
+    batch = batch_of(plan.batch, len(x), classes)
+    answer = _epoch(nets, weights, statistics, plan.view, batch, two)
     first, rows = done or (0, np.zeros((plan.epochs, len(x), 2 if two else classes), np.uint8 if two else np.float16))
-    for epoch in range(first, plan.epochs):
-        rows[epoch] = answer(held, x, index, jax.random.key(seed), jnp.int32(epoch))
-        if tick:
-            tick(epoch + 1, rows)
-    said |= {"seed": seed, "batch": plan.batch, "view": str(plan.view)}
+    with plan.progress(plan.epochs - first, "labels") if plan.progress else nullcontext() as bar:
+        for epoch in range(first, plan.epochs):
+            rows[epoch] = answer(held, x, index, jax.random.key(seed), jnp.int32(epoch))
+            if bar:
+                bar.advance(1)
+            if tick:
+                tick(epoch + 1, rows)
+    said |= {"seed": seed, "batch": batch, "view": str(plan.view)}
     if two:
         return Distances(index, jnp.asarray(rows), classes, **said, alpha=float(alpha), norm=norm)
     return Committee(index, jnp.asarray(rows), **said)
+
+
+def label_alike(
+    labels: Labels, x: Float[Array, "n h w c"], index: Int[Array, " n"], known: Sequence[Teacher], *, progress: Callable | None = None
+) -> Labels:
+    """Other examples in the kind of labels of a set: from the same teachers, under the same views.
+
+    Raises BadInput where a teacher is not among the known.
+    """
+    teachers, weights = recall(labels.teachers, known)
+    plan = Plan(getattr(labels, "epochs", 1), getattr(labels, "batch", 0), View(), labels.temperature, progress)
+    own = {"weights": weights, "statistics": labels.statistics, "seed": getattr(labels, "seed", 0)}
+    if getattr(labels, "replays", False):
+        plan = plan._replace(view=view_of(labels.view))
+    if isinstance(labels, Distances):
+        own |= {"alpha": labels.alpha, "norm": labels.norm}
+    return label(jax.random.key(0), labels.kind, x, index, labels.classes, teachers, plan, **own)
