@@ -105,20 +105,30 @@ def distill(
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(out))
         schedule = Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
-        synth = run(
-            key,
-            matcher,
-            begin(key, matcher, start, data, per_class, info),
-            make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
-            schedule,
-            folder=place,
-            saved=held.saved if held else lambda step: None,
-            evaluate=validation_score(data, net, chosen, seed=seed, teachers=handed.get("teachers", ())) if eval_every else None,
-            description=method,
-        )
-        if out:
-            save_set(Path(out) / "set.npz", synth)
-            save_grid(Path(out) / "grid.png", synth)
+        synth = begin(key, matcher, start, data, per_class, info)
+        return work(key, method, matcher, synth, data, schedule, folder=place, held=held, teachers=handed.get("teachers", ()))
+
+
+def work(
+    key: jax.Array, method: str, matcher: Matcher, synth: SyntheticSet, data: Data, schedule: Schedule, *, folder, held, teachers
+) -> SyntheticSet:
+    """Runs the method from `synth` and stores what it gives; `held` is the run that holds `folder`, None where nothing is written.
+    Labels may be of `teachers`."""
+    chosen, seed = recipe(synth.info.recipe), synth.info.seed
+    synth = run(
+        key,
+        matcher,
+        synth,
+        make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
+        schedule,
+        folder=folder,
+        saved=held.saved if held else lambda step: None,
+        evaluate=validation_score(data, synth.info.net, chosen, seed=seed, teachers=teachers) if schedule.eval_every else None,
+        description=method,
+    )
+    if folder:
+        save_set(folder / "set.npz", synth)
+        save_grid(folder / "grid.png", synth)
     return synth
 
 

@@ -34,6 +34,7 @@ class Context(NamedTuple):
     out: Path | None
     given: str | None = None
     force: bool = False
+    steps: int = 1
     values: Mapping[str, Any] = MappingProxyType({})
     places: Mapping[str, str | None] = MappingProxyType({})
 

@@ -120,18 +120,22 @@ class _Lines:
     def __init__(self, total: int, description: str, done: int):
         self.total, self.description, self.done, self.start = total, description, done, done
         self.began = self.printed = time.monotonic()
-        self.shown, self.values = -1, {}
+        self.first, self.shown, self.values = None, -1, {}
 
     def advance(self, n: int = 1, **metrics: float) -> None:
         """`n` more are done; `metrics`, where given, stand at the end of the next line."""
         self.done, self.values = self.done + n, metrics or self.values
+        self.first = self.first or (time.monotonic(), self.done)
         if time.monotonic() - self.printed >= PLAIN_EVERY:
             self.line()
 
     def line(self) -> None:
         self.printed, self.shown = time.monotonic(), self.done
         elapsed = self.printed - self.began
-        speed = (self.done - self.start) / elapsed if elapsed else 0.0
+        since, start = self.first or (self.began, self.start)
+        if self.done == start:  # nothing but the first, which compiled
+            since, start = self.began, self.start
+        speed = (self.done - start) / (self.printed - since) if self.printed > since else 0.0
         left = f"{_clock((self.total - self.done) / speed)} left" if speed and self.done < self.total else ""
         parts = [f"{self.description} {self.done}/{self.total}", _rate(speed), f"{_clock(elapsed)} elapsed", left, _values(self.values)]
         note("  ".join(part for part in parts if part))

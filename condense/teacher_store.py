@@ -55,7 +55,7 @@ def write_member(path: Path, vars: Vars) -> None:
 
 def write_index(folder: Path, data: Data, recipe: dict[str, Any], told: list[dict]) -> None:
     """`teachers.json` and the normalisation, written last: a folder with an index is complete."""
-    write_npz(folder / NORMALISATION, pre.digest_arrays(data.preprocess))
+    write_npz(folder / NORMALISATION, {name: np.asarray(value) for name, value in data.preprocess._asdict().items()})
     index = {"format": FORMAT, "data": data.spec, "data_digest": data.digest, "classes": data.classes, "image": data.image}
     index |= {"normalisation": data.preprocess.kind, "recipe": recipe, "members": told}
     write_bytes(folder / INDEX, (json.dumps(index, indent=1) + "\n").encode())

@@ -103,7 +103,7 @@ def test_first_page_names_every_verb_and_no_other(capsys):
             "evaluate",
             ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: 5)"],
         ),
-        ("show", ["--out FILE", "--per-class N", "(default: grid.png)"]),
+        ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR"]),
         ("list", ["methods|data|nets|presets|recipes"]),
         ("demo", ["--out DIR"]),
@@ -642,6 +642,8 @@ def test_show_draws_a_picture(finished, capsys):
     assert capsys.readouterr().out == "a.png\n"
     with Image.open("a.png") as picture:
         assert picture.format == "PNG" and picture.height >= 10 * 32
+    assert run(["show", str(finished), "--out", "b.png", "--per-class", "3", "--stretch"]) == 0
+    assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
     assert run(["show", str(finished / "set.npz")]) == 0 and Path("grid.png").read_bytes() == (finished / "grid.png").read_bytes()
 
 

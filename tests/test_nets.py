@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from condense.nets import NETS, build, canonical, count, describe, parse
+from condense.nets import NETS, build, canonical, count, parse
 from synth.errors import BadInput
 from tests.netcases import SMALL, assert_trees, images, prepared
 
@@ -103,7 +103,6 @@ def test_canonical_spells_all_options_and_stays_as_it_is():
     assert parse("resnet:depth=14") == ("resnet", {"depth": 14, "width": 16, "norm": "batch"})
     for name in NETS:
         assert canonical(canonical(name)) == canonical(name)
-        assert len(describe(name)) > 20 and describe(name).endswith(".")
 
 
 @pytest.mark.parametrize(

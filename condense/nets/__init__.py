@@ -77,11 +77,6 @@ def canonical(spec: str) -> str:
     return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
 
 
-def describe(name: str) -> str:
-    """One line on a registered network: the first line of its factory's docstring."""
-    return inspect.getdoc(NETS[name]).splitlines()[0]
-
-
 def build(spec: str, image: tuple[int, int, int], classes: int) -> Net:
     """The network that a spec names.
 

@@ -23,7 +23,7 @@ class Flags:
     ] = None
     seeds: Annotated[int, about("fresh networks a row")] = 5
     recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
-    epochs: Annotated[int | None, about("epochs of the training; by default the recipe's")] = None
+    epochs: Annotated[int | None, about("epochs of the training; by default the recipe's. The full row keeps those of recipe full")] = None
     rows: Annotated[str, about("of distilled, random, kmeans and full, with commas between", metavar="LIST")] = "distilled,random,kmeans"
     split: Annotated[str, about("images to score on; make choices on val, and report test", metavar="test|val")] = "test"
     teachers: Annotated[

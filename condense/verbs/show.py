@@ -15,6 +15,7 @@ class Flags:
     what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
     out: Annotated[str, about("the picture, a PNG", metavar="FILE")] = "grid.png"
     per_class: Annotated[int, about("images a row")] = 10
+    stretch: Annotated[bool, about("draw every image over its own range: shows faint ones")] = False
 
 
 def act(call: Flags) -> None:
@@ -26,7 +27,7 @@ def act(call: Flags) -> None:
     from condense.score import find_set
     from synth.file import load_set
 
-    save_grid(call.out, load_set(find_set(call.what)), per_class=check_whole("per_class", call.per_class))
+    save_grid(call.out, load_set(find_set(call.what)), per_class=check_whole("per_class", call.per_class), stretch=call.stretch)
     print(call.out)
 
 
