@@ -77,7 +77,8 @@ def _members(teachers) -> list[str]:
     return [digest(teacher) for teacher in teachers]
 
 
-def _task(context: Context):
+def task_of(context: Context):
+    """What a method may be told of its run."""
     from condense.relabel import plan_of
     from evals.base import recipe
     from matchers.base import Task
@@ -98,7 +99,7 @@ HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
     "teachers": Handed(_teachers, TEACHERS, _members),
-    "task": Handed(_task),
+    "task": Handed(task_of),
     "priors": Handed(_priors),
 }
 
@@ -130,7 +131,9 @@ def hand_over(factory: Callable, places: dict[str, str | None], context: Context
             if net not in (None, made_for):
                 raise BadInput(f"--net {net}: the {name} are of {made_for}; leave --net out, or give other {name}")
             net = made_for
-    context = context._replace(net=net or nets.canonical("convnet"), values=values, places=places)
+    if net is None:  # what learns from teachers has batch statistics, as they have
+        net = values["teachers"][0].name if "teachers" in values else nets.canonical("convnet")
+    context = context._replace(net=net, values=values, places=places)
     wanted = inspect.signature(factory).parameters
     plain = {name: handed.provide(context) for name, handed in HANDED.items() if not handed.flag and name in wanted}
     return values | plain, identity, context.net

@@ -52,6 +52,7 @@ def cvdd(
     temperature: float = 5.0,
     labels: LabelKind = "committee",
     label_temperature: float = 10.0,
+    recipe: str = "cvdd",
     label_epochs: int | None = None,
     parts: int = 2,
 ) -> Matcher:
@@ -59,8 +60,8 @@ def cvdd(
 
     L = sum_k w_k (CE_k + alpha R_k), w = softmax(prior / T) over the slot's committee, CE and R those of `sre2l` for network k under one
     random crop, flip and roll. One slot has the committee of the highest priors, up to as many slots as committees take all in order, more
-    draw one each. With a single `member` this is the paper's baseline SRe2L++. Labels are sum_k w_k z_k of all networks, w = softmax(prior /
-    label T), their batch norms normalising by the statistics of the batch itself (batch-specific soft labels).
+    draw one each. With a single `member` this is the paper's baseline SRe2L++. Labels are sum_k w_k z_k of all networks, their w from
+    `label_temperature`, batch norms normalising by the statistics of the batch itself (batch-specific soft labels).
 
     Args:
       teachers: trained networks.
@@ -79,7 +80,8 @@ def cvdd(
       prior: `distilled` weighs teachers by `priors`, which may have to be measured first; `equal` all alike.
       temperature: T, > 0; large gives all members equal weight, small the best alone.
       labels: kind of the labels that the set gets.
-      label_temperature: label T, > 0.
+      label_temperature: T of the weights of labels, > 0.
+      recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
       parts: equal parts of a batch that each have their own statistics when labelled; 2 as released, 1 for the whole batch.
     """
@@ -94,7 +96,7 @@ def cvdd(
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
     statistics = "batch" if parts == 1 else f"batch/{parts}"
     own = vote(known, temperature=label_temperature)
-    labelling = Labelling(teachers, task.plan, "cvdd", labels, label_epochs, weights=own, statistics=statistics)
+    labelling = Labelling(teachers, task.plan, recipe, labels, label_epochs, weights=own, statistics=statistics)
 
     def weights(slots: int):
         return voting_weights(slots, known, size=votes, temperature=temperature)

@@ -81,6 +81,7 @@ def infer(
     roll: float = 0.125,
     compensators: int | None = None,
     labels: LabelKind = "interpolated",
+    recipe: str = "infer",
     label_epochs: int | None = None,
 ) -> Matcher:
     """Learns images that serve all classes at once: each is added to one real image of every class.
@@ -100,6 +101,7 @@ def infer(
       roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
       compensators: M, the first so many teachers take part; by default all, but at most 4.
       labels: kind of the labels; by default the networks' mean answer to every example, once, mixed as images are mixed.
+      recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     count = min(MOST, len(teachers)) if compensators is None else compensators
@@ -107,7 +109,7 @@ def infer(
         raise BadInput(f"--compensators {count}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
     members = tuple(teachers[:count])
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
-    labelling = Labelling(members, task.plan, "infer", labels, label_epochs)
+    labelling = Labelling(members, task.plan, recipe, labels, label_epochs)
 
     def prepare(key, synth, examples):
         demand_statistics(members, synth.x.decode().shape[1:])
@@ -126,4 +128,4 @@ def infer(
 
     feed = Given(tuple(teacher.vars for teacher in members))
     init = lambda key, synth: at_rest(synth.x.delta)  # noqa: E731
-    return Matcher(init, step, feed, recipe="infer", prepare=prepare, finish=finish, counts_bytes=False)
+    return Matcher(init, step, feed, recipe=recipe, prepare=prepare, finish=finish, counts_bytes=False)

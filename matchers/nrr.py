@@ -73,6 +73,7 @@ def nrr(
     labels: LabelKind = "distances",
     alpha_dbr: float = 1.0,
     norm_dbr: Literal["l1", "l2", "huber"] = "l1",
+    recipe: str = "nrr",
     label_epochs: int | None = None,
 ) -> Matcher:
     """Stitches critical crops of real images together and refines what lies around the critical regions.
@@ -101,11 +102,12 @@ def nrr(
       member: which of the teachers, from 1; by default the first that averages its last feature map.
       labels: kind of the labels that the set gets.
       alpha_dbr, norm_dbr: weight and norm of the loss of `distances`.
+      recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
     chosen = chosen_map(teachers, task.image, member)
-    labelling = Labelling((chosen,), task.plan, "nrr", labels, label_epochs, alpha=alpha_dbr, norm=norm_dbr)
+    labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs, alpha=alpha_dbr, norm=norm_dbr)
 
     def prepare(key, synth, examples):
         demand_statistics((chosen,), task.image)
@@ -134,4 +136,4 @@ def nrr(
     def finish(key, state, synth):
         return labelling.attach(key, replace(synth, x=synth.x.store()))
 
-    return Matcher(init, step, Given((chosen.vars,)), recipe="nrr", prepare=prepare, finish=finish, counts_bytes=False)
+    return Matcher(init, step, Given((chosen.vars,)), recipe=recipe, prepare=prepare, finish=finish, counts_bytes=False)

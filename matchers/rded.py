@@ -17,11 +17,12 @@ def rded(
     teachers: tuple[Teacher, ...],
     task: Task,
     *,
-    factor: int = 2,
+    factor: int | None = None,
     images: int = 300,
     crops: int = 5,
     member: int = 1,
     labels: LabelKind = "online",
+    recipe: str | None = None,
     label_epochs: int | None = None,
 ) -> Matcher:
     """Chooses crops of real images and lays them out in collages; nothing is optimised.
@@ -33,15 +34,18 @@ def rded(
     Args:
       teachers: trained networks, of which one is used.
       task: the run that it serves.
-      factor: cells a side of a collage; 2 as published from 112 pixels a side, 1 (one crop an image) for smaller images.
+      factor: cells a side of a collage; by default 2, and 1 (one crop an image) below 100 pixels a side, as published.
       images: real images of a class whose crops are looked at; at least ipc factor^2.
       crops: of each of these.
       member: which of the teachers, from 1.
       labels: kind of the labels that the set gets.
+      recipe: that the set is labelled for and to be trained with; by default `rded`, and `rded_small` for one crop an image.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     chosen = pick(teachers, member)
-    labelling = Labelling((chosen,), task.plan, "rded", labels, label_epochs)
+    factor = factor or (1 if min(task.image[:2]) < 100 else 2)
+    recipe = recipe or ("rded_small" if factor == 1 else "rded")
+    labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs)
 
     def solve(key, synth, examples):
         k_patches, k_labels = jax.random.split(key)
@@ -50,4 +54,4 @@ def rded(
         made = bounded(replace(synth, x=Pixels(jnp.asarray(compose(patches, factor)))))
         return labelling.attach(k_labels, replace(made, x=made.x.store()))
 
-    return once(solve)._replace(recipe="rded", counts_bytes=False)
+    return once(solve)._replace(recipe=recipe, counts_bytes=False)

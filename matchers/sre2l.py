@@ -21,6 +21,7 @@ def sre2l(
     patches: Patches = "none",
     member: int = 1,
     labels: LabelKind = "committee",
+    recipe: str = "sre2l",
     label_epochs: int | None = None,
 ) -> Matcher:
     """Recovers images that a trained network recognises and whose statistics in it are those of real data.
@@ -43,11 +44,12 @@ def sre2l(
         --start says; `none` leaves the start as it is.
       member: which of the teachers, from 1.
       labels: kind of the labels that the set gets.
+      recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     chosen = pick(teachers, member)
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
-    labelling = Labelling((chosen,), task.plan, "sre2l", labels, label_epochs)
+    labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs)
     made = recover(
         (chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, prepare=patched((chosen,), patches)
     )

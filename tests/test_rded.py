@@ -76,7 +76,7 @@ def test_a_crop_is_shown_in_the_middle_of_nothing():
 
 def test_rded_stores_composites_in_bytes_with_its_teacher_asked_online():
     held, (synth, examples) = committee(2), started(1)
-    matcher = rded(held, task(), images=8, crops=2, member=2)
+    matcher = rded(held, task(), factor=2, images=8, crops=2, member=2)
     first, second = (matcher.step(KEY, (), synth, examples)[0] for _ in range(2))
     assert isinstance(first.x, Bytes) and first.x.pixels.shape == (3, 4, 4, 1) and first.y.kind == "online"
     np.testing.assert_array_equal(first.x.pixels, second.x.pixels)
@@ -89,7 +89,7 @@ def test_rded_stores_composites_in_bytes_with_its_teacher_asked_online():
 def test_too_few_images_and_odd_sizes_are_refused():
     held, (synth, examples) = committee(1), started(3)
     with pytest.raises(BadInput, match=r"--ipc: the collages of a class take 12 real images, of 8 that there are"):
-        rded(held, task()).step(KEY, (), synth, examples)
+        rded(held, task(), factor=2).step(KEY, (), synth, examples)
     with pytest.raises(BadInput, match=r"collages of 3x3: images of 4x4 have no such equal cells"):
         choose_patches(KEY, held, examples, 1, factor=3)
 

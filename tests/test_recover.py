@@ -15,7 +15,7 @@ from matchers.sre2l import sre2l
 from synth.collage import choose_patches, compose
 from synth.content import Bounded, Bytes
 from synth.errors import BadInput
-from synth.preprocess import Standard, Whiten
+from synth.preprocess import Whiten
 from synth.set import Info
 from synth.statistics import statistics_gap
 from tests.teachers import KEY, MEAN, PLAIN, STD, bn_net, committee, frozen, priors, ran, started, task, teacher
