@@ -1,7 +1,7 @@
 """What a method is: a `Matcher`, a few pure functions and the feed of real data that it asks for."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -42,7 +42,8 @@ class Task(NamedTuple):
     plan: Callable[[str], Any]
 
 
-class Given(NamedTuple):
+@dataclass(frozen=True, eq=False)  # told apart by what it is, because matchers are hashed and arrays cannot be
+class Given:
     """No data but `value`, a PyTree of arrays that a method brings with it: large constants, kept out of its state and its program."""
 
     value: Any
