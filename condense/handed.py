@@ -24,6 +24,7 @@ class Context(NamedTuple):
       out: the run's folder, or None where nothing is written.
       given: what the value's flag says.
       force: whether what stands in its way may be removed.
+      steps: of the run.
       values, places: values with a flag, and what their flags say, by name; for those without one.
     """
 

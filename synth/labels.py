@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from synth.teacher_asked import Present
 from synth.teacher_kinds import TEACHER_KINDS, Committee, Distances, Interpolated, Online, Static
 
 
@@ -83,5 +84,5 @@ class Soft(NamedTuple):
 
 jax.tree_util.register_pytree_node(Hard, lambda h: ((h.index,), h.classes), lambda classes, leaves: Hard(*leaves, classes))
 
-Labels = Hard | Soft | Static | Interpolated | Committee | Online | Distances
+Labels = Hard | Soft | Static | Interpolated | Committee | Online | Distances | Present
 KINDS = {kind.kind: kind for kind in (Hard, Soft, *TEACHER_KINDS)}

@@ -56,15 +56,14 @@ def draw_box(key: jax.Array, size: tuple[int, int], scale: tuple[float, float]) 
     """Top, left, height and width of a random box: its area is a share U(scale) of the image's, the logarithm of its ratio of width to
     height uniform between those of 3/4 and 4/3, its place uniform. After ten boxes that stick out it is the whole image."""
     h, w = size
-    k_area, k_ratio, k_place = jax.random.split(key, 3)
-    area = h * w * jax.random.uniform(k_area, (TRIES,), jnp.float32, *scale)
-    ratio = jnp.exp(jax.random.uniform(k_ratio, (TRIES,), jnp.float32, math.log(RATIO[0]), math.log(RATIO[1])))
+    u = jax.random.uniform(key, (2, TRIES + 1), jnp.float32)  # one draw for all: each compiles for itself
+    area = h * w * (scale[0] + (scale[1] - scale[0]) * u[0, 1:])
+    ratio = jnp.exp(math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * u[1, 1:])
     height, width = (jnp.round(jnp.sqrt(side)).astype(jnp.int32) for side in (area / ratio, area * ratio))
     right = (height >= 1) & (height <= h) & (width >= 1) & (width <= w)
     first = jnp.argmax(right)
     height, width = (jnp.where(right[first], side[first], whole) for side, whole in ((height, h), (width, w)))
-    u = jax.random.uniform(k_place, (2,), jnp.float32)
-    top, left = (jnp.floor(u[i] * (room + 1).astype(jnp.float32)).astype(jnp.int32) for i, room in enumerate((h - height, w - width)))
+    top, left = (jnp.floor(u[i, 0] * (room + 1).astype(jnp.float32)).astype(jnp.int32) for i, room in enumerate((h - height, w - width)))
     return top, left, height, width
 
 
@@ -113,6 +112,8 @@ def shuffle_patches(key: jax.Array, x: Images, *, factor: int, shared: bool) -> 
 
 
 def _share(key: jax.Array, alpha: float) -> Float[Array, ""]:
+    if alpha == 1:
+        return jax.random.uniform(key, (), jnp.float32)
     return jax.random.beta(key, jnp.float32(alpha), jnp.float32(alpha), dtype=jnp.float32)
 
 
