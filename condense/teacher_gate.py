@@ -9,7 +9,7 @@ from synth.base import Examples, Net, Teacher
 from synth.errors import BadInput
 from synth.fit import in_batches
 
-LOOKED_AT = 2000  # validation images
+LOOKED_AT, FEW = 2000, 500  # validation images
 MARGIN = 0.05
 
 
@@ -27,9 +27,12 @@ def classify(teacher: Teacher, examples: Examples) -> float:
 def demand_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadInput, advice: str, known: float | None = None) -> None:
     """Raises `failed` where the teacher is near chance on validation images of the data, or far below the `known` share it once had.
 
-    Near chance is within five points, or three standard deviations, of always naming the most frequent class.
+    Near chance is within five points, or three standard deviations, of always naming the most frequent class. Where there are few
+    validation images, training images are looked at too.
     """
-    part = data.val if len(data.val.y) else data.train
+    part = data.val
+    if len(part.y) < FEW:
+        part = Examples(*(np.concatenate([seen, more[:FEW]]) for seen, more in zip(part, data.train, strict=True)))
     accuracy, labels = classify(teacher, part), part.y[:LOOKED_AT]
     chance = np.bincount(labels).max() / len(labels)
     near = chance + max(MARGIN, 3 * np.sqrt(chance * (1 - chance) / len(labels)))
