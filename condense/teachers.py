@@ -74,7 +74,7 @@ class Recipe(NamedTuple):
     lr: float
     batch: int
 
-    def optimiser(self, factor=1.0):
+    def optimiser(self, factor):
         """At a share of the step size."""
         return sgd(self.lr * factor, momentum=0.9, weight_decay=5e-4)
 
@@ -137,7 +137,7 @@ class Progress(NamedTuple):
 def _member(key, number: int, name: str, data: Data, recipe: Recipe, folder: Path, log: MetricsLog, held, bar) -> dict:
     """Trains one member from wherever it was left, stores it, and says what `teachers.json` holds of it."""
     net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number))
-    blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), begin(key, net, recipe.optimiser()))
+    blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), begin(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
     done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
     for epoch in range(recipe.epochs):
