@@ -1,7 +1,7 @@
 """What a method is: a `Matcher`, a few pure functions and the feed of real data that it asks for."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -53,7 +53,30 @@ class Piece(NamedTuple):
     epoch: Int[Array, ""]
 
 
-Feed = PerClass | Shuffled | Whole | Segment | None
+class Task(NamedTuple):
+    """What a method may be told of the run it serves.
+
+    Args:
+      image: height, width and channels of the images.
+      flips: whether a mirrored image keeps its label.
+      steps: of the run.
+      plan: name of an evaluation recipe -> what it does with a set (`synth.teacher_labels.Plan`).
+    """
+
+    image: tuple[int, int, int]
+    flips: bool
+    steps: int
+    plan: Callable[[str], Any]
+
+
+@dataclass(frozen=True, eq=False)  # told apart by what it is, because matchers are hashed and arrays cannot be
+class Given:
+    """No data but `value`, a PyTree of arrays that a method brings with it: large constants, kept out of its state and its program."""
+
+    value: Any
+
+
+Feed = PerClass | Shuffled | Whole | Segment | Given | None
 
 
 class Matcher(NamedTuple):
@@ -70,6 +93,7 @@ class Matcher(NamedTuple):
         a learned step size, soft labels or images of its own choice. A resumed run calls it again.
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
       unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
+      counts_bytes: whether the set ends as it starts, as float32 pixels and int32 labels, so that a budget in bytes can be met.
     """
 
     init: Callable
@@ -81,6 +105,7 @@ class Matcher(NamedTuple):
     prepare: Callable | None = None
     finish: Callable | None = None
     unlabelled: bool = False
+    counts_bytes: bool = True
 
 
 class Descent(NamedTuple):

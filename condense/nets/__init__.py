@@ -13,14 +13,28 @@ import jax
 from condense.nets import adapter
 from condense.nets.alexnet import alexnet
 from condense.nets.convnet import convnet
+from condense.nets.densenet import densenet
 from condense.nets.lenet import lenet
 from condense.nets.mlp import mlp
+from condense.nets.mobilenet import mobilenet
 from condense.nets.resnet import resnet, resnet18
+from condense.nets.shufflenet import shufflenet
 from condense.nets.vgg import vgg
 from synth.base import Net
 from synth.errors import BadInput
 
-NETS = {"convnet": convnet, "mlp": mlp, "lenet": lenet, "alexnet": alexnet, "vgg": vgg, "resnet": resnet, "resnet18": resnet18}
+NETS = {
+    "convnet": convnet,
+    "mlp": mlp,
+    "lenet": lenet,
+    "alexnet": alexnet,
+    "vgg": vgg,
+    "resnet": resnet,
+    "resnet18": resnet18,
+    "mobilenet": mobilenet,
+    "shufflenet": shufflenet,
+    "densenet": densenet,
+}
 
 
 def parse(spec: str) -> tuple[str, dict[str, int | str]]:
