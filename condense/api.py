@@ -14,6 +14,8 @@ from condense import nets
 from condense.config import Budget, build_method, check_option, check_seed, complete_options, dashed, find_method
 from condense.data import Data, load_data
 from condense.feeds import make_feed
+from condense.graph_data import GraphData
+from condense.graph_runs import Wishes, distill_graphs
 from condense.grid import save_grid
 from condense.handed import Context, flagged, hand_over, split_seed
 from condense.jobs import validation_score
@@ -24,6 +26,7 @@ from condense.score import Evaluation, evaluate, find_set
 from condense.ssl import load_teacher, train_teacher
 from condense.transfer import Transfer, transfer
 from evals.base import recipe
+from matchers import OF_GRAPHS
 from matchers.base import Matcher
 from synth.base import Examples, Teacher
 from synth.content import Pixels
@@ -52,7 +55,7 @@ STEPS = 1000  # of a method that descends, where nothing else is said
 
 def distill(
     method: str,
-    data: Data | str,
+    data: Data | GraphData | str,
     *,
     ipc: int | None = None,
     size: int | None = None,
@@ -97,6 +100,11 @@ def distill(
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
     data = load_data(data, seed=split_seed(find_method(method), places, seed)) if isinstance(data, str) else data
+    if isinstance(data, GraphData):
+        wishes = Wishes(out, net, steps, seed, start, eval_every, checkpoint_every, force, command)
+        return distill_graphs(method, data, Budget(ipc, size, bytes), wishes, {**options, **places})
+    if method in OF_GRAPHS and method != "random":
+        raise BadInput(f"{method}: takes graphs, and {data.spec} holds images; give --data toy_graphs, tu:FILE or smiles:FILE")
     budget = Budget(ipc, size, bytes)
     budget.check()  # before anything is made for the method
     place = Path(out) if out else None

@@ -23,6 +23,7 @@ class Context(NamedTuple):
       seed: of the run.
       out: the run's folder, or None where nothing is written.
       given: what the value's flag says.
+      budget: the name and value of the budget, None where none is given.
       force: whether what stands in its way may be removed.
       steps: of the run.
       values, places: values with a flag, and what their flags say, by name; for those without one.
@@ -38,6 +39,7 @@ class Context(NamedTuple):
     steps: int = 1
     values: Mapping[str, Any] = MappingProxyType({})
     places: Mapping[str, str | None] = MappingProxyType({})
+    budget: tuple[str, int] | None = None
 
 
 class Handed(NamedTuple):
@@ -130,6 +132,7 @@ HANDED = {
     "teachers": Handed(_teachers, TEACHERS, _members),
     "task": Handed(task_of),
     "priors": Handed(_priors),
+    "budget": Handed(lambda context: context.budget),
 }
 
 

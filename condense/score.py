@@ -12,6 +12,10 @@ from rich.text import Text
 from condense import nets
 from condense.config import check_seed, check_whole
 from condense.data import Data, load_data
+from condense.graph_data import GraphData
+from condense.graph_score import evaluate_graphs
+from condense.graph_score import fit_together as fit_graphs
+from condense.graph_table import GraphEvaluation
 from condense.jobs import INIT, make_job, run_jobs
 from condense.log import note
 from condense.rows import find_teachers, make_rows, row_counts, teach
@@ -68,6 +72,8 @@ class Evaluation(NamedTuple):
 
 def fit_together(synth: SyntheticSet, data: Data) -> None:
     """Raises BadInput where the set's classes or image shape are not the data's, naming both."""
+    if hasattr(synth.x, "alphabet"):
+        raise BadInput(f"--data {data.spec}: holds images, the set graphs; give the data the set was made for")
     made_for = "give the data the set was made for"
     if synth.info.classes != data.classes:
         raise BadInput(f"--data {data.spec}: its classes {_names(data.classes)} are not the set's {_names(synth.info.classes)}; {made_for}")
@@ -99,9 +105,10 @@ def take_data(synth: SyntheticSet, data: Data | str | None) -> Data:
         raise BadInput("the set has no `info`: a score needs its class names and normalisation")
     if data is None and not synth.info.data:
         raise BadInput("--data: the set does not say what it was made from; give a data specification")
-    if not isinstance(data, Data):
+    if not isinstance(data, Data | GraphData):
         data = load_data(data or synth.info.data, seed=synth.info.split_seed)
-    fit_together(synth, data)
+    fit = fit_graphs if isinstance(data, GraphData) else fit_together
+    fit(synth, data)
     if synth.info.data_digest and synth.info.data_digest != data.digest:
         made, here = synth.info.data_digest[:12], data.digest[:12]
         note(f"warning: the set was made from data of digest {made}, {data.spec} here is {here}: scores may not compare")
@@ -113,14 +120,14 @@ def evaluate(
     *,
     data: Data | str | None = None,
     net: Sequence[str] | str | None = None,
-    seeds: int = 5,
+    seeds: int | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
     rows: Sequence[str] | str = ("distilled", "random", "kmeans"),
     split: str = "test",
     teachers: str | Path | None = None,
     seed: int = 0,
-) -> Evaluation:
+) -> Evaluation | GraphEvaluation:
     """Trains fresh networks on a set, and on real images at the same budget, and scores each once, at its last step.
 
     The data is normalised as the set's file says, whoever wrote it. Real rows are drawn anew for every seed from train without validation,
@@ -131,7 +138,7 @@ def evaluate(
       what: a set, its file, or a run's folder.
       data: data or its specification; by default the one the set names.
       net: specifications; by default the set's, else `convnet`.
-      seeds: fresh networks a row (>= 1).
+      seeds: fresh networks a row (>= 1); by default 5, and 10 on graphs.
       recipe: a name in `evals.base.RECIPES`; by default the set's, else `dsa`. `epochs` replaces its length.
       rows: of `distilled`, `random`, `kmeans`, `full`.
       split: `test`, or `val` for every choice that is still to be made.
@@ -145,10 +152,16 @@ def evaluate(
     """
     path = find_set(what) if isinstance(what, str | Path) else None
     synth = load_set(path) if path else what
-    seeds, seed = check_whole("seeds", seeds), check_seed(seed)
+    seed = check_seed(seed)
+    seeds = check_whole("seeds", (10 if hasattr(synth.x, "alphabet") else 5) if seeds is None else seeds)
     if split not in ("test", "val"):
         raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
     data = take_data(synth, data)
+    if isinstance(data, GraphData):
+        names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "gin"]
+        chosen = find_recipe(recipe or synth.info.recipe or "graph", epochs=epochs)
+        asked = {"seeds": seeds, "chosen": chosen, "rows": rows, "split": split, "seed": seed}
+        return evaluate_graphs(synth, data, path=path, names=names, **asked)
     if split == "val" and data.seed != synth.info.split_seed:
         note(f"warning: validation images cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
     names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
