@@ -1,5 +1,6 @@
-"""What a notebook imports: `load_data`, `distill`, `evaluate`, `load_set`, `save_set`."""
+"""What a notebook imports: `load_data`, `distill`, `evaluate`, `load_set`, `save_set`, `train_teacher`, `load_teacher`, `transfer`."""
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -13,15 +14,21 @@ from condense import nets
 from condense.config import Budget, build_method, check_option, check_seed, complete_options, dashed, find_method
 from condense.data import Data, load_data
 from condense.feeds import make_feed
+from condense.graph_data import GraphData
+from condense.graph_runs import Wishes, distill_graphs
 from condense.grid import save_grid
-from condense.handed import Context, flagged, hand_over
+from condense.handed import Context, flagged, hand_over, split_seed
+from condense.jobs import validation_score
 from condense.log import note
 from condense.loop import Schedule, run, stream
-from condense.runs import digest, open_run
-from condense.score import Evaluation, evaluate, find_set, validation_score
+from condense.runs import Run, digest, open_run
+from condense.score import Evaluation, evaluate, find_set
+from condense.ssl import load_teacher, train_teacher
+from condense.transfer import Transfer, transfer
 from evals.base import recipe
+from matchers import OF_GRAPHS
 from matchers.base import Matcher
-from synth.base import Examples
+from synth.base import Examples, Teacher
 from synth.content import Pixels
 from synth.errors import BadInput
 from synth.file import load_set, save_set
@@ -29,7 +36,18 @@ from synth.labels import Hard
 from synth.set import Info, SyntheticSet
 from synth.start import STARTS
 
-__all__ = ["Evaluation", "distill", "evaluate", "load_data", "load_set", "save_set"]
+__all__ = [
+    "Evaluation",
+    "Transfer",
+    "distill",
+    "evaluate",
+    "load_data",
+    "load_set",
+    "load_teacher",
+    "save_set",
+    "train_teacher",
+    "transfer",
+]
 
 START, PREPARE = 2, 4  # key streams of the first images and what the method makes of them, beside the loop's own
 STEPS = 1000  # of a method that descends, where nothing else is said
@@ -37,7 +55,7 @@ STEPS = 1000  # of a method that descends, where nothing else is said
 
 def distill(
     method: str,
-    data: Data | str,
+    data: Data | GraphData | str,
     *,
     ipc: int | None = None,
     size: int | None = None,
@@ -81,7 +99,12 @@ def distill(
     ipc, size, bytes, steps, eval_every, checkpoint_every = (check_option(name, count, int | None) for name, count in counts.items())
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
-    data = load_data(data, seed=seed) if isinstance(data, str) else data
+    data = load_data(data, seed=split_seed(find_method(method), places, seed)) if isinstance(data, str) else data
+    if isinstance(data, GraphData):
+        wishes = Wishes(out, net, steps, seed, start, eval_every, checkpoint_every, force, command)
+        return distill_graphs(method, data, Budget(ipc, size, bytes), wishes, {**options, **places})
+    if method in OF_GRAPHS and method != "random":
+        raise BadInput(f"{method}: takes graphs, and {data.spec} holds images; give --data toy_graphs, tu:FILE or smiles:FILE")
     budget = Budget(ipc, size, bytes)
     budget.check()  # before anything is made for the method
     place = Path(out) if out else None
@@ -106,11 +129,24 @@ def distill(
             return load_set(find_set(out))
         schedule = Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
         synth = begin(key, matcher, start, data, per_class, info)
-        return work(key, method, matcher, synth, data, schedule, folder=place, held=held, teachers=handed.get("teachers", ()))
+        feed = make_feed(matcher.feed, data.train, len(data.classes), seed=seed, experts=handed.get("experts"))
+        more = {"folder": place, "held": held, "force": force, "teachers": handed.get("teachers", ())}
+        return work(key, method, matcher, synth, data, feed, schedule, **more)
 
 
 def work(
-    key: jax.Array, method: str, matcher: Matcher, synth: SyntheticSet, data: Data, schedule: Schedule, *, folder, held, teachers
+    key: jax.Array,
+    method: str,
+    matcher: Matcher,
+    synth: SyntheticSet,
+    data: Data,
+    feed: Callable[[int], Any],
+    schedule: Schedule,
+    *,
+    folder: Path | None,
+    held: Run | None,
+    force: bool,
+    teachers: Sequence[Teacher],
 ) -> SyntheticSet:
     """Runs the method from `synth` and stores what it gives; `held` is the run that holds `folder`, None where nothing is written.
     Labels may be of `teachers`."""
@@ -119,12 +155,13 @@ def work(
         key,
         matcher,
         synth,
-        make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
+        feed,
         schedule,
         folder=folder,
         saved=held.saved if held else lambda step: None,
         evaluate=validation_score(data, synth.info.net, chosen, seed=seed, teachers=teachers) if schedule.eval_every else None,
         description=method,
+        force=force,
     )
     if folder:
         save_set(folder / "set.npz", synth)

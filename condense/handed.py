@@ -23,6 +23,7 @@ class Context(NamedTuple):
       seed: of the run.
       out: the run's folder, or None where nothing is written.
       given: what the value's flag says.
+      budget: the name and value of the budget, None where none is given.
       force: whether what stands in its way may be removed.
       steps: of the run.
       values, places: values with a flag, and what their flags say, by name; for those without one.
@@ -38,6 +39,7 @@ class Context(NamedTuple):
     steps: int = 1
     values: Mapping[str, Any] = MappingProxyType({})
     places: Mapping[str, str | None] = MappingProxyType({})
+    budget: tuple[str, int] | None = None
 
 
 class Handed(NamedTuple):
@@ -47,11 +49,13 @@ class Handed(NamedTuple):
       provide: Context -> value. A value with a text attribute `net` settles the network.
       flag: help of its flag, None where there is none.
       identity: value -> what `run.json` records of it, a JSON value that tells it from another; only for values with a flag.
+      split: what the flag says -> seed of the validation split that the value left out and the run shall leave out too; None for any.
     """
 
     provide: Callable[[Context], Any]
     flag: str | None = None
     identity: Callable[[Any], Any] = str
+    split: Callable[[str], int] | None = None
 
 
 def _net(context: Context):
@@ -64,6 +68,28 @@ def _augment(context: Context):
     from synth.augment import dsa, dsa_strategy
 
     return dsa(dsa_strategy(context.data.flips))
+
+
+def _experts(context: Context):
+    from condense.experts.provide import provide
+
+    return provide(context)
+
+
+def _experts_identity(experts) -> str:
+    return experts.identity()
+
+
+def _experts_split(place: str) -> int:
+    from condense.experts.store import read_header
+
+    return read_header(Path(place)).split_seed
+
+
+def _teacher(context: Context):
+    from condense.ssl import find_teacher
+
+    return find_teacher(context.data, context.given, context.out, seed=context.seed, force=context.force)
 
 
 def _teachers(context: Context):
@@ -95,13 +121,18 @@ def _priors(context: Context):
     return partial(measured, context.data, context.values["teachers"], folder=place and Path(place))
 
 
+EXPERTS = "folder of `condense experts`; by default a few small ones are trained in OUT/experts"
+TEACHER = "folder of a self-supervised teacher of `condense teachers --ssl barlow`; by default one is trained in OUT/teacher"
 TEACHERS = "committee of `condense teachers`; by default one is made in the run's folder"
 HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
+    "experts": Handed(_experts, EXPERTS, _experts_identity, _experts_split),
+    "teacher": Handed(_teacher, TEACHER, lambda teacher: teacher.digest),
     "teachers": Handed(_teachers, TEACHERS, _members),
     "task": Handed(task_of),
     "priors": Handed(_priors),
+    "budget": Handed(lambda context: context.budget),
 }
 
 
@@ -109,6 +140,14 @@ def flagged(factory: Callable) -> dict[str, Handed]:
     """The values with a flag that a factory asks for, by name."""
     wanted = inspect.signature(factory).parameters
     return {name: handed for name, handed in HANDED.items() if handed.flag and name in wanted}
+
+
+def split_seed(factory: Callable, places: dict[str, str | None], seed: int) -> int:
+    """The seed of the validation split: the run's, or that of what is handed over and was trained without such a split."""
+    for name, handed in flagged(factory).items():
+        if handed.split and places.get(name) is not None:
+            return handed.split(places[name])
+    return seed
 
 
 def hand_over(factory: Callable, places: dict[str, str | None], context: Context) -> tuple[dict[str, Any], dict[str, Any], str]:

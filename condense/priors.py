@@ -60,7 +60,7 @@ def worth(data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epoch
     """Accuracy in per cent on the validation split of one fresh `net` trained on data that is recovered from this teacher alone."""
     from condense.api import begin, describe  # which hand this module's measure over, and so import it
     from condense.handed import Context, task_of
-    from condense.score import validation_score
+    from condense.jobs import validation_score
     from evals.base import recipe
     from matchers import REGISTRY
 

@@ -15,7 +15,8 @@ from evals.base import Recipe
 from synth.base import Teacher
 from synth.content import Pixels
 from synth.errors import BadInput
-from synth.labels import Hard
+from synth.kernels import centred
+from synth.labels import Hard, Target
 from synth.set import SyntheticSet
 from synth.start import choose_kmeans, choose_random
 from synth.teacher_kinds import TEACHER_KINDS, Online
@@ -88,14 +89,17 @@ def make_rows(
 ) -> dict[str, Callable[[int], SyntheticSet]]:
     """seed -> set for every kind: the set itself, as many real training images of every class drawn anew for every seed, or all of them.
 
+    Real images carry the kind of labels that the set has, centred one-hot rows where it has regression values; all of them, class indices.
     `labels` gives drawn images their labels, see `teach`.
 
     Raises BadInput for an unknown kind or none, and where the data has fewer training images of a class than the set.
     """
     counts, (x, y) = row_counts(synth), data.train
 
-    def real(index) -> SyntheticSet:
-        return SyntheticSet(Pixels(jnp.asarray(x[index])), Hard(jnp.asarray(y[index]), len(data.classes)))
+    def real(index, *, kind: type = type(synth.y)) -> SyntheticSet:
+        hard = Hard(jnp.asarray(y[index]), len(data.classes))
+        labels = Target(centred(hard.index, hard.classes)) if kind is Target else hard
+        return SyntheticSet(Pixels(jnp.asarray(x[index])), labels)
 
     @cache  # of indices: every network is shown the same draws
     def chosen(choose: Callable, seed: int) -> np.ndarray:
@@ -117,7 +121,7 @@ def make_rows(
         "distilled": lambda seed: synth,
         "random": lambda seed: drawn(choose_random, seed),
         "kmeans": lambda seed: drawn(choose_near_centres, seed),
-        "full": lambda seed: real(slice(None)),
+        "full": lambda seed: real(slice(None), kind=Hard),
     }
     if not kinds or set(kinds) - known.keys():
         wrong = f"unknown row '{sorted(set(kinds) - known.keys())[0]}'" if kinds else "none given"

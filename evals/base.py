@@ -82,6 +82,22 @@ class Recipe:
         return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw")
 
 
+@dataclass(frozen=True)
+class Closed:
+    """A ridge head in closed form where other recipes train a network, as the kernel methods' papers score (`evals.krr`).
+
+    Args:
+      name: what the recipe is called.
+      kernel: linear on the features of the network as it is drawn (`net`), or the neural tangent kernel of a fully-connected one (`ntk`).
+      reg: lambda is `reg` times the mean of the kernel's diagonal.
+    """
+
+    name: str
+    kernel: Literal["net", "ntk"]
+    reg: float = 1e-6
+    epochs = 1  # a seed is one piece of work
+
+
 ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "optimizer": "adamw", "schedule": "cosine"}
 RECIPES = {
     recipe.name: recipe
@@ -90,6 +106,9 @@ RECIPES = {
         Recipe("dsa", 1000, augment=True),
         Recipe("quick", 100, lr=0.05),
         Recipe("full", 20),
+        Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment=True, optimizer="adam", schedule="cosine", warmup=500),
+        Closed("krr", "net"),
+        Closed("krr-ntk", "ntk"),
         Recipe("sre2l", 400, batch=128, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
         Recipe("fkd", 300, batch=1024, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
         Recipe("rded", 300, batch=0, view="shuffle=2,crop=0.5-1,flip,cutmix=1", stretch=2.0, **ADAMW),
@@ -98,13 +117,20 @@ RECIPES = {
         Recipe("cvdd_smooth", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", stretch=2.0, **ADAMW),
         Recipe("infer", 400, batch=64, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
         Recipe("nrr", 300, batch=0, view="crop=0.5-1,flip,cutmix=1", temperature=1.0, stretch=2.0, **ADAMW),
+        Recipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
+        Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=128, optimizer="adam", schedule="cosine"),
     )
 }
 ABOUT = {
     "dc": "300 epochs, no augmentation: the protocol of gradient matching",
     "dsa": "1,000 epochs with siamese-style augmentation: the protocol of DSA, DM and the trajectory methods",
     "quick": "100 epochs at step size 0.05, no augmentation: for demonstrations",
+    "graph": "300 steps of Adam at 0.001 on graphs, 128 drawn a step, epoch chosen on validation graphs",
+    "graph_full": "500 steps of Adam at 0.01 falling to 0 on all graphs at once, epoch chosen on validation graphs",
     "full": "20 epochs, batch 256, no augmentation: for whole training sets",
+    "frepo": "2,000 epochs of Adam under a cosine with augmentation: the protocol of FRePo at 10 a class",
+    "krr": "no training: a ridge head in closed form on the features of networks as they are drawn; no retrained accuracy",
+    "krr-ntk": "no training: ridge regression with the neural tangent kernel of a wide network, as KIP; no retrained accuracy",
     "sre2l": "400 epochs of AdamW, batch 128, shifts, flips and MixUp, labels at temperature 30: SRe2L on small images",
     "fkd": "300 epochs of AdamW, batch 1024, crops, flips and CutMix, labels at temperature 20: SRe2L on large images",
     "rded": "300 epochs of AdamW, small batches, shuffled patches, crops, flips and CutMix, half a cosine: RDED on collages of four",
@@ -116,11 +142,11 @@ ABOUT = {
 }
 
 
-def recipe(name: str, *, epochs: int | None = None) -> Recipe:
+def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
     """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's, and
     is found by that name too.
 
-    Raises BadInput for an unknown name or no epoch.
+    Raises BadInput for an unknown name or no epoch, and for epochs of a recipe that has none.
     """
     name, _, said = name.partition(":epochs=")
     epochs = int(said) if epochs is None and said.isdigit() else epochs
@@ -128,19 +154,27 @@ def recipe(name: str, *, epochs: int | None = None) -> Recipe:
         raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
     if epochs is not None and epochs < 1:
         raise BadInput(f"--epochs {epochs}: give at least 1")
+    if epochs is not None and isinstance(RECIPES[name], Closed):
+        raise BadInput(f"--epochs {epochs}: recipe {name} trains nothing; leave --epochs out")
     if epochs in (None, RECIPES[name].epochs):
         return RECIPES[name]
     return replace(RECIPES[name], name=f"{name}:epochs={epochs}", epochs=epochs)
 
 
 class Report(NamedTuple):
-    """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed, never a maximum over epochs."""
+    """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed, never a maximum over epochs.
+
+    Reports on graphs say otherwise: there `epochs` holds the epoch of each seed, chosen on validation graphs, and `auc` areas under the ROC
+    curve.
+    """
 
     net: str
     recipe: str
     set_kind: str
     accuracy: tuple[float, ...]
     seconds: float
+    auc: tuple[float, ...] | None = None
+    epochs: tuple[int, ...] | None = None
 
     @property
     def mean(self) -> float:
@@ -152,6 +186,10 @@ class Report(NamedTuple):
         """Population standard deviation over seeds."""
         return float(np.std(self.accuracy))
 
+    def area(self) -> tuple[float, float]:
+        """Mean and population standard deviation over seeds of the area under the ROC curve; NaN where there is none."""
+        return (float(np.mean(self.auc)), float(np.std(self.auc))) if self.auc else (float("nan"), float("nan"))
+
     def as_json(self) -> dict:
         """The result row of `evaluate --json`."""
         return {
@@ -162,4 +200,6 @@ class Report(NamedTuple):
             "mean": self.mean,
             "std": self.std,
             "seconds": round(self.seconds, 3),
+            **({} if self.auc is None else {"auc": list(self.auc), "auc_mean": self.area()[0], "auc_std": self.area()[1]}),
+            **({} if self.epochs is None else {"epochs": list(self.epochs)}),
         }

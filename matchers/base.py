@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
+from jaxtyping import Array, Float, Int
 
 from synth.set import SyntheticSet
 
@@ -24,6 +25,39 @@ class Shuffled(NamedTuple):
 
 class Whole(NamedTuple):
     """A feed of all training `Examples`, in order."""
+
+
+class GraphsPerClass(NamedTuple):
+    """A feed of a `synth.graphs.GraphBatch` whose leaves lead with an axis of classes: n real graphs of every class, or a few fewer where
+    the drawn ones are large, at a fixed total size."""
+
+    n: int
+
+
+class Segment(NamedTuple):
+    """A feed of `Piece`: a stretch of a recorded expert trajectory; every expert serves once before any serves again.
+
+    Args:
+      span: M >= 1, epochs from the start to the last target.
+      first: T- >= 0, the least start epoch.
+      last: T+ > first, the bound that start epochs stay below; lowered where an expert has not been trained for t + M epochs.
+      grow: (U0, E) lets the bound grow from U0 at step 0 to `last` at step E: min(T+, U0 + int((T+ - U0) step / E)).
+      every: whether the targets are all of t+1 ... t+M, or t+M alone.
+    """
+
+    span: int
+    first: int
+    last: int
+    grow: tuple[int, int] | None = None
+    every: bool = False
+
+
+class Piece(NamedTuple):
+    """Parameters theta*_t of an expert after `epoch` = t epochs, and its later ones; flat, in the order of `ravel_pytree(params)`."""
+
+    start: Float[Array, " p"]
+    targets: Float[Array, "k p"]
+    epoch: Int[Array, ""]
 
 
 class Task(NamedTuple):
@@ -49,7 +83,7 @@ class Given:
     value: Any
 
 
-Feed = PerClass | Shuffled | Whole | Given | None
+Feed = PerClass | Shuffled | Whole | Segment | GraphsPerClass | Given | None
 
 
 class Matcher(NamedTuple):
@@ -65,6 +99,7 @@ class Matcher(NamedTuple):
       prepare: (key, synth, examples) -> synth, on the host: what the method makes of the started set before its first step, such as
         a learned step size, soft labels or images of its own choice. A resumed run calls it again.
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
+      remarks: examples -> lines for the user about these data, before the first step: what the method's premise is worth on them.
       unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
       counts_bytes: whether the set ends as it starts, as float32 pixels and int32 labels, so that a budget in bytes can be met.
     """
@@ -77,6 +112,7 @@ class Matcher(NamedTuple):
     host: bool = False
     prepare: Callable | None = None
     finish: Callable | None = None
+    remarks: Callable | None = None
     unlabelled: bool = False
     counts_bytes: bool = True
 

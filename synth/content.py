@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from synth.graph_content import GRAPH_KINDS, ColourGraph, DenseGraphs, PackedGraphs, TreeSummary
+
 HAIR = 1 / 512  # of a grey level: a pixel that came from a byte stays that byte, although float32 may bring it back a little lower
 
 
@@ -192,5 +194,5 @@ def _positive(std) -> None:
         raise ValueError(f"std is {np.min(std)} in a channel; every one must be positive")
 
 
-Content = Pixels | Bytes | Compensated | Bounded | Summed
-KINDS = {kind.kind: kind for kind in (Pixels, Bytes, Compensated)}
+Content = Pixels | Bytes | Compensated | Bounded | Summed | TreeSummary | PackedGraphs | ColourGraph | DenseGraphs
+KINDS = {kind.kind: kind for kind in (Pixels, Bytes, Compensated, *GRAPH_KINDS)}

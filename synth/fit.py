@@ -76,12 +76,23 @@ def begin(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
     return Fit(drawn, tx.init(drawn.params))
 
 
-def fit(objective: Callable, tx: optax.GradientTransformation, state: Fit, items) -> tuple[Fit, Float[Array, " steps"]]:
-    """Descends `objective(params, stats, item) -> (loss, stats)` once an item; returns the state and the losses."""
+def slope(objective: Callable) -> Callable:
+    """(params, stats, item) -> ((loss, stats), gradient by params)."""
+    return jax.value_and_grad(objective, has_aux=True)
+
+
+def fit(
+    objective: Callable, tx: optax.GradientTransformation, state: Fit, items, *, direction: Callable = slope
+) -> tuple[Fit, Float[Array, " steps"]]:
+    """Descends `objective(params, stats, item) -> (loss, stats)` once an item; returns the state and the losses.
+
+    `direction(objective)` says what is descended, in the form of `slope`: the gradient, or what a flatness-seeking method makes of two.
+    """
+    follow = direction(objective)
 
     def step(state, item):
         params, stats = state.vars
-        (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(params, stats, item)
+        (loss, stats), grads = follow(params, stats, item)
         updates, opt = tx.update(grads, state.opt, params)
         return Fit(Vars(optax.apply_updates(params, updates), stats), opt), loss
 

@@ -68,8 +68,26 @@ class Whiten(NamedTuple):
             raise ValueError("inverse does not undo matrix; both must come from the same whitening")
 
 
-Preprocess = Standard | Whiten
-KINDS = {kind.kind: kind for kind in (Standard, Whiten)}
+class Nothing(NamedTuple):
+    """x' = x: what has no normalisation, as graphs have none."""
+
+    kind = "none"
+
+    def apply(self, x):
+        """The same."""
+        return x
+
+    def undo(self, x):
+        """The same."""
+        return x
+
+    def fits(self, image) -> bool:
+        """Always."""
+        return True
+
+
+Preprocess = Standard | Whiten | Nothing
+KINDS = {kind.kind: kind for kind in (Standard, Whiten, Nothing)}
 
 
 def unit(x: Raw) -> Float32[np.ndarray, "n h w c"]:
@@ -120,3 +138,8 @@ def fit(kind: str, x: Raw) -> Preprocess:
     if kind not in fits:
         raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(fits)})")
     return fits[kind](x)
+
+
+def digest_arrays(preprocess: Preprocess) -> dict[str, np.ndarray]:
+    """The arrays of a preprocessing by field name, as files and digests take them."""
+    return {name: np.asarray(value) for name, value in preprocess._asdict().items()}

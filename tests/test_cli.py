@@ -93,9 +93,9 @@ def stamps(place: Path) -> dict[str, tuple[int, bytes]]:
 def test_first_page_names_every_verb_and_no_other(capsys):
     assert run(["--help"]) == 0
     said = capsys.readouterr()
-    assert re.findall(r"^  (\w+)  ", said.out, re.M) == ["distill", "evaluate", "show", "list", "data", "demo"] and said.err == ""
+    assert re.findall(r"^  (\w+)  ", said.out, re.M) == list(condense.cli.VERBS) and said.err == ""
     assert run([]) == 2
-    assert capsys.readouterr().err == "condense: give a verb: distill, evaluate, show, list, data, demo\n"
+    assert capsys.readouterr().err == f"condense: give a verb: {', '.join(condense.cli.VERBS)}\n"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,9 @@ def test_first_page_names_every_verb_and_no_other(capsys):
             "evaluate",
             ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: 5)"],
         ),
+        ("teachers", ["--data SPEC", "--out DIR", "--ssl barlow", "--net NET", "--epochs N"]),
+        ("transfer", ["--to SPEC", "--fraction F", "--protocol probe|finetune", "--draws N", "--teacher DIR", "(default: 5)"]),
+        ("experts", ["--data SPEC", "--count N", "--epochs N", "--out DIR", "--net NET", "--recipe NAME", "--lr X", "(default: sgd)"]),
         ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR"]),
         ("list", ["methods|data|nets|presets|recipes"]),
@@ -145,7 +148,8 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         assert re.search(rf"--{name} ([A-Z]+ )?[a-z`]", words), name
     for name, parameter in own.items():
         text = next(p.description for p in document.params if p.arg_name == name)
-        assert f"--{name.replace('_', '-')} " in words and " ".join(text.split()).rstrip(".") in words
+        flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
+        assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
         assert parameter.default is None or f"(default: {parameter.default})" in words
 
 
@@ -171,11 +175,12 @@ def test_lists_have_a_line_a_name(what, names, capsys):
     ("argv", "words"),
     [
         (["nope"], ["verb 'nope'", "distill, evaluate"]),
-        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("experts", "teachers", "relabel", "transfer")],
+        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("relabel",)],
         (["distill", "nope", "--out", "x"], ["method 'nope'", "random, kmeans, herding, dc, dsa, dm"]),
         (["distill", "dm"], ["distill dm: give --data SPEC and --out DIR"]),
         (["distill", "dm", "--data", "digits"], ["give --out DIR;"]),
         (["evaluate"], ["evaluate: give DIR_OR_SET"]),
+        (["experts", "--out", "x"], ["experts: give --data SPEC and --count N and --epochs N"]),
         (["show"], ["show: give DIR_OR_SET"]),
         (["data"], ["data: give NAME"]),
         (["list"], ["list: give methods|data|nets|presets|recipes"]),
@@ -498,6 +503,7 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method])}
     handed = {"net": nets.build(settings.get("net", "convnet"), (32, 32, 3), 10), "augment": dsa(dsa_strategy(True))}
     handed |= {"teachers": committee(5, image=(32, 32, 3)), "priors": priors(5), "task": task((32, 32, 3), flips=True)}
+    handed |= {"experts": None, "teacher": None}
     matcher = build_method(method, complete_options(method, own), **handed)
     assert matcher.start in STARTS and matcher.recipe in RECIPES
     assert f"condense distill {method} --preset {name} --out " in preset.record() and preset.claim in preset.record()

@@ -1,0 +1,226 @@
+"""What pre-training on a distilled set is worth on other data, beside honest baselines at the same number of images."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from condense import nets
+from condense.config import check_seed, check_whole
+from condense.data import Data, load_data
+from condense.pretrain import Goal, make_job, run_jobs
+from condense.score import find_set, take_data
+from condense.ssl import Representer, load_teacher
+from evals.base import Report
+from evals.budget import count_bytes
+from evals.transfer import Finetune, draw_balanced
+from synth.base import Examples
+from synth.content import Pixels
+from synth.errors import BadInput
+from synth.file import load_set
+from synth.labels import Target
+from synth.set import SyntheticSet
+from synth.start import choose_kmeans
+
+PROTOCOLS = ("probe", "finetune")
+ROWS = ("none", "distilled", "random", "kmeans", "full")
+DRAW, LABELS = 2, 3  # key streams, after those of the work
+AMONG = 10_000  # training images, drawn anew for every seed, among which the k-means row looks for its centres
+
+
+class Transfer(NamedTuple):
+    """Reports of one set on one target, one a network and row: an accuracy for every seed and draw of labels, seed by seed."""
+
+    set: str
+    spec: str
+    digest: str
+    target: str
+    target_digest: str
+    split: str
+    fraction: float
+    protocol: str
+    size: int
+    bytes: dict[str, int | None]
+    reports: tuple[Report, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `transfer --json`: accuracies are fractions in [0, 1], std the population's; scores on val say so."""
+        return {
+            "set": self.set,
+            "data": {"spec": self.spec, "digest": self.digest},
+            "target": {"spec": self.target, "digest": self.target_digest},
+            **({} if self.split == "test" else {"split": self.split}),
+            "fraction": self.fraction,
+            "protocol": self.protocol,
+            "ipc": None,
+            "size": self.size,
+            "bytes": self.bytes,
+            "results": [report.as_json() for report in self.reports],
+        }
+
+    def table(self) -> Table:
+        """Rows by what was pre-trained on, a column a network, accuracies in per cent with the population's standard deviation."""
+        names = list(dict.fromkeys(report.net for report in self.reports))
+        at = {(report.set_kind, report.net): report for report in self.reports}
+        how = f"{self.protocol} on {100 * self.fraction:g} % of the labels"
+        title = f"{self.spec} to {self.target}, {self.split} accuracy in %, {how}, {len(self.reports[0].accuracy)} scores"
+        table = Table(title=Text(f"{title}, {self.size} images, {self.bytes['total']:,} bytes"))
+        table.add_column("pre-trained on")
+        for name in names:
+            table.add_column(name, justify="right")
+        for kind in dict.fromkeys(report.set_kind for report in self.reports):
+            table.add_row(kind, *(f"{100 * at[kind, name].mean:.1f} ± {100 * at[kind, name].std:.1f}" for name in names))
+        return table
+
+
+def fitted(examples: Examples, image: tuple[int, int, int]) -> Examples:
+    """Images resized to h x w (linear, antialiased) and brought to c channels: their mean for one channel, repeated for more."""
+    h, w, c = image
+    x = np.asarray(examples.x)
+    if x.shape[3] != c:
+        x = np.repeat(x.mean(3, keepdims=True), c, axis=3)
+    if x.shape[1:3] != (h, w):
+        resize = jax.jit(lambda piece: jax.image.resize(piece, (len(piece), h, w, c), "linear"))
+        pieces = [np.asarray(resize(x[at : at + 1024])) for at in range(0, len(x), 1024)]
+        x = np.concatenate(pieces) if pieces else np.zeros((0, h, w, c), np.float32)
+    return Examples(jnp.asarray(x), jnp.asarray(examples.y))
+
+
+def make_rows(
+    key: jax.Array, synth: SyntheticSet, data: Data, kinds: Sequence[str], teacher: Callable[[], Representer]
+) -> dict[str, Callable[[int], SyntheticSet] | None]:
+    """seed -> what to pre-train on, for every kind: nothing, the set, as many real images with the teacher's representations, or all.
+
+    Real images are drawn without labels from train without validation, anew for every seed. `kmeans` takes the image nearest to each of as
+    many centres, among `AMONG` images. Raises BadInput for an unknown kind or none, or where there are fewer images than in the set.
+    """
+    if not kinds or (unknown := [kind for kind in kinds if kind not in ROWS]):
+        raise BadInput(f"--rows: {f'unknown row {unknown[0]!r}' if kinds else 'none given'} (known: {', '.join(ROWS)})")
+    x, size = data.train.x, len(synth)
+    if len(x) < size and {"random", "kmeans"} & set(kinds):
+        raise BadInput(f"--rows {','.join(kinds)}: {data.spec} has {len(x)} training images, the set {size}; leave random and kmeans out")
+
+    def real(index) -> SyntheticSet:
+        images = jnp.asarray(x[index])
+        return SyntheticSet(Pixels(images), Target(teacher().represent(images)))
+
+    def shuffled(seed: int) -> np.ndarray:
+        return np.asarray(jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, DRAW), seed), len(x)))
+
+    @cache
+    def nearest(seed: int) -> np.ndarray:
+        among = shuffled(seed)[: max(AMONG, size)]
+        flat = x[among].reshape(len(among), -1)
+        k_draw = jax.random.fold_in(jax.random.fold_in(key, DRAW), seed)
+        return among[choose_kmeans(k_draw, flat, np.zeros(len(among), np.int32), size)]
+
+    known = {
+        "none": None,
+        "distilled": lambda seed: SyntheticSet(synth.x, Target(synth.y.values), weight=synth.weight),
+        "random": cache(lambda seed: real(shuffled(seed)[:size])),
+        "kmeans": cache(lambda seed: real(nearest(seed))),
+        "full": cache(lambda seed: real(slice(None))),
+    }
+    return {kind: known[kind] for kind in dict.fromkeys(kinds)}
+
+
+def transfer(
+    what: SyntheticSet | str | Path,
+    *,
+    to: Data | str,
+    data: Data | str | None = None,
+    fraction: float = 1.0,
+    protocol: str = "probe",
+    net: Sequence[str] | str | None = None,
+    seeds: int = 5,
+    draws: int = 1,
+    epochs: int | None = None,
+    steps: int | None = None,
+    rows: Sequence[str] | str = ("none", "distilled", "random", "kmeans"),
+    teacher: Representer | str | Path | None = None,
+    split: str = "test",
+    seed: int = 0,
+) -> Transfer:
+    """Pre-trains fresh networks on a set with target representations, brings them to other data, and scores each once.
+
+    Target images are normalised by their own training images and resized to the size of the source's. Real rows carry the teacher's
+    representations. Step sizes and lengths are the paper's; only fine-tuning and the row `full` are cut short, for a CPU.
+
+    Args:
+      what: a set with target representations, its file, or a run's folder.
+      to: data to transfer to, or its specification.
+      data: the data that the set was made from, by default the one it names.
+      fraction: part of the target's training labels that is read, in (0, 1]: as many of every class, drawn anew for every seed and draw.
+      protocol: `probe`, a logistic regression on the frozen body, or `finetune`, of all weights under a new head.
+      net: specifications; by default the set's, else `convnet`.
+      seeds: networks pre-trained for every row (>= 1), each scored on `draws` draws of labels.
+      epochs: of pre-training, 1,000 by default; the row `full` keeps its 20.
+      steps: of fine-tuning, 500 by default.
+      rows: of `none`, `distilled`, `random`, `kmeans`, `full`.
+      teacher: what represents real images, or its folder; by default `teacher` in the run's folder.
+      split: `test`, or `val` for every choice that is still to be made.
+      seed: of networks, draws and labels.
+
+    Raises:
+      BadInput: a wrong call, a set without target representations, data or a teacher that do not fit. RunFailed: a training diverges.
+    """
+    path = find_set(what) if isinstance(what, str | Path) else None
+    synth = load_set(path) if path else what
+    seeds, draws, seed = check_whole("seeds", seeds), check_whole("draws", draws), check_seed(seed)
+    epochs = None if epochs is None else check_whole("epochs", epochs)
+    demand_possible(synth, fraction, protocol, split, draws, steps)
+    source = take_data(synth, data)
+    goal = load_data(to, seed=seed) if isinstance(to, str) else to
+    part = goal.test if split == "test" else goal.val
+    if not len(part.y):
+        raise BadInput(f"--split {split}: {goal.spec} has no image there; use more data, or the other split")
+    key = jax.random.key(seed)
+    find = cache(lambda: take_teacher(teacher, path, source))
+    kinds = make_rows(key, synth, source, [rows] if isinstance(rows, str) else list(rows), find)
+    if {"random", "kmeans", "full"} & kinds.keys():
+        find()  # one that is missing is told before the work, not after it
+    names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
+    jobs = [make_job(name, kind, draw, seeds, epochs) for name in dict.fromkeys(map(nets.canonical, names)) for kind, draw in kinds.items()]
+
+    def labelled(number: int) -> list[np.ndarray]:
+        k_labels = jax.random.fold_in(key, LABELS)
+        return [draw_balanced(jax.random.fold_in(k_labels, number * draws + draw), goal.train.y, fraction) for draw in range(draws)]
+
+    target = Goal(fitted(goal.train, source.image), labelled, fitted(part, source.image), len(goal.classes))
+    how = Finetune(check_whole("steps", steps or Finetune.steps)) if protocol == "finetune" else None
+    reports = run_jobs(key, jobs, target, synth.y.values.shape[1], seeds=seeds, draws=draws, how=how)
+    here, there = (source.spec, source.digest), (goal.spec, goal.digest)
+    return Transfer(str(path or ""), *here, *there, split, fraction, protocol, len(synth), count_bytes(synth, file=path), reports)
+
+
+def demand_possible(synth: SyntheticSet, fraction: float, protocol: str, split: str, draws: int, steps: int | None) -> None:
+    """Raises BadInput for a set without target representations, and for choices that are unknown, out of range or idle."""
+    if not hasattr(synth.y, "values"):
+        raise BadInput(f"the set's labels are of kind {synth.y.kind}: transfer needs target representations, such as krrst learns")
+    if not 0 < fraction <= 1:
+        raise BadInput(f"--fraction {fraction}: give a number above 0 and at most 1")
+    for flag, value, known in (("--protocol", protocol, PROTOCOLS), ("--split", split, ("test", "val"))):
+        if value not in known:
+            raise BadInput(f"{flag}: unknown {flag[2:]} '{value}' (known: {', '.join(known)})")
+    if draws > 1 and fraction == 1:
+        raise BadInput(f"--draws {draws}: all labels are one draw; give a --fraction below 1, or more --seeds")
+    if steps is not None and protocol == "probe":
+        raise BadInput(f"--steps {steps}: a probe is solved, not stepped; leave it out, or give --protocol finetune")
+
+
+def take_teacher(teacher: Representer | str | Path | None, path: Path | None, source: Data) -> Representer:
+    """The teacher itself, that of a folder, or the one beside the set. Raises BadInput where there is none or it takes other images."""
+    if teacher is None:
+        if path is None or not (path.parent / "teacher" / "teacher.json").is_file():
+            rows = "for rows of real images, or --rows none,distilled"
+            raise BadInput(f"--teacher: no teacher lies beside the set; give the folder of the one it was made with {rows}")
+        teacher = path.parent / "teacher"
+    found = teacher if isinstance(teacher, Representer) else load_teacher(teacher)
+    found.demand_fit(source, "--teacher")
+    return found

@@ -1,0 +1,75 @@
+"""Scores in closed form: the ridge head that a set determines, as the kernel methods' papers report it. No network is trained.
+
+Such a score is not the accuracy of a network trained on the set, and usually higher: a table never holds both.
+"""
+
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from evals.base import Closed, Report
+from synth.base import Examples, Net, Vars, fresh
+from synth.fit import in_batches
+from synth.kernels import head, linear, ntk
+from synth.labels import Labels, Target
+from synth.set import SyntheticSet
+
+PIECE = 64  # images that go through a network together
+
+
+def regressed(y: Labels) -> Float[Array, "n c"]:
+    """What a ridge head is fitted to: regression values as they are, probabilities less 1 / C."""
+    return y.values if isinstance(y, Target) else y.probs() - jnp.float32(1 / y.classes)
+
+
+def make_scorer(net: Net, recipe: Closed) -> Callable:
+    """(key, synth, x, y) -> i32[], how many of the examples are predicted right, compiled.
+
+    The kernel is linear on the features of a network drawn from the key and never trained, in evaluation mode, or the NTK of flattened
+    images. An example that counts w times counts as w equal rows.
+    """
+
+    def features(vars: Vars, x):
+        return net.apply(vars, x).embed if recipe.kernel == "net" else x.reshape(len(x), -1)
+
+    gram = linear if recipe.kernel == "net" else ntk
+
+    def predict(state: Vars, x) -> Int[Array, " b"]:
+        vars, fake, alpha = state.params
+        return (gram(features(vars, x), fake) @ alpha).argmax(-1)
+
+    @jax.jit
+    def score(key, synth: SyntheticSet, x, y):
+        vars = fresh(key, net)
+        fake = features(vars, synth.x.decode())
+        root = jnp.ones(len(fake)) if synth.weight is None else jnp.sqrt(synth.weight)
+        alpha = head(root[:, None] * gram(fake, fake) * root[None], root[:, None] * regressed(synth.y), reg=recipe.reg)
+        return jnp.sum(in_batches(predict, Vars((vars, fake, root[:, None] * alpha)), x, batch=PIECE) == y)
+
+    return score
+
+
+def closed_form(
+    key: jax.Array,
+    score: Callable,
+    recipe: Closed,
+    draw: Callable[[int], SyntheticSet],
+    test: Examples,
+    *,
+    seeds: int = 5,
+    net_name: str = "",
+    set_kind: str = "distilled",
+    tick: Callable[[int], None] | None = None,
+) -> Report:
+    """Accuracy of the ridge head of `draw(seed)` for `seeds` networks, network i drawn from fold_in(key, i). `tick(1)` after each."""
+    began, accuracies = time.perf_counter(), []
+    x, y = jnp.asarray(test.x), jnp.asarray(test.y)
+    for number in range(seeds):
+        synth = draw(number).bare()
+        accuracies.append(int(score(jax.random.fold_in(key, number), synth, x, y)) / len(y))
+        if tick:
+            tick(1)
+    return Report(net_name, recipe.name, set_kind, tuple(accuracies), time.perf_counter() - began)

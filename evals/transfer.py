@@ -1,0 +1,198 @@
+"""Transfer: fresh networks pre-trained on images and target representations, then probed or fine-tuned on another data set's labels.
+
+A set is worth what its pre-training adds. Pre-training is regression, the mean over examples and dimensions of (f(x) - y)^2, without
+augmentation (Lee et al., Self-Supervised Dataset Distillation for Transfer Learning, ICLR 2024, arXiv 2310.06511). The body that it leaves
+is either frozen under a logistic regression (`probe`) or trained on with a new head (`finetune`). Images are f32[b h w c] in model space.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from evals.base import Recipe
+from synth.base import Examples, Net, Vars, fresh
+from synth.fit import Fit, Item, fit, in_batches, on_examples, sgd
+from synth.labels import Hard
+
+PRETRAIN = Recipe("mse", 1000, lr=0.1, weight_decay=1e-3, schedule="constant")
+WHOLE = Recipe("mse-full", 20, lr=0.1, weight_decay=1e-3, schedule="constant")
+ITERATIONS, TOLERANCE = 200, 1e-4  # of the probe's solver: it stops where no entry of the mean loss's gradient is larger
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """SGD on a network whose head is new, the step size falling to 0 as a half cosine.
+
+    Args:
+      steps: mini-batches (>= 1). The paper takes 5,000 or 10,000 on a GPU; 500 is what two cores do in seconds.
+    """
+
+    steps: int = 500
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 256
+
+    @property
+    def name(self) -> str:
+        """What a report calls it: with the number of steps where that is not the usual one."""
+        return "finetune" if self.steps == Finetune.steps else f"finetune:steps={self.steps}"
+
+
+def on_mean_squares(recipe: Recipe, width: int) -> Recipe:
+    """The recipe that makes of SGD on 1/2 sum_i (f_i - y_i)^2, the loss of `synth.labels.Target`, that of `recipe` on their mean over i.
+
+    The gradient is width / 2 times as large: at 2 / width of the step size and width / 2 of the decay, every step is the same.
+    """
+    return replace(recipe, lr=recipe.lr * 2 / width, weight_decay=recipe.weight_decay * width / 2)
+
+
+def draw_balanced(key: jax.Array, y: Int[np.ndarray, " n"], fraction: float) -> Int[np.ndarray, " m"]:
+    """Rows of equally many examples of every class, the fraction in all (at least one; all, where a class has fewer); all rows for 1.
+
+    Args:
+      y: class indices; classes without an example are passed over.
+      fraction: in (0, 1].
+    """
+    if fraction == 1:
+        return np.arange(len(y), dtype=np.int32)
+    rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
+    members = [np.flatnonzero(y == c) for c in np.unique(y)]
+    each = max(1, round(fraction * len(y) / len(members)))
+    return np.sort(np.concatenate([rng.choice(rows, min(each, len(rows)), replace=False) for rows in members])).astype(np.int32)
+
+
+def draw_order(key: jax.Array, rows: Int[np.ndarray, " m"], steps: int, batch: int) -> Int[np.ndarray, "steps b"]:
+    """The rows of every step: shuffled epochs, one after another, cut into batches of `batch` (or of all rows, where there are fewer)."""
+    rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
+    size = min(batch, len(rows))
+    epochs = -(-steps * size // len(rows))
+    return np.concatenate([rng.permutation(rows) for _ in range(epochs)])[: steps * size].reshape(steps, size).astype(np.int32)
+
+
+def fit_probe(features: Float[Array, "n d"], y: Int[Array, " n"], classes: int) -> tuple[Float[Array, "d c"], Float[Array, " c"]]:
+    """Weights and bias of multinomial logistic regression, min over W, b of the sum of cross entropies + |W|^2 / 2, by L-BFGS from zero.
+
+    That is scikit-learn's `LogisticRegression` at its default C = 1.
+    """
+    n, d = features.shape
+
+    def loss(solution):
+        logits = features @ solution[0] + solution[1][None]
+        return (optax.softmax_cross_entropy_with_integer_labels(logits, y).sum() + jnp.sum(solution[0] ** 2) / 2) / n
+
+    tx, value_and_grad = optax.lbfgs(), optax.value_and_grad_from_state(loss)
+
+    def step(carry):
+        number, solution, state, _ = carry
+        value, grad = value_and_grad(solution, state=state)
+        updates, state = tx.update(grad, state, solution, value=value, grad=grad, value_fn=loss)
+        return number + 1, optax.apply_updates(solution, updates), state, optax.tree.norm(grad, ord=jnp.inf)
+
+    def goes_on(carry):
+        return (carry[0] < ITERATIONS) & (carry[3] > TOLERANCE)
+
+    start = jnp.zeros((d, classes), features.dtype), jnp.zeros(classes, features.dtype)
+    return jax.lax.while_loop(goes_on, step, (0, start, tx.init(start), jnp.asarray(jnp.inf, features.dtype)))[1]
+
+
+@partial(jax.jit, static_argnames="classes")
+def probe(features: Float[Array, "n d"], y: Int[Array, " n"], test_features: Float[Array, "m d"], *, classes: int) -> Int[Array, " m"]:
+    """Classes of the test features under `fit_probe` on features standardised by their own mean and deviation (constant ones become 0)."""
+    mean, std = features.mean(0), features.std(0)
+    scale = jnp.where(std > 1e-6 * jnp.abs(mean) + 1e-30, 1 / jnp.maximum(std, 1e-30), 0)
+    weights, bias = fit_probe((features - mean[None]) * scale[None], y, classes)
+    return jnp.argmax((test_features - mean[None]) * scale[None] @ weights + bias[None], -1)
+
+
+class Adapter(NamedTuple):
+    """Compiled pieces that bring a pre-trained body to another data set's labels.
+
+    Args:
+      embed: (vars, x) -> f32[n d], the body's output in evaluation mode.
+      begin: (key, vars) -> state: the body with a new head for the target's classes.
+      advance: (state, x, y, order, first, stop) -> state: steps first .. stop - 1 of `order` i32[steps b], rows of x and y.
+      classify: (vars, x) -> i32[n], under the new head.
+    """
+
+    embed: Callable
+    begin: Callable
+    advance: Callable
+    classify: Callable
+
+
+def make_adapter(source: Net, target: Net, classes: int, *, how: Finetune) -> Adapter:
+    """Builds the pieces from the network that is pre-trained and the same one with the target's classes for outputs.
+
+    The last linear layer of both stands under `params["head"]`.
+    """
+
+    def read(vars, piece):
+        return source.apply(vars, piece).embed
+
+    def answer(vars, piece):
+        return target.apply(vars, piece).logits.argmax(-1)
+
+    @jax.jit
+    def begin(key, vars: Vars) -> Fit:
+        params = {**vars.params, "head": fresh(key, target).params["head"]}
+        return Fit(Vars(params, vars.stats), optimiser(jnp.float32(0)).init(params))
+
+    def optimiser(lr):
+        return sgd(lr, momentum=how.momentum, weight_decay=how.weight_decay)
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(state, x, y, order, first, stop):
+        objective, steps = on_examples(target, x, Hard(y, classes)), len(order)
+
+        def step(t, state):
+            factor = (1 + jnp.cos(jnp.pi * t.astype(jnp.float32) / steps)) / 2
+            one = jnp.zeros((1,), jnp.int32)
+            item = Item(jax.random.split(jax.random.key(0), 1), order[t][None], jnp.ones((1, order.shape[1])), (one, one))
+            return fit(objective, optimiser(how.lr * factor), state, item)[0]
+
+        return jax.lax.fori_loop(first, stop, step, state)
+
+    return Adapter(partial(in_batches, read), begin, advance, partial(in_batches, answer))
+
+
+def probe_accuracy(
+    adapter: Adapter, vars: Vars, train: Examples, rows: Sequence[Int[np.ndarray, " m"]], test: Examples, *, classes: int
+) -> list[float]:
+    """Accuracy of a probe on the frozen body for every choice of labelled rows."""
+    scores, test_features = [], adapter.embed(vars, test.x)
+    for chosen in rows:
+        found = probe(adapter.embed(vars, train.x[chosen]), train.y[chosen], test_features, classes=classes)
+        scores.append(float(jnp.mean((found == test.y).astype(jnp.float32))))
+    return scores
+
+
+def finetune_accuracy(
+    key: jax.Array,
+    adapter: Adapter,
+    vars: Vars,
+    train: Examples,
+    rows: Int[np.ndarray, " m"],
+    test: Examples,
+    *,
+    how: Finetune,
+    tick: Callable[[int], None] | None = None,
+) -> tuple[float, Vars]:
+    """Accuracy of the whole network trained on the labelled rows, at the last step, and its variables; `tick(steps done)` on the way."""
+    k_head, k_order = jax.random.split(key)
+    state, order = adapter.begin(k_head, vars), jnp.asarray(draw_order(k_order, rows, how.steps, how.batch))
+    piece = max(1, how.steps // 20)
+    for first in range(0, how.steps, piece):
+        stop = min(first + piece, how.steps)
+        state = adapter.advance(state, train.x, train.y, order, jnp.int32(first), jnp.int32(stop))
+        if tick:
+            jax.block_until_ready(state.vars.params)
+            tick(stop - first)
+    return float(jnp.mean((adapter.classify(state.vars, test.x) == test.y).astype(jnp.float32))), state.vars

@@ -1,0 +1,141 @@
+"""Kernel ridge regression and its kernels. Features are f32[n d], gram matrices f32[m n] between m and n examples, targets f32[n c].
+
+All functions are pure and take any float dtype. A prediction for real examples t from synthetic ones s is K_ts (K_ss + lambda I)^-1 Y_s.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import cho_factor, cho_solve
+from jaxtyping import Array, Float
+
+Rule = Literal["mean", "trace"]
+TRIES = 16  # of factorisations, each with ten times the jitter of the one before
+
+
+def linear(a: Float[Array, "m d"], b: Float[Array, "n d"]) -> Float[Array, "m n"]:
+    """K_ij = <a_i, b_j>, in full precision also where an accelerator's default is less."""
+    return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def with_bias(features: Float[Array, "n d"]) -> Float[Array, "n e"]:
+    """The features and a column of ones: the ridge head then has a bias."""
+    return jnp.concatenate([features, jnp.ones((len(features), 1), features.dtype)], 1)
+
+
+def strength(gram: Float[Array, "n n"], *, reg: float, rule: Rule = "mean", detached: bool = False) -> Float[Array, ""]:
+    """lambda = reg tr(K) / n (`mean`) or reg tr(K) (`trace`); `detached` keeps derivatives from passing through it.
+
+    Both follow the scale of the features. Under `trace` a set with every row twice predicts as the set does; under `mean` its lambda an
+    image is half.
+    """
+    trace = jnp.trace(gram) * jnp.asarray(reg, gram.dtype)
+    value = trace / len(gram) if rule == "mean" else trace
+    return jax.lax.stop_gradient(value) if detached else value
+
+
+def solve(a: Float[Array, "n n"], b: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """a^-1 b for symmetric positive definite a, by Cholesky.
+
+    Where rows nearly repeat, rounding may leave `a` with a negative eigenvalue and no factor. Then the diagonal grows by the machine
+    epsilon times the mean of the diagonal, ten times more at every further try, until there is one: a prediction with a slightly larger
+    lambda instead of NaN. Derivatives are those of the matrix that was factored: one more solve each, never through the factorisation.
+    """
+    jitter, factor = _factor(jax.lax.stop_gradient(a))
+    a = a + jitter * jnp.eye(len(a), dtype=a.dtype)
+    return jax.lax.custom_linear_solve(lambda x: a @ x, b, lambda _, x: cho_solve((factor, True), x), symmetric=True)
+
+
+def _factor(a):
+    """(the jitter that it took, the lower Cholesky factor)."""
+    eye, least = jnp.eye(len(a), dtype=a.dtype), jnp.finfo(a.dtype).eps * jnp.trace(a) / len(a)
+    attempt = lambda jitter: cho_factor(a + jitter * eye, lower=True)[0]  # noqa: E731
+
+    def failed(carry):
+        tries, _, factor = carry
+        return ~jnp.isfinite(factor).all() & (tries < TRIES)
+
+    def again(carry):
+        tries, jitter, _ = carry
+        jitter = jnp.where(tries == 0, least, jitter * 10)
+        return tries + 1, jitter, attempt(jitter)
+
+    _, jitter, factor = jax.lax.while_loop(failed, again, (0, jnp.zeros_like(least), attempt(jnp.zeros_like(least))))
+    return jitter, factor
+
+
+def head(
+    gram: Float[Array, "n n"], y: Float[Array, "n c"], *, reg: float, rule: Rule = "mean", detached: bool = False
+) -> Float[Array, "n c"]:
+    """alpha = (K_ss + lambda I)^-1 Y_s: predictions are K_ts alpha."""
+    return solve(gram + strength(gram, reg=reg, rule=rule, detached=detached) * jnp.eye(len(gram), dtype=gram.dtype), y)
+
+
+def centred(index, classes: int, *, dtype=jnp.float32) -> Float[Array, "n classes"]:
+    """One-hot rows minus 1 / C: regression targets that sum to 0."""
+    return jax.nn.one_hot(index, classes, dtype=dtype) - jnp.asarray(1 / classes, dtype)
+
+
+def ntk(a: Float[Array, "m d"], b: Float[Array, "n d"], *, hidden: int = 1, w: float = 2**0.5, bias: float = 0.1) -> Float[Array, "m n"]:
+    """Neural tangent kernel of an infinitely wide fully-connected ReLU network in the NTK parametrisation.
+
+    S_0 = w^2 <x, x'> / d + bias^2 and T_0 = S_0, then for each hidden layer, with q = sqrt(S(x, x) S(x', x')) and cos t = S(x, x') / q,
+    S = w^2 q (sin t + (pi - t) cos t) / (2 pi) + bias^2 and T = T w^2 (pi - t) / (2 pi) + S.
+
+    Cho and Saul, NeurIPS 2009; Jacot et al., NeurIPS 2018. As KIP has it: one hidden layer, w = sqrt 2, bias = 0.1.
+
+    Args:
+      a, b: inputs, flattened.
+      hidden: ReLU layers (>= 1).
+      w, bias: standard deviations of weights (times sqrt of the fan-in) and biases.
+    """
+    w2, b2 = jnp.asarray(w * w, a.dtype), jnp.asarray(bias * bias, a.dtype)
+    size = jnp.asarray(a.shape[1], a.dtype)
+    s = w2 * linear(a, b) / size + b2
+    sa, sb = (w2 * jnp.sum(x * x, 1) / size + b2 for x in (a, b))
+    t, half = s, jnp.asarray(0.5, a.dtype)
+    for _ in range(hidden):
+        q = jnp.sqrt(sa)[:, None] * jnp.sqrt(sb)[None, :]
+        cosine = s / q
+        s = w2 * q * arc_one(cosine) * half + b2
+        t = t * w2 * arc_zero(cosine) * half + s
+        sa, sb = (w2 * v * half + b2 for v in (sa, sb))
+    return t
+
+
+@jax.custom_jvp
+def arc_zero(c: Float[Array, "..."]) -> Float[Array, "..."]:
+    """(pi - arccos c) / pi for c in [-1, 1]. Within rounding of the ends it takes the end's value and, in place of the infinite one, a
+    derivative of 0: the end 1 belongs to a pair of equal inputs, whose angle stays 0 however they move together.
+    """
+    _, inside = _rest(c)
+    return 1 - jnp.arccos(jnp.where(inside, c, jnp.sign(c))) / np.asarray(np.pi, c.dtype)
+
+
+@arc_zero.defjvp
+def _(primals, tangents):
+    (c,), (dc,) = primals, tangents
+    rest, inside = _rest(c)
+    return arc_zero(c), jnp.where(inside, jax.lax.rsqrt(rest), 0) / np.asarray(np.pi, c.dtype) * dc
+
+
+def _rest(c):
+    """1 - c^2, and where it is more than rounding; 1 elsewhere."""
+    rest = 1 - c * c
+    inside = rest > 8 * jnp.finfo(c.dtype).eps
+    return jnp.where(inside, rest, 1), inside
+
+
+@jax.custom_jvp
+def arc_one(c: Float[Array, "..."]) -> Float[Array, "..."]:
+    """(sin t + (pi - t) cos t) / pi with t = arccos c, for c in [-1, 1], with the ends as in `arc_zero`, which is its derivative."""
+    rest, inside = _rest(c)
+    return jnp.where(inside, jnp.sqrt(rest), 0) / np.asarray(np.pi, c.dtype) + arc_zero(c) * c
+
+
+@arc_one.defjvp
+def _(primals, tangents):
+    (c,), (dc,) = primals, tangents
+    return arc_one(c), arc_zero(c) * dc

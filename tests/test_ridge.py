@@ -1,0 +1,360 @@
+"""Oracles of the kernel ridge methods: the same numbers by hand, how their networks live, and why they regress instead of contrasting."""
+
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from matchers import frepo, kip, krrst, pool
+from matchers.frepo import margin, start_labels
+from matchers.krrst import crop_flip, headed
+from matchers.pool import Life
+from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
+from synth.base import Examples, fresh
+from synth.content import Pixels
+from synth.file import load_set, save_set
+from synth.fit import adam, on_examples, sgd
+from synth.kernels import centred, ntk
+from synth.labels import Target
+from synth.optim import cosine, lamb, scheduled
+from synth.optim import linear as straight
+from synth.preprocess import Standard
+from synth.set import Info, SyntheticSet
+from tests.toys import as_set, blobs, central_differences, smooth_net
+
+KEY = jax.random.key(3)
+
+
+def problem(dtype=np.float64):
+    """A smooth network's life (never trained), a set with regression labels off the one-hot rows, and a real batch."""
+    net, rng = smooth_net(dtype=jnp.dtype(dtype)), np.random.default_rng(5)
+    y = np.asarray(centred(jnp.asarray(blobs(2).y), 3), dtype) + 0.1 * rng.normal(size=(6, 3)).astype(dtype)
+    synth = SyntheticSet(Pixels(jnp.asarray(blobs(2, seed=1, dtype=dtype).x)), Target(jnp.asarray(y)))
+    real = Examples(*(jnp.asarray(part) for part in blobs(4, dtype=dtype)))
+    life = Life(net, sgd(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=1, most=0)
+    return net, life, synth, real
+
+
+def first(matcher, key, synth, batch):
+    state = matcher.init(key, synth)
+    after, _, metrics = matcher.step(key, state, synth, batch)
+    return after, state, metrics
+
+
+def stepped(matcher, synth, batch):
+    """(set after one step, state before it, metrics)."""
+    return jax.jit(lambda key, synth, batch: first(matcher, key, synth, batch))(KEY, synth, batch)
+
+
+def gradients(ridge, life, synth, real, **more):
+    """(by images, by labels, error) that a first step of plain descent reveals."""
+    after, _, metrics = stepped(descend_ridge(ridge, sgd(1.0), batch=8, life=lambda s: life, **more), synth, real)
+    return np.asarray(synth.x.pixels - after.x.pixels), np.asarray(synth.y.values - after.y.values), float(metrics["error"])
+
+
+CASES = {
+    "frepo": Ridge(embed(smooth_net(dtype=jnp.float64)), one_hot_targets, reg=1e-2),
+    "flipped": Ridge(embed(smooth_net(dtype=jnp.float64)), one_hot_targets, reg=1e-2, flip=True),
+    "krrst": Ridge(embed(smooth_net(dtype=jnp.float64), bias=True), one_hot_targets, reg=1e-2, rule="trace", detached=True, mean=True),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_equal_finite_differences_of_the_formula(float64, name):
+    """In numpy: features, lambda (a constant where it is detached), normal equations in the dual, error; by images and by labels."""
+    _, life, synth, real = problem()
+    ridge = CASES[name]
+    by_x, by_y, error = gradients(ridge, life, synth, real)
+    p = jax.tree.map(lambda leaf: np.asarray(leaf[0]), pool.begin(KEY, life, synth).vars.params)
+
+    def features(x):
+        f = np.tanh(np.asarray(x).reshape(len(x), -1) @ p["w"] + p["b"])
+        return np.concatenate([f, np.ones((len(f), 1))], 1) if name == "krrst" else f
+
+    def lam(gram):
+        return 1e-2 * np.trace(gram) / (1 if name == "krrst" else len(gram))
+
+    held = lam(features(synth.x.pixels) @ features(synth.x.pixels).T)
+
+    def by_hand(x, y):
+        if name == "flipped":
+            x, y = np.concatenate([x, x[:, :, ::-1]]), np.concatenate([y, y])
+        f, t = features(x), features(real.x)
+        strength = held if name == "krrst" else lam(f @ f.T)
+        off = t @ f.T @ np.linalg.solve(f @ f.T + strength * np.eye(len(f)), y) - (np.eye(3)[np.asarray(real.y)] - 1 / 3)
+        return (off**2).mean() if name == "krrst" else 0.5 * (off**2).sum(1).mean()
+
+    x, y = np.asarray(synth.x.pixels), np.asarray(synth.y.values)
+    np.testing.assert_allclose(error, by_hand(x, y), rtol=1e-10)
+    np.testing.assert_allclose(by_x, central_differences(lambda x: by_hand(x, y), x), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(by_y, central_differences(lambda y: by_hand(x, y), y), rtol=1e-6, atol=1e-9)
+
+
+def test_the_methods_are_the_settings_they_are_said_to_be(float64):
+    """KRR-ST's regression with FRePo's lambda, no bias and no constants is FRePo's up to C/2; FRePo on one network is KIP on its kernel."""
+    net, life, synth, real = problem()
+    plain = Ridge(embed(net), one_hot_targets, reg=1e-2)
+    x, y, error = gradients(plain, life, synth, real)
+    mean = gradients(plain._replace(mean=True), life, synth, real)
+    for ours, theirs in zip((x, y, error), mean, strict=True):
+        np.testing.assert_allclose(ours, 3 / 2 * theirs, rtol=1e-9)
+    net, _, _, real = problem(np.float32)
+    hard = as_set(blobs(2, seed=1))
+    errors = [
+        float(stepped(matcher, matcher.prepare(KEY, hard, real), real)[2]["error"])
+        for matcher in (frepo(net, pool=1, reg=1e-3), kip(net, kernel="net", reg=1e-3))
+    ]
+    np.testing.assert_allclose(*errors, rtol=1e-5)
+
+
+def test_only_what_is_learned_moves():
+    """Gradients reach neither the networks nor the real images, and `learn` leaves the other part of the set alone."""
+    net, life, synth, real = problem(np.float32)
+    ridge = CASES["frepo"]._replace(features=embed(net))
+    matcher = descend_ridge(ridge, sgd(1.0), batch=8, life=lambda s: life)
+    state = matcher.init(KEY, synth)
+
+    def error(x, vars):
+        return matcher.step(KEY, state._replace(aux=state.aux._replace(vars=vars)), synth, real._replace(x=x))[2]["loss"]
+
+    by_real = jax.jit(jax.grad(error))(real.x, state.aux.vars)
+    assert not np.asarray(by_real).any()
+    by_x, by_y, _ = gradients(ridge, life, synth, real, learn=("y",))
+    assert by_y.any() and not by_x.any()
+
+
+def test_labels_start_centred_and_scaled_and_their_margin_is_bounded():
+    labels = start_labels(KEY, as_set(blobs(2)), None).y.values
+    np.testing.assert_allclose(labels.sum(1), 0, atol=1e-6)
+    np.testing.assert_allclose(labels[0], np.array([2, -1, -1]) / 3 / np.sqrt(0.3), rtol=1e-6)
+    wide, narrow, tied = jnp.array([[2.0, 0, 0, 0]]), jnp.array([[0.1, 0.0, -0.2, 0]]), jnp.zeros((1, 4))
+    np.testing.assert_allclose([float(margin(y)) for y in (wide, narrow, tied)], [-0.25, -0.1, 0], atol=1e-7)
+    assert not np.asarray(jax.grad(margin)(wide)).any()
+    np.testing.assert_allclose(jax.grad(margin)(narrow), [[-1, 1, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(float(margin(jnp.concatenate([wide, tied]))), -0.125)
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def train_by_hand(life, vars, opt, synth, steps=1):
+    """Training steps of a pool's network, written out."""
+    for _ in range(steps):
+
+        def loss(params, vars=vars):
+            logits = life.net.apply(vars._replace(params=params), synth.x.decode(), train=True).logits
+            return jnp.mean(jnp.sum((logits - synth.y.values) ** 2, 1)) / 2
+
+        updates, opt = life.tx.update(jax.grad(loss)(vars.params), opt, vars.params)
+        vars = vars._replace(params=jax.tree.map(jnp.add, vars.params, updates))
+    return vars, opt
+
+
+def near(ours, theirs, *, atol=1e-5):
+    """Compares trees of arrays."""
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), jax.device_get(ours), jax.device_get(theirs))
+
+
+def test_a_pool_is_a_list_of_networks():
+    """Ten steps against a Python list: who serves is trained by one step, or renewed at age 2, and nobody else changes."""
+    net, _, synth, _ = problem(np.float32)
+    life = Life(net, adam(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=2, most=2)
+    state, step = jax.jit(lambda key: pool.begin(key, life, synth))(KEY), jax.jit(lambda key, p: pool.advance(key, life, p, synth))
+    np.testing.assert_array_equal(state.age, [0, 1])
+    nets = [(*pool.at((state.vars, state.opt), i), int(state.age[i])) for i in range(2)]
+    served, renewed = [], 0
+    for number in range(10):
+        key, i = jax.random.fold_in(KEY, number), int(state.at)
+        vars, opt, age = nets[i]
+        if age == 2:
+            drawn = fresh(jax.random.split(key, 3)[0], net)
+            nets[i], renewed = (drawn, life.tx.init(drawn.params), 0), renewed + 1
+        else:
+            nets[i] = (*train_by_hand(life, vars, opt, synth), age + 1)
+        served.append(i)
+        state = step(key, state)
+        for at, (vars, opt, age) in enumerate(nets):
+            near(jax.tree.map(lambda leaf, at=at: np.asarray(leaf)[at], (state.vars, state.opt)), (vars, opt))
+            assert int(state.age[at]) == age
+    assert set(served) == {0, 1} and renewed >= 2
+
+
+def test_a_forgetful_pool_ends_as_fresh_networks_and_a_warm_one_starts_trained():
+    net, _, synth, _ = problem(np.float32)
+    life = Life(net, sgd(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=2, most=3, forgetful=True)
+    step = jax.jit(lambda key, p: pool.advance(key, life, p, synth))
+    state = pool.begin(KEY, life, synth)._replace(age=jnp.array([3, 3]), at=jnp.int32(1))
+    for number in range(4):  # always renewed, never trained: it keeps its age
+        key, at = jax.random.fold_in(KEY, number), state.at
+        state = step(key, state)
+        drawn = fresh(jax.random.split(key, 3)[0], net)
+        near(pool.at(state.vars, at), drawn, atol=0)
+        assert state.age.tolist() == [3, 3]
+    warm = replace(life, warm=True, most=5, size=6, forgetful=False)
+    start, cold = (jax.jit(lambda key, w=w: pool.begin(key, replace(warm, warm=w), synth))(KEY) for w in (True, False))
+    assert start.age.min() >= 1 and start.age.max() < 5 and len(set(start.age.tolist())) > 1
+    np.testing.assert_array_equal(cold.age, [0, 0, 1, 2, 3, 4])
+    trained, _ = train_by_hand(warm, *pool.at((cold.vars, cold.opt), 5), synth, int(start.age[5]))
+    near(pool.at(start.vars, 5), trained)
+
+
+def test_a_pool_samples_large_sets(monkeypatch):
+    monkeypatch.setattr(pool, "ROWS", 3)
+    _, life, synth, _ = problem(np.float32)
+    seen = []
+    life = replace(life, most=9, objective=lambda s: lambda params, stats, item: (seen.append(item.index.shape), (0.0, stats))[1])
+    jax.eval_shape(lambda key: pool.advance(key, life, pool.begin(key, life, synth), synth), KEY)
+    assert set(seen) == {(3,)}
+
+
+def test_label_solve_is_the_least_squares_solution(float64):
+    """Against lstsq of the whole prediction matrix; no perturbation of the labels has a smaller error."""
+    real, fake = blobs(4, dtype=np.float64), as_set(blobs(2, seed=1, dtype=np.float64))
+    matcher = kip(smooth_net(dtype=jnp.float64), labels="solved", reg=1e-3)
+    assert matcher.host
+    solved, _, _ = matcher.step(KEY, (), fake, real)
+    s, t = (np.asarray(x).reshape(len(x), -1) for x in (fake.x.pixels, real.x))
+    gram = np.array(ntk(jnp.asarray(s), jnp.asarray(s)))
+    gram += 1e-3 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    a, y = np.asarray(ntk(jnp.asarray(t), jnp.asarray(s))) @ np.linalg.inv(gram), np.asarray(centred(jnp.asarray(real.y), 3))
+    np.testing.assert_allclose(solved.y.values, np.linalg.lstsq(a, y, rcond=None)[0], atol=1e-6)
+    error = lambda labels: ((a @ labels - y) ** 2).sum()  # noqa: E731
+    rng = np.random.default_rng(0)
+    least = error(np.asarray(solved.y.values))
+    assert all(error(np.asarray(solved.y.values) + 0.1 * rng.normal(size=y[:6].shape)) > least for _ in range(20))
+    assert least < error(np.asarray(centred(fake.y.index, 3)))
+    np.testing.assert_array_equal(solved.x.pixels, fake.x.pixels)
+
+
+def test_lamb_moves_every_array_by_a_share_of_its_norm():
+    """Against numpy over three steps with a schedule; an array of zeros moves as under Adam."""
+    rng = np.random.default_rng(0)
+    p = {"x": rng.normal(size=(3, 4)).astype(np.float32), "zero": np.zeros(2, np.float32)}
+    tx = scheduled(lamb(0.1), cosine(2, floor=0.1))
+    state, ours = tx.init(jax.tree.map(jnp.asarray, p)), jax.tree.map(jnp.asarray, p)
+    m, v = ({k: np.zeros_like(leaf) for k, leaf in p.items()} for _ in range(2))
+    for t, factor in ((1, 1.0), (2, 0.55), (3, 0.1)):
+        g = {k: rng.normal(size=leaf.shape).astype(np.float32) for k, leaf in p.items()}
+        updates, state = jax.jit(tx.update)(jax.tree.map(jnp.asarray, g), state, ours)
+        ours = jax.tree.map(jnp.add, ours, updates)
+        for k in p:
+            m[k], v[k] = 0.9 * m[k] + 0.1 * g[k], 0.999 * v[k] + 0.001 * g[k] ** 2
+            u = m[k] / (1 - 0.9**t) / (np.sqrt(v[k] / (1 - 0.999**t)) + 1e-6)
+            ratio = np.linalg.norm(p[k]) / np.linalg.norm(u) if p[k].any() else 1
+            p[k] = p[k] - 0.1 * factor * ratio * u
+            np.testing.assert_allclose(ours[k], p[k], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose([float(straight(4, floor=0.2)(jnp.int32(t))) for t in (0, 2, 4, 9)], [1, 0.6, 0.2, 0.2], rtol=1e-6)
+
+
+def test_a_head_of_another_width_sits_on_the_same_body():
+    net = smooth_net()
+    wide = headed(net, 5, 7)
+    vars, x = wide.init(KEY), jnp.asarray(blobs(2).x)
+    out = wide.apply(vars, x)
+    body = net.apply(vars._replace(params=vars.params["body"]), x)
+    np.testing.assert_array_equal(out.embed, body.embed)
+    np.testing.assert_allclose(out.logits, np.asarray(body.embed) @ vars.params["kernel"] + vars.params["bias"], atol=1e-6)
+    assert out.logits.shape == (6, 7) and np.abs(vars.params["kernel"]).max() <= 5**-0.5 < 1.5 * np.abs(vars.params["kernel"]).max()
+
+
+def test_views_shift_and_mirror():
+    x = jnp.arange(64, dtype=jnp.float32).reshape(1, 8, 8, 1) + jnp.zeros((40, 1, 1, 1))
+    shown = {flips: np.asarray(crop_flip(KEY, x, flips=flips))[..., 0] for flips in (False, True)}
+    padded = np.pad(np.asarray(x[0, ..., 0]), 1)
+    crops = [padded[i : i + 8, j : j + 8] for i, j in product(range(3), repeat=2)]
+    mirrored = [any((v[:, ::-1] == c).all() for c in crops) for v in shown[True]]
+    assert all(any((v == c).all() for c in crops) for v in shown[False])
+    assert all(m or any((v == c).all() for c in crops) for m, v in zip(mirrored, shown[True], strict=True))
+    assert 8 <= sum(mirrored) <= 32
+
+
+def test_krrst_reads_no_label():
+    """Its targets are the teacher's, at the start and of the real images; other labels of the real images change nothing."""
+    net, real = smooth_net(), blobs(4)
+
+    class Half:
+        def represent(self, x):
+            return jnp.asarray(x).reshape(len(x), -1)[:, :4] / 2
+
+    matcher = krrst(net, Half(), pool=1, pool_steps=1, views="none", reg=1e-3)
+    synth = matcher.prepare(KEY, as_set(blobs(2, seed=1)), real)
+    assert matcher.unlabelled and synth.y.values.shape == (6, 4)
+    np.testing.assert_allclose(synth.y.values, np.asarray(synth.x.pixels).reshape(6, -1)[:, :4] / 2)
+    batch = Examples(*(jnp.asarray(part) for part in real))
+    state = matcher.init(KEY, synth)
+    step = jax.jit(matcher.step)
+    after, _, metrics = step(KEY, state, synth, batch)
+    other, _, _ = step(KEY, state, synth, batch._replace(y=batch.y[::-1]))
+    jax.tree.map(np.testing.assert_array_equal, after, other)
+    vars = jax.tree.map(lambda leaf: leaf[0], state.aux.vars)
+    f, t = (np.concatenate([np.asarray(net.apply(vars._replace(params=vars.params["body"]), x).embed), np.ones((len(x), 1))], 1)
+            for x in (synth.x.pixels, batch.x))  # fmt: skip
+    gram = f @ f.T
+    off = t @ f.T @ np.linalg.solve(gram + 1e-3 * np.trace(gram) * np.eye(6), np.asarray(synth.y.values)) - np.asarray(
+        Half().represent(real.x)
+    )
+    np.testing.assert_allclose(float(metrics["loss"]), (off**2).mean(), rtol=1e-3)
+
+
+def test_regression_labels_are_a_kind():
+    y = Target(jnp.array([[0.5, -0.5], [-1.0, 1.0], [2.0, 3.0]]))
+    assert y.classes == 2 and y.nbytes() == 24
+    t = y.targets(jnp.array([2, 0]), None)
+    np.testing.assert_allclose(y.loss(jnp.array([[2.0, 1.0], [0.5, -0.5]]), t), [2, 0])
+    np.testing.assert_allclose(y.mix(t, t[::-1], 0.25), [[0.875, 0.375], [1.625, 2.125]])
+    np.testing.assert_array_equal(y.probs(), [[1, 0], [0, 1], [0, 1]])
+
+
+@pytest.mark.parametrize("width", [2, 5])
+def test_regression_labels_of_any_width_are_stored(tmp_path, width):
+    """As many numbers as classes, or a representation."""
+    info = Info(("zero", "one"), Standard(np.zeros(1, np.float32), np.ones(1, np.float32)))
+    y = Target(jax.random.normal(KEY, (3, width)))
+    save_set(tmp_path / "set.npz", SyntheticSet(Pixels(jnp.ones((3, 4, 4, 1))), y, info=info))
+    found = load_set(tmp_path / "set.npz").y
+    assert isinstance(found, Target)
+    np.testing.assert_array_equal(found.values, y.values)
+
+
+def test_an_inner_loop_that_draws_views_biases_the_meta_gradient(float64):
+    """Why the method regresses. The set is learned through three inner steps on it; the mean of the meta-gradient over everything that an
+    inner loop may draw is compared with the meta-gradient through the inner objective's expectation. Contrasting two views of the set
+    (Barlow Twins under random masks), the mean is another gradient, because the outer loss is not linear in the weights; regression
+    draws nothing, and batches of real images alone leave the mean where it is."""
+    rng = np.random.default_rng(2)
+    fake, real, y, first = (jnp.asarray(rng.normal(size=s)) for s in ((4, 6), (8, 6), (4, 3), (6, 3)))
+    goal, masks = jnp.tanh(real @ jnp.asarray(rng.normal(size=(6, 3)))), jnp.asarray(rng.random((3, 6)) < 0.6).astype(jnp.float64)
+
+    def contrast(w, x, mask):
+        a, b = (z - z.mean(0, keepdims=True) for z in (x @ w, (x * mask[None]) @ w))
+        c = (a / jnp.sqrt((a**2).mean(0, keepdims=True) + 0.1)).T @ (b / jnp.sqrt((b**2).mean(0, keepdims=True) + 0.1)) / len(x)
+        return ((1 - jnp.diag(c)) ** 2).sum() + 0.2 * ((c - jnp.diag(jnp.diag(c))) ** 2).sum()
+
+    def expected(w, x):
+        return jax.vmap(lambda mask: contrast(w, x, mask))(masks).mean()
+
+    def outer(w, rows):
+        return ((real[rows] @ w - goal[rows]) ** 2).mean()
+
+    def through(inner, rows=slice(None)):
+        """d outer / d fake through three steps, whose inner losses are `inner`."""
+
+        def loss(x):
+            w = first
+            for step in inner:
+                w = w - 0.5 * jax.grad(step)(w, x)
+            return outer(w, rows)
+
+        return jax.grad(loss)(fake)
+
+    truth = through([expected] * 3)
+    drawn = jnp.asarray(list(product(range(3), repeat=3)))
+    every = jax.jit(jax.vmap(lambda at: through([lambda w, x, i=i: contrast(w, x, masks[i]) for i in at])))(drawn)
+    bias = np.linalg.norm(every.mean(0) - truth) / np.linalg.norm(truth)
+    assert bias > 0.05, bias
+    regress = [lambda w, x: ((x @ w - y) ** 2).mean()] * 3
+    batches = np.stack([through(regress, slice(at, at + 2)) for at in range(0, 8, 2)])
+    np.testing.assert_allclose(batches.mean(0), through(regress), rtol=1e-9, atol=1e-12)
+    assert np.abs(batches - batches.mean(0)).max() > 1e-3  # they do differ, as those of the contrast do

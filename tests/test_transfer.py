@@ -1,0 +1,303 @@
+"""Transfer: the probe against scikit-learn, fine-tuning against a loop in numpy, draws of labels, and the whole way on small data."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from condense import mesh, nets, pretrain
+from condense.__main__ import run
+from condense.barlow import Config
+from condense.data import load_data
+from condense.ssl import train_teacher
+from condense.transfer import fitted, make_rows, transfer
+from evals.base import Recipe
+from evals.retrain import make_trainer, stack, train_group
+from evals.transfer import Finetune, draw_balanced, draw_order, finetune_accuracy, fit_probe, make_adapter, on_mean_squares, probe
+from synth.base import Examples, Vars
+from synth.content import Pixels
+from synth.errors import BadInput
+from synth.file import save_set
+from synth.labels import Hard, Target
+from synth.set import Info, SyntheticSet
+from tests.scoring import three_classes
+
+KEY = jax.random.key(5)
+NET = "mlp:width=8"
+
+
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch):
+    """Where several devices are tested, `test_retrain` does it."""
+    for module in (mesh, pretrain):
+        monkeypatch.setattr(module, "devices", lambda: tuple(jax.local_devices()[:1]))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return three_classes(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def teacher(source, tmp_path_factory):
+    return train_teacher(source, tmp_path_factory.mktemp("teacher") / "t", config=Config("mlp:width=6", 1, batch=16, projector=4))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A target of other images: larger, with three channels and two classes of unequal size."""
+    place, rng = tmp_path_factory.mktemp("other") / "other.npz", np.random.default_rng(2)
+
+    def draw(counts):
+        y = np.repeat([0, 1], counts)
+        return np.clip(0.5 + 0.2 * rng.normal(size=(len(y), 6, 5, 3)) + 0.1 * y[:, None, None, None], 0, 1).astype(np.float32), y
+
+    (x, y), (x_test, y_test) = draw([60, 40]), draw([20, 20])
+    np.savez(place, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+    return f"npz:{place}"
+
+
+def made(source, teacher, n: int = 6) -> SyntheticSet:
+    """The first training images with the teacher's representations."""
+    told = {"data": source.spec, "data_digest": source.digest, "method": "hand", "net": NET}
+    x = jnp.asarray(source.train.x[:n])
+    return SyntheticSet(Pixels(x), Target(teacher.represent(x)), info=Info(source.classes, source.preprocess, **told))
+
+
+# The probe
+
+
+def features(n: int = 60, d: int = 7, *, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, n)
+    return (rng.normal(size=(n, d)) * rng.uniform(0.1, 10, d) + rng.normal(size=(3, d))[y] + 3).astype(np.float32), y.astype(np.int32)
+
+
+def test_the_probe_is_scikit_learns_logistic_regression():
+    """The same optimum, up to what ends the iteration: a gradient of 1e-4 against 1e-10."""
+    x, y = features()
+    x = (x - x.mean(0)) / x.std(0)
+    weights, bias = fit_probe(jnp.asarray(x), jnp.asarray(y), 3)
+    model = LogisticRegression(tol=1e-10, max_iter=10_000).fit(x.astype(np.float64), y)
+    mine = np.asarray(jax.nn.softmax(x @ np.asarray(weights) + np.asarray(bias)))
+    assert np.abs(mine - model.predict_proba(x)).max() < 2e-3
+    assert np.abs(np.asarray(weights).T - model.coef_).max() < 1e-2 * np.abs(model.coef_).max()
+
+
+def test_the_probe_standardises_features_and_ignores_constant_ones():
+    drawn, labels = features(120)
+    x, held, y, truth = drawn[:60], drawn[60:], labels[:60], labels[60:]
+    with_constant = [np.concatenate([part, np.full((60, 1), 1e4, np.float32)], 1) for part in (x, held)]
+    shifted = [part * 5 + 7 for part in (x, held)]
+    scaler = (x.mean(0), x.std(0))
+    model = LogisticRegression().fit((x - scaler[0]) / scaler[1], y)
+    expected = model.predict((held - scaler[0]) / scaler[1])
+    for part, other in ((x, held), with_constant, shifted):
+        found = probe(jnp.asarray(part), jnp.asarray(y), jnp.asarray(other), classes=3)
+        assert np.mean(np.asarray(found) == expected) > 0.98
+    assert 0.4 < np.mean(expected == truth) < 0.9, "a prediction that can go wrong"
+
+
+# Labels
+
+
+def test_a_fraction_draws_as_many_of_every_class():
+    y = np.repeat(np.arange(4, dtype=np.int32), [100, 50, 200, 50])
+    draws = [draw_balanced(jax.random.key(seed), y, 0.1) for seed in range(40)]
+    assert all((np.bincount(y[rows], minlength=4) == 10).all() and len(np.unique(rows)) == 40 for rows in draws)
+    assert len({rows.tobytes() for rows in draws}) == 40
+    assert (draws[0] == draw_balanced(jax.random.key(0), y, 0.1)).all()
+    counts = np.bincount(np.concatenate(draws), minlength=400)
+    assert (counts[y == 2] > 0).mean() > 0.75, "every example may be drawn (each is missed by 40 draws with probability 0.95^40 = 0.13)"
+
+
+def test_small_and_large_fractions():
+    y = np.repeat(np.arange(3, dtype=np.int32), [5, 40, 40])
+    assert (np.bincount(y[draw_balanced(KEY, y, 1e-4)]) == 1).all()
+    assert (np.bincount(y[draw_balanced(KEY, y, 0.5)]) == [5, 14, 14]).all()
+    assert (draw_balanced(KEY, y, 1) == np.arange(85)).all()
+
+
+def test_an_order_is_epoch_after_epoch():
+    rows = np.array([3, 8, 9, 11, 20], np.int32)
+    order = draw_order(KEY, rows, 7, 2)
+    assert order.shape == (7, 2)
+    for at in (0, 5):
+        assert sorted(order.ravel()[at : at + 5]) == list(rows)
+    assert draw_order(KEY, rows, 3, 64).shape == (3, 5)
+
+
+# Fine-tuning
+
+
+def test_fine_tuning_is_sgd_with_a_cosine():
+    """Against a loop written out: whole batches, momentum, decay, and a step size that falls as (1 + cos(pi t / steps)) / 2."""
+    how, rng = Finetune(steps=5, lr=0.3, weight_decay=0.05), np.random.default_rng(0)
+    train = Examples(jnp.asarray(rng.normal(size=(9, 4, 4, 1)).astype(np.float32)), jnp.asarray(np.arange(9, dtype=np.int32) % 3))
+    net = nets.build(NET, (4, 4, 1), 3)
+    source = nets.build(NET, (4, 4, 1), 5)
+    adapter, vars = make_adapter(source, net, 3, how=how), source.init(KEY)
+    rows = np.arange(9, dtype=np.int32)
+    _, after = finetune_accuracy(KEY, adapter, vars, train, rows, train, how=how)
+    params = adapter.begin(jax.random.split(KEY)[0], vars).vars.params
+    velocity = jax.tree.map(jnp.zeros_like, params)
+
+    def loss(params):
+        logits = net.apply(Vars(params), train.x, train=True).logits
+        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(9), train.y])
+
+    for t in range(5):
+        lr = 0.3 * (1 + np.cos(np.pi * t / 5)) / 2
+        grads = jax.grad(loss)(params)
+        velocity = jax.tree.map(lambda v, g, p: 0.9 * v + g + 0.05 * p, velocity, grads, params)
+        params = jax.tree.map(lambda p, v, lr=lr: p - jnp.float32(lr) * v, params, velocity)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), after.params, params)
+
+
+def test_a_new_head_leaves_the_body_as_it_was():
+    source, net = (nets.build("convnet:width=4,depth=1,norm=batch", (4, 4, 1), outputs) for outputs in (7, 3))
+    vars = source.init(KEY)
+    vars = Vars(vars.params, jax.tree.map(lambda leaf: leaf + 1, vars.stats))
+    state = make_adapter(source, net, 3, how=Finetune()).begin(jax.random.key(1), vars)
+    assert jax.tree.leaves(state.vars.params["head"])[0].shape[-1] == 3
+    for name in vars.params.keys() - {"head"}:
+        jax.tree.map(np.testing.assert_array_equal, state.vars.params[name], vars.params[name])
+    jax.tree.map(np.testing.assert_array_equal, state.vars.stats, vars.stats)
+
+
+# The whole way
+
+
+def test_images_are_brought_to_the_size_and_channels_of_the_source():
+    rng = np.random.default_rng(0)
+    colour = Examples(rng.normal(size=(3, 4, 4, 3)).astype(np.float32), np.zeros(3, np.int32))
+    np.testing.assert_allclose(fitted(colour, (4, 4, 1)).x[..., 0], colour.x.mean(3), atol=1e-6)
+    grey = fitted(colour, (4, 4, 1))
+    assert (fitted(grey, (4, 4, 3)).x == np.repeat(grey.x, 3, 3)).all()
+    assert (fitted(colour, (4, 4, 3)).x == colour.x).all()
+    ramp = np.broadcast_to(np.arange(4, dtype=np.float32)[None, None, :, None], (1, 4, 4, 1))
+    wide = np.asarray(fitted(Examples(ramp, np.zeros(1, np.int32)), (4, 8, 1)).x)[0, :, :, 0]
+    np.testing.assert_allclose(wide, np.tile(np.clip(np.arange(8) / 2 - 0.25, 0, 3), (4, 1)), atol=1e-6)
+
+
+def test_rows_carry_the_representations_of_distinct_training_images(source, teacher):
+    synth = made(source, teacher, 9)
+    rows = make_rows(KEY, synth, source, ["none", "distilled", "random", "kmeans", "full"], lambda: teacher)
+    assert rows["none"] is None
+    np.testing.assert_array_equal(rows["distilled"](0).y.values, synth.y.values)
+    known = {row.tobytes() for row in source.train.x}
+    for kind in ("random", "kmeans"):
+        first, second = rows[kind](0), rows[kind](1)
+        for drawn in (first, second):
+            x = np.asarray(drawn.x.pixels)
+            assert len({row.tobytes() for row in x} & known) == 9
+            np.testing.assert_allclose(drawn.y.values, teacher.represent(x), atol=1e-6)
+        assert not np.array_equal(first.x.pixels, second.x.pixels), "a draw of its own for every seed"
+    assert len(rows["full"](0)) == len(source.train.y)
+
+
+def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
+    """Against a loop written out, on whole batches: step size, momentum and decay are those of the recipe, the loss a mean over columns."""
+    synth, recipe = made(source, teacher), Recipe("some", 4, lr=0.2, weight_decay=0.05, schedule="constant")
+    net = nets.build(NET, source.image, 6)
+    trainer = make_trainer(net, on_mean_squares(recipe, 6), None)
+    states = train_group(trainer, recipe, KEY[None], stack([synth]))
+    params = trainer.begin(KEY[None], stack([synth])).vars.params
+    params = jax.tree.map(lambda leaf: leaf[0], params)
+    velocity = jax.tree.map(jnp.zeros_like, params)
+
+    def loss(params):
+        return jnp.mean((net.apply(Vars(params), synth.x.decode(), train=True).logits - synth.y.values) ** 2)
+
+    for _ in range(4):
+        grads = jax.grad(loss)(params)
+        velocity = jax.tree.map(lambda v, g, p: 0.9 * v + g + 0.05 * p, velocity, grads, params)
+        params = jax.tree.map(lambda p, v: p - 0.2 * v, params, velocity)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, atol=1e-5), states.vars.params, params)
+
+
+@pytest.mark.parametrize("protocol", ["probe", "finetune"])
+def test_a_table_has_a_score_for_every_seed_and_draw(protocol, source, teacher, other):
+    how = {"steps": 3} if protocol == "finetune" else {}
+    call = {"to": other, "fraction": 0.1, "protocol": protocol, "seeds": 2, "draws": 2, "epochs": 2, "teacher": teacher, **how}
+    result = transfer(made(source, teacher), rows=["none", "distilled", "random", "full"], net=[NET], **call)
+    document = result.as_json()
+    assert len(document["results"]) == 4 and all(len(row["accuracy"]) == 4 for row in document["results"])
+    end = "probe" if protocol == "probe" else "finetune:steps=3"
+    names = [end, f"mse:epochs=2+{end}", f"mse:epochs=2+{end}", f"mse-full+{end}"]
+    assert [row["recipe"] for row in document["results"][:4]] == names
+    assert document["bytes"]["labels"] == 6 * 6 * 4, "targets count"
+    again = transfer(made(source, teacher), rows=["random"], net=NET, **call)
+    assert again.reports[0].accuracy == result.reports[2].accuracy, "a row does not depend on those beside it"
+    assert "pre-trained on" in [column.header for column in result.table().columns] and result.table().row_count == 4
+
+
+def test_pre_training_on_a_good_set_beats_none(tmp_path):
+    """One pixel tells the classes apart, among fifteen louder ones; targets that name it make a narrow body find it."""
+    rng = np.random.default_rng(0)
+
+    def draw(n):
+        y = rng.integers(0, 2, n)
+        x = rng.uniform(size=(n, 4, 4, 1))
+        x[:, 1, 2, 0] = 0.5 + 0.15 * (2 * y - 1)
+        return x.astype(np.float32), y
+
+    (x, y), (x_test, y_test) = draw(400), draw(200)
+    np.savez(tmp_path / "pixel.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+    data = load_data(f"npz:{tmp_path / 'pixel.npz'}")
+    images = jnp.asarray(data.train.x[:100])
+    values = jnp.stack([images[:, 1, 2, 0] * scale for scale in (2, -4, 6)], 1)
+    synth = SyntheticSet(Pixels(images), Target(values), info=Info(data.classes, data.preprocess, data=data.spec))
+    result = transfer(synth, to=data, rows=["none", "distilled"], net="mlp:width=4", seeds=1, epochs=100)
+    none, distilled = (report.mean for report in result.reports)
+    assert distilled > 0.95 and none < 0.85
+
+
+def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
+    place, out = tmp_path / "run" / "set.npz", tmp_path / "t.json"
+    place.parent.mkdir()
+    save_set(place, made(source, teacher))
+    again = train_teacher(source, place.parent / "teacher", config=Config("mlp:width=6", 1, batch=16, projector=4))
+    np.testing.assert_array_equal(again.represent(source.val.x), teacher.represent(source.val.x))
+    argv = ["transfer", str(place.parent), "--to", other, "--fraction", "0.5", "--seeds", "1", "--epochs", "1", "--json", str(out)]
+    assert run([*argv, "--rows", "none,distilled,random"]) == 0
+    assert "pre-trained on" in capsys.readouterr().out
+    document = json.loads(out.read_text())
+    keys = ["set", "data", "target", "fraction", "protocol", "ipc", "size", "bytes", "results"]
+    assert list(document) == keys and document["target"]["spec"] == other and document["ipc"] is None and document["size"] == 6
+    assert [row["set_kind"] for row in document["results"]] == ["none", "distilled", "random"]
+    assert list(document["results"][0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"fraction": 0.0}, ["--fraction 0.0", "above 0 and at most 1"]),
+        ({"fraction": 1.5}, ["--fraction 1.5"]),
+        ({"protocol": "knn"}, ["--protocol: unknown protocol 'knn'", "probe, finetune"]),
+        ({"split": "train"}, ["--split: unknown split 'train'"]),
+        ({"rows": "best"}, ["--rows: unknown row 'best'", "none, distilled, random, kmeans, full"]),
+        ({"draws": 3}, ["--draws 3", "--fraction below 1"]),
+        ({"steps": 3}, ["--steps 3", "--protocol finetune"]),
+        ({"seeds": 0}, ["--seeds 0"]),
+        ({"epochs": 0}, ["--epochs 0"]),
+        ({"net": "vgg"}, ["--net vgg"]),
+        ({"teacher": None}, ["--teacher", "no teacher lies beside the set"]),
+        ({"teacher": "nowhere"}, ["nowhere: holds no teacher.json"]),
+    ],
+)
+def test_a_wrong_call_says_what_would_be_right(changes, words, source, teacher, other):
+    call = {"to": other, "teacher": teacher, "rows": ["distilled", "random"], "seeds": 1, "epochs": 1} | changes
+    with pytest.raises(BadInput) as error:
+        transfer(made(source, teacher), **call)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_hard_labels_are_no_targets(source, teacher, other):
+    synth = replace(made(source, teacher), y=Hard(jnp.zeros(6, jnp.int32), 3))
+    with pytest.raises(BadInput, match="kind hard: transfer needs target representations"):
+        transfer(synth, to=other)
