@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from condense.graph_feeds import graphs_per_class
 from condense.log import note
-from matchers.base import Feed, GraphsPerClass, PerClass, Piece, Segment, Shuffled
+from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled
 from synth.base import Examples
 from synth.errors import BadInput
 
@@ -37,8 +37,8 @@ def make_feed(
 
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
-        of `examples`, `Segment(...)` a `Piece` of an expert's trajectory, `GraphsPerClass(n)` a batch of graphs a class, None
-        nothing.
+        of `examples`, `Segment(...)` a `Piece` of an expert's trajectory, `GraphsPerClass(n)` a batch of graphs a class,
+        `Given(value)` that value, None nothing.
       examples: the training split, as numpy arrays.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
@@ -54,6 +54,8 @@ def make_feed(
             return _shuffled(n, examples, seed)
         case Segment():
             return _segment(request, experts, seed)
+        case Given(value):
+            return lambda step: value
         case GraphsPerClass(n):
             return graphs_per_class(n, examples, seed=seed)
         case None:

@@ -5,11 +5,10 @@ from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from matchers.base import Piece
 from synth.base import Examples
-from synth.graphs import GraphBatch
 
 AXIS = "devices"
 
@@ -40,12 +39,10 @@ def replicate(tree):
 
 
 def place_batch(batch):
-    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; whole on each if that does not divide.
-
-    A `Piece` of a trajectory is whole on each.
-    """
+    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; anything else, and what does not divide,
+    whole on each."""
     axis = 0 if isinstance(batch, Examples) else 1
-    if batch is None or isinstance(batch, Piece | GraphBatch) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
+    if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
         return replicate(batch)
     return jax.device_put(batch, _sharding(*[None] * axis, AXIS))
 

@@ -36,7 +36,10 @@ OWNED = (
     "experts.json",
     "teacher.json",
     "teacher.npz",
-)  # --force removes
+    "members",
+    "teachers.json",
+    "normalisation.npz",
+)  # what --force may remove
 MADE = ("experts", "teachers", "teacher")  # runs of their own, made before this one and kept by --force where they fit
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same

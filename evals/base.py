@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, Int
 
 from synth.errors import BadInput
 from synth.fit import adam, sgd
+from synth.teacher_labels import batch_of
+from synth.views import View, view_of
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,11 @@ class Recipe:
       name: what the recipe is called.
       epochs: passes over the set (>= 1), exactly; the released loops of DC, DSA and DM make one more.
       lr: step size; a step size learned with a set replaces it.
-      batch: examples a step; smaller sets go in whole.
+      batch: examples a step, 0 for as many as `synth.teacher_labels.batch_of` finds; smaller sets go in whole.
       augment: whether every mini-batch goes through DSA (per-sample parameters).
+      view: what every mini-batch is shown through instead, the text of a `synth.views.View`; empty for none.
+      temperature: of labels that teachers make for this recipe, > 0.
+      micro: parts of a mini-batch whose batch statistics are apart.
       optimizer: `sgd` (decay joins the gradient, as in PyTorch), `adam` (the same) or `adamw` (decay apart).
       schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
         released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2.
@@ -35,10 +40,26 @@ class Recipe:
     weight_decay: float = 5e-4
     batch: int = 256
     augment: bool = False
+    view: str = ""
+    temperature: float = 20.0
+    micro: int = 1
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     schedule: Literal["drop", "constant", "cosine"] = "drop"
     stretch: float = 1.0
     warmup: int = 0
+
+    def sight(self, *, height: int, flips: bool) -> View | None:
+        """The view of a mini-batch of images so high, None where it is shown as it is. A pad is stated for 32 pixels and goes with the
+        height; there is no flip where a mirrored image means something else."""
+        if not self.view:
+            return None
+        view = view_of(self.view)
+        view = replace(view, pad=int(view.pad * height / 32 + 0.5))
+        return view if flips else view.unflipped()
+
+    def batch_of(self, n: int, classes: int) -> int:
+        """Examples a step of a set of n."""
+        return batch_of(self.batch, n, classes)
 
     def drop_epoch(self) -> int:
         """The first epoch at a tenth of the step size."""
@@ -77,6 +98,7 @@ class Closed:
     epochs = 1  # a seed is one piece of work
 
 
+ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "optimizer": "adamw", "schedule": "cosine"}
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -87,6 +109,14 @@ RECIPES = {
         Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment=True, optimizer="adam", schedule="cosine", warmup=500),
         Closed("krr", "net"),
         Closed("krr-ntk", "ntk"),
+        Recipe("sre2l", 400, batch=128, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
+        Recipe("fkd", 300, batch=1024, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
+        Recipe("rded", 300, batch=0, view="shuffle=2,crop=0.5-1,flip,cutmix=1", stretch=2.0, **ADAMW),
+        Recipe("rded_small", 300, batch=0, view="flip,cutmix=1", stretch=2.0, **ADAMW),
+        Recipe("cvdd", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
+        Recipe("cvdd_smooth", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", stretch=2.0, **ADAMW),
+        Recipe("infer", 400, batch=64, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
+        Recipe("nrr", 300, batch=0, view="crop=0.5-1,flip,cutmix=1", temperature=1.0, stretch=2.0, **ADAMW),
         Recipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
         Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=128, optimizer="adam", schedule="cosine"),
     )
@@ -101,14 +131,25 @@ ABOUT = {
     "frepo": "2,000 epochs of Adam under a cosine with augmentation: the protocol of FRePo at 10 a class",
     "krr": "no training: a ridge head in closed form on the features of networks as they are drawn; no retrained accuracy",
     "krr-ntk": "no training: ridge regression with the neural tangent kernel of a wide network, as KIP; no retrained accuracy",
+    "sre2l": "400 epochs of AdamW, batch 128, shifts, flips and MixUp, labels at temperature 30: SRe2L on small images",
+    "fkd": "300 epochs of AdamW, batch 1024, crops, flips and CutMix, labels at temperature 20: SRe2L on large images",
+    "rded": "300 epochs of AdamW, small batches, shuffled patches, crops, flips and CutMix, half a cosine: RDED on collages of four",
+    "rded_small": "the same without shuffle and crop: RDED on small images, of one crop each",
+    "cvdd": "300 epochs of AdamW, batch 16 in two halves, crops, flips and CutMix: CV-DD",
+    "cvdd_smooth": "the same, its step size falling to half: CV-DD where its table says eta = 2",
+    "infer": "400 epochs of AdamW, batch 64, shifts, flips and MixUp, labels at temperature 30: INFER on small images",
+    "nrr": "300 epochs of AdamW, small batches, crops, flips and CutMix, half a cosine, labels at temperature 1: for NRR-DD, unpublished",
 }
 
 
 def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
-    """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's.
+    """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's, and
+    is found by that name too.
 
     Raises BadInput for an unknown name or no epoch, and for epochs of a recipe that has none.
     """
+    name, _, said = name.partition(":epochs=")
+    epochs = int(said) if epochs is None and said.isdigit() else epochs
     if name not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
     if epochs is not None and epochs < 1:

@@ -2,6 +2,7 @@
 
 from matchers.ast import ast
 from matchers.colour import colour
+from matchers.cvdd import cvdd
 from matchers.datm import datm
 from matchers.dc import dc
 from matchers.dm import dm
@@ -10,12 +11,16 @@ from matchers.dsa import dsa
 from matchers.frepo import frepo
 from matchers.ftd import ftd
 from matchers.herding import herding
+from matchers.infer import infer
 from matchers.kip import kip
 from matchers.kmeans import kmeans
 from matchers.krrst import krrst
 from matchers.mirage import mirage
 from matchers.mtt import mtt
+from matchers.nrr import nrr
 from matchers.random import random
+from matchers.rded import rded
+from matchers.sre2l import sre2l
 
 REGISTRY = {
     "random": random,
@@ -31,6 +36,11 @@ REGISTRY = {
     "kip": kip,
     "frepo": frepo,
     "krrst": krrst,
+    "sre2l": sre2l,
+    "cvdd": cvdd,
+    "infer": infer,
+    "nrr": nrr,
+    "rded": rded,
     "mirage": mirage,
     "colour": colour,
     "doscond": doscond,

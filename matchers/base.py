@@ -1,7 +1,7 @@
 """What a method is: a `Matcher`, a few pure functions and the feed of real data that it asks for."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -60,7 +60,30 @@ class Piece(NamedTuple):
     epoch: Int[Array, ""]
 
 
-Feed = PerClass | Shuffled | Whole | Segment | GraphsPerClass | None
+class Task(NamedTuple):
+    """What a method may be told of the run it serves.
+
+    Args:
+      image: height, width and channels of the images.
+      flips: whether a mirrored image keeps its label.
+      steps: of the run.
+      plan: name of an evaluation recipe -> what it does with a set (`synth.teacher_labels.Plan`).
+    """
+
+    image: tuple[int, int, int]
+    flips: bool
+    steps: int
+    plan: Callable[[str], Any]
+
+
+@dataclass(frozen=True, eq=False)  # told apart by what it is, because matchers are hashed and arrays cannot be
+class Given:
+    """No data but `value`, a PyTree of arrays that a method brings with it: large constants, kept out of its state and its program."""
+
+    value: Any
+
+
+Feed = PerClass | Shuffled | Whole | Segment | GraphsPerClass | Given | None
 
 
 class Matcher(NamedTuple):
@@ -78,6 +101,7 @@ class Matcher(NamedTuple):
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
       remarks: examples -> lines for the user about these data, before the first step: what the method's premise is worth on them.
       unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
+      counts_bytes: whether the set ends as it starts, as float32 pixels and int32 labels, so that a budget in bytes can be met.
     """
 
     init: Callable
@@ -90,6 +114,7 @@ class Matcher(NamedTuple):
     finish: Callable | None = None
     remarks: Callable | None = None
     unlabelled: bool = False
+    counts_bytes: bool = True
 
 
 class Descent(NamedTuple):

@@ -51,6 +51,11 @@ class TreeSummary(NamedTuple):
             raise BadInput(f"--net: {depth} layers look further than the set's trees of depth {self.depth}; use depth={self.depth}")
         return forest_batch(self.forest(), depth=self.depth, exact=self.exact)
 
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(self.frequency())
+
     def frequency(self) -> Float[np.ndarray, " n"]:
         """How many real graphs hold each set of trees."""
         return np.array([frequency for _, frequency in self.forest().sets], np.float64)
@@ -89,6 +94,11 @@ class PackedGraphs(NamedTuple):
         """The graphs; for a network of `depth` layers, their colour graph."""
         graphs = self.graphs()
         return batch_of(graphs) if depth is None else colour_batch(refine(graphs, depth, degrees=True))
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(self.frequency())
 
     def frequency(self) -> Float[np.ndarray, " n"]:
         """Every graph counts once."""
@@ -156,6 +166,11 @@ class ColourGraph(NamedTuple):
         readout = graph, node, times.astype(np.float32), np.ones(int(graph.max()) + 1, np.float32)
         return jax.tree.map(jnp.asarray, GraphBatch(tags, tuple(np.split(degrees, at)), made, *readout))
 
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(self.frequency())
+
     def frequency(self) -> Float[np.ndarray, " n"]:
         """Every graph counts once."""
         return np.ones(int(np.max(self.graph)) + 1)
@@ -220,6 +235,11 @@ class DenseGraphs(NamedTuple):
     def decode(self, *, depth: int | None = None) -> GraphBatch:
         """The graphs, every pair of nodes being an edge that counts once or not at all."""
         return dense_batch(self.features, jnp.asarray(self.edges()))
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(self.frequency())
 
     def frequency(self) -> Float[np.ndarray, " n"]:
         """Every graph counts once."""

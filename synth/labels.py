@@ -1,4 +1,4 @@
-"""Label kinds. A kind owns its loss; `view = (epoch, batch)` is there for kinds that label an augmented view.
+"""Label kinds. A kind owns its loss; `view`, a `synth.views.Seen`, is there for kinds that label an augmented view.
 
 Every kind offers `classes`, `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and
 `nbytes()`.
@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
+
+from synth.teacher_asked import Present
+from synth.teacher_kinds import TEACHER_KINDS, Committee, Distances, Interpolated, Online, Static
 
 
 class Hard(NamedTuple):
@@ -165,5 +168,5 @@ class Runs(NamedTuple):
 
 jax.tree_util.register_pytree_node(Hard, lambda h: ((h.index,), h.classes), lambda classes, leaves: Hard(*leaves, classes))
 
-Labels = Hard | Soft | Target | Runs
-KINDS = {kind.kind: kind for kind in (Hard, Soft, Target, Runs)}
+Labels = Hard | Soft | Target | Runs | Static | Interpolated | Committee | Online | Distances | Present
+KINDS = {kind.kind: kind for kind in (Hard, Soft, Target, Runs, *TEACHER_KINDS)}

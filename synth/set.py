@@ -47,8 +47,7 @@ class SyntheticSet:
     info: Info | None = field(default=None, metadata={"static": True})
 
     def __len__(self) -> int:
-        packed = getattr(self.x, "frequency", None)  # bits do not say how many examples they stand for
-        return len(packed()) if packed else jax.tree.leaves(self.x)[0].shape[0]
+        return self.x.n
 
     def bare(self) -> "SyntheticSet":
         """Without `info`: what compiled code and checkpoints carry."""

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from threadpoolctl import threadpool_limits
 
 from synth.base import Examples
+from synth.collage import random_collages
 from synth.errors import BadInput
 
 AnyArray = Array | np.ndarray
@@ -130,5 +131,6 @@ STARTS: dict[str, Start] = {
     "noise": _noise,
     "random": _images(lambda key, flat, y, per_class: choose_random(key, y, per_class)),
     "kmeans": _images(choose_kmeans),
+    "collage": random_collages,
     "herding": _images(lambda key, flat, y, per_class: choose_herding(flat, y, per_class)),
 }

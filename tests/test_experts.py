@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jax
@@ -13,12 +13,17 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from condense import experts, mesh, nets
+from condense.__main__ import run as command
+from condense.api import distill
 from condense.data import load_data
-from condense.experts import EXPERTS, RECIPES, complete_recipe, load_experts, store, train, train_experts
+from condense.experts import EXPERTS, RECIPES, Experts, complete_recipe, load_experts, provide, store, train, train_experts
 from condense.experts.flat import ascent, dot, gsam, surrogate
 from condense.experts.smooth import gradient_penalty, loss_weight
+from matchers import REGISTRY
+from matchers.base import Matcher, Segment, once
 from synth import augment
 from synth.base import Net, Out, Vars
+from synth.content import Pixels
 from synth.errors import BadInput, RunFailed
 from synth.fit import Item, epoch_items, on_examples, slope
 from synth.labels import Hard
@@ -126,7 +131,7 @@ def test_the_accuracies_are_those_of_the_snapshots_on_the_validation_split(spec,
 def test_training_again_gives_the_same_bits_and_another_seed_others(spec, trained, tmp_path):
     made(spec, tmp_path / "again")
     assert arrays(tmp_path / "again") == arrays(trained)
-    made(load_data(spec), tmp_path / "other", count=1, seed=1)
+    made(load_data(spec), tmp_path / "other", seed=1)
     assert not np.array_equal(load_experts(tmp_path / "other").first(0), load_experts(trained).first(0))
 
 
@@ -335,7 +340,7 @@ def test_smooth_adds_twice_the_penalty_of_images_that_are_not_augmented():
     entropy, _ = on_examples(net, 2 * x, y)(params, stats, item)
     expected = 0.65 * float(entropy) + 2 * float(gradient_penalty(net, params, x[:4], jnp.ones(4)))
     assert float(value) == pytest.approx(expected, rel=1e-5)
-    plain, _ = RECIPES["smooth"](penalty=0.0, warm=False).objective(net, doubled, x, y)(params, stats, item)
+    plain, _ = RECIPES["smooth"](penalty=0.0, cold=True).objective(net, doubled, x, y)(params, stats, item)
     assert float(plain) == pytest.approx(float(entropy), rel=1e-6)
 
 
@@ -360,9 +365,9 @@ def test_the_step_size_of_smooth_falls_late_and_momentum_starts_anew(spec, tmp_p
 
 def test_defaults_are_the_published_ones():
     assert complete_recipe("sgd", {}) == {"lr": 0.01, "batch": 256}
-    assert complete_recipe("flat", {}) == {"lr": 0.01, "batch": 256, "rho": 0.01, "alpha": 0.3, "adaptive": True}
+    assert complete_recipe("flat", {}) == {"lr": 0.01, "batch": 256, "rho": 0.01, "alpha": 0.3, "unscaled": False}
     assert complete_recipe("smooth", {}) == {
-        "lr": 0.003, "momentum": 0.9, "weight_decay": 0.001, "batch": 256, "penalty": 2.0, "warm": True,
+        "lr": 0.003, "momentum": 0.9, "weight_decay": 0.001, "batch": 256, "penalty": 2.0, "cold": False,
     }  # fmt: skip
 
 
@@ -379,6 +384,98 @@ def test_defaults_are_the_published_ones():
 def test_a_wrong_recipe_is_refused_by_name(recipe, options, words):
     with pytest.raises(BadInput, match=words):
         complete_recipe(recipe, options)
+
+
+# Handed to methods
+
+
+def chase(experts: Experts, *, span: int = 2) -> Matcher:
+    """Puts the numbers of a piece of trajectory where a test sees them."""
+
+    def solve(key, synth, piece):
+        return replace(synth, x=Pixels(synth.x.pixels.at[:, 0, 0, 0].set(piece.targets[0, 0])))
+
+    return once(solve, feed=Segment(span, 0, 2))
+
+
+@pytest.fixture
+def chasing(monkeypatch):
+    """A method that asks for experts and makes no computation of its own."""
+    monkeypatch.setitem(REGISTRY, "chase", chase)
+
+
+def test_a_method_that_asks_for_experts_gets_them_and_their_net_and_split(spec, trained, tmp_path, chasing):
+    synth = distill("chase", spec, ipc=1, seed=7, out=tmp_path, experts=str(trained))
+    rows = np.load(trained / "expert_0000.npy"), np.load(trained / "expert_0001.npy"), np.load(trained / "expert_0002.npy")
+    assert float(synth.x.pixels[0, 0, 0, 0]) in {float(row[epoch, 0]) for row in rows for epoch in (2, 3)}
+    assert (synth.info.net, synth.info.seed, synth.info.split_seed) == (NET, 7, 0)
+    config = json.loads((tmp_path / "run.json").read_text())["config"]
+    assert config["experts"] == load_experts(trained).identity()
+    assert config["experts"].startswith("3 x 4 epochs of sgd(lr=0.1, batch=32), seed 0")
+
+
+def test_experts_of_another_net_or_other_data_are_refused(spec, trained, tmp_path, chasing):
+    given = {"ipc": 1, "experts": str(trained)}
+    with pytest.raises(BadInput, match=r"--net mlp:width=5.*: the experts are of mlp:width=4"):
+        distill("chase", spec, net="mlp:width=5", **given)
+    with pytest.raises(BadInput, match=r"--experts .*: trained on npz.* of digest .*, and digits has .*; give --data npz"):
+        distill("chase", "digits", **given)
+    with pytest.raises(BadInput, match=r"cut by seed 0, here npz.*, cut by 3: normalisation or validation split are not the same"):
+        distill("chase", load_data(spec, seed=3), **given)
+    with pytest.raises(BadInput, match=r"cut by seed 0.*normalise=zca, cut by 0"):
+        distill("chase", load_data(f"{spec}?normalise=zca"), **given)
+    with pytest.raises(BadInput, match=r"--experts .*nowhere: cannot read"):
+        distill("chase", spec, ipc=1, experts=str(tmp_path / "nowhere"))
+
+
+def test_experts_that_are_not_given_are_made_once_in_the_run(spec, tmp_path, chasing, monkeypatch, capsys):
+    monkeypatch.setattr(provide, "COUNT", 3)
+    monkeypatch.setattr(provide, "EPOCHS", EPOCHS)
+    synth = distill("chase", spec, ipc=1, net=NET, out=tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "no --experts: 3 are trained for 4 epochs with recipe sgd" in said
+    made = arrays(tmp_path / "run" / "experts")
+    assert len(made) == 3 and synth.info.net == NET
+    again = distill("chase", spec, ipc=1, net=NET, out=tmp_path / "run")
+    assert np.array_equal(again.x.pixels, synth.x.pixels) and "experts is done" in capsys.readouterr().err
+    forced = distill("chase", spec, ipc=1, net=NET, out=tmp_path / "run", force=True, span=1)
+    assert arrays(tmp_path / "run" / "experts") == made and not np.array_equal(forced.x.pixels, synth.x.pixels)
+    assert np.array_equal(distill("chase", spec, ipc=1, net=NET).x.pixels, synth.x.pixels)  # without a folder
+
+
+def test_the_verb_trains_says_what_it_reached_and_what_comes_next(spec, trained, tmp_path, capsys):
+    flags = f"--data {spec} --count 3 --epochs {EPOCHS} --net {NET} --batch 32 --lr 0.1 --out {tmp_path / 'e'}"
+    assert command(["experts", *flags.split()]) == 0
+    shown = capsys.readouterr()
+    assert arrays(tmp_path / "e") == arrays(trained)
+    last = 100 * load_experts(trained).header.accuracy[2][EPOCHS]
+    assert f"expert 2: validation accuracy {100 * load_experts(trained).header.accuracy[2][0]:.1f} % after 0" in shown.out
+    assert f"{last:.1f} % after {EPOCHS}\n" in shown.out
+    assert f"  condense distill mtt --experts {tmp_path / 'e'} --data {spec} --ipc 10 --out runs/mtt" in shown.out
+    assert "3 experts of 103 parameters, 5 snapshots each: 0.00618 MB more on disk" in shown.err
+    assert json.loads((tmp_path / "e" / "run.json").read_text())["command"] == f"condense experts {flags}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--recipe flat --penalty 1", "unknown argument '--penalty'"),
+        ("--recipe steep", "unknown recipe 'steep' of experts"),
+        ("--count 0", "--count 0: give a whole number of at least 1"),
+        ("--lr -1", "--lr -1.0: give a number above 0"),
+    ],
+)
+def test_the_verb_refuses_in_one_line(spec, tmp_path, capsys, flags, words):
+    whole = f"--data {spec} --out {tmp_path / 'e'} --net {NET} {'' if '--count' in flags else '--count 1'} --epochs 1 {flags}"
+    assert command(["experts", *whole.split()]) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.splitlines()) == 1
+
+
+def test_the_help_of_the_verb_lists_the_options_of_the_recipe(capsys):
+    assert command(["experts", "--recipe", "flat", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(flag in shown for flag in ("--rho", "--alpha", "--unscaled", "--count", "--out")) and "--penalty" not in shown
 
 
 # What is refused
@@ -398,9 +495,21 @@ def test_a_disk_without_room_is_refused_with_the_numbers_before_anything_is_trai
     assert "3 experts of 103 parameters, 5 snapshots each" in capsys.readouterr().err
 
 
-def test_a_training_that_diverges_is_named(spec, tmp_path):
-    with pytest.raises(RunFailed, match=r"expert 0 diverged in epoch 1: try a smaller --lr"):
-        made(spec, tmp_path, lr=1e30)
+def test_a_training_that_diverges_is_named(spec, tmp_path, monkeypatch):
+    make = experts.make_trainer
+
+    def diverging(*args, **named):
+        trainer = make(*args, **named)
+
+        def advance(states, keys, examples, epoch):
+            states, losses = trainer.advance(states, keys, examples, epoch)
+            return (jax.tree.map(lambda leaf: leaf.at[1].set(jnp.nan), states) if epoch == 2 else states), losses
+
+        return trainer._replace(advance=advance)
+
+    monkeypatch.setattr(experts, "make_trainer", diverging)
+    with pytest.raises(RunFailed, match=r"expert 1 diverged in epoch 3: try a smaller --lr"):
+        made(spec, tmp_path)
 
 
 def rewrite(folder: Path, **changes) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from condense import score
+from condense import jobs as score
 from condense.__main__ import run as command
 from condense.api import distill
 from condense.data import Data, load_data
+from condense.jobs import seconds_a_group, validation_score
 from condense.rows import make_rows
-from condense.score import Evaluation, evaluate, seconds_a_group, validation_score
+from condense.score import Evaluation, evaluate
 from evals.base import Report, recipe
 from evals.retrain import Trainer, retrain
 from synth.content import Pixels

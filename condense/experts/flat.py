@@ -43,7 +43,7 @@ def gsam(objective: Callable, *, rho: float, alpha: float, adaptive: bool) -> Ca
     return direction
 
 
-def flat(*, lr: float = 0.01, batch: int = 256, rho: float = 0.01, alpha: float = 0.3, adaptive: bool = True) -> Recipe:
+def flat(*, lr: float = 0.01, batch: int = 256, rho: float = 0.01, alpha: float = 0.3, unscaled: bool = False) -> Recipe:
     """SGD on the surrogate gap's direction (GSAM): two gradients a step, the second where the loss nearby is higher.
 
     w <- w - lr (g_p - alpha g_perp), g = grad l(w), g_p = grad l(w + e), e = rho w^2 g / || |w| g ||, g_perp = g - <g, g_p> g_p / |g_p|^2.
@@ -54,9 +54,9 @@ def flat(*, lr: float = 0.01, batch: int = 256, rho: float = 0.01, alpha: float 
       batch: examples a step.
       rho: radius of the perturbation (>= 0); 0 is SGD.
       alpha: weight of the orthogonal part (>= 0); 0 is sharpness-aware minimisation; as published 0.3, or 1.
-      adaptive: whether the radius is measured relative to every weight.
+      unscaled: measures the radius alike for all weights, not relative to each: e = rho g / |g|.
     """
     for name, value in (("rho", rho), ("alpha", alpha)):
         if value < 0:
             raise BadInput(f"--{name} {value}: give a number of at least 0")
-    return Recipe(lr, batch=batch, direction=lambda objective: gsam(objective, rho=rho, alpha=alpha, adaptive=adaptive))
+    return Recipe(lr, batch=batch, direction=lambda objective: gsam(objective, rho=rho, alpha=alpha, adaptive=not unscaled))

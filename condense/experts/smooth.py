@@ -28,7 +28,7 @@ def gradient_penalty(net: Net, params, x: Float[Array, "b h w c"], counts: Float
 
 
 def smooth(
-    *, lr: float = 0.003, momentum: float = 0.9, weight_decay: float = 1e-3, batch: int = 256, penalty: float = 2.0, warm: bool = True
+    *, lr: float = 0.003, momentum: float = 0.9, weight_decay: float = 1e-3, batch: int = 256, penalty: float = 2.0, cold: bool = False
 ) -> Recipe:
     """SGD with momentum and decay on a loss that starts light and keeps the gradient by the image near length one.
 
@@ -42,7 +42,7 @@ def smooth(
       weight_decay: of every parameter (>= 0).
       batch: examples a step.
       penalty: weight of the gradient penalty (>= 0); 0 leaves it out.
-      warm: whether the loss starts light.
+      cold: leaves out the light start: w = 1 throughout.
     """
     for name, value in (("penalty", penalty), ("weight-decay", weight_decay)):
         if value < 0:
@@ -53,7 +53,7 @@ def smooth(
 
         def loss(params, stats, item):
             value, stats = entropy(params, stats, item)
-            value = value * loss_weight(item.view[0]).astype(value.dtype) if warm else value
+            value = value if cold else value * loss_weight(item.view[0]).astype(value.dtype)
             if penalty:
                 value = value + penalty * gradient_penalty(net, params, x[item.index], item.counts)
             return value, stats

@@ -177,6 +177,7 @@ class Training:
         return states, accuracy, 0
 
     def record(self, files: list[Recorder], epoch: int, rows: np.ndarray) -> None:
+        """Puts one snapshot of every expert of the group on the disk."""
         for file, row in zip(files, rows, strict=False):
             file.write(epoch, row)
 
@@ -186,6 +187,7 @@ class Training:
         return np.asarray(self.trainer.score(states, self.val), np.float32) / np.float32(count) if count else np.float32(0)
 
     def demand_finite(self, rows: np.ndarray, experts: list[int], epoch: int) -> None:
+        """Raises RunFailed naming the expert whose parameters are not finite."""
         bad = [expert for expert, row in zip(experts, rows, strict=False) if not np.isfinite(row).all()]
         if bad:
             raise RunFailed(f"expert {bad[0]} diverged in epoch {epoch + 1}: try a smaller --lr, or another --recipe")

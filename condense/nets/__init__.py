@@ -14,16 +14,31 @@ import jax
 from condense.nets import adapter
 from condense.nets.alexnet import alexnet
 from condense.nets.convnet import convnet
+from condense.nets.densenet import densenet
 from condense.nets.graphs import GRAPH_NETS
 from condense.nets.lenet import lenet
 from condense.nets.mlp import mlp
+from condense.nets.mobilenet import mobilenet
 from condense.nets.resnet import resnet, resnet18
+from condense.nets.shufflenet import shufflenet
 from condense.nets.vgg import vgg
 from synth.base import Net
 from synth.errors import BadInput
 from synth.graphs import Alphabet
 
-NETS = {"convnet": convnet, "mlp": mlp, "lenet": lenet, "alexnet": alexnet, "vgg": vgg, "resnet": resnet, "resnet18": resnet18} | GRAPH_NETS
+NETS = {
+    "convnet": convnet,
+    "mlp": mlp,
+    "lenet": lenet,
+    "alexnet": alexnet,
+    "vgg": vgg,
+    "resnet": resnet,
+    "resnet18": resnet18,
+    "mobilenet": mobilenet,
+    "shufflenet": shufflenet,
+    "densenet": densenet,
+    **GRAPH_NETS,
+}
 
 
 def parse(spec: str) -> tuple[str, dict[str, int | str]]:

@@ -51,7 +51,10 @@ def method_class(method: str, preset: dict[str, Any]) -> type:
     factory = find_method(method)
     document = parse_docstring(inspect.getdoc(factory) or "")
     helps = {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
-    own = {name: (Annotated[p.annotation, about(helps.get(name, ""))], p.default) for name, p in option_parameters(factory).items()}
+    own = {}
+    for name, p in option_parameters(factory).items():
+        text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME
+        own[name] = (Annotated[p.annotation, about(text)], p.default)
     places = {name: (Annotated[str | None, about(handed.flag, metavar="DIR")], None) for name, handed in flagged(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (COMMON | places | own).items()}
     required = [(name, kind) for name, (kind, default) in rows.items() if default is MISSING]
