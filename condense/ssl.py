@@ -32,7 +32,7 @@ from synth.base import Net, Vars
 from synth.errors import BadInput, RunFailed
 from synth.fit import in_batches
 from synth.npz import Archive, opened, write_npz
-from synth.preprocess import KINDS, Preprocess, digest_arrays
+from synth.preprocess import KINDS, Preprocess
 from synth.views import Ranges
 
 FORMAT = 1
@@ -75,7 +75,7 @@ class Representer:
         if self.image != data.image:
             own, other = ("x".join(map(str, image)) for image in (self.image, data.image))
             raise BadInput(f"{flag}: the teacher takes {own} images, {data.spec} has {other}; train one on that data")
-        own, other = digest_arrays(self.preprocess), digest_arrays(data.preprocess)
+        own, other = self.preprocess._asdict(), data.preprocess._asdict()
         if own.keys() != other.keys() or not all(np.allclose(own[name], other[name], rtol=0.02, atol=0.02) for name in own):
             raise BadInput(f"{flag}: the teacher was trained on images normalised otherwise than {data.spec}; train one on that data")
 
@@ -173,7 +173,7 @@ def probe_accuracy(net: Net, vars: Vars, data: Data, *, most: int | None = None)
 
 def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[str, Any]) -> None:
     """Writes `teacher.npz`, then `teacher.json`: a folder with the latter is complete."""
-    arrays = _named(jax.device_get(vars)) | {f"preprocess/{name}": value for name, value in digest_arrays(preprocess).items()}
+    arrays = _named(jax.device_get(vars)) | {f"preprocess/{name}": value for name, value in preprocess._asdict().items()}
     write_npz(folder / "teacher.npz", arrays)
     write_bytes(folder / "teacher.json", (json.dumps(about | {"preprocess": preprocess.kind}, indent=1) + "\n").encode())
 
