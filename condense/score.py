@@ -28,6 +28,7 @@ from synth.errors import BadInput
 from synth.file import load_set
 from synth.set import SyntheticSet
 
+NTK = "ntk"  # stands for a network where the recipe has none
 INIT = 0  # key stream of an evaluation's networks; `condense.rows` has its own
 
 
@@ -104,7 +105,7 @@ def _size(shape) -> str:
 def build_trainer(net: str, chosen: Recipe | Closed, data: Data) -> Trainer | Callable:
     """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels; or, where the recipe trains
     nothing, the compiled ridge head."""
-    built = nets.build(net, data.image, len(data.classes))
+    built = None if net == NTK else nets.build(net, data.image, len(data.classes))
     if isinstance(chosen, Closed):
         return make_scorer(built, chosen)
     return make_trainer(built, chosen, dsa(dsa_strategy(data.flips)), over_devices=over_devices)
@@ -189,12 +190,12 @@ def evaluate(
     data = take_data(synth, data)
     if split == "val" and data.seed != synth.info.split_seed:
         note(f"warning: validation images cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
-    names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
     chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
+    names = name_nets([net] if isinstance(net, str) else list(net or ()), chosen, synth)
     key, rows = jax.random.key(seed), [rows] if isinstance(rows, str) else list(rows)
     demand_scorable(synth, chosen, rows)
     draws = make_rows(key, synth, data, rows)
-    jobs = [make_job(nets.canonical(name), kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
+    jobs = [make_job(name, kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
     part = data.test if split == "test" else data.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {data.spec} has no image there; use more data, or the other split")
@@ -211,6 +212,15 @@ def demand_scorable(synth: SyntheticSet, chosen: Recipe | Closed, rows: Sequence
         raise BadInput(f"{what}; `condense transfer` says what they are worth")
     if isinstance(chosen, Closed) and "full" in rows:
         raise BadInput(f"--rows full: it is retrained, and recipe {chosen.name} scores by a ridge head; leave it out")
+
+
+def name_nets(given: Sequence[str], chosen: Recipe | Closed, synth: SyntheticSet) -> list[str]:
+    """The networks that are scored, by canonical specification: those given, else the set's; a recipe without networks has none."""
+    if isinstance(chosen, Closed) and chosen.kernel == NTK:
+        if given:
+            raise BadInput(f"--net {given[0]}: recipe {chosen.name} has a kernel of its own; leave --net out, or take recipe krr")
+        return [NTK]
+    return [nets.canonical(name) for name in given or [synth.info.net or "convnet"]]
 
 
 def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
@@ -248,6 +258,7 @@ def duration(seconds: float) -> str:
 
 def validation_score(data: Data, net: str, recipe: Recipe | Closed, *, seed: int) -> Callable[[SyntheticSet], float]:
     """Accuracy of one fresh network on the validation split: what selection during distillation may see."""
+    net = NTK if isinstance(recipe, Closed) and recipe.kernel == NTK else net
     trainer, key = build_trainer(net, recipe, data), jax.random.fold_in(jax.random.key(seed), INIT)
 
     def score(synth: SyntheticSet) -> float:

@@ -495,7 +495,7 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     assert parse_spec(settings["data"]).name in NAMED and len({"ipc", "size", "bytes"} & settings.keys()) == 1
     own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method])}
     net = nets.build(settings["net"], (32, 32, 3), 10)
-    matcher = build_method(method, complete_options(method, own), net=net, augment=dsa(dsa_strategy(True)))
+    matcher = build_method(method, complete_options(method, own), net=net, augment=dsa(dsa_strategy(True)), teacher=None)
     assert matcher.start in ("noise", "random") and matcher.recipe in RECIPES
     assert f"condense distill {method} --preset {name} --out " in preset.record() and preset.claim in preset.record()
 
