@@ -103,9 +103,8 @@ def test_kip_from_the_command_line_to_its_score(data, tmp_path, capsys):
     synth = load_set(find_set(tmp_path / "run"))
     assert len(values) == 2 and values[-1] == evaluate(synth, data=data, split="val", rows="distilled", seeds=1).reports[0].accuracy[0]
     solved = distill("kip", data, ipc=2, labels="solved", net="mlp:width=4")
-    np.testing.assert_array_equal(
-        solved.x.pixels, distill("kip", data, ipc=2, steps=1, lr=1e-9, batch=8, labels="fixed", net="mlp:width=4").x.pixels
-    )
+    still = distill("kip", data, ipc=2, steps=1, lr=1e-9, batch=8, labels="fixed", net="mlp:width=4")
+    np.testing.assert_allclose(solved.x.pixels, still.x.pixels, atol=1e-6)
     assert isinstance(solved.y, Target) and solved.info.recipe == "krr-ntk"
 
 

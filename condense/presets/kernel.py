@@ -25,7 +25,7 @@ def _published():
             settings = {"ipc": ipc, "net": NET, "flip": data == "cifar10" or ipc == 1, **FREPO_STEPS}
             yield Preset(f"frepo_{data}_{ipc}", "frepo", f"{data}?normalise=zca", f"{score} %", FREPO, "500,000 steps, on a GPU", settings)
     kip = {"ipc": 10, "net": NET, "lr": 0.04, "batch": 5000, "steps": 1000}
-    yield Preset("kip_cifar10_10", "kip", "cifar10", UNSTATED, KIP, "1,000 steps of a second or two on two cores", kip)
+    yield Preset("kip_cifar10_10", "kip", "cifar10", UNSTATED, KIP, "1,000 steps", kip)
     krrst = {"size": 1000, "net": NET, **KRRST_STEPS}
     yield Preset("krrst_cifar100_1000", "krrst", "cifar100", UNSTATED, KRRST, "160,000 steps, on a GPU", krrst)
 
@@ -35,10 +35,10 @@ def _here():
     claim = "98.6 % under recipe krr-ntk, where random images have 91.5 %"
     yield Preset("kip_digits_10", "kip", "digits", claim, HERE, "half a minute on two cores", kip)
     for ipc in (1, 10):
-        cost = "2,500 steps, half an hour on two cores"
+        cost = "2,500 steps"
         yield Preset(f"frepo_fashion_mnist_{ipc}_cpu", "frepo", "fashion_mnist", UNSTATED, HERE, cost, {"ipc": ipc, **FREPO_CPU})
     for size in (100, 500):
-        cost = "1,500 steps on two cores"
+        cost = "1,500 steps"
         yield Preset(f"krrst_fashion_mnist_{size}_cpu", "krrst", "fashion_mnist", UNSTATED, HERE, cost, {"size": size, **KRRST_CPU})
 
 

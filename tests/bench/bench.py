@@ -16,6 +16,7 @@ import numpy as np
 
 from tests.bench import problem
 
+WORKS = ["dm", "dc", "retrain", "frepo"]
 WRITINGS = ("torch", "torch in pieces")
 SMALL = problem.Sizes(width=8, real=20, synthetic=3)
 
@@ -107,7 +108,7 @@ def measure(name: str, rounds: int, sides: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--works", nargs="+", default=["dm", "dc", "retrain"], choices=["dm", "dc", "retrain"])
+    parser.add_argument("--works", nargs="+", default=WORKS, choices=WORKS)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--real", type=int, default=256, help="real images a class")
     parser.add_argument("--synthetic", type=int, default=10, help="synthetic images a class")
