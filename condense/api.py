@@ -26,6 +26,7 @@ from condense.score import Evaluation, evaluate, find_set
 from condense.ssl import load_teacher, train_teacher
 from condense.transfer import Transfer, transfer
 from evals.base import recipe
+from evals.budget import count_bytes
 from matchers import OF_GRAPHS
 from matchers.base import Matcher
 from synth.base import Examples, Teacher
@@ -111,7 +112,7 @@ def distill(
     context = Context(method, data, nets.canonical(net) if net else None, seed, place, force=force, steps=steps or STEPS)
     handed, identity, net = hand_over(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
-    per_class, start = images_a_class(method, matcher, budget, data), start or matcher.start
+    per_class, start = images_a_class(method, matcher, budget, data, eval_every), start or matcher.start
     paces = ("steps", "eval_every", "checkpoint_every")
     if matcher.host and (idle := [dashed(name) for name in paces if counts[name] is not None]):
         note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
@@ -128,7 +129,7 @@ def distill(
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(out))
         schedule = Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
-        synth = begin(key, matcher, start, data, per_class, info)
+        synth = within(budget, lambda count: begin(key, matcher, start, data, count, info), per_class)
         feed = make_feed(matcher.feed, data.train, len(data.classes), seed=seed, experts=handed.get("experts"))
         more = {"folder": place, "held": held, "force": force, "teachers": handed.get("teachers", ())}
         return work(key, method, matcher, synth, data, feed, schedule, **more)
@@ -169,13 +170,29 @@ def work(
     return synth
 
 
-def images_a_class(method: str, matcher: Matcher, budget: Budget, data: Data) -> int:
-    """What a budget buys of this data; in all, for a method that reads no labels. Raises BadInput where it buys nothing."""
+def images_a_class(method: str, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None) -> int:
+    """What a budget buys of this data; in all, for a method that reads no labels. Raises BadInput where it buys nothing, and where the
+    method's sets have no classes to be given by or scored on."""
     if matcher.unlabelled and budget.ipc:
         raise BadInput(f"--ipc {budget.ipc}: {method} reads no labels; give --size N or --bytes N")
     if budget.bytes and not matcher.counts_bytes:
         raise BadInput(f"--bytes {budget.bytes}: what {method} stores is not known before it is done; give --ipc N or --size N")
+    if matcher.unlabelled and eval_every:
+        raise BadInput(
+            f"--eval-every {eval_every}: {method} reads no labels, so its sets classify nothing; `condense transfer` scores them"
+        )
     return budget.per_class(data.image, 1 if matcher.unlabelled else len(data.classes))
+
+
+def within(budget: Budget, make: Callable[[int], SyntheticSet], per_class: int) -> SyntheticSet:
+    """`make(per_class)`, or as much less as its labels take more than the class indices that the budget was counted with."""
+    synth = make(per_class)
+    took = count_bytes(synth)["total"]
+    if budget.bytes is None or took <= budget.bytes:
+        return synth
+    if not (fewer := per_class * budget.bytes // took):
+        raise BadInput(f"--bytes {budget.bytes}: one image a class with this method's labels needs at least {-(-took // per_class)}")
+    return make(fewer)
 
 
 def as_call(values: dict[str, Any]) -> str:

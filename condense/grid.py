@@ -26,7 +26,8 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
     """The grid as an RGB picture.
 
     Args:
-      synth: a set of images with `info`; soft labels go to the row of their largest class.
+      synth: a set of images with `info`; soft labels go to the row of their largest class; images with representations fill rows
+        without names.
       per_class: images a row, at least 1; a class with fewer leaves cells empty. Beyond 100 classes the first 100 are drawn.
       stretch: whether every image uses its own range instead of [0, 1].
 
@@ -41,6 +42,9 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         raise BadInput("the set holds no images, so there is no grid to draw")
     images = _shades(synth.info.preprocess.undo(np.asarray(decoded, np.float32)), stretch)
     classes, of = synth.info.classes[:ROWS], np.asarray(synth.y.probs()).argmax(1)
+    if synth.y.classes != len(synth.info.classes):  # representations belong to no class: the images in order, without names
+        of = np.arange(len(images)) // per_class
+        classes = ("",) * min(ROWS, of[-1] + 1)
     rows = [images[of == c][:per_class] for c in range(len(classes))]
     names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in classes]
     font = ImageFont.load_default()

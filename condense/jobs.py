@@ -22,6 +22,7 @@ from synth.base import Examples, Teacher
 from synth.set import SyntheticSet
 from synth.teacher_labels import present
 
+NTK = "ntk"  # stands for a network where the recipe has none
 INIT = 0  # key stream of an evaluation's networks; `condense.rows` has its own
 
 
@@ -39,7 +40,7 @@ class Job(NamedTuple):
 def build_trainer(net: str, chosen: Recipe | Closed, data: Data) -> Trainer | Callable:
     """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels; or, where the recipe trains
     nothing, the compiled ridge head."""
-    built = nets.build(net, data.image, len(data.classes))
+    built = None if net == NTK else nets.build(net, data.image, len(data.classes))
     if isinstance(chosen, Closed):
         return make_scorer(built, chosen)
     view = chosen.sight(height=data.image[0], flips=data.flips)
@@ -99,6 +100,7 @@ def validation_score(
     data: Data, net: str, recipe: Recipe | Closed, *, seed: int, teachers: Sequence[Teacher] = ()
 ) -> Callable[[SyntheticSet], float]:
     """Accuracy of one fresh network on the validation split: what selection during distillation may see. `teachers` made the labels."""
+    net = NTK if isinstance(recipe, Closed) and recipe.kernel == NTK else net
     trainer, key = build_trainer(net, recipe, data), jax.random.fold_in(jax.random.key(seed), INIT)
 
     def score(synth: SyntheticSet) -> float:

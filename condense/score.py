@@ -16,7 +16,7 @@ from condense.graph_data import GraphData
 from condense.graph_score import evaluate_graphs
 from condense.graph_score import fit_together as fit_graphs
 from condense.graph_table import GraphEvaluation
-from condense.jobs import INIT, make_job, run_jobs
+from condense.jobs import INIT, NTK, make_job, run_jobs
 from condense.log import note
 from condense.rows import find_teachers, make_rows, row_counts, teach
 from evals.base import Closed, Recipe, Report
@@ -164,14 +164,14 @@ def evaluate(
         return evaluate_graphs(synth, data, path=path, names=names, **asked)
     if split == "val" and data.seed != synth.info.split_seed:
         note(f"warning: validation images cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
-    names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
     chosen, kinds = take_recipe(synth, data, recipe, epochs), [rows] if isinstance(rows, str) else list(rows)
     demand_scorable(synth, chosen, kinds)
+    names = name_nets([net] if isinstance(net, str) else list(net or ()), chosen, synth)
     known = find_teachers(synth, teachers, path, data, kinds)
     key, labels = jax.random.key(seed), teach(synth, known, chosen)
     shown = replace(synth, y=present(synth.y, known)) if isinstance(synth.y, TEACHER_KINDS) else labels(synth)
     draws = make_rows(key, shown, data, kinds, labels=labels)
-    jobs = [make_job(nets.canonical(name), kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
+    jobs = [make_job(name, kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
     part = data.test if split == "test" else data.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {data.spec} has no image there; use more data, or the other split")
@@ -179,6 +179,15 @@ def evaluate(
     counts = row_counts(synth)
     ipc = int(counts[0]) if (counts == counts[0]).all() else None
     return Evaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), reports)
+
+
+def name_nets(given: Sequence[str], chosen: Recipe | Closed, synth: SyntheticSet) -> list[str]:
+    """The networks that are scored, by canonical specification: those given, else the set's; a recipe without networks has none."""
+    if isinstance(chosen, Closed) and chosen.kernel == NTK:
+        if given:
+            raise BadInput(f"--net {given[0]}: recipe {chosen.name} has a kernel of its own; leave --net out, or take recipe krr")
+        return [NTK]
+    return [nets.canonical(name) for name in given or [synth.info.net or "convnet"]]
 
 
 def demand_scorable(synth: SyntheticSet, chosen: Recipe | Closed, rows: Sequence[str]) -> None:

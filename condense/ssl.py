@@ -10,7 +10,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from condense import nets
-from condense.barlow import Config, complete, make_training
+from condense.barlow import Config, Training, complete, make_training
 from condense.checkpoint import Checkpoints
 from condense.data import Data
 from condense.interrupts import whole
@@ -33,7 +33,7 @@ from synth.distortions import Ranges
 from synth.errors import BadInput, RunFailed
 from synth.fit import in_batches
 from synth.npz import Archive, opened, write_npz
-from synth.preprocess import KINDS, Preprocess, digest_arrays
+from synth.preprocess import KINDS, Preprocess
 
 FORMAT = 1
 PIECE = 20  # mini-batches between which progress is shown
@@ -75,7 +75,7 @@ class Representer:
         if self.image != data.image:
             own, other = ("x".join(map(str, image)) for image in (self.image, data.image))
             raise BadInput(f"{flag}: the teacher takes {own} images, {data.spec} has {other}; train one on that data")
-        own, other = digest_arrays(self.preprocess), digest_arrays(data.preprocess)
+        own, other = self.preprocess._asdict(), data.preprocess._asdict()
         if own.keys() != other.keys() or not all(np.allclose(own[name], other[name], rtol=0.02, atol=0.02) for name in own):
             raise BadInput(f"{flag}: the teacher was trained on images normalised otherwise than {data.spec}; train one on that data")
 
@@ -90,13 +90,12 @@ def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), 
       BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
     """
     folder, config = Path(folder), complete(config, data.image, len(data.train.y))
-    net = nets.build(config.net, data.image, len(data.classes))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart
     with open_run(folder, identity, steps=config.epochs, seed=config.seed, command=command, data_digest=data.digest, force=force) as held:
         if held.done:
             return load_teacher(folder)
-        vars, accuracy = _train(net, config, data, folder, held.saved)
+        vars, accuracy = _train(config, data, folder, held.saved)
         about = {"format": FORMAT, **identity, "seed": config.seed, "data_digest": data.digest}
         about |= {"image": list(data.image), "outputs": len(data.classes)}
         about |= {"probe": {"split": "val", "accuracy": accuracy, "labels": len(data.train.y)}}
@@ -127,9 +126,16 @@ def find_teacher(data: Data, given: str | Path | None, out: Path | None, *, seed
     return teacher
 
 
-def _train(net: Net, config: Config, data: Data, folder: Path, saved: Callable[[int], None]) -> tuple[Vars, float | None]:
+@lru_cache(4)
+def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, flips: bool) -> tuple[Training, Callable]:
+    """The training, and the body's output in evaluation mode; the same call again compiles nothing anew."""
+    net = nets.build(config.net, shape[1:], classes)
+    return make_training(net, config, shape, ranges=Ranges(flips=flips)), lambda vars, piece: net.apply(vars, piece).embed
+
+
+def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None]) -> tuple[Vars, float | None]:
     x, key = jnp.asarray(data.train.x), jax.random.key(config.seed)
-    training = make_training(net, config, x.shape, ranges=Ranges(flips=data.flips))
+    training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
     checkpoints, carry = Checkpoints(folder / "checkpoints"), training.begin(jax.random.fold_in(key, 0))
     with whole():
         found = checkpoints.restore((jnp.int32(0), carry))
@@ -146,7 +152,7 @@ def _train(net: Net, config: Config, data: Data, folder: Path, saved: Callable[[
                 raise RunFailed(f"{folder}: the loss of the teacher is not finite in epoch {epoch + 1}; try another --net")
             vars, last = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats), epoch + 1 == config.epochs
             due = last or not (epoch + 1) % probe_every
-            probed = probe_accuracy(net, vars, data, most=None if last else 5000) if due else None
+            probed = probe_accuracy(read, vars, data, most=None if last else 5000) if due else None
             log.add(epoch + 1, loss=loss, **({} if probed is None else {"probe_accuracy": probed}))
             if last or not (epoch + 1) % save_every:
                 with whole():
@@ -156,16 +162,16 @@ def _train(net: Net, config: Config, data: Data, folder: Path, saved: Callable[[
     return vars, log.column("probe_accuracy").get(config.epochs)
 
 
-def probe_accuracy(net: Net, vars: Vars, data: Data, *, most: int | None = None) -> float | None:
-    """Accuracy on validation images of a linear probe on training images, at most `most` of them; None where there is no such image."""
+def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None = None) -> float | None:
+    """Accuracy on validation images of a linear probe on training images, at most `most` of them; None where there is no such image.
+
+    Args:
+      read: (vars, x) -> f32[b d], the features.
+    """
     if not len(data.val.y):
         return None
     fraction = 1 if most is None else min(1.0, most / len(data.train.y))
     rows = draw_balanced(jax.random.key(0), data.train.y, fraction)
-
-    def read(vars, piece):
-        return net.apply(vars, piece).embed
-
     features, held_out = (in_batches(read, vars, jnp.asarray(x)) for x in (data.train.x[rows], data.val.x))
     found = probe(features, jnp.asarray(data.train.y[rows]), held_out, classes=len(data.classes))
     return float(np.mean(np.asarray(found) == data.val.y))
@@ -173,7 +179,7 @@ def probe_accuracy(net: Net, vars: Vars, data: Data, *, most: int | None = None)
 
 def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[str, Any]) -> None:
     """Writes `teacher.npz`, then `teacher.json`: a folder with the latter is complete."""
-    arrays = _named(jax.device_get(vars)) | {f"preprocess/{name}": value for name, value in digest_arrays(preprocess).items()}
+    arrays = _named(jax.device_get(vars)) | {f"preprocess/{name}": value for name, value in preprocess._asdict().items()}
     write_npz(folder / "teacher.npz", arrays)
     write_bytes(folder / "teacher.json", (json.dumps(about | {"preprocess": preprocess.kind}, indent=1) + "\n").encode())
 

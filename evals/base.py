@@ -106,6 +106,8 @@ RECIPES = {
         Recipe("dsa", 1000, augment=True),
         Recipe("quick", 100, lr=0.05),
         Recipe("full", 20),
+        Recipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
+        Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=128, optimizer="adam", schedule="cosine"),
         Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment=True, optimizer="adam", schedule="cosine", warmup=500),
         Closed("krr", "net"),
         Closed("krr-ntk", "ntk"),
@@ -117,8 +119,6 @@ RECIPES = {
         Recipe("cvdd_smooth", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", stretch=2.0, **ADAMW),
         Recipe("infer", 400, batch=64, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
         Recipe("nrr", 300, batch=0, view="crop=0.5-1,flip,cutmix=1", temperature=1.0, stretch=2.0, **ADAMW),
-        Recipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
-        Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=128, optimizer="adam", schedule="cosine"),
     )
 }
 ABOUT = {

@@ -25,7 +25,7 @@ def regressed(y: Labels) -> Float[Array, "n c"]:
     return y.values if isinstance(y, Target) else y.probs() - jnp.float32(1 / y.classes)
 
 
-def make_scorer(net: Net, recipe: Closed) -> Callable:
+def make_scorer(net: Net | None, recipe: Closed) -> Callable:
     """(key, synth, x, y) -> i32[], how many of the examples are predicted right, compiled.
 
     The kernel is linear on the features of a network drawn from the key and never trained, in evaluation mode, or the NTK of flattened
@@ -43,7 +43,7 @@ def make_scorer(net: Net, recipe: Closed) -> Callable:
 
     @jax.jit
     def score(key, synth: SyntheticSet, x, y):
-        vars = fresh(key, net)
+        vars = fresh(key, net) if recipe.kernel == "net" else Vars(())
         fake = features(vars, synth.x.decode())
         root = jnp.ones(len(fake)) if synth.weight is None else jnp.sqrt(synth.weight)
         alpha = head(root[:, None] * gram(fake, fake) * root[None], root[:, None] * regressed(synth.y), reg=recipe.reg)

@@ -59,7 +59,9 @@ def kip(
     recipe = "krr" if life else "krr-ntk"
     ridge = Ridge(embed(net), one_hot_targets, reg=reg) if life else Ridge(flat, one_hot_targets, gram=gram, reg=reg)
     if labels == "solved":
-        return once(lambda key, synth, examples: solve_labels(key, ridge, net if life else None, synth, examples))._replace(recipe=recipe)
+        return once(lambda key, synth, examples: solve_labels(key, ridge, net if life else None, synth, examples))._replace(
+            prepare=start_labels, recipe=recipe
+        )
     learn = ("x", "y") if labels == "learned" else ("x",)
     return descend_ridge(ridge, adam(lr), batch=batch, life=life, learn=learn, prepare=start_labels, recipe=recipe)
 

@@ -14,8 +14,8 @@
 # # From unlabelled images to a set that pre-trains
 #
 # Most images have no labels. Self-supervised learning makes networks from them anyway, and such a network is then adapted to a task with
-# few labels. But it needs the whole data set, and long training. This notebook distils what it gives: a hundred synthetic images, each with a
-# *target representation*, on which any fresh network can be pre-trained quickly, by plain regression.
+# few labels. But it needs the whole data set, and long training. This notebook distils what it gives: a hundred synthetic images, each with
+# a *target representation*, on which any fresh network can be pre-trained quickly, by plain regression.
 #
 # The source is Fashion-MNIST without its labels. What a set is worth shows elsewhere: on handwritten digits, which nothing here has seen.
 # The teacher and the distillation take long on a laptop; each bar shows how long, and a step that was stopped resumes.
@@ -43,16 +43,16 @@ out = "runs/notebook-transfer"  # folder of this experiment
 # %% [markdown]
 # ## The teacher
 #
-# *Barlow Twins* shows a network two random views of every image, crops of different places and contrast, and asks for two things: the two
-# outputs shall agree in every dimension, and no dimension shall repeat another. No label is needed for either.
+# *Barlow Twins* shows a network two random views of every image, crops of different places and contrast, and asks for two things: the
+# two outputs shall agree in every dimension, and no dimension shall repeat another. No label is needed for either.
 
 # %%
 data = load_data(source)
 teacher = train_teacher(data, f"{out}/teacher", config=Config(epochs=teacher_epochs))
 
 # %% [markdown]
-# How good is it? A *linear probe* answers: a logistic regression on the frozen representations. It does read labels, but only to measure;
-# its accuracy on the validation images is logged beside the loss.
+# How good is it? A *linear probe* answers: a logistic regression on the frozen representations. It does read labels, but only to
+# measure; its accuracy on the validation images is logged beside the loss.
 
 # %%
 print(teacher.about["probe"])
@@ -60,9 +60,9 @@ print(teacher.about["probe"])
 # %% [markdown]
 # ## Distil
 #
-# The method `krrst` learns images and target representations together. Each step takes a network that was pre-trained on the present set for
-# a while, puts the best linear head on its features in closed form (kernel ridge regression, so nothing is trained inside the step), and
-# asks how well it predicts the teacher's representations of real images. The error's gradient moves pixels and targets.
+# The method `krrst` learns images and target representations together. Each step takes a network that was pre-trained on the present
+# set for a while, puts the best linear head on its features in closed form (kernel ridge regression, so nothing is trained inside the
+# step), and asks how well it predicts the teacher's representations of real images. The error's gradient moves pixels and targets.
 
 # %%
 synth = distill("krrst", data, size=size, net=net, steps=steps, pool_steps=pool_steps, out=out, teacher=f"{out}/teacher")
@@ -112,8 +112,8 @@ transfer(out, to=far, fraction=0.1, seeds=seeds, epochs=epochs, net=net, rows=["
 # %% [markdown]
 # ## Read it with care
 #
-# - **distilled above none** says that pre-training helped at all. A random convolutional network already extracts features from which digits
-#   can be told apart, so this is not to be taken for granted.
+# - **distilled above none** says that pre-training helped at all. A random convolutional network already extracts features from which
+#   digits can be told apart, so this is not to be taken for granted.
 # - **distilled above random** by more than both spreads says that distillation helped, and not merely the teacher's representations.
 # - A difference within the spreads says nothing. Raise `seeds`.
 #

@@ -138,8 +138,3 @@ def fit(kind: str, x: Raw) -> Preprocess:
     if kind not in fits:
         raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(fits)})")
     return fits[kind](x)
-
-
-def digest_arrays(preprocess: Preprocess) -> dict[str, np.ndarray]:
-    """The arrays of a preprocessing by field name, as files and digests take them."""
-    return {name: np.asarray(value) for name, value in preprocess._asdict().items()}

@@ -116,10 +116,3 @@ def test_refusals_name_what_would_be_right():
         pre.fit_zca(np.zeros((2, 65, 65, 3), np.uint8))
     with pytest.raises(ValueError, match=r"std is 0\.0 in a channel; every one must be positive"):
         pre.Standard(np.zeros(2, np.float32), np.float32([1, 0])).check()
-
-
-def test_digest_arrays_hold_every_field():
-    whiten = pre.fit_zca(pictures(30, seed=11))
-    arrays = pre.digest_arrays(whiten)
-    assert set(arrays) == {"mean", "matrix", "inverse"} and arrays["matrix"].shape == (20, 20)
-    assert {"standard": pre.Standard, "zca": pre.Whiten} == pre.KINDS

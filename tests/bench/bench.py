@@ -19,7 +19,7 @@ from tests.bench import memory, problem
 WRITINGS = ("torch", "torch in pieces")
 SMALL = problem.Sizes(width=8, real=20, synthetic=3, steps=2)
 TINY = problem.Sizes(width=4, real=1, synthetic=1, steps=3)  # of the comparison in double precision
-WORKS = ("dm", "dc", "retrain", "mtt")
+WORKS = ("dm", "dc", "retrain", "mtt", "frepo")
 
 
 def jax_worker(pipe, sizes, threads):

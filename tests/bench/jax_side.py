@@ -12,12 +12,16 @@ from jax.flatten_util import ravel_pytree
 from condense.nets import build
 from evals.base import Recipe
 from evals.retrain import make_trainer, stack
-from matchers import dc, dm, mtt
+from matchers import dc, dm, frepo, mtt
 from matchers.base import Piece
+from matchers.frepo import margin, start_labels
+from matchers.pool import Life
+from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
 from matchers.trajectory import Student, distance
 from synth.augment import none
-from synth.base import Vars
+from synth.base import Examples, Vars
 from synth.content import Pixels
+from synth.fit import sgd
 from synth.labels import Hard
 from synth.set import SyntheticSet
 from tests.bench import problem
@@ -65,7 +69,17 @@ def make(sizes: problem.Sizes, numbers: dict) -> dict:
         stop = jnp.int32(problem.EPOCHS)
         return trainer.advance(states, keys, synths, jnp.int32(0), stop, stop).vars.params
 
+    soft, batch = start_labels(key, synth, None), Examples(*(jnp.asarray(part) for part in problem.mixed(numbers["real"])))
+    options = {"lr": problem.LR_LAMB, "pool": problem.POOL, "net_lr": problem.LR_POOL, "reg": problem.REG}
+    pooled = frepo(fixed, **options, decay=10**6)
+
+    @jax.jit
+    def ridge_step(key, state, synth, batch):
+        after, state, metrics = pooled.step(key, state, synth, batch)
+        return metrics["loss"], after.x.pixels, after.y.values, state.aux.vars
+
     return {
+        "frepo": partial(ridge_step, key, pooled.init(key, soft), soft, batch._replace(y=batch.y.astype(jnp.int32))),
         "dm": step(dm(fixed, none, **image)),
         "dc": step(dc(fixed, outer=1, **image)),
         "retrain": partial(retrain, key[None], stack([synth])),
@@ -103,10 +117,25 @@ def answers(works: dict) -> dict[str, list[np.ndarray]]:
     """Results in the layout of problem.numbers: dm, dc and mtt (loss, images); retrain (first kernel, last kernel, head)."""
     trained = jax.tree.map(lambda leaf: leaf[0], works["retrain"]())  # one seed
     results = {name: works[name]() for name in ("dm", "dc", "mtt")}
+    _, state, synth, batch = works["frepo"].args
     return {
+        "frepo": gradients(jax.tree.map(lambda leaf: leaf[0], state.aux.vars), synth, batch),
         **{name: [np.asarray(loss), np.asarray(x).reshape(CLASSES, -1, SIDE, SIDE, 1)] for name, (loss, x) in results.items()},
         "retrain": [np.asarray(a) for a in (trained["convs"][0]["kernel"], trained["convs"][2]["kernel"], trained["head"]["kernel"])],
     }
+
+
+def gradients(vars: Vars, synth: SyntheticSet, batch: Examples) -> list[np.ndarray]:
+    """[loss, its gradient by the images, and by the labels] of the kernel ridge step, by one step of plain descent: those that LAMB would
+    take have the sign of the smallest numbers."""
+    width = vars.params["convs"][0]["kernel"].shape[-1]
+    fixed = build(f"convnet:width={width},depth={DEPTH}", (SIDE, SIDE, 1), CLASSES)._replace(init=lambda key: vars)
+    life = Life(fixed, sgd(0.0), lambda synth: None, size=1, most=0)
+    ridge = Ridge(embed(fixed), one_hot_targets, reg=problem.REG, penalty=margin)
+    matcher, key = descend_ridge(ridge, sgd(1.0), batch=len(batch.y), life=lambda synth: life), jax.random.key(0)
+    after, _, metrics = jax.jit(matcher.step)(key, matcher.init(key, synth), synth, batch)
+    by_image = np.asarray(synth.x.pixels - after.x.pixels).reshape(CLASSES, -1, SIDE, SIDE, 1)
+    return [np.asarray(metrics["loss"]), by_image, np.asarray(synth.y.values - after.y.values)]
 
 
 def timed(fn) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import numpy as np
 
 CLASSES, DEPTH, SIDE = 10, 3, 28
 LR_IMAGE, MOMENTUM_IMAGE = 1.0, 0.5
+REAL, POOL, REG, LR_LAMB, LR_POOL = 512, 10, 1e-6, 3e-4, 3e-4  # of the kernel ridge step: real images, networks, lambda, step sizes
 LR_NET, MOMENTUM_NET, DECAY_NET, EPOCHS = 0.01, 0.9, 5e-4, 4
 STEP_SIZE, LR_STEP_SIZE, MOVED = 0.01, 1e-5, 0.01  # of the student; how far from its start the expert ends, a parameter
 
@@ -45,6 +46,12 @@ def numbers(sizes: Sizes) -> dict:
     }
 
 
+def mixed(real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most REAL images f32[n 28 28 1] of all classes in turn, and their classes i64[n]."""
+    x = real.swapaxes(0, 1).reshape(-1, SIDE, SIDE, 1)[:REAL]
+    return x, np.arange(len(x)) % CLASSES
+
+
 def gigaflops(sizes: Sizes) -> dict[str, float]:
     """Multiply-adds of the convolutions by the direct algorithm, in GFLOP a unit of work; a recomputed pass is not counted."""
     wide = 2 * 9 * sizes.width**2 * (16**2 + 8**2) / 1e9
@@ -57,4 +64,5 @@ def gigaflops(sizes: Sizes) -> dict[str, float]:
         "retrain": synthetic * first_order,
         # each of the three products of a step's gradient has two derivatives; the first layer's image needs the second-order ones alone
         "mtt": synthetic * sizes.steps * (9 * wide + 6 * thin),
+        "frepo": min(REAL, real) * (wide + thin) + synthetic * (2 * (wide + thin) + first_order),
     }

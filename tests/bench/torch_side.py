@@ -52,6 +52,8 @@ class Works:
         self.aim = [p.detach() for p in ConvNet({**numbers, **numbers["aim"]}).parameters()]
         self.real = [self.images(x) for x in numbers["real"]]
         self.whole = self.images(numbers["synthetic"])
+        real, classes = problem.mixed(numbers["real"])
+        self.mixed, self.classes = self.images(real), torch.from_numpy(classes)
         self.labels = torch.arange(CLASSES).repeat_interleave(sizes.synthetic)
 
     def images(self, x):
@@ -118,6 +120,42 @@ class Works:
         left, way = (sum(((p - q) ** 2).sum() for p, q in zip(t, self.aim, strict=True)) for t in (theta, [p.detach() for p in start]))
         return left / way
 
+    def frepo(self):
+        """One outer step: ridge regression on a network's features, LAMB on images and labels, an Adam step of the network on the set."""
+        loss, x, y = self.ridge()
+        loss.backward()
+        with torch.no_grad():
+            for leaf in (x, y):  # the first step of LAMB: both bias corrections cancel
+                mean, square = 0.1 * leaf.grad, 0.001 * leaf.grad**2
+                move = mean / 0.1 / ((square / 0.001).sqrt() + 1e-6)
+                leaf -= problem.LR_LAMB * leaf.norm() / move.norm() * move
+        for p in self.params:
+            p.requires_grad_(True)
+        optimizer = torch.optim.Adam(self.params, lr=problem.LR_POOL)
+        optimizer.zero_grad()
+        pieces = self.cut(x.detach())
+        for part, target in zip(pieces, y.detach().split([len(part) for part in pieces]), strict=True):
+            (((self.net(part) - target) ** 2).sum() / 2 / len(x)).backward()
+        optimizer.step()
+        return loss.detach(), x.detach(), y.detach()
+
+    def ridge(self):
+        """(loss, images, labels) before the gradient is taken."""
+        with torch.no_grad():
+            for p, value in zip(self.params, ConvNet(self.numbers).parameters(), strict=True):
+                p.copy_(value)
+                p.requires_grad_(False)
+        x = self.whole.clone(memory_format=self.form).requires_grad_()
+        y = (F.one_hot(self.labels, CLASSES).float() - 1 / CLASSES).requires_grad_()
+        with torch.no_grad():
+            real = torch.cat([self.net.embed(part) for part in self.cut(self.mixed)])
+        fake = torch.cat([self.net.embed(part) for part in self.cut(x)])
+        gram = fake @ fake.T
+        ridged = gram + problem.REG * gram.trace() / len(gram) * torch.eye(len(gram))
+        off = real @ fake.T @ torch.cholesky_solve(y, torch.linalg.cholesky(ridged)) - (F.one_hot(self.classes, CLASSES) - 1 / CLASSES)
+        top = y.topk(2).values
+        return (off**2).sum(1).mean() / 2 - torch.clamp(top[:, 0] - top[:, 1], max=1 / CLASSES).mean(), x, y
+
     def retrain(self):
         with torch.no_grad():
             for p, value in zip(self.params, ConvNet(self.numbers).parameters(), strict=True):
@@ -136,7 +174,7 @@ class Works:
 def make(sizes: problem.Sizes, numbers: dict, *, pieces: bool) -> dict:
     """{work: function without arguments that returns tensors or the trained network}."""
     works = Works(sizes, numbers, pieces)
-    return {"dm": works.dm, "dc": works.dc, "retrain": works.retrain, "mtt": works.mtt}
+    return {"dm": works.dm, "dc": works.dc, "retrain": works.retrain, "mtt": works.mtt, "frepo": works.frepo, "ridge": works.ridge}
 
 
 def exact(sizes: problem.Sizes, numbers: dict) -> list[np.ndarray]:
@@ -164,6 +202,9 @@ def answers(works: dict) -> dict[str, list[np.ndarray]]:
     """Results in the layout of problem.numbers, as in jax_side.answers."""
     pictures = lambda x: x.numpy().transpose(0, 2, 3, 1).reshape(CLASSES, -1, SIDE, SIDE, 1)  # noqa: E731
     result = {name: [loss.numpy(), pictures(x)] for name, (loss, x) in ((name, works[name]()) for name in ("dm", "dc", "mtt"))}
+    loss, x, y = works["ridge"]()
+    loss.backward()
+    result |= {"frepo": [loss.detach().numpy(), pictures(x.grad), y.grad.numpy()]}
     net = works["retrain"]()
     kernels = [net.features[i].weight.detach().numpy().transpose(2, 3, 1, 0) for i in (0, 8)]
     head = net.head.weight.detach().numpy()

@@ -1,0 +1,144 @@
+"""Closed-form scores against numpy, on the command line, and never beside retrained ones; what a set of representations may not do."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from condense.__main__ import run as command
+from condense.api import distill, evaluate
+from condense.grid import draw_grid
+from condense.rows import make_rows
+from condense.score import find_set
+from evals.base import Closed
+from evals.krr import closed_form, make_scorer, regressed
+from synth.base import Examples
+from synth.errors import BadInput
+from synth.file import load_set
+from synth.kernels import centred
+from synth.kernels import ntk as kernel
+from synth.labels import Hard, Soft, Target
+from tests.scoring import make_set, three_classes
+from tests.toys import as_set, blobs, smooth_net
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return three_classes(tmp_path_factory.mktemp("data"))
+
+
+def regression(data, **more):
+    """A set with learned labels."""
+    synth = make_set(data, **more)
+    return replace(synth, y=Target(centred(synth.y.index, 3)))
+
+
+@pytest.mark.parametrize("name", ["net", "ntk"])
+def test_a_score_is_that_of_the_ridge_regression_in_numpy(name):
+    net, synth, test = smooth_net(), as_set(blobs(3, seed=1)), blobs(20, seed=0)
+    recipe = Closed("a", name, reg=1e-3)
+    report = closed_form(KEY, make_scorer(net, recipe), recipe, lambda seed: synth, test, seeds=3, net_name="n")
+    assert (report.recipe, report.net, report.set_kind) == ("a", "n", "distilled")
+    y = np.asarray(centred(synth.y.index, 3), np.float64)
+    for seed, accuracy in enumerate(report.accuracy):
+        p = jax.device_get(net.init(jax.random.fold_in(KEY, seed)).params)
+        s, t = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (synth.x.pixels, test.x))
+        if name == "net":
+            s, t = (np.tanh(x @ p["w"] + p["b"]) for x in (s, t))
+        within, between = (x @ s.T if name == "net" else np.asarray(kernel(*map(jnp.float32, (x, s))), np.float64) for x in (s, t))
+        right = between @ np.linalg.solve(within + 1e-3 * np.trace(within) / 9 * np.eye(9), y)
+        assert abs(accuracy - (right.argmax(1) == test.y).mean()) <= 1.01 / 60  # a tie may fall either way
+    assert len(set(report.accuracy)) == (1 if name == "ntk" else 3)
+
+
+def test_a_weight_counts_as_equal_rows():
+    net, examples, test = smooth_net(), blobs(3, seed=1), blobs(20, seed=0)
+    counts = np.array([1, 2, 1, 3, 1, 1, 1, 2, 1])
+    weighted = replace(as_set(examples), weight=jnp.asarray(counts, jnp.float32))
+    repeated = as_set(Examples(np.repeat(examples.x, counts, 0), np.repeat(examples.y, counts)))
+    score = make_scorer(net, Closed("a", "net", reg=0.1))
+    x, y = jnp.asarray(test.x), jnp.asarray(test.y)
+    # the mean of the diagonal differs: lambda is matched through reg
+    f = net.apply(net.init(KEY), weighted.x.decode()).embed
+    trace = float((jnp.asarray(counts, jnp.float32) * (f**2).sum(1)).sum())
+    same = make_scorer(net, Closed("a", "net", reg=0.1 * (trace / 9) / (trace / counts.sum())))
+    assert int(score(KEY, weighted, x, y)) == int(same(KEY, repeated, x, y)) != int(score(KEY, as_set(examples), x, y))
+
+
+def test_labels_of_every_kind_are_regressed():
+    np.testing.assert_allclose(regressed(Hard(jnp.array([1, 0]), 2)), [[-0.5, 0.5], [0.5, -0.5]])
+    np.testing.assert_allclose(regressed(Soft(jnp.zeros((1, 4)))), np.zeros((1, 4)))
+    np.testing.assert_array_equal(regressed(Target(jnp.array([[3.0, -7.0]]))), [[3, -7]])
+
+
+def test_real_rows_carry_the_kind_of_labels_that_the_set_has(data):
+    draws = make_rows(KEY, regression(data), data, ["random", "kmeans", "full"])
+    for kind in ("random", "kmeans"):
+        y = draws[kind](0).y
+        assert isinstance(y, Target)
+        np.testing.assert_allclose(np.sort(y.values, 1), np.tile(np.array([-1, -1, 2], np.float32) / 3, (6, 1)), atol=1e-6)
+        np.testing.assert_array_equal(np.bincount(y.values.argmax(1)), [2, 2, 2])
+    assert isinstance(draws["full"](0).y, Hard)
+
+
+def test_kip_from_the_command_line_to_its_score(data, tmp_path, capsys):
+    """Its sets are scored by the kernel that made them; the table and the document name it, and the validation score is of its kind."""
+    flags = f"--data {data.spec} --ipc 2 --steps 6 --batch 60 --lr 0.1 --eval-every 3 --net mlp:width=4 --out {tmp_path / 'run'}"
+    assert command(["distill", "kip", *flags.split()]) == 0
+    assert command(["evaluate", str(tmp_path / "run"), "--seeds", "2", "--json", str(tmp_path / "a.json")]) == 0
+    said = capsys.readouterr().out
+    assert "recipe krr-ntk" in said and "mlp" not in said.split("recipe krr-ntk")[1]
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert [(row["net"], row["recipe"], row["set_kind"]) for row in found["results"]] == [
+        ("ntk", "krr-ntk", kind) for kind in ("distilled", "random", "kmeans")
+    ]
+    assert found["bytes"]["labels"] == 6 * 3 * 4
+    scored = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    values = [row["val_accuracy"] for row in scored if "val_accuracy" in row]
+    synth = load_set(find_set(tmp_path / "run"))
+    assert len(values) == 2 and values[-1] == evaluate(synth, data=data, split="val", rows="distilled", seeds=1).reports[0].accuracy[0]
+    solved = distill("kip", data, ipc=2, labels="solved", net="mlp:width=4")
+    still = distill("kip", data, ipc=2, steps=1, lr=1e-9, batch=8, labels="fixed", net="mlp:width=4")
+    np.testing.assert_allclose(solved.x.pixels, still.x.pixels, atol=1e-6)
+    assert isinstance(solved.y, Target) and solved.info.recipe == "krr-ntk"
+
+
+def test_wrong_calls(data, tmp_path):
+    synth = regression(data)
+    representation = replace(synth, y=Target(jnp.ones((6, 5))))
+    for said, call in {
+        "--rows full: it is retrained, and recipe krr scores by a ridge head": (synth, {"recipe": "krr", "rows": "full"}),
+        "--net mlp: recipe krr-ntk has a kernel of its own": (synth, {"recipe": "krr-ntk", "net": "mlp"}),
+        "--epochs 3: recipe krr trains nothing": (synth, {"recipe": "krr", "epochs": 3}),
+        "the set's labels are representations of 5 numbers, not scores of 3 classes": (representation, {}),
+    }.items():
+        with pytest.raises(BadInput, match=said):
+            evaluate(call[0], data=data, **call[1])
+
+
+def test_a_budget_in_bytes_counts_learned_labels(data):
+    """A 4x4 image is 64 bytes; three class scores are 12 more, where a class index is 4."""
+    synth = distill("kip", data, bytes=2 * 3 * (64 + 12) + 3 * (64 + 4), steps=1, batch=8, net="mlp:width=4")
+    assert len(synth) == 6
+    with pytest.raises(BadInput, match=f"--bytes 210: one image a class with this method's labels needs at least {3 * 76}"):
+        distill("kip", data, bytes=210, steps=1, batch=8, net="mlp:width=4")
+
+
+def test_images_with_representations_are_drawn_in_order_without_names(data):
+    synth = replace(make_set(data), y=Target(jnp.ones((6, 5))))
+    named, bare = (draw_grid(s, per_class=4) for s in (make_set(data), synth))
+    assert bare.height == 2 + 2 * 34 < named.height
+    assert (np.asarray(bare)[36:, -34:] == 255).all(), "six images leave two cells of the second row of four"
+
+
+@pytest.mark.slow
+def test_kip_beats_random_images_on_digits(tmp_path):
+    """Ten a class under the neural tangent kernel, 500 steps: at least five points above the same kernel on random images."""
+    synth = distill("kip", "digits", ipc=10, steps=500)
+    distilled, random = (report.mean for report in evaluate(synth, rows=("distilled", "random"), seeds=5).reports)
+    assert distilled >= random + 0.05, (distilled, random)
