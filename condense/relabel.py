@@ -33,9 +33,9 @@ PIECES = 20  # a labelling is saved about so often
 
 def plan_of(chosen: Recipe, image: tuple[int, int, int], flips: bool) -> Plan:
     """What a recipe does with a set of such images, with a progress bar. Raises BadInput for one that shows no view."""
-    view = chosen.sight(height=image[0], flips=flips)
+    view = chosen.sight(height=image[0], flips=flips) if isinstance(chosen, Recipe) else None
     if view is None:
-        known = ", ".join(name for name, other in RECIPES.items() if other.view)
+        known = ", ".join(name for name, other in RECIPES.items() if getattr(other, "view", ""))
         raise BadInput(
             f"--recipe {chosen.name}: teachers label the views that a recipe draws, and this one draws none; take one of {known}"
         )
@@ -115,7 +115,7 @@ def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -
     """The recipe asked for, else the set's, else `cvdd` where that shows no views."""
     if recipe is None:
         own = find_recipe(synth.info.recipe or "cvdd")
-        recipe = own.name if own.view else "cvdd"
+        recipe = own.name if getattr(own, "view", "") else "cvdd"
     return find_recipe(recipe, epochs=epochs)
 
 

@@ -148,8 +148,9 @@ def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
 
     Raises BadInput for an unknown name or no epoch, and for epochs of a recipe that has none.
     """
-    name, _, said = name.partition(":epochs=")
-    epochs = int(said) if epochs is None and said.isdigit() else epochs
+    plain, _, said = name.partition(":epochs=")
+    if said.isascii() and said.isdigit():
+        name, epochs = plain, int(said) if epochs is None else epochs
     if name not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
     if epochs is not None and epochs < 1:
