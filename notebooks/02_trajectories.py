@@ -28,6 +28,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+# %%
 from condense.api import distill, evaluate, load_data
 from condense.experts import train_experts
 from condense.grid import draw_grid
