@@ -150,7 +150,7 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         text = next(p.description for p in document.params if p.arg_name == name)
         flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
         assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
-        assert parameter.default is None or f"(default: {parameter.default})" in words
+        assert parameter.default in (None, False) or f"(default: {parameter.default})" in words
 
 
 def test_help_of_distill_lists_the_methods(capsys):
