@@ -127,7 +127,7 @@ def evaluate_graphs(
 ) -> GraphEvaluation:
     """Reports of every row and network. The arguments are those of `condense.score.evaluate`, checked."""
     key, kinds = jax.random.key(seed), check_rows(rows, synth)
-    if not isinstance(chosen, Recipe) or chosen.augment:
+    if not isinstance(chosen, Recipe) or chosen.augment or chosen.view:
         raise BadInput(f"--recipe {chosen.name}: is for images; use graph")
     names, part = [nets.canonical(name) for name in dict.fromkeys(names)], data.test if split == "test" else data.val
     if not len(part.y) or not len(data.val.y):

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from matchers.base import GraphsPerClass, Matcher, descend
+from synth.backend import over
 from synth.base import Net, Vars, fresh
 from synth.errors import BadInput
 from synth.fit import adam
@@ -92,12 +93,14 @@ def doscond(
         tau = HOT * (COLD / HOT) ** jnp.minimum(course.step.astype(jnp.float32) / COOLING, 1)
         joined = draw_edges(k_edges, synth.x.logits, tau)
         fake = [jnp.reshape(leaf, (classes, -1, *leaf.shape[1:])) for leaf in (synth.x.features, joined)]
-        gaps = []
-        for c in range(classes):
-            target = jax.lax.stop_gradient(gradient(net, theta, jax.tree.map(lambda leaf, c=c: leaf[c], real), c))
-            gaps.append(gap(gradient(net, theta, dense_batch(fake[0][c], fake[1][c]), c), target))
+
+        def one(real, features, joined, label):
+            target = jax.lax.stop_gradient(gradient(net, theta, real, label))
+            return gap(gradient(net, theta, dense_batch(features, joined), label), target)
+
+        gaps = over(one, real, *fake, jnp.arange(classes))
         excess = jax.nn.relu(jnp.mean(jax.nn.sigmoid(synth.x.logits)) - course.dense)
-        return sum(gaps) + sparsity * excess, {"edges": jnp.mean((synth.x.logits > 0).astype(jnp.float32))}
+        return jnp.sum(gaps) + sparsity * excess, {"edges": jnp.mean((synth.x.logits > 0).astype(jnp.float32))}
 
     def after(key, synth, course):
         return course._replace(step=course.step + 1)
@@ -121,7 +124,7 @@ def draw_edges(key: jax.Array, logits: Float[Array, "n p"], tau: Float[Array, ""
     return jax.nn.sigmoid((logits + noise) / tau.astype(logits.dtype))
 
 
-def gradient(net: Net, theta: Vars, x: GraphBatch, label: int) -> Any:
+def gradient(net: Net, theta: Vars, x: GraphBatch, label: Int[Array, ""] | int) -> Any:
     """The gradient by `theta.params` of the mean cross entropy of graphs that all belong to class `label`."""
 
     def entropy(params):

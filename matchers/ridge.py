@@ -94,7 +94,7 @@ def descend_ridge(
         metrics = {"error": value}
         if ridge.penalty:
             value += ridge.penalty(synth.y.values)
-        if y.shape[1] == synth.y.classes:
+        if ridge.targets is one_hot_targets:
             metrics["head_accuracy"] = jnp.mean((error + y).argmax(1) == y.argmax(1))
         return value, metrics
 

@@ -31,6 +31,7 @@ from matchers import REGISTRY
 from synth.augment import dsa, dsa_strategy
 from synth.errors import BadInput, RunFailed
 from synth.file import load_set
+from synth.graphs import Alphabet
 from synth.start import STARTS
 from tests.teachers import committee, priors, task
 
@@ -103,7 +104,7 @@ def test_first_page_names_every_verb_and_no_other(capsys):
     [
         (
             "evaluate",
-            ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: 5)"],
+            ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: test)"],
         ),
         ("teachers", ["--data SPEC", "--out DIR", "--ssl barlow", "--net NET", "--epochs N"]),
         ("transfer", ["--to SPEC", "--fraction F", "--protocol probe|finetune", "--draws N", "--teacher DIR", "(default: 5)"]),
@@ -150,7 +151,7 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         text = next(p.description for p in document.params if p.arg_name == name)
         flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
         assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
-        assert parameter.default is None or f"(default: {parameter.default})" in words
+        assert parameter.default in (None, False) or f"(default: {parameter.default})" in words
 
 
 def test_help_of_distill_lists_the_methods(capsys):
@@ -498,12 +499,16 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     made_by = condense.verbs.distill.method_class(method, settings)
     assert settings.keys() <= {f.name for f in fields(made_by)}
     data = parse_spec(settings["data"])
-    assert data.name in NAMED or data.kind == "folder"  # the last for what nobody may hand on
-    assert len({"ipc", "size", "bytes"} & settings.keys()) == 1
+    assert data.name in NAMED or data.kind in ("folder", "tu")  # the last two for what nobody may hand on
+    assert len({"ipc", "size", "bytes", "support"} & settings.keys()) == 1
     own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method])}
-    handed = {"net": nets.build(settings.get("net", "convnet"), (32, 32, 3), 10), "augment": dsa(dsa_strategy(True))}
+    shape = Alphabet(37) if data.kind == "tu" else (32, 32, 3)
+    handed = {
+        "net": nets.build(settings.get("net", "gin" if data.kind == "tu" else "convnet"), shape, 10),
+        "augment": dsa(dsa_strategy(True)),
+    }
     handed |= {"teachers": committee(5, image=(32, 32, 3)), "priors": priors(5), "task": task((32, 32, 3), flips=True)}
-    handed |= {"experts": None, "teacher": None}
+    handed |= {"experts": None, "teacher": None, "budget": None if "support" in settings else ("ipc", 1)}
     matcher = build_method(method, complete_options(method, own), **handed)
     assert matcher.start in STARTS and matcher.recipe in RECIPES
     assert f"condense distill {method} --preset {name} --out " in preset.record() and preset.claim in preset.record()

@@ -80,11 +80,12 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth):
         scores.append(float((np.asarray(logits)[: len(data.val.y)].argmax(1) == data.val.y).mean()))
     best = int(np.argmax(scores))
     assert report.epochs == (best + 1,)
-    logits = np.asarray(net.apply(Vars(kept[best]), whole).logits)[: len(data.test.y)]
+    logits = np.asarray(jax.jit(net.apply)(Vars(kept[best]), whole).logits)[: len(data.test.y)]
     assert abs(report.accuracy[0] - (logits.argmax(1) == data.test.y).mean()) < 1e-9
     assert abs(report.auc[0] - roc_auc_score(data.test.y, logits[:, 1] - logits[:, 0])) < 1e-9
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_fails(data, synth):
     net, learned = nets.build(NET, data.image, 2), lesson(synth, NET)
     broken = Lesson(learned.x, learned.y, learned.p * jnp.nan)
@@ -114,8 +115,8 @@ def test_the_full_row_is_all_graphs(data):
     colour = api.distill("colour", data, leaves="exact")
     one, two = lesson(colour, NET), full_lesson(data.train, NET)
     net = nets.build(NET, data.image, 2)
-    vars = net.init(jax.random.key(0))
-    ours, theirs = (np.sort(np.asarray(net.apply(vars, row.x).logits), 0) for row in (one, two))
+    vars, apply = net.init(jax.random.key(0)), jax.jit(net.apply)
+    ours, theirs = (np.sort(np.asarray(apply(vars, row.x).logits), 0) for row in (one, two))
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     np.testing.assert_allclose(one.p, two.p, rtol=1e-5)
 
@@ -149,15 +150,13 @@ def test_the_command_line_scores_graphs(tmp_path, capsys):
     assert command(["distill", "mirage", *flags.split()]) == 0
     said = capsys.readouterr()
     assert "skew: the 10 commonest of" in said.err and "set.npz" in said.out
-    flags = f"--net {NET} sage:width=4,depth=1 --seeds 2 --epochs 3 --rows distilled,random,full --json {tmp_path / 'a.json'}"
+    flags = f"--net {NET},depth=1 --seeds 2 --epochs 3 --json {tmp_path / 'a.json'}"
     assert command(["evaluate", str(tmp_path / "a"), *flags.split()]) == 0
-    out = capsys.readouterr().out
-    assert "epoch chosen on" in out and "random" in out
+    out = " ".join(capsys.readouterr().out.split())
+    assert "epoch chosen on validation graphs" in out and "random" in out
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["bytes"]["total"] <= 90 and found["bytes"]["labels"] == 16 and found["selection"].startswith("epoch with the best")
-    assert [(row["net"].split(":")[0], row["set_kind"]) for row in found["results"]] == [
-        (net, kind) for net in ("gin", "sage") for kind in ("distilled", "random", "full")
-    ]
+    assert [row["set_kind"] for row in found["results"]] == ["distilled", "random"]
     for row in found["results"]:
-        assert len(row["accuracy"]) == len(row["auc"]) == len(row["epochs"]) == 2 and all(1 <= epoch <= 500 for epoch in row["epochs"])
+        assert len(row["accuracy"]) == len(row["auc"]) == len(row["epochs"]) == 2 and all(1 <= epoch <= 3 for epoch in row["epochs"])
         assert abs(row["mean"] - np.mean(row["accuracy"])) < 1e-12 and abs(row["auc_std"] - np.std(row["auc"])) < 1e-12

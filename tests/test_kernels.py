@@ -1,6 +1,6 @@
 """Kernel ridge regression against scikit-learn, its limits and invariances; the neural tangent kernel against finite networks."""
 
-import itertools
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -160,7 +160,7 @@ def test_ntk_equals_that_of_wide_networks(hidden):
 
     def draw(key):
         keys = jax.random.split(key, 2 * len(sizes)).reshape(len(sizes), 2)
-        pairs = itertools.pairwise(sizes)
+        pairs = list(pairwise(sizes))
         return [(jax.random.normal(k[0], s), jax.random.normal(k[1], s[1:])) for k, s in zip(keys, pairs, strict=False)]
 
     def net(params, x):

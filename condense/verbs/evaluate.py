@@ -21,7 +21,7 @@ class Flags:
     net: Annotated[
         tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")
     ] = None
-    seeds: Annotated[int | None, about("fresh networks a row; 5, and 10 on graphs")] = None
+    seeds: Annotated[int | None, about("fresh networks a row; by default 5, and 10 on graphs")] = None
     recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
     epochs: Annotated[int | None, about("epochs of the training; by default the recipe's. The full row keeps those of recipe full")] = None
     rows: Annotated[str, about("of distilled, random, kmeans and full, with commas between", metavar="LIST")] = "distilled,random,kmeans"
