@@ -31,6 +31,7 @@ def made(spec, tmp_path_factory):
     return make_teachers(spec, tmp_path_factory.mktemp("teachers"), net=NETS, epochs=2, batch=16, lr=0.1)
 
 
+@pytest.mark.slow
 def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made):
     data = load_data(spec)
     (value,) = measured(data, made.members[:1], folder=None, **QUICK)
