@@ -115,7 +115,7 @@ def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -
     """The recipe asked for, else the set's, else `cvdd` where that shows no views."""
     if recipe is None:
         own = find_recipe(synth.info.recipe or "cvdd")
-        recipe = own.name if own.view else "cvdd"
+        recipe = own.name if getattr(own, "view", "") else "cvdd"
     return find_recipe(recipe, epochs=epochs)
 
 

@@ -298,7 +298,7 @@ def test_an_out_that_is_no_folder_of_a_run(refused, tmp_path):
         (["--rows", "distilled,horses"], ["--rows", "'horses'", "distilled, random, kmeans, full"]),
         (["--rows", ","], ["--rows", "distilled, random, kmeans, full"]),
         (["--split", "train"], ["--split", "'train'", "test, val"]),
-        (["--recipe", "nope"], ["--recipe", "'nope'", "dc, dsa, quick, full"]),
+        (["--recipe", "nope"], ["--recipe", "'nope'", "dsa, quick, full"]),
         (["--net", "mlp", "nope"], ["--net nope", "convnet, mlp"]),
         (["--data", "nope"], ["data 'nope'", "digits, mnist"]),
         (["--seeds", "many"], ["--seeds: 'many' is not a whole number"]),

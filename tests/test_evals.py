@@ -66,7 +66,7 @@ def test_recipes_are_the_published_ones():
     assert RECIPES.keys() == ABOUT.keys() and all(name == chosen.name for name, chosen in RECIPES.items())
     assert recipe("dsa", epochs=7) == replace(RECIPES["dsa"], name="dsa:epochs=7", epochs=7)  # never passed off as the protocol
     assert recipe("dsa", epochs=1000) == RECIPES["dsa"]
-    with pytest.raises(BadInput, match=r"--recipe: unknown recipe 'x' .*dc, dsa, quick, full"):
+    with pytest.raises(BadInput, match=r"--recipe: unknown recipe 'x' .*dc, .*dsa, quick, full"):
         recipe("x")
     with pytest.raises(BadInput, match="--epochs 0"):
         recipe("dc", epochs=0)
