@@ -1,6 +1,6 @@
 """What a notebook imports: `load_data`, `distill`, `evaluate`, `load_set`, `save_set`, `train_teacher`, `load_teacher`, `transfer`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -14,18 +14,22 @@ from condense import nets
 from condense.config import Budget, build_method, check_option, check_seed, complete_options, dashed, find_method
 from condense.data import Data, load_data
 from condense.feeds import make_feed
+from condense.graph_data import GraphData
+from condense.graph_runs import Wishes, distill_graphs
 from condense.grid import save_grid
-from condense.handed import Context, flagged, hand_over
+from condense.handed import Context, flagged, hand_over, split_seed
+from condense.jobs import validation_score
 from condense.log import note
 from condense.loop import Schedule, run, stream
-from condense.runs import digest, open_run
-from condense.score import Evaluation, evaluate, find_set, validation_score
+from condense.runs import Run, digest, open_run
+from condense.score import Evaluation, evaluate, find_set
 from condense.ssl import load_teacher, train_teacher
 from condense.transfer import Transfer, transfer
 from evals.base import recipe
 from evals.budget import count_bytes
+from matchers import OF_GRAPHS
 from matchers.base import Matcher
-from synth.base import Examples
+from synth.base import Examples, Teacher
 from synth.content import Pixels
 from synth.errors import BadInput
 from synth.file import load_set, save_set
@@ -52,7 +56,7 @@ STEPS = 1000  # of a method that descends, where nothing else is said
 
 def distill(
     method: str,
-    data: Data | str,
+    data: Data | GraphData | str,
     *,
     ipc: int | None = None,
     size: int | None = None,
@@ -96,10 +100,16 @@ def distill(
     ipc, size, bytes, steps, eval_every, checkpoint_every = (check_option(name, count, int | None) for name, count in counts.items())
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
-    data = load_data(data, seed=seed) if isinstance(data, str) else data
+    data = load_data(data, seed=split_seed(find_method(method), places, seed)) if isinstance(data, str) else data
+    if isinstance(data, GraphData):
+        wishes = Wishes(out, net, steps, seed, start, eval_every, checkpoint_every, force, command)
+        return distill_graphs(method, data, Budget(ipc, size, bytes), wishes, {**options, **places})
+    if method in OF_GRAPHS and method != "random":
+        raise BadInput(f"{method}: takes graphs, and {data.spec} holds images; give --data toy_graphs, tu:FILE or smiles:FILE")
     budget = Budget(ipc, size, bytes)
     budget.check()  # before anything is made for the method
-    context = Context(method, data, nets.canonical(net) if net else None, seed, Path(out) if out else None, force=force)
+    place = Path(out) if out else None
+    context = Context(method, data, nets.canonical(net) if net else None, seed, place, force=force, steps=steps or STEPS)
     handed, identity, net = hand_over(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
     per_class, start = images_a_class(method, matcher, budget, data, eval_every), start or matcher.start
@@ -110,7 +120,8 @@ def distill(
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
-    info = describe(data, config, seed=seed, recipe=matcher.recipe)
+    chosen = recipe(matcher.recipe, epochs=options.get("label_epochs"))
+    info = describe(data, config, seed=seed, recipe=chosen.name)
     where = open_run(out, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:
@@ -119,24 +130,39 @@ def distill(
             return load_set(find_set(out))
         schedule = Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
         synth = within(budget, lambda count: begin(key, matcher, start, data, count, info), per_class)
-        return work(key, method, matcher, synth, data, schedule, folder=Path(out) if out else None, held=held)
+        feed = make_feed(matcher.feed, data.train, len(data.classes), seed=seed, experts=handed.get("experts"))
+        more = {"folder": place, "held": held, "force": force, "teachers": handed.get("teachers", ())}
+        return work(key, method, matcher, synth, data, feed, schedule, **more)
 
 
 def work(
-    key: jax.Array, method: str, matcher: Matcher, synth: SyntheticSet, data: Data, schedule: Schedule, *, folder, held
+    key: jax.Array,
+    method: str,
+    matcher: Matcher,
+    synth: SyntheticSet,
+    data: Data,
+    feed: Callable[[int], Any],
+    schedule: Schedule,
+    *,
+    folder: Path | None,
+    held: Run | None,
+    force: bool,
+    teachers: Sequence[Teacher],
 ) -> SyntheticSet:
-    """Runs the method from `synth` and stores what it gives; `held` is the run that holds `folder`, None where nothing is written."""
-    chosen, seed = recipe(matcher.recipe), synth.info.seed
+    """Runs the method from `synth` and stores what it gives; `held` is the run that holds `folder`, None where nothing is written.
+    Labels may be of `teachers`."""
+    chosen, seed = recipe(synth.info.recipe), synth.info.seed
     synth = run(
         key,
         matcher,
         synth,
-        make_feed(matcher.feed, data.train, len(data.classes), seed=seed),
+        feed,
         schedule,
         folder=folder,
         saved=held.saved if held else lambda step: None,
-        evaluate=validation_score(data, synth.info.net, chosen, seed=seed) if schedule.eval_every else None,
+        evaluate=validation_score(data, synth.info.net, chosen, seed=seed, teachers=teachers) if schedule.eval_every else None,
         description=method,
+        force=force,
     )
     if folder:
         save_set(folder / "set.npz", synth)
@@ -149,6 +175,8 @@ def images_a_class(method: str, matcher: Matcher, budget: Budget, data: Data, ev
     method's sets have no classes to be given by or scored on."""
     if matcher.unlabelled and budget.ipc:
         raise BadInput(f"--ipc {budget.ipc}: {method} reads no labels; give --size N or --bytes N")
+    if budget.bytes and not matcher.counts_bytes:
+        raise BadInput(f"--bytes {budget.bytes}: what {method} stores is not known before it is done; give --ipc N or --size N")
     if matcher.unlabelled and eval_every:
         raise BadInput(
             f"--eval-every {eval_every}: {method} reads no labels, so its sets classify nothing; `condense transfer` scores them"

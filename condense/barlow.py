@@ -16,9 +16,9 @@ from jaxtyping import Array, Float
 from condense import nets
 from condense.config import check_whole
 from synth.base import Net, Vars, fresh
+from synth.distortions import Ranges, views
 from synth.fit import Fit, adam, epoch_items, fit
 from synth.optim import scheduled
-from synth.views import Ranges, views
 
 LAMBDA = 5e-3
 STEPS = 4000

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 
 from condense.flags import aligned, parse
-from condense.verbs import data, demo, distill, evaluate, list, show, teachers, transfer
+from condense.verbs import data, demo, distill, evaluate, experts, list, relabel, show, teachers, transfer
 from synth.errors import BadInput
 
 VERBS = {
     "distill": distill,
     "evaluate": evaluate,
+    "experts": experts,
     "teachers": teachers,
+    "relabel": relabel,
     "transfer": transfer,
     "show": show,
     "list": list,
     "data": data,
     "demo": demo,
 }
-LASTING = ("distill", "demo", "teachers")  # verbs that go on where they were interrupted
+LASTING = ("distill", "demo", "experts", "teachers", "relabel")  # verbs that go on where they were interrupted
 
 
 def call(argv: Sequence[str]) -> None:

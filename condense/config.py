@@ -47,7 +47,8 @@ def check_real(name: str, value: Any) -> float:
 
 
 def check_option(name: str, value: Any, kind: Any) -> Any:
-    """The value of a method's option, under its annotation: counts are at least 1, numbers as in `check_real`, literals one of theirs."""
+    """The value of a method's option, under its annotation: counts are at least 1, or 0 where their name starts with `min_`; numbers are
+    as in `check_real`, literals one of theirs."""
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise BadInput(f"{dashed(name)} {value}: give one of {', '.join(map(str, get_args(kind)))}")
@@ -56,7 +57,7 @@ def check_option(name: str, value: Any, kind: Any) -> Any:
     if value is None and NoneType in kinds:
         return None
     if int in kinds:
-        return check_whole(name, value)
+        return check_whole(name, value, least=0 if name.startswith("min_") else 1)
     return check_real(name, value) if float in kinds else value
 
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from condense import pictures, readers
+from condense import graph_data, pictures, readers
+from condense.graph_data import GraphData
 from condense.readers import NAMED, Named, Source, stratified
 from synth import preprocess as pre
 from synth.base import Examples
@@ -23,6 +24,7 @@ from synth.preprocess import Preprocess
 
 COMMON = ("normalise", "flip", "limit")
 KINDS = {"idx": COMMON, "npz": COMMON, "folder": (*COMMON, "size", "grey"), "tfds": COMMON}
+KINDS |= {kind: options for kind, options in graph_data.KINDS.items() if kind != "toy_graphs"}
 TRUTH = {"true": True, "false": False}
 
 
@@ -70,7 +72,7 @@ def parse_spec(text: str) -> Spec:
         if not prepared:
             raise BadInput(f"data '{text}': unknown set; use one of {', '.join(NAMED)}, or KIND:LOCATION of {', '.join(KINDS)}")
         kind = NAMED[head].kind if head in NAMED else "tfds"
-    known, options = KINDS.get(kind, COMMON), {}
+    known, options = (KINDS | graph_data.KINDS).get(kind, COMMON), {}
     for part in query.split("&") if mark else ():
         key, _, value = part.partition("=")
         if key not in known or key in options or not value:
@@ -179,12 +181,13 @@ def limited(source: Source, count: int | None) -> Source:
     return replace(source, x_train=source.x_train[rows], y_train=source.y_train[rows])
 
 
-def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data:
+def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | GraphData:
     """Reads, checks, splits and normalises.
 
     Args:
       spec: NAME or `kind:location`, with options `?key=value&...`: normalise=standard|zca (standard), flip=true|false, limit=N (the first N
-        training images with the classes in proportion), and for folders size=N (shorter side, then centre crop) and grey=true.
+        training images with the classes in proportion), and for folders size=N (shorter side, then centre crop) and grey=true;
+        for graphs fold=K or split=N, and degree=true|false.
       seed: draws the validation split.
       validation: fraction of the training images in [0, 1) that go there, every class in proportion and none emptied.
 
@@ -196,6 +199,8 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data:
         raise BadInput(f"--seed {seed} is negative; give 0 or more")
     if not 0 <= validation < 1:
         raise BadInput(f"validation={validation}: must be a fraction in [0, 1)")
+    if parsed.kind in graph_data.KINDS:
+        return graph_data.load(parsed, seed=seed, validation=validation)
     kind = parsed.choice("normalise", {name: name for name in pre.KINDS}, "standard")
     flips, limit = parsed.choice("flip", TRUTH, None), parsed.number("limit")
     source = limited(read(parsed), limit)

@@ -3,28 +3,47 @@
 Images are f32[h w c] in model space, as `condense.data` hands them over; class indices are i32.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float32
 
-from matchers.base import Feed, PerClass, Shuffled
+from condense.graph_feeds import graphs_per_class
+from condense.log import note
+from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled
 from synth.base import Examples
 from synth.errors import BadInput
 
-PER_CLASS, SHUFFLED = 1, 2  # each feed draws from a stream of its own
+PER_CLASS, SHUFFLED, ORDER, EPOCH = 1, 2, 3, 4  # each feed draws from streams of its own
 
 
-def make_feed(request: Feed, examples: Examples, classes: int, *, seed: int) -> Callable[[int], object]:
+class Trajectories(Protocol):
+    """What a `Segment` feed reads: parameters of `count` networks before training and after each of `epochs` epochs."""
+
+    count: int
+    epochs: int
+
+    def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
+        """The parameters of one network after each of the epochs, as flat vectors."""
+        ...
+
+
+def make_feed(
+    request: Feed, examples: Examples, classes: int, *, seed: int, experts: Trajectories | None = None
+) -> Callable[[int], object]:
     """The feed that a matcher asks for, as step -> batch.
 
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
-        of `examples`, None nothing.
+        of `examples`, `Segment(...)` a `Piece` of an expert's trajectory, `GraphsPerClass(n)` a batch of graphs a class,
+        `Given(value)` that value, None nothing.
       examples: the training split, as numpy arrays.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
-    Raises BadInput where a class is empty or where the data is smaller than one shuffled batch.
+      experts: what `Segment` reads.
+    Raises BadInput where a class is empty, where the data is smaller than one shuffled batch, or where the experts' training is too short.
     """
     if seed < 0:
         raise BadInput(f"--seed {seed} is negative; give 0 or more")
@@ -33,6 +52,12 @@ def make_feed(request: Feed, examples: Examples, classes: int, *, seed: int) -> 
             return _per_class(n, examples, classes, seed)
         case Shuffled(n):
             return _shuffled(n, examples, seed)
+        case Segment():
+            return _segment(request, experts, seed)
+        case Given(value):
+            return lambda step: value
+        case GraphsPerClass(n):
+            return graphs_per_class(n, examples, seed=seed)
         case None:
             return lambda step: None
     return lambda step: examples
@@ -66,5 +91,36 @@ def _shuffled(n: int, examples: Examples, seed: int) -> Callable:
         epoch, place = divmod(step, size // n)
         chosen = permutation(epoch)[place * n : (place + 1) * n]
         return Examples(examples.x[chosen], examples.y[chosen])
+
+    return feed
+
+
+def start_bound(request: Segment, step: int) -> int:
+    """U, the bound that start epochs stay below at this step; it grows from U0 at step 0 to T+ at step E where `grow` = (U0, E)."""
+    if request.grow is None:
+        return request.last
+    first, end = request.grow
+    return min(request.last, first + (request.last - first) * step // end)
+
+
+def _segment(request: Segment, experts: Trajectories, seed: int) -> Callable:
+    span, first, last = request.span, request.first, request.last
+    most = experts.epochs - span + 1  # the last target is at most the last epoch recorded
+    least = last if request.grow is None else request.grow[0]
+    if min(most, least, last) <= first:
+        raise BadInput(
+            f"no start epoch: from {first} to below {least}, matched {span} epochs further on, by experts trained for {experts.epochs};"
+            f" raise the upper bound of start epochs, or give experts of at least {first + span} epochs"
+        )
+    if last > most:
+        note(f"start epochs stay below {most}, not {last}: the experts are trained for {experts.epochs} epochs")
+    shuffle = lru_cache(1)(lambda turn: _rng(seed, ORDER, turn).permutation(experts.count))
+
+    def feed(step: int):
+        turn, place = divmod(step, experts.count)
+        start = int(_rng(seed, EPOCH, step).integers(first, min(most, start_bound(request, step))))
+        after = range(start + 1, start + span + 1) if request.every else (start + span,)
+        rows = experts.read(int(shuffle(turn)[place]), [start, *after])
+        return Piece(rows[0], rows[1:], np.int32(start))
 
     return feed

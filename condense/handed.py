@@ -4,8 +4,10 @@ A value with a flag (`--experts DIR`) is loaded from there, or made in the run's
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from synth.errors import BadInput
@@ -21,7 +23,10 @@ class Context(NamedTuple):
       seed: of the run.
       out: the run's folder, or None where nothing is written.
       given: what the value's flag says.
+      budget: the name and value of the budget, None where none is given.
       force: whether what stands in its way may be removed.
+      steps: of the run.
+      values, places: values with a flag, and what their flags say, by name; for those without one.
     """
 
     method: str
@@ -31,6 +36,10 @@ class Context(NamedTuple):
     out: Path | None
     given: str | None = None
     force: bool = False
+    steps: int = 1
+    values: Mapping[str, Any] = MappingProxyType({})
+    places: Mapping[str, str | None] = MappingProxyType({})
+    budget: tuple[str, int] | None = None
 
 
 class Handed(NamedTuple):
@@ -40,11 +49,13 @@ class Handed(NamedTuple):
       provide: Context -> value. A value with a text attribute `net` settles the network.
       flag: help of its flag, None where there is none.
       identity: value -> what `run.json` records of it, a JSON value that tells it from another; only for values with a flag.
+      split: what the flag says -> seed of the validation split that the value left out and the run shall leave out too; None for any.
     """
 
     provide: Callable[[Context], Any]
     flag: str | None = None
     identity: Callable[[Any], Any] = str
+    split: Callable[[str], int] | None = None
 
 
 def _net(context: Context):
@@ -59,20 +70,69 @@ def _augment(context: Context):
     return dsa(dsa_strategy(context.data.flips))
 
 
+def _experts(context: Context):
+    from condense.experts.provide import provide
+
+    return provide(context)
+
+
+def _experts_identity(experts) -> str:
+    return experts.identity()
+
+
+def _experts_split(place: str) -> int:
+    from condense.experts.store import read_header
+
+    return read_header(Path(place)).split_seed
+
+
 def _teacher(context: Context):
     from condense.ssl import find_teacher
 
     return find_teacher(context.data, context.given, context.out, seed=context.seed, force=context.force)
 
 
+def _teachers(context: Context):
+    from condense.teachers import provide_teachers
+
+    return provide_teachers(context)
+
+
+def _members(teachers) -> list[str]:
+    from synth.teacher_labels import digest
+
+    return [digest(teacher) for teacher in teachers]
+
+
+def task_of(context: Context):
+    """What a method may be told of its run."""
+    from condense.relabel import plan_of
+    from evals.base import recipe
+    from matchers.base import Task
+
+    data = context.data
+    return Task(data.image, data.flips, context.steps, lambda name: plan_of(recipe(name), data.image, data.flips))
+
+
+def _priors(context: Context):
+    from condense.priors import measured
+
+    place = context.places.get("teachers") or (context.out and context.out / "teachers")
+    return partial(measured, context.data, context.values["teachers"], folder=place and Path(place))
+
+
+EXPERTS = "folder of `condense experts`; by default a few small ones are trained in OUT/experts"
+TEACHER = "folder of a self-supervised teacher of `condense teachers --ssl barlow`; by default one is trained in OUT/teacher"
+TEACHERS = "committee of `condense teachers`; by default one is made in the run's folder"
 HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
-    "teacher": Handed(
-        _teacher,
-        "folder of a self-supervised teacher, as `condense teachers --ssl barlow` makes it; by default one is trained in OUT/teacher",
-        lambda teacher: teacher.digest,
-    ),
+    "experts": Handed(_experts, EXPERTS, _experts_identity, _experts_split),
+    "teacher": Handed(_teacher, TEACHER, lambda teacher: teacher.digest),
+    "teachers": Handed(_teachers, TEACHERS, _members),
+    "task": Handed(task_of),
+    "priors": Handed(_priors),
+    "budget": Handed(lambda context: context.budget),
 }
 
 
@@ -80,6 +140,14 @@ def flagged(factory: Callable) -> dict[str, Handed]:
     """The values with a flag that a factory asks for, by name."""
     wanted = inspect.signature(factory).parameters
     return {name: handed for name, handed in HANDED.items() if handed.flag and name in wanted}
+
+
+def split_seed(factory: Callable, places: dict[str, str | None], seed: int) -> int:
+    """The seed of the validation split: the run's, or that of what is handed over and was trained without such a split."""
+    for name, handed in flagged(factory).items():
+        if handed.split and places.get(name) is not None:
+            return handed.split(places[name])
+    return seed
 
 
 def hand_over(factory: Callable, places: dict[str, str | None], context: Context) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -103,7 +171,9 @@ def hand_over(factory: Callable, places: dict[str, str | None], context: Context
             if net not in (None, made_for):
                 raise BadInput(f"--net {net}: the {name} are of {made_for}; leave --net out, or give other {name}")
             net = made_for
-    context = context._replace(net=net or nets.canonical("convnet"))
+    if net is None:  # what learns from teachers has batch statistics, as they have
+        net = values["teachers"][0].name if "teachers" in values else nets.canonical("convnet")
+    context = context._replace(net=net, values=values, places=places)
     wanted = inspect.signature(factory).parameters
     plain = {name: handed.provide(context) for name, handed in HANDED.items() if not handed.flag and name in wanted}
     return values | plain, identity, context.net

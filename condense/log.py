@@ -67,6 +67,11 @@ def note(text: str) -> None:
     _console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def megabytes(size: float) -> str:
+    """Bytes in words: 12.3 MB, 4.56 GB."""
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+
+
 def _rate(per_second: float | None) -> str:
     if not per_second:
         return ""

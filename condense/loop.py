@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from condense.checkpoint import Checkpoints
+from condense.estimate import Gauge
 from condense.interrupts import whole
 from condense.log import MetricsLog, progress
 from condense.mesh import place_batch, replicate, replicated
@@ -28,6 +29,10 @@ from synth.file import save_set
 from synth.set import SyntheticSet
 
 INIT, STEP, FINISH = 0, 1, 3  # key streams; condense.api draws the start from another
+FAULTS = (  # what stops a run, and what to try
+    ("the loss or the set is not finite", "try a smaller step size"),
+    ("the learned step size is not above 0", "try a smaller --lr-lr, or --positive log, which keeps it above 0"),
+)
 AHEAD = 2  # steps handed to the devices before the host waits for one: enough to keep them busy, few enough to bound the batches in memory
 
 
@@ -70,13 +75,14 @@ def _advance(matcher, key, carry, bad, batch):
     _same_types(carry, after)
     reals = [leaf for leaf in jax.tree.leaves((synth, metrics.get("loss"))) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in reals]).all()
-    return after, jnp.where(finite | (bad >= 0), bad, after.step), metrics
+    positive = jnp.bool_(True) if synth.lr is None else synth.lr > 0
+    return after, jnp.where(jnp.stack([finite, positive]) | (bad >= 0), bad, after.step), metrics
 
 
 def compile_step(matcher: Matcher) -> Callable:
     """(key of the stream STEP, carry, bad, batch) -> (carry, bad, metrics), compiled once for a matcher; the carry given is used up.
 
-    `bad` i32[] is the first step after which the loss or the set was not finite, or -1. The first call raises TypeError for a method
+    `bad` i32[2] holds for each of FAULTS the first step that left it, or -1. The first call raises TypeError for a method
     that changes a shape or a dtype of what it carries.
     """
     return partial(jax.jit(_advance, static_argnums=0, donate_argnums=2, out_shardings=replicated()), matcher)
@@ -103,6 +109,7 @@ def run(
     saved: Callable[[int], None] = lambda step: None,
     evaluate: Callable[[SyntheticSet], float] | None = None,
     description: str = "distill",
+    force: bool = False,
 ) -> SyntheticSet:
     """Runs a method to `schedule.steps`, from the latest checkpoint in `folder` if there is one, and returns the set after the last step.
 
@@ -113,6 +120,7 @@ def run(
       folder: gets `checkpoints/`, `metrics.jsonl` and, with `evaluate`, `best.npz`; without it nothing is written.
       saved: called with the step after every checkpoint.
       evaluate: set -> accuracy on validation data.
+      force: tries a step although memory does not seem to suffice.
     Raises RunFailed where the loss or the set is not finite, or memory or disk do not suffice; BadInput where the run is past its steps.
     Ctrl-C saves the last complete step first.
     """
@@ -123,7 +131,7 @@ def run(
                 bar.advance(1)
             _demand_finite(synth_after)
             return replace(synth_after, info=synth.info)
-        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate).run(description)
+        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate).run(description, force=force)
 
 
 class _Loop:
@@ -134,7 +142,7 @@ class _Loop:
         self.info = synth.info
         self.finish, self.finish_key = matcher.finish or (lambda key, state, synth: synth), stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
-        self.carry, self.bad = begin(key, matcher, synth), replicate(jnp.int32(-1))
+        self.carry, self.bad = begin(key, matcher, synth), replicate(jnp.full(len(FAULTS), -1, jnp.int32))
         self.step, self.stored, self.fed = 0, 0, (None, None)
         self.checkpoints = Checkpoints(folder / "checkpoints") if folder else None
         with whole():
@@ -147,17 +155,19 @@ class _Loop:
         self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None
         self.scores = self.log.column("val_accuracy") if self.log else {}
 
-    def run(self, description: str) -> SyntheticSet:
-        pending: deque = deque()
+    def run(self, description: str, *, force: bool) -> SyntheticSet:
+        pending, gauge = deque(), Gauge(description, self.advance, force=force)
         with progress(self.schedule.steps, description, done=self.step) as bar:
             try:
                 self.score()
                 while self.step < self.schedule.steps:
                     batch = self.batch()
                     with whole():
+                        gauge.before(self.key, self.carry, self.bad, batch)
                         self.carry, self.bad, metrics = self.advance(self.key, self.carry, self.bad, batch)
                         self.step += 1
                         shown = self.record(metrics) if self.due(self.schedule.log_every) else {}
+                    gauge.after(metrics, self.schedule.steps - self.step)
                     pending.append(metrics)
                     if len(pending) > AHEAD:
                         jax.block_until_ready(pending.popleft())
@@ -166,7 +176,7 @@ class _Loop:
                         self.save()
                     self.score()
             except KeyboardInterrupt:
-                if not self.carry.step.is_deleted() and int(self.bad) < 0:  # deleted: stopped twice, in the middle of a step
+                if not self.carry.step.is_deleted() and (np.asarray(self.bad) < 0).all():  # deleted: stopped twice, in the middle of a step
                     self.save()
                 raise
         return self.result()
@@ -193,8 +203,10 @@ class _Loop:
         return {"loss": values["loss"]} if "loss" in values else {}
 
     def demand_finite(self) -> None:
-        if (bad := int(self.bad)) >= 0:
-            raise RunFailed(f"the loss or the set is not finite at step {bad}; {self.last_good()}: try a smaller step size")
+        found = [(int(step), *fault) for step, fault in zip(np.asarray(self.bad), FAULTS, strict=True) if step >= 0]
+        if found:
+            step, what, remedy = min(found, key=lambda fault: fault[0])
+            raise RunFailed(f"{what} at step {step}; {self.last_good()}: {remedy}")
 
     def last_good(self) -> str:
         return f"the last good checkpoint is of step {self.stored}" if self.stored else "there is no checkpoint before it"

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from synth.base import Examples
@@ -38,25 +39,28 @@ def replicate(tree):
 
 
 def place_batch(batch):
-    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; whole on each if that does not divide."""
+    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; anything else, and what does not divide,
+    whole on each."""
     axis = 0 if isinstance(batch, Examples) else 1
-    if batch is None or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
+    if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
         return replicate(batch)
     return jax.device_put(batch, _sharding(*[None] * axis, AXIS))
 
 
-def over_devices(fn: Callable, *xs):
-    """`fn(*xs)`, compiled, with the leading axis shared out among the devices.
+def over_devices(fn: Callable, *xs, whole: tuple = ()):
+    """`fn(*xs, *whole)`, compiled, with the leading axis of `xs` shared out among the devices.
 
     Args:
       fn: takes and returns PyTrees whose leaves lead with one axis of independent entries (as a `vmap`ped function does).
       xs: its arguments, all of one leading size. Where the device count does not divide it, entries are repeated, and cut off again.
+      whole: further arguments that every device gets whole.
     """
     count = len(devices())
     if count == 1:
-        return jax.jit(fn)(*xs)
+        return jax.jit(fn)(*xs, *whole)
     n = jax.tree.leaves(xs)[0].shape[0]
     rows = jnp.arange(-(-n // count) * count) % n
     spec = PartitionSpec(AXIS)
-    shared = jax.jit(jax.shard_map(fn, mesh=_mesh(devices()), in_specs=spec, out_specs=spec, check_vma=False))
-    return jax.tree.map(lambda leaf: leaf[:n], shared(*jax.tree.map(lambda leaf: leaf[rows], xs)))
+    specs = (*[spec] * len(xs), *[PartitionSpec()] * len(whole))
+    shared = jax.jit(jax.shard_map(fn, mesh=_mesh(devices()), in_specs=specs, out_specs=spec, check_vma=False))
+    return jax.tree.map(lambda leaf: leaf[:n], shared(*jax.tree.map(lambda leaf: leaf[rows], xs), *whole))

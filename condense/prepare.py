@@ -65,6 +65,8 @@ def prepare(name: str, *, from_dir: Path | None = None) -> Path:
     kind = NAMED[name].kind if name in NAMED else "tfds"
     if kind == "digits":
         raise BadInput(f"data {name}: comes with scikit-learn and needs no files; use --data {name}")
+    if kind == "toy_graphs":
+        raise BadInput(f"data {name}: is embedded and needs no files; use --data {name}")
     place = home() / name if kind == "idx" else home() / "tfds" / name
     there = place.is_dir() and any(place.iterdir())
     if from_dir is None:

@@ -1,19 +1,27 @@
-"""The rows of a comparison: a set, real images at the same budget, all of the training images."""
+"""The rows of a comparison: a set, real images at the same budget and in the same kind of labels, all of the training images."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from condense.data import Data
+from condense.log import progress
+from evals.base import Recipe
+from synth.base import Teacher
 from synth.content import Pixels
 from synth.errors import BadInput
 from synth.kernels import centred
 from synth.labels import Hard, Target
 from synth.set import SyntheticSet
 from synth.start import choose_kmeans, choose_random
+from synth.teacher_kinds import TEACHER_KINDS, Online
+from synth.teacher_labels import Plan, label, label_alike, present
+from synth.views import View
 
 DRAW = 1  # key stream of an evaluation
 
@@ -23,13 +31,72 @@ def class_counts(synth: SyntheticSet) -> np.ndarray:
     return np.bincount(np.asarray(synth.y.probs()).argmax(-1), minlength=len(synth.info.classes))
 
 
-def make_rows(key: jax.Array, synth: SyntheticSet, data: Data, kinds: Sequence[str]) -> dict[str, Callable[[int], SyntheticSet]]:
+def row_counts(synth: SyntheticSet) -> np.ndarray:
+    """Real images of every class that cost what the set does: as many as it has examples, or as it stores images where examples share
+    some, rounded up."""
+    counts, images = class_counts(synth), getattr(synth.x, "images", len(synth))
+    return counts if images >= len(synth) else -(-counts * images // len(synth))
+
+
+def find_teachers(
+    synth: SyntheticSet, place: str | Path | None, path: Path | None, data: Data, kinds: Sequence[str]
+) -> tuple[Teacher, ...]:
+    """The teachers that a comparison needs: those in `place`, else those in the run's folder beside the set; none where none is needed.
+
+    Raises BadInput where they are needed and there are none.
+    """
+    from condense.teacher_store import INDEX, load_teachers
+
+    beside = path.parent / "teachers" if path else None
+    taught = isinstance(synth.y, TEACHER_KINDS)
+    if place is None and taught and beside and (beside / INDEX).is_file():
+        place = beside
+    if place is not None:
+        return load_teachers(place, data)
+    if isinstance(synth.y, Online):
+        raise BadInput("--teachers: the set's labels are asked of its teachers while a network trains; give their folder")
+    if taught and {"random", "kmeans"} & set(kinds):
+        raise BadInput(
+            f"--rows {','.join(kinds)}: real images need {synth.y.kind} labels of the set's own teachers; "
+            "give --teachers DIR, or --rows distilled"
+        )
+    return ()
+
+
+def teach(synth: SyntheticSet, known: Sequence[Teacher], recipe: Recipe) -> Callable[[SyntheticSet], SyntheticSet]:
+    """What gives real images the set's kind of labels: as they are without teachers, from the set's own teachers where it has labels of
+    theirs, else from all known ones while networks train, the set's too."""
+    if not known:
+        return lambda real: real
+    if isinstance(synth.y, TEACHER_KINDS):
+        return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, progress=progress), known))
+    if not isinstance(recipe, Recipe):
+        raise BadInput(f"--teachers: they answer while networks train, and recipe {recipe.name} trains none; leave --teachers out")
+    plan = Plan(1, 0, View(), recipe.temperature)
+
+    def ask(held: SyntheticSet) -> SyntheticSet:
+        index = jnp.asarray(held.y.probs().argmax(-1), jnp.int32)
+        return replace(held, y=present(label(jax.random.key(0), "online", held.x.decode(), index, held.y.classes, known, plan), known))
+
+    return ask
+
+
+def make_rows(
+    key: jax.Array,
+    synth: SyntheticSet,
+    data: Data,
+    kinds: Sequence[str],
+    *,
+    labels: Callable[[SyntheticSet], SyntheticSet] = lambda real: real,
+) -> dict[str, Callable[[int], SyntheticSet]]:
     """seed -> set for every kind: the set itself, as many real training images of every class drawn anew for every seed, or all of them.
 
     Real images carry the kind of labels that the set has, centred one-hot rows where it has regression values; all of them, class indices.
+    `labels` gives drawn images their labels, see `teach`.
+
     Raises BadInput for an unknown kind or none, and where the data has fewer training images of a class than the set.
     """
-    counts, (x, y) = class_counts(synth), data.train
+    counts, (x, y) = row_counts(synth), data.train
 
     def real(index, *, kind: type = type(synth.y)) -> SyntheticSet:
         hard = Hard(jnp.asarray(y[index]), len(data.classes))
@@ -45,13 +112,17 @@ def make_rows(key: jax.Array, synth: SyntheticSet, data: Data, kinds: Sequence[s
             index.append(choose(k_draw, rank[y], int(count)))
         return np.concatenate(index)
 
+    @cache
+    def drawn(choose: Callable, seed: int) -> SyntheticSet:
+        return labels(real(chosen(choose, seed)))
+
     def choose_near_centres(k_draw, labels, count):
         return choose_kmeans(k_draw, x.reshape(len(x), -1), labels, count)
 
     known = {
         "distilled": lambda seed: synth,
-        "random": lambda seed: real(chosen(choose_random, seed)),
-        "kmeans": lambda seed: real(chosen(choose_near_centres, seed)),
+        "random": lambda seed: drawn(choose_random, seed),
+        "kmeans": lambda seed: drawn(choose_near_centres, seed),
         "full": lambda seed: real(slice(None), kind=Hard),
     }
     if not kinds or set(kinds) - known.keys():

@@ -27,7 +27,19 @@ from synth.errors import BadInput, RunFailed
 
 LOCK = ".lock"
 RECORD = "run.json"
-OWNED = ("set.npz", "best.npz", "grid.png", "teacher.json", "teacher.npz", "metrics.jsonl", "checkpoints")  # what --force may remove
+OWNED = (
+    "set.npz",
+    "best.npz",
+    "grid.png",
+    "metrics.jsonl",
+    "checkpoints",
+    "experts.json",
+    "teacher.json",
+    "teacher.npz",
+    "members",
+    "teachers.json",
+    "normalisation.npz",
+)  # what --force may remove
 MADE = ("experts", "teachers", "teacher")  # runs of their own, made before this one and kept by --force where they fit
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same

@@ -1,46 +1,32 @@
 """Scoring a synthetic set beside honest baselines: which rows there are, on which data, under which recipe."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from rich.table import Table
 from rich.text import Text
 
 from condense import nets
 from condense.config import check_seed, check_whole
 from condense.data import Data, load_data
-from condense.log import note, progress
-from condense.mesh import devices, over_devices
-from condense.rows import class_counts, make_rows
+from condense.graph_data import GraphData
+from condense.graph_score import evaluate_graphs
+from condense.graph_score import fit_together as fit_graphs
+from condense.graph_table import GraphEvaluation
+from condense.jobs import INIT, NTK, make_job, run_jobs
+from condense.log import note
+from condense.rows import find_teachers, make_rows, row_counts, teach
 from evals.base import Closed, Recipe, Report
 from evals.base import recipe as find_recipe
 from evals.budget import count_bytes
-from evals.krr import closed_form, make_scorer
-from evals.retrain import Trainer, group_size, make_trainer, retrain, stack
-from synth import backend
-from synth.augment import dsa, dsa_strategy
-from synth.base import Examples
 from synth.errors import BadInput
 from synth.file import load_set
 from synth.set import SyntheticSet
-
-NTK = "ntk"  # stands for a network where the recipe has none
-INIT = 0  # key stream of an evaluation's networks; `condense.rows` has its own
-
-
-class Job(NamedTuple):
-    """One row of one network: `draw(seed)` gives the set to train on; `group` seeds train at a time, `rounds` times over."""
-
-    net: str
-    kind: str
-    recipe: Recipe | Closed
-    draw: Callable[[int], SyntheticSet]
-    group: int
-    rounds: int
+from synth.teacher_kinds import TEACHER_KINDS
+from synth.teacher_labels import present
 
 
 class Evaluation(NamedTuple):
@@ -86,6 +72,8 @@ class Evaluation(NamedTuple):
 
 def fit_together(synth: SyntheticSet, data: Data) -> None:
     """Raises BadInput where the set's classes or image shape are not the data's, naming both."""
+    if hasattr(synth.x, "alphabet"):
+        raise BadInput(f"--data {data.spec}: holds images, the set graphs; give the data the set was made for")
     made_for = "give the data the set was made for"
     if synth.info.classes != data.classes:
         raise BadInput(f"--data {data.spec}: its classes {_names(data.classes)} are not the set's {_names(synth.info.classes)}; {made_for}")
@@ -100,31 +88,6 @@ def _names(classes: tuple[str, ...]) -> str:
 
 def _size(shape) -> str:
     return "x".join(map(str, shape))
-
-
-def build_trainer(net: str, chosen: Recipe | Closed, data: Data) -> Trainer | Callable:
-    """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels; or, where the recipe trains
-    nothing, the compiled ridge head."""
-    built = None if net == NTK else nets.build(net, data.image, len(data.classes))
-    if isinstance(chosen, Closed):
-        return make_scorer(built, chosen)
-    return make_trainer(built, chosen, dsa(dsa_strategy(data.flips)), over_devices=over_devices)
-
-
-def seconds_a_group(trainer: Trainer | Callable, chosen: Recipe | Closed, synth: SyntheticSet, group: int) -> float:
-    """Compiles the training and times one epoch of it, for the estimate that users see before anything long starts."""
-    if isinstance(chosen, Closed):
-        return 1.0  # about
-    keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
-    states, spans = trainer.begin(keys, synths), []
-    for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
-        began = time.perf_counter()
-        states = trainer.advance(states, keys, synths, jnp.int32(max(0, stop - 1)), jnp.int32(stop), jnp.int32(chosen.epochs))
-        jax.block_until_ready(states.vars.params)
-        spans.append(time.perf_counter() - began)
-        if stop and spans[-1] > 1:
-            break
-    return min(spans[1:]) * chosen.epochs
 
 
 def find_set(place: str | Path) -> Path:
@@ -142,9 +105,10 @@ def take_data(synth: SyntheticSet, data: Data | str | None) -> Data:
         raise BadInput("the set has no `info`: a score needs its class names and normalisation")
     if data is None and not synth.info.data:
         raise BadInput("--data: the set does not say what it was made from; give a data specification")
-    if not isinstance(data, Data):
+    if not isinstance(data, Data | GraphData):
         data = load_data(data or synth.info.data, seed=synth.info.split_seed)
-    fit_together(synth, data)
+    fit = fit_graphs if isinstance(data, GraphData) else fit_together
+    fit(synth, data)
     if synth.info.data_digest and synth.info.data_digest != data.digest:
         made, here = synth.info.data_digest[:12], data.digest[:12]
         note(f"warning: the set was made from data of digest {made}, {data.spec} here is {here}: scores may not compare")
@@ -156,62 +120,65 @@ def evaluate(
     *,
     data: Data | str | None = None,
     net: Sequence[str] | str | None = None,
-    seeds: int = 5,
+    seeds: int | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
     rows: Sequence[str] | str = ("distilled", "random", "kmeans"),
     split: str = "test",
+    teachers: str | Path | None = None,
     seed: int = 0,
-) -> Evaluation:
+) -> Evaluation | GraphEvaluation:
     """Trains fresh networks on a set, and on real images at the same budget, and scores each once, at its last step.
 
     The data is normalised as the set's file says, whoever wrote it. Real rows are drawn anew for every seed from train without validation,
-    and carry hard labels, or centred one-hot rows where the set has regression values; the `full` row trains under recipe `full`. Recipes
-    `krr` and `krr-ntk` train nothing: they score the ridge head that a set determines.
+    and carry the set's kind of labels: of its own teachers where teachers made them, centred one-hot rows where it has regression values.
+    The `full` row trains under recipe `full`. Recipes `krr` and `krr-ntk` train nothing: they score the ridge head that a set determines.
 
     Args:
       what: a set, its file, or a run's folder.
       data: data or its specification; by default the one the set names.
       net: specifications; by default the set's, else `convnet`.
-      seeds: fresh networks a row (>= 1).
+      seeds: fresh networks a row (>= 1); by default 5, and 10 on graphs.
       recipe: a name in `evals.base.RECIPES`; by default the set's, else `dsa`. `epochs` replaces its length.
       rows: of `distilled`, `random`, `kmeans`, `full`.
       split: `test`, or `val` for every choice that is still to be made.
+      teachers: folder of a committee, by default the one in the run's folder: where teachers labelled the set, the one that holds them;
+        otherwise all of it labels the set, and random and k-means images, while networks train.
       seed: of the networks and draws.
 
     Raises:
-      BadInput: for unknown names, and where the set's classes or shape are not the data's.
+      BadInput: for unknown names, where the set's classes or shape are not the data's, where labels of certain views meet another recipe,
+        epochs or batch than theirs, and where teachers are needed and not given.
     """
     path = find_set(what) if isinstance(what, str | Path) else None
     synth = load_set(path) if path else what
-    seeds, seed = check_whole("seeds", seeds), check_seed(seed)
+    seed = check_seed(seed)
+    seeds = check_whole("seeds", (10 if hasattr(synth.x, "alphabet") else 5) if seeds is None else seeds)
     if split not in ("test", "val"):
         raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
     data = take_data(synth, data)
+    if isinstance(data, GraphData):
+        names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "gin"]
+        chosen = find_recipe(recipe or synth.info.recipe or "graph", epochs=epochs)
+        asked = {"seeds": seeds, "chosen": chosen, "rows": rows, "split": split, "seed": seed}
+        return evaluate_graphs(synth, data, path=path, names=names, **asked)
     if split == "val" and data.seed != synth.info.split_seed:
         note(f"warning: validation images cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
-    chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
+    chosen, kinds = take_recipe(synth, data, recipe, epochs), [rows] if isinstance(rows, str) else list(rows)
+    demand_scorable(synth, chosen, kinds)
     names = name_nets([net] if isinstance(net, str) else list(net or ()), chosen, synth)
-    key, rows = jax.random.key(seed), [rows] if isinstance(rows, str) else list(rows)
-    demand_scorable(synth, chosen, rows)
-    draws = make_rows(key, synth, data, rows)
+    known = find_teachers(synth, teachers, path, data, kinds)
+    key, labels = jax.random.key(seed), teach(synth, known, chosen)
+    shown = replace(synth, y=present(synth.y, known)) if isinstance(synth.y, TEACHER_KINDS) else labels(synth)
+    draws = make_rows(key, shown, data, kinds, labels=labels)
     jobs = [make_job(name, kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
     part = data.test if split == "test" else data.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {data.spec} has no image there; use more data, or the other split")
     reports = run_jobs(jax.random.fold_in(key, INIT), jobs, data, part, seeds=seeds)
-    counts = class_counts(synth)
+    counts = row_counts(synth)
     ipc = int(counts[0]) if (counts == counts[0]).all() else None
     return Evaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), reports)
-
-
-def demand_scorable(synth: SyntheticSet, chosen: Recipe | Closed, rows: Sequence[str]) -> None:
-    """Raises BadInput for representations in place of class labels, and for a retrained row beside ridge heads."""
-    if synth.y.classes != (classes := len(synth.info.classes)):
-        what = f"the set's labels are representations of {synth.y.classes} numbers, not scores of {classes} classes"
-        raise BadInput(f"{what}; `condense transfer` says what they are worth")
-    if isinstance(chosen, Closed) and "full" in rows:
-        raise BadInput(f"--rows full: it is retrained, and recipe {chosen.name} scores by a ridge head; leave it out")
 
 
 def name_nets(given: Sequence[str], chosen: Recipe | Closed, synth: SyntheticSet) -> list[str]:
@@ -223,48 +190,35 @@ def name_nets(given: Sequence[str], chosen: Recipe | Closed, synth: SyntheticSet
     return [nets.canonical(name) for name in given or [synth.info.net or "convnet"]]
 
 
-def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
-    """The whole training set trains under its own recipe, one network a device, because every network holds a copy of its set."""
-    whole = kind == "full"
-    if isinstance(chosen, Closed):
-        return Job(net, kind, chosen, draw, 1, seeds)
-    group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
-    return Job(net, kind, find_recipe("full") if whole else chosen, draw, group, -(-seeds // group))
+def demand_scorable(synth: SyntheticSet, chosen: Recipe | Closed, rows: Sequence[str]) -> None:
+    """Raises BadInput for representations in place of class labels, and for a retrained row beside ridge heads."""
+    if synth.y.classes != (classes := len(synth.info.classes)):
+        what = f"the set's labels are representations of {synth.y.classes} numbers, not scores of {classes} classes"
+        raise BadInput(f"{what}; `condense transfer` says what they are worth")
+    if isinstance(chosen, Closed) and "full" in rows:
+        raise BadInput(f"--rows full: it is retrained, and recipe {chosen.name} scores by a ridge head; leave it out")
 
 
-def run_jobs(key: jax.Array, jobs: Sequence[Job], data: Data, part: Examples, *, seeds: int) -> tuple[Report, ...]:
-    """All jobs, one after another, behind one progress bar; one compilation serves all rows of a network, recipe and shape."""
-    trainers = {(job.net, job.recipe): build_trainer(job.net, job.recipe, data) for job in jobs}
-    first = {(job.net, job.recipe): job for job in reversed(jobs)}
-    seconds = {at: seconds_a_group(trainers[at], job.recipe, job.draw(0), job.group) for at, job in first.items()}
-    note(f"{len(jobs)} rows of {seeds} seeds: about {duration(sum(job.rounds * seconds[job.net, job.recipe] for job in jobs))}")
+def take_recipe(synth: SyntheticSet, data: Data, recipe: str | None, epochs: int | None) -> Recipe | Closed:
+    """The recipe asked for, else the set's, else `dsa`.
 
-    def report(job: Job, tick: Callable[[int], None]) -> Report:
-        trainer, names = trainers[job.net, job.recipe], {"net_name": job.net, "set_kind": job.kind}
-        if isinstance(job.recipe, Closed):
-            return closed_form(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, tick=tick)
-        return retrain(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, together=job.group, tick=tick)
-
-    with progress(sum(job.rounds * job.recipe.epochs for job in jobs), "evaluate") as bar:
-        return tuple(report(job, bar.advance) for job in jobs)
-
-
-def duration(seconds: float) -> str:
-    """A span in words: 40 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def validation_score(data: Data, net: str, recipe: Recipe | Closed, *, seed: int) -> Callable[[SyntheticSet], float]:
-    """Accuracy of one fresh network on the validation split: what selection during distillation may see."""
-    net = NTK if isinstance(recipe, Closed) and recipe.kernel == NTK else net
-    trainer, key = build_trainer(net, recipe, data), jax.random.fold_in(jax.random.key(seed), INIT)
-
-    def score(synth: SyntheticSet) -> float:
-        if isinstance(recipe, Closed):
-            return closed_form(key, trainer, recipe, lambda number: synth, data.val, seeds=1).mean
-        with progress(recipe.epochs, "score on val") as bar:
-            return retrain(key, trainer, recipe, lambda number: synth, data.val, seeds=1, net_name=net, tick=bar.advance).mean
-
-    return score
+    Raises BadInput where the set's labels answer to certain views and this recipe shows others.
+    """
+    y = synth.y
+    if not getattr(y, "replays", False):
+        return find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
+    if recipe and isinstance(find_recipe(recipe), Closed):
+        raise BadInput(f"--recipe {recipe}: it shows a set as it is, and the set's labels answer to views; leave --recipe out")
+    chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs or (None if recipe else y.epochs))
+    here = {
+        "views": str(chosen.sight(height=data.image[0], flips=data.flips)),
+        "epochs": chosen.epochs,
+        "batch": chosen.batch_of(len(synth), y.classes),
+    }
+    theirs = {"views": y.view, "epochs": y.epochs, "batch": y.batch}
+    if differ := [name for name in here if here[name] != theirs[name]]:
+        what = ", ".join(f"{name} {theirs[name]}" for name in differ)
+        wrong = ", ".join(f"{name} {here[name]}" for name in differ)
+        rest = "leave --recipe and --epochs out, or relabel the set"
+        raise BadInput(f"--recipe {chosen.name}: the set's labels answer to {what}, this recipe has {wrong}; {rest}")
+    return chosen

@@ -29,11 +29,11 @@ from condense.runs import digest, open_run
 from evals.transfer import draw_balanced, probe
 from synth.atomic import write_bytes
 from synth.base import Net, Vars
+from synth.distortions import Ranges
 from synth.errors import BadInput, RunFailed
 from synth.fit import in_batches
 from synth.npz import Archive, opened, write_npz
 from synth.preprocess import KINDS, Preprocess
-from synth.views import Ranges
 
 FORMAT = 1
 PIECE = 20  # mini-batches between which progress is shown

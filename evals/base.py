@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, Int
 
 from synth.errors import BadInput
 from synth.fit import adam, sgd
+from synth.teacher_labels import batch_of
+from synth.views import View, view_of
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,11 @@ class Recipe:
       name: what the recipe is called.
       epochs: passes over the set (>= 1), exactly; the released loops of DC, DSA and DM make one more.
       lr: step size; a step size learned with a set replaces it.
-      batch: examples a step; smaller sets go in whole.
-      augment: whether every mini-batch goes through DSA (per-sample parameters).
+      batch: examples a step, 0 for as many as `synth.teacher_labels.batch_of` finds; smaller sets go in whole.
+      augment: what every mini-batch goes through: nothing, `dsa` (one operation a batch, parameters an image) or `dc` (one an image).
+      view: what every mini-batch is shown through instead, the text of a `synth.views.View`; empty for none.
+      temperature: of labels that teachers make for this recipe, > 0.
+      micro: parts of a mini-batch whose batch statistics are apart.
       optimizer: `sgd` (decay joins the gradient, as in PyTorch), `adam` (the same) or `adamw` (decay apart).
       schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
         released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2.
@@ -34,11 +39,27 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch: int = 256
-    augment: bool = False
+    augment: Literal["", "dsa", "dc"] = ""
+    view: str = ""
+    temperature: float = 20.0
+    micro: int = 1
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     schedule: Literal["drop", "constant", "cosine"] = "drop"
     stretch: float = 1.0
     warmup: int = 0
+
+    def sight(self, *, height: int, flips: bool) -> View | None:
+        """The view of a mini-batch of images so high, None where it is shown as it is. A pad is stated for 32 pixels and goes with the
+        height; there is no flip where a mirrored image means something else."""
+        if not self.view:
+            return None
+        view = view_of(self.view)
+        view = replace(view, pad=int(view.pad * height / 32 + 0.5))
+        return view if flips else view.unflipped()
+
+    def batch_of(self, n: int, classes: int) -> int:
+        """Examples a step of a set of n."""
+        return batch_of(self.batch, n, classes)
 
     def drop_epoch(self) -> int:
         """The first epoch at a tenth of the step size."""
@@ -77,34 +98,61 @@ class Closed:
     epochs = 1  # a seed is one piece of work
 
 
+ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "optimizer": "adamw", "schedule": "cosine"}
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("dc", 300),
-        Recipe("dsa", 1000, augment=True),
+        Recipe("dc_digits", 1000, augment="dc"),
+        Recipe("dsa", 1000, augment="dsa"),
         Recipe("quick", 100, lr=0.05),
         Recipe("full", 20),
-        Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment=True, optimizer="adam", schedule="cosine", warmup=500),
+        Recipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
+        Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=128, optimizer="adam", schedule="cosine"),
+        Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment="dsa", optimizer="adam", schedule="cosine", warmup=500),
         Closed("krr", "net"),
         Closed("krr-ntk", "ntk"),
+        Recipe("sre2l", 400, batch=128, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
+        Recipe("fkd", 300, batch=1024, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
+        Recipe("rded", 300, batch=0, view="shuffle=2,crop=0.5-1,flip,cutmix=1", stretch=2.0, **ADAMW),
+        Recipe("rded_small", 300, batch=0, view="flip,cutmix=1", stretch=2.0, **ADAMW),
+        Recipe("cvdd", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
+        Recipe("cvdd_smooth", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", stretch=2.0, **ADAMW),
+        Recipe("infer", 400, batch=64, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
+        Recipe("nrr", 300, batch=0, view="crop=0.5-1,flip,cutmix=1", temperature=1.0, stretch=2.0, **ADAMW),
     )
 }
 ABOUT = {
     "dc": "300 epochs, no augmentation: the protocol of gradient matching",
+    "dc_digits": "1,000 epochs with a shift, zoom or turn of every image: gradient matching's protocol on handwritten digits",
     "dsa": "1,000 epochs with siamese-style augmentation: the protocol of DSA, DM and the trajectory methods",
     "quick": "100 epochs at step size 0.05, no augmentation: for demonstrations",
     "full": "20 epochs, batch 256, no augmentation: for whole training sets",
+    "graph": "300 steps of Adam at 0.001 on graphs, 128 drawn a step, epoch chosen on validation graphs",
+    "graph_full": "500 steps of Adam at 0.01 falling to 0 on all graphs at once, epoch chosen on validation graphs",
     "frepo": "2,000 epochs of Adam under a cosine with augmentation: the protocol of FRePo at 10 a class",
     "krr": "no training: a ridge head in closed form on the features of networks as they are drawn; no retrained accuracy",
     "krr-ntk": "no training: ridge regression with the neural tangent kernel of a wide network, as KIP; no retrained accuracy",
+    "sre2l": "400 epochs of AdamW, batch 128, shifts, flips and MixUp, labels at temperature 30: SRe2L on small images",
+    "fkd": "300 epochs of AdamW, batch 1024, crops, flips and CutMix, labels at temperature 20: SRe2L on large images",
+    "rded": "300 epochs of AdamW, small batches, shuffled patches, crops, flips and CutMix, half a cosine: RDED on collages of four",
+    "rded_small": "the same without shuffle and crop: RDED on small images, of one crop each",
+    "cvdd": "300 epochs of AdamW, batch 16 in two halves, crops, flips and CutMix: CV-DD",
+    "cvdd_smooth": "the same, its step size falling to half: CV-DD where its table says eta = 2",
+    "infer": "400 epochs of AdamW, batch 64, shifts, flips and MixUp, labels at temperature 30: INFER on small images",
+    "nrr": "300 epochs of AdamW, small batches, crops, flips and CutMix, half a cosine, labels at temperature 1: for NRR-DD, unpublished",
 }
 
 
 def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
-    """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's.
+    """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's, and
+    is found by that name too.
 
     Raises BadInput for an unknown name or no epoch, and for epochs of a recipe that has none.
     """
+    plain, _, said = name.partition(":epochs=")
+    if said.isascii() and said.isdigit():
+        name, epochs = plain, int(said) if epochs is None else epochs
     if name not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
     if epochs is not None and epochs < 1:
@@ -117,13 +165,19 @@ def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
 
 
 class Report(NamedTuple):
-    """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed, never a maximum over epochs."""
+    """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed, never a maximum over epochs.
+
+    Reports on graphs say otherwise: there `epochs` holds the epoch of each seed, chosen on validation graphs, and `auc` areas under the ROC
+    curve.
+    """
 
     net: str
     recipe: str
     set_kind: str
     accuracy: tuple[float, ...]
     seconds: float
+    auc: tuple[float, ...] | None = None
+    epochs: tuple[int, ...] | None = None
 
     @property
     def mean(self) -> float:
@@ -135,6 +189,10 @@ class Report(NamedTuple):
         """Population standard deviation over seeds."""
         return float(np.std(self.accuracy))
 
+    def area(self) -> tuple[float, float]:
+        """Mean and population standard deviation over seeds of the area under the ROC curve; NaN where there is none."""
+        return (float(np.mean(self.auc)), float(np.std(self.auc))) if self.auc else (float("nan"), float("nan"))
+
     def as_json(self) -> dict:
         """The result row of `evaluate --json`."""
         return {
@@ -145,4 +203,6 @@ class Report(NamedTuple):
             "mean": self.mean,
             "std": self.std,
             "seconds": round(self.seconds, 3),
+            **({} if self.auc is None else {"auc": list(self.auc), "auc_mean": self.area()[0], "auc_std": self.area()[1]}),
+            **({} if self.epochs is None else {"epochs": list(self.epochs)}),
         }

@@ -14,3 +14,10 @@ def count_bytes(synth: SyntheticSet, *, file: Path | None = None) -> dict[str, i
     preprocessing = sum(np.asarray(value).nbytes for value in synth.info.preprocess) if synth.info else 0
     size = file.stat().st_size if file else None
     return {"content": content, "labels": labels, "total": content + labels, "preprocessing": preprocessing, "file": size}
+
+
+def released_label_bytes(n: int, epochs: int, classes: int) -> int:
+    """What released code stores for the views of n images over the epochs, a view each: a logit of every class in half precision, four
+    crop coordinates in single precision, a flip, and the partner's index in 8 bytes. Here views are drawn again from a key, and logits
+    alone are stored."""
+    return n * epochs * (2 * classes + 4 * 4 + 1 + 8)

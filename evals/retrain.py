@@ -15,6 +15,7 @@ from synth.errors import RunFailed
 from synth.fit import Fit, begin, epoch_items, fit, in_batches, on_examples
 from synth.set import SyntheticSet
 from synth.tree import all_finite
+from synth.views import View
 
 CHUNKS = 50  # a training is cut into about so many pieces, between which progress is shown
 
@@ -33,8 +34,14 @@ class Trainer(NamedTuple):
     score: Callable
 
 
-def make_trainer(net: Net, recipe: Recipe, augment: Callable | None, *, over_devices: Callable | None = None) -> Trainer:
-    """Builds the compiled pieces. `over_devices(fn, *xs)` spreads the leading axis over a mesh; one device needs none."""
+def make_trainer(
+    net: Net, recipe: Recipe, augment: Callable | None, *, view: View | None = None, over_devices: Callable | None = None
+) -> Trainer:
+    """Builds the compiled pieces. `view` is the recipe's, as `Recipe.sight` has it for the images; `over_devices(fn, *xs)` spreads the
+    leading axis over a mesh, one device needs none.
+
+    Labels that hold answers to certain views are trained on under these, whatever the key.
+    """
     spread = over_devices or (lambda fn, *xs: fn(*xs))
     augment = augment if recipe.augment else None
 
@@ -46,12 +53,14 @@ def make_trainer(net: Net, recipe: Recipe, augment: Callable | None, *, over_dev
         return begin(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
     def advance_one(state, key, synth, first, stop, epochs):
-        n = len(synth)
-        objective = on_examples(net, synth.x.decode(), synth.y, augment=augment, weight=synth.weight)
+        n, y = len(synth), synth.y
+        objective = on_examples(net, synth.x.decode(), y, augment=augment, view=view, micro=recipe.micro, weight=synth.weight)
+        batch = recipe.batch_of(n, getattr(y, "classes", 1))
+        k_items = jax.random.key(y.seed) if getattr(y, "replays", False) else jax.random.fold_in(key, 1)
 
         def epoch(number, state):
             tx = optimiser(synth, recipe.factor(number, epochs))
-            return fit(objective, tx, state, epoch_items(jax.random.fold_in(key, 1), number, n, batch=recipe.batch))[0]
+            return fit(objective, tx, state, epoch_items(k_items, number, n, batch=batch))[0]
 
         return jax.lax.fori_loop(first, stop, epoch, state)
 

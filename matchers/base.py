@@ -1,11 +1,12 @@
 """What a method is: a `Matcher`, a few pure functions and the feed of real data that it asks for."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 import optax
+from jaxtyping import Array, Float, Int
 
 from synth.set import SyntheticSet
 
@@ -26,7 +27,63 @@ class Whole(NamedTuple):
     """A feed of all training `Examples`, in order."""
 
 
-Feed = PerClass | Shuffled | Whole | None
+class GraphsPerClass(NamedTuple):
+    """A feed of a `synth.graphs.GraphBatch` whose leaves lead with an axis of classes: n real graphs of every class, or a few fewer where
+    the drawn ones are large, at a fixed total size."""
+
+    n: int
+
+
+class Segment(NamedTuple):
+    """A feed of `Piece`: a stretch of a recorded expert trajectory; every expert serves once before any serves again.
+
+    Args:
+      span: M >= 1, epochs from the start to the last target.
+      first: T- >= 0, the least start epoch.
+      last: T+ > first, the bound that start epochs stay below; lowered where an expert has not been trained for t + M epochs.
+      grow: (U0, E) lets the bound grow from U0 at step 0 to `last` at step E: min(T+, U0 + int((T+ - U0) step / E)).
+      every: whether the targets are all of t+1 ... t+M, or t+M alone.
+    """
+
+    span: int
+    first: int
+    last: int
+    grow: tuple[int, int] | None = None
+    every: bool = False
+
+
+class Piece(NamedTuple):
+    """Parameters theta*_t of an expert after `epoch` = t epochs, and its later ones; flat, in the order of `ravel_pytree(params)`."""
+
+    start: Float[Array, " p"]
+    targets: Float[Array, "k p"]
+    epoch: Int[Array, ""]
+
+
+class Task(NamedTuple):
+    """What a method may be told of the run it serves.
+
+    Args:
+      image: height, width and channels of the images.
+      flips: whether a mirrored image keeps its label.
+      steps: of the run.
+      plan: name of an evaluation recipe -> what it does with a set (`synth.teacher_labels.Plan`).
+    """
+
+    image: tuple[int, int, int]
+    flips: bool
+    steps: int
+    plan: Callable[[str], Any]
+
+
+@dataclass(frozen=True, eq=False)  # told apart by what it is, because matchers are hashed and arrays cannot be
+class Given:
+    """No data but `value`, a PyTree of arrays that a method brings with it: large constants, kept out of its state and its program."""
+
+    value: Any
+
+
+Feed = PerClass | Shuffled | Whole | Segment | GraphsPerClass | Given | None
 
 
 class Matcher(NamedTuple):
@@ -42,7 +99,9 @@ class Matcher(NamedTuple):
       prepare: (key, synth, examples) -> synth, on the host: what the method makes of the started set before its first step, such as
         a learned step size, soft labels or images of its own choice. A resumed run calls it again.
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
+      remarks: examples -> lines for the user about these data, before the first step: what the method's premise is worth on them.
       unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
+      counts_bytes: whether the set ends as it starts, as float32 pixels and int32 labels, so that a budget in bytes can be met.
     """
 
     init: Callable
@@ -53,7 +112,9 @@ class Matcher(NamedTuple):
     host: bool = False
     prepare: Callable | None = None
     finish: Callable | None = None
+    remarks: Callable | None = None
     unlabelled: bool = False
+    counts_bytes: bool = True
 
 
 class Descent(NamedTuple):

@@ -1,14 +1,22 @@
-"""Real images drawn at random: the floor of every comparison."""
+"""Real examples drawn at random: the floor of every comparison."""
 
 from matchers.base import Matcher, once
 from matchers.select import put
+from synth.graph_start import choose_within, pack
+from synth.graphs import GraphExamples
 from synth.start import choose_random
 
 
-def random() -> Matcher:
-    """Real images of every class, drawn uniformly without replacement."""
+def random(budget: tuple[str, int] | None) -> Matcher:
+    """Real examples of every class, drawn uniformly without replacement; of graphs, as many as a number of bytes holds.
+
+    Args:
+      budget: what it may cost; images have been counted before.
+    """
 
     def solve(key, synth, examples):
+        if isinstance(examples, GraphExamples):
+            return pack(synth, examples, choose_within(key, examples, budget))
         return put(synth, examples, choose_random(key, examples.y, len(synth) // synth.y.classes))
 
     return once(solve)

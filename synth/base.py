@@ -45,6 +45,22 @@ class Net(NamedTuple):
     apply: Apply
 
 
+class Teacher(NamedTuple):
+    """A trained network that labels images or whose statistics images are made to match; it never changes.
+
+    Batch norms have four modes: `apply(vars, x)` uses the running statistics, and its taps tell the input's; `train=True` uses the batch's
+    own and returns running ones that moved; whoever drops those has the batch's own without an update.
+
+    Args:
+      net, vars: the network, in model space of the data it was trained on.
+      name: its specification.
+    """
+
+    net: Net
+    vars: Vars
+    name: str = ""
+
+
 class Examples(NamedTuple):
     """Real examples in model space and their class indices."""
 

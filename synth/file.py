@@ -117,6 +117,8 @@ def _fit(members: dict[str, Member], layout: dict[str, Any], classes: int, path)
         part = name.split("/")[0]
         if part not in axes:
             image = axes["x"]
+            if {"m", "k"} <= image.keys():  # m images and k sums of each
+                image.setdefault("n", image["m"] * (image["k"] + 1))
             shared = ("n", "classes", "c") if part == "preprocess" else ("n", "classes")
             axes[part] = {axis: image[axis] for axis in shared if axis in image}
             if part == "preprocess" and {"h", "w", "c"} <= image.keys():

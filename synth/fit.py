@@ -7,10 +7,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from synth.base import Net, Vars, fresh
 from synth.labels import Hard, Labels
+from synth.teacher_kinds import targets_of
+from synth.views import Seen, View, look, unmixed
 
 
 class Fit(NamedTuple):
@@ -74,12 +76,23 @@ def begin(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
     return Fit(drawn, tx.init(drawn.params))
 
 
-def fit(objective: Callable, tx: optax.GradientTransformation, state: Fit, items) -> tuple[Fit, Float[Array, " steps"]]:
-    """Descends `objective(params, stats, item) -> (loss, stats)` once an item; returns the state and the losses."""
+def slope(objective: Callable) -> Callable:
+    """(params, stats, item) -> ((loss, stats), gradient by params)."""
+    return jax.value_and_grad(objective, has_aux=True)
+
+
+def fit(
+    objective: Callable, tx: optax.GradientTransformation, state: Fit, items, *, direction: Callable = slope
+) -> tuple[Fit, Float[Array, " steps"]]:
+    """Descends `objective(params, stats, item) -> (loss, stats)` once an item; returns the state and the losses.
+
+    `direction(objective)` says what is descended, in the form of `slope`: the gradient, or what a flatness-seeking method makes of two.
+    """
+    follow = direction(objective)
 
     def step(state, item):
         params, stats = state.vars
-        (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(params, stats, item)
+        (loss, stats), grads = follow(params, stats, item)
         updates, opt = tx.update(grads, state.opt, params)
         return Fit(Vars(optax.apply_updates(params, updates), stats), opt), loss
 
@@ -102,19 +115,39 @@ def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
     return Item(jax.random.split(k_items, steps), index, counts, (epochs, jnp.arange(steps)))
 
 
-def on_examples(net: Net, x: Float[Array, "n h w c"], y: Labels, *, augment: Callable | None = None, weight=None) -> Callable:
+def see(item: Item, x: Float[Array, "n h w c"], view: View | None) -> Seen:
+    """The images of a mini-batch as the view draws them from the item's key; as they are without one."""
+    images = x[item.index]
+    images, mixed = (images, unmixed(images)) if view is None else look(jax.random.split(item.key)[0], images, view)
+    return Seen(*item.view, images, mixed)
+
+
+def on_examples(
+    net: Net,
+    x: Float[Array, "n h w c"],
+    y: Labels,
+    *,
+    augment: Callable | None = None,
+    view: View | None = None,
+    micro: int = 1,
+    weight=None,
+) -> Callable:
     """The objective of training `net` on examples with labels of any kind: the mean loss over the rows that count.
 
-    `augment(key, x, siamese=False)` is drawn anew for every item; `weight` f32[n] is how often an example counts.
+    `augment(key, x, siamese=False)` or `view`, one of them at most, is drawn anew for every item; `weight` f32[n] is how often an example
+    counts. A batch goes through the network in `micro` parts, each under batch statistics of its own.
     """
 
     def objective(params, stats, item: Item):
         k_augment, k_net = jax.random.split(item.key)
-        images = x[item.index]
+        seen, logits = see(item, x, view), []
         if augment is not None:
-            images = augment(k_augment, images, siamese=False)
-        out = net.apply(Vars(params, stats), images, train=True, key=k_net)
-        losses = y.loss(out.logits, y.targets(item.index, item.view))
+            seen = seen._replace(images=augment(k_augment, seen.images, siamese=False))
+        for part in jnp.array_split(seen.images, micro):
+            out = net.apply(Vars(params, stats), part, train=True, key=k_net)
+            logits, stats = [*logits, out.logits], out.stats
+        logits = jnp.concatenate(logits) if micro > 1 else logits[0]
+        losses = y.loss(logits, targets_of(y, item.index, seen, mixes=view is not None and bool(view.mix)))
         counts = (item.counts if weight is None else item.counts * weight[item.index]).astype(losses.dtype)
         total = jnp.maximum(jnp.sum(counts), jnp.finfo(counts.dtype).tiny)  # a batch of examples that never count
         return jnp.sum(losses * counts) / total, out.stats
@@ -140,7 +173,7 @@ def train_on(key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, b
 
 
 @partial(jax.jit, static_argnames=("read", "batch"))
-def in_batches(read: Callable, vars: Vars, x: Float[Array, "n h w c"], *, batch: int = 256):
+def in_batches(read: Callable, vars: PyTree, x: Float[Array, "n h w c"], *, batch: int = 256):
     """`read(vars, x[b ...])` over all rows in pieces of `batch`, one after another; memory does not grow with n."""
     n = len(x)
     batch = min(batch, n)

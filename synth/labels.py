@@ -1,4 +1,4 @@
-"""Label kinds. A kind owns its loss; `view = (epoch, batch)` is there for kinds that label an augmented view.
+"""Label kinds. A kind owns its loss; `view`, a `synth.views.Seen`, is there for kinds that label an augmented view.
 
 Every kind offers `classes`, `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and
 `nbytes()`.
@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
+
+from synth.teacher_asked import Present
+from synth.teacher_kinds import TEACHER_KINDS, Committee, Distances, Interpolated, Online, Static
 
 
 class Hard(NamedTuple):
@@ -115,7 +118,55 @@ class Target(NamedTuple):
         return self.values.nbytes
 
 
+class Runs(NamedTuple):
+    """Hard labels of examples that stand class after class, and how many real examples of each class they stand for.
+
+    Args:
+      counts: examples of every class, 0 or more.
+      sizes: real examples of every class: what the classes weigh in a loss.
+    """
+
+    counts: Int[Array, " classes"]
+    sizes: Int[Array, " classes"]
+    kind = "runs"
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.counts)
+
+    def index(self) -> Int[np.ndarray, " n"]:
+        """The class of every example."""
+        return np.repeat(np.arange(self.classes, dtype=np.int32), np.asarray(self.counts))
+
+    def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
+        """One-hot rows of the chosen examples."""
+        return jax.nn.one_hot(jnp.searchsorted(jnp.cumsum(self.counts), index, side="right"), self.classes)
+
+    def mix(self, a, b, lam):
+        """lam a + (1 - lam) b, of probabilities."""
+        return lam * a + (1 - lam) * b
+
+    def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
+        """Cross entropy of every example, in nats."""
+        return optax.softmax_cross_entropy(logits, targets.astype(logits.dtype))
+
+    def probs(self) -> Float[Array, "n c"]:
+        """Class probabilities of every example."""
+        return jax.nn.one_hot(self.index(), self.classes)
+
+    def check(self) -> None:
+        """Raises ValueError where there is no example, or where a number is negative."""
+        counts, sizes = np.asarray(self.counts), np.asarray(self.sizes)
+        if min(counts.min(), sizes.min()) < 0 or not counts.any() or not sizes.any():
+            raise ValueError("counts and sizes of classes must be 0 or more, and not all 0")
+
+    def nbytes(self) -> int:
+        """Payload bytes: both counts."""
+        return self.counts.nbytes + self.sizes.nbytes
+
+
 jax.tree_util.register_pytree_node(Hard, lambda h: ((h.index,), h.classes), lambda classes, leaves: Hard(*leaves, classes))
 
-Labels = Hard | Soft | Target
-KINDS = {kind.kind: kind for kind in (Hard, Soft, Target)}
+Labels = Hard | Soft | Target | Runs | Static | Interpolated | Committee | Online | Distances | Present
+KINDS = {kind.kind: kind for kind in (Hard, Soft, Target, Runs, *TEACHER_KINDS)}

@@ -66,7 +66,7 @@ class Archive:
         if info.file_size > packed:
             raise BadInput(f"{self.path}: member {shown} declares {info.file_size} bytes and holds fewer")
         with _damage(self.path, name), self._file.open(info) as stream:
-            member, fortran, start = _header(stream, f"{self.path}: member {shown}", name in self._text)
+            member, fortran, start = read_npy_header(stream, f"{self.path}: member {shown}", name in self._text)
         declared = start + math.prod(member.shape) * member.dtype.itemsize
         if declared != info.file_size:
             raise BadInput(f"{self.path}: member {shown} declares shape {member.shape}, {declared} bytes, and holds {info.file_size}")
@@ -82,7 +82,7 @@ class Archive:
         except MemoryError as error:
             raise RunFailed(f"{self.path}: no memory for array '{name}' of shape {shape}; use a smaller file") from error
         with _damage(self.path, name), self._file.open(name + ".npy") as stream:
-            _header(stream, f"{self.path}: array '{name}'", name in self._text)
+            read_npy_header(stream, f"{self.path}: array '{name}'", name in self._text)
             _fill(stream, memoryview(data))
             array = np.ndarray(shape, dtype, data, order="F" if self._fortran[name] else "C")
         array = np.asarray(array, dtype.newbyteorder("="), order="C")
@@ -125,8 +125,11 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None
                 np.lib.format.write_array(stream, array.astype(array.dtype.newbyteorder("<"), copy=False), allow_pickle=False)
 
 
-def _header(stream: io.BufferedIOBase, shown: str, text: bool) -> tuple[Member, bool, int]:
-    """Dtype and shape, whether Fortran order, and where the data start. The header is matched, never evaluated."""
+def read_npy_header(stream: io.BufferedIOBase, shown: str, text: bool) -> tuple[Member, bool, int]:
+    """Dtype and shape, whether Fortran order, and where the data start. The header is matched, never evaluated.
+
+    Raises BadInput, which calls the array `shown`, for anything but plain numbers, or text where `text` allows it.
+    """
     magic = stream.read(8)
     if magic[:6] != b"\x93NUMPY" or magic[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
         raise BadInput(f"{shown} is no npy array of version 1, 2 or 3")

@@ -68,8 +68,26 @@ class Whiten(NamedTuple):
             raise ValueError("inverse does not undo matrix; both must come from the same whitening")
 
 
-Preprocess = Standard | Whiten
-KINDS = {kind.kind: kind for kind in (Standard, Whiten)}
+class Nothing(NamedTuple):
+    """x' = x: what has no normalisation, as graphs have none."""
+
+    kind = "none"
+
+    def apply(self, x):
+        """The same."""
+        return x
+
+    def undo(self, x):
+        """The same."""
+        return x
+
+    def fits(self, image) -> bool:
+        """Always."""
+        return True
+
+
+Preprocess = Standard | Whiten | Nothing
+KINDS = {kind.kind: kind for kind in (Standard, Whiten, Nothing)}
 
 
 def unit(x: Raw) -> Float32[np.ndarray, "n h w c"]:

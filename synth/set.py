@@ -47,7 +47,7 @@ class SyntheticSet:
     info: Info | None = field(default=None, metadata={"static": True})
 
     def __len__(self) -> int:
-        return jax.tree.leaves(self.x)[0].shape[0]
+        return self.x.n
 
     def bare(self) -> "SyntheticSet":
         """Without `info`: what compiled code and checkpoints carry."""

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from threadpoolctl import threadpool_limits
 
 from synth.base import Examples
+from synth.collage import random_collages
 from synth.errors import BadInput
 
 AnyArray = Array | np.ndarray
@@ -30,16 +31,20 @@ def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int
     return _gather(rng.choice(members, per_class, replace=False) for members in _classes(y, per_class))
 
 
-def choose_kmeans(key: jax.Array, features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
-    """The example nearest to each centre of its class's k-means, k = `per_class`.
+def choose_kmeans(
+    key: jax.Array, features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int, *, centres: int | None = None
+) -> Int[np.ndarray, " m"]:
+    """The examples nearest to each centre of its class's k-means: one a centre with k = `per_class`, or more with k = `centres`.
 
     Lloyd's algorithm from one k-means++ start drawn from the key. Where two centres share their nearest example, the later takes the next.
+    The centres take turns until there are `per_class`, so where `centres` does not divide that, the first ones give one more; there are
+    never more centres than examples wanted.
 
     Raises:
       BadInput: a class has fewer examples.
     """
-    features, rng = np.asarray(features), np.random.default_rng(_seed(key))
-    return _gather(members[_nearest(features[members], per_class, int(rng.integers(2**31)))] for members in _classes(y, per_class))
+    features, rng, k = np.asarray(features), np.random.default_rng(_seed(key)), min(centres or per_class, per_class)
+    return _gather(members[_nearest(features[members], k, per_class, int(rng.integers(2**31)))] for members in _classes(y, per_class))
 
 
 def choose_herding(features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
@@ -80,7 +85,7 @@ def _classes(y, per_class: int) -> list[np.ndarray]:
     return members
 
 
-def _nearest(features: np.ndarray, k: int, seed: int) -> np.ndarray:
+def _nearest(features: np.ndarray, k: int, wanted: int, seed: int) -> np.ndarray:
     from sklearn.cluster import KMeans  # here, because it takes a second that most calls need not wait for
     from sklearn.exceptions import ConvergenceWarning
 
@@ -89,8 +94,8 @@ def _nearest(features: np.ndarray, k: int, seed: int) -> np.ndarray:
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct examples than centres: settled below
         centres = KMeans(k, n_init=1, random_state=seed).fit(features).cluster_centers_
     chosen: list[int] = []
-    for centre in centres:
-        distance = np.square(features - centre).sum(1)
+    for turn in range(wanted):
+        distance = np.square(features - centres[turn % k]).sum(1)
         distance[chosen] = np.inf
         chosen.append(int(distance.argmin()))
     return np.array(chosen)
@@ -126,5 +131,6 @@ STARTS: dict[str, Start] = {
     "noise": _noise,
     "random": _images(lambda key, flat, y, per_class: choose_random(key, y, per_class)),
     "kmeans": _images(choose_kmeans),
+    "collage": random_collages,
     "herding": _images(lambda key, flat, y, per_class: choose_herding(flat, y, per_class)),
 }

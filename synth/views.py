@@ -1,68 +1,226 @@
-"""Random views of images for self-supervised learning: pure functions of the key, on f32[b h w c] in model space, of any size.
+"""Views of a batch of images, as pure functions of the key: crop, flip, roll, patch shuffle, MixUp and CutMix.
 
-Every image of a batch gets parameters of its own. Cropping and scaling is linear interpolation, written as one matrix for the rows and one
-for the columns of every image: two products are cheaper than a gather.
+Images are f32[b h w c] (a batch) in model space, unbounded; every operation is linear in the images. With `shared` one draw serves the
+whole batch, as where a transform is applied to a batched tensor; otherwise every image has its own. A `View` names a sequence of
+operations, and `look` draws it: whoever has the key, the images and the `View` sees the same view, so nothing of it need be stored.
 """
 
+import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
-Scalar = Float[Array, ""]
+from synth.errors import BadInput
 
-
-class Ranges(NamedTuple):
-    """What views are drawn from.
-
-    Args:
-      area: least part of the image that a crop covers, in (0, 1]; the most is all of it.
-      aspect: most that a crop's width is to its height, or the other way round (>= 1).
-      brightness: most that is added or taken away, in model space (where a standard deviation is 1).
-      contrast: a factor in [1 - contrast, 1 + contrast] about the image's own mean.
-      flips: whether half of the views are mirrored.
-    """
-
-    area: float = 0.3
-    aspect: float = 4 / 3
-    brightness: float = 0.4
-    contrast: float = 0.4
-    flips: bool = True
+RATIO = (3 / 4, 4 / 3)  # of width to height of a crop
+TRIES = 10  # boxes drawn before the whole image is taken: those that stick out are passed over
+Images = Float[Array, "b h w c"]
 
 
-def sampling(n: int, low: Scalar, length: Scalar, mirrored: Bool[Array, ""]) -> Float[Array, "n n"]:
-    """The matrix that reads n pixels evenly from [low, low + length) of a line of n, linearly between pixels, its ends repeated outside.
+class Mixed(NamedTuple):
+    """How a batch was mixed: image i holds `lam` of itself and 1 - lam of image `partner[i]`. Unmixed: its own partner, lam = 1."""
 
-    Pixel k covers [k, k + 1); `low` and `length` are in pixels. The identity for low = 0 and length = n.
-    """
-    at = low + (jnp.arange(n, dtype=low.dtype) + 0.5) * length / n - 0.5
-    at = jnp.where(mirrored, at[::-1], at)
-    return jnp.maximum(0, 1 - jnp.abs(jnp.clip(at, 0, n - 1)[:, None] - jnp.arange(n, dtype=low.dtype)[None, :]))
+    partner: Int[Array, " b"]
+    lam: Float[Array, ""]
 
 
-def resized_crop(
-    x: Float[Array, "h w c"], rows: tuple[Scalar, Scalar], columns: tuple[Scalar, Scalar], mirrored: Bool[Array, ""]
-) -> Float[Array, "h w c"]:
-    """The rectangle of `rows` = (low, length) and `columns`, in pixels, stretched over the whole image, mirrored where asked."""
+class Seen(NamedTuple):
+    """What a label kind is told of a mini-batch: its place, the images after all operations, and how they were mixed."""
+
+    epoch: Int[Array, ""]
+    batch: Int[Array, ""]
+    images: Images
+    mixed: Mixed
+
+
+def resample(x: Float[Array, "h w c"], top, left, height, width) -> Float[Array, "h w c"]:
+    """The box of whole pixels [top, top + height) x [left, left + width), resized to the image's own size: bilinear, pixel centres at 1/2,
+    the box's border repeated."""
     h, w, _ = x.shape
-    down, across = sampling(h, *rows, jnp.zeros_like(mirrored)), sampling(w, *columns, mirrored)
+    down, across = _weights(h, top, height, x.dtype), _weights(w, left, width, x.dtype)
+    # an accelerator's default precision would round the pixels to fewer bits
     return jnp.einsum("ih,hwc,jw->ijc", down, x, across, precision=jax.lax.Precision.HIGHEST)
 
 
-def one_view(key: jax.Array, x: Float[Array, "h w c"], ranges: Ranges) -> Float[Array, "h w c"]:
-    """A random resized crop, mirrored or not, then contrast about its mean and brightness."""
-    h, w, _ = x.shape
-    u = jax.random.uniform(key, (7,), x.dtype)
-    area = ranges.area + (1 - ranges.area) * u[0]
-    ratio = jnp.exp((2 * u[1] - 1) * jnp.log(jnp.asarray(ranges.aspect, x.dtype)))
-    tall, wide = h * jnp.minimum(1, jnp.sqrt(area / ratio)), w * jnp.minimum(1, jnp.sqrt(area * ratio))
-    mirrored = (u[4] < 0.5) & ranges.flips
-    x = resized_crop(x, (u[2] * (h - tall), tall), (u[3] * (w - wide), wide), mirrored)
-    mean = x.mean()
-    return mean + (x - mean) * (1 + ranges.contrast * (2 * u[5] - 1)) + ranges.brightness * (2 * u[6] - 1)
+def _weights(n: int, start, length, dtype) -> Float[Array, "n n"]:
+    start, length = (jnp.asarray(value, jnp.float32) for value in (start, length))
+    at = (jnp.arange(n, dtype=jnp.float32) + 0.5) * (length / n) - 0.5
+    at = start + jnp.clip(at, 0, length - 1)
+    return jnp.maximum(0, 1 - jnp.abs(at[:, None] - jnp.arange(n, dtype=jnp.float32)[None, :])).astype(dtype)
 
 
-def views(key: jax.Array, x: Float[Array, "b h w c"], ranges: Ranges) -> Float[Array, "b h w c"]:
-    """One random view of every image."""
-    return jax.vmap(lambda key, x: one_view(key, x, ranges))(jax.random.split(key, len(x)), x)
+def draw_box(key: jax.Array, size: tuple[int, int], scale: tuple[float, float]) -> tuple[Int[Array, ""], ...]:
+    """Top, left, height and width of a random box: its area is a share U(scale) of the image's, the logarithm of its ratio of width to
+    height uniform between those of 3/4 and 4/3, its place uniform. After ten boxes that stick out it is the whole image."""
+    h, w = size
+    u = jax.random.uniform(key, (2, TRIES + 1), jnp.float32)  # one draw for all: each compiles for itself
+    area = h * w * (scale[0] + (scale[1] - scale[0]) * u[0, 1:])
+    ratio = jnp.exp(math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * u[1, 1:])
+    height, width = (jnp.round(jnp.sqrt(side)).astype(jnp.int32) for side in (area / ratio, area * ratio))
+    right = (height >= 1) & (height <= h) & (width >= 1) & (width <= w)
+    first = jnp.argmax(right)
+    height, width = (jnp.where(right[first], side[first], whole) for side, whole in ((height, h), (width, w)))
+    top, left = (jnp.floor(u[i, 0] * (room + 1).astype(jnp.float32)).astype(jnp.int32) for i, room in enumerate((h - height, w - width)))
+    return top, left, height, width
+
+
+def _each(key: jax.Array, x: jax.Array, shared: bool, draw, apply) -> jax.Array:
+    """`apply(image, *draw(key))` of every image, with one draw or one each."""
+    if shared:
+        return jax.vmap(lambda image, drawn: apply(image, *drawn), in_axes=(0, None))(x, draw(key))
+    return jax.vmap(lambda key, image: apply(image, *draw(key)))(jax.random.split(key, len(x)), x)
+
+
+def random_resized_crop(key: jax.Array, x: Images, *, scale: tuple[float, float], shared: bool) -> Images:
+    """A random box of every image, as `draw_box` draws it, resized to the whole; `scale` in (0, 1] ranges over its share of the area."""
+    return _each(key, x, shared, lambda key: draw_box(key, x.shape[1:3], scale), resample)
+
+
+def random_flip(key: jax.Array, x: Images, *, shared: bool) -> Images:
+    """Left and right exchanged, with probability 1/2."""
+    return _each(key, x, shared, lambda key: (jax.random.bernoulli(key),), lambda image, on: jnp.where(on, image[:, ::-1], image))
+
+
+def random_roll(key: jax.Array, x: Images, *, least: int, most: int, shared: bool) -> Images:
+    """Rows and columns rolled cyclically by independent integers in [least, most]."""
+    draw = lambda key: tuple(jax.random.randint(key, (2,), least, most + 1))  # noqa: E731 (one of a row of draws)
+    return _each(key, x, shared, draw, lambda image, down, right: jnp.roll(image, (down, right), (0, 1)))
+
+
+def random_shift(key: jax.Array, x: Images, *, most: int, shared: bool) -> Images:
+    """A window of the image's size out of the image with `most` zeros around it: rows and columns shifted by integers in [-most, most]."""
+    padded = jnp.pad(x, ((0, 0), (most, most), (most, most), (0, 0)))
+    draw = lambda key: tuple(jax.random.randint(key, (2,), 0, 2 * most + 1))  # noqa: E731
+
+    def window(image, top, left):
+        return jax.lax.dynamic_slice(image, (top, left, jnp.zeros_like(top)), x.shape[1:])
+
+    return _each(key, padded, shared, draw, window)
+
+
+def shuffle_patches(key: jax.Array, x: Images, *, factor: int, shared: bool) -> Images:
+    """The factor x factor patches of every image in random order. Raises BadInput where they do not divide the image."""
+    b, h, w, c = x.shape
+    if h % factor or w % factor:
+        raise BadInput(f"images of {h}x{w} cannot be cut into {factor}x{factor} equal patches; use a factor that divides both sides")
+    patches = x.reshape(b, factor, h // factor, factor, w // factor, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, factor**2, -1)
+    drawn = _each(key, patches, shared, lambda key: (jax.random.permutation(key, factor**2),), lambda image, order: image[order])
+    return drawn.reshape(b, factor, factor, h // factor, w // factor, c).transpose(0, 1, 3, 2, 4, 5).reshape(x.shape)
+
+
+def _share(key: jax.Array, alpha: float) -> Float[Array, ""]:
+    if alpha == 1:
+        return jax.random.uniform(key, (), jnp.float32)
+    return jax.random.beta(key, jnp.float32(alpha), jnp.float32(alpha), dtype=jnp.float32)
+
+
+def mixup(key: jax.Array, x: Images, *, alpha: float) -> tuple[Images, Mixed]:
+    """lam x_i + (1 - lam) x_partner with one lam from Beta(alpha, alpha) for the batch and partners by a random permutation.
+
+    Zhang et al., mixup, ICLR 2018, section 2, as released.
+    """
+    k_share, k_partner = jax.random.split(key)
+    lam, partner = _share(k_share, alpha), jax.random.permutation(k_partner, len(x))
+    return lam.astype(x.dtype) * x + (1 - lam).astype(x.dtype) * x[partner], Mixed(partner, lam)
+
+
+def cutmix(key: jax.Array, x: Images, *, alpha: float) -> tuple[Images, Mixed]:
+    """Inside one box for the batch, image i shows its partner; 1 - Beta(alpha, alpha) is the box's share of the area before it is clipped
+    at the border, and `lam` of the result the share of pixels that stay.
+
+    Yun et al., CutMix, ICCV 2019, section 3.1, as released: sides int(side sqrt(1 - lam)), centre uniform over the pixels.
+    """
+    _, h, w, _ = x.shape
+    k_share, k_partner, k_place = jax.random.split(key, 3)
+    cut = jnp.sqrt(1 - _share(k_share, alpha))
+    u = jax.random.uniform(k_place, (2,), jnp.float32)
+    inside = [_inside(n, jnp.floor(u[i] * n).astype(jnp.int32), jnp.floor(cut * n).astype(jnp.int32)) for i, n in enumerate((h, w))]
+    box = inside[0][:, None] & inside[1][None, :]
+    partner = jax.random.permutation(k_partner, len(x))
+    return jnp.where(box[None, :, :, None], x[partner], x), Mixed(partner, 1 - box.astype(jnp.float32).mean())
+
+
+def _inside(n: int, centre, side):
+    at = jnp.arange(n, dtype=jnp.int32)
+    return (at >= centre - side // 2) & (at < centre + side // 2)
+
+
+def unmixed(x: Images) -> Mixed:
+    """Of a batch that is not mixed."""
+    return Mixed(jnp.arange(len(x), dtype=jnp.int32), jnp.float32(1))
+
+
+MIXES = {"mixup": mixup, "cutmix": cutmix}
+
+
+@dataclass(frozen=True)
+class View:
+    """Operations on a mini-batch, in this order; each is left out by default. Its text is its name in files: `view_of(str(view)) == view`.
+
+    Args:
+      shuffle: patches a side that are shuffled.
+      crop: range of a random resized crop's share of the area, in (0, 1].
+      pad: zeros around the image before a random window of its size is cut out.
+      flip: whether left and right are exchanged at random.
+      mix: `mixup` or `cutmix`, and `alpha` > 0 of its Beta distribution.
+    """
+
+    shuffle: int = 1
+    crop: tuple[float, float] | None = None
+    pad: int = 0
+    flip: bool = False
+    mix: str = ""
+    alpha: float = 1.0
+
+    def __str__(self) -> str:
+        words = [f"shuffle={self.shuffle}"] if self.shuffle > 1 else []
+        words += [f"crop={self.crop[0]:g}-{self.crop[1]:g}"] if self.crop else []
+        words += [f"pad={self.pad}"] if self.pad else []
+        words += ["flip"] if self.flip else []
+        words += [f"{self.mix}={self.alpha:g}"] if self.mix else []
+        return ",".join(words) or "plain"
+
+    def unflipped(self) -> "View":
+        """Without the flip, for images whose mirror image means something else."""
+        return replace(self, flip=False)
+
+
+def view_of(text: str) -> View:
+    """The view that a text names, as in `crop=0.08-1,flip,cutmix=1`. Raises ValueError where it names none."""
+    said: dict = {}
+    for word in () if text == "plain" else text.split(","):
+        name, _, value = word.partition("=")
+        if name == "crop":
+            low, _, high = value.partition("-")
+            said["crop"] = (float(low), float(high))
+        elif name in ("shuffle", "pad"):
+            said[name] = int(value)
+        elif name == "flip":
+            said["flip"] = True
+        elif name in MIXES:
+            said |= {"mix": name, "alpha": float(value)}
+    view = View(**said)
+    low, high = view.crop or (1.0, 1.0)
+    right = str(view) == text and 0 < low <= high <= 1 and 0 < view.alpha < math.inf and 1 <= view.shuffle <= 64 and 0 <= view.pad <= 64
+    if not right:
+        raise ValueError(f"'{text[:80]}' names no view; one would be 'crop=0.08-1,flip,cutmix=1'")
+    return view
+
+
+def look(key: jax.Array, x: Images, view: View) -> tuple[Images, Mixed]:
+    """One draw of a view of a batch: every image its own crop and flip, one mix for the batch."""
+    keys = jax.random.split(key, 5)
+    if view.shuffle > 1:
+        x = shuffle_patches(keys[0], x, factor=view.shuffle, shared=False)
+    if view.crop:
+        x = random_resized_crop(keys[1], x, scale=view.crop, shared=False)
+    if view.pad:
+        x = random_shift(keys[2], x, most=view.pad, shared=False)
+    if view.flip:
+        x = random_flip(keys[3], x, shared=False)
+    if view.mix:
+        return MIXES[view.mix](keys[4], x, alpha=view.alpha)
+    return x, unmixed(x)

@@ -29,6 +29,19 @@ def three_classes(folder: Path) -> Data:
     return load_data(f"npz:{folder / 'three.npz'}")
 
 
+def clouds() -> dict[str, np.ndarray]:
+    """Three clouds of grey 8x8 images, a hundred of each for training."""
+    rng = np.random.default_rng(0)
+    means = rng.uniform(0.2, 0.8, (3, 1, 8, 8, 1))
+
+    def part(n):
+        x = np.clip(means + rng.normal(0, 0.1, (3, n, 8, 8, 1)), 0, 1)
+        return x.reshape(-1, 8, 8, 1).astype(np.float32), np.repeat(np.arange(3), n)
+
+    (x_train, y_train), (x_test, y_test) = part(100), part(5)
+    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+
+
 def make_set(data: Data, counts=(2, 2, 2), **changes) -> SyntheticSet:
     """The first training images of every class."""
     index = np.concatenate([np.flatnonzero(data.train.y == c)[:count] for c, count in enumerate(counts)])

@@ -31,6 +31,9 @@ from matchers import REGISTRY
 from synth.augment import dsa, dsa_strategy
 from synth.errors import BadInput, RunFailed
 from synth.file import load_set
+from synth.graphs import Alphabet
+from synth.start import STARTS
+from tests.teachers import committee, priors, task
 
 CHECKOUT = Path(__file__).parent.parent
 TINY = ["--net", "mlp:width=4", "--batch", "2"]
@@ -101,10 +104,11 @@ def test_first_page_names_every_verb_and_no_other(capsys):
     [
         (
             "evaluate",
-            ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: 5)"],
+            ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: test)"],
         ),
         ("teachers", ["--data SPEC", "--out DIR", "--ssl barlow", "--net NET", "--epochs N"]),
         ("transfer", ["--to SPEC", "--fraction F", "--protocol probe|finetune", "--draws N", "--teacher DIR", "(default: 5)"]),
+        ("experts", ["--data SPEC", "--count N", "--epochs N", "--out DIR", "--net NET", "--recipe NAME", "--lr X", "(default: sgd)"]),
         ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR"]),
         ("list", ["methods|data|nets|presets|recipes"]),
@@ -145,7 +149,8 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         assert re.search(rf"--{name} ([A-Z]+ )?[a-z`]", words), name
     for name, parameter in own.items():
         text = next(p.description for p in document.params if p.arg_name == name)
-        assert f"--{name.replace('_', '-')} " in words and " ".join(text.split()).rstrip(".") in words
+        flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
+        assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
         assert parameter.default in (None, False) or f"(default: {parameter.default})" in words
 
 
@@ -171,11 +176,12 @@ def test_lists_have_a_line_a_name(what, names, capsys):
     ("argv", "words"),
     [
         (["nope"], ["verb 'nope'", "distill, evaluate"]),
-        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("experts", "relabel")],
+        *[([verb, "--out", "x"], [f"unknown verb '{verb}'"]) for verb in ("relabel",)],
         (["distill", "nope", "--out", "x"], ["method 'nope'", "random, kmeans, herding, dc, dsa, dm"]),
         (["distill", "dm"], ["distill dm: give --data SPEC and --out DIR"]),
         (["distill", "dm", "--data", "digits"], ["give --out DIR;"]),
         (["evaluate"], ["evaluate: give DIR_OR_SET"]),
+        (["experts", "--out", "x"], ["experts: give --data SPEC and --count N and --epochs N"]),
         (["show"], ["show: give DIR_OR_SET"]),
         (["data"], ["data: give NAME"]),
         (["list"], ["list: give methods|data|nets|presets|recipes"]),
@@ -492,11 +498,19 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     method, settings = preset.method, presets.preset(name, preset.method)
     made_by = condense.verbs.distill.method_class(method, settings)
     assert settings.keys() <= {f.name for f in fields(made_by)}
-    assert parse_spec(settings["data"]).name in NAMED and len({"ipc", "size", "bytes"} & settings.keys()) == 1
+    data = parse_spec(settings["data"])
+    assert data.name in NAMED or data.kind in ("folder", "tu")  # the last two for what nobody may hand on
+    assert len({"ipc", "size", "bytes", "support"} & settings.keys()) == 1
     own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method])}
-    net = nets.build(settings["net"], (32, 32, 3), 10)
-    matcher = build_method(method, complete_options(method, own), net=net, augment=dsa(dsa_strategy(True)), teacher=None)
-    assert matcher.start in ("noise", "random") and matcher.recipe in RECIPES
+    shape = Alphabet(37) if data.kind == "tu" else (32, 32, 3)
+    handed = {
+        "net": nets.build(settings.get("net", "gin" if data.kind == "tu" else "convnet"), shape, 10),
+        "augment": dsa(dsa_strategy(True)),
+    }
+    handed |= {"teachers": committee(5, image=(32, 32, 3)), "priors": priors(5), "task": task((32, 32, 3), flips=True)}
+    handed |= {"experts": None, "teacher": None, "budget": None if "support" in settings else ("ipc", 1)}
+    matcher = build_method(method, complete_options(method, own), **handed)
+    assert matcher.start in STARTS and matcher.recipe in RECIPES
     assert f"condense distill {method} --preset {name} --out " in preset.record() and preset.claim in preset.record()
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from jaxtyping import Array, Float, UInt8
 
 from synth import content, labels
-from synth.content import Pixels
+from synth.content import Bytes, Compensated, Pixels
 from synth.errors import BadInput, RunFailed
 from synth.file import load_set, save_set
 from synth.labels import Hard, Soft
@@ -97,9 +98,46 @@ def test_golden_file():
     assert same(golden, expected), "the format changed: stored files read differently now; raise FORMAT and keep reading format 1"
 
 
+def documented() -> list[str]:
+    """The programs of the description, in order."""
+    return re.findall(r"```python\n(.*?)```", (HERE.parent / "docs/format.md").read_text(), re.S)
+
+
+def test_docs_examples_read_bytes(tmp_path, monkeypatch):
+    """Both kinds decode without this library to what it decodes, in model space and raw."""
+    monkeypatch.chdir(tmp_path)
+    _, _, stored, summed, _, _ = documented()
+    rng, before = np.random.default_rng(1), a_set()
+    mean, std = (jnp.asarray(rng.uniform(0.2, 0.6, 2), jnp.float32) for _ in range(2))
+    pixels = jnp.asarray(rng.integers(0, 256, (6, 3, 2, 2)), jnp.uint8)
+    contents = Bytes(pixels, mean, std), Compensated(pixels[:2], jnp.asarray(rng.integers(1, 256, (1, 2, 3, 2, 2)), jnp.uint8), mean, std)
+    for made, code in zip(contents, (stored, summed), strict=True):
+        save_set(f"{made.kind}.npz", replace(before, x=made))
+        found = {}
+        exec(code, found)
+        np.testing.assert_allclose(found["x"], made.decode(), atol=1e-6)
+        np.testing.assert_allclose(found["raw"], np.asarray(made.decode()) * np.asarray(std) + np.asarray(mean), atol=1e-6)
+        assert found["raw"].shape == (6, 3, 2, 2) and found["x"].dtype == np.float32
+        loaded = load_set(f"{made.kind}.npz")
+        np.testing.assert_array_equal(loaded.x.decode(), made.decode())
+        assert len(loaded) == 6 and type(loaded.x) is type(made)
+
+
+def test_bytes_that_do_not_fit_are_refused(tmp_path):
+    before, pixels = a_set(), jnp.zeros((6, 3, 2, 2), jnp.uint8)
+    ones = jnp.ones(2, jnp.float32)
+    for made, message in [
+        (Bytes(pixels, ones, 0 * ones), "std is 0.0 in a channel"),
+        (Compensated(pixels[:2], pixels[None, :1], ones, ones), r"array 'y/index' has shape \[6\]; it would be right as \[n=4\]"),
+        (Compensated(pixels[:3], pixels[:2, None], ones, ones), "3 images are not 2 of every class"),
+    ]:
+        with pytest.raises(RunFailed, match=message):
+            save_set(tmp_path / "set.npz", replace(before, x=made))
+
+
 def test_docs_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    standard, zca, write = re.findall(r"```python\n(.*?)```", (HERE.parent / "docs/format.md").read_text(), re.S)
+    standard, zca, _, _, write, _ = documented()
     raw = np.random.default_rng(0).random((6, 3, 2, 2)).astype(np.float32)  # what `a_set` draws first
     for kind, code in (("standard", standard), ("zca", zca)):
         for label in ("hard", "soft"):
@@ -130,12 +168,12 @@ def test_files_of_other_programs_load(tmp_path):
         assert loaded.y.index.dtype == jnp.int32 and loaded.weight.dtype == jnp.float32 and loaded.info.seed == 3
 
 
-class Bytes(NamedTuple):
+class Scaled(NamedTuple):
     """A kind that the file knows nothing of: u8 pixels and a plain number."""
 
     bytes: UInt8[Array, "n h w c"]
     scale: float
-    kind = "bytes"
+    kind = "scaled"
 
     def check(self):
         if self.scale <= 0:
@@ -160,22 +198,22 @@ def test_axes_of_labels_are_their_own(tmp_path, monkeypatch):
 
 
 def test_new_kind_needs_no_change(tmp_path, monkeypatch):
-    monkeypatch.setitem(content.KINDS, "bytes", Bytes)
+    monkeypatch.setitem(content.KINDS, "scaled", Scaled)
     path, pixels = tmp_path / "set.npz", np.arange(72, dtype=np.uint8).reshape(6, 3, 2, 2)
-    save_set(path, SyntheticSet(Bytes(jnp.asarray(pixels), 2.5), a_set().y, info=a_set().info))
+    save_set(path, SyntheticSet(Scaled(jnp.asarray(pixels), 2.5), a_set().y, info=a_set().info))
     loaded = load_set(path).x
-    assert isinstance(loaded, Bytes) and loaded.scale == 2.5 and loaded.bytes.dtype == jnp.uint8
+    assert isinstance(loaded, Scaled) and loaded.scale == 2.5 and loaded.bytes.dtype == jnp.uint8
     np.testing.assert_array_equal(loaded.bytes, pixels)
     for changes, message in (
         ({"fields": {"x": {"scale": -1}}}, "scale must be positive"),
         ({"fields": {"x": {"scale": "2"}}}, '"fields" x scale'),
         ({}, '"fields" x scale'),
     ):
-        arrays = plain(header=header(content="bytes", **changes), **{"x/pixels": None, "x/bytes": pixels[:4]})
+        arrays = plain(header=header(content="scaled", **changes), **{"x/pixels": None, "x/bytes": pixels[:4]})
         np.savez(path, **arrays)
         with pytest.raises(BadInput, match=message):
             load_set(path)
-    np.savez(path, **(arrays | {"x/bytes": pixels[:4].astype(np.int64), "header": header(content="bytes", fields={"x": {"scale": 1}})}))
+    np.savez(path, **(arrays | {"x/bytes": pixels[:4].astype(np.int64), "header": header(content="scaled", fields={"x": {"scale": 1}})}))
     with pytest.raises(BadInput, match="dtype int64"):
         load_set(path)
 

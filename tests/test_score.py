@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from condense import score
+from condense import jobs as score
 from condense.__main__ import run as command
 from condense.api import distill
 from condense.data import Data, load_data
+from condense.jobs import seconds_a_group, validation_score
 from condense.rows import make_rows
-from condense.score import Evaluation, evaluate, seconds_a_group, validation_score
+from condense.score import Evaluation, evaluate
 from evals.base import Report, recipe
 from evals.retrain import Trainer, retrain
 from synth.content import Pixels
@@ -186,7 +187,7 @@ def test_selection_never_looks_at_the_test_split(data):
 
 
 def test_distilling_with_scores_on_the_way_never_looks_at_the_test_split(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("condense.api.recipe", lambda name: recipe("quick", epochs=3))
+    monkeypatch.setattr("condense.api.recipe", lambda name, **more: recipe("quick", epochs=3))
     made = distill("dm", blind(data), ipc=1, net=NET, steps=2, eval_every=1, out=tmp_path, batch=4)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     seen = {line["step"]: line["val_accuracy"] for line in lines if "val_accuracy" in line}
@@ -235,7 +236,7 @@ def test_the_data_is_seen_through_the_sets_own_preprocessing(data):
 
 def jobs_of(monkeypatch, synth, data, **more):
     seen = []
-    monkeypatch.setattr(score, "run_jobs", lambda key, jobs, *rest, **kw: seen.extend(jobs) or ())
+    monkeypatch.setattr("condense.score.run_jobs", lambda key, jobs, *rest, **kw: seen.extend(jobs) or ())
     evaluate(synth, data=data, **more)
     return seen
 

@@ -17,8 +17,8 @@ from condense.data import load_data
 from condense.handed import HANDED, Context
 from condense.log import MetricsLog
 from condense.ssl import find_teacher, load_teacher, train_teacher
+from synth.distortions import Ranges, resized_crop, sampling, views
 from synth.errors import BadInput
-from synth.views import Ranges, resized_crop, sampling, views
 from tests.scoring import three_classes
 from tests.toys import central_differences
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from synth.base import Examples, Net, Out, Vars
 from synth.content import Pixels
@@ -38,6 +39,25 @@ def blobs(n: int = 12, classes: int = 3, image=(4, 4, 1), *, seed: int = 0, dtyp
     centres = rng.normal(size=(classes, 1, *image))
     x = (centres + 0.3 * rng.normal(size=(classes, n, *image))).reshape(-1, *image)
     return Examples(x.astype(dtype), np.repeat(np.arange(classes), n).astype(np.int32))
+
+
+class ToyExperts:
+    """Recorded trajectories of random steps from random starts, as `condense.experts` reads them."""
+
+    def __init__(self, net: Net, *, count: int = 2, epochs: int = 4, spec: str | None = None):
+        rng, starts = np.random.default_rng(7), [ravel_pytree(net.init(jax.random.key(i)).params)[0] for i in range(count)]
+        steps = 0.05 * rng.normal(size=(count, epochs, len(starts[0])))
+        steps = np.concatenate([np.stack(starts)[:, None], steps], 1)
+        self.rows = np.cumsum(steps, 1).astype(np.float32)
+        self.net, self.count, self.epochs, self.size = spec, count, epochs, len(starts[0])
+
+    def read(self, expert: int, epochs) -> np.ndarray:
+        """f32[k P], the parameters of one network after each of the epochs."""
+        return self.rows[expert, list(epochs)]
+
+    def last(self, expert: int) -> np.ndarray:
+        """f32[P], the parameters of one network at the end."""
+        return self.rows[expert, -1]
 
 
 def as_set(examples: Examples, classes: int = 3) -> SyntheticSet:

@@ -1,6 +1,7 @@
 """Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`; `NETS` is the only registry.
 
-A network maps images f32[b h w c] in model space to logits f32[b classes] (`synth.base.Net`).
+A network maps images f32[b h w c] in model space to logits f32[b classes] (`synth.base.Net`);
+those of `GRAPH_NETS` map a `synth.graphs.GraphBatch`.
 """
 
 import inspect
@@ -13,14 +14,31 @@ import jax
 from condense.nets import adapter
 from condense.nets.alexnet import alexnet
 from condense.nets.convnet import convnet
+from condense.nets.densenet import densenet
+from condense.nets.graphs import GRAPH_NETS
 from condense.nets.lenet import lenet
 from condense.nets.mlp import mlp
+from condense.nets.mobilenet import mobilenet
 from condense.nets.resnet import resnet, resnet18
+from condense.nets.shufflenet import shufflenet
 from condense.nets.vgg import vgg
 from synth.base import Net
 from synth.errors import BadInput
+from synth.graphs import Alphabet
 
-NETS = {"convnet": convnet, "mlp": mlp, "lenet": lenet, "alexnet": alexnet, "vgg": vgg, "resnet": resnet, "resnet18": resnet18}
+NETS = {
+    "convnet": convnet,
+    "mlp": mlp,
+    "lenet": lenet,
+    "alexnet": alexnet,
+    "vgg": vgg,
+    "resnet": resnet,
+    "resnet18": resnet18,
+    "mobilenet": mobilenet,
+    "shufflenet": shufflenet,
+    "densenet": densenet,
+    **GRAPH_NETS,
+}
 
 
 def parse(spec: str) -> tuple[str, dict[str, int | str]]:
@@ -63,18 +81,23 @@ def canonical(spec: str) -> str:
     return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
 
 
-def build(spec: str, image: tuple[int, int, int], classes: int) -> Net:
+def build(spec: str, image: tuple[int, int, int] | Alphabet, classes: int) -> Net:
     """The network that a spec names.
 
     Args:
       spec: `name[:key=value,...]`.
-      image: height, width and channels of the images (28x28 images are padded to 32x32 inside the network).
+      image: height, width and channels of the images (28x28 images are padded to 32x32 inside the network), or the alphabet of graphs.
       classes: number of logits.
 
     Raises:
       BadInput: a malformed spec (see `parse`), or a network that cannot take images of this size; the message says what would work.
     """
     name, options = parse(spec)
+    if (name in GRAPH_NETS) != isinstance(image, Alphabet):
+        takes, known = ("graphs", GRAPH_NETS) if isinstance(image, Alphabet) else ("images", NETS.keys() - GRAPH_NETS.keys())
+        raise BadInput(f"--net {spec}: the data are {takes}, and {name} does not take them; use one of {', '.join(sorted(known))}")
+    if name in GRAPH_NETS:
+        return adapter.adapt_graphs(NETS[name](**options), image, classes)
     return adapter.adapt(NETS[name](**options), tuple(image), classes)
 
 

@@ -15,6 +15,7 @@ from condense.nets.conv import in_pieces
 from condense.nets.layers import Draw, Tape
 from synth.base import Net, Out, Vars
 from synth.errors import BadInput
+from synth.graphs import Alphabet, GraphBatch
 
 Image = tuple[int, int, int]
 
@@ -76,6 +77,33 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
             return module.head(embed), embed, {} if tape.conv is None else {"conv": tape.conv}
 
         return Out(*in_pieces(maps, x), vars.stats)
+
+    return Net(init, apply)
+
+
+def adapt_graphs(construct: Callable[[Alphabet, int, Draw], nnx.Module], alphabet: Alphabet, classes: int) -> Net:
+    """A network of graphs from the constructor of a module that has `features(batch) -> (f32[b d], f32[n d])` and a linear layer `head`.
+
+    `Net.apply` takes a `synth.graphs.GraphBatch`; the tap `nodes` holds the vectors of the nodes after the last layer. No network here has
+    statistics, and none reads `key` or `train`.
+
+    Args:
+      construct: (alphabet, classes, source of initial weights) -> module.
+      alphabet: how many tags and edge labels the graphs have.
+      classes: number of logits.
+    """
+    plan = Draw()
+    graph = nnx.graphdef(nnx.eval_shape(lambda: construct(alphabet, classes, plan)))
+
+    @jax.jit
+    def init(key: jax.Array) -> Vars:
+        module = construct(alphabet, classes, Draw(key, total=plan.used))
+        return Vars(_plain(nnx.to_pure_dict(nnx.state(module, nnx.Param))))
+
+    def apply(vars: Vars, x: GraphBatch, *, train: bool = False, key: jax.Array | None = None) -> Out:
+        module = nnx.merge(graph, _keyed(vars.params))
+        embed, nodes = module.features(x)
+        return Out(module.head(embed), embed, {"nodes": nodes}, vars.stats)
 
     return Net(init, apply)
 

@@ -165,16 +165,17 @@ def _winograd_kernel(x, out, w):
 # --- the three primitives
 
 
-def _primitive(name, patches, winograd, shape):
-    """A bilinear primitive; `shape(batch, window)` is the shape of its result."""
-    primitive = Primitive(f"conv_{name}")
+def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
+    """A primitive for compute(a, b, window), with images in front where its name does not end in `kernel`; `shape(batch, window)` is the
+    shape of its result."""
+    primitive = Primitive(name)
 
     def run(a, b, *, window):
-        with jax.named_scope(f"conv_{name}_{'wide' if window.wide else 'thin'}"):
-            return (winograd if window.wide else patches)(a, b, window)
+        with jax.named_scope(f"{name}_{'wide' if window.wide else 'thin'}"):
+            return compute(a, b, window)
 
     def batch(args, axes, *, window):
-        if name != "kernel" and axes[1] is None:  # images side by side are one larger batch
+        if not name.endswith("kernel") and axes[1] is None:  # images side by side are one larger batch
             x = jnp.moveaxis(args[0], axes[0], 0)
             y = primitive.bind(x.reshape(-1, *x.shape[2:]), args[1], window=window)
             return y.reshape(*x.shape[:2], *y.shape[1:]), 0
@@ -190,19 +191,30 @@ def _primitive(name, patches, winograd, shape):
     return primitive
 
 
-by_out = _primitive("out", _patches_out, _winograd_out, lambda b, w: (b, *w.out))
-by_image = _primitive("image", _patches_image, _winograd_image, lambda b, w: (b, *w.image))
-by_kernel = _primitive("kernel", _patches_kernel, _winograd_kernel, lambda b, w: w.kernel)
+def trilinear(name: str, out: Callable, image: Callable, kernel: Callable) -> tuple[Primitive, Primitive, Primitive]:
+    """The three gradients of a form T, as primitives that differentiate into each other: out(image, kernel), image(out, kernel) and
+    kernel(image, out), each computed by a function of these and the window."""
+    by_out = bilinear(f"{name}_out", out, lambda b, w: (b, *w.out))
+    by_image = bilinear(f"{name}_image", image, lambda b, w: (b, *w.image))
+    by_kernel = bilinear(f"{name}_kernel", kernel, lambda b, w: w.kernel)
+
+    def gradients(primitive, *derivatives):
+        """Derivatives by the first and the second given argument of T: functions of (cotangent, first, second, window)."""
+        ad.defbilinear(primitive, *(lambda ct, a, b, *, window, d=d: d(ct, a, b, window) for d in derivatives))
+
+    gradients(by_out, lambda out, x, k, w: by_image.bind(out, k, window=w), lambda out, x, k, w: by_kernel.bind(x, out, window=w))
+    gradients(by_image, lambda x, out, k, w: by_out.bind(x, k, window=w), lambda x, out, k, w: by_kernel.bind(x, out, window=w))
+    gradients(by_kernel, lambda k, x, out, w: by_image.bind(out, k, window=w), lambda k, x, out, w: by_out.bind(x, k, window=w))
+    return by_out, by_image, by_kernel
 
 
-def _gradients(primitive, *derivatives):
-    """Registers derivatives by the first and the second given argument of T: functions of (cotangent, first, second, window)."""
-    ad.defbilinear(primitive, *(lambda ct, a, b, *, window, d=d: d(ct, a, b, window) for d in derivatives))
+def _either(patches, winograd):
+    return lambda a, b, window: (winograd if window.wide else patches)(a, b, window)
 
 
-_gradients(by_out, lambda out, x, k, w: by_image.bind(out, k, window=w), lambda out, x, k, w: by_kernel.bind(x, out, window=w))
-_gradients(by_image, lambda x, out, k, w: by_out.bind(x, k, window=w), lambda x, out, k, w: by_kernel.bind(x, out, window=w))
-_gradients(by_kernel, lambda k, x, out, w: by_image.bind(out, k, window=w), lambda k, x, out, w: by_out.bind(x, k, window=w))
+by_out, by_image, by_kernel = trilinear(
+    "conv", _either(_patches_out, _winograd_out), _either(_patches_image, _winograd_image), _either(_patches_kernel, _winograd_kernel)
+)
 
 
 def in_pieces(fn: Callable, x: Float[Array, "b h w c"]):

@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from condense.nets import conv
+from condense.nets.depthwise import depthwise
 from synth.errors import BadInput
 
 NormKind = Literal["instance", "group", "batch", "none"]
@@ -63,6 +64,19 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
         x = conv.conv2d(x, self.kernel[...], stride=self.stride, padding=self.padding)
+        return x if self.bias is None else x + _last(self.bias[...], x)
+
+
+class Depthwise(nnx.Module):
+    """3x3 convolution of every channel by itself, one zero pixel on every side: kernel f32[3 3 c], bias f32[c] or none."""
+
+    def __init__(self, channels: int, draw: Draw, *, stride: int = 1, bias: bool = True):
+        self.kernel = draw.parameter((3, 3, channels), 9)
+        self.bias = draw.parameter((channels,), 9) if bias else None
+        self.stride = stride
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+        x = depthwise(x, self.kernel[...], stride=self.stride)
         return x if self.bias is None else x + _last(self.bias[...], x)
 
 
@@ -141,6 +155,22 @@ def norm(kind: NormKind, channels: int) -> nnx.Module:
     }[kind]()
 
 
+norm_layer = norm  # for whoever has an argument of that name
+
+
+class ConvNorm(nnx.Module):
+    """A convolution, full or of every channel by itself, and its norm. Only without a norm does the convolution have a bias."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, draw: Draw, *, norm: NormKind, stride: int = 1, depthwise: bool = False):
+        bias = norm == "none"
+        square = {"stride": stride, "bias": bias}
+        self.conv = Depthwise(inputs, draw, **square) if depthwise else Conv(inputs, outputs, size, draw, padding=size // 2, **square)
+        self.norm = norm_layer(norm, outputs)
+
+    def __call__(self, x: Float[Array, "b h w c"], tape: Tape) -> Float[Array, "b h2 w2 d"]:
+        return self.norm(self.conv(x), tape)
+
+
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     """Maximum over 2x2 windows with stride 2; a last odd row or column is dropped. Ties share the gradient."""
     h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
@@ -166,3 +196,13 @@ def need(name: str, image: tuple[int, int, int], smallest: int) -> None:
     h, w, _ = image
     if min(h, w) < smallest:
         raise BadInput(f"--net {name} pools {h}x{w} images to nothing: it needs images of at least {smallest}x{smallest}")
+
+
+def not_erased(name: str, norm: NormKind, image: tuple[int, int, int], shrink: int) -> None:
+    """Raises BadInput where instance norm would see single pixels: it makes them zero."""
+    h, w, _ = image
+    if norm == "instance" and max(h, w) <= shrink:
+        raise BadInput(
+            f"--net {name}:norm=instance erases {h}x{w} images, which end as single pixels: "
+            f"use norm=group, batch or none, or images of at least {shrink + 1}x{shrink + 1}"
+        )

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from condense.presets import gradient, kernel
+from condense.presets import gradient, graphs, kernel, statistics, trajectory
 from condense.presets.base import Preset
 from synth.errors import BadInput
 
 __all__ = ["PRESETS", "Preset", "preset"]
 
-FAMILIES = (gradient, kernel)
+FAMILIES = (gradient, trajectory, statistics, kernel, graphs)
 PRESETS = {preset.name: preset for family in FAMILIES for preset in family.PRESETS}
 
 

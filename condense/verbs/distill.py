@@ -4,7 +4,7 @@ import inspect
 import shlex
 from dataclasses import MISSING, field, fields, make_dataclass
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 
@@ -51,7 +51,11 @@ def method_class(method: str, preset: dict[str, Any]) -> type:
     factory = find_method(method)
     document = parse_docstring(inspect.getdoc(factory) or "")
     helps = {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
-    own = {name: (Annotated[p.annotation, about(helps.get(name, ""))], p.default) for name, p in option_parameters(factory).items()}
+    own = {}
+    for name, p in option_parameters(factory).items():
+        text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME
+        several = any(get_origin(kind) is tuple for kind in get_args(p.annotation))  # else shown as {None}|{[N [N ...]]}
+        own[name] = (Annotated[p.annotation, about(text, metavar="N ..." if several else None)], p.default)
     places = {name: (Annotated[str | None, about(handed.flag, metavar="DIR")], None) for name, handed in flagged(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (COMMON | places | own).items()}
     required = [(name, kind) for name, (kind, default) in rows.items() if default is MISSING]

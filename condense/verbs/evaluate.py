@@ -21,11 +21,14 @@ class Flags:
     net: Annotated[
         tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")
     ] = None
-    seeds: Annotated[int, about("fresh networks a row")] = 5
+    seeds: Annotated[int | None, about("fresh networks a row; by default 5, and 10 on graphs")] = None
     recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
     epochs: Annotated[int | None, about("epochs of the training; by default the recipe's. The full row keeps those of recipe full")] = None
     rows: Annotated[str, about("of distilled, random, kmeans and full, with commas between", metavar="LIST")] = "distilled,random,kmeans"
     split: Annotated[str, about("images to score on; make choices on val, and report test", metavar="test|val")] = "test"
+    teachers: Annotated[
+        str | None, about("committee that labels real images as the set, or all where the set has labels of none", metavar="DIR")
+    ] = None
     seed: Annotated[int, about("seed of networks and draws")] = 0
     json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
 
@@ -42,7 +45,7 @@ def act(call: Flags) -> None:
         from synth.atomic import write_bytes
 
     rows = tuple(row.strip() for row in call.rows.split(",") if row.strip())
-    given = {name: getattr(call, name) for name in ("net", "seeds", "recipe", "epochs", "split", "seed")}
+    given = {name: getattr(call, name) for name in ("net", "seeds", "recipe", "epochs", "split", "teachers", "seed")}
     result = score(call.what, data=call.data, **given, rows=rows)
     if call.json is not None:
         write_bytes(call.json, (json.dumps(result.as_json(), indent=1) + "\n").encode())

@@ -10,11 +10,11 @@ from condense.flags import about, demand_place
 
 @dataclass(frozen=True)
 class Flags:
-    """Draw a set as a grid, a row a class, with its normalisation undone."""
+    """Draw a set as a grid, a row a class: images with their normalisation undone, trees and graphs as circles and lines."""
 
     what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
     out: Annotated[str, about("the picture, a PNG", metavar="FILE")] = "grid.png"
-    per_class: Annotated[int, about("images a row")] = 10
+    per_class: Annotated[int, about("images, trees or graphs a row")] = 10
     stretch: Annotated[bool, about("draw every image over its own range: shows faint ones")] = False
 
 
@@ -22,12 +22,16 @@ def act(call: Flags) -> None:
     """Draws a set."""
     demand_place("--out", call.out)
 
+    from condense import graph_grid, grid
     from condense.config import check_whole
-    from condense.grid import save_grid
     from condense.score import find_set
     from synth.file import load_set
 
-    save_grid(call.out, load_set(find_set(call.what)), per_class=check_whole("per_class", call.per_class), stretch=call.stretch)
+    synth, per_class = load_set(find_set(call.what)), check_whole("per_class", call.per_class)
+    if hasattr(synth.x, "alphabet"):
+        graph_grid.save_grid(call.out, synth, per_class=per_class)
+    else:
+        grid.save_grid(call.out, synth, per_class=per_class, stretch=call.stretch)
     print(call.out)
 
 

@@ -11,38 +11,62 @@ from synth.errors import BadInput
 
 @dataclass(frozen=True)
 class Flags:
-    """Train a self-supervised teacher, whose representations label what transfers; the same command again resumes."""
+    """Train a committee of networks, or with --ssl one that reads no labels; the same command again resumes."""
 
-    data: Annotated[str, about("data to train on, without its labels", metavar="SPEC")]
-    out: Annotated[str, about("folder of the teacher; the same command again resumes there", metavar="DIR")]
-    ssl: Annotated[str, about("how it learns", metavar="barlow")] = "barlow"
-    net: Annotated[str | None, about("network; by default a ConvNet of width 32 with batch norm", metavar="NET")] = None
-    epochs: Annotated[int | None, about("passes over the images; by default as many as make about 4,000 steps")] = None
+    data: Annotated[str, about("data to train on", metavar="SPEC")]
+    out: Annotated[str, about("folder of the teachers; the same command again resumes there", metavar="DIR")]
+    net: Annotated[
+        tuple[str, ...] | None, about("members; by default five of different kinds, with --ssl one ConvNet with batch norm", metavar="NET")
+    ] = None
+    ssl: Annotated[str | None, about("learn without labels, by this method", metavar="barlow")] = None
+    epochs: Annotated[int | None, about("epochs of every member; by default 5, with --ssl as many as make about 4,000 steps")] = None
+    lr: Annotated[float, about("step size of a committee's first step")] = 0.05
+    batch: Annotated[int, about("images a step of a committee's training")] = 128
     seed: Annotated[int, about("seed of weights, order and views, and of the validation split")] = 0
-    force: Annotated[bool, about("remove another teacher that DIR holds, and start anew")] = False
+    force: Annotated[bool, about("remove other teachers that DIR holds, and start anew")] = False
 
 
 def act(call: Flags) -> None:
-    """Trains the teacher and says how well its representations tell the classes apart."""
-    if call.ssl != "barlow":
+    """Trains, and prints what validation images say."""
+    if call.ssl not in (None, "barlow"):
         raise BadInput(f"--ssl: unknown way to learn '{call.ssl}' (known: barlow)")
+    words = ["condense", "teachers", "--data", call.data, "--out", call.out, "--seed", str(call.seed)]
+    words += ["--net", *call.net] if call.net else []
+    words += ["--epochs", str(call.epochs)] if call.epochs else []
+    if call.ssl:
+        learn_alone(call, shlex.join([*words, "--ssl", call.ssl]))
+    else:
+        learn_classes(call, shlex.join([*words, "--lr", str(call.lr), "--batch", str(call.batch)]))
 
+
+def learn_classes(call: Flags, command: str) -> None:
+    """A committee."""
+    with whole():
+        from condense.teachers import make_teachers
+
+    given = {name: getattr(call, name) for name in ("net", "lr", "batch", "seed", "force")}
+    made = make_teachers(call.data, call.out, **given, epochs=5 if call.epochs is None else call.epochs, command=command)
+    for member, accuracy in zip(made.members, made.accuracies, strict=True):
+        print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
+    print(f"{call.out} is ready; next:")
+    print("  " + shlex.join(["condense", "distill", "cvdd", "--data", call.data, "--ipc", "10", "--teachers", call.out, "--out", "RUN"]))
+
+
+def learn_alone(call: Flags, command: str) -> None:
+    """A self-supervised teacher."""
     with whole():
         from condense.barlow import Config
         from condense.config import check_seed
         from condense.data import load_data
         from condense.ssl import train_teacher
 
-    config = Config(net=call.net, epochs=call.epochs, seed=check_seed(call.seed))
-    words = ["condense", "teachers", "--ssl", call.ssl, "--data", call.data, "--out", call.out, "--seed", str(call.seed)]
-    words += ["--net", call.net] if call.net else []
-    words += ["--epochs", str(call.epochs)] if call.epochs else []
-    teacher = train_teacher(load_data(call.data, seed=call.seed), call.out, config=config, command=shlex.join(words), force=call.force)
+    if call.net and len(call.net) > 1:
+        raise BadInput(f"--net {' '.join(call.net)}: a teacher without labels is one network; give one")
+    config = Config(net=call.net[0] if call.net else None, epochs=call.epochs, seed=check_seed(call.seed))
+    teacher = train_teacher(load_data(call.data, seed=call.seed), call.out, config=config, command=command, force=call.force)
     accuracy = teacher.about["probe"]["accuracy"]
-    print(
-        f"{call.out} holds the teacher"
-        + ("" if accuracy is None else f"; a linear probe on it: {100 * accuracy:.1f} % on validation images")
-    )
+    probed = "" if accuracy is None else f"; a linear probe on it: {100 * accuracy:.1f} % of validation images"
+    print(f"{call.out} holds the teacher{probed}")
 
 
 RECORD = Flags

@@ -14,11 +14,12 @@ import sys
 
 import numpy as np
 
-from tests.bench import problem
+from tests.bench import memory, problem
 
-WORKS = ["dm", "dc", "retrain", "frepo"]
 WRITINGS = ("torch", "torch in pieces")
-SMALL = problem.Sizes(width=8, real=20, synthetic=3)
+SMALL = problem.Sizes(width=8, real=20, synthetic=3, steps=2)
+TINY = problem.Sizes(width=4, real=1, synthetic=1, steps=3)  # of the comparison in double precision
+WORKS = ("dm", "dc", "retrain", "mtt", "frepo")
 
 
 def jax_worker(pipe, sizes, threads):
@@ -27,6 +28,7 @@ def jax_worker(pipe, sizes, threads):
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from tests.bench import jax_side, profile
 
+    pipe.send(jax_side.exact(TINY, problem.numbers(TINY)))
     pipe.send({"jax": jax_side.answers(jax_side.make(SMALL, problem.numbers(SMALL)))})
     works = jax_side.make(sizes, problem.numbers(sizes))
     serve(pipe, jax_side, {"jax": works}, lambda name: profile.shares(works[name]))
@@ -41,6 +43,7 @@ def torch_worker(pipe, sizes, threads):
 
     torch.set_num_threads(threads)
     make = lambda sizes: {w: torch_side.make(sizes, problem.numbers(sizes), pieces=w != "torch") for w in WRITINGS}  # noqa: E731
+    pipe.send(torch_side.exact(TINY, problem.numbers(TINY)))
     pipe.send({w: torch_side.answers(works) for w, works in make(SMALL).items()})
     serve(pipe, torch_side, make(sizes), None)
 
@@ -56,6 +59,8 @@ def serve(pipe, side, works, shares):
         match request:
             case "time", writing, name:
                 pipe.send(side.timed(works[writing][name]))
+            case "memory", writing, name:
+                pipe.send(memory.peak(lambda work=works[writing][name]: side.timed(work)))
             case "profile", _, name:
                 pipe.send(shares(name))
             case _:
@@ -65,6 +70,14 @@ def serve(pipe, side, works, shares):
 def ask(pipe, what, writing="", name=""):
     pipe.send((what, writing, name))
     return pipe.recv()
+
+
+def check_exact(ours: list, theirs: list) -> None:
+    """Exits where the student's loss or its gradient differs by more than 1e-8 of the largest entry in double precision."""
+    errors = [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(ours, theirs, strict=True)]
+    if not max(errors) < 1e-8:
+        sys.exit(f"mtt in double precision: loss and its gradient by images and step size differ by {errors} of the largest value")
+    print(f"agreement in double precision, {TINY.steps} inner steps at width {TINY.width}: to {max(errors):.0e}")
 
 
 def check(answers: dict) -> None:
@@ -105,6 +118,10 @@ def measure(name: str, rounds: int, sides: dict) -> None:
         print(f"  {clock} time: {statistics.median(ratios):.2f} times as fast as {best} [{min(ratios):.2f} to {max(ratios):.2f}], ", end="")
         print(f"ratio of the lowest {min(of[best]) / min(of['jax']):.2f}; ", end="")
         print("medians " + ", ".join(f"{w} {statistics.median(t) / scale:.3f} s" for w, t in of.items()))
+    peaks = {writing: ask(pipe, "memory", writing, name) for writing, pipe in sides.items()}
+    low = min(peaks[w] for w in WRITINGS)
+    print(f"  peak memory above what stays: {low / max(peaks['jax'], 1):.1f} times less than the leaner writing; ", end="")
+    print(", ".join(f"{w} {size / 1e6:.0f} MB" for w, size in peaks.items()))
     print(f"  {rounds} rounds, steal {100 * stolen[0] / max(stolen[1], 1):.1f} %")
 
 
@@ -114,16 +131,18 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--real", type=int, default=256, help="real images a class")
     parser.add_argument("--synthetic", type=int, default=10, help="synthetic images a class")
+    parser.add_argument("--steps", type=int, default=10, help="inner steps of mtt")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2, help="threads, and processors, of each side")
     args = parser.parse_args()
-    sizes = problem.Sizes(args.width, args.real, args.synthetic)
+    sizes = problem.Sizes(args.width, args.real, args.synthetic, args.steps)
     print(f"{sizes}, {problem.CLASSES} classes, {args.threads} threads a side, load {os.getloadavg()[0]:.1f} before the start")
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     spawn, pipes = multiprocessing.get_context("spawn"), {}
     for side, target in (("jax", jax_worker), ("torch", torch_worker)):
         pipes[side], end = spawn.Pipe()
         spawn.Process(target=target, args=(end, sizes, args.threads), daemon=True).start()
+    check_exact(*(pipes[side].recv() for side in ("jax", "torch")))
     check({k: v for pipe in pipes.values() for k, v in pipe.recv().items()})
     sides = {"jax": pipes["jax"]} | {w: pipes["torch"] for w in WRITINGS}
     peak = {side: ask(pipe, "matmul") for side, pipe in pipes.items()}

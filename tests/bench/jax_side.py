@@ -1,19 +1,23 @@
-"""The four units of work as the library does them: its methods' steps and its evaluator's training, from a network that is given."""
+"""The units of work as the library does them: its methods' steps and its evaluator's training, from a network that is given."""
 
 import time
+from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from condense.nets import build
 from evals.base import Recipe
 from evals.retrain import make_trainer, stack
-from matchers import dc, dm, frepo
+from matchers import dc, dm, frepo, mtt
+from matchers.base import Piece
 from matchers.frepo import margin, start_labels
 from matchers.pool import Life
 from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
+from matchers.trajectory import Student, distance
 from synth.augment import none
 from synth.base import Examples, Vars
 from synth.content import Pixels
@@ -47,13 +51,13 @@ def make(sizes: problem.Sizes, numbers: dict) -> dict:
     synth = SyntheticSet(Pixels(jnp.asarray(numbers["synthetic"]).reshape(-1, SIDE, SIDE, 1)), labels)
     real, key = jnp.asarray(numbers["real"]), jax.random.key(0)
 
-    def step(matcher):
+    def step(matcher, synth=synth, batch=real):
         @jax.jit
-        def first(key, synth, real):
-            after, _, metrics = matcher.step(key, matcher.init(key, synth), synth, real)
+        def first(key, synth, batch):
+            after, _, metrics = matcher.step(key, matcher.init(key, synth), synth, batch)
             return metrics["loss"], after.x.pixels
 
-        return partial(first, key, synth, real)
+        return partial(first, key, synth, batch)
 
     image = {"lr": problem.LR_IMAGE, "momentum": problem.MOMENTUM_IMAGE}
     recipe = Recipe("bench", problem.EPOCHS, lr=problem.LR_NET, momentum=problem.MOMENTUM_NET, weight_decay=problem.DECAY_NET)
@@ -79,13 +83,40 @@ def make(sizes: problem.Sizes, numbers: dict) -> dict:
         "dm": step(dm(fixed, none, **image)),
         "dc": step(dc(fixed, outer=1, **image)),
         "retrain": partial(retrain, key[None], stack([synth])),
+        "mtt": step(
+            mtt(net, none, None, inner_steps=sizes.steps, lr_lr=problem.LR_STEP_SIZE, **image),
+            replace(synth, lr=jnp.float32(problem.STEP_SIZE)),
+            piece(numbers),
+        ),
     }
 
 
+def piece(numbers: dict) -> Piece:
+    """From the network's parameters to those that the expert ends with."""
+    start, end = (ravel_pytree(to_params(part))[0] for part in (numbers, numbers["aim"]))
+    return Piece(start, end[None], jnp.int32(0))
+
+
+def exact(sizes: problem.Sizes, numbers: dict) -> list[np.ndarray]:
+    """The student's loss and its gradient by images and step size, in double precision."""
+    with jax.enable_x64(True):
+        numbers = jax.tree.map(np.float64, numbers)
+        net = build(f"convnet:width={sizes.width},depth={DEPTH}", (SIDE, SIDE, 1), CLASSES)
+        net = net._replace(init=lambda key: Vars(to_params(numbers)))
+        labels, loss = Hard(jnp.repeat(jnp.arange(CLASSES), sizes.synthetic), CLASSES), distance(net, none, Student(sizes.steps))
+
+        def value(x, lr):
+            return loss(jax.random.key(0), SyntheticSet(Pixels(x), labels, lr=lr), piece(numbers))[0]
+
+        x = jnp.asarray(numbers["synthetic"]).reshape(-1, SIDE, SIDE, 1)
+        value, (by_images, by_lr) = jax.jit(jax.value_and_grad(value, argnums=(0, 1)))(x, jnp.float64(problem.STEP_SIZE))
+        return [np.asarray(value), np.asarray(by_images).reshape(CLASSES, -1, SIDE, SIDE, 1), np.asarray(by_lr)]
+
+
 def answers(works: dict) -> dict[str, list[np.ndarray]]:
-    """Results in the layout of problem.numbers: dm and dc (loss, images); retrain (first kernel, last kernel, head)."""
+    """Results in the layout of problem.numbers: dm, dc and mtt (loss, images); retrain (first kernel, last kernel, head)."""
     trained = jax.tree.map(lambda leaf: leaf[0], works["retrain"]())  # one seed
-    results = {name: works[name]() for name in ("dm", "dc")}
+    results = {name: works[name]() for name in ("dm", "dc", "mtt")}
     _, state, synth, batch = works["frepo"].args
     return {
         "frepo": gradients(jax.tree.map(lambda leaf: leaf[0], state.aux.vars), synth, batch),

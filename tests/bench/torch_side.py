@@ -41,7 +41,7 @@ class ConvNet(nn.Module):
 
 
 class Works:
-    """The four units of work on one network; `pieces` chooses the second writing."""
+    """The units of work on one network; `pieces` chooses the second writing."""
 
     def __init__(self, sizes: problem.Sizes, numbers: dict, pieces: bool):
         self.sizes, self.numbers = sizes, numbers
@@ -49,6 +49,7 @@ class Works:
         self.cut = (lambda x: x.split(PIECE)) if pieces else (lambda x: (x,))
         self.net = ConvNet(numbers).to(memory_format=self.form)
         self.params = list(self.net.parameters())
+        self.aim = [p.detach() for p in ConvNet({**numbers, **numbers["aim"]}).parameters()]
         self.real = [self.images(x) for x in numbers["real"]]
         self.whole = self.images(numbers["synthetic"])
         real, classes = problem.mixed(numbers["real"])
@@ -96,6 +97,28 @@ class Works:
             total += loss.item()
         optimizer.step()
         return torch.tensor(total), synthetic.detach()
+
+    def mtt(self):
+        synthetic, optimizer = self.learn(parameters=True)
+        beta = torch.tensor(problem.STEP_SIZE, dtype=synthetic.dtype, requires_grad=True)
+        loss = self.distance(synthetic, beta)
+        synthetic.grad, _ = torch.autograd.grad(loss, [synthetic, beta])
+        optimizer.step()
+        return loss.detach(), synthetic.detach()
+
+    def distance(self, synthetic, beta):
+        """|| theta_N - theta* ||^2 / || theta_0 - theta* ||^2, its graph through all N steps."""
+        names, start = zip(*self.net.named_parameters(), strict=True)
+        theta = start
+        for _ in range(self.sizes.steps):
+            entropy = 0.0
+            for x, y in zip(self.cut(synthetic), self.cut(self.labels), strict=True):
+                logits = torch.func.functional_call(self.net, dict(zip(names, theta, strict=True)), x)
+                entropy = entropy + F.cross_entropy(logits, y, reduction="sum") / len(synthetic)
+            slopes = torch.autograd.grad(entropy, theta, create_graph=True)
+            theta = [p - beta * g for p, g in zip(theta, slopes, strict=True)]
+        left, way = (sum(((p - q) ** 2).sum() for p, q in zip(t, self.aim, strict=True)) for t in (theta, [p.detach() for p in start]))
+        return left / way
 
     def frepo(self):
         """One outer step: ridge regression on a network's features, LAMB on images and labels, an Adam step of the network on the set."""
@@ -151,7 +174,18 @@ class Works:
 def make(sizes: problem.Sizes, numbers: dict, *, pieces: bool) -> dict:
     """{work: function without arguments that returns tensors or the trained network}."""
     works = Works(sizes, numbers, pieces)
-    return {"dm": works.dm, "dc": works.dc, "retrain": works.retrain, "frepo": works.frepo, "ridge": works.ridge}
+    return {"dm": works.dm, "dc": works.dc, "retrain": works.retrain, "mtt": works.mtt, "frepo": works.frepo, "ridge": works.ridge}
+
+
+def exact(sizes: problem.Sizes, numbers: dict) -> list[np.ndarray]:
+    """The student's loss and its gradient by images and step size, in double precision."""
+    works = Works(sizes, numbers, pieces=False)
+    works.net, works.aim = works.net.double(), [p.double() for p in works.aim]
+    synthetic = works.whole.double().requires_grad_()
+    beta = torch.tensor(problem.STEP_SIZE, dtype=torch.float64, requires_grad=True)
+    loss = works.distance(synthetic, beta)
+    by_images, by_beta = torch.autograd.grad(loss, [synthetic, beta])
+    return [loss.detach().numpy(), by_images.numpy().transpose(0, 2, 3, 1).reshape(CLASSES, -1, SIDE, SIDE, 1), by_beta.numpy()]
 
 
 def distance(a, b):
@@ -167,7 +201,7 @@ def distance(a, b):
 def answers(works: dict) -> dict[str, list[np.ndarray]]:
     """Results in the layout of problem.numbers, as in jax_side.answers."""
     pictures = lambda x: x.numpy().transpose(0, 2, 3, 1).reshape(CLASSES, -1, SIDE, SIDE, 1)  # noqa: E731
-    result = {name: [loss.numpy(), pictures(x)] for name, (loss, x) in ((name, works[name]()) for name in ("dm", "dc"))}
+    result = {name: [loss.numpy(), pictures(x)] for name, (loss, x) in ((name, works[name]()) for name in ("dm", "dc", "mtt"))}
     loss, x, y = works["ridge"]()
     loss.backward()
     result |= {"frepo": [loss.detach().numpy(), pictures(x.grad), y.grad.numpy()]}

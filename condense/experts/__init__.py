@@ -1,0 +1,127 @@
+"""Experts: networks trained on real data, their parameters recorded before training and after each epoch, for trajectory matching."""
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from condense import nets
+from condense.config import check_option, check_seed, check_whole, dashed
+from condense.data import Data, load_data
+from condense.experts.base import Recipe
+from condense.experts.flat import flat
+from condense.experts.sgd import sgd
+from condense.experts.smooth import smooth
+from condense.experts.store import Experts, Header, load_experts
+from condense.experts.train import Training, make_trainer
+from condense.log import note
+from condense.runs import open_run
+from synth.augment import dsa, dsa_strategy
+from synth.base import Net
+from synth.errors import BadInput
+from synth.preprocess import Preprocess
+
+__all__ = ["RECIPES", "Experts", "complete_recipe", "load_experts", "preprocess_digest", "train_experts"]
+
+RECIPES: dict[str, Callable[..., Recipe]] = {"sgd": sgd, "flat": flat, "smooth": smooth}
+EXPERTS = 5  # key stream of the experts, beside those of a distillation with the same seed
+
+
+def train_experts(
+    data: Data | str,
+    *,
+    count: int,
+    epochs: int,
+    out: str | Path,
+    net: str = "convnet",
+    recipe: str = "sgd",
+    seed: int = 0,
+    force: bool = False,
+    command: str = "",
+    **options: Any,
+) -> Experts:
+    """Trains networks and records their parameters before training and after each epoch. The same call resumes; more `count` adds experts.
+
+    Expert i is a function of (seed, i) and of nothing that is trained beside it.
+
+    Args:
+      data: data or its specification; the validation split stays out.
+      count, epochs: how many networks, and passes over the training images of each.
+      out: folder of `experts.json`, `expert_0000.npy` ..., run.json, metrics.jsonl.
+      net: specification of a network without batch statistics.
+      recipe: a name in `RECIPES`; `options` are its keyword arguments.
+      seed: of everything drawn, and of the validation split where `data` is a specification.
+      force: starts anew where `out` holds another run.
+      command: what run.json records as the command.
+
+    Raises:
+      BadInput: a wrong call. RunFailed: a training diverges, or the disk has no room.
+    """
+    options, seed = complete_recipe(recipe, options), check_seed(seed)
+    count, epochs = check_whole("count", count), check_whole("epochs", epochs)
+    data, net = load_data(data, seed=seed) if isinstance(data, str) else data, nets.canonical(net)
+    built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
+    demand_no_statistics(net, built)
+    config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
+    config |= {} if data.seed == seed else {"split_seed": data.seed}
+    with open_run(out, config, steps=count * epochs, seed=seed, command=command, data_digest=data.digest, force=force) as held:
+        if held.done:
+            note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
+            return load_experts(out)
+        header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
+        trainer = make_trainer(built, RECIPES[recipe](**options), dsa(dsa_strategy(data.flips)), classes, epochs=epochs)
+        training = Training(out, header, trainer, data.train, data.val, held.saved)
+        training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))
+    return load_experts(out)
+
+
+def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
+    """All options of a recipe, checked: the given ones over the defaults. Raises BadInput for an unknown name, naming the known."""
+    if recipe not in RECIPES:
+        raise BadInput(f"--recipe: unknown recipe '{recipe}' of experts (known: {', '.join(RECIPES)})")
+    known = inspect.signature(RECIPES[recipe], eval_str=True).parameters
+    if unknown := [name for name in options if name not in known]:
+        raise BadInput(f"--recipe {recipe}: has no option {dashed(unknown[0])} (known: {', '.join(map(dashed, known))})")
+    options = {name: check_option(name, options.get(name, p.default), p.annotation) for name, p in known.items()}
+    RECIPES[recipe](**options)  # a recipe refuses what its types cannot say
+    return options
+
+
+def demand_no_statistics(spec: str, net: Net) -> None:
+    """Raises BadInput for a network whose running statistics a trajectory of parameters would lose."""
+    if jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)).stats):
+        raise BadInput(
+            f"--net {spec}: has batch statistics, which a trajectory of parameters does not hold; use norm=instance, group or none"
+        )
+
+
+def preprocess_digest(preprocess: Preprocess) -> str:
+    """Sixteen hexadecimal digits that tell one way to model space from another."""
+    whole = hashlib.sha256(preprocess.kind.encode())
+    for name, array in sorted(preprocess._asdict().items()):
+        whole.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    return whole.hexdigest()[:16]
+
+
+def describe(data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int) -> Header:
+    """The record of a training of which nothing is done yet."""
+    return Header(
+        net=net,
+        recipe=recipe,
+        options=options,
+        asked=asked,
+        count=0,
+        epochs=epochs,
+        size=size,
+        image=tuple(map(int, data.image)),
+        classes=data.classes,
+        data=data.spec,
+        data_digest=data.digest,
+        preprocess=preprocess_digest(data.preprocess),
+        seed=seed,
+        split_seed=data.seed,
+        accuracy=(),
+    )

@@ -1,0 +1,240 @@
+"""Trajectories on disk: `experts.json` and, for each expert, `expert_0000.npy` f32[epochs + 1, parameters], row t after t epochs.
+
+Rows are flat parameters in the order of `jax.flatten_util.ravel_pytree(params)`. Files are memory-mapped, so that a matching step reads its
+rows and nothing else. `experts.json` is written after its arrays, and says of an unfinished training how many experts are there.
+"""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from condense.log import megabytes
+from condense.readers import regular
+from synth.atomic import write_bytes
+from synth.errors import BadInput, RunFailed
+from synth.npz import read_npy_header
+
+FORMAT = 1
+RECORD = "experts.json"
+MOST_TEXT = 1 << 26  # bytes of a record: accuracies of ten thousand experts and more
+SPARE = 1 << 26  # bytes that stay free beside the trajectories: checkpoints and logs
+REMEDY = "give the folder that `condense experts --out DIR` made"
+
+
+def name(expert: int) -> str:
+    """The file of an expert."""
+    return f"expert_{expert:04d}.npy"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What `experts.json` says.
+
+    Args:
+      net: canonical specification. recipe, options: how they were trained.
+      asked, count: how many experts were asked for and how many are there. epochs, size: of each, and its number of parameters.
+      image, classes: what the networks take and give.
+      data, data_digest, preprocess: specification, digest of the contents, digest of what leads to model space.
+      seed, split_seed: of the training, and of the validation split that it left out.
+      accuracy: on the validation split by expert and epoch (0: before training), fractions; empty where there is no such split.
+    """
+
+    net: str
+    recipe: str
+    options: dict[str, float | int | bool]
+    asked: int
+    count: int
+    epochs: int
+    size: int
+    image: tuple[int, ...]
+    classes: tuple[str, ...]
+    data: str
+    data_digest: str
+    preprocess: str
+    seed: int
+    split_seed: int
+    accuracy: tuple[tuple[float, ...], ...]
+    format: int = field(default=FORMAT, kw_only=True)
+
+
+class Experts:
+    """Recorded trajectories; the fields of `Header`, and the parameters by expert and epoch."""
+
+    def __init__(self, folder: Path, header: Header, files: Sequence[np.ndarray]):
+        self.folder, self.header, self._files = folder, header, tuple(files)
+        self.net, self.count, self.epochs, self.size = header.net, header.count, header.epochs, header.size
+        self.data_digest, self.split_seed = header.data_digest, header.split_seed
+
+    def identity(self) -> str:
+        """What tells these experts from others, in one line."""
+        options = ", ".join(f"{key}={value}" for key, value in self.header.options.items())
+        trained = f"{self.count} x {self.epochs} epochs of {self.header.recipe}({options}), seed {self.header.seed}"
+        return f"{trained}, {self.net}, {self.header.data} of digest {self.data_digest[:12]}, split {self.split_seed}"
+
+    def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
+        """Parameters of an expert after each of the epochs (0: as initialised). Raises BadInput where a number is not finite."""
+        rows = np.array(self._files[expert][list(epochs)])
+        if not np.isfinite(rows).all():
+            raise BadInput(f"{self.folder / name(expert)}: holds numbers that are not finite; train the experts again")
+        return rows
+
+    def segment(self, expert: int, start: int, spans: Sequence[int]) -> tuple[Float32[np.ndarray, " p"], Float32[np.ndarray, " q"]]:
+        """Parameters after `start` epochs, and those `spans` epochs later, one after another in one vector."""
+        rows = self.read(expert, [start, *(start + span for span in spans)])
+        return rows[0], rows[1:].ravel()
+
+    def first(self, expert: int) -> Float32[np.ndarray, " p"]:
+        """Parameters as initialised."""
+        return self.read(expert, [0])[0]
+
+    def last(self, expert: int) -> Float32[np.ndarray, " p"]:
+        """Parameters after the last epoch."""
+        return self.read(expert, [self.epochs])[0]
+
+
+def load_experts(folder: str | os.PathLike) -> Experts:
+    """The experts of a folder, their files checked and mapped, none of their rows read.
+
+    Raises BadInput for a folder without experts, an unfinished training, and files that are damaged or are not what the record says.
+    """
+    folder = Path(folder)
+    header = read_header(folder)
+    if header.count < header.asked:
+        raise BadInput(f"--experts {folder}: {header.count} of {header.asked} experts are trained; run `condense experts` there to the end")
+    return Experts(folder, header, [_mapped(folder / name(expert), header.epochs + 1, header.size) for expert in range(header.count)])
+
+
+def read_header(folder: Path) -> Header:
+    """What a folder's record says, checked. Raises BadInput where it is missing or impossible."""
+    path = regular(folder / RECORD, f"--experts {folder}", remedy=REMEDY)
+    if path.stat().st_size > MOST_TEXT:
+        raise BadInput(f"{path}: has {path.stat().st_size} bytes, more than a record of experts; {REMEDY}")
+    try:
+        held = json.loads(path.read_bytes(), parse_constant=_refuse)
+        if not isinstance(held, dict) or set(held) != {f.name for f in fields(Header)}:
+            raise ValueError(f"it must hold {', '.join(f.name for f in fields(Header))}")
+        return _checked(held)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise BadInput(f"{path}: is no record of experts ({str(error)[:200]}); {REMEDY}") from error
+
+
+def write_header(folder: Path, header: Header) -> None:
+    """The record, whole or not at all."""
+    write_bytes(folder / RECORD, (json.dumps(asdict(header), indent=1, allow_nan=False) + "\n").encode())
+
+
+def _refuse(constant: str):
+    raise ValueError(f"it holds {constant}")
+
+
+def _checked(held: dict) -> Header:
+    for key, least in (("format", 0), ("asked", 1), ("count", 0), ("epochs", 1), ("size", 1), ("seed", 0), ("split_seed", 0)):
+        if type(held[key]) is not int or not least <= held[key] < 1 << 48:
+            raise ValueError(f"{key} must be a whole number of at least {least}")
+    for key in ("net", "recipe", "data", "data_digest", "preprocess"):
+        if not isinstance(held[key], str):
+            raise ValueError(f"{key} must be text")
+    if held["format"] != FORMAT:
+        raise ValueError(f"its format is {held['format']}; this version reads {FORMAT}")
+    image, classes, options, accuracy = (held[key] for key in ("image", "classes", "options", "accuracy"))
+    if not (isinstance(image, list) and image and all(type(side) is int and 0 < side < 1 << 20 for side in image)):
+        raise ValueError("image must be a list of positive sizes")
+    if not (isinstance(classes, list) and classes and all(isinstance(text, str) for text in classes)):
+        raise ValueError("classes must be a list of names")
+    if not (isinstance(options, dict) and all(isinstance(value, int | float) for value in options.values())):
+        raise ValueError("options must be numbers by name")
+    if held["count"] > held["asked"]:
+        raise ValueError("count must be at most asked")
+    rows = held["count"] if accuracy else 0
+    if not (isinstance(accuracy, list) and len(accuracy) == rows):
+        raise ValueError("accuracy must have a row for each expert, or be empty")
+    for row in accuracy:
+        if not (isinstance(row, list) and len(row) == held["epochs"] + 1 and all(_is_fraction(value) for value in row)):
+            raise ValueError("accuracy must hold epochs + 1 fractions for each expert")
+    return Header(**held | {"image": tuple(image), "classes": tuple(classes), "accuracy": tuple(map(tuple, accuracy))})
+
+
+def _is_fraction(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _mapped(path: Path, rows: int, size: int) -> np.ndarray:
+    """The array of a file, f32[rows size], mapped for reading. The file's header is matched against that, never evaluated."""
+    regular(path, f"--experts {path.parent}", remedy="train the experts again")
+    try:
+        with path.open("rb") as file:
+            member, fortran, start = read_npy_header(file, str(path), False)
+        if (member.dtype, member.shape, fortran) != (np.dtype("<f4"), (rows, size), False):
+            raise BadInput(f"{path}: holds {member.dtype} of shape {member.shape}, not f32[{rows}, {size}]; train the experts again")
+        if (held := path.stat().st_size) != start + rows * size * 4:
+            raise BadInput(f"{path}: has {held} bytes, not the {start + rows * size * 4} of its array; train the experts again")
+        return np.memmap(path, np.float32, mode="r", offset=start, shape=(rows, size))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error}); train the experts again") from error
+
+
+def bytes_needed(count: int, epochs: int, size: int) -> int:
+    """Bytes on disk of `count` trajectories."""
+    return count * (epochs + 1) * size * 4
+
+
+def demand_room(folder: Path, needed: int) -> None:
+    """Raises RunFailed where the disk of a folder has no room for `needed` bytes more."""
+    free = shutil.disk_usage(folder).free
+    if needed + SPARE > free:
+        raise RunFailed(
+            f"--out {folder}: the trajectories need {megabytes(needed)} and the disk has {megabytes(free)} free;"
+            " take fewer --count, fewer --epochs, a smaller --net, or another disk"
+        )
+
+
+class Recorder:
+    """One expert's trajectory while it grows: rows go into a hidden file, which takes its name when the last row is there."""
+
+    def __init__(self, folder: Path, expert: int, rows: int, size: int):
+        self.path, self.partial, self.shape = folder / name(expert), folder / f".{name(expert)}.partial", (rows, size)
+
+    def begin(self) -> None:
+        """A new empty file. Raises RunFailed where the disk refuses."""
+        try:
+            self.partial.unlink(missing_ok=True)
+            with self.partial.open("xb") as file:
+                shape = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
+                np.lib.format.write_array_header_1_0(file, shape)
+                file.truncate(file.tell() + math.prod(self.shape) * 4)
+        except OSError as error:
+            raise _full(self.partial, error) from error
+
+    def row(self, epoch: int) -> np.ndarray | None:
+        """The row that was written, or None where there is no such file."""
+        try:
+            return np.array(_mapped(self.partial, *self.shape)[epoch])
+        except BadInput:
+            return None
+
+    def write(self, epoch: int, params: Float32[np.ndarray, " p"]) -> None:
+        """Puts a row on the disk. Raises RunFailed where the disk refuses."""
+        try:
+            # written, not mapped: a full disk is an error here, and the death of the process there
+            with self.partial.open("r+b") as file:
+                file.seek(self.partial.stat().st_size - (self.shape[0] - epoch) * self.shape[1] * 4)
+                file.write(np.ascontiguousarray(params, "<f4").tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _full(self.partial, error) from error
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+        os.replace(self.partial, self.path)
+
+
+def _full(path: Path, error: OSError) -> RunFailed:
+    return RunFailed(f"{path}: cannot write ({error.strerror or error}); make room and run the same command again")

@@ -1,0 +1,198 @@
+"""The training of experts: groups of networks, epoch by epoch, each epoch recorded and safe before the next begins."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+
+from condense.checkpoint import Checkpoints
+from condense.experts.base import Recipe
+from condense.experts.store import RECORD, Header, Recorder, bytes_needed, demand_room, read_header, write_header
+from condense.interrupts import whole
+from condense.log import MetricsLog, megabytes, note, progress
+from condense.mesh import devices, over_devices, replicate, replicated
+from evals.retrain import group_size
+from synth import backend
+from synth.base import Examples, Net
+from synth.errors import RunFailed
+from synth.fit import Fit, begin, epoch_items, fit, in_batches
+from synth.labels import Hard
+
+
+class Trainer(NamedTuple):
+    """Compiled pieces of the training of several experts, over a leading axis of experts.
+
+    Args:
+      begin: keys -> states.
+      advance: (states, keys, train examples, epoch) -> (states, mean loss of the epoch's steps, one an expert); uses the states up.
+      rows: states -> f32[experts parameters], flat.
+      score: (states, examples) -> i32[experts], how many are classified right.
+    """
+
+    begin: Callable
+    advance: Callable
+    rows: Callable
+    score: Callable
+
+
+def make_trainer(net: Net, recipe: Recipe, augment: Callable, classes: int, *, epochs: int) -> Trainer:
+    """Builds the compiled pieces; experts are spread over the devices."""
+    dropped = recipe.drop_epoch(epochs)
+
+    def begin_one(key):
+        return begin(jax.random.fold_in(key, 0), net, recipe.optimiser())
+
+    def advance_one(state, key, train, epoch):
+        opt = jax.tree.map(lambda leaf: jnp.where(epoch == dropped, jnp.zeros_like(leaf), leaf), state.opt)
+        objective = recipe.objective(net, augment, train.x, Hard(train.y, classes))
+        items = epoch_items(jax.random.fold_in(key, 1), epoch, len(train.y), batch=recipe.batch)
+        tx = recipe.optimiser(dropped=epoch >= dropped)
+        state, losses = fit(objective, tx, Fit(state.vars, opt), items, direction=recipe.direction)
+        return state, jnp.mean(losses)
+
+    def score_one(state, examples):
+        return jnp.sum(in_batches(classify, state.vars, examples.x) == examples.y)
+
+    def classify(vars, x):
+        return net.apply(vars, x).logits.argmax(-1)
+
+    def spread(fn, *xs, whole=()):
+        """`fn(*entry of xs, *whole)` for every expert."""
+        return over_devices(lambda *parts: backend.over(lambda *x: fn(*x, *parts[len(xs) :]), *parts[: len(xs)]), *xs, whole=whole)
+
+    @partial(jax.jit, out_shardings=replicated())  # as `advance` gives them: others would compile it twice
+    def begin_all(keys):
+        return spread(begin_one, keys)
+
+    @partial(jax.jit, donate_argnums=0, out_shardings=replicated())
+    def advance_all(states, keys, train, epoch):
+        return spread(advance_one, states, keys, whole=(train, epoch))
+
+    @jax.jit
+    def rows_all(states):
+        return jax.vmap(lambda params: ravel_pytree(params)[0])(states.vars.params)
+
+    @jax.jit
+    def score_all(states, examples):
+        return spread(score_one, states, whole=(examples,))
+
+    return Trainer(begin_all, advance_all, rows_all, score_all)
+
+
+class Group(NamedTuple):
+    """A group of experts under way, which is its checkpoint: states after `epoch` epochs, and accuracies up to there."""
+
+    epoch: Int[Array, ""]
+    states: Fit
+    accuracy: Float[np.ndarray, "experts epochs"]
+
+
+class Training:
+    """One training under way: groups of experts one after another, in the folder of a run.
+
+    Args:
+      folder: of the run.
+      header: the record of a training of which nothing is done; what the folder holds already is kept.
+      trainer: the compiled pieces.
+      train, val: real examples; of `val` there may be none, and then there are no accuracies.
+      saved: called with the number of epochs that are safe, over all experts.
+    """
+
+    def __init__(self, folder: Path, header: Header, trainer: Trainer, train: Examples, val: Examples, saved: Callable[[int], None]):
+        self.folder, self.trainer, self.saved = folder, trainer, saved
+        self.train, self.val = (replicate(Examples(jnp.asarray(part.x), jnp.asarray(part.y))) for part in (train, val))
+        if (folder / RECORD).exists():
+            held = read_header(folder)
+            header = replace(header, count=held.count, accuracy=held.accuracy)
+        self.header = header
+        left = bytes_needed(header.asked - header.count, header.epochs, header.size)
+        note(f"{header.asked} experts of {header.size:,} parameters, {header.epochs + 1} snapshots each: {megabytes(left)} more on disk")
+        demand_room(folder, left)
+
+    def run(self, key: jax.Array) -> None:
+        """Trains what is missing; expert i draws from fold_in(key, i)."""
+        asked, epochs = self.header.asked, self.header.epochs
+        with progress(asked * epochs, "experts", done=self.header.count * epochs) as bar:
+            while (first := self.header.count) < asked:
+                group = group_size(asked - first, backend.runs_together() * len(devices()))
+                # experts past the last one are copies of it, which are not kept: a short group would compile everything again
+                numbers = [min(expert, asked - 1) for expert in range(first, first + group)]
+                keys = replicate(jnp.stack([jax.random.fold_in(key, number) for number in numbers]))
+                self.group(list(dict.fromkeys(numbers)), keys, bar)
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+
+    def group(self, experts: list[int], keys: jax.Array, bar) -> None:
+        """Trains some experts to their last epoch and enters them in the record."""
+        checkpoints = Checkpoints(self.folder / "checkpoints" / f"{experts[0]:04d}")
+        files = [Recorder(self.folder, expert, self.header.epochs + 1, self.header.size) for expert in experts]
+        base = experts[0] * self.header.epochs
+        states, accuracy, done = self.begin_or_resume(checkpoints, files, keys)
+        log = MetricsLog(self.folder / "metrics.jsonl", step=base + done * len(experts))
+        bar.advance(done * len(experts))
+        for epoch in range(done, self.header.epochs):
+            states, losses = self.trainer.advance(states, keys, self.train, jnp.int32(epoch))
+            rows = np.asarray(self.trainer.rows(states))
+            self.demand_finite(rows, experts, epoch)
+            accuracy[:, epoch + 1] = self.score(states)
+            with whole():
+                self.record(files, epoch + 1, rows)
+                step = base + (epoch + 1) * len(experts)
+                for place, expert in enumerate(experts):
+                    scores = {"val_accuracy": float(accuracy[place, epoch + 1])} if len(self.val.y) else {}
+                    log.add(step, expert=expert, epoch=epoch + 1, loss=float(losses[place]), **scores)
+                if epoch + 1 < self.header.epochs:
+                    checkpoints.save(epoch + 1, on_host(Group(jnp.int32(epoch + 1), states, accuracy)))
+                self.saved(step)
+            bar.advance(len(experts), loss=float(np.mean(losses)), **({"val": float(accuracy[:, epoch + 1].mean())} if scores else {}))
+        with whole():
+            for file in files:
+                file.finish()
+            shown = accuracy[: len(experts)].tolist() if len(self.val.y) else []
+            self.header = replace(self.header, count=experts[-1] + 1, accuracy=(*self.header.accuracy, *map(tuple, shown)))
+            write_header(self.folder, self.header)
+
+    def begin_or_resume(self, checkpoints: Checkpoints, files: list[Recorder], keys: jax.Array) -> tuple[Fit, np.ndarray, int]:
+        """States, accuracies and epochs done: from the latest checkpoint that the recorded rows agree with, else from the start."""
+        states = self.trainer.begin(keys)
+        accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
+        with whole():
+            found = checkpoints.restore(Group(jnp.int32(0), states, accuracy))
+        if found:
+            rows, epoch = np.asarray(self.trainer.rows(found.states)), int(found.epoch)
+            if all(np.array_equal(file.row(epoch), row) for file, row in zip(files, rows, strict=False)):
+                return replicate(jax.tree.map(jnp.array, found.states)), np.array(found.accuracy), epoch
+            note(f"{files[0].partial.name}: is not as it was left; its training starts anew")
+        accuracy[:, 0] = self.score(states)
+        for file in files:
+            file.begin()
+        self.record(files, 0, np.asarray(self.trainer.rows(states)))
+        return states, accuracy, 0
+
+    def record(self, files: list[Recorder], epoch: int, rows: np.ndarray) -> None:
+        """Puts one snapshot of every expert of the group on the disk."""
+        for file, row in zip(files, rows, strict=False):
+            file.write(epoch, row)
+
+    def score(self, states: Fit) -> np.ndarray:
+        """Accuracy of every expert of the group on the validation split."""
+        count = len(self.val.y)
+        return np.asarray(self.trainer.score(states, self.val), np.float32) / np.float32(count) if count else np.float32(0)
+
+    def demand_finite(self, rows: np.ndarray, experts: list[int], epoch: int) -> None:
+        """Raises RunFailed naming the expert whose parameters are not finite."""
+        bad = [expert for expert, row in zip(experts, rows, strict=False) if not np.isfinite(row).all()]
+        if bad:
+            raise RunFailed(f"expert {bad[0]} diverged in epoch {epoch + 1}: try a smaller --lr, or another --recipe")
+
+
+def on_host(tree):
+    """Copies of a tree's arrays on the host: a view would see its memory taken over by the next epoch."""
+    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), tree)

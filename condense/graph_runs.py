@@ -1,0 +1,118 @@
+"""Distilling graphs: `condense.api.distill` for data that are graphs. Runs, resume and files are those of images."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from condense import nets
+from condense.config import Budget, build_method, check_option, complete_options, dashed, find_method
+from condense.feeds import make_feed
+from condense.graph_data import GraphData
+from condense.graph_grid import save_grid
+from condense.graph_score import validation_score
+from condense.handed import Context, flagged, hand_over
+from condense.log import note
+from condense.loop import Schedule, run, stream
+from condense.runs import digest, open_run
+from evals.base import recipe
+from matchers import OF_GRAPHS
+from synth.errors import BadInput
+from synth.file import load_set, save_set
+from synth.graph_content import PackedGraphs
+from synth.labels import Runs
+from synth.set import Info, SyntheticSet
+
+PREPARE = 4  # key stream, as for images
+STEPS = 1000
+NETS = {"doscond": "gcn:depth=3"}  # as published; other methods match with no network
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a call of `distill` asks for beside method, data and the method's options."""
+
+    out: str | Path | None
+    net: str | None
+    steps: int | None
+    seed: int
+    start: str | None
+    eval_every: int | None
+    checkpoint_every: int | None
+    force: bool
+    command: str
+
+
+def distill_graphs(method: str, data: GraphData, budget: Budget, wishes: Wishes, options: dict[str, Any]) -> SyntheticSet:
+    """Distils graphs. The arguments are those of `condense.api.distill`, and so is what is raised."""
+    if method not in OF_GRAPHS:
+        raise BadInput(f"{method}: takes images, and {data.spec} holds graphs; use one of {', '.join(OF_GRAPHS)}")
+    if wishes.start is not None:
+        raise BadInput(f"--start {wishes.start}: graph methods make their own start; leave it out")
+    places = {name: options[name] for name in flagged(find_method(method)) if options.get(name) is not None}
+    options, seed, out = complete_options(method, options), wishes.seed, Path(wishes.out) if wishes.out else None
+    net = nets.canonical(wishes.net or NETS.get(method) or f"gin:depth={options.get('depth', 2)}")
+    nets.build(net, data.image, len(data.classes))  # refuses a network of images before anything is done
+    given = budget.check() if any(value is not None for value in (budget.ipc, budget.size, budget.bytes)) else None
+    context = Context(method, data, net, seed, out, force=wishes.force, budget=given)
+    handed, identity, net = hand_over(find_method(method), places, context)
+    matcher = build_method(method, options, **handed)
+    steps, config = paces(method, matcher.host, wishes), {"method": method, "data": data.spec, "net": net}
+    config |= {"ipc": budget.ipc, "size": budget.size, "bytes": budget.bytes, **options, **identity}
+    config |= {} if data.seed == seed else {"split_seed": data.seed}
+    shown = {**config, **places, "steps": steps, "seed": seed, "out": wishes.out and str(wishes.out)}
+    command = wishes.command or f"condense.api.distill({', '.join(f'{k}={v!r}' for k, v in shown.items() if v is not None)})"
+    info = describe(data, config, seed=seed, recipe="graph" if matcher.recipe == "dsa" else matcher.recipe)
+    asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": wishes.force}
+    with open_run(out, config, **asked) if out else nullcontext() as held:
+        if held and held.done:
+            note(f"{out} is done: {held.record['finished']} steps; nothing to do")
+            return load_set(out / "set.npz")
+        for line in matcher.remarks(data.train) if matcher.remarks else ():
+            note(line)
+        synth = _run(matcher, data, info, Schedule(steps, *_every(steps, wishes)), wishes, held)
+        if out:
+            save_set(out / "set.npz", synth)
+            save_grid(out / "grid.png", synth)
+    return synth
+
+
+def paces(method: str, host: bool, wishes: Wishes) -> int:
+    """Steps of the run, once the numbers that pace it are checked."""
+    named = {name: getattr(wishes, name) for name in ("steps", "eval_every", "checkpoint_every")}
+    for name, value in named.items():
+        check_option(name, value, int | None)
+    if host and (idle := [dashed(name) for name, value in named.items() if value is not None]):
+        note(f"{method} works in one step: {', '.join(idle)} changes nothing")
+    return 1 if host else wishes.steps or STEPS
+
+
+def _every(steps: int, wishes: Wishes) -> tuple[int, int, int]:
+    return max(1, steps // 100), wishes.checkpoint_every or max(1, steps // 20), wishes.eval_every or 0
+
+
+def _run(matcher, data: GraphData, info: Info, schedule: Schedule, wishes: Wishes, held) -> SyntheticSet:
+    key = jax.random.key(wishes.seed)
+    synth = empty(data, info)
+    if matcher.prepare:
+        synth = matcher.prepare(stream(key, PREPARE), synth, data.train)
+    score = validation_score(data, info.net, recipe(info.recipe), seed=wishes.seed) if schedule.eval_every and not matcher.host else None
+    saved = held.saved if held else lambda step: None
+    feed = make_feed(matcher.feed, data.train, len(data.classes), seed=wishes.seed)
+    out = Path(wishes.out) if wishes.out else None
+    return run(key, matcher, synth, feed, schedule, folder=out, saved=saved, evaluate=score, description=info.method)
+
+
+def empty(data: GraphData, info: Info) -> SyntheticSet:
+    """A set without a graph, which every graph method fills."""
+    content = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
+    return SyntheticSet(content, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(data.train.sizes())), info=info)
+
+
+def describe(data: GraphData, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
+    """What a set made from `data` under this configuration says of itself."""
+    named = {"data": data.spec, "data_digest": data.digest, "method": config["method"], "config": digest(config)}
+    return Info(data.classes, data.preprocess, **named, seed=seed, split_seed=data.seed, net=config["net"], recipe=recipe)

@@ -1,0 +1,56 @@
+"""What an evaluation on graphs says, as JSON and as a table."""
+
+from typing import Any, NamedTuple
+
+from rich.table import Table
+from rich.text import Text
+
+from evals.base import Report
+
+
+class GraphEvaluation(NamedTuple):
+    """Reports of one set, one a network and row, with what they were measured on and the accuracy of the commonest class."""
+
+    set: str
+    spec: str
+    digest: str
+    split: str
+    ipc: int | None
+    bytes: dict[str, int | None]
+    reports: tuple[Report, ...]
+    majority: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `evaluate --json`: as for images, and of every row `auc` a seed with its mean and std, and `epochs`, the epoch
+        of each seed that was best on validation graphs."""
+        return {
+            "set": self.set,
+            "data": {"spec": self.spec, "digest": self.digest},
+            **({} if self.split == "test" else {"split": self.split}),
+            "ipc": self.ipc,
+            "bytes": self.bytes,
+            "selection": "epoch with the best accuracy on validation graphs",
+            "majority": self.majority,
+            "results": [report.as_json() for report in self.reports],
+        }
+
+    def table(self) -> Table:
+        """Rows by set kind, a column a network: accuracy and area under the ROC curve in per cent, mean ± population std."""
+        names = list(dict.fromkeys(report.net for report in self.reports))
+        at = {(report.set_kind, report.net): report for report in self.reports}
+        first = self.reports[0]
+        title = f"{self.spec}, {self.split} accuracy / ROC-AUC in %, {len(first.accuracy)} seeds, recipe {first.recipe}"
+        title += f", epoch chosen on validation graphs, {self.bytes['total']:,} bytes; commonest class {100 * self.majority:.1f}"
+        table = Table(title=Text(title))
+        table.add_column("graphs")
+        for name in names:
+            table.add_column(name, justify="right")
+        for kind in dict.fromkeys(report.set_kind for report in self.reports):
+            cells = [at[kind, name] for name in names]
+            label = kind if cells[0].recipe == first.recipe else f"{kind} (recipe {cells[0].recipe})"
+            table.add_row(label, *(f"{_per_cent(cell.mean, cell.std)} / {_per_cent(*cell.area())}" for cell in cells))
+        return table
+
+
+def _per_cent(mean: float, std: float) -> str:
+    return f"{100 * mean:.1f} ± {100 * std:.1f}"

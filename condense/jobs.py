@@ -1,0 +1,114 @@
+"""The work of an evaluation: rows of networks, each trained from several seeds, behind one progress bar and one estimate."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from condense import nets
+from condense.data import Data
+from condense.log import note, progress
+from condense.mesh import devices, over_devices
+from evals.base import Closed, Recipe, Report
+from evals.base import recipe as find_recipe
+from evals.krr import closed_form, make_scorer
+from evals.retrain import Trainer, group_size, make_trainer, retrain, stack
+from synth import backend
+from synth.augment import dsa, dsa_strategy, one_each
+from synth.base import Examples, Teacher
+from synth.set import SyntheticSet
+from synth.teacher_labels import present
+
+NTK = "ntk"  # stands for a network where the recipe has none
+INIT = 0  # key stream of an evaluation's networks; `condense.rows` has its own
+
+
+class Job(NamedTuple):
+    """One row of one network: `draw(seed)` gives the set to train on; `group` seeds train at a time, `rounds` times over."""
+
+    net: str
+    kind: str
+    recipe: Recipe | Closed
+    draw: Callable[[int], SyntheticSet]
+    group: int
+    rounds: int
+
+
+def build_trainer(net: str, chosen: Recipe | Closed, data: Data) -> Trainer | Callable:
+    """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels; or, where the recipe trains
+    nothing, the compiled ridge head."""
+    built = None if net == NTK else nets.build(net, data.image, len(data.classes))
+    if isinstance(chosen, Closed):
+        return make_scorer(built, chosen)
+    view = chosen.sight(height=data.image[0], flips=data.flips)
+    augment = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each}[chosen.augment]
+    return make_trainer(built, chosen, augment, view=view, over_devices=over_devices)
+
+
+def seconds_a_group(trainer: Trainer | Callable, chosen: Recipe | Closed, synth: SyntheticSet, group: int) -> float:
+    """Compiles the training and times one epoch of it, for the estimate that users see before anything long starts."""
+    if isinstance(chosen, Closed):
+        return 1.0  # about
+    keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
+    states, spans = trainer.begin(keys, synths), []
+    for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
+        began = time.perf_counter()
+        states = trainer.advance(states, keys, synths, jnp.int32(max(0, stop - 1)), jnp.int32(stop), jnp.int32(chosen.epochs))
+        jax.block_until_ready(states.vars.params)
+        spans.append(time.perf_counter() - began)
+        if stop and spans[-1] > 1:
+            break
+    return min(spans[1:]) * chosen.epochs
+
+
+def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
+    """The whole training set trains under its own recipe, one network a device, because every network holds a copy of its set."""
+    whole = kind == "full"
+    if isinstance(chosen, Closed):
+        return Job(net, kind, chosen, draw, 1, seeds)
+    group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
+    return Job(net, kind, find_recipe("full") if whole else chosen, draw, group, -(-seeds // group))
+
+
+def run_jobs(key: jax.Array, jobs: Sequence[Job], data: Data, part: Examples, *, seeds: int) -> tuple[Report, ...]:
+    """All jobs, one after another, behind one progress bar; one compilation serves all rows of a network, recipe and shape."""
+    trainers = {(job.net, job.recipe): build_trainer(job.net, job.recipe, data) for job in jobs}
+    first = {(job.net, job.recipe): job for job in reversed(jobs)}
+    seconds = {at: seconds_a_group(trainers[at], job.recipe, job.draw(0), job.group) for at, job in first.items()}
+    note(f"{len(jobs)} rows of {seeds} seeds: about {duration(sum(job.rounds * seconds[job.net, job.recipe] for job in jobs))}")
+
+    def report(job: Job, tick: Callable[[int], None]) -> Report:
+        trainer, names = trainers[job.net, job.recipe], {"net_name": job.net, "set_kind": job.kind}
+        if isinstance(job.recipe, Closed):
+            return closed_form(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, tick=tick)
+        return retrain(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, together=job.group, tick=tick)
+
+    with progress(sum(job.rounds * job.recipe.epochs for job in jobs), "evaluate") as bar:
+        return tuple(report(job, bar.advance) for job in jobs)
+
+
+def duration(seconds: float) -> str:
+    """A span in words: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def validation_score(
+    data: Data, net: str, recipe: Recipe | Closed, *, seed: int, teachers: Sequence[Teacher] = ()
+) -> Callable[[SyntheticSet], float]:
+    """Accuracy of one fresh network on the validation split: what selection during distillation may see. `teachers` made the labels."""
+    net = NTK if isinstance(recipe, Closed) and recipe.kernel == NTK else net
+    trainer, key = build_trainer(net, recipe, data), jax.random.fold_in(jax.random.key(seed), INIT)
+
+    def score(synth: SyntheticSet) -> float:
+        if isinstance(recipe, Closed):
+            return closed_form(key, trainer, recipe, lambda number: synth, data.val, seeds=1).mean
+        synth = replace(synth, y=present(synth.y, teachers))
+        with progress(recipe.epochs, "score on val") as bar:
+            return retrain(key, trainer, recipe, lambda number: synth, data.val, seeds=1, net_name=net, tick=bar.advance).mean
+
+    return score

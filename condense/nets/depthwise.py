@@ -1,0 +1,63 @@
+"""How a convolution of every channel by itself is computed. Images are f32[b h w c], kernels f32[3 3 c]; any value range.
+
+XLA's grouped convolutions are slow on a CPU. There, as in `condense.nets.conv`, the convolution and its two derivatives are primitives that
+differentiate into each other, each nine shifted products.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from condense.nets.conv import Window, trilinear
+from synth import backend
+
+SHIFTS = [(i, j) for i in range(3) for j in range(3)]
+
+
+def depthwise(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c"], *, stride: int = 1) -> Float[Array, "b h2 w2 c"]:
+    """Cross-correlation of every channel with its own kernel, one zero pixel on every side.
+
+    y[b,i,j,c] = sum_{u,v} x[b, stride*i+u-1, stride*j+v-1, c] kernel[u,v,c], with h2 = (h - 1) // stride + 1, and w2 alike.
+    """
+    kernel, (c,) = kernel[:, :, None], kernel.shape[2:]
+    if not backend.is_cpu():
+        form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": c}
+        return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(1, 1), (1, 1)], **form)
+    return by_out.bind(x, kernel, window=Window(x.shape[1:], kernel.shape, stride, 1))
+
+
+def _bordered(x):
+    # behind the barrier the border is stored, else each of the nine shifts computes again what made the image
+    return jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
+
+
+def _shifted(x, w, i, j):
+    (h, v, _), s = w.out, w.stride
+    return x[..., i : i + s * (h - 1) + 1 : s, j : j + s * (v - 1) + 1 : s, :]
+
+
+def _out(x, kernel, w):
+    x = _bordered(x)
+    return sum(_shifted(x, w, i, j) * kernel[i, j, 0][None, None, None] for i, j in SHIFTS)
+
+
+def _image(out, kernel, w):
+    """The same with the kernel turned, on an output whose rows and columns stand `stride` apart."""
+    (h, v, _), s = w.image, w.stride
+    (h2, v2, _), zero = w.out, jnp.zeros((), out.dtype)
+    spread = [(0, 0, 0), (0, h - s * (h2 - 1) - 1, s - 1), (0, v - s * (v2 - 1) - 1, s - 1), (0, 0, 0)]
+    return _out(jax.lax.pad(out, zero, spread), kernel[::-1, ::-1], Window(w.image, w.kernel, 1, 1))
+
+
+def _kernel(x, out, w):
+    """Image after image: a reduction over all of them at once would go down the channels in long strides."""
+    x, out = _bordered(x), jax.lax.optimization_barrier(out)
+
+    def add(total, pair):
+        image, slope = pair
+        return total + jnp.stack([jnp.sum(_shifted(image, w, i, j) * slope, (0, 1)) for i, j in SHIFTS]), None
+
+    return jax.lax.scan(add, jnp.zeros((9, w.out[-1]), x.dtype), (x, out))[0].reshape(w.kernel)
+
+
+by_out, by_image, by_kernel = trilinear("depthwise", _out, _image, _kernel)

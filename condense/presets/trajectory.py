@@ -1,0 +1,70 @@
+"""Trajectory matching: MTT, TESLA's gradient, FTD, AST, DATM.
+
+Published settings are for experts of ConvNet depth 3 width 128 that `condense experts` trains first, with the data of the preset, and that
+`--experts` names: 100 of them, recipe and epochs as stated. Scores are the papers' means, which their code takes from the best of many
+looks at the test split; the score here is of the last step. Where the source states no whitening or step sizes, they are those of MTT.
+"""
+
+from condense.presets.base import Preset
+
+PAPERS = {
+    "mtt": "Cazenavette et al., CVPR 2022",
+    "tesla": "Cui et al., ICML 2023, whose image step size is for half the gradient, so half of it stands here",
+    "ftd": "Du et al., CVPR 2023",
+    "ast": "Shen, Yang and Lam, arXiv 2310.10541, released settings",
+    "datm": "Guo et al., ICLR 2024",
+}
+EXPERTS = {
+    "mtt": "--recipe sgd --epochs 50",
+    "tesla": "--recipe sgd --epochs 50",
+    "ftd": "--recipe flat --epochs 50",
+    "ast": "--recipe smooth --epochs 50",
+    "datm": "--recipe flat --epochs 100",
+}
+STEPS = {"mtt": 5_000, "tesla": 10_000, "ftd": 5_000, "ast": 5_000, "datm": 10_000}
+COLUMNS = ("inner_steps", "span", "max_start", "batch", "lr", "lr_lr", "step_size")
+NONE = "no published score"
+
+# kind, data, images a class, score, COLUMNS, whatever else
+PUBLISHED = (
+    ("mtt", "cifar10?normalise=zca", 1, "46.2 %", (50, 2, 2, None, 100.0, 1e-7, 0.01), {}),
+    ("mtt", "cifar10?normalise=zca", 10, "65.4 %", (30, 2, 20, None, 100.0, 1e-5, 0.001), {}),
+    ("mtt", "cifar10", 50, "71.6 %", (30, 2, 40, None, 1000.0, 1e-5, 0.001), {}),
+    ("mtt", "cifar100?normalise=zca", 1, "24.3 %", (20, 3, 20, None, 1000.0, 1e-5, 0.01), {}),
+    ("mtt", "cifar100", 10, "39.7 %", (20, 2, 20, None, 1000.0, 1e-5, 0.01), {}),
+    ("mtt", "cifar100?normalise=zca", 50, "47.7 %", (80, 2, 40, 125, 1000.0, 1e-5, 0.01), {}),
+    ("tesla", "cifar10", 1, "48.5 %", (50, 2, 5, None, 500.0, 1e-7, 0.01), {}),
+    ("tesla", "cifar100?normalise=zca", 50, "47.9 %", (80, 2, 40, 125, 500.0, 1e-5, 0.01), {}),
+    ("ftd", "cifar10?normalise=zca", 1, "46.8 %", (50, 2, 2, None, 100.0, 1e-7, 0.01), {"decay": 0.9999}),
+    ("ftd", "cifar10?normalise=zca", 10, "66.6 %", (30, 2, 20, None, 100.0, 1e-5, 0.001), {"decay": 0.9995}),
+    ("ftd", "cifar10", 50, "73.8 %", (30, 2, 40, None, 1000.0, 1e-5, 0.01), {"decay": 0.999}),
+    ("ftd", "cifar100?normalise=zca", 1, "25.2 %", (40, 3, 20, None, 1000.0, 1e-5, 0.01), {"decay": 0.9995}),
+    ("ftd", "cifar100", 10, "43.4 %", (20, 2, 40, None, 1000.0, 1e-5, 0.01), {"decay": 0.9995}),
+    ("ftd", "cifar100?normalise=zca", 50, "50.7 %", (80, 2, 40, 1000, 1000.0, 1e-5, 0.01), {"decay": 0.999}),
+    ("ast", "cifar100?normalise=zca", 1, NONE, (40, 3, 15, None, 100.0, 1e-5, 0.01), {}),
+    ("ast", "cifar100", 10, NONE, (20, 2, 30, 128, 1000.0, 1e-5, 0.01), {}),
+    ("datm", "cifar10?normalise=zca", 1, "46.9 %", (80, 2, 4, None, 100.0, 1e-7, 0.01), {"label_lr": 5.0, "gate": 1.1}),
+    ("datm", "cifar10?normalise=zca", 10, "66.8 %", (80, 2, 20, 100, 100.0, 1e-5, 0.01), {"label_lr": 2.0, "grow": (10, 1000)}),
+    ("datm", "cifar10?normalise=zca", 50, "76.1 %", (80, 2, 40, 500, 1000.0, 1e-5, 0.01), {"label_lr": 2.0, "grow": (20, 2000)}),
+    ("datm", "cifar10?normalise=zca", 500, "83.5 %", (40, 2, 60, 1000, 50.0, 1e-5, 0.01), {"label_lr": 10.0, "min_start": 40}),
+    ("datm", "cifar10?normalise=zca", 1000, "85.5 %", (100, 2, 60, 1000, 50.0, 1e-5, 0.01), {"label_lr": 10.0, "min_start": 40}),
+    ("datm", "cifar100?normalise=zca", 1, "27.9 %", (40, 3, 20, None, 1000.0, 1e-5, 0.01), {"label_lr": 10.0, "grow": (10, 1000)}),
+    ("datm", "cifar100?normalise=zca", 10, "47.2 %", (80, 2, 50, 1000, 1000.0, 1e-5, 0.01), {"label_lr": 10.0, "grow": (30, 2000)}),
+    ("datm", "cifar100?normalise=zca", 100, "57.5 %", (80, 2, 70, 1000, 50.0, 1e-5, 0.01), {"label_lr": 10.0, "min_start": 30}),
+)
+
+
+def _published():
+    for kind, data, ipc, claim, columns, more in PUBLISHED:
+        method, own = ("mtt", {"gradient": "tesla"}) if kind == "tesla" else (kind, {})
+        settings = {**dict(zip(COLUMNS, columns, strict=True)), **own, **more}
+        if grow := settings.pop("grow", None):
+            settings |= dict(zip(("grow_from", "grow_until"), grow, strict=True))
+        settings = {name: value for name, value in settings.items() if value is not None}
+        settings |= {"ipc": ipc, "net": "convnet", "steps": STEPS[kind]}
+        cost = f"{STEPS[kind]:,} steps; first condense experts --data '{data}' --count 100 {EXPERTS[kind]} --out E, then --experts E"
+        kind_of = f"{method}_tesla" if kind == "tesla" else kind
+        yield Preset(f"{kind_of}_{data.partition('?')[0]}_{ipc}", method, data, claim, PAPERS[kind], cost, settings)
+
+
+PRESETS = tuple(_published())

@@ -1,0 +1,91 @@
+"""What teachers are worth: how well a network does on data that was recovered from each of them alone, as the weights of `cvdd` take it.
+
+The measure is the method's own baseline, SRe2L++ (`cvdd` with a single member), scored on the validation split by one fresh network that is
+the same for all members. It is taken once: `priors.json` in the teachers' folder keeps it, by the digest of the member.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from condense.data import Data
+from condense.feeds import make_feed
+from condense.log import note
+from condense.loop import Schedule, run, stream
+from synth.atomic import write_bytes
+from synth.base import Teacher
+from synth.teacher_labels import digest
+
+FILE, FOLDER = "priors.json", "priors"
+IPC, STEPS = 10, 300
+METHOD, RECIPE = "cvdd", "cvdd"
+
+
+def measured(
+    data: Data, teachers: Sequence[Teacher], *, folder: Path | None, ipc: int = IPC, steps: int = STEPS, epochs: int | None = None
+):
+    """Accuracy in per cent of every teacher's data, in their order.
+
+    Args:
+      data: that the teachers know.
+      teachers: the committee.
+      folder: of the teachers, where what is measured is kept; without one it is measured each time. A run that was stopped resumes there.
+      ipc, steps: images a class and steps of the recovery; `epochs` of the scoring network, by default the recipe's.
+
+    Raises:
+      BadInput: as the method does. RunFailed: as a run does.
+    """
+    settings = {"ipc": ipc, "steps": steps, "recipe": RECIPE, "epochs": epochs, "net": teachers[0].name, "data": data.digest}
+    settings |= {"split_seed": data.seed}
+    kept = _kept(folder, settings)
+    for number, teacher in enumerate(teachers):
+        if digest(teacher) not in kept:
+            place = folder and folder / FOLDER / str(number)
+            accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place)
+            kept[digest(teacher)] = accuracy
+            note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
+            if folder:
+                write_bytes(folder / FILE, (json.dumps({"settings": settings, "priors": kept}, indent=1) + "\n").encode())
+                shutil.rmtree(place, ignore_errors=True)
+    if folder:
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    return tuple(kept[digest(teacher)] for teacher in teachers)
+
+
+def worth(data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epochs: int | None, folder: Path | None) -> float:
+    """Accuracy in per cent on the validation split of one fresh `net` trained on data that is recovered from this teacher alone."""
+    from condense.api import begin, describe  # which hand this module's measure over, and so import it
+    from condense.handed import Context, task_of
+    from condense.jobs import validation_score
+    from evals.base import recipe
+    from matchers import REGISTRY
+
+    context = Context(METHOD, data, net, data.seed, steps, folder)
+    matcher = REGISTRY[METHOD]((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs)
+    chosen = recipe(RECIPE, epochs=epochs)
+    config = {"method": METHOD, "net": net, "teacher": digest(teacher)}
+    info = describe(data, config, seed=data.seed, recipe=chosen.name)
+    key = stream(jax.random.key(data.seed), int(digest(teacher)[:7], 16))
+    synth = run(
+        key,
+        matcher,
+        begin(key, matcher, matcher.start, data, ipc, info),
+        make_feed(matcher.feed, data.train, len(data.classes), seed=data.seed),
+        Schedule(steps, max(1, steps // 100), max(1, steps // 20)),
+        folder=folder,
+        description=f"prior of {teacher.name.split(':')[0]}",
+    )
+    return 100 * validation_score(data, net, chosen, seed=data.seed, teachers=(teacher,))(synth)
+
+
+def _kept(folder: Path | None, settings: dict[str, Any]) -> dict[str, float]:
+    """What was measured before under the same settings."""
+    try:
+        told = json.loads((folder / FILE).read_text())
+        return {str(name): float(value) for name, value in told["priors"].items()} if told["settings"] == settings else {}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}  # none, or a torn file: measured again

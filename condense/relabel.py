@@ -1,0 +1,161 @@
+"""Labels from teachers for a set that is there: any kind, resumable, epoch by epoch, beside the file that it will become."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense.checkpoint import Checkpoints
+from condense.config import check_seed
+from condense.data import Data
+from condense.log import progress
+from condense.score import find_set, take_data
+from condense.teacher_store import load_teachers
+from evals.base import RECIPES, Closed, Recipe
+from evals.base import recipe as find_recipe
+from synth.atomic import write_bytes
+from synth.base import Teacher
+from synth.errors import BadInput
+from synth.file import load_set, save_set
+from synth.set import SyntheticSet
+from synth.teacher_labels import KINDS, Plan, label, named
+
+STORED = ("committee", "distances")  # kinds that answer to the views of every epoch
+PIECES = 20  # a labelling is saved about so often
+
+
+def plan_of(chosen: Recipe | Closed, image: tuple[int, int, int], flips: bool) -> Plan:
+    """What a recipe does with a set of such images, with a progress bar. Raises BadInput for one that shows no view."""
+    view = None if isinstance(chosen, Closed) else chosen.sight(height=image[0], flips=flips)
+    if view is None:
+        known = ", ".join(name for name, other in RECIPES.items() if getattr(other, "view", ""))
+        raise BadInput(
+            f"--recipe {chosen.name}: teachers label the views that a recipe draws, and this one draws none; take one of {known}"
+        )
+    return Plan(chosen.epochs, chosen.batch, view, chosen.temperature, progress)
+
+
+def relabel(
+    what: SyntheticSet | str | Path,
+    out: str | Path | None,
+    teachers: str | Path | Sequence[Teacher],
+    kind: str,
+    *,
+    data: Data | str | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    temperature: float | None = None,
+    members: Sequence[int] | None = None,
+    weights: Sequence[float] | None = None,
+    statistics: str = "running",
+    alpha: float = 1.0,
+    norm: str = "l1",
+    seed: int = 0,
+) -> SyntheticSet:
+    """A set with labels of another kind from teachers, for a recipe. The same call again resumes, and gives the same bits.
+
+    Args:
+      what: a set, its file, or a run's folder.
+      out: the file to write, or None.
+      teachers: folder of a committee, or networks in the set's model space.
+      kind: one of `synth.teacher_labels.KINDS`.
+      data: what teachers and flips are checked on; by default what the set was made from.
+      recipe: that networks will be trained with; by default the set's, or `cvdd` where that shows no views. `epochs` replaces its length.
+      temperature: of the labels; by default the recipe's.
+      members: which teachers answer, from 1; by default all.
+      weights: of their logits; by default equal.
+      statistics: of their batch norms: `running`, `batch`, `batch/2`; see `synth.teacher_labels.ask`.
+      alpha, norm: of the loss of `distances`.
+      seed: of the views.
+
+    Raises:
+      BadInput: unknown names, a recipe without views, teachers of other data.
+    """
+    synth = load_set(find_set(what)) if isinstance(what, str | Path) else what
+    if kind not in KINDS:
+        raise BadInput(f"--kind: unknown kind of labels '{kind}' (known: {', '.join(KINDS)})")
+    data, seed = take_data(synth, data), check_seed(seed)
+    chosen = choose_recipe(synth, recipe, epochs)
+    plan = plan_of(chosen, data.image, data.flips)
+    plan = plan if temperature is None else plan._replace(temperature=temperature)
+    if plan.temperature <= 0:
+        raise BadInput(f"--temperature {temperature}: give a number above 0")
+    known = () if kind == "hard" else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
+    asked = pick_members(known, members) if known else known
+    x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
+    own = {"weights": weights, "statistics": statistics, "alpha": alpha, "norm": norm}
+
+    def answer(**more):
+        return label(jax.random.key(seed), kind, x, index, classes, asked, plan, **own, **more)
+
+    if out and kind in STORED:
+        said = {"kind": kind, "recipe": chosen.name, "temperature": plan.temperature, "seed": seed, **own}
+        said |= {"teachers": named(asked, [1] * len(asked)), "content": hashlib.sha256(np.asarray(x).tobytes()).hexdigest()[:16]}
+        partial = Partial(Path(out), said, plan.epochs, len(x), classes)
+        made = replace(synth, y=answer(done=partial.done, tick=partial.tick))
+    else:
+        partial, made = None, replace(synth, y=answer())
+    if made.info:
+        made = replace(made, info=replace(made.info, recipe=chosen.name))
+    if out:
+        save_set(out, made)
+    if partial:
+        partial.remove()
+    return made
+
+
+def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Recipe:
+    """The recipe asked for, else the set's, else `cvdd` where that shows no views."""
+    if recipe is None:
+        own = find_recipe(synth.info.recipe or "cvdd")
+        recipe = own.name if own.view else "cvdd"
+    return find_recipe(recipe, epochs=epochs)
+
+
+def pick_members(known: Sequence[Teacher], members: Sequence[int] | None) -> tuple[Teacher, ...]:
+    """The chosen teachers, numbered from 1; all for None. Raises BadInput for a number that is none of theirs."""
+    numbers = range(1, len(known) + 1) if members is None else members
+    if wrong := [number for number in numbers if not 1 <= number <= len(known)]:
+        names = ", ".join(f"{i + 1} {teacher.name}" for i, teacher in enumerate(known))
+        raise BadInput(f"--members {wrong[0]}: there is no such teacher (there are {names})")
+    return tuple(known[number - 1] for number in numbers)
+
+
+class Partial:
+    """Answers that are given so far, in a folder beside the file to be; those of another labelling are thrown away.
+
+    `done` is what `synth.teacher_labels.label` takes: how many epochs, and the array of all; None at the start.
+    """
+
+    def __init__(self, out: Path, said: dict[str, Any], epochs: int, n: int, classes: int):
+        self.folder = out.with_name(f".{out.name}.partial")
+        self.every, self.epochs = max(1, epochs // PIECES), epochs
+        shape, dtype = ((epochs, n, 2), np.uint8) if said["kind"] == "distances" else ((epochs, n, classes), np.float16)
+        text = json.dumps(said, sort_keys=True)
+        place = self.folder / "labels.json"
+        if self.folder.exists() and not (place.is_file() and place.read_text() == text):
+            shutil.rmtree(self.folder)
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"--out {out}: cannot write there ({error.strerror}); give a file in a folder that may be written") from error
+        write_bytes(place, text.encode())
+        self.kept = Checkpoints(self.folder / "checkpoints")
+        found = self.kept.restore({"done": np.zeros((), np.int32), "rows": np.zeros(shape, dtype)})
+        self.done = (int(found["done"]), np.array(found["rows"])) if found else None
+
+    def tick(self, done: int, rows: np.ndarray) -> None:
+        """Saves what is there, twenty times in all."""
+        if done % self.every == 0 and done < self.epochs:
+            self.kept.save(done, {"done": np.int32(done), "rows": rows})
+
+    def remove(self) -> None:
+        """The file is written."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,197 @@
+"""Teachers: a committee of networks trained on real data, epoch by epoch, in a folder that resumes.
+
+The folder is a run (`run.json`, `metrics.jsonl`) and holds `teachers.json`, written when all are trained, and `members/K.npz`, the
+variables of the K-th network by path. Networks see the model space of the data they were trained on; `load_teachers` puts them behind a
+change of normalisation where the data at hand has another one.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense import nets
+from condense.checkpoint import Checkpoints
+from condense.config import check_real, check_seed, check_whole
+from condense.data import Data, load_data
+from condense.log import MetricsLog, note, progress
+from condense.runs import open_run
+from condense.teacher_gate import classify, demand_sense
+from condense.teacher_store import Teachers, load_teachers, read_teachers, write_index, write_member
+from synth.base import Net, Teacher
+from synth.errors import BadInput, RunFailed
+from synth.fit import Fit, Item, begin, epoch_items, fit, on_examples, sgd
+from synth.labels import Hard
+from synth.tree import all_finite
+from synth.views import View
+
+SMALL = ("resnet:width=16", "convnet:norm=batch,width=64", "mobilenet", "shufflenet", "densenet")
+LARGE = (
+    "resnet18:norm=batch",
+    "convnet:norm=batch",
+    "mobilenet:width=32,depth=3",
+    "shufflenet:width=48,depth=4",
+    "densenet:growth=12,depth=6",
+)
+USED = {"sre2l": 1, "rded": 1, "nrr": 1, "infer": 4}  # of the default committee, by methods that do not use all
+EPOCHS = 5
+PIECES = 20  # an epoch is trained in so many pieces, between which progress is shown
+
+
+def default_committee(image: tuple[int, int, int]) -> tuple[str, ...]:
+    """Five networks with batch statistics and of different kinds: ten pairs. Those for 48 pixels a side and more take an accelerator."""
+    return SMALL if min(image[:2]) < 48 else LARGE
+
+
+def provide_teachers(context) -> tuple[Teacher, ...]:
+    """The teachers of a run: those of the folder that its flag names, else those it makes in its own folder, as many as its method uses.
+
+    Args:
+      context: a `condense.handed.Context`.
+    """
+    if context.given:
+        return load_teachers(context.given, context.data)
+    names = default_committee(context.data.image)[: USED.get(context.method)]
+    with contextlib.ExitStack() as stack:
+        folder = context.out / "teachers" if context.out else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        note(f"{context.method} works from teachers and was given none: {len(names)} of {EPOCHS} epochs in {folder}")
+        try:
+            make_teachers(context.data, folder, net=names, seed=context.seed)
+        except BadInput:  # the folder holds another committee; one that fits is kept
+            if not context.force:
+                raise
+            make_teachers(context.data, folder, net=names, seed=context.seed, force=True)
+        return load_teachers(folder, context.data)
+
+
+class Recipe(NamedTuple):
+    """How a teacher is trained: SGD with momentum 0.9 and weight decay 5e-4, its step size on a cosine that falls with every step, on
+    mini-batches shifted by up to an eighth of the side and, where labels allow, flipped."""
+
+    epochs: int
+    lr: float
+    batch: int
+
+    def optimiser(self, factor):
+        """At a share of the step size."""
+        return sgd(self.lr * factor, momentum=0.9, weight_decay=5e-4)
+
+
+def make_teachers(
+    data: Data | str,
+    out: str | Path,
+    *,
+    net: Sequence[str] | None = None,
+    epochs: int = EPOCHS,
+    lr: float = 0.05,
+    batch: int = 128,
+    seed: int = 0,
+    force: bool = False,
+    command: str = "",
+) -> Teachers:
+    """Trains a committee on the training split and stores it. The same call again resumes, or gives what is there.
+
+    Args:
+      data: data or its specification.
+      out: the folder.
+      net: specifications of the members; by default `default_committee`.
+      epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
+      seed: of weights, order and views, and of the validation split where `data` is a specification.
+      force: removes another committee that the folder holds.
+
+    Raises:
+      BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
+    """
+    recipe, seed = Recipe(check_whole("epochs", epochs), check_real("lr", lr), check_whole("batch", batch, least=2)), check_seed(seed)
+    data = load_data(data, seed=seed) if isinstance(data, str) else data
+    names = [nets.canonical(name) for name in net or default_committee(data.image)]
+    for name in names:
+        nets.build(name, data.image, len(data.classes))
+    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe._asdict()}
+    steps, folder = recipe.epochs * len(names), Path(out)
+    where = open_run(folder, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force)
+    with where as held:
+        if not held.done:
+            log = MetricsLog(folder / "metrics.jsonl", step=held.record["step"])
+            told = []
+            with progress(steps * PIECES, "teachers", done=held.record["step"] * PIECES) as bar:
+                for number, name in enumerate(names):
+                    told.append(
+                        _member(jax.random.fold_in(jax.random.key(seed), number), number, name, data, recipe, folder, log, held, bar)
+                    )
+            write_index(folder, data, recipe._asdict(), told)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return read_teachers(folder)
+
+
+class Progress(NamedTuple):
+    """What a member's checkpoint holds: epochs done, validation accuracy after each (0 for those to come), the training's state."""
+
+    epoch: jax.Array
+    accuracies: jax.Array
+    state: Fit
+
+
+def _member(key, number: int, name: str, data: Data, recipe: Recipe, folder: Path, log: MetricsLog, held, bar) -> dict:
+    """Trains one member from wherever it was left, stores it, and says what `teachers.json` holds of it."""
+    net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number))
+    blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), begin(key, net, recipe.optimiser(1.0)))
+    found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
+    done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
+    for epoch in range(recipe.epochs):
+        step = number * recipe.epochs + epoch + 1
+        if epoch >= done:
+            train = train or trainer(net, data, recipe)
+            state = train(key, state, epoch, bar)
+            if not all_finite(state.vars):
+                raise RunFailed(f"{name} diverged in epoch {epoch + 1} at step size {recipe.lr:g}; try a smaller --lr")
+            accuracies[epoch] = classify(Teacher(net, state.vars), data.val)
+            kept.save(epoch + 1, jax.tree.map(np.array, Progress(np.int32(epoch + 1), accuracies, state)))
+        if step not in log.column("val_accuracy"):
+            log.add(step, member=number, epoch=epoch + 1, val_accuracy=accuracies[epoch])
+            held.saved(step)
+    last = float(accuracies[-1])
+    if done < recipe.epochs:
+        note(f"{name}: {100 * last:.1f} % of validation images")
+    demand_sense(Teacher(net, state.vars, name), data, failed=RunFailed, advice="give more --epochs, or look at the data's labels")
+    write_member(folder / "members" / f"{number}.npz", state.vars)
+    return {"net": name, "accuracy": last, "accuracies": [float(value) for value in accuracies]}
+
+
+def trainer(net: Net, data: Data, recipe: Recipe) -> Callable:
+    """(key, state, epoch, bar) -> state after the epoch; compiled once for a network."""
+    view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
+    n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
+    steps = -(-n // batch)
+    x, y = jnp.asarray(data.train.x), Hard(jnp.asarray(data.train.y), len(data.classes))
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(state: Fit, items: Item, x, y, epoch, first, stop):
+        objective = on_examples(net, x, y, view=view)
+
+        def one(i, state):
+            share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)
+            tx = recipe.optimiser((1 + jnp.cos(jnp.pi * share)) / 2)
+            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i, 1), items))[0]
+
+        return jax.lax.fori_loop(first, stop, one, state)
+
+    order = jax.jit(lambda key, epoch: epoch_items(key, epoch, n, batch=batch))
+
+    def train(key, state: Fit, epoch: int, bar) -> Fit:
+        items = order(jax.random.fold_in(key, 1), jnp.int32(epoch))
+        for piece in range(PIECES):
+            first, stop = (steps * at // PIECES for at in (piece, piece + 1))
+            state = advance(state, items, x, y, jnp.int32(epoch), jnp.int32(first), jnp.int32(stop))
+            jax.block_until_ready(state.vars.params)
+            bar.advance(1)
+        return state
+
+    return train

@@ -1,0 +1,62 @@
+"""How a method from trained networks labels its set when it is done."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+import jax
+
+from synth.base import Teacher
+from synth.labels import Hard
+from synth.set import SyntheticSet
+from synth.teacher_labels import Plan, label
+
+LabelKind = Literal["hard", "static", "interpolated", "committee", "online", "distances"]
+Plans = Callable[[str], Plan]
+
+
+class Labelling(NamedTuple):
+    """Labels to be.
+
+    Args:
+      teachers: who is asked.
+      plan: name of a recipe -> what it does with a set.
+      recipe: the one that the set is to be trained with.
+      kind: of the labels.
+      epochs: that stored answers cover; the recipe's for None.
+      weights: of the teachers' logits; equal for None.
+      statistics: of the teachers' batch norms, for kinds that answer to views; see `synth.teacher_labels.ask`.
+      alpha, norm: of the loss of `distances`.
+    """
+
+    teachers: Sequence[Teacher]
+    plan: Plans
+    recipe: str
+    kind: str
+    epochs: int | None = None
+    weights: Sequence[float] | None = None
+    statistics: str = "running"
+    alpha: float = 1.0
+    norm: str = "l1"
+
+    def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
+        """The set with these labels, asked of its images as they will be stored."""
+        if not isinstance(synth.y, Hard):
+            return synth
+        plan = self.plan(self.recipe)
+        plan = plan._replace(epochs=self.epochs or plan.epochs)
+        views = self.kind in ("committee", "online", "distances")
+        made = label(
+            key,
+            self.kind,
+            synth.x.decode(),
+            synth.y.index,
+            synth.y.classes,
+            self.teachers,
+            plan,
+            weights=self.weights,
+            statistics=self.statistics if views else "running",
+            alpha=self.alpha,
+            norm=self.norm,
+        )
+        return replace(synth, y=made)

@@ -1,0 +1,143 @@
+"""Mirage: frequent sets of computation trees (Gupta, Manchanda, Kodamana and Ranu, ICLR 2024)."""
+
+from dataclasses import replace
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from matchers.base import Matcher, once
+from matchers.mine import Frequent, mine, mine_top
+from synth.colours import Colours, grower, refine, share
+from synth.errors import BadInput
+from synth.graph_content import DEEPEST, TreeSummary
+from synth.graph_start import per_class
+from synth.graphs import GraphExamples
+from synth.labels import Runs
+from synth.packing import Forest, pack_forest
+
+SKEWED = 0.2  # below this share of the ten commonest trees, frequent ones say little
+Leaves = Literal["mean", "exact"]
+Items = Literal["set", "multiset"]
+
+
+def mirage(
+    budget: tuple[str, int] | None,
+    *,
+    depth: int = 2,
+    support: tuple[int, ...] | None = None,
+    leaves: Leaves = "mean",
+    items: Items = "set",
+) -> Matcher:
+    """Keeps the sets of computation trees that most graphs of a class hold, with their frequencies; nothing is trained.
+
+    D_c = {(S, f(S)) : f(S) >= theta_c}, f(S) = how many graphs of class c hold every tree of S among the depth-L trees of their nodes
+    (paper, sections 3.2 and 3.3). A network of at most L layers gives the root of a tree what it gives the nodes that the tree is of.
+
+    Args:
+      budget: how many sets, or bytes, where `support` does not say it: the most frequent ones, as many of each class.
+      depth: L, depth of the trees (>= 1): layers of the networks that the set serves.
+      support: thresholds theta_c, one a class in their order, or one for all.
+      leaves: `mean` joins trees whose leaves differ in degree and keeps the mean degree of each tag, which GCN alone reads; `exact` tells
+        such trees apart, so that GCN too gives roots what it gives nodes.
+      items: `set` as published: a tree counts once a graph. `multiset`: a set may hold a tree several times.
+    """
+    exact = leaves == "exact"
+
+    def solve(key, synth, examples):
+        wood = Wood(examples, refine(examples.x, depth, degrees=exact), items)
+        found = wood.choose(budget, support)
+        content = TreeSummary(jnp.asarray(wood.pack(found)), examples.alphabet.tags, examples.alphabet.edges, depth, exact)
+        counts = np.array([len(sets) for sets in found], np.int32)
+        return replace(synth, x=content, y=Runs(jnp.asarray(counts), jnp.asarray(examples.sizes())))
+
+    if depth > DEEPEST:
+        raise BadInput(f"--depth {depth}: at most {DEEPEST} is possible")
+    if (support is None) == (budget is None):
+        raise BadInput("mirage: give either --support (a threshold a class) or one of --ipc, --size and --bytes")
+    return once(solve)._replace(recipe="graph", remarks=lambda examples: premise(examples, depth, exact))
+
+
+def premise(examples: GraphExamples, depth: int, exact: bool) -> list[str]:
+    """How much of the graphs their commonest trees are, and a warning where that is little."""
+    colours = refine(examples.x, depth, degrees=exact)
+    part, kinds = share(colours), len(colours.first[-1])
+    said = [f"skew: the 10 commonest of {kinds:,} trees of depth {depth} are those of {100 * part:.1f} % of all nodes"]
+    if part < SKEWED:
+        advice = "try --depth 1 or another method" if depth > 1 else "try another method"
+        said.append(f"warning: that is below {100 * SKEWED:.0f} %, so frequent trees say little about these graphs; {advice}")
+    return said
+
+
+def transactions(colours: Colours, examples: GraphExamples, *, items: Items = "set") -> list[list[list[int]]]:
+    """For every class and graph the colours of its nodes; as a multiset, copy k of colour c is the item c + k * (number of colours)."""
+    last, kinds = colours.rounds[-1], len(colours.first[-1])
+    pairs, times = np.unique(examples.x.graph.astype(np.int64) * kinds + last, return_counts=True)
+    graph, colour = np.divmod(pairs, kinds)
+    held: list[list[int]] = [[] for _ in examples.y]
+    for g, c, n in zip(graph.tolist(), colour.tolist(), times.tolist(), strict=True):
+        held[g] += [c + k * kinds for k in range(n if items == "multiset" else 1)]
+    return [[held[g] for g in np.flatnonzero(examples.y == c)] for c in range(examples.classes)]
+
+
+class Wood:
+    """The trees of some graphs, ready to be mined; a tree is grown when a set first speaks of it."""
+
+    def __init__(self, examples: GraphExamples, colours: Colours, items: Items):
+        self.examples, self.colours, self.kinds = examples, colours, len(colours.first[-1])
+        self.held, self.grow = transactions(colours, examples, items=items), grower(colours)
+        tags, degree = examples.x.tags, examples.x.degrees()
+        self.leaves = dict(enumerate((np.bincount(tags, degree) / np.maximum(np.bincount(tags), 1)).tolist()))
+
+    def choose(self, budget: tuple[str, int] | None, support: tuple[int, ...] | None) -> list[list[Frequent]]:
+        """The sets of every class, most frequent first."""
+        classes = self.examples.classes
+        if support is None:
+            count = per_class(budget, classes)
+            return self.within(budget[1]) if count is None else [self.top(held, count) for held in self.held]
+        least = [*support] * (classes if len(support) == 1 else 1)
+        if len(least) != classes:
+            raise BadInput(f"--support: {len(least)} thresholds for {classes} classes; give one a class, or one for all")
+        found = [self.whole(mine(held, theta)) for held, theta in zip(self.held, least, strict=True)]
+        if not any(found):
+            raise BadInput(f"--support {' '.join(map(str, support))}: no set of trees is so frequent; give a smaller threshold")
+        return found
+
+    def top(self, held: list[list[int]], count: int) -> list[Frequent]:
+        """The `count` most frequent sets of one class."""
+        wanted = count
+        while len(found := self.whole(mined := mine_top(held, wanted))) < count and len(mined) == wanted:
+            wanted *= 2  # some were no multisets
+        return found[:count]
+
+    def whole(self, found: list[Frequent]) -> list[Frequent]:
+        """Of sets with numbered copies those that hold copies 0 to k - 1 of each colour: one for every multiset."""
+        return [one for one in found if all(item < self.kinds or item - self.kinds in one.items for item in one.items)]
+
+    def within(self, limit: int) -> list[list[Frequent]]:
+        """As many sets of every class as fit into `limit` bytes, labels included."""
+        room = limit - 8 * self.examples.classes
+        ranked, count = [self.top(held, 1) for held in self.held], 1
+        if self.pack(ranked).nbytes > room:
+            raise BadInput(f"--bytes {limit}: does not hold one set of trees a class; give more")
+        while self.pack(ranked).nbytes <= room and any(len(sets) == count for sets in ranked):
+            count *= 2
+            ranked = [self.top(held, count) for held in self.held]
+        low, high = 1, count + 1  # `low` fits; `high` does not, or there are no more sets
+        while high - low > 1:
+            middle = (low + high) // 2
+            fits = self.pack([sets[:middle] for sets in ranked]).nbytes <= room
+            low, high = (middle, high) if fits else (low, middle)
+        return [sets[:low] for sets in ranked]
+
+    def pack(self, found: list[list[Frequent]]) -> UInt8[np.ndarray, " p"]:
+        """The sets as bytes: their trees sorted, themselves by frequency, so that it does not matter what the nodes were called."""
+        grown = {item: self.grow(item % self.kinds) for sets in found for one in sets for item in one.items}
+        order = {tree: place for place, tree in enumerate(sorted(set(grown.values())))}
+        rows = []
+        for mined in found:
+            placed = [(tuple(sorted(order[grown[item]] for item in one.items)), one.support) for one in mined]
+            rows += sorted(placed, key=lambda one: (-one[1], len(one[0]), one[0]))
+        forest = Forest(list(order), rows, self.leaves)
+        return pack_forest(forest, self.examples.alphabet, depth=self.colours.depth, exact=self.colours.exact)

@@ -1,0 +1,124 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # From teachers to a labelled set
+#
+# Some methods never look at how a network learns. They take networks that have learned, the *teachers*, and ask them twice: which images
+# look like real data to you, and what do you see in them? The first question gives the images, the second the labels. The labels hold most
+# of what such a set is worth, and most of its bytes; this notebook shows both numbers beside each other.
+#
+# It works on handwritten digits of 8x8 pixels, which come with scikit-learn, in minutes on a laptop.
+
+# %%
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from condense.api import distill, evaluate, load_data, load_set
+from condense.grid import draw_grid
+from condense.relabel import relabel
+from condense.teachers import make_teachers
+
+# %% tags=["parameters"]
+ipc = 10  # the budget: images a class
+steps = 200  # of recovery
+committee = ["resnet:width=16", "convnet:norm=batch,width=32,depth=2", "mobilenet"]  # who teaches
+epochs = 10  # of training the teachers
+label_epochs = 100  # that the labels cover, and so of the training that follows
+seeds = 3  # fresh networks behind every score
+out = "runs/notebook-committee"  # folder of this experiment
+
+# %% [markdown]
+# ## Teachers
+#
+# Three networks of different kinds, so that they do not share their blind spots. All have *batch normalisation*: inside such a layer a
+# network keeps the mean and the variance of what real images sent through it, and that memory is what images are recovered from.
+
+# %%
+data = load_data("digits")
+teachers = make_teachers(data, f"{out}-teachers", net=committee, epochs=epochs)
+print([f"{teacher.name.split(':')[0]} {accuracy:.3f}" for teacher, accuracy in zip(teachers.members, teachers.accuracies, strict=True)])
+
+# %% [markdown]
+# ## Recover
+#
+# `cvdd` (committee voting) starts from collages of real crops and changes their pixels until two of the teachers recognise the classes and
+# find the batch's statistics to be those of real data. Ten images a class are ten *slots*, and every slot has another pair of teachers.
+# When it is done it asks all of them for their answers to the very views (crops and mixtures) that the training of a student will draw.
+
+# %%
+made = {"ipc": ipc, "steps": steps, "teachers": f"{out}-teachers", "net": committee[0], "label_epochs": label_epochs}
+distilled = distill("cvdd", data, prior="equal", out=out, **made)
+
+# %%
+draw_grid(distilled)
+
+# %% [markdown]
+# The images are odd, and they need not please the eye: they are what these networks take for digits. Both parts of the loss fall: how far
+# the teachers are from recognising the classes, and how far the statistics are from real ones.
+
+# %%
+log = [json.loads(line) for line in Path(out, "metrics.jsonl").read_text().splitlines()]
+figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+axes[0].plot([row["step"] for row in log], [row["entropy"] for row in log])
+axes[1].plot([row["step"] for row in log], [row["statistics"] for row in log])
+axes[0].set(xlabel="step", ylabel="cross entropy of the teachers")
+axes[1].set(xlabel="step", ylabel="distance of the statistics")
+plt.show()
+
+# %% [markdown]
+# ## What the labels weigh
+#
+# The stored answers are one vector for every image and every epoch. Beside them, the same images with two numbers a view (*distances*) and
+# with the bare class (*hard*).
+
+# %%
+kinds = {"committee": load_set(f"{out}/set.npz")}
+told = {"teachers": f"{out}-teachers", "data": data, "recipe": "cvdd", "epochs": label_epochs}
+kinds["distances"] = relabel(f"{out}/set.npz", f"{out}-distances.npz", kind="distances", **told)
+kinds["hard"] = relabel(f"{out}/set.npz", f"{out}-hard.npz", kind="hard", **told)
+
+# %% [markdown]
+# ## Score
+#
+# Fresh networks learn from each of the three, and from as many random real images with the same kind of labels by the same teachers. That
+# last row matters: real images that teachers have labelled are strong, and a method is worth something where it beats them.
+
+# %%
+asked = {"data": data, "net": committee[0], "seeds": seeds, "recipe": "cvdd", "epochs": label_epochs, "rows": ["distilled", "random"]}
+results = {kind: evaluate(kinds[kind], teachers=f"{out}-teachers", **asked) for kind in ("committee", "distances")}
+results["hard"] = evaluate(kinds["hard"], **asked)
+
+# %%
+weights = [results[kind].bytes["labels"] for kind in kinds]
+scores = [[100 * report.mean for report in results[kind].reports] for kind in kinds]
+plt.figure(figsize=(6, 3), layout="constrained")
+plt.plot(weights, scores, "o-", label=["recovered", "random real"])
+plt.xscale("log")
+plt.xlabel("bytes of the labels")
+plt.ylabel("test accuracy in %")
+plt.legend()
+plt.show()
+
+# %%
+print([f"{kind}: {results[kind].bytes['content']:,} bytes of images, {results[kind].bytes['labels']:,} of labels" for kind in kinds])
+
+# %% [markdown]
+# ## Where next
+#
+# - What each teacher is worth: `prior="distilled"` measures it, once, by recovering data from each alone, and weighs the votes by it.
+# - Other methods from the same teachers: `distill("sre2l", ...)` (one teacher), `"infer"` (images that are added to a real one of every
+#   class), `"nrr"` and `"rded"` (collages). `condense distill METHOD --help` explains each.
+# - From a shell: `condense teachers --data fashion_mnist --out runs/teachers`, then
+#   `condense distill cvdd --data fashion_mnist --ipc 10 --teachers runs/teachers --out runs/cvdd`.

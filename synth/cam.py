@@ -1,0 +1,50 @@
+"""Class activation maps: where in an image a network sees a class. Images are f32[b h w c] in model space.
+
+For a network whose logits are linear in the mean of its last feature map F over its pixels, logit_y = mean_ij sum_d W_dy F_ijd + b_y,
+the map of class y is sum_d W_dy F_ijd: averaged over pixels and with the bias added it is the logit (Zhou et al., CVPR 2016).
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from synth.base import Net, Teacher, Vars
+from synth.errors import BadInput
+
+PADDED = {(28, 28): (32, 32)}  # images that networks pad with zeros on every side
+
+
+def class_map(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"]) -> Float[Array, "b p q"]:
+    """The map of one class of every image, at the size of the last feature map."""
+    features = net.apply(vars, x).taps["conv"]
+    return jnp.einsum("bpqd,db->bpq", features, vars.params["head"]["kernel"][:, y])
+
+
+def attention(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"]) -> Float[Array, "b h w"]:
+    """The map of one class of every image in [0, 1], bilinear at the image's size; its least value is 0 and its greatest 1 at the size of
+    the feature map, and a constant map is 0."""
+    coarse = class_map(net, vars, x, y)
+    low, high = coarse.min((1, 2), keepdims=True), coarse.max((1, 2), keepdims=True)
+    scaled = (coarse - low) / jnp.where(high > low, high - low, 1)
+    h, w = x.shape[1:3]
+    seen = PADDED.get((h, w), (h, w))
+    fine = jax.image.resize(scaled, (len(x), *seen), "bilinear")
+    top, left = (seen[0] - h) // 2, (seen[1] - w) // 2
+    return fine[:, top : top + h, left : left + w]
+
+
+def demand_map(teacher: Teacher, image: tuple[int, int, int]) -> None:
+    """Raises BadInput where the teacher's logits are not linear in the mean of its last feature map."""
+    if not averages(teacher.net, teacher.vars, image):
+        why = "a class activation map needs a network that averages its last feature map over its pixels"
+        raise BadInput(f"--teachers: {teacher.name or 'a network'} does not; {why}, such as resnet")
+
+
+def averages(net: Net, vars: Vars, image: tuple[int, int, int]) -> bool:
+    """Whether the embedding is the mean of a last feature map of more than one pixel, tried on one image."""
+    probe = jnp.cos(jnp.arange(image[0] * image[1] * image[2], dtype=jnp.float32)).reshape(1, *image)
+    out = net.apply(vars, probe)
+    features = out.taps.get("conv")
+    if features is None or features.shape[1] * features.shape[2] == 1 or features.shape[-1] != out.embed.shape[-1]:
+        return False
+    return bool(jnp.allclose(features.mean((1, 2)), out.embed, rtol=1e-3, atol=1e-4))

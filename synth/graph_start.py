@@ -1,0 +1,65 @@
+"""Real graphs at a budget: what a comparison shows beside a distilled set, in the same encoding."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from synth.errors import BadInput
+from synth.graph_content import PackedGraphs
+from synth.graphs import GraphExamples
+from synth.labels import Runs
+from synth.packing import pack_graphs
+from synth.set import SyntheticSet
+from synth.start import choose_random
+
+MISSES = 20  # graphs in a row that no longer fit before a set counts as full
+
+
+def per_class(budget: tuple[str, int], classes: int) -> int | None:
+    """Examples of every class that a budget in examples means; None for one in bytes. Raises BadInput where classes cannot share it."""
+    name, value = budget
+    if name == "size" and value % classes:
+        raise BadInput(f"--size {value}: not a multiple of the {classes} classes; give one that is")
+    return {"ipc": value, "size": value // classes, "bytes": None}[name]
+
+
+def choose_within(key: jax.Array, examples: GraphExamples, budget: tuple[str, int] | None) -> Int[np.ndarray, " m"]:
+    """Random graphs of every class, class-major: a number a class, or so many that their packed bytes with the labels reach a number.
+
+    For bytes, the classes take turns; a graph that does not fit is passed over, and after 20 such in a row the set is full.
+
+    Raises:
+      BadInput: no budget, or one that does not hold a graph of every class.
+    """
+    if budget is None:
+        raise BadInput("give exactly one of --ipc, --size and --bytes (given: none)")
+    count = per_class(budget, examples.classes)
+    if count is not None:
+        return choose_random(key, examples.y, count)
+    room = budget[1] - 8 * examples.classes  # bytes of the labels
+    rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
+    queues = [list(rng.permutation(np.flatnonzero(examples.y == c))) for c in range(examples.classes)]
+    chosen, counts, misses = [], np.zeros(examples.classes, int), 0
+    while misses < MISSES and any(queues):
+        c = int(min((c for c in range(examples.classes) if queues[c]), key=lambda c: counts[c]))
+        tried = [*chosen, queues[c].pop()]
+        if pack_graphs(examples.x.take(np.array(tried)), examples.alphabet).nbytes <= room:
+            chosen, misses = tried, 0
+            counts[c] += 1
+        else:
+            misses += counts.min() > 0  # until every class has one, all its graphs are tried
+    if counts.min() == 0:
+        raise BadInput(f"--bytes {budget[1]}: does not hold one graph of every class; give more")
+    index = np.array(chosen)
+    return index[np.argsort(examples.y[index], kind="stable")].astype(np.int32)
+
+
+def pack(synth: SyntheticSet, examples: GraphExamples, index: Int[np.ndarray, " m"]) -> SyntheticSet:
+    """The set with the chosen graphs, class-major, in place of its own."""
+    chosen, alphabet = examples.take(index), examples.alphabet
+    payload = jnp.asarray(pack_graphs(chosen.x, alphabet))
+    content = PackedGraphs(payload, alphabet.tags, alphabet.edges, alphabet.directed)
+    return replace(synth, x=content, y=Runs(jnp.asarray(chosen.sizes()), jnp.asarray(examples.sizes())))

@@ -1,0 +1,68 @@
+"""One full pass over graphs, loss and gradient: on padded batches of the graphs and on their colour graph. Run by hand:
+
+python -m tests.bench.graphs tu:FILE [NET ...]
+"""
+
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense import nets
+from condense.data import load_data
+from condense.graph_score import depth_of, read_as_colours
+from synth.base import Vars
+from synth.colours import evaluations, refine
+from synth.graphs import batches
+
+BATCH, ROUNDS = 128, 5
+
+
+def measure(spec: str, name: str) -> str:
+    """Seconds of either way (the least of a few rounds that take turns), their ratio, and the gap of the gradients."""
+    data = load_data(spec)
+    examples = data.train._replace(x=data.source.graphs, y=data.source.y)
+    net, n = nets.build(name, data.image, len(data.classes)), len(examples.y)
+    params = net.init(jax.random.key(0)).params
+
+    @jax.jit
+    def slope(params, batch, y):
+        def loss(params):
+            losses = -jax.nn.log_softmax(net.apply(Vars(params), batch).logits)[jnp.arange(len(y)), y]
+            return jnp.sum(losses * batch.real) / n
+
+        return jax.grad(loss)(params)
+
+    parts = [
+        (batch, jnp.asarray(np.resize(examples.y[index], len(batch.real))))
+        for index, batch in batches(examples.x, np.arange(n), size=BATCH)
+    ]
+    whole = read_as_colours(examples, name), jnp.asarray(examples.y)
+
+    def on_batches():
+        total = jax.tree.map(jnp.zeros_like, params)
+        for batch, y in parts:
+            total = jax.tree.map(jnp.add, total, slope(params, batch, y))
+        return total
+
+    ways, best = (on_batches, lambda: slope(params, *whole)), [np.inf, np.inf]
+    made = [jax.block_until_ready(way()) for way in ways]  # compiles
+    for _ in range(ROUNDS):
+        for at, way in enumerate(ways):
+            began = time.perf_counter()
+            jax.block_until_ready(way())
+            best[at] = min(best[at], time.perf_counter() - began)
+    plain, merged = (jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(slope)]) for slope in made)
+    gap = float(jnp.abs(plain - merged).max() / jnp.abs(plain).max())
+    counted = evaluations(refine(examples.x, depth_of(name)))
+    return (
+        f"{name}: {best[0]:.3f} s in {len(parts)} batches of {BATCH}, {best[1]:.4f} s on the colour graph, {best[0] / best[1]:.1f}x; "
+        f"node evaluations {counted.graphs:,} and {counted.colours:,}; gap of the gradients {gap:.1e} of the largest entry"
+    )
+
+
+if __name__ == "__main__":
+    for name in sys.argv[2:] or ("gin", "gin:depth=3"):
+        print(measure(sys.argv[1], nets.canonical(name)), flush=True)

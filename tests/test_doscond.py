@@ -1,0 +1,129 @@
+"""DosCond: the relaxed adjacency, the distance of gradients, the start and the end of a run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from condense import nets
+from condense.data import load_data
+from condense.graph_feeds import graphs_per_class
+from condense.graph_runs import empty
+from matchers.doscond import LearnedGraphs, begin, doscond, draw_edges, gap, gradient, two_rates
+from synth.base import fresh
+from synth.errors import BadInput
+from synth.graph_content import DenseGraphs, dense_batch
+from synth.graphs import Alphabet, Graphs, batch_of
+from tests.graphs import doubled, some_examples
+from tests.toys import central_differences
+
+NET = "gcn:width=5,depth=1"
+
+
+def test_edges_are_soft_and_harden_as_the_temperature_falls():
+    logits = jax.random.normal(jax.random.key(0), (4, 10))
+    warm, cold = (draw_edges(jax.random.key(1), logits, jnp.float32(tau)) for tau in (1, 0.01))
+    assert ((warm > 0) & (warm < 1)).all() and ((warm > 0.05) & (warm < 0.95)).mean() > 0.5
+    assert ((cold < 1e-3) | (cold > 1 - 1e-3)).mean() > 0.9 and ((cold > 0.5) == (warm > 0.5)).all()
+    many = draw_edges(jax.random.key(2), jnp.full((20000, 1), 0.7), jnp.float32(0.01))
+    assert abs(float((many > 0.5).mean()) - float(jax.nn.sigmoid(0.7))) < 0.01  # an edge is there with probability sigma(theta)
+
+
+def test_a_dense_graph_is_symmetric_without_loops_and_the_graph_it_was():
+    """The path 0 - 1 - 2 with soft edges 0.3 and 0.8, and as a hard graph the logits of the same graph as a table."""
+    features = jnp.eye(3)[None]
+    batch = dense_batch(features, jnp.array([[0.3, 0.0, 0.8]]))
+    adjacency = np.zeros((3, 3))
+    adjacency[np.asarray(batch.hops[0].receivers), np.asarray(batch.hops[0].senders)] = np.asarray(batch.hops[0].counts)
+    np.testing.assert_allclose(adjacency, [[0, 0.3, 0], [0.3, 0, 0.8], [0, 0.8, 0]], atol=1e-7)
+    np.testing.assert_allclose(batch.degrees[0], [0.3, 1.1, 0.8], atol=1e-6)
+    net = nets.build(NET, Alphabet(3), 2)
+    vars, apply = fresh(jax.random.key(0), net), jax.jit(net.apply)
+    ends = np.array([[0, 1], [1, 0], [1, 2], [2, 1]], np.int32)
+    table = Graphs(np.array([3], np.int32), np.arange(3, dtype=np.int32), ends[:, 0].copy(), ends[:, 1].copy(), np.zeros(4, np.int32))
+    hard = apply(vars, dense_batch(features, jnp.array([[1.0, 0.0, 1.0]]))).logits
+    np.testing.assert_allclose(hard, apply(vars, batch_of(table)).logits, atol=1e-6)
+
+
+def test_the_gap_is_zero_for_equal_gradients_and_one_for_none():
+    examples = some_examples(1, count=4)
+    net = nets.build(NET, Alphabet(3), 2)
+    theta = fresh(jax.random.key(0), net)
+    slopes = jax.jit(lambda theta, batch: gradient(net, theta, batch, 1))
+    slope = slopes(theta, batch_of(examples.x))
+    assert gap(slope, slope) == 0 and abs(float(gap(jax.tree.map(jnp.zeros_like, slope), slope)) - 1) < 1e-6
+    filled = slopes(theta, batch_of(examples.x, nodes=60, edges=90, count=9))  # padding counts nothing
+    for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(filled), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_the_gradient_of_the_gap_is_that_of_finite_differences(float64):
+    net = nets.build("gcn:width=3,depth=1", Alphabet(2), 2)
+    theta = doubled(net.init(jax.random.key(0)))
+    rng = np.random.default_rng(0)
+    target = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), theta.params)
+    features, joined = rng.normal(size=(1, 3, 2)), rng.uniform(0.2, 0.8, (1, 3))
+
+    @jax.jit
+    def loss(features, joined):
+        return gap(gradient(net, theta, dense_batch(features, joined), 0), target)
+
+    slopes = jax.grad(loss, (0, 1))(jnp.asarray(features), jnp.asarray(joined))
+    np.testing.assert_allclose(slopes[0], central_differences(lambda x: loss(x, joined), features), rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(slopes[1], central_differences(lambda a: loss(features, a), joined), rtol=1e-5, atol=1e-9)
+
+
+def test_the_start_is_real_graphs():
+    examples = some_examples(2, count=30, most=6)
+    features, logits = begin(jax.random.key(0), examples, 3, 4)
+    assert features.shape == (6, 4, 3) and logits.shape == (6, 6) and set(np.abs(np.asarray(logits)).ravel()) == {5.0}
+    content = LearnedGraphs(features, logits).decode()
+    degrees = [sorted(row) for row in np.asarray(content.degrees[0]).reshape(6, 4)]
+    start = np.cumsum(examples.x.nodes) - examples.x.nodes
+    for c, row in zip([0, 0, 0, 1, 1, 1], range(6), strict=True):
+        same = []
+        for g in np.flatnonzero((examples.y == c) & (examples.x.nodes <= 4)):
+            own = examples.x.degrees()[start[g] : start[g] + examples.x.nodes[g]]
+            same.append(sorted([*own, *[0] * (4 - len(own))]) == degrees[row])
+        assert any(same) or examples.x.nodes[examples.y == c].max() > 4
+
+
+def test_two_rates_and_their_decay():
+    tx = two_rates(0.5, 2.0, 1)
+    params = {"x": LearnedGraphs(jnp.ones((1, 2, 1)), jnp.ones((1, 1)))}
+    state, moves = tx.init(params), []
+    for _ in range(2):
+        updates, state = tx.update(params, state, params)
+        moves.append((float(updates["x"].features[0, 0, 0]), float(updates["x"].logits[0, 0])))
+    np.testing.assert_allclose(moves, [[-0.5, -2.0], [-0.05, -0.2]], rtol=1e-4)  # 1 - 0.999 in float32
+
+
+def test_a_run_ends_in_hard_graphs_of_the_budget():
+    data = load_data("toy_graphs?edges=false")
+    net = nets.build(NET, data.image, 2)
+    matcher = doscond(("bytes", 2 * 8 + 2 * 2 * (5 * 3 * 4 + 2)), net, nodes=5)
+    synth = matcher.prepare(jax.random.key(0), empty(data, None), data.train)
+    assert synth.x.features.shape == (4, 5, 3)
+    done = matcher.finish(None, None, synth)
+    assert isinstance(done.x, DenseGraphs) and done.x.nbytes() + done.y.nbytes() == 264
+    done.x.check()
+    np.testing.assert_array_equal(done.x.edges(), np.asarray(synth.x.logits) > 0)
+    for a, b in zip(jax.tree.leaves(done.x.decode()), jax.tree.leaves(synth.x.decode()), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for budget, options, source, message in (
+        (("bytes", 100), {"nodes": 5}, data, "--bytes 100: one graph a class of 5 nodes needs at least 140"),
+        (None, {}, data, "give exactly one of --ipc, --size and --bytes"),
+        (("ipc", 1), {}, load_data("toy_graphs"), "edges=false drops edge labels"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            doscond(budget, net, **options).prepare(jax.random.key(0), empty(source, None), source.train)
+
+
+def test_the_feed_is_of_one_size_and_a_function_of_seed_and_step():
+    examples = load_data("toy_graphs").train
+    feed = graphs_per_class(16, examples, seed=3)
+    one, two = feed(0), feed(1)
+    assert [leaf.shape for leaf in jax.tree.leaves(one)] == [leaf.shape for leaf in jax.tree.leaves(two)]
+    assert not np.array_equal(one.tags, two.tags) and np.array_equal(one.tags, graphs_per_class(16, examples, seed=3)(0).tags)
+    assert one.real.shape == (2, 16) and one.real.sum() == 32
+    assert not np.array_equal(one.tags, graphs_per_class(16, examples, seed=4)(0).tags)

@@ -1,0 +1,117 @@
+"""What every method of graphs keeps, as `test_contract` says it for images."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from condense import api, loop, mesh, nets
+from condense.__main__ import run as command
+from condense.config import build_method
+from condense.data import load_data
+from condense.feeds import make_feed
+from condense.graph_runs import empty
+from matchers import OF_GRAPHS
+from synth.errors import BadInput
+from synth.file import load_set
+from synth.graph_content import GRAPH_KINDS
+from tests.test_contract import Compilations, types
+
+DATA, HALF = "toy_graphs?edges=false", 2
+OPTIONS = {"mirage": {"support": (30,)}, "doscond": {"ipc": 2, "nodes": 4, "batch": 8, "net": "gcn:width=4,depth=1"}, "random": {"ipc": 2}}
+
+
+class Learned:
+    """DosCond on a few small graphs."""
+
+    def __init__(self):
+        self.data = load_data(DATA)
+        net = nets.build("gcn:width=4,depth=1", self.data.image, 2)
+        self.matcher = build_method("doscond", {"nodes": 4, "batch": 8}, net=net, budget=("ipc", 2))
+        self.synth = self.matcher.prepare(jax.random.key(1), empty(self.data, None), self.data.train)
+
+    def feed(self):
+        return make_feed(self.matcher.feed, self.data.train, 2, seed=0)
+
+    def run(self, steps: int, *, folder=None):
+        schedule = loop.Schedule(steps, log_every=1, checkpoint_every=HALF)
+        return loop.run(jax.random.key(0), self.matcher, self.synth, self.feed(), schedule, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return Learned()
+
+
+@pytest.fixture(scope="module")
+def straight(learned, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("doscond")
+    with Compilations() as seen:
+        synth = learned.run(2 * HALF, folder=folder)
+    return synth, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()], seen.count
+
+
+def test_init_and_step_need_no_values_and_keep_types(learned):
+    key, synth, batch = jax.eval_shape(lambda *args: args, jax.random.key(0), learned.synth.bare(), learned.feed()(0))
+    state = jax.eval_shape(learned.matcher.init, key, synth)
+    synth_after, state_after, metrics = jax.eval_shape(learned.matcher.step, key, state, synth, batch)
+    assert types((synth, state)) == types((synth_after, state_after))
+    assert "loss" in metrics and all(value.shape == () for value in metrics.values())
+
+
+def test_a_step_is_compiled_once_and_metrics_are_finite(straight):
+    _, rows, compilations = straight
+    assert compilations == 1 and len(rows) == 2 * HALF
+    assert all(value is not None and np.isfinite(value) for row in rows for value in row.values())
+
+
+def test_resuming_gives_the_bits_of_one_run(learned, straight, tmp_path):
+    learned.run(HALF, folder=tmp_path)
+    resumed = learned.run(2 * HALF, folder=tmp_path)
+    for a, b in zip(jax.tree.leaves(resumed.x), jax.tree.leaves(straight[0].x), strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_four_devices_give_what_one_gives(learned, straight, monkeypatch):
+    assert len(mesh.devices()) == 4
+    monkeypatch.setattr(mesh, "devices", lambda: tuple(jax.local_devices()[:1]))
+    np.testing.assert_allclose(learned.run(2 * HALF).x.features, straight[0].x.features, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name == "doscond" else name for name in OF_GRAPHS])
+def test_a_method_is_a_function_of_its_seed_and_its_set_is_stored_and_drawn(name, tmp_path):
+    """Distilled by name, stored, read, the same again; a finished run is left alone; another seed gives other random graphs."""
+    options = OPTIONS.get(name, {})
+    one = api.distill(name, DATA, out=tmp_path / "a", steps=1, **options)
+    two = one if name == "doscond" else api.distill(name, DATA, steps=1, **options)  # which resumes bit for bit, see above
+    stored = load_set(tmp_path / "a" / "set.npz")
+    assert (
+        isinstance(stored.x, GRAPH_KINDS)
+        and vars(stored.info) == vars(one.info)
+        and len(stored) == len(one) == len(np.asarray(one.y.probs()))
+    )
+    for a, b, c in zip(*(jax.tree.leaves((synth.x, synth.y)) for synth in (one, two, stored)), strict=True):
+        assert np.array_equal(a, b) and np.array_equal(a, c)
+    assert (tmp_path / "a" / "grid.png").stat().st_size > 500 and command(
+        ["show", str(tmp_path / "a"), "--out", str(tmp_path / "b.png")]
+    ) == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
+    again = api.distill(name, DATA, out=tmp_path / "a", steps=1, **options)
+    assert len(again) == len(one) and before == {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
+    if name == "random":
+        other = api.distill(name, DATA, seed=1, **options)
+        assert not np.array_equal(other.x.payload, one.x.payload)
+
+
+def test_images_and_graphs_are_not_mixed_up(tmp_path):
+    for call, message in (
+        (("dm", "toy_graphs", {"ipc": 1}), "dm: takes images, and toy_graphs holds graphs; use one of random, mirage, colour, doscond"),
+        (("mirage", "digits", {"ipc": 1}), "mirage: takes graphs, and digits holds images; give --data toy_graphs, tu:FILE or smiles:FILE"),
+        (("mirage", "toy_graphs", {"ipc": 1, "net": "mlp"}), "--net mlp.*: the data are graphs, and mlp does not take them"),
+        (("dm", "digits", {"ipc": 1, "net": "gin"}), "--net gin.*: the data are images, and gin does not take them"),
+        (("mirage", "toy_graphs", {"ipc": 1, "start": "noise"}), "--start noise: graph methods make their own start"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            api.distill(call[0], call[1], **call[2])

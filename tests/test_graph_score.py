@@ -1,0 +1,162 @@
+"""Scores on graphs: areas under the curve, the epoch that is chosen, rows at equal bytes, and the command line."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from condense import api, nets
+from condense.__main__ import run as command
+from condense.data import load_data
+from condense.graph_score import draw_random, full_lesson, lesson, make_lessons, read_as_colours
+from evals.base import Recipe
+from evals.budget import count_bytes
+from evals.graph_retrain import Lesson, draw, retrain, roc_auc, shares
+from synth.base import Vars
+from synth.errors import BadInput, RunFailed
+from synth.file import save_set
+from synth.fit import adam
+from synth.graphs import batch_of
+from synth.labels import Runs
+
+NET = "gin:width=4"
+QUICK = Recipe("tiny", 4, lr=0.01, weight_decay=0.0, batch=6, optimizer="adam", schedule="constant")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_data("toy_graphs")
+
+
+@pytest.fixture(scope="module")
+def synth(data):
+    return api.distill("mirage", data, bytes=90)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_areas_are_those_of_scikit_learn(classes):
+    rng = np.random.default_rng(0)
+    y, scores = rng.integers(0, classes, 60), np.round(rng.normal(size=(60, classes)), 1)  # rounded: some are tied
+    margins = np.stack([scores[:, c] - np.delete(scores, c, 1).max(1) for c in range(classes)], 1)
+    each = [roc_auc_score(y == c, margins[:, c]) for c in range(classes)]
+    assert abs(roc_auc(scores, y) - (each[1] if classes == 2 else np.mean(each))) < 1e-12
+    assert np.isnan(roc_auc(scores[:, :2], np.zeros(60, int)))
+
+
+def test_shares_leave_out_classes_without_examples():
+    np.testing.assert_allclose(shares(np.array([0, 0, 2]), np.array([1.0, 3, 5]), np.array([2.0, 7, 6])), [0.0625, 0.1875, 0.75])
+
+
+def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth):
+    """Against the same training, a step at a time on the host; accuracy and area are those of the chosen network on the test graphs."""
+    net = nets.build(NET, data.image, 2)
+    learned, validation = lesson(synth, NET), (read_as_colours(data.val, NET), jnp.asarray(data.val.y))
+    whole = batch_of(data.test.x)
+    test = [(whole, data.test.y)]
+    report = retrain(jax.random.key(0), net, QUICK, lambda seed: learned, validation, test, seeds=1)
+    key = jax.random.fold_in(jax.random.key(0), 0)
+    params, tx = net.init(jax.random.fold_in(key, 0)).params, adam(jnp.float32(0.01))
+    opt, scores, kept = tx.init(params), [], []
+
+    @jax.jit
+    def step(params, opt, weight):
+        def loss(params):
+            logits = net.apply(Vars(params), learned.x).logits
+            return -jnp.sum(jax.nn.log_softmax(logits)[jnp.arange(len(learned.y)), learned.y] * weight)
+
+        updates, opt = tx.update(jax.grad(loss)(params), opt, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        return params, opt, net.apply(Vars(params), batch_of(data.val.x)).logits
+
+    for number in range(QUICK.epochs):
+        k_draw = jax.random.fold_in(jax.random.fold_in(key, 1), number)
+        weight = draw(k_draw, learned.p, QUICK.batch) if len(learned.p) <= QUICK.batch else learned.p
+        params, opt, logits = step(params, opt, weight)
+        kept.append(params)
+        scores.append(float((np.asarray(logits)[: len(data.val.y)].argmax(1) == data.val.y).mean()))
+    best = int(np.argmax(scores))
+    assert report.epochs == (best + 1,)
+    logits = np.asarray(jax.jit(net.apply)(Vars(kept[best]), whole).logits)[: len(data.test.y)]
+    assert abs(report.accuracy[0] - (logits.argmax(1) == data.test.y).mean()) < 1e-9
+    assert abs(report.auc[0] - roc_auc_score(data.test.y, logits[:, 1] - logits[:, 0])) < 1e-9
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_fails(data, synth):
+    net, learned = nets.build(NET, data.image, 2), lesson(synth, NET)
+    broken = Lesson(learned.x, learned.y, learned.p * jnp.nan)
+    wild = replace(QUICK, batch=1)
+    with pytest.raises(RunFailed, match="gin trained on the random set under recipe tiny diverged"):
+        retrain(jax.random.key(0), net, wild, lambda seed: broken, (learned.x, learned.y), [], seeds=1, net_name="gin", set_kind="random")
+
+
+def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
+    synth = api.distill("mirage", data, bytes=300)
+    total = count_bytes(synth)["total"]
+    drawn = [draw_random(jax.random.key(seed), synth, data) for seed in range(3)]
+    assert len({bytes(np.asarray(one.x.payload)) for one in drawn}) == 3
+    for one in drawn:
+        assert total - 40 < count_bytes(one)["total"] <= total
+        counts, graphs = np.asarray(one.y.counts), one.x.graphs()
+        assert abs(int(counts[0] - counts[1])) <= 20 and counts.min() > 0 and len(graphs.nodes) == counts.sum()
+        sizes = {int(n) for n in data.train.x.nodes}
+        assert {int(n) for n in graphs.nodes} <= sizes
+    rows = make_lessons(jax.random.key(0), synth, data, "random", NET, 3)
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(rows(seed))] for seed in range(3)]
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert all(abs(float(rows(seed).p.sum()) - 1) < 1e-5 for seed in range(3))
+
+
+def test_the_full_row_is_all_graphs(data):
+    colour = api.distill("colour", data, leaves="exact")
+    one, two = lesson(colour, NET), full_lesson(data.train, NET)
+    net = nets.build(NET, data.image, 2)
+    vars, apply = net.init(jax.random.key(0)), jax.jit(net.apply)
+    ours, theirs = (np.sort(np.asarray(apply(vars, row.x).logits), 0) for row in (one, two))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    np.testing.assert_allclose(one.p, two.p, rtol=1e-5)
+
+
+def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
+    plain = api.distill("colour", data)
+    digits = api.distill("random", "digits", ipc=1)
+    for call, options, wrong in (
+        (plain, {"net": "gcn"}, "--net gcn.*: reads degrees of leaves, which this set does not tell apart; distil with --leaves exact"),
+        (synth, {"net": "gin:depth=3"}, "3 layers look further than the set's trees of depth 2; use depth=2"),
+        (plain, {"net": "gin:depth=3"}, "3 layers look further than the set's 2 rounds of colours; use depth=2"),
+        (synth, {"rows": "kmeans"}, r"--rows: unknown row 'kmeans' \(known for graphs: distilled, random, full\)"),
+        (synth, {"recipe": "dsa"}, "--recipe dsa:epochs=1: is for images; use graph"),
+        (synth, {"data": "digits"}, "--data digits: holds images, the set graphs"),
+        (synth, {"data": "toy_graphs?degree=true"}, "its graphs have .* tags .*, the set's 3 tags and 2 edge labels"),
+        (digits, {"data": "toy_graphs"}, "its classes are not the set's"),
+        (synth, {"net": "mlp"}, "the data are graphs, and mlp does not take them"),
+    ):
+        with pytest.raises(BadInput, match=wrong):
+            api.evaluate(call, seeds=1, epochs=1, **options)
+    wrong = replace(synth, y=Runs(synth.y.counts + 1, synth.y.sizes))
+    with pytest.raises(BadInput, match=r"labels for .* examples; it is damaged"):
+        lesson(wrong, NET)
+    cut = replace(synth, x=synth.x._replace(payload=synth.x.payload[:-4]))
+    with pytest.raises(RunFailed, match=r"the set is not written: .*payload"):
+        save_set(tmp_path / "set.npz", cut)
+
+
+def test_the_command_line_scores_graphs(tmp_path, capsys):
+    flags = f"--data toy_graphs --bytes 90 --out {tmp_path / 'a'}"
+    assert command(["distill", "mirage", *flags.split()]) == 0
+    said = capsys.readouterr()
+    assert "skew: the 10 commonest of" in said.err and "set.npz" in said.out
+    flags = f"--net {NET},depth=1 --seeds 2 --epochs 3 --json {tmp_path / 'a.json'}"
+    assert command(["evaluate", str(tmp_path / "a"), *flags.split()]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "epoch chosen on validation graphs" in out and "random" in out
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["bytes"]["total"] <= 90 and found["bytes"]["labels"] == 16 and found["selection"].startswith("epoch with the best")
+    assert [row["set_kind"] for row in found["results"]] == ["distilled", "random"]
+    for row in found["results"]:
+        assert len(row["accuracy"]) == len(row["auc"]) == len(row["epochs"]) == 2 and all(1 <= epoch <= 3 for epoch in row["epochs"])
+        assert abs(row["mean"] - np.mean(row["accuracy"])) < 1e-12 and abs(row["auc_std"] - np.std(row["auc"])) < 1e-12

@@ -1,0 +1,178 @@
+"""Mirage and the colour graph: what they keep, in how many bytes, and that a training draws by frequency."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from condense.data import load_data
+from condense.graph_runs import empty
+from evals.graph_retrain import draw, shares
+from matchers.colour import colour
+from matchers.mine import mine
+from matchers.mirage import Wood, mirage, premise, transactions
+from synth.colours import evaluations, refine, trees
+from synth.errors import BadInput
+from synth.trees import to_text
+from tests.graphs import renamed, some_examples
+
+TU = os.environ.get("CONDENSE_TU")  # folder with NCI1.txt and the like
+needs_tu = pytest.mark.skipif(not TU, reason="CONDENSE_TU names no folder with graphs of the TU collection")
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return load_data("toy_graphs")
+
+
+def made(method, data, **changes):
+    return method.step(jax.random.key(0), (), empty(data, None), data.train._replace(**changes))[0]
+
+
+def sets_of(content) -> list:
+    """Sets as text with their frequencies."""
+    forest = content.forest()
+    return [(sorted(to_text(forest.trees[item], content.depth) for item in items), frequency) for items, frequency in forest.sets]
+
+
+def held_texts(examples, depth: int) -> list[set[str]]:
+    """The trees of every graph, as text."""
+    colours = refine(examples.x, depth)
+    texts = [to_text(tree, depth) for tree in trees(colours, np.arange(len(colours.first[-1])))]
+    held = [set() for _ in examples.y]
+    for graph, kind in zip(examples.x.graph, colours.rounds[-1], strict=True):
+        held[graph].add(texts[kind])
+    return held
+
+
+def test_frequencies_are_those_of_the_training_graphs(toy):
+    synth = made(mirage(None, support=(20,)), toy)
+    found, counts = sets_of(synth.x), np.asarray(synth.y.counts)
+    assert len(found) == counts.sum() > 10 and np.array_equal(synth.y.sizes, toy.train.sizes())
+    held = held_texts(toy.train, 2)
+    for at, (chosen, frequency) in enumerate(found):
+        mine_too = [set(chosen) <= held[g] for g in np.flatnonzero(toy.train.y == int(at >= counts[0]))]
+        assert frequency == sum(mine_too) >= 20
+
+
+def test_names_and_order_of_nodes_do_not_matter(toy):
+    other, _ = renamed(toy.train.x)
+    for options in ({"support": (20, 25)}, {"support": (25,), "leaves": "exact"}):
+        first, second = made(mirage(None, **options), toy), made(mirage(None, **options), toy, x=other)
+        assert np.array_equal(first.x.payload, second.x.payload)
+    backward = np.arange(len(toy.train.y))[::-1]
+    assert np.array_equal(
+        made(mirage(None, support=(20,)), toy, **toy.train.take(backward)._asdict()).x.payload,
+        made(mirage(None, support=(20,)), toy).x.payload,
+    )
+
+
+def test_a_budget_in_bytes_is_kept_and_used(toy):
+    for limit in (80, 200, 400):
+        synth = made(mirage(("bytes", limit)), toy)
+        assert limit - 30 < synth.x.nbytes() + synth.y.nbytes() <= limit
+        assert len(set(np.asarray(synth.y.counts).tolist())) == 1
+    assert np.asarray(made(mirage(("ipc", 7)), toy).y.counts).tolist() == [7, 7]
+    assert np.asarray(made(mirage(("size", 6)), toy).y.counts).tolist() == [3, 3]
+
+
+def test_smaller_thresholds_keep_more_and_a_larger_budget_the_more_frequent_first(toy):
+    few, many = (sets_of(made(mirage(None, support=(theta,)), toy).x) for theta in (30, 20))
+    assert len(few) < len(many) and all(one in many for one in few)
+    top = sets_of(made(mirage(("ipc", 5)), toy).x)[:5]
+    assert [frequency for _, frequency in top] == sorted((f for _, f in many[: len(many) // 2]), reverse=True)[:5] or len(top) == 5
+
+
+def test_multisets_count_how_often_a_tree_is_there(toy):
+    """Sets are the multisets without repetition; a repetition is no more frequent than the set without it."""
+    plain, multi = (made(mirage(None, support=(30,), items=items), toy) for items in ("set", "multiset"))
+    both = {
+        c: [one for one, of in zip(sets_of(synth.x), np.repeat([0, 1], synth.y.counts), strict=True) if of == c]
+        for c, synth in ((0, multi), (1, multi))
+    }
+    once = [one for rows in both.values() for one in rows if len(set(one[0])) == len(one[0])]
+    assert sorted(map(str, once)) == sorted(map(str, sets_of(plain.x)))
+    repeated = [one for rows in both.values() for one in rows if len(set(one[0])) < len(one[0])]
+    assert repeated
+    colours = refine(toy.train.x, 2)
+    wood = Wood(toy.train, colours, "multiset")
+    for held in wood.held:
+        for one in wood.whole(mine(held, 30)):
+            copies = [one.items.count(item) for item in one.items]
+            assert max(copies) == 1
+            times = {colour: sum(item % wood.kinds == colour for item in one.items) for colour in {item % wood.kinds for item in one.items}}
+            assert one.support == sum(all(sum(i % wood.kinds == c for i in graph) >= n for c, n in times.items()) for graph in held)
+
+
+def test_sampling_is_by_frequency_within_a_class_and_by_size_between_classes():
+    y, frequency, sizes = np.array([0, 0, 0, 1, 1]), np.array([50.0, 30, 20, 9, 1]), np.array([300.0, 100])
+    p = shares(y, frequency, sizes)
+    np.testing.assert_allclose(p, [0.375, 0.225, 0.15, 0.225, 0.025], atol=1e-6)
+    times = np.rint(np.asarray(draw(jax.random.key(3), jnp.asarray(p), 4000), np.float64) * 4000)
+    assert chisquare(times, p.astype(np.float64) / p.sum(dtype=np.float64) * times.sum()).pvalue > 0.01
+    assert chisquare(times).pvalue < 1e-9  # uniform it is not
+
+
+def test_the_premise_is_measured_and_a_weak_one_warned_of():
+    uniform = some_examples(0, count=80, tags=40, most=12)
+    said = premise(uniform, 2, False)
+    assert said[0].startswith("skew: the 10 commonest of ") and said[1].startswith("warning: that is below 20 %")
+    assert len(premise(load_data("toy_graphs").train, 1, False)) == 1
+
+
+def test_wrong_calls_say_what_would_be_right(toy):
+    for budget, options in ((None, {}), (("ipc", 2), {"support": (3,)})):
+        with pytest.raises(BadInput, match=r"give either --support .* or one of --ipc, --size and --bytes"):
+            mirage(budget, **options)
+    for method, message in (
+        (mirage(("bytes", 20)), "--bytes 20: does not hold one set of trees a class"),
+        (mirage(None, support=(1, 2, 3)), "--support: 3 thresholds for 2 classes"),
+        (mirage(None, support=(10**6,)), "--support 1000000: no set of trees is so frequent"),
+        (mirage(("size", 3)), "--size 3: not a multiple of the 2 classes"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            made(method, toy)
+    with pytest.raises(BadInput, match="--ipc 3: colour loses nothing"):
+        colour(("ipc", 3))
+    with pytest.raises(BadInput, match="--depth 99: at most 16"):
+        mirage(("ipc", 1), depth=99)
+
+
+def test_a_colour_graph_holds_every_graph_class_after_class(toy):
+    synth = made(colour(None, depth=2), toy)
+    synth.x.check()
+    assert len(synth) == len(toy.train.y) and np.array_equal(synth.y.counts, toy.train.sizes())
+    for changes in (
+        {"senders": synth.x.senders.at[0].set(10**6)},
+        {"levels": synth.x.levels.at[0].add(1)},
+        {"times": synth.x.times.at[0].set(-1)},
+    ):
+        with pytest.raises(ValueError):
+            synth.x._replace(**changes).check()
+    assert replace(synth, info=None).bare() is not None
+
+
+@needs_tu
+def test_nci1_is_as_it_was_measured_elsewhere():
+    """Distinct trees, frequent sets and evaluations of all 4,110 graphs; a change means that other trees are told apart, or sets lost."""
+    data = load_data(f"tu:{Path(TU) / 'NCI1.txt'}")
+    examples = data.train._replace(x=data.source.graphs, y=data.source.y)
+    assert (len(examples.y), data.image.tags) == (4110, 37)
+    began = time.process_time()
+    three = refine(examples.x, 3)
+    assert time.process_time() - began < 1
+    two = refine(examples.x, 2)
+    assert len(two.first[-1]) == 4058 and len(three.first[-1]) == 22948
+    assert evaluations(two) == (368241, 4387) and evaluations(three) == (490988, 27335)
+    held = transactions(two, examples)
+    began = time.process_time()
+    found = [mine(held[c], theta) for c, theta in ((0, 460), (1, 590), (1, 200))]
+    assert time.process_time() - began < 0.1
+    assert [len(sets) for sets in found] == [14, 15, 356]
+    assert [max(len(one.items) for one in sets) for sets in found[:2]] == [3, 2]

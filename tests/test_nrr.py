@@ -1,0 +1,140 @@
+"""Oracles of non-critical region refinement: activation maps, what is frozen, the masked step, and its labels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from matchers.nrr import freedom, nrr
+from matchers.recover import Jitter, Settings, batches_of, cosine, images_of, vote
+from synth.base import Out
+from synth.cam import attention, averages, class_map
+from synth.collage import critical_patches, framed
+from synth.errors import BadInput
+from tests.teachers import KEY, committee, frozen, ran, started, task, teacher
+
+QUICK = {"crops": 2, "keep": 2, "labels": "hard"}
+
+
+def test_a_map_averages_to_the_logit():
+    held = teacher()
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 4, 1)), jnp.float32)
+    y = jnp.asarray([0, 1, 2, 0, 1])
+    logits = held.net.apply(held.vars, x).logits[jnp.arange(5), y]
+    means = class_map(held.net, held.vars, x, y).mean((1, 2)) + held.vars.params["head"]["bias"][y]
+    np.testing.assert_allclose(means, logits, rtol=1e-5, atol=1e-6)
+
+
+def test_attention_runs_from_0_to_1_and_a_constant_map_is_0():
+    held = teacher()
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(4, 4, 4, 1)), jnp.float32)
+    y = jnp.asarray([0, 1, 2, 0])
+    seen = np.asarray(attention(held.net, held.vars, x.at[3].set(0.5), y))
+    coarse = np.asarray(class_map(held.net, held.vars, x, y))
+    assert seen.shape == (4, 4, 4) and seen.min() >= 0 and seen.max() <= 1
+    assert (seen[3] == 0).all()
+    for image in range(3):  # corners keep the value of the coarse map's corners under bilinear resizing
+        scaled = (coarse[image] - coarse[image].min()) / np.ptp(coarse[image])
+        np.testing.assert_allclose(seen[image][[0, 0, -1, -1], [0, -1, 0, -1]], scaled.ravel(), atol=1e-5)
+
+
+def test_attention_leaves_out_what_networks_pad():
+    """28x28 images are seen as 32x32: a map that rises from left to right is symmetric around the middle of the image."""
+    ramp = jnp.tile(jnp.arange(8.0)[None, None, :, None], (1, 8, 1, 1))
+    net = teacher().net._replace(apply=lambda vars, x: Out(jnp.zeros((1, 3)), jnp.zeros((1, 1)), {"conv": ramp}))
+    vars = teacher().vars._replace(params={"head": {"kernel": jnp.ones((1, 3)), "bias": jnp.zeros(3)}})
+    row = np.asarray(attention(net, vars, jnp.zeros((1, 28, 28, 1)), jnp.zeros(1, jnp.int32)))[0, 0]
+    expected = np.asarray(jax.image.resize(jnp.arange(8.0) / 7, (32,), "bilinear"))[2:30]
+    np.testing.assert_allclose(row, expected, atol=1e-6)
+    np.testing.assert_allclose(row + row[::-1], 1, atol=1e-6)
+
+
+def test_only_networks_that_average_have_maps():
+    held, flat = teacher(), teacher(average=False)
+    assert averages(held.net, held.vars, (4, 4, 1)) and not averages(flat.net, flat.vars, (4, 4, 1))
+    with pytest.raises(BadInput, match=r"--teachers: toy0 does not; a class activation map needs a network that averages"):
+        nrr((flat, held), task(), member=1)
+    synth, examples = started(1)
+    chosen = nrr((flat, held), task(), **QUICK)  # the first that has maps
+    assert chosen.feed.value[0] is held.vars and len(ran(chosen, synth, examples, 1)[2]) == 3
+
+
+def test_critical_pixels_keep_every_bit_and_others_move():
+    held = committee(1)
+    kept, (synth, examples) = frozen(held), started(1)
+    before, after, last, _ = ran(nrr(held, task(steps=5), epsilon=0.4, roll=0.25, **QUICK), synth, examples, 5)
+    mask = np.asarray(freedom(held[0].net, held[0].vars, before.x.pixels, synth.y.index, 0.4))
+    old, new = (np.asarray(x.x.pixels)[..., 0] for x in (before, after))
+    assert mask.min() == 0 and (mask == 0).sum() > 5 and (mask > 0).sum() > 5
+    assert old[mask == 0].tobytes() == new[mask == 0].tobytes()
+    assert (old[mask > 0] != new[mask > 0]).mean() > 0.9
+    first, stored = (np.asarray(x.store().pixels)[..., 0] for x in (before.x, after.x))
+    np.testing.assert_array_equal(first[mask == 0], stored[mask == 0])
+    np.testing.assert_array_equal(np.asarray(last.x.pixels)[..., 0], stored)
+    assert frozen(held) == kept
+
+
+def test_a_step_is_the_masked_gradient():
+    held, (synth, examples) = committee(1), started(1)
+    matcher = nrr(held, task(), epsilon=0.7, optimizer="sgd", lr=0.01, alpha_bn=0.1, **QUICK)
+    before = matcher.prepare(KEY, synth, examples).bare()
+    step = jax.jit(matcher.step)
+    now, state, _ = step(KEY, matcher.init(KEY, before), before, matcher.feed.value)
+    settings = Settings(0.01, 0.1, 10.0, Jitter(1.0, 0.0, False))
+    x, y = (batches_of(leaf, 3, 100) for leaf in (before.x.pixels, before.y.index))
+    slopes = jax.jit(lambda x: vote(KEY, held, matcher.feed.value, np.ones((1, 1)), x, y, settings)[0])(x)
+    mask = freedom(held[0].net, held[0].vars, before.x.pixels, before.y.index, 0.7)[..., None]
+    expected = before.x.clip(before.x.pixels - mask * 0.01 * cosine(jnp.int32(0), 4, jnp.float32) * images_of(slopes, 3))
+    np.testing.assert_allclose(now.x.pixels, expected, atol=1e-6)
+    _, renewed, _ = step(KEY, state, now, matcher.feed.value)
+    np.testing.assert_array_equal(renewed.mask, state.mask)  # the map of the first step stays
+
+
+@pytest.mark.parametrize(("epsilon", "moves"), [(0.0, False), (-1.0, False), (1.5, True)])
+def test_the_limits_of_epsilon(epsilon, moves):
+    """Nothing is free at 0 or below; above 1 every pixel is, as in recovery from a collage."""
+    held, (synth, examples) = committee(1), started(1)
+    before, after, *_ = ran(nrr(held, task(), epsilon=epsilon, **QUICK), synth, examples, 1)
+    changed = np.asarray(before.x.pixels) != np.asarray(after.x.pixels)
+    assert changed.mean() > 0.9 if moves else not changed.any()
+
+
+def test_the_map_can_be_renewed():
+    held, (synth, examples) = committee(1), started(1)
+    matcher = nrr(held, task(), epsilon=0.9, lr=1.0, renew=2, **QUICK)
+    now = matcher.prepare(KEY, synth, examples).bare()
+    state, step, masks = matcher.init(KEY, now), jax.jit(matcher.step), []
+    for number in range(3):
+        expected = freedom(held[0].net, held[0].vars, now.x.pixels, now.y.index, 0.9)
+        now, state, _ = step(jax.random.fold_in(KEY, number), state, now, matcher.feed.value)
+        masks.append((np.asarray(state.mask), np.asarray(expected)))
+    np.testing.assert_array_equal(masks[0][0], masks[1][0])
+    assert np.abs(masks[1][0] - masks[1][1]).max() > 1e-3  # by then the map has moved
+    np.testing.assert_allclose(masks[2][0], masks[2][1], atol=1e-5)
+
+
+def test_critical_patches_by_brute_force(monkeypatch):
+    """Of every image the crop over which the map is highest, of these the highest, of these the least sure first."""
+    from synth import collage
+
+    (held,), (_, examples) = committee(1), started()
+    seen, original = [], collage.draw_crops
+    monkeypatch.setattr(collage, "draw_crops", lambda *args, **more: seen.append(np.asarray(original(*args, **more))) or seen[-1])
+    found = critical_patches(KEY, held, examples, 1, factor=2, images=8, crops=3, keep=2)
+    fewer = critical_patches(KEY, held, examples, 1, factor=1, images=6, crops=3, keep=3)
+    assert found.shape == (3, 4, 2, 2, 1) and fewer.shape == (3, 1, 4, 4, 1)
+    for label, (patches, keep, needed) in enumerate([(found, 8, 4)] * 3 + [(fewer, 3, 1)] * 3):
+        both, label = seen[label], label % 3
+        ratio = both[..., 1].mean((2, 3))
+        best = [both[i, max(range(3), key=lambda j: ratio[i, j]), ..., :1] for i in range(len(both))]
+        top = sorted(range(len(both)), key=lambda i: -ratio[i].max())[:keep]
+        logits = held.net.apply(held.vars, framed(jnp.asarray([best[i] for i in top]), (4, 4, 1))).logits
+        sure = np.asarray(jax.nn.softmax(logits))[:, label]
+        expected = [best[top[i]] for i in sorted(range(keep), key=lambda i: sure[i])][:needed]
+        np.testing.assert_allclose(patches[label], expected, atol=1e-6)
+
+
+def test_labels_are_two_numbers_a_view():
+    held, (synth, examples) = committee(1), started(1)
+    last = ran(nrr(held, task(), crops=2, keep=2, alpha_dbr=0.3, norm_dbr="l2"), synth, examples, 1)[2]
+    assert last.y.kind == "distances" and last.y.codes.shape == (2, 3, 2) and (last.y.alpha, last.y.norm) == (0.3, "l2")

@@ -1,0 +1,125 @@
+"""Trees and graphs as text and as bits: there and back, and nothing but them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synth.bits import Reader, Writer, width
+from synth.colours import refine, trees
+from synth.errors import BadInput
+from synth.graph_content import PackedGraphs, TreeSummary
+from synth.graphs import Alphabet
+from synth.packing import Forest, pack_forest, pack_graphs, unpack_forest, unpack_graphs
+from synth.trees import Tree, from_text, to_text
+from tests.graphs import some_graphs
+
+
+def some_forest(seed: int, *, depth: int, exact: bool, edges: int = 2) -> Forest:
+    graphs = some_graphs(seed, count=5, tags=5, edges=edges)
+    colours = refine(graphs, depth, degrees=exact)
+    order = sorted(trees(colours, np.arange(len(colours.first[-1]))))
+    rng = np.random.default_rng(seed)
+    sets = []
+    for _ in range(2):
+        for frequency in sorted(rng.integers(1, 300, 6).tolist(), reverse=True):
+            sets.append((tuple(sorted(rng.integers(0, len(order), rng.integers(1, 4)).tolist())), frequency))
+    leaves = {} if exact else {tag: 0.0 for tag in range(5)} | {int(tag): int(rng.integers(0, 80)) / 16 for tag in graphs.tags}
+    return Forest(order, sets, leaves)
+
+
+@given(st.lists(st.integers(0, 2**30), min_size=1), st.lists(st.integers(0, 200)))
+def test_numbers_come_back(naturals, bytes_):
+    out = Writer()
+    for value in naturals:
+        out.natural(value)
+    for value in bytes_:
+        out.number(value, 8)
+    bits = Reader(out.payload())
+    assert [bits.natural() for _ in naturals] == naturals and [bits.number(8) for _ in bytes_] == bytes_
+    bits.done()
+
+
+def test_gamma_codes_are_as_long_as_they_should_be():
+    """2 floor(log2 (n + 1)) + 1 bits."""
+    for value in (0, 1, 2, 6, 7, 1000):
+        out = Writer()
+        out.natural(value)
+        assert len(out.payload()) == -(-(2 * (value + 1).bit_length() - 1) // 8)
+    assert [width(kinds) for kinds in (1, 2, 3, 4, 5, 37)] == [0, 1, 2, 2, 3, 6]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.booleans())
+def test_a_forest_comes_back(seed, depth, exact):
+    forest = some_forest(seed, depth=depth, exact=exact)
+    payload = pack_forest(forest, Alphabet(5, 2), depth=depth, exact=exact)
+    back = unpack_forest(payload, Alphabet(5, 2), depth=depth, exact=exact)
+    assert back.trees == forest.trees and back.sets == forest.sets
+    used = {tag for tree in forest.trees for tag in _tags(tree)}
+    assert back.leaves == ({} if exact else {tag: forest.leaves[tag] for tag in used})
+    assert np.array_equal(pack_forest(forest, Alphabet(5, 2), depth=depth, exact=exact), payload)
+
+
+def _tags(tree: Tree):
+    return {tree.tag}.union(*(_tags(child) for _, child in tree.children))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.integers(1, 3))
+def test_graphs_come_back(seed, directed, edges):
+    graphs, alphabet = some_graphs(seed, edges=edges, directed=directed), Alphabet(3, edges, directed)
+    back = unpack_graphs(pack_graphs(graphs, alphabet), alphabet)
+    assert np.array_equal(back.nodes, graphs.nodes) and np.array_equal(back.tags, graphs.tags)
+    lines = [sorted(zip(g.senders.tolist(), g.receivers.tolist(), g.labels.tolist(), strict=True)) for g in (graphs, back)]
+    assert lines[0] == lines[1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 3), st.booleans())
+def test_trees_come_back_from_text(seed, depth, exact):
+    colours = refine(some_graphs(seed, edges=3, directed=True), depth, degrees=exact)
+    for tree in trees(colours, np.arange(len(colours.first[-1]))):
+        assert from_text(to_text(tree, depth)) == tree
+
+
+def test_text_tells_trees_apart_and_children_have_no_order():
+    assert from_text("6(2~7(6),6(6,6))") == from_text("6(6(6,6),2~7(6))") != from_text("6(6(6,6),7(6))")
+    for text, what in (
+        ("6(", "ends early"),
+        ("6)", "wrong at letter 2"),
+        ("x", "wrong at letter 1"),
+        ("6(1,1(2))", "differ in depth"),
+        ("", "ends early"),
+    ):
+        with pytest.raises(BadInput, match=what):
+            from_text(text)
+
+
+def test_bytes_are_those_of_the_payload():
+    """A tree 1(0,0) of tags 0 and 1 out of 4, once, counted by hand."""
+    forest = Forest([Tree(1, 2, ((0, Tree(0)), (0, Tree(0))))], [((0,), 5)], {0: 1.0, 1: 2.0})
+    payload = pack_forest(forest, Alphabet(4), depth=1, exact=False)
+    tags, degrees, count, tree, sets = 3 + 2 * 2, 9 + 11, 3, 1 + 3 + 2 * 1, 3 + 1 + 5 + 1 + 0
+    assert len(payload) == -(-(tags + degrees + count + tree + sets) // 8)
+    assert TreeSummary(payload, 4, 1, 1, False).nbytes() == len(payload)
+
+
+@pytest.mark.parametrize("payload", [[0], [0, 0, 0, 0, 0, 0], [255], [255, 255, 255, 255], [128, 64]])
+def test_bytes_that_stand_for_nothing_are_refused(payload):
+    for content in (TreeSummary(np.array(payload, np.uint8), 4, 1, 2, True), PackedGraphs(np.array(payload, np.uint8), 4, 1, False)):
+        with pytest.raises(ValueError, match=r"payload|tags|edge|below|bits|frequency"):
+            content.check()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(min_size=1, max_size=40), st.integers(1, 9), st.integers(1, 3), st.booleans())
+def test_any_bytes_either_stand_for_something_or_are_refused(raw, tags, edges, flag):
+    payload = np.frombuffer(raw, np.uint8)
+    for content in (TreeSummary(payload, tags, edges, 2, flag), PackedGraphs(payload, tags, edges, flag)):
+        try:
+            content.check()
+        except ValueError:
+            continue
+        content.decode()
+        assert len(content.frequency()) > 0

@@ -1,0 +1,286 @@
+"""Oracles of recovery from trained networks: the statistics loss, votes and pairs, the step, its bounds and its end."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from matchers import recover
+from matchers.cvdd import committees, cvdd, voting_weights
+from matchers.recover import Jitter, Moments, Settings, adam, at_rest, batch_size, batches_of, cosine, images_of
+from matchers.sre2l import sre2l
+from synth.collage import choose_patches, compose
+from synth.content import Bounded, Bytes
+from synth.errors import BadInput
+from synth.preprocess import Whiten
+from synth.set import Info
+from synth.statistics import statistics_gap
+from tests.teachers import KEY, MEAN, PLAIN, STD, bn_net, committee, frozen, priors, ran, started, task, teacher
+from tests.toys import blobs, central_differences, smooth_net
+
+
+def random_taps(rng, widths=(2, 3)) -> dict:
+    taps = {}
+    for layer, width in enumerate(widths):
+        for name in ("norm", "running"):
+            taps[f"{name}{layer}"] = tuple(jnp.asarray(rng.uniform(0.5, 2, width), jnp.float32) for _ in range(2))
+    return taps
+
+
+def test_statistics_gap_by_hand():
+    taps = {
+        "norm0": (jnp.array([1.0, 2.0]), jnp.array([3.0, 3.0])),
+        "running0": (jnp.array([1.0, 5.0]), jnp.array([3.0, 7.0])),
+        "norm1": (jnp.array([0.0, 3.0]), jnp.array([1.0, 1.0])),
+        "running1": (jnp.array([4.0, 0.0]), jnp.array([1.0, 13.0])),
+    }
+    assert float(statistics_gap(taps)) == 10 * (3 + 4) + 5 + 12
+    assert float(statistics_gap(taps, first=1.0)) == 3 + 4 + 5 + 12
+
+
+def test_statistics_gap_is_zero_with_a_finite_slope_where_statistics_agree():
+    taps = random_taps(np.random.default_rng(0))
+    same = taps | {"running0": taps["norm0"], "running1": taps["norm1"]}
+    assert float(statistics_gap(same)) == 0
+    slope = jax.grad(lambda seen: statistics_gap(same | {"norm0": seen}))(same["norm0"])
+    assert all(np.isfinite(np.asarray(part)).all() for part in slope)
+
+
+def test_layers_count_in_call_order_and_not_by_name():
+    """Twelve layers: sorted by name, norm10 comes before norm2, and a first layer other than norm0 would count ten times."""
+    taps = random_taps(np.random.default_rng(1), (2,) * 12)
+
+    def gap(layer):
+        return sum(float(jnp.linalg.norm(a - b)) for a, b in zip(taps[f"norm{layer}"], taps[f"running{layer}"], strict=True))
+
+    expected = 10 * gap(0) + sum(gap(layer) for layer in range(1, 12))
+    np.testing.assert_allclose(float(statistics_gap(dict(sorted(taps.items(), reverse=True)))), expected, rtol=1e-6)
+
+
+def test_statistics_are_of_the_batch_and_its_pixels_and_biased():
+    held = teacher()
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(3, 4, 4, 1)), jnp.float32)
+    order = np.array([2, 0, 1])
+    taps = jax.jit(lambda images: held.net.apply(held.vars, images).taps)
+    gaps = [float(statistics_gap(taps(images))) for images in (x, x[order])]
+    np.testing.assert_allclose(gaps[1], gaps[0], rtol=1e-5)
+    cells = np.asarray(x).reshape(3, 2, 2, 2, 2, 1).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 4) @ np.asarray(held.vars.params["a"])
+    seen = taps(x)["norm0"]
+    np.testing.assert_allclose(seen[0], cells.mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(seen[1], cells.var(0), rtol=1e-5)
+
+
+def test_adam_is_optax_adam():
+    import optax
+
+    rng, tx = np.random.default_rng(3), optax.scale_by_adam(*recover.BETAS, eps=recover.EPSILON)
+    x = jnp.zeros((4, 5))
+    state, held = at_rest(x), tx.init(x)
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(5):
+            slope = jnp.asarray(rng.normal(size=x.shape), jnp.float32)
+            direction, state = adam(state, slope)
+            expected, held = tx.update(slope, held)
+            np.testing.assert_allclose(direction, -expected, rtol=1e-5, atol=1e-6)
+    assert isinstance(state, Moments) and int(state.count) == 5
+
+
+def test_the_step_size_starts_whole_and_does_not_end_at_zero():
+    sizes = [float(cosine(jnp.int32(t), 4, jnp.float32)) for t in range(5)]
+    np.testing.assert_allclose(sizes, [1, 0.8535534, 0.5, 0.1464466, 0], atol=1e-6)
+
+
+def test_batches_are_slots_of_one_image_a_class():
+    images = jnp.arange(12.0).reshape(12, 1, 1, 1)  # class-major: 4 classes of 3
+    batches = batches_of(images, 4, 2)
+    assert batches[..., 0, 0, 0].tolist() == [[0, 3], [6, 9], [1, 4], [7, 10], [2, 5], [8, 11]]
+    np.testing.assert_array_equal(images_of(batches, 4), images)
+    assert [batch_size(*sizes) for sizes in ((10, 100), (1000, 100), (200, 100), (6, 4))] == [10, 100, 100, 3]
+    with pytest.raises(BadInput, match=r"--batch 100: 101 classes do not make equal batches"):
+        batch_size(101, 100)
+
+
+def test_recovery_gradient_equals_finite_differences(float64):
+    """Of a whole set through a weighted pair, every batch with statistics of its own, against the loss written out."""
+    held = committee(2, dtype=jnp.float64)
+    synth, _ = started(2, dtype=np.float64)
+    settings = Settings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False))
+    table = np.array([[0.7, 0.3], [0.0, 1.0]])
+    x, y = (batches_of(leaf, 3, 100) for leaf in (jnp.asarray(synth.x.pixels, jnp.float64), synth.y.index))
+    slopes, metrics = jax.jit(lambda x: recover.vote(KEY, held, [t.vars for t in held], table, x, y, settings))(x)
+
+    @jax.jit
+    def by_hand(pixels):
+        total = 0.0
+        for g in range(2):
+            for k, member in enumerate(held):
+                out = member.net.apply(member.vars, pixels[g])
+                entropy = -jnp.diag(jax.nn.log_softmax(out.logits)).mean()
+                gap = sum(
+                    weight * jnp.sqrt(((a - b) ** 2).sum())
+                    for layer, weight in ((0, 10), (1, 1))
+                    for a, b in zip(out.taps[f"norm{layer}"], out.taps[f"running{layer}"], strict=True)
+                )
+                total += table[g, k] * (entropy + 0.3 * gap)
+        return total
+
+    np.testing.assert_allclose(float(metrics["loss"]) * 2, by_hand(x), rtol=1e-9)
+    np.testing.assert_allclose(slopes, central_differences(by_hand, x), rtol=1e-5, atol=1e-7)
+
+
+def test_one_draw_of_the_jitter_serves_a_batch():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8, 8, 1)), jnp.float32)
+    seen = jax.jit(Jitter(0.3, 0.25, True).__call__)(KEY, jnp.repeat(x, 4, 0))
+    np.testing.assert_array_equal(seen, jnp.repeat(seen[:1], 4, 0))
+    assert np.abs(np.asarray(seen[:1] - x)).max() > 0.1
+    rolled = jax.jit(Jitter(1.0, 0.25, False).__call__)(KEY, x)
+    np.testing.assert_allclose(np.sort(np.ravel(rolled)), np.sort(np.ravel(x)))
+    np.testing.assert_array_equal(Jitter(1.0, 0.0, False)(KEY, x), x)
+
+
+def test_images_stay_in_bounds_and_end_as_bytes_and_teachers_stay_as_they_are():
+    held = committee(1)
+    kept, (synth, examples) = frozen(held), started()
+    before, after, last, metrics = ran(sre2l(held, task(), lr=2.0, labels="hard", **PLAIN), synth, examples, 4)
+    assert isinstance(before.x, Bounded) and isinstance(last.x, Bytes)
+    low, high = (np.float32(end - MEAN[0]) / STD[0] for end in (0, 1))
+    pixels = np.asarray(after.x.pixels)
+    assert pixels.min() == low and pixels.max() == high  # a step size of 2 reaches both
+    raw = pixels * STD[0] + MEAN[0]
+    assert np.abs(np.asarray(last.x.pixels) - np.clip(np.floor(raw * 255 + 1e-3), 0, 255)).max() == 0
+    assert set(metrics) == {"loss", "entropy", "statistics"}
+    assert frozen(held) == kept
+
+
+def test_the_optimiser_does_not_know_of_the_clip():
+    """State of Adam after a clipped step is that of the gradient, as released: only pixels are cut."""
+    held = committee(1)
+    synth, examples = started()
+    matcher = sre2l(held, task(), lr=50.0, labels="hard", **PLAIN)
+    before = matcher.prepare(KEY, synth, examples).bare()
+    now, state, _ = jax.jit(matcher.step)(KEY, matcher.init(KEY, before), before, matcher.feed.value)
+    x, y = (batches_of(leaf, 3, 100) for leaf in (before.x.pixels, before.y.index))
+    settings = Settings(50.0, 0.01, 10.0, Jitter(1.0, 0.0, False))
+    slopes, _ = jax.jit(lambda x: recover.vote(KEY, held, matcher.feed.value, np.ones((len(x), 1)), x, y, settings))(x)
+    np.testing.assert_allclose(state.mean, 0.5 * images_of(slopes, 3), rtol=1e-4, atol=1e-7)
+    assert np.abs(np.asarray(now.x.pixels)).max() < 3
+
+
+def test_slots_do_not_touch_each_other():
+    """Two slots run together as each runs alone: stacking them must not mix their statistics."""
+    held = committee(1)
+    synth, examples = started(2)
+    matcher = sre2l(held, task(), lr=0.1, labels="hard", **PLAIN)
+    both = np.asarray(ran(matcher, synth, examples, 3)[1].x.pixels).reshape(3, 2, 4, 4, 1)
+    single, _ = started(1)
+    alone = np.asarray(ran(matcher, single, examples, 3)[1].x.pixels).reshape(3, 1, 4, 4, 1)
+    np.testing.assert_allclose(both[:, :1], alone, atol=1e-6)
+    assert np.abs(both[:, 1] - both[:, 0]).max() > 0.1
+
+
+def test_a_recovered_set_is_recognised_and_its_statistics_are_close():
+    held = committee(1)
+    synth, examples = started()
+    matcher = sre2l(held, task(steps=60), lr=0.1, alpha_bn=0.1, labels="hard", **PLAIN)
+    first = ran(matcher, synth, examples, 1)[3]
+    last = ran(matcher, synth, examples, 60)[3]
+    assert float(last["entropy"]) < 0.5 * float(first["entropy"])
+    assert float(last["statistics"]) < float(first["statistics"])
+
+
+@pytest.mark.parametrize(
+    ("priors", "expected"),
+    [([64, 60.6], [0.664, 0.336]), ([46.5, 28.3], [0.974, 0.026]), ([56.4, 42.3], [0.944, 0.056])],
+)
+def test_voting_weights_are_the_published_ones(priors, expected):
+    """Of CIFAR-100 and Tiny ImageNet pairs: a change here means another temperature or another softmax than the released code's."""
+    np.testing.assert_allclose(voting_weights(1, priors, size=2, temperature=5.0)[0], expected, atol=5e-4)
+
+
+def test_label_weights_are_the_published_ones():
+    weights = voting_weights(1, [56.4, 42.3, 52.5, 44.2, 40.6], size=5, temperature=10.0)[0]
+    np.testing.assert_allclose(weights, [0.413, 0.101, 0.279, 0.122, 0.085], atol=5e-4)
+
+
+def test_votes_by_temperature_shift_and_number():
+    priors = [63.0, 65.3, 68.5, 67.6, 67.4]
+    table = voting_weights(10, priors, size=2, temperature=5.0)
+    np.testing.assert_allclose(table.sum(1), 1)
+    np.testing.assert_allclose(voting_weights(10, [p - 40 for p in priors], size=2, temperature=5.0), table, rtol=1e-9)
+    np.testing.assert_allclose(voting_weights(10, priors, size=2, temperature=1e9)[table > 0], 0.5, rtol=1e-6)
+    sharp = voting_weights(10, priors, size=2, temperature=1e-3)
+    assert ((sharp > 0.999).sum(1) == 1).all()
+    assert all(row.argmax() == max(np.flatnonzero(pair), key=lambda k: priors[k]) for row, pair in zip(sharp, table, strict=True))
+    np.testing.assert_array_equal(voting_weights(3, priors[:1], size=1, temperature=5.0), np.ones((3, 1)))
+
+
+def test_pairs_by_slots():
+    priors = [63.0, 65.3, 68.5, 67.6, 67.4]
+    assert committees(1, priors, 2) == [(2, 3)]  # the two of the highest priors
+    ten = committees(10, priors, 2)
+    assert sorted(ten) == list(combinations(range(5), 2)) and len(set(ten)) == 10  # every unordered pair once
+    fifty = committees(50, priors, 2)
+    assert len(fifty) == 50 and len(set(fifty)) > 5 and set(fifty) <= set(ten) and fifty == committees(50, priors, 2)
+
+
+def test_one_vote_or_equal_members_are_sre2l():
+    held, (synth, examples) = committee(1), started()
+    options = {"lr": 0.1, "patches": "none", "labels": "hard", **PLAIN}
+    alone = ran(sre2l(held, task(), **options), synth, examples, 3)[1]
+    single = ran(cvdd(held, priors(1), task(), votes=1, **options), synth, examples, 3)[1]
+    lone = ran(cvdd((held[0], teacher(1)), None, task(), member=1, **options), synth, examples, 3)[1]
+    np.testing.assert_array_equal(lone.x.pixels, single.x.pixels)
+    twins = ran(cvdd((held[0], held[0]), lambda: (60.0, 60.0), task(), votes=2, **options), synth, examples, 3)[1]
+    np.testing.assert_allclose(single.x.pixels, alone.x.pixels, atol=1e-6)
+    np.testing.assert_allclose(twins.x.pixels, alone.x.pixels, atol=1e-5)
+    other = ran(cvdd(committee(2), priors(2), task(), votes=2, **options), synth, examples, 3)[1]
+    assert np.abs(np.asarray(other.x.pixels) - np.asarray(alone.x.pixels)).max() > 1e-2
+
+
+def test_labels_are_asked_of_the_bytes():
+    """The truncation comes before labelling: a change of the order shows where rounding moved the images."""
+    held, (synth, examples) = committee(2), started()
+    last = ran(cvdd(held, priors(2), task(), patches="none", labels="static", label_temperature=10.0, **PLAIN), synth, examples, 2)[2]
+    weights = voting_weights(1, priors(2)(), size=2, temperature=10.0)[0]
+    expected = sum(w * t.net.apply(t.vars, last.x.decode()).logits for w, t in zip(weights.astype(np.float32), held, strict=True))
+    np.testing.assert_array_equal(last.y.logits, np.asarray(expected).astype(np.float16))
+
+
+def test_collages_of_a_rank_replace_the_start():
+    held, (synth, examples) = committee(1), started(1)
+    for rank in ("easy", "hard"):
+        made = sre2l(held, task(), patches=rank).prepare(KEY, synth, examples)
+        patches = choose_patches(KEY, held, examples, 1, factor=2, rank=rank)
+        np.testing.assert_array_equal(made.x.pixels, compose(patches, 2))
+    assert np.abs(np.asarray(made.x.pixels) - np.asarray(synth.x.pixels)).max() > 0.1
+
+
+def test_wrong_calls_say_what_would_be_right():
+    held, (synth, examples) = committee(2), started()
+    plain = smooth_net()
+    strange = held[0]._replace(net=plain, vars=plain.init(KEY))
+    white = replace(synth, info=Info(synth.info.classes, Whiten(np.zeros(16, np.float32), *[np.eye(16, dtype=np.float32)] * 2)))
+    for call, message in [
+        (lambda: sre2l(held, task(), member=3), r"--member 3: there is no such teacher \(there are 1 toy0, 2 toy1\)"),
+        (lambda: sre2l(held, task(), crop=1.5), r"--crop 1.5: give the least share"),
+        (lambda: sre2l(held, task(), roll=1.0), r"--roll 1.0: give a share"),
+        (lambda: sre2l(held, task(), alpha_bn=-1.0), r"--alpha-bn -1.0: give a weight of at least 0"),
+        (lambda: cvdd(held, priors(2), task(), votes=3), r"--votes 3: there are 2 teachers"),
+        (lambda: cvdd(held, priors(2), task(), member=3), r"--member 3: there is no such teacher"),
+        (lambda: cvdd(held, priors(2), task(), temperature=0.0), r"--temperature 0.0: give a number above 0"),
+        (lambda: sre2l((strange,), task()).prepare(KEY, synth, examples), r"--teachers: toy0 has no batch norm"),
+        (lambda: sre2l(held, task()).prepare(KEY, white, examples), r"normalise=zca has not; use normalise=standard"),
+    ]:
+        with pytest.raises(BadInput, match=message):
+            call()
+
+
+def test_the_toy_is_a_network_with_batch_norm():
+    """The oracle of the oracles: in training mode the toy normalises by its batch, in evaluation mode by what it keeps."""
+    net = bn_net()
+    vars, x = net.init(KEY), jnp.asarray(blobs(2).x)
+    assert np.abs(np.asarray(net.apply(vars, x).logits - net.apply(vars, x, train=True).logits)).max() > 1e-2
+    assert net.apply(vars, x).stats is vars.stats

@@ -1,0 +1,194 @@
+"""From a set to labels of its teachers and to scores beside real images in the same labels: resumed, refused, counted."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from condense import relabel as module
+from condense.__main__ import run as command
+from condense.data import load_data
+from condense.relabel import relabel
+from condense.rows import find_teachers, make_rows, row_counts, teach
+from condense.score import evaluate, take_recipe
+from condense.teachers import make_teachers
+from evals.base import recipe
+from synth.content import Compensated
+from synth.errors import BadInput
+from synth.file import load_set, save_set
+from synth.labels import Hard
+from synth.teacher_asked import Present
+from synth.teacher_kinds import Committee, Distances, Online, Static
+from tests.scoring import clouds, make_set
+
+NETS = ("mlp:norm=batch,width=24", "mlp:norm=batch,width=16")
+QUICK = {"recipe": "cvdd", "epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("relabel")
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    """Images whose mirror image means something else."""
+    np.savez(folder / "clouds.npz", **clouds(), class_names=np.array(["ant", "bee", "cow"]))
+    return load_data(f"npz:{folder / 'clouds.npz'}?flip=false")
+
+
+@pytest.fixture(scope="module")
+def teachers(data, folder):
+    make_teachers(data, folder / "teachers", net=NETS, epochs=4, batch=16, lr=0.1)
+    return folder / "teachers"
+
+
+@pytest.fixture(scope="module")
+def stored(data, folder):
+    """A set of hard labels in a file."""
+    save_set(folder / "set.npz", make_set(data))
+    return folder / "set.npz"
+
+
+@pytest.fixture(scope="module")
+def committee(data, stored, teachers, folder):
+    """The same with committee labels, in another folder than the teachers."""
+    (folder / "labelled").mkdir()
+    relabel(stored, folder / "labelled" / "set.npz", teachers, "committee", data=data, statistics="batch/2", **QUICK)
+    return folder / "labelled" / "set.npz"
+
+
+def test_a_relabelled_set_says_how_it_is_trained(committee, stored):
+    before, after = load_set(stored), load_set(committee)
+    assert isinstance(after.y, Committee) and after.y.logits.shape == (3, 6, 3)
+    same = {"preprocess": None}
+    assert vars(after.info) | same == vars(before.info) | same | {"recipe": "cvdd:epochs=3"}
+    assert (after.y.view, after.y.batch, after.y.temperature, after.y.statistics) == ("crop=0.08-1,cutmix=1", 6, 20.0, "batch/2")
+    np.testing.assert_array_equal(after.x.pixels, before.x.pixels)
+    np.testing.assert_array_equal(after.y.index, before.y.index)
+
+
+def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, stored, teachers, tmp_path, monkeypatch):
+    out, tick = tmp_path / "set.npz", module.Partial.tick
+
+    def cut(self, done, rows):
+        tick(self, done, rows)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Partial, "tick", cut)
+    with pytest.raises(KeyboardInterrupt):
+        relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
+    assert not out.exists() and (tmp_path / ".set.npz.partial").is_dir()
+    seen = []
+    monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
+    relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
+    assert seen == [3] and out.read_bytes() == committee.read_bytes()
+    assert not (tmp_path / ".set.npz.partial").exists()
+    monkeypatch.setattr(module.Partial, "tick", cut)
+    with pytest.raises(KeyboardInterrupt):
+        relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
+    monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
+    relabel(
+        stored, out, teachers, "committee", data=data, statistics="batch/2", seed=1, **QUICK
+    )  # another labelling: nothing to go on with
+    assert seen == [3, 1, 2, 3]
+
+
+def test_labels_of_views_refuse_another_training(data, committee):
+    synth = load_set(committee)
+    assert take_recipe(synth, data, None, None).name == "cvdd:epochs=3"
+    assert take_recipe(synth, data, "cvdd_smooth", 3).name == "cvdd_smooth:epochs=3"  # the same views, epochs and batch
+    with pytest.raises(BadInput, match=r"--recipe cvdd: the set's labels answer to epochs 3, this recipe has epochs 300"):
+        take_recipe(synth, data, "cvdd", None)
+    with pytest.raises(BadInput, match="answer to epochs 3, this recipe has epochs 4"):
+        take_recipe(synth, data, None, 4)
+    with pytest.raises(BadInput, match=r"answer to views crop=0.08-1,cutmix=1, this recipe has views cutmix=1;"):
+        take_recipe(synth, data, "rded_small", 3)
+    small = replace(synth, y=synth.y._replace(batch=4))
+    with pytest.raises(BadInput, match="answer to batch 4, this recipe has batch 6"):
+        take_recipe(small, data, None, None)
+    assert take_recipe(make_set(data), data, None, None).name == "quick"
+
+
+def test_real_images_get_the_sets_labels_from_the_sets_teachers(data, committee, teachers):
+    synth = load_set(committee)
+    with pytest.raises(BadInput, match=r"--rows random: real images need committee labels of the set's own teachers; give --teachers DIR"):
+        find_teachers(synth, None, committee, data, ["random"])
+    assert find_teachers(synth, None, committee, data, ["distilled"]) == ()
+    known = find_teachers(synth, teachers, committee, data, ["random"])
+    draws = make_rows(jax.random.key(0), synth, data, ["random", "full"], labels=teach(synth, known, recipe("cvdd")))
+    row = draws["random"](1)
+    told = ("teachers", "statistics", "seed", "batch", "view", "temperature")
+    assert [getattr(row.y, name) for name in told] == [getattr(synth.y, name) for name in told]
+    assert row.y.logits.shape == synth.y.logits.shape and (np.asarray(row.y.logits) != np.asarray(synth.y.logits)).any()
+    assert draws["random"](1) is row and isinstance(draws["full"](0).y, Hard)
+    beside = committee.parent / "teachers"
+    beside.symlink_to(teachers)  # as in a run's own folder
+    try:
+        assert len(find_teachers(synth, None, committee, data, ["random"])) == 2
+    finally:
+        beside.unlink()
+
+
+def test_a_set_of_hard_labels_is_trained_under_teachers_on_request(data, teachers):
+    synth = make_set(data)
+    known = find_teachers(synth, teachers, None, data, ["random"])
+    give = teach(synth, known, recipe("sre2l"))
+    for held in (synth, make_rows(jax.random.key(0), synth, data, ["random"], labels=give)["random"](0)):
+        y = give(held).y
+        assert isinstance(y, Present) and y.weights == (0.5, 0.5) and y.online.temperature == 30
+        np.testing.assert_array_equal(np.asarray(y.probs()).argmax(-1), np.asarray(held.y.probs()).argmax(-1))
+
+
+def test_other_teachers_than_the_labels_own_are_refused(data, committee, folder):
+    make_teachers(data, folder / "others", net=NETS[:1], epochs=4, batch=16, lr=0.1, seed=5)
+    with pytest.raises(BadInput, match=r"--teachers: the labels come from teacher .* give the labels' own"):
+        evaluate(committee, data=data, teachers=folder / "others", seeds=1, rows="random")
+
+
+def test_examples_that_share_numbers_stand_beside_as_many_images_as_are_stored(data):
+    """Three classes, two images each and one addition for each of two: eight images stored, twelve examples."""
+    held = make_set(data, (4, 4, 4))
+    x = Compensated(jnp.zeros((6, 8, 8, 1), jnp.uint8), jnp.zeros((2, 1, 8, 8, 1), jnp.uint8), jnp.zeros(1), jnp.ones(1))
+    assert row_counts(replace(held, x=x)).tolist() == [3, 3, 3] and row_counts(held).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize(("kind", "type_"), [("static", Static), ("distances", Distances), ("online", Online), ("hard", Hard)])
+def test_every_kind_can_be_asked_for(data, stored, teachers, kind, type_):
+    made = relabel(stored, None, teachers, kind, data=data, members=[2], temperature=3.0, **QUICK)
+    assert type(made.y) is type_ and made.info.recipe == "cvdd:epochs=3"
+    if kind != "hard":
+        assert made.y.temperature == 3.0 and "+" not in made.y.teachers
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"kind": "loud"}, "unknown kind of labels 'loud'"),
+        ({"recipe": "dsa"}, "this one draws none; take one of sre2l, fkd"),
+        ({"recipe": "krr"}, "--recipe krr: .* this one draws none"),
+        ({"members": [3]}, r"--members 3: there is no such teacher \(there are 1 mlp"),
+        ({"temperature": 0.0}, "--temperature 0.0"),
+    ],
+)
+def test_wrong_calls_say_what_is_right(data, stored, teachers, options, says):
+    with pytest.raises(BadInput, match=says):
+        relabel(stored, None, teachers, **{"kind": "committee", "data": data, **options})
+
+
+def test_the_command_line_from_a_set_to_a_score(data, committee, stored, teachers, tmp_path, capsys):
+    out, report = tmp_path / "two.npz", tmp_path / "two.json"
+    flags = f"relabel {stored} --data {data.spec} --teachers {teachers} --kind distances --recipe nrr --epochs 3 --out {out}"
+    assert command(flags.split()) == 0
+    assert "distances labels of 60 bytes beside 1,536 bytes of images" in capsys.readouterr().out  # six indices and 3 x 6 pairs
+    flags = f"evaluate {out} --data {data.spec} --teachers {teachers} --net {NETS[0]} --seeds 2 --rows distilled,random --json {report}"
+    assert command(flags.split()) == 0
+    told = json.loads(report.read_text())
+    assert [row["set_kind"] for row in told["results"]] == ["distilled", "random"] and told["bytes"]["labels"] == 60
+    assert all(0 <= accuracy <= 1 for row in told["results"] for accuracy in row["accuracy"])
+    assert command(f"evaluate {committee} --data {data.spec} --recipe fkd --rows distilled".split()) == 2
+    assert "the set's labels answer to" in capsys.readouterr().err

@@ -1,0 +1,412 @@
+"""Label kinds of teachers: their losses against sums written out in numpy, stored answers against teachers asked again."""
+
+import math
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from evals.base import recipe
+from evals.budget import count_bytes, released_label_bytes
+from evals.retrain import make_trainer, stack, train_group
+from synth.base import Teacher, Vars
+from synth.content import Pixels
+from synth.errors import BadInput
+from synth.file import load_set, save_set
+from synth.fit import epoch_items, see
+from synth.labels import Hard
+from synth.preprocess import Standard
+from synth.set import Info, SyntheticSet
+from synth.teacher_kinds import STEP, Committee, Distances, Interpolated, Online, Pair, Static, encode, targets_of, to_classes
+from synth.teacher_labels import KINDS, Plan, ask, batch_of, label, label_alike, present, recall, vote
+from synth.views import Mixed, Seen, View
+from tests.teachers import bn_net, committee, teacher
+from tests.toys import blobs, smooth_net
+
+KEY, CLASSES = jax.random.key(3), 3
+PLAN = Plan(epochs=2, batch=4, view=View(crop=(0.5, 1.0), flip=True, mix="cutmix"), temperature=4.0)
+X, Y = (jnp.asarray(part) for part in blobs(3))  # nine images: two full batches and one of a single example, filled up
+
+
+def softmax(z):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def made(kind, **options):
+    return label(KEY, kind, X, Y, CLASSES, options.pop("teachers", committee(2)), options.pop("plan", PLAN), **options)
+
+
+def answers(x, teachers, *, train=False):
+    return [np.asarray(t.net.apply(t.vars, x, train=train).logits, np.float64) for t in teachers]
+
+
+def seen(x=X, *, epoch=0, batch=0, partner=None, lam=1.0):
+    partner = jnp.arange(len(x), dtype=jnp.int32) if partner is None else jnp.asarray(partner, jnp.int32)
+    return Seen(jnp.int32(epoch), jnp.int32(batch), x, Mixed(partner, jnp.float32(lam)))
+
+
+# --- votes
+
+
+def test_votes_are_those_that_follow_from_the_published_priors():
+    assert vote([64, 60.6], temperature=5) == pytest.approx((0.664, 0.336), abs=5e-4)
+    assert vote([46.5, 28.3], temperature=5) == pytest.approx((0.974, 0.026), abs=5e-4)
+    five = [56.4, 42.3, 52.5, 44.2, 40.6]
+    assert vote(five, temperature=10) == pytest.approx((0.413, 0.101, 0.279, 0.122, 0.085), abs=6e-4)
+    assert sum(vote(five, temperature=10)) == pytest.approx(1)
+    assert vote(five, temperature=1e9) == pytest.approx((0.2,) * 5) and vote(five, temperature=1e-3) == (1, 0, 0, 0, 0)
+    assert vote([a + 30 for a in five], temperature=10) == pytest.approx(vote(five, temperature=10)) and vote([7.0], temperature=5) == (1,)
+
+
+# --- answers
+
+
+def test_an_answer_is_the_weighted_sum_of_logits():
+    held = committee(2)
+    a, b = answers(X, held)
+    got = ask([t.net for t in held], [t.vars for t in held], X, (0.25, 0.75), "running")
+    np.testing.assert_allclose(got, 0.25 * a + 0.75 * b, atol=1e-5)
+    single = made("interpolated", teachers=held[:1])
+    np.testing.assert_array_equal(single.logits, answers(X, held[:1])[0].astype(np.float16))  # one teacher: its logits
+
+
+def test_batch_statistics_tie_the_answers_of_a_batch_together():
+    held = (teacher(0),)
+    nets, vars = [held[0].net], [held[0].vars]
+    asked = jax.jit(lambda x, statistics: ask(nets, vars, x, (1.0,), statistics), static_argnums=1)
+    other = jnp.concatenate([X[:1], X[4:7]])
+    for statistics, differs in (("running", False), ("batch", True)):
+        a, b = asked(X[:4], statistics)[0], asked(other, statistics)[0]
+        assert (np.abs(np.asarray(a - b)).max() > 1e-2) == differs
+    halves = jnp.concatenate([asked(X[:2], "batch"), asked(X[2:4], "batch")])
+    np.testing.assert_allclose(asked(X[:4], "batch/2"), halves, atol=1e-5)
+    assert np.abs(np.asarray(halves - asked(X[:4], "batch"))).max() > 1e-2
+    assert np.isfinite(asked(jnp.ones((1, 4, 4, 1)), "batch")).all()
+
+
+def test_batch_statistics_that_equal_the_running_ones_change_nothing():
+    held = teacher(0)
+    taps = held.net.apply(held.vars, X, train=True).taps
+    stats = {"mean": jnp.stack([taps[f"norm{i}"][0] for i in range(2)]), "var": jnp.stack([taps[f"norm{i}"][1] for i in range(2)])}
+    fitted = Vars(held.vars.params, stats)
+    running, batch = (ask([held.net], [fitted], X, (1.0,), statistics) for statistics in ("running", "batch"))
+    np.testing.assert_allclose(batch, running, atol=1e-5)
+
+
+# --- losses
+
+
+def test_the_loss_is_the_divergence_at_the_temperature_without_its_square():
+    rng = np.random.default_rng(0)
+    z, t = rng.normal(size=(4, CLASSES)), rng.normal(size=(9, CLASSES))
+    p, q = softmax(t[:4] / 4.0), softmax(z / 4.0)
+    expected = (p * (np.log(p) - np.log(q))).sum(-1)
+    for kind in (Static, Interpolated):
+        labels = kind(Y, jnp.asarray(t, jnp.float16), 4.0, "0" * 12 + "*1", "running")
+        got = labels.loss(jnp.asarray(z, jnp.float32), labels.targets(jnp.arange(4), None))
+        np.testing.assert_allclose(got, expected, atol=2e-3)
+        itself = labels.loss(labels.logits[:4].astype(jnp.float32), labels.targets(jnp.arange(4), None))
+        np.testing.assert_allclose(itself, 0, atol=1e-6)
+
+
+def test_interpolated_labels_mix_logits_and_static_ones_probabilities():
+    partner, lam, index = [1, 2, 3, 0], 0.3, jnp.arange(4)
+    for kind in ("interpolated", "static"):
+        labels = made(kind)
+        z = np.asarray(labels.logits, np.float64)[:4]
+        view = seen(X[:4], partner=partner, lam=lam)
+        got = np.asarray(targets_of(labels, index, view, mixes=True))
+        if kind == "interpolated":
+            np.testing.assert_allclose(got, lam * z + (1 - lam) * z[partner], atol=1e-5)
+        else:
+            np.testing.assert_allclose(got, lam * softmax(z / 4) + (1 - lam) * softmax(z / 4)[partner], atol=1e-5)
+        for end, rows in ((1.0, list(range(4))), (0.0, partner)):
+            whole = targets_of(labels, index, view._replace(mixed=Mixed(jnp.asarray(partner), jnp.float32(end))), mixes=True)
+            np.testing.assert_allclose(whole, np.asarray(labels.targets(index, None))[rows], atol=1e-6)
+        np.testing.assert_array_equal(targets_of(labels, index, view, mixes=False), labels.targets(index, None))
+
+
+def test_hard_labels_mix_as_images_do():
+    labels = Hard(Y, CLASSES)
+    got = targets_of(labels, jnp.array([0, 8]), seen(X[:2], partner=[1, 0], lam=0.25), mixes=True)
+    np.testing.assert_allclose(got, [[0.25, 0, 0.75], [0.75, 0, 0.25]])
+
+
+# --- stored views
+
+
+@jax.jit
+def draws(key, epoch):
+    items = epoch_items(key, epoch, len(X), batch=PLAN.batch)
+    return items._replace(key=items.counts), jax.lax.map(lambda item: see(item, X, PLAN.view), items)
+
+
+def replayed(labels, epoch):
+    """(item, view) of every mini-batch of an epoch, drawn from what the labels say of themselves."""
+    assert labels.batch == PLAN.batch
+    items, views = jax.device_get(draws(jax.random.key(labels.seed), epoch))
+    for b in range(len(items.index)):
+        yield jax.tree.map(lambda leaf, b=b: jnp.asarray(leaf[b]), (items, views))
+
+
+@pytest.mark.parametrize("statistics", ["running", "batch/2"])
+def test_stored_answers_are_those_to_the_replayed_views(statistics):
+    held = committee(2)
+    labels = made("committee", statistics=statistics)
+    assert labels.logits.shape == (2, 9, 3) and labels.logits.dtype == jnp.float16 and labels.view == str(PLAN.view)
+    asked = jax.jit(lambda x: ask([t.net for t in held], [t.vars for t in held], x, (0.5, 0.5), statistics))
+    for epoch in range(2):
+        for item, view in replayed(labels, epoch):
+            counts = np.asarray(item.counts) > 0
+            fresh = softmax(np.asarray(asked(view.images), np.float64) / 4)
+            np.testing.assert_allclose(np.asarray(labels.targets(item.index, view))[counts], fresh[counts], atol=2e-3)
+    again, other = made("committee", statistics=statistics), label(jax.random.key(4), "committee", X, Y, CLASSES, held, PLAN)
+    np.testing.assert_array_equal(labels.logits, again.logits)
+    assert other.seed != labels.seed and (np.asarray(other.logits) != np.asarray(labels.logits)).any()
+
+
+def test_answers_go_on_where_they_were_left():
+    whole, kept = made("committee"), []
+    made("committee", tick=lambda done, rows: kept.append((done, rows.copy())))
+    assert [done for done, _ in kept] == [1, 2]
+    started = kept[0][1]
+    started[1:] = 0
+    ticks = []
+    resumed = made("committee", done=(1, started), tick=lambda done, rows: ticks.append(done))
+    np.testing.assert_array_equal(resumed.logits, whole.logits)
+    assert ticks == [2]
+
+
+def test_online_labels_ask_the_teachers_for_the_view_itself():
+    held = committee(2)
+    stored, online = made("committee"), made("online")
+    assert online.nbytes() == 36 and "teachers" not in str(jax.tree.leaves(online))
+    with pytest.raises(BadInput, match="--teachers DIR"):
+        online.targets(jnp.arange(4), seen(X[:4]))
+    asked = present(online, held)
+    for item, view in replayed(stored, 1):
+        counts = np.asarray(item.counts) > 0
+        np.testing.assert_allclose(asked.targets(item.index, view)[counts], stored.targets(item.index, view)[counts], atol=2e-3)
+    assert present(stored, ()) is stored
+    with pytest.raises(BadInput, match="which is not there"):
+        present(online, held[:1])
+
+
+def test_other_images_get_labels_of_the_same_kind_teachers_and_views():
+    held = (*committee(3),)
+    labels = made("committee", teachers=held[:2], weights=(0.3, 0.7), statistics="batch")
+    twin = label_alike(labels, X, Y, held)
+    np.testing.assert_array_equal(twin.logits, labels.logits)
+    assert (twin.teachers, twin.seed, twin.view) == (labels.teachers, labels.seed, labels.view)
+    distances = made("distances", alpha=0.5, norm="huber")
+    alike = label_alike(distances, X[::-1], Y[::-1], held)
+    assert (alike.alpha, alike.norm, alike.codes.shape) == (0.5, "huber", distances.codes.shape)
+    assert recall(labels.teachers, held)[1] == pytest.approx((0.3, 0.7))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"kind": "soft"}, "unknown kind of labels 'soft'"),
+        ({"kind": "static", "statistics": "batch"}, "running statistics"),
+        ({"kind": "committee", "statistics": "own"}, "running, batch or batch/2"),
+        ({"kind": "distances", "norm": "l3"}, "l1, l2, huber"),
+        ({"kind": "committee", "teachers": ()}, "one or more teachers"),
+        ({"kind": "static", "weights": (1.0,)}, "1 weights for 2 teachers"),
+    ],
+)
+def test_wrong_labellings_say_what_is_right(options, says):
+    with pytest.raises(BadInput, match=says):
+        made(**options)
+
+
+# --- distances
+
+
+def test_a_distance_is_minus_the_logarithm_of_the_teachers_probability():
+    held = committee(2)
+    labels = made("distances", plan=PLAN._replace(temperature=1.0))
+    for item, view in replayed(labels, 1):
+        counts = np.asarray(item.counts) > 0
+        p = softmax(sum(answers(view.images, held)) / 2)
+        own = np.asarray(Y)[np.asarray(item.index)]
+        expected = np.stack([p[np.arange(4), own], p[np.arange(4), own[np.asarray(view.mixed.partner)]]], -1)
+        pair = labels.targets(item.index, view)
+        np.testing.assert_allclose(
+            np.exp(-np.asarray(pair.distances))[counts], expected[counts], rtol=STEP / 2 + 1e-3, atol=math.exp(-12.7)
+        )
+        np.testing.assert_array_equal(pair.classes[:, 0], own)
+
+
+def distances(alpha=1.0, norm="l1", classes=CLASSES):
+    return Distances(Y, jnp.zeros((1, 9, 2), jnp.uint8), classes, 1.0, "0" * 12 + "*1", "running", 0, 4, "plain", alpha, norm)
+
+
+def test_the_loss_of_distances_is_what_it_says():
+    rng, lam = np.random.default_rng(1), 0.3
+    z, d, pair = rng.normal(size=(4, CLASSES)), rng.uniform(0, 3, (4, 2)), np.array([[0, 1], [1, 1], [2, 0], [0, 2]])
+    own = -np.log(np.take_along_axis(softmax(z), pair, -1))
+    rho = {"l1": np.abs, "l2": np.square, "huber": lambda g: np.where(np.abs(g) < 1, g**2 / 2, np.abs(g) - 0.5)}
+    target = Pair(jnp.asarray(d, jnp.float32), jnp.asarray(pair), jnp.float32(lam))
+    for norm, apply in rho.items():
+        expected = lam * own[:, 0] + (1 - lam) * own[:, 1] + 0.7 * apply(own - d).sum(-1)
+        np.testing.assert_allclose(distances(0.7, norm).loss(jnp.asarray(z, jnp.float32), target), expected, rtol=1e-5)
+
+
+def test_a_student_like_its_teacher_has_no_gap_and_other_classes_do_not_matter():
+    rng = np.random.default_rng(2)
+    z = rng.normal(size=(4, 5))
+    pair = jnp.asarray([[0, 1], [1, 0], [1, 1], [0, 0]])
+    own = to_classes(jnp.asarray(z, jnp.float32), pair)
+    moved = z.copy()
+    moved[:, 2:] = moved[:, [4, 2, 3]]  # the other classes trade places: probabilities of the two stay
+    for logits in (z, moved):
+        logits = jnp.asarray(logits, jnp.float32)
+        gap = distances(1.0).loss(logits, Pair(own, pair, jnp.float32(0.5))) - distances(0.0).loss(
+            logits, Pair(own, pair, jnp.float32(0.5))
+        )
+        np.testing.assert_allclose(gap, 0, atol=1e-5)
+
+
+def test_of_two_classes_distances_know_everything():
+    """The gap is zero just where the divergence is."""
+    z = jnp.asarray(np.random.default_rng(3).normal(size=(50, 2)), jnp.float32)
+    pair = jnp.tile(jnp.array([[0, 1]]), (50, 1))
+    for student in (z + 0.7, z[::-1]):
+        gap = jnp.abs(to_classes(student, pair) - to_classes(z, pair)).sum(-1)
+        p, q = jax.nn.softmax(z), jax.nn.softmax(student)
+        np.testing.assert_array_equal(np.asarray(gap) > 1e-5, np.asarray(jnp.abs(p - q).sum(-1)) > 1e-5)
+
+
+def test_codes_round_to_the_nearest_twentieth_and_end_at_255():
+    values = jnp.array([[0.0, 0.024], [0.026, 3.0], [12.75, 40.0]])
+    assert encode(values).tolist() == [[0, 0], [1, 60], [255, 255]]
+
+
+# --- bytes
+
+
+def test_bytes_are_those_of_the_arrays():
+    n, epochs = 9, 2
+    expected = {"hard": 4 * n, "online": 4 * n, "static": 4 * n + 2 * n * 3, "interpolated": 4 * n + 2 * n * 3}
+    expected |= {"committee": 4 * n + epochs * n * 2 * 3, "distances": 4 * n + epochs * n * 2}
+    for kind in KINDS:
+        assert made(kind).nbytes() == expected[kind]
+    big = np.zeros((300, 100, 10), np.float16)
+    stored = Committee(np.zeros(100, np.int32), big, 20.0, "", "running", 0, 16, "plain").nbytes()
+    two = Distances(np.zeros(100, np.int32), np.zeros((300, 100, 2), np.uint8), 10, 1.0, "", "running", 0, 16, "plain", 1.0, "l1").nbytes()
+    assert two * 5 <= stored
+
+
+def test_the_released_record_weighs_what_is_published():
+    """ImageNet-1K, 300 epochs, in GiB as the table has them; the derived values to four digits."""
+    published = {10_000: 5.67, 20_000: 11.33, 50_000: 28.33, 100_000: 56.66, 200_000: 113.33}
+    for n, size in published.items():
+        assert released_label_bytes(n, 300, 1000) / 2**30 == pytest.approx(size, rel=0.005)
+    for n, size in ((10_000, 5.658), (50_000, 28.289), (200_000, 113.16)):
+        assert released_label_bytes(n, 300, 1000) / 2**30 == pytest.approx(size, rel=1e-4)
+    # static vectors of every instance of INFER (IPC 10, three networks: 9 sets) against 1,000 images a class of 224x224x3 bytes
+    static = 1000 * 9 * 4 * 1000 * 2
+    assert static / 2**20 == pytest.approx(68.7, abs=0.1)
+
+
+# --- files
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_stored_and_read(kind, tmp_path):
+    info = Info(("a", "b", "c"), Standard(np.zeros(1, np.float32), np.ones(1, np.float32)))
+    synth = SyntheticSet(Pixels(X), made(kind), info=info)
+    save_set(tmp_path / "set.npz", synth)
+    back = load_set(tmp_path / "set.npz")
+    assert type(back.y) is type(synth.y) and jax.tree.structure(back.y) == jax.tree.structure(synth.y)
+    for a, b in zip(jax.tree.leaves(back.y), jax.tree.leaves(synth.y), strict=True):
+        assert a.dtype == b.dtype and np.array_equal(a, b)
+    np.testing.assert_array_equal(np.asarray(back.y.probs()).argmax(-1), Y)
+    assert count_bytes(back)["labels"] == synth.y.nbytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"view": "crop=2-3"}, "names no view"),
+        ({"statistics": "all"}, "statistics is 'all'"),
+        ({"teachers": "me"}, "DIGEST"),
+        ({"batch": 0}, "batch 0"),
+        ({"index": jnp.full(9, 3)}, "labels run from 3"),
+    ],
+)
+def test_fields_out_of_range_are_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        made("committee")._replace(**change).check()
+    with pytest.raises(ValueError, match="norm 'l9'"):
+        distances(norm="l9").check()
+
+
+# --- training on them
+
+
+@pytest.mark.parametrize(
+    ("kind", "same"),
+    [
+        ("committee", True),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("distances", True), ("online", False), ("hard", False))),
+    ],
+)
+def test_every_seed_trains_on_the_views_that_were_labelled(kind, same):
+    """From one start, all keys give the same network: order, views and labels are the set's; under hard labels the key draws them."""
+    inner = smooth_net()
+    net = inner._replace(init=lambda key: inner.init(jax.random.key(0)))
+    chosen = replace(recipe("cvdd", epochs=2), batch=4, micro=1)
+    trainer = make_trainer(net, chosen, None, view=PLAN.view)
+    synths = stack([SyntheticSet(Pixels(X), present(made(kind), committee(2)))])
+    a, b = (train_group(trainer, chosen, jax.random.key(seed)[None], synths).vars.params["w"] for seed in (0, 1))
+    assert np.isfinite(a).all() and np.array_equal(a, b) == same
+
+
+def test_micro_batches_have_statistics_of_their_own():
+    """A batch in two parts moves a network as the mean of two batches does, where running statistics do not enter."""
+    from synth.fit import Item, on_examples
+
+    net, params = bn_net(), teacher(0).vars
+    item = Item(KEY, jnp.arange(4), jnp.ones(4), (jnp.int32(0), jnp.int32(0)))
+    whole, halves = (on_examples(net, X, Hard(Y, CLASSES), micro=micro) for micro in (1, 2))
+    parts = [item._replace(index=item.index[rows], counts=jnp.ones(2)) for rows in (slice(0, 2), slice(2, 4))]
+    mean = sum(float(whole(*params, part)[0]) for part in parts) / 2
+    assert float(halves(*params, item)[0]) == pytest.approx(mean, rel=1e-5)
+    assert abs(float(whole(*params, item)[0]) - mean) > 1e-4
+
+
+def test_batch_sizes_follow_the_table_and_the_set():
+    assert [batch_of(0, ipc * 10, 10) for ipc in (1, 10, 50, 100)] == [10, 50, 100, 100]
+    assert [batch_of(0, ipc * 100, 100) for ipc in (1, 10, 50)] == [20, 100, 200]
+    assert batch_of(0, 2000, 200) == 100 and batch_of(64, 30, 10) == 30 and batch_of(0, 5, 10) == 5
+
+
+def test_half_a_cosine_ends_at_half():
+    full, half = recipe("cvdd"), recipe("cvdd_smooth")
+    at = [float(r.factor(jnp.int32(300), jnp.int32(300))) for r in (full, half, recipe("rded"))]
+    assert at == pytest.approx([0, 0.5, 0.5], abs=1e-6) and float(half.factor(jnp.int32(0), jnp.int32(300))) == 1
+
+
+def test_views_of_recipes_go_with_the_data():
+    assert recipe("sre2l").sight(height=32, flips=True) == View(pad=4, flip=True, mix="mixup", alpha=0.8)
+    assert recipe("sre2l").sight(height=8, flips=False) == View(pad=1, mix="mixup", alpha=0.8)
+    assert recipe("dsa").sight(height=8, flips=True) is None
+    assert recipe("cvdd:epochs=7").epochs == 7 and recipe("cvdd:epochs=7").name == "cvdd:epochs=7"
+    with pytest.raises(BadInput, match="unknown recipe 'cvdd:epochs=x'"):
+        recipe("cvdd:epochs=x")
+
+
+def test_a_teacher_is_told_from_another_by_its_numbers():
+    a, b = teacher(0), teacher(1)
+    labels = made("static", teachers=(a, b))
+    assert recall(labels.teachers, (b, a))[0] == (a, b)
+    changed = Teacher(a.net, jax.tree.map(lambda leaf: leaf + 1e-3, a.vars))
+    with pytest.raises(BadInput, match="is not there"):
+        recall(labels.teachers, (changed, b))
+    assert isinstance(made("online"), Online)

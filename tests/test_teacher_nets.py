@@ -1,0 +1,111 @@
+"""Depthwise convolutions against XLA's grouped ones, and the networks built of them against counts and graphs worked out by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from condense.nets import build, count
+from condense.nets.depthwise import depthwise
+from condense.nets.shufflenet import shuffle
+from tests.netcases import call, images, prepared
+from tests.toys import central_differences
+
+NETS = ("shufflenet:width=2,depth=1", *(pytest.param(spec, marks=pytest.mark.slow) for spec in ("mobilenet:width=4", "densenet:growth=2")))
+
+
+def grouped(x, kernel, stride):
+    form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": x.shape[-1]}
+    return jax.lax.conv_general_dilated(x, kernel[:, :, None], (stride, stride), [(1, 1), (1, 1)], **form)
+
+
+@pytest.mark.parametrize(("size", "stride"), [((1, 3), 1), ((5, 6), 2), pytest.param((4, 4), 2, marks=pytest.mark.slow)])
+def test_depthwise_is_a_grouped_convolution_in_value_and_derivatives(size, stride):
+    rng = np.random.default_rng(0)
+    x, kernel = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((2, *size, 3), (3, 3, 3)))
+    np.testing.assert_allclose(depthwise(x, kernel, stride=stride), grouped(x, kernel, stride), atol=1e-5)
+
+    def curved(convolve):
+        return lambda x, kernel: jnp.sum(jnp.tanh(convolve(x, kernel)) ** 3)
+
+    ours, theirs = (curved(f) for f in (lambda x, k: depthwise(x, k, stride=stride), lambda x, k: grouped(x, k, stride)))
+    for a, b in zip(jax.grad(ours, (0, 1))(x, kernel), jax.grad(theirs, (0, 1))(x, kernel), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+    def second(f):
+        return jax.grad(lambda k: jnp.sum(jax.grad(f)(x, k) ** 2))(kernel)
+
+    np.testing.assert_allclose(second(ours), second(theirs), atol=1e-3)
+
+
+def test_depthwise_runs_batched_over_kernels_and_images():
+    x, kernel = images((4, 4, 2), n=6).reshape(3, 2, 4, 4, 2), jnp.asarray(np.random.default_rng(0).normal(size=(3, 3, 3, 2)), jnp.float32)
+    np.testing.assert_allclose(
+        jax.vmap(depthwise)(x, kernel), jnp.stack([grouped(a, k, 1) for a, k in zip(x, kernel, strict=True)]), atol=1e-5
+    )
+    np.testing.assert_allclose(jax.vmap(lambda a: depthwise(a, kernel[0]))(x)[2], grouped(x[2], kernel[0], 1), atol=1e-5)
+
+
+def norm(channels):
+    return 2 * channels
+
+
+def inverted(inputs, width, expand=4):
+    inner = expand * inputs
+    return inputs * inner + norm(inner) + 9 * inner + norm(inner) + inner * width + norm(width)
+
+
+def branch(inputs, width):
+    return inputs * width + norm(width) + 9 * width + norm(width) + width * width + norm(width)
+
+
+def shrink(inputs, width):
+    return 9 * inputs + norm(inputs) + inputs * width // 2 + norm(width // 2) + branch(inputs, width // 2)
+
+
+def dense(inputs, growth):
+    return norm(inputs) + inputs * 4 * growth + norm(4 * growth) + 9 * 4 * growth * growth
+
+
+def test_parameter_counts_are_those_of_the_layers():
+    """Every layer's weights added by hand, at three channels and ten classes."""
+    mobile = 27 * 16 + norm(16) + inverted(16, 16) + inverted(16, 32) + inverted(32, 64) + 64 * 128 + norm(128) + 128 * 10 + 10
+    assert count(build("mobilenet", (32, 32, 3), 10)) == mobile
+    shuffled = 27 * 24 + norm(24) + shrink(24, 48) + 2 * branch(24, 24) + shrink(48, 96) + 2 * branch(48, 48)
+    shuffled += 96 * 192 + norm(192) + 192 * 10 + 10
+    assert count(build("shufflenet", (32, 32, 3), 10)) == shuffled
+    total, width = 27 * 16, 16
+    for stage in range(3):
+        total += sum(dense(width + 8 * i, 8) for i in range(3))
+        width += 24
+        if stage < 2:
+            total += norm(width) + width * (width // 2)
+            width //= 2
+    assert count(build("densenet", (32, 32, 3), 10)) == total + norm(width) + width * 10 + 10
+
+
+@pytest.mark.parametrize("spec", NETS)
+def test_features_are_the_average_of_the_last_map_and_feed_the_head(spec):
+    net, vars = prepared(spec)
+    x = images((8, 8, 2), n=3)
+    out = call(net, vars, x)
+    np.testing.assert_allclose(out.embed, out.taps["conv"].mean((1, 2)), atol=1e-6)
+    np.testing.assert_allclose(out.logits, out.embed @ vars.params["head"]["kernel"] + vars.params["head"]["bias"][None], atol=1e-5)
+    alone = call(net, vars, x[1:2])
+    np.testing.assert_allclose(alone.logits[0], out.logits[1], atol=1e-5)  # running statistics: no image sees another
+    assert np.abs(np.asarray(call(net, vars, x, train=True).logits - out.logits)).max() > 1e-3
+
+
+@pytest.mark.parametrize("spec", NETS)
+def test_gradients_are_those_of_finite_differences(spec, float64):
+    """By the images, through batch statistics."""
+    net, vars = prepared(spec, (4, 4, 1))
+    vars = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), vars)
+    x, rng = np.random.default_rng(2).normal(size=(2, 4, 4, 1)), np.random.default_rng(3)
+    pull = jnp.asarray(rng.normal(size=(2, 3)))
+    value = jax.jit(lambda x: jnp.sum(net.apply(vars, x, train=True).logits * pull))
+    np.testing.assert_allclose(jax.grad(value)(jnp.asarray(x)), central_differences(value, x, step=1e-6), atol=1e-5)
+
+
+def test_a_shuffle_interleaves_halves():
+    np.testing.assert_array_equal(shuffle(jnp.arange(6.0)[None, None, None])[0, 0, 0], [0, 3, 1, 4, 2, 5])

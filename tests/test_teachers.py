@@ -1,0 +1,174 @@
+"""Committees: what is stored, that a training which was cut off ends with the same bits, and teachers that do not know the data."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from condense import teachers as module
+from condense.__main__ import run as command
+from condense.data import load_data
+from condense.teacher_gate import classify
+from condense.teacher_store import load_teachers, read_teachers
+from condense.teachers import default_committee, make_teachers
+from synth.errors import BadInput, RunFailed
+from synth.teacher_labels import flat
+from tests.scoring import clouds
+
+NETS, TRAINED = ("mlp:norm=batch,width=16", "mlp:norm=batch,width=12"), {"epochs": 2, "batch": 16, "lr": 0.1}
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory) -> str:
+    np.savez(path := tmp_path_factory.mktemp("data") / "toy.npz", **clouds())
+    return f"npz:{path}"
+
+
+@pytest.fixture(scope="module")
+def made(spec, tmp_path_factory):
+    """A committee of two small networks with batch statistics, made on the command line."""
+    folder = tmp_path_factory.mktemp("teachers")
+    flags = ["--net", *NETS, *(part for name, value in TRAINED.items() for part in (f"--{name}", str(value)))]
+    assert command(["teachers", "--data", spec, "--out", str(folder), *flags]) == 0
+    return read_teachers(folder)
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """The same in a folder that a test may spoil."""
+    return shutil.copytree(made.folder, tmp_path / "copy")
+
+
+def bits(committee) -> list[bytes]:
+    return [array.tobytes() for member in committee.members for array in flat(member.vars).values()]
+
+
+def test_a_committee_holds_networks_accuracies_and_where_they_come_from(spec, made):
+    data = load_data(spec)
+    assert [member.name.split(",")[0] for member in made.members] == ["mlp:width=16", "mlp:width=12"]
+    assert made.data_digest == data.digest and made.classes == data.classes and made.image == (8, 8, 1)
+    assert all(
+        classify(member, data.val) == pytest.approx(accuracy) for member, accuracy in zip(made.members, made.accuracies, strict=True)
+    )
+    assert min(made.accuracies) > 0.6, "two epochs on three clouds are enough"
+    rows = [json.loads(line) for line in (made.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["member"], row["epoch"]) for row in rows] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert [rows[1]["val_accuracy"], rows[3]["val_accuracy"]] == pytest.approx(made.accuracies)
+    index = json.loads((made.folder / "teachers.json").read_text())
+    assert index["recipe"] == TRAINED and not (made.folder / "checkpoints").exists()
+    with np.load(made.folder / "members" / "0.npz", allow_pickle=False) as file:
+        assert "params/head/kernel" in file.files and any(name.startswith("stats/") for name in file.files)
+
+
+def test_the_same_call_again_changes_nothing_and_another_is_refused(spec, made, monkeypatch):
+    monkeypatch.setattr(module, "trainer", None)  # whoever trains now fails
+    assert bits(make_teachers(spec, made.folder, net=NETS, **TRAINED)) == bits(made)
+    with pytest.raises(BadInput, match=r"holds another run .*lr was 0.1, now 0.2"):
+        make_teachers(spec, made.folder, net=NETS, **TRAINED | {"lr": 0.2})
+
+
+@pytest.mark.slow
+def test_a_training_that_was_cut_off_ends_with_the_same_bits(spec, made, tmp_path, monkeypatch):
+    """Stopped in the last epoch of the second member: the first is done, the second has one epoch behind it."""
+    calls, trainer = [], module.trainer
+
+    def breaking(*args):
+        train = trainer(*args)
+
+        def once(*more):
+            calls.append(1)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            return train(*more)
+
+        return once
+
+    monkeypatch.setattr(module, "trainer", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        make_teachers(spec, tmp_path, net=NETS, **TRAINED)
+    with pytest.raises(BadInput, match=r"no teachers.json there"):
+        read_teachers(tmp_path)
+    again = make_teachers(spec, tmp_path, net=NETS, **TRAINED)
+    assert len(calls) == 5, "the epoch that was cut off is trained again, no other"
+    assert bits(again) == bits(made) and again.accuracies == made.accuracies
+    rows = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows == [1, 2, 3, 4]
+
+
+def test_a_network_that_learns_nothing_is_no_teacher(spec, tmp_path):
+    with pytest.raises(RunFailed, match=r"teacher mlp.* is right on .* where chance is 33.3 %: give more --epochs"):
+        make_teachers(spec, tmp_path, net=NETS[:1], epochs=1, batch=16, lr=1e-9)
+
+
+def test_teachers_of_other_classes_order_or_images_are_refused(spec, made, tmp_path):
+    def other(name, **changes):
+        np.savez(tmp_path / f"{name}.npz", **clouds() | changes)
+        return load_data(f"npz:{tmp_path / name}.npz")
+
+    held = clouds()
+    turned = {part: (held[part] + 1) % 3 for part in ("y_train", "y_test")}
+    with pytest.raises(BadInput, match=r"chance is 33.3 %, and once had .*classes in another order.*train other teachers"):
+        load_teachers(made.folder, other("turned", **turned))
+    with pytest.raises(BadInput, match="trained on 3 classes"):
+        load_teachers(made.folder, other("named", class_names=np.array(["a", "b", "c"])))
+    with pytest.raises(BadInput, match="of 8x8x1, which"):
+        load_teachers(made.folder, other("small", **{part: held[part][:, :4] for part in ("x_train", "x_test")}))
+    with pytest.raises(BadInput, match="normalise=standard, the data has zca"):
+        load_teachers(made.folder, load_data(f"{spec}?normalise=zca"))
+
+
+def test_teachers_see_other_normalisations_through_their_own(spec, made):
+    data = load_data(spec)
+    shifted = data.under(data.preprocess._replace(mean=data.preprocess.mean + np.float32(0.3), std=data.preprocess.std * 2))
+    (moved, *_), same = load_teachers(made.folder, shifted), load_teachers(made.folder, data)[0]
+    for train in (False, True):
+        a, b = (t.net.apply(t.vars, jax.numpy.asarray(d.val.x), train=train).logits for t, d in ((moved, shifted), (same, data)))
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+SPOILS = {
+    "not json": (lambda folder: (folder / "teachers.json").write_text("{"), "is not a committee's index"),
+    "format": (lambda folder: edit(folder, format=2), "format 2 is not 1"),
+    "no member": (lambda folder: edit(folder, members=[]), "names no member"),
+    "network": (lambda folder: edit(folder, members=[{"net": "mlp:width=5,norm=batch", "accuracy": 1}]), r"array '.*' is float32\["),
+    "missing": (lambda folder: (folder / "members" / "1.npz").unlink(), "1.npz: does not exist"),
+    "array": (lambda folder: np.savez(folder / "members" / "0.npz", x=np.zeros(3)), "array .* is "),
+    "finite": (lambda folder: spoil(folder), "not finite"),
+}
+
+
+def edit(folder, **changes):
+    place = folder / "teachers.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | changes))
+
+
+def spoil(folder):
+    with np.load(folder / "members" / "0.npz") as file:
+        held = dict(file)
+    held["params/head/bias"][0] = np.nan
+    np.savez(folder / "members" / "0.npz", **held)
+
+
+@pytest.mark.parametrize("how", SPOILS)
+def test_a_damaged_folder_is_refused_in_one_line(how, copied):
+    break_it, says = SPOILS[how]
+    break_it(copied)
+    with pytest.raises(BadInput, match=says) as error:
+        read_teachers(copied)
+    assert "\n" not in str(error.value)
+
+
+def test_the_default_committee_makes_ten_pairs():
+    for image in ((28, 28, 1), (64, 64, 3)):
+        names = default_committee(image)
+        assert len({name.split(":")[0] for name in names}) == 5
+
+
+def test_the_command_line_says_what_is_there_and_what_is_next(spec, made, capsys):
+    flags = ["teachers", "--data", spec, "--out", str(made.folder), "--net", *NETS, "--epochs", "2", "--batch", "16", "--lr"]
+    assert command([*flags, "0.1"]) == 0
+    told = capsys.readouterr().out
+    assert f"{100 * made.accuracies[1]:5.1f} % of validation images  mlp:width=12" in told and "condense distill" in told
+    assert command([*flags, "0.3"]) == 2 and "lr was 0.1, now 0.3" in capsys.readouterr().err
