@@ -20,7 +20,7 @@ from synth.packing import Forest
 from synth.trees import Tree, to_text
 from tests.graphs import as_networkx, doubled, joined, renamed, some_graphs, unrolled
 
-NETS = ("gin", "gcn", "gat:heads=2", "sage")
+NETS = ("gin", "gcn", pytest.param("gat:heads=2", marks=pytest.mark.slow), pytest.param("sage", marks=pytest.mark.slow))
 
 
 def spec(name: str, **options) -> str:
@@ -180,7 +180,7 @@ def test_mean_degrees_of_leaves_are_near_but_not_exact(float64):
     assert 1e-6 < np.abs(mean - whole).max() < 1e-2
 
 
-@pytest.mark.parametrize("readout", ["sum", "mean"])
+@pytest.mark.parametrize("readout", [pytest.param("sum", marks=pytest.mark.slow), "mean"])
 def test_all_trees_of_a_graph_are_the_graph(readout, float64):
     """The multiset of its trees as one set of a forest; with exact leaves GCN too reads it as the graph."""
     graphs = some_graphs(8, count=1, edges=2, most=9)

@@ -51,6 +51,7 @@ def test_shares_leave_out_classes_without_examples():
     np.testing.assert_allclose(shares(np.array([0, 0, 2]), np.array([1.0, 3, 5]), np.array([2.0, 7, 6])), [0.0625, 0.1875, 0.75])
 
 
+@pytest.mark.slow
 def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth):
     """Against the same training, a step at a time on the host; accuracy and area are those of the chosen network on the test graphs."""
     net = nets.build(NET, data.image, 2)

@@ -1,6 +1,7 @@
 """Mirage and the colour graph: what they keep, in how many bytes, and that a training draws by frequency."""
 
 import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from condense import api
 from condense.data import load_data
 from condense.graph_runs import empty
 from evals.graph_retrain import draw, shares
@@ -19,6 +21,7 @@ from matchers.mine import mine
 from matchers.mirage import Wood, mirage, premise, transactions
 from synth.colours import evaluations, refine, trees
 from synth.errors import BadInput
+from synth.file import save_set
 from synth.trees import to_text
 from tests.graphs import renamed, some_examples
 
@@ -124,6 +127,26 @@ def test_the_premise_is_measured_and_a_weak_one_warned_of():
     said = premise(uniform, 2, False)
     assert said[0].startswith("skew: the 10 commonest of ") and said[1].startswith("warning: that is below 20 %")
     assert len(premise(load_data("toy_graphs").train, 1, False)) == 1
+
+
+def test_the_description_of_the_file_reads_it(toy, tmp_path, monkeypatch):
+    """The program in docs/graphs.md, which knows numpy alone, finds the sets that this library finds."""
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs" / "graphs.md").read_text(), re.S)
+    for leaves in ("mean", "exact"):
+        synth = api.distill("mirage", toy, bytes=300, leaves=leaves)
+        save_set("set.npz", synth)
+        found, forest = {}, synth.x.forest()
+        exec(code, found)
+
+        def same(tree, other):
+            tag, degree, below = other
+            alike = [label == mine and same(child, its) for (mine, child), (label, its) in zip(tree.children, below, strict=True)]
+            return tree.tag == tag and tree.degree == (-1 if degree is None else degree) and all(alike)
+
+        assert all(same(*pair) for pair in zip(forest.trees, found["trees"], strict=True))
+        assert [(frequency, list(items)) for items, frequency in forest.sets] == found["sets"]
+        assert found["degrees"] == forest.leaves and found["classes"].tolist() == np.asarray(synth.y.index()).tolist()
 
 
 def test_wrong_calls_say_what_would_be_right(toy):
