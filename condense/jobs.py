@@ -17,7 +17,7 @@ from evals.base import recipe as find_recipe
 from evals.krr import closed_form, make_scorer
 from evals.retrain import Trainer, group_size, make_trainer, retrain, stack
 from synth import backend
-from synth.augment import dsa, dsa_strategy
+from synth.augment import dsa, dsa_strategy, one_each
 from synth.base import Examples, Teacher
 from synth.set import SyntheticSet
 from synth.teacher_labels import present
@@ -44,7 +44,8 @@ def build_trainer(net: str, chosen: Recipe | Closed, data: Data) -> Trainer | Ca
     if isinstance(chosen, Closed):
         return make_scorer(built, chosen)
     view = chosen.sight(height=data.image[0], flips=data.flips)
-    return make_trainer(built, chosen, dsa(dsa_strategy(data.flips)), view=view, over_devices=over_devices)
+    augment = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each}[chosen.augment]
+    return make_trainer(built, chosen, augment, view=view, over_devices=over_devices)
 
 
 def seconds_a_group(trainer: Trainer | Callable, chosen: Recipe | Closed, synth: SyntheticSet, group: int) -> float:

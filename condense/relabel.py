@@ -18,7 +18,7 @@ from condense.data import Data
 from condense.log import progress
 from condense.score import find_set, take_data
 from condense.teacher_store import load_teachers
-from evals.base import RECIPES, Recipe
+from evals.base import RECIPES, Closed, Recipe
 from evals.base import recipe as find_recipe
 from synth.atomic import write_bytes
 from synth.base import Teacher
@@ -31,11 +31,11 @@ STORED = ("committee", "distances")  # kinds that answer to the views of every e
 PIECES = 20  # a labelling is saved about so often
 
 
-def plan_of(chosen: Recipe, image: tuple[int, int, int], flips: bool) -> Plan:
+def plan_of(chosen: Recipe | Closed, image: tuple[int, int, int], flips: bool) -> Plan:
     """What a recipe does with a set of such images, with a progress bar. Raises BadInput for one that shows no view."""
-    view = chosen.sight(height=image[0], flips=flips)
+    view = None if isinstance(chosen, Closed) else chosen.sight(height=image[0], flips=flips)
     if view is None:
-        known = ", ".join(name for name, other in RECIPES.items() if other.view)
+        known = ", ".join(name for name, other in RECIPES.items() if getattr(other, "view", ""))
         raise BadInput(
             f"--recipe {chosen.name}: teachers label the views that a recipe draws, and this one draws none; take one of {known}"
         )
@@ -115,7 +115,7 @@ def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -
     """The recipe asked for, else the set's, else `cvdd` where that shows no views."""
     if recipe is None:
         own = find_recipe(synth.info.recipe or "cvdd")
-        recipe = own.name if own.view else "cvdd"
+        recipe = own.name if getattr(own, "view", "") else "cvdd"
     return find_recipe(recipe, epochs=epochs)
 
 

@@ -70,6 +70,8 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], recipe: Recipe) -> Call
         return lambda real: real
     if isinstance(synth.y, TEACHER_KINDS):
         return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, progress=progress), known))
+    if not isinstance(recipe, Recipe):
+        raise BadInput(f"--teachers: they answer while networks train, and recipe {recipe.name} trains none; leave --teachers out")
     plan = Plan(1, 0, View(), recipe.temperature)
 
     def ask(held: SyntheticSet) -> SyntheticSet:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,16 @@ def read_teachers(folder: str | Path) -> Teachers:
         preprocess = kind(**{name: archive.read(name).astype(np.float32) for name in kind._fields})
     members = []
     for number, (name, _) in enumerate(told):
-        net = nets.build(name, image, len(classes))
+        net = built(name, image, len(classes))
         members.append(Teacher(net, read_vars(folder / "members" / f"{number}.npz", net), name))
     accuracies = tuple(accuracy for _, accuracy in told)
     return Teachers(tuple(members), accuracies, data_digest, classes, image, preprocess, folder)
+
+
+@lru_cache(maxsize=32)
+def built(name: str, image: tuple[int, int, int], classes: int) -> Net:
+    """The network, one for all calls, so that what is compiled for it serves whoever reads the folder again."""
+    return nets.build(name, image, classes)
 
 
 def read_vars(path: Path, net: Net) -> Vars:

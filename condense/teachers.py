@@ -26,7 +26,7 @@ from condense.runs import open_run
 from condense.teacher_gate import classify, demand_sense
 from condense.teacher_store import Teachers, load_teachers, read_teachers, write_index, write_member
 from synth.base import Net, Teacher
-from synth.errors import RunFailed
+from synth.errors import BadInput, RunFailed
 from synth.fit import Fit, Item, begin, epoch_items, fit, on_examples, sgd
 from synth.labels import Hard
 from synth.tree import all_finite
@@ -62,7 +62,12 @@ def provide_teachers(context) -> tuple[Teacher, ...]:
     with contextlib.ExitStack() as stack:
         folder = context.out / "teachers" if context.out else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         note(f"{context.method} works from teachers and was given none: {len(names)} of {EPOCHS} epochs in {folder}")
-        make_teachers(context.data, folder, net=names, seed=context.seed, force=context.force)
+        try:
+            make_teachers(context.data, folder, net=names, seed=context.seed)
+        except BadInput:  # the folder holds another committee; one that fits is kept
+            if not context.force:
+                raise
+            make_teachers(context.data, folder, net=names, seed=context.seed, force=True)
         return load_teachers(folder, context.data)
 
 

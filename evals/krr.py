@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from evals.base import Closed, Report
 from synth.base import Examples, Net, Vars, fresh
 from synth.fit import in_batches
-from synth.kernels import head, linear, ntk
+from synth.kernels import linear, ntk, regression
 from synth.labels import Labels, Target
 from synth.set import SyntheticSet
 
@@ -37,17 +37,11 @@ def make_scorer(net: Net | None, recipe: Closed) -> Callable:
 
     gram = linear if recipe.kernel == "net" else ntk
 
-    def predict(state: Vars, x) -> Int[Array, " b"]:
-        vars, fake, alpha = state.params
-        return (gram(features(vars, x), fake) @ alpha).argmax(-1)
-
     @jax.jit
     def score(key, synth: SyntheticSet, x, y):
         vars = fresh(key, net) if recipe.kernel == "net" else Vars(())
-        fake = features(vars, synth.x.decode())
-        root = jnp.ones(len(fake)) if synth.weight is None else jnp.sqrt(synth.weight)
-        alpha = head(root[:, None] * gram(fake, fake) * root[None], root[:, None] * regressed(synth.y), reg=recipe.reg)
-        return jnp.sum(in_batches(predict, Vars((vars, fake, root[:, None] * alpha)), x, batch=PIECE) == y)
+        head = regression(features(vars, synth.x.decode()), regressed(synth.y), gram=gram, reg=recipe.reg, weight=synth.weight)
+        return jnp.sum(in_batches(lambda vars, piece: head(features(vars, piece)).argmax(-1), vars, x, batch=PIECE) == y)
 
     return score
 

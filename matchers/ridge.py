@@ -16,7 +16,7 @@ from matchers.base import Matcher, Shuffled, descend
 from matchers.pool import Life
 from synth.base import Examples, Net, Vars
 from synth.fit import in_batches
-from synth.kernels import Rule, centred, head, linear, with_bias
+from synth.kernels import Rule, centred, linear, regression, with_bias
 from synth.set import SyntheticSet
 
 PIECE = 64  # real images that go through a network together
@@ -62,10 +62,9 @@ def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b h w c"])
     fake, y = synth.x.decode(), synth.y.values
     if ridge.flip:
         fake, y = jnp.concatenate([fake, fake[:, :, ::-1]]), jnp.concatenate([y, y])
-    learned = ridge.features(vars, fake)
     real = jax.lax.stop_gradient(in_batches(ridge.features, vars, x, batch=PIECE))
-    alpha = head(ridge.gram(learned, learned), y, reg=ridge.reg, rule=ridge.rule, detached=ridge.detached)
-    return ridge.gram(real, learned) @ alpha
+    rule = {"reg": ridge.reg, "rule": ridge.rule, "detached": ridge.detached}
+    return regression(ridge.features(vars, fake), y, gram=ridge.gram, **rule)(real)
 
 
 def descend_ridge(
@@ -94,7 +93,7 @@ def descend_ridge(
         metrics = {"error": value}
         if ridge.penalty:
             value += ridge.penalty(synth.y.values)
-        if y.shape[1] == synth.y.classes:
+        if ridge.targets is one_hot_targets:
             metrics["head_accuracy"] = jnp.mean((error + y).argmax(1) == y.argmax(1))
         return value, metrics
 

@@ -43,7 +43,7 @@ def demand_map(teacher: Teacher, image: tuple[int, int, int]) -> None:
 def averages(net: Net, vars: Vars, image: tuple[int, int, int]) -> bool:
     """Whether the embedding is the mean of a last feature map of more than one pixel, tried on one image."""
     probe = jnp.cos(jnp.arange(image[0] * image[1] * image[2], dtype=jnp.float32)).reshape(1, *image)
-    out = net.apply(vars, probe)
+    out = jax.jit(net.apply)(vars, probe)
     features = out.taps.get("conv")
     if features is None or features.shape[1] * features.shape[2] == 1 or features.shape[-1] != out.embed.shape[-1]:
         return False

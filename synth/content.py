@@ -129,6 +129,10 @@ class Bounded(NamedTuple):
         """The examples themselves, f32[n h w c]."""
         return self.pixels
 
+    def nbytes(self) -> int:
+        """Payload bytes as they stand."""
+        return self.pixels.nbytes
+
     def clip(self, pixels: Float[Array, "... h w c"]) -> Float[Array, "... h w c"]:
         """Images of this normalisation, every channel kept within what a raw image can hold: [-mean / std, (1 - mean) / std]."""
         return jnp.clip(pixels, *(normalised(jnp.full((1,) * pixels.ndim, end, pixels.dtype), self.mean, self.std) for end in (0, 1)))
@@ -154,6 +158,10 @@ class Summed(NamedTuple):
     def decode(self) -> jax.Array:
         """The images and their sums, kept within what a raw image can hold, f32[n h w c]."""
         return Bounded(self.base, self.mean, self.std).clip(with_sums(self.base, self.delta))
+
+    def nbytes(self) -> int:
+        """Payload bytes as they stand."""
+        return self.base.nbytes + self.delta.nbytes
 
     def store(self) -> Compensated:
         """Both in bytes. An addition beyond [-1, 1] is cut there, which changes no example."""

@@ -3,6 +3,7 @@
 All functions are pure and take any float dtype. A prediction for real examples t from synthetic ones s is K_ts (K_ss + lambda I)^-1 Y_s.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float
 
 Rule = Literal["mean", "trace"]
 TRIES = 16  # of factorisations, each with ten times the jitter of the one before
+FLOOR = 10.0  # machine epsilons times the trace: kernels of full rank have their pivots well above, those that lost it in rounding below
 
 
 def linear(a: Float[Array, "m d"], b: Float[Array, "n d"]) -> Float[Array, "m n"]:
@@ -36,41 +38,75 @@ def strength(gram: Float[Array, "n n"], *, reg: float, rule: Rule = "mean", deta
     return jax.lax.stop_gradient(value) if detached else value
 
 
-def solve(a: Float[Array, "n n"], b: Float[Array, "n c"]) -> Float[Array, "n c"]:
+def solve(a: Float[Array, "n n"], b: Float[Array, "n c"], *, floor: float = 0.0) -> Float[Array, "n c"]:
     """a^-1 b for symmetric positive definite a, by Cholesky.
 
-    Where rows nearly repeat, rounding may leave `a` with a negative eigenvalue and no factor. Then the diagonal grows by the machine
-    epsilon times the mean of the diagonal, ten times more at every further try, until there is one: a prediction with a slightly larger
-    lambda instead of NaN. Derivatives are those of the matrix that was factored: one more solve each, never through the factorisation.
+    Where rounding leaves `a` without a factor, or with a pivot below `floor` machine epsilons times its trace, the diagonal grows by the
+    epsilon times its mean, ten times more at every further try: an answer for a slightly larger lambda instead of NaN or noise.
+    Derivatives are those of the matrix that was factored: one more solve each, never through the factorisation.
     """
-    jitter, factor = _factor(jax.lax.stop_gradient(a))
+    jitter, factor = _factor(jax.lax.stop_gradient(a), floor)
     a = a + jitter * jnp.eye(len(a), dtype=a.dtype)
     return jax.lax.custom_linear_solve(lambda x: a @ x, b, lambda _, x: cho_solve((factor, True), x), symmetric=True)
 
 
-def _factor(a):
+def _factor(a, floor):
     """(the jitter that it took, the lower Cholesky factor)."""
-    eye, least = jnp.eye(len(a), dtype=a.dtype), jnp.finfo(a.dtype).eps * jnp.trace(a) / len(a)
-    attempt = lambda jitter: cho_factor(a + jitter * eye, lower=True)[0]  # noqa: E731
+    eye, unit = jnp.eye(len(a), dtype=a.dtype), jnp.finfo(a.dtype).eps * jnp.trace(a)
+
+    def attempt(jitter):
+        return jitter, cho_factor(a + jitter * eye, lower=True)[0]
 
     def failed(carry):
         tries, _, factor = carry
-        return ~jnp.isfinite(factor).all() & (tries < TRIES)
+        good = jnp.isfinite(factor).all() & (jnp.diag(factor).min() ** 2 >= floor * unit)
+        return ~good & (tries < TRIES)
 
     def again(carry):
         tries, jitter, _ = carry
-        jitter = jnp.where(tries == 0, least, jitter * 10)
-        return tries + 1, jitter, attempt(jitter)
+        return tries + 1, *attempt(jnp.where(tries == 0, unit / len(a), jitter * 10))
 
-    _, jitter, factor = jax.lax.while_loop(failed, again, (0, jnp.zeros_like(least), attempt(jnp.zeros_like(least))))
+    _, jitter, factor = jax.lax.while_loop(failed, again, (0, *attempt(jnp.zeros_like(unit))))
     return jitter, factor
 
 
-def head(
-    gram: Float[Array, "n n"], y: Float[Array, "n c"], *, reg: float, rule: Rule = "mean", detached: bool = False
-) -> Float[Array, "n c"]:
-    """alpha = (K_ss + lambda I)^-1 Y_s: predictions are K_ts alpha."""
-    return solve(gram + strength(gram, reg=reg, rule=rule, detached=detached) * jnp.eye(len(gram), dtype=gram.dtype), y)
+def regression(
+    features: Float[Array, "n d"],
+    y: Float[Array, "n c"],
+    *,
+    gram: Callable = linear,
+    reg: float = 1e-6,
+    rule: Rule = "mean",
+    detached: bool = False,
+    weight: Float[Array, " n"] | None = None,
+) -> Callable:
+    """Features of other examples -> K_ts (K_ss + lambda I)^-1 Y_s, f32[m d] -> f32[m c].
+
+    A linear kernel of fewer features than examples has no full rank, and float32 loses what cancels in K_ts alpha: there the head is
+    (F_s^T F_s + lambda I)^-1 F_s^T Y_s, which is the same. Other kernels keep their pivots above rounding (see `solve`).
+
+    Args:
+      features, y: of the synthetic examples.
+      gram: of two sets of features.
+      reg, rule, detached: lambda, as in `strength`.
+      weight: how many equal rows an example counts as; 1 by default.
+    """
+    root = None if weight is None else jnp.sqrt(weight)[:, None]
+    if gram is linear:
+        features = features if root is None else features * root
+        root, y = None, y if root is None else y * root
+        if features.shape[1] < len(features):
+            lam = strength(jnp.diag(jnp.sum(features**2, 1)), reg=reg, rule=rule, detached=detached)
+            within = linear(features.T, features.T) + lam * jnp.eye(features.shape[1], dtype=features.dtype)
+            w = solve(within, linear(features.T, y.T))
+            return lambda other: other @ w
+    within = gram(features, features)
+    if root is not None:
+        within, y = within * root * root.T, y * root
+    lam = strength(within, reg=reg, rule=rule, detached=detached)
+    alpha = solve(within + lam * jnp.eye(len(within), dtype=within.dtype), y, floor=FLOOR)
+    alpha = alpha if root is None else alpha * root
+    return lambda other: gram(other, features) @ alpha
 
 
 def centred(index, classes: int, *, dtype=jnp.float32) -> Float[Array, "n classes"]:

@@ -176,6 +176,8 @@ def label(
     if not teachers:
         raise BadInput("--teachers: labels need one or more teachers")
     weights = tuple(weights or [1 / len(teachers)] * len(teachers))
+    if len(weights) != len(teachers):
+        raise BadInput(f"--weights: {len(weights)} weights for {len(teachers)} teachers; give one each")
     nets, held = tuple(t.net for t in teachers), tuple(t.vars for t in teachers)
     said = {"temperature": float(plan.temperature), "teachers": named(teachers, weights), "statistics": statistics}
     if kind == "online":

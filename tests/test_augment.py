@@ -1,5 +1,7 @@
 """Augmentation: against numpy written from the definitions, and the promises of the siamese draw."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from scipy import stats
 
 from synth import augment
-from synth.augment import OPERATIONS, Operation, dsa, dsa_strategy, none
+from synth.augment import OPERATIONS, Operation, dsa, dsa_strategy, none, one_each
 from synth.errors import BadInput
 
 KEY = jax.random.key(0)
@@ -248,3 +250,25 @@ def test_same_under_jit_scan_map_and_vmap(siamese):
     loop = np.stack([one(key) for key in keys])
     np.testing.assert_allclose(jax.lax.map(act, keys), loop, atol=1e-5)  # a scan
     np.testing.assert_allclose(jax.jit(jax.vmap(act))(keys), loop, atol=1e-5)
+
+
+def test_one_each_moves_every_image_by_one_operation_of_its_own():
+    """A dot away from the centre: every draw is a whole shift, a zoom along its ray, or a turn at its radius, and all three occur."""
+    x = jnp.zeros((300, 21, 21, 1)).at[:, 10, 15].set(1.0)
+    views = np.asarray(jax.jit(partial(one_each, siamese=False))(jax.random.key(3), x))[..., 0]
+    mean = float(x.mean())
+    kinds, shifts = set(), set()
+    for view in views - mean:
+        mass = np.maximum(view, 0)
+        row, column = (float((mass.sum(1 - axis) * np.arange(21)).sum() / mass.sum()) for axis in (0, 1))
+        if abs(view.max() - (1 - mean)) < 1e-5 and abs(row - round(row)) < 1e-4 and (round(row), round(column)) != (10, 15):
+            kinds.add("shift")
+            shifts.add((round(row) - 10, round(column) - 15))
+        elif abs(row - 10) < 0.35 and abs(column - 15) > 0.05:
+            kinds.add("zoom")
+            assert 0.75 <= (column - 10) / 5 <= 1.3
+        elif abs(np.hypot(row - 10, column - 10) - 5) < 0.3:
+            kinds.add("turn")
+    assert kinds == {"shift", "zoom", "turn"}
+    assert {down for down, _ in shifts} == {right for _, right in shifts} == set(range(-2, 4))
+    np.testing.assert_allclose(one_each(jax.random.key(0), jnp.full((4, 8, 8, 2), 0.7), siamese=False), 0.7, atol=1e-5)  # a mean of 256 f32

@@ -151,7 +151,7 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         text = next(p.description for p in document.params if p.arg_name == name)
         flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
         assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
-        assert parameter.default is None or f"(default: {parameter.default})" in words
+        assert parameter.default in (None, False) or f"(default: {parameter.default})" in words
 
 
 def test_help_of_distill_lists_the_methods(capsys):
@@ -298,7 +298,7 @@ def test_an_out_that_is_no_folder_of_a_run(refused, tmp_path):
         (["--rows", "distilled,horses"], ["--rows", "'horses'", "distilled, random, kmeans, full"]),
         (["--rows", ","], ["--rows", "distilled, random, kmeans, full"]),
         (["--split", "train"], ["--split", "'train'", "test, val"]),
-        (["--recipe", "nope"], ["--recipe", "'nope'", "dc, dsa, quick, full"]),
+        (["--recipe", "nope"], ["--recipe", "'nope'", "dsa, quick, full"]),
         (["--net", "mlp", "nope"], ["--net nope", "convnet, mlp"]),
         (["--data", "nope"], ["data 'nope'", "digits, mnist"]),
         (["--seeds", "many"], ["--seeds: 'many' is not a whole number"]),

@@ -106,7 +106,7 @@ def documented() -> list[str]:
 def test_docs_examples_read_bytes(tmp_path, monkeypatch):
     """Both kinds decode without this library to what it decodes, in model space and raw."""
     monkeypatch.chdir(tmp_path)
-    _, _, stored, summed, _ = documented()
+    _, _, stored, summed, _, _ = documented()
     rng, before = np.random.default_rng(1), a_set()
     mean, std = (jnp.asarray(rng.uniform(0.2, 0.6, 2), jnp.float32) for _ in range(2))
     pixels = jnp.asarray(rng.integers(0, 256, (6, 3, 2, 2)), jnp.uint8)
@@ -137,7 +137,7 @@ def test_bytes_that_do_not_fit_are_refused(tmp_path):
 
 def test_docs_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    standard, zca, _, _, write = documented()
+    standard, zca, _, _, write, _ = documented()
     raw = np.random.default_rng(0).random((6, 3, 2, 2)).astype(np.float32)  # what `a_set` draws first
     for kind, code in (("standard", standard), ("zca", zca)):
         for label in ("hard", "soft"):

@@ -104,6 +104,7 @@ def test_stored_bytes_are_the_budget_and_decode_to_what_was_learned(tmp_path):
     np.testing.assert_array_equal(loaded.x.decode(), last.x.decode())
 
 
+@pytest.mark.slow
 def test_labels_are_the_mean_answer_of_the_networks_once():
     held, (synth, examples) = committee(3), started(4)
     last = ran(infer(held, task(), compensators=2), synth, examples, 1)[2]

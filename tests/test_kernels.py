@@ -1,6 +1,7 @@
 """Kernel ridge regression against scikit-learn, its limits and invariances; the neural tangent kernel against finite networks."""
 
-import itertools
+from functools import partial
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 
-from synth.kernels import arc_one, arc_zero, centred, head, linear, ntk, solve, strength, with_bias
+from synth.kernels import arc_one, arc_zero, centred, linear, ntk, regression, solve, strength, with_bias
 from tests.toys import central_differences
 
 
@@ -19,13 +20,15 @@ def problem(n=6, d=9, c=3, m=5, *, seed=0, dtype=np.float64):
     return tuple(jnp.asarray(rng.normal(size=s), dtype) for s in ((n, d), (n, c), (m, d)))
 
 
-def predict(f, y, t, **how):
-    return linear(t, f) @ head(linear(f, f), y, **how)
+@partial(jax.jit, static_argnames=("reg", "rule", "detached"))
+def predict(f, y, t, *, reg, rule="mean", detached=False):
+    return regression(f, y, reg=reg, rule=rule, detached=detached)(t)
 
 
-@pytest.mark.parametrize("rule", ["mean", "trace"])
-def test_predictions_equal_scikit_learns_in_the_dual_and_in_the_primal(float64, rule):
-    f, y, t = problem()
+@pytest.mark.parametrize(("rule", "d"), [("mean", 9), ("trace", 9), ("trace", 4)])
+def test_predictions_equal_scikit_learns_in_the_dual_and_in_the_primal(float64, rule, d):
+    """With more features than examples, and with fewer, where the head is solved for in the other form."""
+    f, y, t = problem(d=d)
     lam = float(strength(linear(f, f), reg=1e-3, rule=rule))
     np.testing.assert_allclose(lam, 1e-3 * (np.asarray(f) ** 2).sum() / (6 if rule == "mean" else 1), rtol=1e-12)
     ours = predict(f, y, t, reg=1e-3, rule=rule)
@@ -77,17 +80,18 @@ def test_limits_of_lambda(float64):
     assert np.abs(predict(f, y, t, reg=1e12)).max() < 1e-9
 
 
-@pytest.mark.parametrize("detached", [False, True])
-def test_gradients_equal_central_differences(float64, detached):
+@pytest.mark.parametrize(("detached", "d"), [(False, 9), (True, 9), (True, 4)])
+def test_gradients_equal_central_differences(float64, detached, d):
     """By features and by labels. A detached lambda is a constant of the differences; a test at large lambda tells the two apart."""
-    f, y, t = problem()
+    f, y, t = problem(d=d)
     real = jnp.asarray(np.random.default_rng(1).normal(size=(5, 3)))
     lam = strength(linear(f, f), reg=1e-2)
 
     def loss(f, y, lam=None):
         gram = linear(f, f)
-        alpha = head(gram, y, reg=1e-2, detached=detached) if lam is None else jnp.linalg.solve(gram + lam * jnp.eye(6), y)
-        return jnp.sum((linear(t, f) @ alpha - real) ** 2) / 2
+        if lam is None:
+            return jnp.sum((regression(f, y, reg=1e-2, detached=detached)(t) - real) ** 2) / 2
+        return jnp.sum((linear(t, f) @ jnp.linalg.solve(gram + lam * jnp.eye(6), y) - real) ** 2) / 2
 
     by_f, by_y = jax.jit(jax.grad(loss, (0, 1)))(f, y)
     reference = jax.jit(lambda f: loss(f, y, lam if detached else strength(linear(f, f), reg=1e-2)))
@@ -111,6 +115,32 @@ def test_repeated_rows_without_any_lambda_give_finite_numbers_in_float32():
     np.testing.assert_allclose(
         solve(well, y), np.linalg.solve(np.asarray(well, np.float64), np.asarray(y, np.float64)), rtol=1e-4, atol=1e-6
     )
+
+
+def test_kernels_of_less_than_full_rank_predict_what_double_precision_does():
+    """Forty examples of 20 features, then of 60 features of rank 20, at a lambda below float32's rounding of the gram matrix: without
+    another form, or a larger lambda, numbers of order one would be off by as much."""
+    rng = np.random.default_rng(0)
+    base, y = np.maximum(rng.normal(size=(60, 20)) + 0.5, 0), rng.normal(size=(40, 3))
+    for f, off in ((base, 1e-4), (base @ np.maximum(rng.normal(size=(20, 60)), 0) / 20, 0.15)):
+        f, t = f[:40], f[40:]
+        gram = f @ f.T
+        reference = t @ f.T @ np.linalg.solve(gram + 1e-8 * np.trace(gram) / 40 * np.eye(40), y)
+        ours = predict(*(jnp.asarray(a, jnp.float32) for a in (f, y, t)), reg=1e-8)
+        assert np.abs(ours - reference).max() < off * np.abs(reference).max()
+    naive = t @ f.T @ np.linalg.solve((gram + 1e-8 * np.trace(gram) / 40 * np.eye(40)).astype(np.float32), y.astype(np.float32))
+    assert np.abs(naive - reference).max() > 0.15 * np.abs(reference).max()
+
+
+def test_a_weight_counts_as_equal_rows(float64):
+    """Of a linear kernel in both forms, and of another; under the trace rule lambda is the same too."""
+    for d, gram in ((9, linear), (4, linear), (4, ntk)):
+        f, y, t = problem(d=d)
+        often = np.array([1, 2, 1, 3, 1, 1])
+        options = {"reg": 1e-2, "rule": "trace", "gram": gram}
+        weighted = regression(f, y, **options, weight=jnp.asarray(often, jnp.float64))(t)
+        np.testing.assert_allclose(weighted, regression(jnp.repeat(f, often, 0), jnp.repeat(y, often, 0), **options)(t), atol=1e-10)
+        assert np.abs(weighted - regression(f, y, **options)(t)).max() > 1e-3
 
 
 def test_a_matrix_that_is_no_number_stays_none():
@@ -160,7 +190,7 @@ def test_ntk_equals_that_of_wide_networks(hidden):
 
     def draw(key):
         keys = jax.random.split(key, 2 * len(sizes)).reshape(len(sizes), 2)
-        pairs = itertools.pairwise(sizes)
+        pairs = list(pairwise(sizes))
         return [(jax.random.normal(k[0], s), jax.random.normal(k[1], s[1:])) for k, s in zip(keys, pairs, strict=False)]
 
     def net(params, x):

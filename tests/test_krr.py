@@ -15,7 +15,6 @@ from condense.rows import make_rows
 from condense.score import find_set
 from evals.base import Closed
 from evals.krr import closed_form, make_scorer, regressed
-from synth.base import Examples
 from synth.errors import BadInput
 from synth.file import load_set
 from synth.kernels import centred
@@ -54,20 +53,6 @@ def test_a_score_is_that_of_the_ridge_regression_in_numpy(name):
         right = between @ np.linalg.solve(within + 1e-3 * np.trace(within) / 9 * np.eye(9), y)
         assert abs(accuracy - (right.argmax(1) == test.y).mean()) <= 1.01 / 60  # a tie may fall either way
     assert len(set(report.accuracy)) == (1 if name == "ntk" else 3)
-
-
-def test_a_weight_counts_as_equal_rows():
-    net, examples, test = smooth_net(), blobs(3, seed=1), blobs(20, seed=0)
-    counts = np.array([1, 2, 1, 3, 1, 1, 1, 2, 1])
-    weighted = replace(as_set(examples), weight=jnp.asarray(counts, jnp.float32))
-    repeated = as_set(Examples(np.repeat(examples.x, counts, 0), np.repeat(examples.y, counts)))
-    score = make_scorer(net, Closed("a", "net", reg=0.1))
-    x, y = jnp.asarray(test.x), jnp.asarray(test.y)
-    # the mean of the diagonal differs: lambda is matched through reg
-    f = net.apply(net.init(KEY), weighted.x.decode()).embed
-    trace = float((jnp.asarray(counts, jnp.float32) * (f**2).sum(1)).sum())
-    same = make_scorer(net, Closed("a", "net", reg=0.1 * (trace / 9) / (trace / counts.sum())))
-    assert int(score(KEY, weighted, x, y)) == int(same(KEY, repeated, x, y)) != int(score(KEY, as_set(examples), x, y))
 
 
 def test_labels_of_every_kind_are_regressed():

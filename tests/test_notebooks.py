@@ -9,9 +9,8 @@ import pytest
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
 # What the cell tagged "parameters" sets is replaced by these where it has them.
 SHORT = {"ipc": 2, "steps": 3, "net": "mlp:width=8", "seeds": 1, "epochs": 2, "count": 2, "trained": 6, "out": "run"}
-SHORT |= {"source": "digits?limit=300", "near": "digits?limit=200", "far": "digits?limit=100"}
+SHORT |= {"source, near, far": ("digits?limit=900", "digits?limit=300", "digits?limit=200"), "size": 6, "teacher_epochs": 1}
 SHORT |= {"student": "gin:width=4"}
-SHORT |= {"size": 6, "pool_steps": 3, "teacher_epochs": 1}
 SHORT |= {"committee": ["resnet:width=4", "convnet:norm=batch,width=8,depth=2"], "label_epochs": 2}
 
 jupytext = pytest.importorskip("jupytext")

@@ -155,6 +155,7 @@ def test_images_stay_in_bounds_and_end_as_bytes_and_teachers_stay_as_they_are():
     assert frozen(held) == kept
 
 
+@pytest.mark.slow
 def test_the_optimiser_does_not_know_of_the_clip():
     """State of Adam after a clipped step is that of the gradient, as released: only pixels are cut."""
     held = committee(1)
@@ -226,6 +227,7 @@ def test_pairs_by_slots():
     assert len(fifty) == 50 and len(set(fifty)) > 5 and set(fifty) <= set(ten) and fifty == committees(50, priors, 2)
 
 
+@pytest.mark.slow
 def test_one_vote_or_equal_members_are_sre2l():
     held, (synth, examples) = committee(1), started()
     options = {"lr": 0.1, "patches": "none", "labels": "hard", **PLAIN}

@@ -170,6 +170,7 @@ def test_every_kind_can_be_asked_for(data, stored, teachers, kind, type_):
     [
         ({"kind": "loud"}, "unknown kind of labels 'loud'"),
         ({"recipe": "dsa"}, "this one draws none; take one of sre2l, fkd"),
+        ({"recipe": "krr"}, "--recipe krr: .* this one draws none"),
         ({"members": [3]}, r"--members 3: there is no such teacher \(there are 1 mlp"),
         ({"temperature": 0.0}, "--temperature 0.0"),
     ],

@@ -181,7 +181,7 @@ def test_the_augmentation_belongs_to_the_recipe(noisy, small):
 
     synth, test = noisy
     mirrored = Examples(-test.x, test.y)
-    with_it = retrain(KEY, make_trainer(linear_net(), replace(SMALL, augment=True), negate), SMALL, lambda seed: synth, mirrored, seeds=2)
+    with_it = retrain(KEY, make_trainer(linear_net(), replace(SMALL, augment="dsa"), negate), SMALL, lambda seed: synth, mirrored, seeds=2)
     without = retrain(KEY, make_trainer(linear_net(), SMALL, negate), SMALL, lambda seed: synth, test, seeds=2)
     negated = replace(synth, x=Pixels(-synth.x.pixels))
     oracle = retrain(KEY, small, SMALL, lambda seed: negated, mirrored, seeds=2)

@@ -187,7 +187,7 @@ def test_selection_never_looks_at_the_test_split(data):
 
 
 def test_distilling_with_scores_on_the_way_never_looks_at_the_test_split(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("condense.api.recipe", lambda name: recipe("quick", epochs=3))
+    monkeypatch.setattr("condense.api.recipe", lambda name, **more: recipe("quick", epochs=3))
     made = distill("dm", blind(data), ipc=1, net=NET, steps=2, eval_every=1, out=tmp_path, batch=4)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     seen = {line["step"]: line["val_accuracy"] for line in lines if "val_accuracy" in line}
@@ -236,7 +236,7 @@ def test_the_data_is_seen_through_the_sets_own_preprocessing(data):
 
 def jobs_of(monkeypatch, synth, data, **more):
     seen = []
-    monkeypatch.setattr(score, "run_jobs", lambda key, jobs, *rest, **kw: seen.extend(jobs) or ())
+    monkeypatch.setattr("condense.score.run_jobs", lambda key, jobs, *rest, **kw: seen.extend(jobs) or ())
     evaluate(synth, data=data, **more)
     return seen
 

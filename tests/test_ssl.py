@@ -224,7 +224,7 @@ def test_defaults_depend_on_the_data():
 # Being handed over
 
 
-def test_a_teacher_is_found_made_or_taken(data, trained, tmp_path, monkeypatch, capsys):
+def test_a_teacher_is_taken_from_a_folder_or_the_run(data, trained, tmp_path, monkeypatch, capsys):
     assert find_teacher(data, trained, None).digest == load_teacher(trained).digest
     shutil.copytree(trained, tmp_path / "run" / "teacher")
     monkeypatch.setattr("condense.ssl.Config", partial(SMALL._replace))
@@ -235,7 +235,14 @@ def test_a_teacher_is_found_made_or_taken(data, trained, tmp_path, monkeypatch, 
     monkeypatch.setattr("condense.ssl.Config", partial(SMALL._replace, epochs=1))
     with pytest.raises(BadInput, match="holds another run"):
         HANDED["teacher"].provide(context)
-    assert HANDED["teacher"].provide(context._replace(force=True)).digest != teacher.digest
+
+
+@pytest.mark.slow
+def test_a_teacher_is_made_where_none_fits(data, trained, tmp_path, monkeypatch):
+    shutil.copytree(trained, tmp_path / "run" / "teacher")
+    monkeypatch.setattr("condense.ssl.Config", partial(SMALL._replace, epochs=1))
+    context = Context("krrst", data, None, 0, tmp_path / "run", force=True)
+    assert HANDED["teacher"].provide(context).digest != load_teacher(trained).digest
     assert HANDED["teacher"].provide(context._replace(out=None)).about["epochs"] == 1
 
 

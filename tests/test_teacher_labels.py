@@ -215,6 +215,7 @@ def test_other_images_get_labels_of_the_same_kind_teachers_and_views():
         ({"kind": "committee", "statistics": "own"}, "running, batch or batch/2"),
         ({"kind": "distances", "norm": "l3"}, "l1, l2, huber"),
         ({"kind": "committee", "teachers": ()}, "one or more teachers"),
+        ({"kind": "static", "weights": (1.0,)}, "1 weights for 2 teachers"),
     ],
 )
 def test_wrong_labellings_say_what_is_right(options, says):
@@ -349,17 +350,22 @@ def test_fields_out_of_range_are_refused(change, says):
 # --- training on them
 
 
-def test_every_seed_trains_on_the_views_that_were_labelled():
+@pytest.mark.parametrize(
+    ("kind", "same"),
+    [
+        ("committee", True),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("distances", True), ("online", False), ("hard", False))),
+    ],
+)
+def test_every_seed_trains_on_the_views_that_were_labelled(kind, same):
     """From one start, all keys give the same network: order, views and labels are the set's; under hard labels the key draws them."""
     inner = smooth_net()
     net = inner._replace(init=lambda key: inner.init(jax.random.key(0)))
     chosen = replace(recipe("cvdd", epochs=2), batch=4, micro=1)
-    for kind, same in (("committee", True), ("distances", True), ("online", False), ("hard", False)):
-        y = present(made(kind), committee(2))
-        trainer = make_trainer(net, chosen, None, view=PLAN.view)
-        synths = stack([SyntheticSet(Pixels(X), y)])
-        a, b = (train_group(trainer, chosen, jax.random.key(seed)[None], synths).vars.params["w"] for seed in (0, 1))
-        assert np.isfinite(a).all() and np.array_equal(a, b) == same, kind
+    trainer = make_trainer(net, chosen, None, view=PLAN.view)
+    synths = stack([SyntheticSet(Pixels(X), present(made(kind), committee(2)))])
+    a, b = (train_group(trainer, chosen, jax.random.key(seed)[None], synths).vars.params["w"] for seed in (0, 1))
+    assert np.isfinite(a).all() and np.array_equal(a, b) == same
 
 
 def test_micro_batches_have_statistics_of_their_own():
@@ -392,6 +398,8 @@ def test_views_of_recipes_go_with_the_data():
     assert recipe("sre2l").sight(height=8, flips=False) == View(pad=1, mix="mixup", alpha=0.8)
     assert recipe("dsa").sight(height=8, flips=True) is None
     assert recipe("cvdd:epochs=7").epochs == 7 and recipe("cvdd:epochs=7").name == "cvdd:epochs=7"
+    with pytest.raises(BadInput, match="unknown recipe 'cvdd:epochs=x'"):
+        recipe("cvdd:epochs=x")
 
 
 def test_a_teacher_is_told_from_another_by_its_numbers():

@@ -28,8 +28,11 @@ def spec(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def made(spec, tmp_path_factory):
-    """A committee of two small networks with batch statistics."""
-    return make_teachers(spec, tmp_path_factory.mktemp("teachers"), net=NETS, **TRAINED)
+    """A committee of two small networks with batch statistics, made on the command line."""
+    folder = tmp_path_factory.mktemp("teachers")
+    flags = ["--net", *NETS, *(part for name, value in TRAINED.items() for part in (f"--{name}", str(value)))]
+    assert command(["teachers", "--data", spec, "--out", str(folder), *flags]) == 0
+    return read_teachers(folder)
 
 
 @pytest.fixture
@@ -66,6 +69,7 @@ def test_the_same_call_again_changes_nothing_and_another_is_refused(spec, made, 
         make_teachers(spec, made.folder, net=NETS, **TRAINED | {"lr": 0.2})
 
 
+@pytest.mark.slow
 def test_a_training_that_was_cut_off_ends_with_the_same_bits(spec, made, tmp_path, monkeypatch):
     """Stopped in the last epoch of the second member: the first is done, the second has one epoch behind it."""
     calls, trainer = [], module.trainer
@@ -162,9 +166,9 @@ def test_the_default_committee_makes_ten_pairs():
         assert len({name.split(":")[0] for name in names}) == 5
 
 
-def test_the_command_line_trains_and_says_what_is_next(spec, tmp_path, capsys):
-    flags = ["teachers", "--data", spec, "--out", str(tmp_path / "t"), "--net", NETS[1], "--epochs", "2", "--batch", "16", "--lr", "0.1"]
-    assert command(flags) == 0
+def test_the_command_line_says_what_is_there_and_what_is_next(spec, made, capsys):
+    flags = ["teachers", "--data", spec, "--out", str(made.folder), "--net", *NETS, "--epochs", "2", "--batch", "16", "--lr"]
+    assert command([*flags, "0.1"]) == 0
     told = capsys.readouterr().out
-    assert "% of validation images  mlp:width=12" in told and "condense distill" in told
-    assert command([*flags[:-1], "0.3"]) == 2 and "lr was 0.1, now 0.3" in capsys.readouterr().err
+    assert f"{100 * made.accuracies[1]:5.1f} % of validation images  mlp:width=12" in told and "condense distill" in told
+    assert command([*flags, "0.3"]) == 2 and "lr was 0.1, now 0.3" in capsys.readouterr().err

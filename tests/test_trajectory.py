@@ -35,19 +35,25 @@ def piece(*, span: int = 2, every: bool = False, start: int = 1) -> Piece:
     return Piece(jnp.asarray(rows[0]), jnp.asarray(rows[1:]), jnp.int32(start))
 
 
+@cache
 def built(method, *, augment=none, **options):
+    """The same matcher for the same options, so that its step is compiled once for all tests."""
     return method(smooth_net(), augment, experts(), **{"inner_steps": 4, **options})
 
 
-def started(matcher, *, ipc: int = 2, examples=None):
-    examples = examples or blobs(9, seed=1)
-    synth = as_set(blobs(ipc, seed=1))
-    return matcher.prepare(KEY, synth, examples)
+def plain(method=mtt, **options):
+    """Descent at rate one without momentum: a step shows the gradients."""
+    return built(method, lr=1.0, lr_lr=1.0, momentum=0.0, **options)
+
+
+def started(matcher, *, ipc: int = 2, examples=None, lr: float | None = None):
+    synth = matcher.prepare(KEY, as_set(blobs(ipc, seed=1)), examples or blobs(9, seed=1))
+    return synth if lr is None else replace(synth, lr=jnp.float32(lr))
 
 
 def stepped(matcher, synth, at: Piece, *, key=KEY, times: int = 1):
     """(set, state, metrics of each step) of `times` steps on one piece."""
-    state, step, seen = matcher.init(KEY, synth), jax.jit(matcher.step), []
+    state, step, seen = jax.jit(matcher.init)(KEY, synth), jax.jit(matcher.step), []
     for number in range(times):
         synth, state, metrics = step(jax.random.fold_in(key, number), state, synth, at)
         seen.append({name: float(value) for name, value in metrics.items()})
@@ -78,23 +84,22 @@ def gap(a, b, start) -> float:
 
 def test_a_set_that_reproduces_the_expert_has_no_loss():
     """The expert of this piece is the student itself, trained on the very set in the very order."""
-    synth = started(built(mtt, step_size=0.5))
+    synth = started(plain(), lr=0.5)
     start = jnp.asarray(experts().read(0, [0])[0])
     path = trained(synth, start, steps=4, beta=0.5)
     at = Piece(start, jnp.asarray(path[-1])[None], jnp.int32(0))
-    after, _, ((first),) = stepped(built(mtt, step_size=0.5, lr=1.0), synth, at)
-    other = stepped(built(mtt, step_size=0.5, lr=1.0), synth, piece())[0]
+    after, _, (first,) = stepped(plain(), synth, at)
+    other = stepped(plain(), synth, piece())[0]
     assert first["loss"] < 1e-10
     moved, elsewhere = (np.abs(np.asarray(s.x.pixels - synth.x.pixels)).max() for s in (after, other))
-    assert moved < 1e-4 * elsewhere and abs(float(after.lr) - 0.5) < 1e-6
+    assert moved < 1e-4 * elsewhere and abs(float(after.lr) - 0.5) < 1e-3 * abs(float(other.lr) - 0.5)
 
 
 @pytest.mark.parametrize("name", ["mtt", "ftd", "ast", "datm"])
 def test_a_student_that_stays_has_loss_one_and_a_known_slope(name):
     """L = 1 at beta = 0 for every piece; dL/dbeta there is - 2 < theta*_t - theta*_{t+M}, N grad l(theta*_t) > / D."""
-    options = {"augment": none} | ({**OFF} if name == "ast" else {})
-    matcher = built(REGISTRY[name], lr_lr=1e-3, momentum=0.0, **options)
-    synth = replace(started(matcher), lr=jnp.float32(0))
+    matcher = plain(REGISTRY[name], **(OFF if name == "ast" else {"gate": 10.0} if name == "datm" else {}))
+    synth = started(matcher, lr=0.0)
     for start in (0, 2):
         at = piece(start=start)
         after, _, (seen,) = stepped(matcher, synth, at)
@@ -102,24 +107,25 @@ def test_a_student_that_stays_has_loss_one_and_a_known_slope(name):
         theta, target = np.asarray(at.start), np.asarray(at.targets[0])
         g = theta - trained(synth, theta, steps=1, beta=1.0)[-1]
         slope = -2 * ((theta - target) @ (4 * g)) / ((theta - target) ** 2).sum()
-        np.testing.assert_allclose(float(after.lr), -1e-3 * slope, rtol=1e-4)
+        np.testing.assert_allclose(float(after.lr), -slope, rtol=1e-4)
         assert seen["step_size"] == float(after.lr)
 
 
 def test_the_loss_is_the_distance_left_over_the_distance_to_go():
-    matcher = built(mtt, step_size=0.3)
-    synth, at = started(matcher), piece()
+    matcher = plain()
+    synth, at = started(matcher, lr=0.3), piece()
     seen = stepped(matcher, synth, at)[2][0]
     path = trained(synth, at.start, steps=4, beta=0.3)
     np.testing.assert_allclose(seen["loss"], gap(path[-1], np.asarray(at.targets[0]), np.asarray(at.start)), rtol=1e-5)
     assert abs(seen["loss"] - 1) > 0.01
 
 
+@pytest.mark.slow
 def test_ast_with_every_switch_off_is_mtt():
     options = {"augment": dsa("color_crop"), "batch": 4, "step_size": 0.3, "max_start": 3}
-    off, plain = built(ast, **options, **OFF), built(mtt, **options)
-    assert off.feed == plain.feed
-    results = [stepped(matcher, started(matcher), piece(), times=2) for matcher in (off, plain)]
+    off, bare = built(ast, **options, **OFF), built(mtt, **options)
+    assert off.feed == bare.feed
+    results = [stepped(matcher, started(matcher), piece(), times=2) for matcher in (off, bare)]
     np.testing.assert_array_equal(*(result[0].x.pixels for result in results))
     assert results[0][2] == results[1][2]
 
@@ -207,21 +213,22 @@ def test_ftd_gives_the_running_mean_of_the_images():
     assert finished.lr == synth.lr and np.abs(images[3] - mean).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_ftd_without_a_mean_is_mtt():
-    raw, plain = built(ftd, decay=0.0), built(mtt)
+    raw, last = built(ftd, decay=0.0), built(mtt)
     synth, state, _ = stepped(raw, started(raw), piece(), times=2)
-    expected, _, _ = stepped(plain, started(plain), piece(), times=2)
+    expected, _, _ = stepped(last, started(last), piece(), times=2)
     np.testing.assert_array_equal(raw.finish(KEY, state, synth).x.pixels, expected.x.pixels)
 
 
 def test_images_and_step_size_have_optimisers_of_their_own():
     """v <- m v + g, x <- x - lr v for each, with the gradients that plain descent of rate one reveals."""
-    matcher, plain = built(mtt, lr=0.4, lr_lr=1e-3, momentum=0.5), built(mtt, lr=1.0, lr_lr=1.0, momentum=0.0)
+    matcher = built(mtt, lr=0.4, lr_lr=1e-3, momentum=0.5)
     synth, at = started(matcher), piece()
     x, lr, v, w = np.asarray(synth.x.pixels), float(synth.lr), 0.0, 0.0
     for number in range(2):
         here = replace(synth, x=synth.x._replace(pixels=jnp.asarray(x)), lr=jnp.float32(lr))
-        after = stepped(plain, here, at, key=jax.random.fold_in(KEY, 9 + number))[0]
+        after = stepped(plain(), here, at, key=jax.random.fold_in(KEY, 9 + number))[0]
         v, w = 0.5 * v + x - np.asarray(after.x.pixels), 0.5 * w + lr - float(after.lr)
         x, lr = x - 0.4 * v, lr - 1e-3 * w
     found = stepped(matcher, synth, at, times=2)[0]
@@ -231,13 +238,13 @@ def test_images_and_step_size_have_optimisers_of_their_own():
 
 @pytest.mark.parametrize("kind, slope", [("log", lambda b: b), ("softplus", lambda b: 1 - np.exp(-b))])
 def test_a_step_size_kept_positive_moves_by_the_chain_rule(kind, slope):
-    plain, kept, wild = (built(mtt, step_size=0.2, **o) for o in ({}, {"positive": kind}, {"positive": kind, "lr_lr": 30.0}))
-    synth = started(plain)
-    by_lr = (0.2 - float(stepped(plain, synth, piece())[0].lr)) / 1e-5
-    small = stepped(built(mtt, step_size=0.2, positive=kind, lr_lr=1e-2), synth, piece())[0]
-    np.testing.assert_allclose(float(small.lr) - 0.2, -1e-2 * by_lr * slope(0.2) ** 2, rtol=0.05)
-    assert float(stepped(kept, synth, piece())[0].lr) == pytest.approx(0.2, abs=1e-4)
-    assert stepped(wild, synth, piece(), times=3)[2][-1]["step_size"] > 0
+    synth = started(plain(), lr=0.2)
+    by_lr = 0.2 - float(stepped(plain(), synth, piece())[0].lr)
+    by_raw = -30 * by_lr * slope(0.2)  # how far the optimiser moves what it sees
+    expected = 0.2 * np.exp(by_raw) if kind == "log" else np.log1p(np.expm1(0.2) * np.exp(by_raw))
+    found = stepped(built(mtt, positive=kind, lr_lr=30.0), synth, piece(), times=3)[2]
+    np.testing.assert_allclose(found[0]["step_size"], expected, rtol=1e-4)
+    assert abs(expected - 0.2) > 0.01 and all(metrics["step_size"] > 0 for metrics in found)
 
 
 def falling(by: float) -> Matcher:
@@ -270,8 +277,8 @@ def test_every_image_serves_once_before_any_serves_again():
 
 
 def test_with_whole_batches_the_order_of_the_images_is_irrelevant():
-    matcher = built(mtt)
-    synth = started(matcher)
+    matcher = plain()
+    synth = started(matcher, lr=0.3)
     order = np.asarray([3, 1, 5, 0, 4, 2])
     turned = replace(synth, x=synth.x._replace(pixels=synth.x.pixels[order]), y=synth.y._replace(index=synth.y.index[order]))
     first, second = (stepped(matcher, s, piece())[2][0]["loss"] for s in (synth, turned))
@@ -294,7 +301,7 @@ def test_a_short_last_batch_counts_its_own_images_alone():
 
 def test_the_gate_leaves_everything_alone():
     """Images, labels, step size and all momentum stand still above the threshold, and move below it."""
-    closed, opened = (built(datm, gate=gate, lr_lr=1e-3) for gate in (1e-3, 10.0))
+    closed, opened = (built(datm, gate=gate, label_lr=0.5, lr_lr=1e-3) for gate in (1e-3, 10.0))
     synth = started(closed)
     _, warm, _ = stepped(opened, synth, piece())
     for matcher, stays in ((closed, True), (opened, False)):
@@ -305,13 +312,19 @@ def test_the_gate_leaves_everything_alone():
 
 
 def test_datm_learns_labels_with_momentum_of_their_own():
-    matcher = built(datm, label_lr=0.5, label_momentum=0.9, gate=10.0)
-    plain = built(datm, label_lr=1.0, label_momentum=0.0, gate=10.0, lr=1e-9, lr_lr=1e-9)
-    synth = started(matcher)
-    g = np.asarray(synth.y.logits - stepped(plain, synth, piece())[0].y.logits)
-    after = stepped(matcher, synth, piece())[0]
-    np.testing.assert_allclose(after.y.logits, synth.y.logits - 0.5 * g, atol=1e-5)
-    assert np.abs(g).max() > 1e-5 and (np.asarray(after.x.pixels) != np.asarray(synth.x.pixels)).any()
+    """v <- 0.9 v + g, y <- y - 0.5 v, over two steps on one set: its second move is that of the first, and 0.9 of it again."""
+    matcher = built(datm, gate=10.0, label_lr=0.5, lr_lr=1e-3)
+    synth = started(matcher, lr=0.3)
+    first, state, _ = stepped(matcher, synth, piece())
+    second = jax.jit(matcher.step)(jax.random.fold_in(KEY, 0), state, synth, piece())[0]
+    moves = [np.asarray(after.y.logits - synth.y.logits) for after in (first, second)]
+    np.testing.assert_allclose(moves[1], 1.9 * moves[0], rtol=0, atol=1e-5 * np.abs(moves[0]).max())
+
+    loss = distance(smooth_net(), none, Student(4))
+    k_loss = jax.random.split(jax.random.fold_in(KEY, 0))[0]
+    g = jax.jit(jax.grad(lambda logits: loss(k_loss, replace(synth, y=Soft(logits)), piece())[0]))(synth.y.logits)
+    np.testing.assert_allclose(moves[0], -0.5 * g, rtol=0, atol=1e-5 * float(np.abs(g).max()))
+    assert np.abs(g).max() > 1e-5 and (np.asarray(first.x.pixels) != np.asarray(synth.x.pixels)).any()
 
 
 def test_certain_soft_labels_give_the_loss_of_hard_ones():

@@ -114,10 +114,10 @@ def test_the_gradient_equals_finite_differences(float64):
     for name in learned:
         slope = central_differences(lambda value, name=name: loss(start, {**learned, name: value}, beta), learned[name])
         np.testing.assert_allclose(by_learned[name], slope, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(by_beta, central_differences(lambda value: loss(start, learned, value), beta), rtol=1e-7)
+    np.testing.assert_allclose(by_beta, central_differences(lambda value: loss(start, learned, value), beta), rtol=1e-6)
     shift = np.random.default_rng(1).normal(size=start.shape)
     along = central_differences(lambda value: loss(start + value * shift, learned, beta), 0.0)
-    np.testing.assert_allclose(by_start @ shift, along, rtol=1e-7)
+    np.testing.assert_allclose(by_start @ shift, along, rtol=1e-6)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Gradient and distribution matching: DC, DSA, DM.
 
 Scores are the means that the papers' released tables state, ConvNet depth 3 width 128. Those of `dc` on MNIST
-are from 1,000 epochs with crop, scale and rotation; all others are from the method's own recipe here.
+are from recipe `dc_digits` (`condense evaluate DIR --recipe dc_digits`); all others are from the method's own recipe here.
 """
 
 from condense.presets.base import Preset

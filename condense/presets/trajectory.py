@@ -67,4 +67,26 @@ def _published():
         yield Preset(f"{kind_of}_{data.partition('?')[0]}_{ipc}", method, data, claim, PAPERS[kind], cost, settings)
 
 
-PRESETS = tuple(_published())
+# method, data, images a class, what trains the experts, settings: ours, for two processor cores
+OURS = (
+    ("mtt", "digits", "--count 4 --epochs 20 --batch 32 --recipe sgd", {"step_size": 0.05}),
+    ("ftd", "digits", "--count 4 --epochs 20 --batch 32 --recipe flat", {"step_size": 0.05, "decay": 0.98}),
+    ("ast", "digits", "--count 4 --epochs 20 --batch 32 --recipe smooth", {"step_size": 0.01}),
+    ("mtt", "fashion_mnist", "--count 4 --epochs 8 --recipe sgd", {"step_size": 0.05}),
+    ("ftd", "fashion_mnist", "--count 4 --epochs 8 --recipe flat", {"step_size": 0.05, "decay": 0.99}),
+    ("ast", "fashion_mnist", "--count 4 --epochs 8 --recipe smooth", {"step_size": 0.01}),
+)
+SHARED = {
+    "digits": {"net": "convnet:width=32,depth=2", "span": 3, "max_start": 5, "lr": 100.0, "steps": 300},
+    "fashion_mnist": {"net": "convnet:width=32", "span": 2, "max_start": 3, "lr": 1000.0, "steps": 1_000},
+}
+
+
+def _ours():
+    for method, data, experts, own in OURS:
+        settings = {"ipc": 1, "inner_steps": 10, "lr_lr": 1e-4, **SHARED[data], **own}
+        cost = f"minutes on two cores; first condense experts --data {data} --net {settings['net']} {experts} --out E, then --experts E"
+        yield Preset(f"{method}_{data}_1", method, data, NONE, "this project", cost, settings)
+
+
+PRESETS = (*_published(), *_ours())

@@ -6,7 +6,8 @@ import numpy as np
 
 CLASSES, DEPTH, SIDE = 10, 3, 28
 LR_IMAGE, MOMENTUM_IMAGE = 1.0, 0.5
-REAL, POOL, REG, LR_LAMB, LR_POOL = 512, 10, 1e-6, 3e-4, 3e-4  # of the kernel ridge step: real images, networks, lambda, step sizes
+# of the kernel ridge step: real images, networks, lambda (large enough that rounding is not amplified), step sizes
+REAL, POOL, REG, LR_LAMB, LR_POOL = 512, 10, 1e-2, 3e-4, 3e-4
 LR_NET, MOMENTUM_NET, DECAY_NET, EPOCHS = 0.01, 0.9, 5e-4, 4
 STEP_SIZE, LR_STEP_SIZE, MOVED = 0.01, 1e-5, 0.01  # of the student; how far from its start the expert ends, a parameter
 
