@@ -35,6 +35,14 @@ def read_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     return PrimitiveConstructorSpec(1, metavar, read, lambda value: True, lambda value: [str(value)])
 
 
+@NUMBERS.primitive_rule
+def read_name(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """How tyro reads a text that may be left out, without None among the values."""
+    if info.type != str | None:
+        return None
+    return PrimitiveConstructorSpec(1, "NAME", lambda texts: texts[0], lambda value: True, lambda value: [str(value)])
+
+
 def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
     """tyro's notes on one flag: its help, what stands for its value, another name. A default that says nothing is not shown."""
 
