@@ -138,6 +138,7 @@ def test_the_description_of_the_file_reads_it(toy, tmp_path, monkeypatch):
         save_set("set.npz", synth)
         found, forest = {}, synth.x.forest()
         exec(code, found)
+        found["file"].close()  # its functions keep it alive until the garbage collector finds it open
 
         def same(tree, other):
             tag, degree, below = other
