@@ -19,9 +19,10 @@ PARTS = {
 REST = "norm, ReLU, pooling and the rest"
 
 
-def shares(work) -> tuple[dict[str, float], float]:
-    """({part: share of the threads' time}, seconds of a call) for a `functools.partial` of a jitted function."""
-    text = work.func.lower(*work.args).compile().as_text()
+def shares(work) -> tuple[dict[str, float], float, int]:
+    """({part: share of the threads' time}, seconds of a call, bytes of temporaries) for a `functools.partial` of a jitted function."""
+    compiled = work.func.lower(*work.args).compile()
+    text = compiled.as_text()
     scopes = {m[1]: m[2] for m in re.finditer(r'%([\w.\-]+) = [^\n]*op_name="([^"]*)"', text)}
     jax.block_until_ready(work())
     with tempfile.TemporaryDirectory() as folder:
@@ -36,4 +37,4 @@ def shares(work) -> tuple[dict[str, float], float]:
             part = next((text for scope, text in PARTS.items() if scope in scopes[event.name]), REST)
             spent[part] += event.duration_ns
     total = sum(spent.values())
-    return {part: time / total for part, time in spent.most_common()}, seconds
+    return {part: time / total for part, time in spent.most_common()}, seconds, compiled.memory_analysis().temp_size_in_bytes
