@@ -133,14 +133,16 @@ def test_kernels_of_less_than_full_rank_predict_what_double_precision_does():
 
 
 def test_a_weight_counts_as_equal_rows(float64):
-    """Of a linear kernel in both forms, and of another; under the trace rule lambda is the same too."""
-    for d, gram in ((9, linear), (4, linear), (4, ntk)):
+    """Of a linear kernel in the form of few features, and of another kernel; under the trace rule lambda is the same too."""
+    for d, gram in ((4, linear), (4, ntk)):
         f, y, t = problem(d=d)
         often = np.array([1, 2, 1, 3, 1, 1])
         options = {"reg": 1e-2, "rule": "trace", "gram": gram}
-        weighted = regression(f, y, **options, weight=jnp.asarray(often, jnp.float64))(t)
-        np.testing.assert_allclose(weighted, regression(jnp.repeat(f, often, 0), jnp.repeat(y, often, 0), **options)(t), atol=1e-10)
-        assert np.abs(weighted - regression(f, y, **options)(t)).max() > 1e-3
+        predict = jax.jit(lambda f, y, w, options=options, t=t: regression(f, y, **options, weight=w)(t))
+        weighted = predict(f, y, jnp.asarray(often, jnp.float64))
+        repeated = regression(jnp.repeat(f, often, 0), jnp.repeat(y, often, 0), **options)(t)
+        np.testing.assert_allclose(weighted, repeated, atol=1e-10)
+        assert np.abs(weighted - predict(f, y, jnp.ones(6))).max() > 1e-3
 
 
 def test_a_matrix_that_is_no_number_stays_none():

@@ -20,7 +20,7 @@ from synth.file import load_set
 from synth.kernels import centred
 from synth.kernels import ntk as kernel
 from synth.labels import Hard, Soft, Target
-from tests.scoring import make_set, three_classes
+from tests.scoring import make_set, rows_of, three_classes
 from tests.toys import as_set, blobs, smooth_net
 
 KEY = jax.random.key(0)
@@ -88,8 +88,7 @@ def test_kip_from_the_command_line_to_its_score(data, tmp_path, capsys):
     synth = load_set(find_set(tmp_path / "run"))
     assert len(values) == 2 and values[-1] == evaluate(synth, data=data, split="val", rows="distilled", seeds=1).reports[0].accuracy[0]
     solved = distill("kip", data, ipc=2, labels="solved", net="mlp:width=4")
-    still = distill("kip", data, ipc=2, steps=1, lr=1e-9, batch=8, labels="fixed", net="mlp:width=4")
-    np.testing.assert_allclose(solved.x.pixels, still.x.pixels, atol=1e-6)
+    assert set(rows_of(solved.x.pixels)) <= set(rows_of(data.train.x))
     assert isinstance(solved.y, Target) and solved.info.recipe == "krr-ntk"
 
 
