@@ -9,7 +9,7 @@ import pytest
 
 from condense import mesh
 from condense.feeds import make_feed
-from matchers.base import PerClass, Shuffled, Whole
+from matchers.base import Given, PerClass, Shuffled, Whole
 from synth.base import Examples
 from synth.errors import BadInput
 
@@ -76,6 +76,15 @@ def test_whole_and_none():
     examples = numbered([3, 4])
     assert make_feed(Whole(), examples, 2, seed=0)(7) is examples
     assert make_feed(None, examples, 2, seed=0)(7) is None
+
+
+def test_what_a_method_brings_is_the_same_at_every_step_and_whole_on_every_device():
+    brought = {"kernel": jax.numpy.ones((4, 8)), "bias": jax.numpy.zeros(4)}
+    feed = make_feed(Given(brought), numbered([3, 4]), 2, seed=0)
+    assert feed(0) is feed(7) is brought  # so that it is moved to the devices once
+    placed = mesh.place_batch(brought)
+    assert {shard.data.shape for shard in placed["kernel"].addressable_shards} == {(4, 8)}
+    assert Given(brought) != Given(brought) and hash(Given(brought)) is not None  # methods that hold one can be told apart
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "steps": (Annotated[int | None, about("steps in all; 1000 unless a preset says otherwise, one for selection methods")], None),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
     "start": (
-        Annotated[str | None, about("first images: noise, random, kmeans or herding; by default the method's", metavar="KIND")],
+        Annotated[str | None, about("first images: noise, random, kmeans, herding or collage; by default the method's", metavar="KIND")],
         None,
     ),
     "eval_every": (Annotated[int | None, about("score on the validation split every N steps and keep best.npz; by default never")], None),
