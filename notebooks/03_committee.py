@@ -25,6 +25,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+# %%
 from condense.api import distill, evaluate, load_data, load_set
 from condense.grid import draw_grid
 from condense.relabel import relabel

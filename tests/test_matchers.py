@@ -350,7 +350,7 @@ def test_student_is_what_dsa_carries():
 @pytest.mark.parametrize("name", ["random", "kmeans", "herding"])
 def test_selection_keeps_real_images_of_the_right_class(name):
     examples = blobs(9)
-    matcher = REGISTRY[name]() if name == "random" else REGISTRY[name](smooth_net(), space="pixels")
+    matcher = REGISTRY[name](None) if name == "random" else REGISTRY[name](smooth_net(), space="pixels")
     start = as_set(blobs(2, seed=4))
     synth, _, _ = matcher.step(KEY, matcher.init(KEY, start), start, examples)
     chosen = [np.flatnonzero((examples.x == image).all((1, 2, 3))) for image in np.asarray(synth.x.pixels)]

@@ -128,7 +128,7 @@ def test_wrong_calls_say_what_is_right(tmp_path, home, monkeypatch):
     refuse("cifar10", None, "--from DIR` where DIR holds the unpacked binary version; or install the extra [tensorflow]")
     refuse("svhn_cropped", None, "class folders train/CLASS and test/CLASS; or install the extra [tensorflow]")
     refuse("mine", tmp_path, f"{tmp_path} has no folder train")
-    assert set(NAMED) == {"digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn_cropped"} and not home.exists()
+    assert set(NAMED) == {"digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn_cropped", "toy_graphs"} and not home.exists()
 
 
 def test_with_tensorflow_the_library_prepares(tmp_path, home, monkeypatch):

@@ -255,7 +255,10 @@ def test_the_command_line_trains_one(data, tmp_path, capsys):
     assert f"{out} holds the teacher; a linear probe on it: " in said and "validation images" in said
     record = json.loads((out / "run.json").read_text())
     assert (
-        record["state"] == "done" and record["config"]["ssl"] == "barlow" and record["command"].startswith("condense teachers --ssl barlow")
+        record["state"] == "done"
+        and record["config"]["ssl"] == "barlow"
+        and record["command"].startswith("condense teachers --data")
+        and "--ssl barlow" in record["command"]
     )
     assert run(argv) == 0 and run([*argv[:-1], "2"]) == 2
     assert "epochs was 1, now 2" in capsys.readouterr().err

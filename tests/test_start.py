@@ -119,14 +119,14 @@ def test_noise_is_standard_normal():
 @pytest.mark.parametrize("name", STARTS)
 def test_every_start_gives_class_major_images(name):
     # every image carries its class in all pixels, so the order shows
-    x = (10 * labels[:, None, None, None] + np.random.default_rng(5).uniform(size=(len(labels), 4, 5, 2))).astype(np.float32)
+    x = (10 * labels[:, None, None, None] + np.random.default_rng(5).uniform(size=(len(labels), 4, 6, 2))).astype(np.float32)
     images = np.asarray(STARTS[name](KEY, Examples(jnp.asarray(x), jnp.asarray(labels)), 3))
-    assert images.shape == (9, 4, 5, 2) and images.dtype == np.float32
+    assert images.shape == (9, 4, 6, 2) and images.dtype == np.float32
     if name == "noise":
         assert np.abs(images).max() < 6
     else:
         np.testing.assert_array_equal(images.mean((1, 2, 3)) // 10, np.repeat([0, 1, 2], 3))
-        assert all((image == x).all((1, 2, 3)).any() for image in images)
+        assert name == "collage" or all((image == x).all((1, 2, 3)).any() for image in images)  # cells of a collage: test_rded.py
 
 
 def test_starts_on_pixels_are_the_choices_on_flat_pixels():
