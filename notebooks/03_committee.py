@@ -106,9 +106,7 @@ weights = [results[kind].bytes["labels"] for kind in kinds]
 scores = [[100 * report.mean for report in results[kind].reports] for kind in kinds]
 plt.figure(figsize=(6, 3), layout="constrained")
 plt.plot(weights, scores, "o-", label=["recovered", "random real"])
-plt.xscale("log")
-plt.xlabel("bytes of the labels")
-plt.ylabel("test accuracy in %")
+plt.gca().set(xscale="log", xlabel="bytes of the labels", ylabel="test accuracy in %")
 plt.legend()
 plt.show()
 
