@@ -45,6 +45,10 @@ out = "runs/notebook-committee"  # folder of this experiment
 #
 # Three networks of different kinds, so that they do not share their blind spots. All have *batch normalisation*: inside such a layer a
 # network keeps the mean and the variance of what real images sent through it, and that memory is what images are recovered from.
+#
+# Their accuracy is measured on images that were set aside from the training split, and stored with them. A teacher that is hardly better than
+# guessing would teach nonsense without a word, so such a one is refused: most often its classes stand in another order, or its images were
+# normalised in another way. The same call again finds the teachers as they are, and a training that was stopped goes on.
 
 # %%
 data = load_data("digits")
@@ -57,6 +61,9 @@ print([f"{teacher.name.split(':')[0]} {accuracy:.3f}" for teacher, accuracy in z
 # `cvdd` (committee voting) starts from collages of real crops and changes their pixels until two of the teachers recognise the classes and
 # find the batch's statistics to be those of real data. Ten images a class are ten *slots*, and every slot has another pair of teachers.
 # When it is done it asks all of them for their answers to the very views (crops and mixtures) that the training of a student will draw.
+#
+# The views need not be stored: they follow from one number and from their place in the training, so whoever trains on the set draws the same
+# ones again, and only the answers lie in the file. That is why such labels belong to one recipe, one number of epochs and one batch size.
 
 # %%
 made = {"ipc": ipc, "steps": steps, "teachers": f"{out}-teachers", "net": committee[0], "label_epochs": label_epochs}
@@ -83,6 +90,9 @@ plt.show()
 #
 # The stored answers are one vector for every image and every epoch. Beside them, the same images with two numbers a view (*distances*) and
 # with the bare class (*hard*).
+#
+# The two numbers say how surprised the teachers are by the class of an image and by that of its partner in the mixture; the answers for all
+# other classes are dropped. With ten classes that saves most of the bytes, with a thousand nearly all of them.
 
 # %%
 kinds = {"committee": load_set(f"{out}/set.npz")}
