@@ -46,9 +46,9 @@ out = "runs/notebook-committee"  # folder of this experiment
 # Three networks of different kinds, so that they do not share their blind spots. All have *batch normalisation*: inside such a layer a
 # network keeps the mean and the variance of what real images sent through it, and that memory is what images are recovered from.
 #
-# Their accuracy is measured on images that were set aside from the training split, and stored with them. A teacher that is hardly better than
-# guessing would teach nonsense without a word, so such a one is refused: most often its classes stand in another order, or its images were
-# normalised in another way. The same call again finds the teachers as they are, and a training that was stopped goes on.
+# Their accuracy is measured on images that were set aside from the training split, and stored with them. A teacher that is hardly better
+# than guessing would teach nonsense without a word, so such a one is refused: most often its classes stand in another order, or its images
+# were normalised in another way. The same call again finds the teachers as they are, and a training that was stopped goes on.
 
 # %%
 data = load_data("digits")
@@ -62,8 +62,8 @@ print([f"{teacher.name.split(':')[0]} {accuracy:.3f}" for teacher, accuracy in z
 # find the batch's statistics to be those of real data. Ten images a class are ten *slots*, and every slot has another pair of teachers.
 # When it is done it asks all of them for their answers to the very views (crops and mixtures) that the training of a student will draw.
 #
-# The views need not be stored: they follow from one number and from their place in the training, so whoever trains on the set draws the same
-# ones again, and only the answers lie in the file. That is why such labels belong to one recipe, one number of epochs and one batch size.
+# The views need not be stored: they follow from one number and from their place in the training, so whoever trains on the set draws the
+# same ones again, and only the answers lie in the file. That is why such labels belong to one recipe, one number of epochs and one batch size.
 
 # %%
 made = {"ipc": ipc, "steps": steps, "teachers": f"{out}-teachers", "net": committee[0], "label_epochs": label_epochs}
