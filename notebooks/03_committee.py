@@ -63,7 +63,8 @@ print([f"{teacher.name.split(':')[0]} {accuracy:.3f}" for teacher, accuracy in z
 # When it is done it asks all of them for their answers to the very views (crops and mixtures) that the training of a student will draw.
 #
 # The views need not be stored: they follow from one number and from their place in the training, so whoever trains on the set draws the
-# same ones again, and only the answers lie in the file. That is why such labels belong to one recipe, one number of epochs and one batch size.
+# same ones again, and only the answers lie in the file. That is why such labels belong to one recipe, one number of epochs and one batch
+# size.
 
 # %%
 made = {"ipc": ipc, "steps": steps, "teachers": f"{out}-teachers", "net": committee[0], "label_epochs": label_epochs}
