@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from matchers.base import Given, Matcher, Task
 from matchers.labelling import LabelKind, Labelling
-from matchers.recover import Jitter, Settings, adam, at_rest, batch_loss, bounded, cosine, demand_statistics
+from matchers.recover import Jitter, Settings, batch_loss, bounded, demand_statistics, on_pixels
 from synth.backend import over
 from synth.base import Teacher, Vars
 from synth.content import Summed
@@ -109,7 +109,7 @@ def infer(
         raise BadInput(f"--compensators {count}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
     members = tuple(teachers[:count])
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
-    labelling = Labelling(members, task.plan, recipe, labels, label_epochs)
+    labelling, tx = Labelling(members, task.plan, recipe, labels, label_epochs), on_pixels(settings, task)
 
     def prepare(key, synth, examples):
         demand_statistics(members, synth.x.decode().shape[1:])
@@ -119,13 +119,12 @@ def infer(
         x, y = synth.x, jnp.arange(synth.y.classes)
         natural = x.base.reshape(len(y), len(x.delta), *x.base.shape[1:]).swapaxes(0, 1)
         slopes, metrics = slopes_of(key, members, vars, natural, x.delta, y, settings)
-        direction, after = adam(state, slopes)
-        moved = x.delta + settings.lr * cosine(state.count, task.steps, x.delta.dtype) * direction
-        return replace(synth, x=x._replace(delta=moved)), after, metrics
+        updates, after = tx.update(slopes, state, x.delta)
+        return replace(synth, x=x._replace(delta=x.delta + updates)), after, metrics
 
     def finish(key, state, synth):
         return labelling.attach(key, replace(synth, x=synth.x.store()))
 
     feed = Given(tuple(teacher.vars for teacher in members))
-    init = lambda key, synth: at_rest(synth.x.delta)  # noqa: E731
+    init = lambda key, synth: tx.init(synth.x.delta)  # noqa: E731
     return Matcher(init, step, feed, recipe=recipe, prepare=prepare, finish=finish, counts_bytes=False)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Given, Matcher, Task
@@ -14,16 +15,13 @@ from matchers.labelling import LabelKind, Labelling
 from matchers.recover import (
     MOST_IMAGES,
     Jitter,
-    Moments,
     Settings,
-    adam,
-    at_rest,
     batch_size,
     batches_of,
     bounded,
-    cosine,
     demand_statistics,
     images_of,
+    on_pixels,
     pick,
     vote,
 )
@@ -34,9 +32,10 @@ from synth.content import Pixels
 
 
 class Refining(NamedTuple):
-    """State: the optimiser's moments (of `adam` alone they are used), and how far every pixel may move."""
+    """State: steps done, the optimiser's state, and how far every pixel may move."""
 
-    moments: Moments
+    count: Int[Array, ""]
+    opt: optax.OptState
     mask: Float[Array, "n h w"]
 
 
@@ -108,6 +107,7 @@ def nrr(
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
     chosen = chosen_map(teachers, task.image, member)
     labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs, alpha=alpha_dbr, norm=norm_dbr)
+    tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):
         demand_statistics((chosen,), task.image)
@@ -118,20 +118,18 @@ def nrr(
         return bounded(replace(synth, x=Pixels(jnp.asarray(compose(patches, factor)))))
 
     def init(key, synth):
-        return Refining(at_rest(synth.x.pixels), jnp.zeros_like(synth.x.pixels[..., 0]))
+        return Refining(jnp.int32(0), tx.init(synth.x.pixels), jnp.zeros_like(synth.x.pixels[..., 0]))
 
     def step(key, state, synth, vars):
-        classes, pixels, moments = synth.y.classes, synth.x.pixels, state.moments
-        due = (moments.count % renew if renew else moments.count) == 0
+        classes, pixels = synth.y.classes, synth.x.pixels
+        due = (state.count % renew if renew else state.count) == 0
         mask = jax.lax.cond(due, lambda: freedom(chosen.net, vars[0], pixels, synth.y.index, epsilon), lambda: state.mask)
         x, y = (batches_of(leaf, classes, batch) for leaf in (pixels, synth.y.index))
         slopes, metrics = vote(key, (chosen,), vars, np.ones((len(x), 1)), x, y, settings)
-        slope = images_of(slopes, classes)
-        direction, after = adam(moments, slope)
-        direction = direction if optimizer == "adam" else -slope
-        moved = synth.x.clip(pixels + mask[..., None] * (settings.lr * cosine(moments.count, task.steps, pixels.dtype) * direction))
+        updates, opt = tx.update(images_of(slopes, classes), state.opt, pixels)
+        moved = synth.x.clip(pixels + mask[..., None] * updates)
         pixels = jnp.where(mask[..., None] > 0, moved, pixels)
-        return replace(synth, x=synth.x._replace(pixels=pixels)), Refining(after, mask), metrics
+        return replace(synth, x=synth.x._replace(pixels=pixels)), Refining(state.count + 1, opt, mask), metrics
 
     def finish(key, state, synth):
         return labelling.attach(key, replace(synth, x=synth.x.store()))

@@ -21,6 +21,8 @@ from synth.base import Net, Teacher, Vars
 from synth.collage import choose_patches, compose
 from synth.content import Bounded, Pixels
 from synth.errors import BadInput
+from synth.fit import adam, sgd
+from synth.optim import cosine, scheduled
 from synth.preprocess import Standard
 from synth.set import SyntheticSet
 from synth.statistics import norm_layers, statistics_gap
@@ -29,14 +31,6 @@ from synth.views import random_flip, random_resized_crop, random_roll
 Patches = Literal["none", "easy", "medium", "hard"]
 FACTOR, MOST_IMAGES = 2, 300  # cells a side of a collage, real images of a class whose crops are looked at
 BETAS, EPSILON = (0.5, 0.9), 1e-8  # of Adam on pixels, in every released code
-
-
-class Moments(NamedTuple):
-    """State of Adam: moving averages of the gradient and of its square, and how many there were."""
-
-    mean: Float[Array, "..."]
-    square: Float[Array, "..."]
-    count: Int[Array, ""]
 
 
 class Jitter(NamedTuple):
@@ -157,23 +151,10 @@ def vote(
     return slopes, {name: total / len(x) for name, total in zip(names, totals, strict=True)}
 
 
-def at_rest(x: Float[Array, "..."]) -> Moments:
-    """Adam before its first step."""
-    return Moments(jnp.zeros_like(x), jnp.zeros_like(x), jnp.int32(0))
-
-
-def adam(state: Moments, slope: Float[Array, "..."]) -> tuple[Float[Array, "..."], Moments]:
-    """The direction to go for a gradient, for a step size of 1, and the state after it (Kingma and Ba, ICLR 2015, algorithm 1)."""
-    (b1, b2), count = BETAS, state.count + 1
-    mean, square = b1 * state.mean + (1 - b1) * slope, b2 * state.square + (1 - b2) * slope**2
-    t = count.astype(slope.dtype)
-    unbiased = square / (1 - b2**t)
-    return -(mean / (1 - b1**t)) / (jnp.sqrt(unbiased) + EPSILON), Moments(mean, square, count)
-
-
-def cosine(count: Int[Array, ""], steps: int, dtype) -> Float[Array, ""]:
-    """(1 + cos(pi t / T)) / 2 before step t of T: 1 at first, and above 0 at the last step."""
-    return (1 + jnp.cos(jnp.pi * jnp.minimum(count, steps).astype(dtype) / steps)) / 2
+def on_pixels(settings: Settings, task: Task, *, rule: Literal["adam", "sgd"] = "adam") -> optax.GradientTransformation:
+    """The optimiser of pixels: Adam or plain descent, its step size (1 + cos(pi t / T)) / 2 times `settings.lr` before step t of T."""
+    tx = adam(settings.lr, b1=BETAS[0], b2=BETAS[1], epsilon=EPSILON) if rule == "adam" else sgd(settings.lr)
+    return scheduled(tx, cosine(task.steps))
 
 
 def batches_of(images: Array, classes: int, size: int) -> Array:
@@ -227,7 +208,7 @@ def recover(
       batch: classes that go through a network together.
       prepare: (key, synth, examples) -> synth, before the images get their bounds.
     """
-    settings.check()
+    tx = on_pixels(settings.check(), task)
 
     def ready(key, synth, examples):
         demand_statistics(teachers, synth.x.decode().shape[1:])
@@ -235,16 +216,15 @@ def recover(
         return bounded(prepare(key, synth, examples) if prepare else synth)
 
     def init(key, synth):
-        return at_rest(synth.x.pixels)
+        return tx.init(synth.x.pixels)
 
     def step(key, state, synth, vars):
         classes, pixels = synth.y.classes, synth.x.pixels
         table = weights(len(synth) // classes)
         x, y = (batches_of(leaf, classes, batch) for leaf in (pixels, synth.y.index))
         slopes, metrics = vote(key, teachers, vars, np.repeat(table, len(x) // len(table), 0), x, y, settings)
-        direction, after = adam(state, images_of(slopes, classes))
-        moved = pixels + settings.lr * cosine(state.count, task.steps, pixels.dtype) * direction
-        return replace(synth, x=synth.x._replace(pixels=synth.x.clip(moved))), after, metrics
+        updates, after = tx.update(images_of(slopes, classes), state, pixels)
+        return replace(synth, x=synth.x._replace(pixels=synth.x.clip(pixels + updates))), after, metrics
 
     def finish(key, state, synth):
         return labelling.attach(key, replace(synth, x=synth.x.store()))
