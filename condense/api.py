@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, check_seed, complete_options, dashed, find_method
+from condense.config import Budget, build_method, check_option, check_seed, complete_options, find_method
 from condense.data import Data, load_data
 from condense.feeds import make_feed
 from condense.graph_data import GraphData
@@ -20,8 +20,8 @@ from condense.grid import save_grid
 from condense.handed import Context, flagged, hand_over, split_seed
 from condense.jobs import validation_score
 from condense.log import note
-from condense.loop import Schedule, run, stream
-from condense.runs import Run, digest, open_run
+from condense.loop import PREPARE, START, STEPS, Schedule, paced, run, stream
+from condense.runs import Run, as_call, digest, open_run
 from condense.score import Evaluation, evaluate, find_set
 from condense.ssl import load_teacher, train_teacher
 from condense.transfer import Transfer, transfer
@@ -49,9 +49,6 @@ __all__ = [
     "train_teacher",
     "transfer",
 ]
-
-START, PREPARE = 2, 4  # key streams of the first images and what the method makes of them, beside the loop's own
-STEPS = 1000  # of a method that descends, where nothing else is said
 
 
 def distill(
@@ -113,10 +110,8 @@ def distill(
     handed, identity, net = hand_over(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
     per_class, start = images_a_class(method, matcher, budget, data, eval_every), start or matcher.start
-    paces = ("steps", "eval_every", "checkpoint_every")
-    if matcher.host and (idle := [dashed(name) for name in paces if counts[name] is not None]):
-        note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
-    steps = 1 if matcher.host else steps or STEPS
+    schedule = paced(method, matcher, steps=steps, eval_every=eval_every, checkpoint_every=checkpoint_every)
+    steps = schedule.steps
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
@@ -128,7 +123,6 @@ def distill(
         if held and held.done:
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(out))
-        schedule = Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
         synth = within(budget, lambda count: begin(key, matcher, start, data, count, info), per_class)
         feed = make_feed(matcher.feed, data.train, len(data.classes), seed=seed, experts=handed.get("experts"))
         more = {"folder": place, "held": held, "force": force, "teachers": handed.get("teachers", ())}
@@ -193,11 +187,6 @@ def within(budget: Budget, make: Callable[[int], SyntheticSet], per_class: int) 
     if not (fewer := per_class * budget.bytes // took):
         raise BadInput(f"--bytes {budget.bytes}: one image a class with this method's labels needs at least {-(-took // per_class)}")
     return make(fewer)
-
-
-def as_call(values: dict[str, Any]) -> str:
-    """The call of `distill` with these values; None is left out."""
-    return f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in values.items() if value is not None)})"
 
 
 def describe(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> Info:

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import io
+import json
 import re
 import tempfile
 from collections.abc import Sequence
@@ -88,6 +89,22 @@ def aligned(lines: dict[str, str]) -> str:
 def first_line(thing: Any) -> str:
     """What a docstring says first."""
     return (inspect.getdoc(thing) or "").splitlines()[0]
+
+
+def conclude(result: Any, path: str | None) -> None:
+    """Writes a result's JSON where a path is given, and prints its table."""
+    from rich.console import Console
+
+    from synth.atomic import write_bytes
+
+    if path is not None:
+        write_bytes(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
+    Console().print(result.table())
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a list with commas between."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def demand_place(flag: str, path: str) -> None:

@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, complete_options, dashed, find_method
+from condense.config import Budget, build_method, check_option, complete_options, find_method
 from condense.feeds import make_feed
 from condense.graph_data import GraphData
 from condense.graph_grid import save_grid
 from condense.graph_score import validation_score
 from condense.handed import Context, flagged, hand_over
 from condense.log import note
-from condense.loop import Schedule, run, stream
-from condense.runs import digest, open_run
+from condense.loop import PREPARE, Schedule, paced, run, stream
+from condense.runs import as_call, digest, open_run
 from evals.base import recipe
 from matchers import OF_GRAPHS
 from synth.errors import BadInput
@@ -26,8 +26,6 @@ from synth.graph_content import PackedGraphs
 from synth.labels import Runs
 from synth.set import Info, SyntheticSet
 
-PREPARE = 4  # key stream, as for images
-STEPS = 1000
 NETS = {"doscond": "gcn:depth=3"}  # as published; other methods match with no network
 
 
@@ -60,11 +58,13 @@ def distill_graphs(method: str, data: GraphData, budget: Budget, wishes: Wishes,
     context = Context(method, data, net, seed, out, force=wishes.force, budget=given)
     handed, identity, net = hand_over(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
-    steps, config = paces(method, matcher.host, wishes), {"method": method, "data": data.spec, "net": net}
+    named = {name: check_option(name, getattr(wishes, name), int | None) for name in ("steps", "eval_every", "checkpoint_every")}
+    schedule, config = paced(method, matcher, **named), {"method": method, "data": data.spec, "net": net}
+    steps = schedule.steps
     config |= {"ipc": budget.ipc, "size": budget.size, "bytes": budget.bytes, **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     shown = {**config, **places, "steps": steps, "seed": seed, "out": wishes.out and str(wishes.out)}
-    command = wishes.command or f"condense.api.distill({', '.join(f'{k}={v!r}' for k, v in shown.items() if v is not None)})"
+    command = wishes.command or as_call(shown)
     info = describe(data, config, seed=seed, recipe="graph" if matcher.recipe == "dsa" else matcher.recipe)
     asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": wishes.force}
     with open_run(out, config, **asked) if out else nullcontext() as held:
@@ -73,25 +73,11 @@ def distill_graphs(method: str, data: GraphData, budget: Budget, wishes: Wishes,
             return load_set(out / "set.npz")
         for line in matcher.remarks(data.train) if matcher.remarks else ():
             note(line)
-        synth = _run(matcher, data, info, Schedule(steps, *_every(steps, wishes)), wishes, held)
+        synth = _run(matcher, data, info, schedule, wishes, held)
         if out:
             save_set(out / "set.npz", synth)
             save_grid(out / "grid.png", synth)
     return synth
-
-
-def paces(method: str, host: bool, wishes: Wishes) -> int:
-    """Steps of the run, once the numbers that pace it are checked."""
-    named = {name: getattr(wishes, name) for name in ("steps", "eval_every", "checkpoint_every")}
-    for name, value in named.items():
-        check_option(name, value, int | None)
-    if host and (idle := [dashed(name) for name, value in named.items() if value is not None]):
-        note(f"{method} works in one step: {', '.join(idle)} changes nothing")
-    return 1 if host else wishes.steps or STEPS
-
-
-def _every(steps: int, wishes: Wishes) -> tuple[int, int, int]:
-    return max(1, steps // 100), wishes.checkpoint_every or max(1, steps // 20), wishes.eval_every or 0
 
 
 def _run(matcher, data: GraphData, info: Info, schedule: Schedule, wishes: Wishes, held) -> SyntheticSet:

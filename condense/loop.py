@@ -19,16 +19,18 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from condense.checkpoint import Checkpoints
+from condense.config import dashed
 from condense.estimate import Gauge
 from condense.interrupts import whole
-from condense.log import MetricsLog, progress
+from condense.log import MetricsLog, note, progress
 from condense.mesh import place_batch, replicate, replicated
 from matchers.base import Matcher
 from synth.errors import BadInput, RunFailed
 from synth.file import save_set
 from synth.set import SyntheticSet
 
-INIT, STEP, FINISH = 0, 1, 3  # key streams; condense.api draws the start from another
+INIT, STEP, START, FINISH, PREPARE = range(5)  # key streams of a run
+STEPS = 1000  # of a method that descends, where nothing else is said
 FAULTS = (  # what stops a run, and what to try
     ("the loss or the set is not finite", "try a smaller step size"),
     ("the learned step size is not above 0", "try a smaller --lr-lr, or --positive log, which keeps it above 0"),
@@ -51,6 +53,15 @@ class Schedule(NamedTuple):
     log_every: int = 10
     checkpoint_every: int = 100
     eval_every: int = 0
+
+
+def paced(method: str, matcher: Matcher, *, steps: int | None, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
+    """The schedule of a run whose caller gave these numbers, None for the usual. A method of one step says which of them change nothing."""
+    given = {"steps": steps, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
+    if matcher.host and (idle := [dashed(name) for name, value in given.items() if value is not None]):
+        note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
+    steps = 1 if matcher.host else steps or STEPS
+    return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
 
 
 def stream(key: jax.Array, number: int) -> jax.Array:

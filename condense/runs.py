@@ -50,6 +50,11 @@ def digest(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def as_call(values: dict[str, Any]) -> str:
+    """The call of `distill` with these values; None is left out."""
+    return f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in values.items() if value is not None)})"
+
+
 class Run:
     """A folder that this process holds. `done` says whether it finished before with at least the steps asked for."""
 

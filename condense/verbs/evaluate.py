@@ -1,13 +1,11 @@
 """`condense evaluate`."""
 
-import json
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import Positional
 
-from condense.flags import about, demand_place
+from condense.flags import about, conclude, demand_place, words_of
 from condense.interrupts import whole
 from synth.errors import BadInput
 
@@ -42,14 +40,10 @@ def act(call: Flags) -> None:
 
     with whole():
         from condense.api import evaluate as score
-        from synth.atomic import write_bytes
 
-    rows = tuple(row.strip() for row in call.rows.split(",") if row.strip())
     given = {name: getattr(call, name) for name in ("net", "seeds", "recipe", "epochs", "split", "teachers", "seed")}
-    result = score(call.what, data=call.data, **given, rows=rows)
-    if call.json is not None:
-        write_bytes(call.json, (json.dumps(result.as_json(), indent=1) + "\n").encode())
-    Console().print(result.table())
+    result = score(call.what, data=call.data, **given, rows=words_of(call.rows))
+    conclude(result, call.json)
 
 
 RECORD = Flags

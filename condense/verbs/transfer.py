@@ -1,13 +1,11 @@
 """`condense transfer`."""
 
-import json
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import Positional
 
-from condense.flags import about, demand_place
+from condense.flags import about, conclude, demand_place, words_of
 from condense.interrupts import whole
 from synth.errors import BadInput
 
@@ -44,14 +42,10 @@ def act(call: Flags) -> None:
 
     with whole():
         from condense.transfer import transfer as score
-        from synth.atomic import write_bytes
 
     given = {name: getattr(call, name) for name in ("fraction", "protocol", "net", "seeds", "draws", "epochs", "steps", "split", "seed")}
-    rows = tuple(row.strip() for row in call.rows.split(",") if row.strip())
-    result = score(call.what, to=call.to, data=call.data, rows=rows, teacher=call.teacher, **given)
-    if call.json is not None:
-        write_bytes(call.json, (json.dumps(result.as_json(), indent=1) + "\n").encode())
-    Console().print(result.table())
+    result = score(call.what, to=call.to, data=call.data, rows=words_of(call.rows), teacher=call.teacher, **given)
+    conclude(result, call.json)
 
 
 RECORD = Flags
