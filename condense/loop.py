@@ -137,9 +137,10 @@ def run(
     """
     with _memory_refused():
         if matcher.host:
-            with progress(1, description) as bar:
-                synth_after, _, _ = matcher.step(stream(key, STEP), matcher.init(stream(key, INIT), synth), synth, feed(0))
-                bar.advance(1)
+            with progress(matcher.host, description) as bar:
+                start = matcher.init(stream(key, INIT), synth)
+                synth_after, _, _ = matcher.step(stream(key, STEP), start, synth, feed(0), bar.advance)
+                bar.advance()
             _demand_finite(synth_after)
             return replace(synth_after, info=synth.info)
         return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate).run(description, force=force)

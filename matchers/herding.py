@@ -1,7 +1,7 @@
 """Herding (Welling, ICML 2009): real images whose running mean follows the mean of their class."""
 
 from matchers.base import Matcher, once
-from matchers.select import Space, features, put
+from matchers.select import Space, features, parts_of, put
 from synth.base import Net
 from synth.start import choose_herding
 
@@ -15,8 +15,8 @@ def herding(net: Net, *, space: Space = "embed", epochs: int = 5) -> Matcher:
       epochs: of that network's training.
     """
 
-    def solve(key, synth, examples):
-        space_of = features(key, net, examples, classes=synth.y.classes, space=space, epochs=epochs)
+    def solve(key, synth, examples, done=lambda: None):
+        space_of = features(key, net, examples, classes=synth.y.classes, space=space, epochs=epochs, done=done)
         return put(synth, examples, choose_herding(space_of, examples.y, len(synth) // synth.y.classes))
 
-    return once(solve)
+    return once(solve, parts=parts_of(space, epochs))

@@ -3,7 +3,7 @@
 import jax
 
 from matchers.base import Matcher, once
-from matchers.select import Space, features, put
+from matchers.select import Space, features, parts_of, put
 from synth.base import Net
 from synth.start import choose_kmeans
 
@@ -17,9 +17,9 @@ def kmeans(net: Net, *, space: Space = "pixels", epochs: int = 5) -> Matcher:
       epochs: of that network's training.
     """
 
-    def solve(key, synth, examples):
+    def solve(key, synth, examples, done=lambda: None):
         k_space, k_choose = jax.random.split(key)
-        space_of = features(k_space, net, examples, classes=synth.y.classes, space=space, epochs=epochs)
+        space_of = features(k_space, net, examples, classes=synth.y.classes, space=space, epochs=epochs, done=done)
         return put(synth, examples, choose_kmeans(k_choose, space_of, examples.y, len(synth) // synth.y.classes))
 
-    return once(solve)
+    return once(solve, parts=parts_of(space, epochs))

@@ -1,5 +1,6 @@
 """What selection methods share: the space in which they compare images, and how chosen ones enter a set."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -16,11 +17,18 @@ from synth.set import SyntheticSet
 Space = Literal["pixels", "embed"]
 
 
-def features(key: jax.Array, net: Net, examples: Examples, *, classes: int, space: Space, epochs: int) -> Float[np.ndarray, "n d"]:
-    """Flattened pixels, or the embedding of a network trained on the examples for `epochs` epochs."""
+def parts_of(space: Space, epochs: int) -> int:
+    """Parts of a selection for its progress bar: the epochs of the network that embeds, and the choice."""
+    return 1 if space == "pixels" else epochs + 1
+
+
+def features(
+    key: jax.Array, net: Net, examples: Examples, *, classes: int, space: Space, epochs: int, done: Callable
+) -> Float[np.ndarray, "n d"]:
+    """Flattened pixels, or the embedding of a network trained on the examples for `epochs` epochs; `done()` is called after each."""
     if space == "pixels":
         return np.asarray(examples.x).reshape(len(examples.x), -1)
-    trained = train_on(key, net, examples.x, examples.y, classes, epochs=epochs)
+    trained = train_on(key, net, examples.x, examples.y, classes, epochs=epochs, done=done)
 
     def read(vars, x):
         return net.apply(vars, x).embed

@@ -162,13 +162,19 @@ def _real_epoch(net, state, key, epoch, x, y, lr, *, classes, batch):
     return fit(objective, tx, state, epoch_items(key, epoch, len(x), batch=batch))[0]
 
 
-def train_on(key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, batch: int = 256, lr: float = 0.01) -> Vars:
-    """A network trained on real examples: SGD, momentum 0.9, weight decay 5e-4. Serves feature spaces for selection."""
+def train_on(
+    key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, batch: int = 256, lr: float = 0.01, done: Callable = lambda: None
+) -> Vars:
+    """A network trained on real examples: SGD, momentum 0.9, weight decay 5e-4. Serves feature spaces for selection.
+
+    `done()` is called after every epoch.
+    """
     k_init, k_fit = jax.random.split(key)
     state = begin(k_init, net, sgd(lr, momentum=0.9, weight_decay=5e-4))
     x, y = jnp.asarray(x), jnp.asarray(y)
     for epoch in range(epochs):
-        state = _real_epoch(net, state, k_fit, epoch, x, y, jnp.float32(lr), classes=classes, batch=batch)
+        state = jax.block_until_ready(_real_epoch(net, state, k_fit, epoch, x, y, jnp.float32(lr), classes=classes, batch=batch))
+        done()
     return state.vars
 
 

@@ -283,6 +283,16 @@ def test_a_score_that_was_interrupted_is_made_up_for(tmp_path):
     assert asked == [toy.pixels(toy.run(5)), toy.pixels(toy.run(10))]
 
 
+def test_the_bar_of_a_host_method_counts_its_parts(capsys):
+    def solve(key, synth, examples, done):
+        done()
+        done()
+        return synth
+
+    toy.run(1, method=once(solve, parts=3), feed=lambda step: toy.data())
+    assert "3/3" in capsys.readouterr().err
+
+
 def test_a_host_method_runs_once_outside_compiled_code(tmp_path):
     calls = []
 
