@@ -1,8 +1,8 @@
 """A picture of a set of graphs: a row for every class, its most frequent sets of trees, or its first graphs, side by side.
 
 A node is a circle in the colour of its tag, with the tag in it; an edge with a label other than 0 has as many strokes more. Trees hang from
-their root, and below a set of them stands its frequency. Graphs are laid out by springs, the same way every time. Of a colour graph
-its most frequent trees are drawn, with the number of nodes that each stands for.
+their root, as many nodes as a cell has room for, and below a set of them stands its frequency. Graphs are laid out by springs, the same
+way every time. Of a colour graph its most frequent trees are drawn, with the number of nodes that each stands for.
 """
 
 import colorsys
@@ -24,6 +24,7 @@ from synth.trees import Tree
 
 CELL, GAP, RADIUS = 150, 8, 7
 ROWS, LETTERS, PLACED = 20, 20, 60  # classes drawn, letters of a name, nodes of a graph that are laid out
+MOST = 150  # nodes of trees drawn in a cell: more would be a blot
 GOLDEN = 0.6180339887
 
 
@@ -104,12 +105,17 @@ def _drawings(synth: SyntheticSet, per_class: int):
 
 
 def _trees(trees: list[Tree], caption: str) -> Drawing:
-    """Trees side by side, every leaf a column."""
-    places, tags, edges, column = [], [], [], 0.0
+    """Trees side by side, every leaf a column. Of more than MOST nodes the caption says so, and the first are drawn."""
+    places, tags, edges, column, room = [], [], [], 0.0, MOST
 
     def hang(tree: Tree, level: int) -> int:
-        nonlocal column
-        below = [(label, hang(child, level + 1)) for label, child in tree.children]
+        nonlocal column, room
+        below = []
+        for label, child in tree.children:
+            room -= 1
+            if room < 0:
+                break
+            below.append((label, hang(child, level + 1)))
         x = sum(places[node][0] for _, node in below) / len(below) if below else column
         column += not below
         places.append((x, float(level)))
@@ -118,9 +124,12 @@ def _trees(trees: list[Tree], caption: str) -> Drawing:
         return len(tags) - 1
 
     for tree in trees:
+        room -= 1
+        if room < 0:
+            break
         hang(tree, 0)
         column += 0.7
-    return Drawing(_unit(np.array(places)), tags, edges, caption)
+    return Drawing(_unit(np.array(places)), tags, edges, caption if room >= 0 else f"{caption}, in part")
 
 
 def _commonest(content: ColourGraph, count: int) -> list[Drawing]:
@@ -128,19 +137,29 @@ def _commonest(content: ColourGraph, count: int) -> list[Drawing]:
     batch = content.decode()
     totals = np.bincount(np.asarray(batch.node), np.asarray(batch.times))
     chosen = np.argsort(-totals, kind="stable")[:count]
-    return [_trees([_unroll(batch, len(batch.hops), int(colour))], f"{int(totals[colour]):,} nodes") for colour in chosen]
+    return [_trees([_unroll(batch, int(colour))], f"{int(totals[colour]):,} nodes") for colour in chosen]
 
 
-def _unroll(batch: GraphBatch, level: int, colour: int) -> Tree:
-    below, root = [], colour
-    for upper in range(level, 0, -1):
-        root = int(batch.hops[upper - 1].same[root])
-    if level:
-        hop = batch.hops[level - 1]
-        for line in np.flatnonzero(np.asarray(hop.receivers) == colour):
-            child = int(hop.labels[line]), _unroll(batch, level - 1, int(hop.senders[line]))
-            below += [child] * int(hop.counts[line])
-    return Tree(int(batch.tags[root]), -1, tuple(sorted(below)))
+def _unroll(batch: GraphBatch, colour: int) -> Tree:
+    """The tree of a colour of the last round. A tree of more nodes than are drawn is cut off beyond MOST + 1 of them."""
+    room = MOST
+
+    def grow(level: int, colour: int) -> Tree:
+        nonlocal room
+        below, root = [], colour
+        for upper in range(level, 0, -1):
+            root = int(batch.hops[upper - 1].same[root])
+        if level:
+            hop = batch.hops[level - 1]
+            for line in np.flatnonzero(np.asarray(hop.receivers) == colour):
+                for _ in range(int(hop.counts[line])):
+                    if room <= 0:
+                        break
+                    room -= 1
+                    below.append((int(hop.labels[line]), grow(level - 1, int(hop.senders[line]))))
+        return Tree(int(batch.tags[root]), -1, tuple(sorted(below)))
+
+    return grow(len(batch.hops), colour)
 
 
 def _graph(batch: GraphBatch, at: int, tags: np.ndarray | None) -> Drawing:

@@ -83,7 +83,7 @@ def read_tu(folder: Path, spec: str) -> GraphSource:
             values = np.array([[int(value) for value in line.split(",")] for line in lines], np.int64)
             if values.shape != (rows if rows is not None else len(lines), columns):
                 raise ValueError
-        except ValueError:
+        except (ValueError, OverflowError):
             wanted = "" if rows is None else f", {rows} lines"
             raise BadInput(f"{spec}: {path} is wrong; right is {columns} whole numbers a line with commas between{wanted}") from None
         return values

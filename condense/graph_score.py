@@ -75,19 +75,22 @@ def same_shapes(lessons: Sequence[Lesson]) -> list[Lesson]:
     return [Lesson(padded(lesson.x, sizes), fill(lesson.y), fill(lesson.p)) for lesson in lessons]
 
 
-def make_lessons(key, synth: SyntheticSet, data: GraphData, kind: str, net: str, seeds: int) -> Callable[[int], Lesson]:
-    """seed -> lesson of one row; random graphs are drawn anew for every seed."""
+def make_lessons(synth: SyntheticSet, data: GraphData, kind: str, net: str, draws: Sequence[SyntheticSet]) -> Callable[[int], Lesson]:
+    """seed -> lesson of one row; `draws` are the random graphs of every seed."""
     if kind == "random":
-        draws = [draw_random(jax.random.fold_in(jax.random.fold_in(key, DRAW), seed), synth, data) for seed in range(seeds)]
         rows = same_shapes([lesson(drawn, net) for drawn in draws])
-    else:
-        rows = [lesson(synth, net) if kind == "distilled" else full_lesson(data.train, net)] * seeds
-    return lambda seed: rows[seed]
+        return lambda seed: rows[seed]
+    same = lesson(synth, net) if kind == "distilled" else full_lesson(data.train, net)
+    return lambda seed: same
 
 
 def draw_random(key: jax.Array, synth: SyntheticSet, data: GraphData) -> SyntheticSet:
-    """Random training graphs of no more bytes than the set, labels included."""
-    return pack(synth, data.train, choose_within(key, data.train, ("bytes", count_bytes(synth)["total"])))
+    """Random training graphs of no more bytes than the set, labels included. Raises BadInput where no graph of a class fits."""
+    total = count_bytes(synth)["total"]
+    try:
+        return pack(synth, data.train, choose_within(key, data.train, ("bytes", total)))
+    except BadInput as error:
+        raise BadInput(f"--rows random: the set's {total} bytes do not hold a graph of every class; take --rows distilled") from error
 
 
 def check_rows(rows: Sequence[str] | str, synth: SyntheticSet) -> list[str]:
@@ -132,7 +135,8 @@ def evaluate_graphs(
     names, part = [nets.canonical(name) for name in dict.fromkeys(names)], data.test if split == "test" else data.val
     if not len(part.y) or not len(data.val.y):
         raise BadInput(f"{data.spec}: needs validation and {split} graphs; use more data")
-    reports = []
+    reports, k_draws = [], jax.random.fold_in(key, DRAW)
+    draws = [draw_random(jax.random.fold_in(k_draws, seed), synth, data) for seed in range(seeds)] if "random" in kinds else []
     with progress(len(names) * len(kinds) * seeds, "evaluate") as bar:
         for name in names:
             built = nets.build(name, data.image, len(data.classes))
@@ -140,7 +144,7 @@ def evaluate_graphs(
             test = [(batch, part.y[index]) for index, batch in batches(part.x, np.arange(len(part.y)), size=PIECE)]
             for kind in kinds:
                 under = find_recipe("graph_full") if kind == "full" else chosen
-                lessons = make_lessons(key, synth, data, kind, name, seeds)
+                lessons = make_lessons(synth, data, kind, name, draws)
                 named = {"net_name": name, "set_kind": kind, "seeds": seeds, "tick": bar.advance}
                 reports.append(retrain(jax.random.fold_in(key, INIT), built, under, lessons, validation, test, **named))
     counts = np.bincount(np.asarray(synth.y.probs()).argmax(1), minlength=len(data.classes))

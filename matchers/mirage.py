@@ -15,7 +15,8 @@ from synth.graph_content import DEEPEST, TreeSummary
 from synth.graph_start import per_class
 from synth.graphs import GraphExamples
 from synth.labels import Runs
-from synth.packing import Forest, pack_forest
+from synth.packing import MOST, Forest, pack_forest
+from synth.trees import Tree, count_nodes
 
 SKEWED = 0.2  # below this share of the ten commonest trees, frequent ones say little
 Leaves = Literal["mean", "exact"]
@@ -119,21 +120,33 @@ class Wood:
         """As many sets of every class as fit into `limit` bytes, labels included."""
         room = limit - 8 * self.examples.classes
         ranked, count = [self.top(held, 1) for held in self.held], 1
-        if self.pack(ranked).nbytes > room:
+        if not self.fits(ranked, room):
             raise BadInput(f"--bytes {limit}: does not hold one set of trees a class; give more")
-        while self.pack(ranked).nbytes <= room and any(len(sets) == count for sets in ranked):
+        while self.fits(ranked, room) and any(len(sets) == count for sets in ranked):
             count *= 2
             ranked = [self.top(held, count) for held in self.held]
         low, high = 1, count + 1  # `low` fits; `high` does not, or there are no more sets
         while high - low > 1:
             middle = (low + high) // 2
-            fits = self.pack([sets[:middle] for sets in ranked]).nbytes <= room
-            low, high = (middle, high) if fits else (low, middle)
+            low, high = (middle, high) if self.fits([sets[:middle] for sets in ranked], room) else (low, middle)
         return [sets[:low] for sets in ranked]
 
+    def trees_of(self, found: list[list[Frequent]]) -> dict[int, Tree]:
+        """Item -> tree, of all items in the sets."""
+        return {item: self.grow(item % self.kinds) for sets in found for one in sets for item in one.items}
+
+    def fits(self, found: list[list[Frequent]], room: int) -> bool:
+        """Whether the packed sets take at most `room` bytes."""
+        return count_nodes(self.trees_of(found).values()) <= MOST and self.pack(found).nbytes <= room
+
     def pack(self, found: list[list[Frequent]]) -> UInt8[np.ndarray, " p"]:
-        """The sets as bytes: their trees sorted, themselves by frequency, so that it does not matter what the nodes were called."""
-        grown = {item: self.grow(item % self.kinds) for sets in found for one in sets for item in one.items}
+        """The sets as bytes: their trees sorted, themselves by frequency, so that it does not matter what the nodes were called.
+
+        Raises BadInput for trees of more nodes than can be read back.
+        """
+        grown = self.trees_of(found)
+        if (nodes := count_nodes(grown.values())) > MOST:
+            raise BadInput(f"the frequent trees have {nodes:,} nodes, more than {MOST:,}; try a smaller --depth")
         order = {tree: place for place, tree in enumerate(sorted(set(grown.values())))}
         rows = []
         for mined in found:

@@ -6,6 +6,7 @@ is `tag`, a leaf whose graph degree is known `tag:degree`; children stand in par
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
 from synth.errors import BadInput
@@ -30,6 +31,18 @@ class Tree(NamedTuple):
 def inner(tag: int, below: list[tuple[int, Tree]]) -> Tree:
     """A node above the last level, whose degree is the number of its children."""
     return Tree(tag, len(below), tuple(sorted(below)))
+
+
+def count_nodes(trees: Iterable[Tree]) -> int:
+    """Nodes of all trees together; a subtree that occurs as one object in many places is looked at once."""
+    known: dict[int, int] = {}
+
+    def count(tree: Tree) -> int:
+        if id(tree) not in known:
+            known[id(tree)] = 1 + sum(count(child) for _, child in tree.children)
+        return known[id(tree)]
+
+    return sum(map(count, trees))
 
 
 def to_text(tree: Tree, depth: int) -> str:

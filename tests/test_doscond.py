@@ -1,5 +1,7 @@
 """DosCond: the relaxed adjacency, the distance of gradients, the start and the end of a run."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +57,21 @@ def test_the_gap_is_zero_for_equal_gradients_and_one_for_none():
     filled = slopes(theta, batch_of(examples.x, nodes=60, edges=90, count=9))  # padding counts nothing
     for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(filled), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_the_loss_is_zero_for_the_real_graphs_themselves():
+    data = load_data("toy_graphs?edges=false")
+    v = int(np.bincount(data.train.x.nodes).argmax())
+    index = np.concatenate([np.flatnonzero((data.train.y == c) & (data.train.x.nodes == v))[:3] for c in range(2)])
+    same, matcher = data.train.take(index), doscond(("ipc", 3), nets.build(NET, data.image, 2), nodes=v)
+    synth = matcher.prepare(jax.random.key(0), empty(data, None), same)
+    hard = replace(synth, x=LearnedGraphs(synth.x.features, 1e4 * synth.x.logits))
+    edges = max(int((same.x.graph[same.x.receivers] // 3 == c).sum()) for c in range(2))
+    rows = [batch_of(same.take(np.arange(3) + 3 * c).x, nodes=3 * v, edges=edges, count=3) for c in range(2)]
+    real = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+    step = jax.jit(lambda synth: matcher.step(jax.random.key(1), matcher.init(jax.random.key(0), synth), synth, real)[2]["loss"])
+    other = replace(hard, x=LearnedGraphs(jnp.roll(hard.x.features, 1, 2), hard.x.logits))
+    assert float(step(hard)) < 1e-9 < 1e-2 < float(step(other))
 
 
 def test_the_gradient_of_the_gap_is_that_of_finite_differences(float64):

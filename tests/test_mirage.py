@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from matchers.mirage import Wood, mirage, premise, transactions
 from synth.colours import evaluations, refine, trees
 from synth.errors import BadInput
 from synth.file import save_set
-from synth.trees import to_text
+from synth.trees import Tree, count_nodes, to_text
 from tests.graphs import renamed, some_examples
 
 TU = os.environ.get("CONDENSE_TU")  # folder with NCI1.txt and the like
@@ -88,12 +89,13 @@ def test_a_budget_in_bytes_is_kept_and_used(toy):
 def test_smaller_thresholds_keep_more_and_a_larger_budget_the_more_frequent_first(toy):
     few, many = (sets_of(made(mirage(None, support=(theta,)), toy).x) for theta in (30, 20))
     assert len(few) < len(many) and all(one in many for one in few)
-    top = sets_of(made(mirage(("ipc", 5)), toy).x)[:5]
-    assert [frequency for _, frequency in top] == sorted((f for _, f in many[: len(many) // 2]), reverse=True)[:5] or len(top) == 5
+    top = [frequency for _, frequency in sets_of(made(mirage(("ipc", 5)), toy).x)]
+    every = [[one.support for one in mine(held, 20)] for held in transactions(refine(toy.train.x, 2), toy.train)]
+    assert top == [support for supports in every for support in sorted(supports, reverse=True)[:5]]
 
 
 def test_multisets_count_how_often_a_tree_is_there(toy):
-    """Sets are the multisets without repetition; a repetition is no more frequent than the set without it."""
+    """Sets are the multisets without repetition; a repetition is as frequent as counting says, and no more than the set without it."""
     plain, multi = (made(mirage(None, support=(30,), items=items), toy) for items in ("set", "multiset"))
     both = {
         c: [one for one, of in zip(sets_of(synth.x), np.repeat([0, 1], synth.y.counts), strict=True) if of == c]
@@ -106,11 +108,26 @@ def test_multisets_count_how_often_a_tree_is_there(toy):
     colours = refine(toy.train.x, 2)
     wood = Wood(toy.train, colours, "multiset")
     for held in wood.held:
+        found = {one.items: one.support for one in wood.whole(mine(held, 30))}
         for one in wood.whole(mine(held, 30)):
-            copies = [one.items.count(item) for item in one.items]
-            assert max(copies) == 1
+            again = [item for item in one.items if item >= wood.kinds and item + wood.kinds not in one.items]
+            assert all(one.support <= found[tuple(other for other in one.items if other != item)] for item in again)
             times = {colour: sum(item % wood.kinds == colour for item in one.items) for colour in {item % wood.kinds for item in one.items}}
             assert one.support == sum(all(sum(i % wood.kinds == c for i in graph) >= n for c, n in times.items()) for graph in held)
+
+
+def test_trees_that_grow_beyond_what_can_be_read_back_are_refused(monkeypatch, toy):
+    monkeypatch.setattr(sys.modules["matchers.mirage"], "MOST", 40)
+    with pytest.raises(BadInput, match=r"the frequent trees have [0-9]+ nodes, more than 40; try a smaller --depth"):
+        made(mirage(None, support=(20,)), toy)
+    kept = sets_of(made(mirage(("bytes", 400)), toy).x)
+    assert 0 < sum(len(re.findall("[0-9]+", text)) for text in {text for texts, _ in kept for text in texts}) <= 40
+
+
+def test_nodes_of_trees_are_counted():
+    leaf = Tree(1)
+    twice = Tree(2, 2, ((0, leaf), (0, leaf)))
+    assert count_nodes([leaf, twice, Tree(3, 2, ((0, twice), (1, twice)))]) == 1 + 3 + 7
 
 
 def test_sampling_is_by_frequency_within_a_class_and_by_size_between_classes():
