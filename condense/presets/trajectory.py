@@ -67,7 +67,6 @@ def _published():
         yield Preset(f"{kind_of}_{data.partition('?')[0]}_{ipc}", method, data, claim, PAPERS[kind], cost, settings)
 
 
-FLAT = "--count 16 --epochs 3 --batch 64 --recipe flat"
 # method, data, images a class, what trains the experts, settings: ours, for two processor cores
 OURS = (
     ("mtt", "digits", "--count 4 --epochs 20 --batch 32 --recipe sgd", {"step_size": 0.05}),
