@@ -158,6 +158,8 @@ def evaluate(
         raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
     data = take_data(synth, data)
     if isinstance(data, GraphData):
+        if teachers is not None:
+            raise BadInput(f"--teachers {teachers}: teachers label images, and the set holds graphs; leave it out")
         names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "gin"]
         chosen = find_recipe(recipe or synth.info.recipe or "graph", epochs=epochs)
         asked = {"seeds": seeds, "chosen": chosen, "rows": rows, "split": split, "seed": seed}

@@ -194,7 +194,11 @@ class Report(NamedTuple):
         return (float(np.mean(self.auc)), float(np.std(self.auc))) if self.auc else (float("nan"), float("nan"))
 
     def as_json(self) -> dict:
-        """The result row of `evaluate --json`."""
+        """The result row of `evaluate --json`; an area that is not defined is None."""
+
+        def known(areas):
+            return [None if np.isnan(area) else area for area in areas]
+
         return {
             "net": self.net,
             "recipe": self.recipe,
@@ -203,6 +207,6 @@ class Report(NamedTuple):
             "mean": self.mean,
             "std": self.std,
             "seconds": round(self.seconds, 3),
-            **({} if self.auc is None else {"auc": list(self.auc), "auc_mean": self.area()[0], "auc_std": self.area()[1]}),
+            **({} if self.auc is None else dict(zip(("auc_mean", "auc_std"), known(self.area()), strict=True), auc=known(self.auc))),
             **({} if self.epochs is None else {"epochs": list(self.epochs)}),
         }

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,11 +12,16 @@ from condense.__main__ import run as command
 from condense.config import build_method
 from condense.data import load_data
 from condense.feeds import make_feed
+from condense.graph_grid import draw_grid
 from condense.graph_runs import empty
 from matchers import OF_GRAPHS
+from synth.colours import colour_batch, refine
 from synth.errors import BadInput
 from synth.file import load_set
-from synth.graph_content import GRAPH_KINDS
+from synth.graph_content import GRAPH_KINDS, colour_graph
+from synth.graphs import Alphabet, Graphs
+from synth.labels import Runs
+from synth.set import SyntheticSet
 from tests.test_contract import Compilations, types
 
 DATA, HALF = "toy_graphs?edges=false", 2
@@ -103,6 +109,24 @@ def test_a_method_is_a_function_of_its_seed_and_its_set_is_stored_and_drawn(name
     if name == "random":
         other = api.distill(name, DATA, seed=1, **options)
         assert not np.array_equal(other.x.payload, one.x.payload)
+
+
+def test_a_picture_of_trees_too_large_to_grow_is_of_their_beginning():
+    """The trees of a complete graph of 9 nodes at depth 12 have 8^12 leaves; drawn are as many nodes as a cell takes."""
+    n, depth = 9, 12
+    a, b = np.array([(a, b) for a in range(n) for b in range(n) if a != b], np.int32).T
+    graphs = Graphs(np.array([n], np.int32), np.zeros(n, np.int32), a.copy(), b.copy(), np.zeros(len(a), np.int32))
+    content = colour_graph(colour_batch(refine(graphs, depth)), Alphabet(1), exact=False)
+    one = jnp.ones(1, jnp.int32)
+    picture = np.asarray(draw_grid(SyntheticSet(content, Runs(one, one)), per_class=1))
+    assert (picture != 255).any(-1).mean() > 0.02
+
+
+def test_show_refuses_what_is_for_images(tmp_path, capsys):
+    api.distill("colour", DATA, out=tmp_path / "a")
+    assert command(["show", str(tmp_path / "a"), "--stretch", "--out", str(tmp_path / "b.png")]) == 2
+    assert "--stretch: is for images, and the set holds graphs; leave it out" in capsys.readouterr().err
+    assert not (tmp_path / "b.png").exists()
 
 
 def test_images_and_graphs_are_not_mixed_up(tmp_path):

@@ -13,7 +13,7 @@ from condense import api, nets
 from condense.__main__ import run as command
 from condense.data import load_data
 from condense.graph_score import draw_random, full_lesson, lesson, make_lessons, read_as_colours
-from evals.base import Recipe
+from evals.base import Recipe, Report
 from evals.budget import count_bytes
 from evals.graph_retrain import Lesson, retrain, roc_auc, shares
 from synth.base import Vars
@@ -126,6 +126,20 @@ def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
     assert all(abs(float(rows(seed).p.sum()) - 1) < 1e-5 for seed in range(3))
 
 
+def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_trained(data, monkeypatch):
+    small = api.distill("mirage", data, bytes=32)
+    monkeypatch.setattr("condense.graph_score.retrain", None)  # a training would fail
+    with pytest.raises(BadInput, match=r"--rows random: the set's [0-9]+ bytes do not hold a graph of every class; take --rows distilled"):
+        api.evaluate(small, seeds=1, epochs=1)
+
+
+def test_an_area_that_is_not_defined_is_null():
+    nan = float("nan")
+    row = Report("gin", "graph", "full", (0.5, 0.5), 1.0, (0.75, nan), (1, 1)).as_json()
+    assert row["auc"] == [0.75, None] and row["auc_mean"] is row["auc_std"] is None
+    json.dumps(row, allow_nan=False)
+
+
 def test_the_full_row_is_all_graphs(data):
     colour = api.distill("colour", data, leaves="exact")
     one, two = lesson(colour, NET), full_lesson(data.train, NET)
@@ -145,6 +159,7 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
         (plain, {"net": "gin:depth=3"}, "3 layers look further than the set's 2 rounds of colours; use depth=2"),
         (synth, {"rows": "kmeans"}, r"--rows: unknown row 'kmeans' \(known for graphs: distilled, random, full\)"),
         (synth, {"recipe": "dsa"}, "--recipe dsa:epochs=1: is for images; use graph"),
+        (synth, {"teachers": "x"}, "--teachers x: teachers label images, and the set holds graphs; leave it out"),
         (synth, {"data": "digits"}, "--data digits: holds images, the set graphs"),
         (synth, {"data": "toy_graphs?degree=true"}, "its graphs have .* tags .*, the set's 3 tags and 2 edge labels"),
         (digits, {"data": "toy_graphs"}, "its classes are not the set's"),

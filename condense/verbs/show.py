@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional
 
 from condense.flags import about, demand_place
+from synth.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ def act(call: Flags) -> None:
 
     synth, per_class = load_set(find_set(call.what)), check_whole("per_class", call.per_class)
     if hasattr(synth.x, "alphabet"):
+        if call.stretch:
+            raise BadInput("--stretch: is for images, and the set holds graphs; leave it out")
         graph_grid.save_grid(call.out, synth, per_class=per_class)
     else:
         grid.save_grid(call.out, synth, per_class=per_class, stretch=call.stretch)
