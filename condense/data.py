@@ -50,11 +50,11 @@ class Spec(NamedTuple):
             raise BadInput(f"{self.text}: {key}={self.options[key]} is not known; use {' or '.join(f'{key}={word}' for word in known)}")
         return known[self.options[key]]
 
-    def number(self, key: str, *, most: int = 10**9) -> int | None:
-        """The integer in [1, most] of option `key`, or None where it is not given. Raises BadInput for anything else."""
+    def number(self, key: str, *, least: int = 1, most: int = 10**9) -> int | None:
+        """The integer in [least, most] of option `key`, or None where it is not given. Raises BadInput for anything else."""
         text = self.options.get(key)
-        if text is not None and not (re.fullmatch(r"[1-9][0-9]{0,9}", text) and int(text) <= most):
-            raise BadInput(f"{self.text[:200]}: {key}={text[:20]} is not possible; use {key}=N with a whole N from 1 to {most}")
+        if text is not None and not (re.fullmatch(r"0|[1-9][0-9]{0,9}", text) and least <= int(text) <= most):
+            raise BadInput(f"{self.text[:200]}: {key}={text[:20]} is not possible; use {key}=N with a whole N from {least} to {most}")
         return None if text is None else int(text)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from condense import graph_readers, toy_graphs
 from condense.graph_readers import GraphSource
+from condense.log import note
 from condense.readers import stratified
 from synth.errors import BadInput
 from synth.graphs import Alphabet, GraphExamples, Graphs
@@ -91,7 +92,7 @@ def load(spec: Any, *, seed: int, validation: float) -> GraphData:
     fold, g = spec.number("fold", most=1000), len(graphs.nodes)
     if fold is not None and "split" in spec.options:
         raise BadInput(f"{spec.text}: give fold=K or split=N, not both")
-    split = spec.number("split", most=10**6) or 0
+    split = spec.number("split", least=0, most=10**6) or 0
     test = stratified(source.y, round(TEST * g), seed=split) if fold is None else graph_readers.read_folds(place, spec.text, fold, g)
     rest = np.setdiff1d(np.arange(g), test)
     held = rest[stratified(source.y[rest], round(validation * len(rest)), seed=seed)]
@@ -99,6 +100,8 @@ def load(spec: Any, *, seed: int, validation: float) -> GraphData:
     if len(np.unique(source.y[train])) < len(source.classes):
         raise BadInput(f"{spec.text}: a class is left without training graphs; use another fold or split, or more graphs")
     alphabet = Alphabet(int(graphs.tags.max()) + 1, int(graphs.labels.max(initial=0)) + 1, _directed(graphs))
+    if alphabet.directed:
+        note(f"{spec.text}: some edges stand there in one direction only, so the graphs are read as directed")
     return GraphData(spec.text, spec.name, source.classes, alphabet, digest(source), seed, source, (train, held, test))
 
 

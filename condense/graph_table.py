@@ -9,7 +9,7 @@ from evals.base import Report
 
 
 class GraphEvaluation(NamedTuple):
-    """Reports of one set, one a network and row, with what they were measured on and the accuracy of the commonest class."""
+    """Reports of one set, one a network and row, with what they were measured on and how often the commonest training class is right."""
 
     set: str
     spec: str
@@ -40,11 +40,11 @@ class GraphEvaluation(NamedTuple):
         at = {(report.set_kind, report.net): report for report in self.reports}
         first = self.reports[0]
         title = f"{self.spec}, {self.split} accuracy / ROC-AUC in %, {len(first.accuracy)} seeds, recipe {first.recipe}"
-        title += f", epoch chosen on validation graphs, {self.bytes['total']:,} bytes; commonest class {100 * self.majority:.1f}"
+        title += f", epoch chosen on validation graphs, {self.bytes['total']:,} bytes; commonest training class {100 * self.majority:.1f}"
         table = Table(title=Text(title))
         table.add_column("graphs")
         for name in names:
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         for kind in dict.fromkeys(report.set_kind for report in self.reports):
             cells = [at[kind, name] for name in names]
             label = kind if cells[0].recipe == first.recipe else f"{kind} (recipe {cells[0].recipe})"

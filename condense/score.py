@@ -62,7 +62,7 @@ class Evaluation(NamedTuple):
         table = Table(title=Text(title))  # as text, because a path may hold what rich takes for markup
         table.add_column("images")
         for name in names:
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         for kind in kinds:
             cells = [at[kind, name] for name in names]
             label = kind if cells[0].recipe == first.recipe else f"{kind} (recipe {cells[0].recipe})"

@@ -73,7 +73,7 @@ class Transfer(NamedTuple):
         table = Table(title=Text(f"{title}, {self.size} images, {self.bytes['total']:,} bytes"))
         table.add_column("pre-trained on")
         for name in names:
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         for kind in dict.fromkeys(report.set_kind for report in self.reports):
             table.add_row(kind, *(f"{100 * at[kind, name].mean:.1f} ± {100 * at[kind, name].std:.1f}" for name in names))
         return table

@@ -23,7 +23,8 @@ def colour(budget: tuple[str, int] | None, *, depth: int = 2, leaves: Leaves = "
     Args:
       budget: none: the set is as large as the data need.
       depth: L, the most layers that a network may have (>= 1).
-      leaves: `exact` tells leaves of different degree apart, which GCN needs; with `mean` the set serves all other networks.
+      leaves: `exact` tells leaves of different degree apart, which GCN needs; with `mean` the set is smaller, serves all other networks and
+        is refused to GCN.
     """
     exact = leaves == "exact"
 

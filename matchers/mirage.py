@@ -28,7 +28,7 @@ def mirage(
     *,
     depth: int = 2,
     support: tuple[int, ...] | None = None,
-    leaves: Leaves = "mean",
+    leaves: Leaves = "exact",
     items: Items = "set",
 ) -> Matcher:
     """Keeps the sets of computation trees that most graphs of a class hold, with their frequencies; nothing is trained.
@@ -40,8 +40,8 @@ def mirage(
       budget: how many sets, or bytes, where `support` does not say it: the most frequent ones, as many of each class.
       depth: L, depth of the trees (>= 1): layers of the networks that the set serves.
       support: thresholds theta_c, one a class in their order, or one for all.
-      leaves: `mean` joins trees whose leaves differ in degree and keeps the mean degree of each tag, which GCN alone reads; `exact` tells
-        such trees apart, so that GCN too gives roots what it gives nodes.
+      leaves: `exact` tells trees apart whose leaves differ in degree, so that GCN, which reads degrees, gives roots what it gives nodes;
+        `mean` joins such trees and keeps the mean degree of each tag.
       items: `set` as published: a tree counts once a graph. `multiset`: a set may hold a tree several times.
     """
     exact = leaves == "exact"
@@ -57,12 +57,12 @@ def mirage(
         raise BadInput(f"--depth {depth}: at most {DEEPEST} is possible")
     if (support is None) == (budget is None):
         raise BadInput("mirage: give either --support (a threshold a class) or one of --ipc, --size and --bytes")
-    return once(solve)._replace(recipe="graph", remarks=lambda examples: premise(examples, depth, exact))
+    return once(solve)._replace(recipe="graph", remarks=lambda examples: premise(examples, depth))
 
 
-def premise(examples: GraphExamples, depth: int, exact: bool) -> list[str]:
-    """How much of the graphs their commonest trees are, and a warning where that is little."""
-    colours = refine(examples.x, depth, degrees=exact)
+def premise(examples: GraphExamples, depth: int) -> list[str]:
+    """How much of the graphs their commonest trees are, whatever the degrees of leaves, and a warning where that is little."""
+    colours = refine(examples.x, depth)
     part, kinds = share(colours), len(colours.first[-1])
     said = [f"skew: the 10 commonest of {kinds:,} trees of depth {depth} are those of {100 * part:.1f} % of all nodes"]
     if part < SKEWED:

@@ -11,15 +11,15 @@ from synth.packing import Forest
 from synth.trees import Tree
 
 
-def cut(tree: Tree, depth: int, *, leaf: int) -> Tree:
-    """The tree down to `depth`, sorted anew; leaves keep their degree where `leaf` is 1 and lose it where it is 0."""
+def cut(tree: Tree, depth: int) -> Tree:
+    """The tree down to `depth`, sorted anew; nodes keep their degree where they have one, so that only true leaves may lack it."""
     if not depth:
-        return Tree(tree.tag, tree.degree if leaf else -1)
-    below = tuple(sorted((label, cut(child, depth - 1, leaf=leaf)) for label, child in tree.children))
+        return Tree(tree.tag, tree.degree)
+    below = tuple(sorted((label, cut(child, depth - 1)) for label, child in tree.children))
     return Tree(tree.tag, tree.degree, below)
 
 
-def forest_batch(forest: Forest, *, depth: int, exact: bool) -> GraphBatch:
+def forest_batch(forest: Forest, *, depth: int) -> GraphBatch:
     """The colour graph of the trees, in whose readout every set of trees is one graph.
 
     Level l holds, for every node of a tree that is at least l levels above the leaves, the subtree of depth l below it.
@@ -31,7 +31,7 @@ def forest_batch(forest: Forest, *, depth: int, exact: bool) -> GraphBatch:
     def number(tree: Tree, level: int) -> int:
         known = levels[level]
         if tree not in known:
-            lower = number(cut(tree, level - 1, leaf=int(exact)), level - 1) if level else -1
+            lower = number(cut(tree, level - 1), level - 1) if level else -1
             below = [(number(child, level - 1), label) for label, child in tree.children] if level else []
             known[tree] = len(known)
             if level:
@@ -39,7 +39,7 @@ def forest_batch(forest: Forest, *, depth: int, exact: bool) -> GraphBatch:
                 hops[level - 1] += [(known[tree], sender, label) for sender, label in below]
         return known[tree]
 
-    roots = [number(cut(tree, depth, leaf=int(exact)), depth) for tree in forest.trees]
+    roots = [number(cut(tree, depth), depth) for tree in forest.trees]
     degrees = [np.array([_degree(tree, forest) for tree in level], np.float32) for level in levels]
     tags = np.array([tree.tag for tree in levels[0]], np.int32)
     readout = [(graph, roots[item]) for graph, (items, _) in enumerate(forest.sets) for item in items]

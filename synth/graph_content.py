@@ -49,7 +49,7 @@ class TreeSummary(NamedTuple):
         """Every set as one graph of a batch, in which equal subtrees are one node."""
         if depth is not None and depth > self.depth:
             raise BadInput(f"--net: {depth} layers look further than the set's trees of depth {self.depth}; use depth={self.depth}")
-        return forest_batch(self.forest(), depth=self.depth, exact=self.exact)
+        return forest_batch(self.forest(), depth=self.depth)
 
     @property
     def n(self) -> int:

@@ -182,24 +182,26 @@ def test_mean_degrees_of_leaves_are_near_but_not_exact(float64):
 
 @pytest.mark.parametrize("readout", [pytest.param("sum", marks=pytest.mark.slow), "mean"])
 def test_all_trees_of_a_graph_are_the_graph(readout, float64):
-    """The multiset of its trees as one set of a forest; with exact leaves GCN too reads it as the graph."""
+    """The multiset of its trees as one set of a forest. GCN too reads it as the graph, where leaves have their degree or lie deeper than
+    the network looks; where they have neither it does not."""
     graphs = some_graphs(8, count=1, edges=2, most=9)
-    colours = refine(graphs, 2, degrees=True)
-    kinds = trees(colours, np.arange(len(colours.first[-1])))
-    ordered = sorted(kinds)
-    items = tuple(sorted(ordered.index(kinds[colour]) for colour in colours.rounds[-1]))
-    batch = doubled(forest_batch(Forest(ordered, [(items, 1)], {}), depth=2, exact=True))
     net = nets.build(spec("gcn", readout=readout), Alphabet(3, 2), 2)
     vars, apply = doubled(net.init(jax.random.key(2))), jax.jit(net.apply)
-    np.testing.assert_allclose(apply(vars, batch).logits, apply(vars, doubled(batch_of(graphs))).logits, rtol=0, atol=1e-12)
+    there = apply(vars, doubled(batch_of(graphs))).logits
+    for rounds, exact, right in ((2, True, True), (3, False, True), (2, False, False)):
+        colours = refine(graphs, rounds, degrees=exact)
+        kinds = trees(colours, np.arange(len(colours.first[-1])))
+        ordered = sorted(kinds)
+        items = tuple(sorted(ordered.index(kinds[colour]) for colour in colours.rounds[-1]))
+        batch = doubled(forest_batch(Forest(ordered, [(items, 1)], {}), depth=2))
+        assert (np.abs(apply(vars, batch).logits - there).max() < 1e-12) == right
 
 
-def test_a_tree_cut_short_is_the_tree_of_fewer_rounds():
+def test_a_tree_cut_short_is_the_tree_of_fewer_rounds_and_knows_its_degrees():
     graphs = some_graphs(9, count=4, edges=2)
     for exact in (False, True):
         for node in range(len(graphs.tags)):
-            deep, flat = (tree_of(graphs, node, depth, exact=exact) for depth in (3, 2))
-            assert cut(deep, 2, leaf=int(exact)) == flat
+            assert cut(tree_of(graphs, node, 3, exact=exact), 2) == tree_of(graphs, node, 2, exact=True)
 
 
 def test_a_colour_graph_as_content_is_the_batch_it_was_made_of():

@@ -92,12 +92,25 @@ def test_folds_are_the_published_ones_and_other_splits_are_seeded(tmp_path):
     assert np.array_equal(one[2], two[2]) and not np.array_equal(one[1], two[1]) and np.array_equal(one[1], again[1])
     assert sorted(np.concatenate(one).tolist()) == list(range(20))
     assert not np.array_equal(load_data(f"{spec}?split=2").rows[2], one[2])
-    for query, wrong in (("fold=2", "fold=2 needs .*test-2.txt"), ("fold=3&split=1", "not both"), ("degree=maybe", "degree=maybe")):
+    assert np.array_equal(load_data(f"{spec}?split=0").rows[2], one[2])
+    for query, wrong in (
+        ("fold=2", "fold=2 needs .*test-2.txt"),
+        ("fold=3&split=1", "not both"),
+        ("split=-1", "from 0 to"),
+        ("degree=maybe", "degree=maybe"),
+    ):
         with pytest.raises(BadInput, match=wrong):
             load_data(f"{spec}?{query}")
     (tmp_path / "G_folds" / "test-3.txt").write_text("40\n")
     with pytest.raises(BadInput, match="must name some, but not all, of the 20 graphs"):
         load_data(f"{spec}?fold=3")
+
+
+def test_edges_in_one_direction_are_said(tmp_path, capsys):
+    spec = write(tmp_path)
+    assert not load_data(spec).image.directed and "direction" not in capsys.readouterr().err
+    one_sided = load_data(write(tmp_path, TEXT.replace("3 1 0\n2 0\n", "3 0\n2 0\n")))
+    assert one_sided.image.directed and "some edges stand there in one direction only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
