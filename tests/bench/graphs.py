@@ -13,6 +13,7 @@ import numpy as np
 from condense import nets
 from condense.data import load_data
 from condense.graph_score import depth_of, read_as_colours
+from condense.nets.graphs import NEEDS_DEGREES
 from synth.base import Vars
 from synth.colours import evaluations, refine
 from synth.graphs import batches
@@ -62,7 +63,7 @@ def measure(spec: str, name: str) -> str:
         made.append(on_batches(doubled(params), doubled(parts)))
     *others, exact = (np.concatenate([np.ravel(leaf).astype(np.float64) for leaf in jax.tree.leaves(slope)]) for slope in made)
     plain, merged, double = (np.abs(other - exact).max() / np.abs(exact).max() for other in others)
-    counted = evaluations(refine(examples.x, depth_of(name)))
+    counted = evaluations(refine(examples.x, depth_of(name), degrees=nets.parse(name)[0] in NEEDS_DEGREES))
     return (
         f"{name}: {best[0]:.3f} s in {len(parts)} batches of {BATCH}, {best[1]:.4f} s on the colour graph, {best[0] / best[1]:.1f}x; "
         f"node evaluations {counted.graphs:,} and {counted.colours:,}; "
