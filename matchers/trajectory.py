@@ -16,10 +16,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from matchers.base import Matcher, Piece, Segment, descend
-from matchers.unroll import Walk, piece_rows, unroll
+from matchers.unroll import Walk, unroll
 from synth.base import Net, Vars
 from synth.errors import BadInput
 from synth.fit import Item, epoch_items, in_batches
+from synth.pieces import rows_of
 from synth.set import SyntheticSet
 
 GradientKind = Literal["exact", "tesla"]
@@ -74,7 +75,7 @@ def distance(net: Net, augment: Callable, student: Student) -> Callable:
             view, targets, share = rows
             return jnp.sum(synth.y.loss(net.apply(Vars(params), view, train=True).logits, targets) * share)
 
-        rows = piece_rows(images.shape[1:])
+        rows = rows_of(min(student.batch or len(images), len(images)), images.shape[1:])
         walk = Walk(draw, cost, unravel, student.momentum, marks, student.gradient == "exact", rows)
         items = inner_items(k_items, len(images), batch=student.batch, steps=student.steps)
         reached, losses = unroll(walk, start, learned, synth.lr, items)

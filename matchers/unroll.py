@@ -6,18 +6,16 @@ cache.
 """
 
 import functools
-import math
+import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from synth import backend
-
-PIXELS = 2**14  # of a piece on a CPU: sixteen images of 32x32, as many as a network takes through its layers at once
+from synth.pieces import summed
+from synth.tree import floats
 
 
 class Walk(NamedTuple):
@@ -31,7 +29,7 @@ class Walk(NamedTuple):
       momentum: mu in [0, 1) of the descent.
       marks: after how many steps the parameters are wanted, in rising order; 0 is the start, N the end.
       exact: False leaves out how the gradient of a step depends on the parameters that the steps before it reached (TESLA).
-      rows: how many rows a piece has.
+      rows: how many rows a piece has, at least 1.
     """
 
     draw: Callable
@@ -40,13 +38,7 @@ class Walk(NamedTuple):
     momentum: float = 0.0
     marks: tuple[int, ...] = ()
     exact: bool = True
-    rows: int | None = None
-
-
-def piece_rows(image: tuple[int, int, int]) -> int | None:
-    """How many images of h w c make a piece on this backend; None: a whole batch. Networks pad 28x28 to 32x32, which is counted here."""
-    area = math.prod(-(-side // 8) * 8 for side in image[:2])
-    return max(1, PIXELS // area) if backend.is_cpu() else None
+    rows: int = sys.maxsize
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -84,7 +76,7 @@ def _forward(walk: Walk, start, learned, beta, items):
         def slope(rows):
             return jax.value_and_grad(walk.cost)(params, rows), ()
 
-        (loss, grads), _ = _in_pieces(slope, walk.draw(learned, item), walk.rows)
+        (loss, grads), _ = summed(slope, walk.draw(learned, item), walk.rows)
         b = walk.momentum * b + _flat(grads) if walk.momentum else _flat(grads)
         return (theta - beta * b, b if walk.momentum else ()), (theta, loss)
 
@@ -98,7 +90,7 @@ def _forward(walk: Walk, start, learned, beta, items):
 def _backward(walk: Walk, kept, cotangents):
     thetas, learned, beta, items = kept
     wanted, steps = cotangents[0], len(thetas)
-    diff, rebuild = _floats(learned)
+    diff, rebuild = floats(learned)
 
     def step(carry, at):
         v, r, slopes, slope_beta = carry
@@ -117,7 +109,7 @@ def _backward(walk: Walk, kept, cotangents):
             return (inner, ()), by_rows
 
         rows, pull = jax.vjp(lambda diff: walk.draw(rebuild(diff), item), diff)
-        (inner, curved), by_rows = _in_pieces(slope, rows, walk.rows)
+        (inner, curved), by_rows = summed(slope, rows, walk.rows)
         slopes = jax.tree.map(lambda total, part: total - beta * part, slopes, pull(by_rows)[0])
         if walk.exact:
             v = v - beta * _flat(curved)
@@ -134,37 +126,5 @@ def _backward(walk: Walk, kept, cotangents):
 unroll.defvjp(_forward, _backward)
 
 
-def _in_pieces(fn: Callable, rows: PyTree, size: int | None):
-    """fn(rows) = (sums over rows, values that lead with the rows), computed in pieces of at most `size` rows, filled up with zeros."""
-    b = len(jax.tree.leaves(rows)[0])
-    pieces = 1 if size is None else -(-b // size)
-    if pieces < 2:
-        return fn(rows)
-    each = -(-b // pieces)
-    short = pieces * each - b
-    cut = jax.tree.map(lambda x: jnp.pad(x, [(0, short)] + [(0, 0)] * (x.ndim - 1)).reshape(pieces, each, *x.shape[1:]), rows)
-
-    def add(total, piece):
-        part, values = fn(piece)
-        return jax.tree.map(jnp.add, total, part), values
-
-    shapes = jax.eval_shape(fn, jax.tree.map(lambda x: x[0], cut))[0]
-    total, values = jax.lax.scan(add, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes), cut)
-    return total, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:b], values)
-
-
 def _flat(tree: PyTree) -> jax.Array:
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
-
-
-def _floats(tree: PyTree) -> tuple[list, Callable]:
-    """The floating leaves of a tree, and how to put others in their place: beside the rest as it is, or beside its zero gradient."""
-    leaves, structure = jax.tree.flatten(tree)
-    real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
-
-    def rebuild(diff: list, *, zeros: bool = False) -> Any:
-        diff = iter(diff)
-        still = [np.zeros(leaf.shape, jax.dtypes.float0) for leaf in leaves] if zeros else leaves
-        return structure.unflatten([next(diff) if is_real else leaf for is_real, leaf in zip(real, still, strict=True)])
-
-    return [leaf for leaf, is_real in zip(leaves, real, strict=True) if is_real], rebuild

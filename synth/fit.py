@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from synth.base import Net, Vars, fresh
 from synth.labels import Hard, Labels
+from synth.pieces import rows_of, total
 from synth.teacher_kinds import targets_of
 from synth.views import Seen, View, look, unmixed
 
@@ -140,17 +141,27 @@ def on_examples(
 
     def objective(params, stats, item: Item):
         k_augment, k_net = jax.random.split(item.key)
-        seen, logits = see(item, x, view), []
+        seen = see(item, x, view)
         if augment is not None:
             seen = seen._replace(images=augment(k_augment, seen.images, siamese=False))
+        targets = targets_of(y, item.index, seen, mixes=view is not None and bool(view.mix))
+        counts = (item.counts if weight is None else item.counts * weight[item.index]).astype(seen.images.dtype)
+        share = counts / jnp.maximum(jnp.sum(counts), jnp.finfo(counts.dtype).tiny)  # a batch of examples that never count
+
+        if view is None and not jax.tree.leaves(stats):  # nothing mixes the rows
+
+            def cost(params, rows):
+                images, targets, share = rows
+                losses = y.loss(net.apply(Vars(params, stats), images, train=True, key=k_net).logits, targets)
+                return jnp.sum(losses * share.astype(losses.dtype))
+
+            return total(cost, params, (seen.images, targets, share), rows_of(len(share), x.shape[1:])), stats
+        logits = []
         for part in jnp.array_split(seen.images, micro):
             out = net.apply(Vars(params, stats), part, train=True, key=k_net)
             logits, stats = [*logits, out.logits], out.stats
-        logits = jnp.concatenate(logits) if micro > 1 else logits[0]
-        losses = y.loss(logits, targets_of(y, item.index, seen, mixes=view is not None and bool(view.mix)))
-        counts = (item.counts if weight is None else item.counts * weight[item.index]).astype(losses.dtype)
-        total = jnp.maximum(jnp.sum(counts), jnp.finfo(counts.dtype).tiny)  # a batch of examples that never count
-        return jnp.sum(losses * counts) / total, out.stats
+        losses = y.loss(jnp.concatenate(logits) if micro > 1 else logits[0], targets)
+        return jnp.sum(losses * share.astype(losses.dtype)), stats
 
     return objective
 

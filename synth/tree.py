@@ -1,8 +1,12 @@
 """Small numerics on trees of arrays."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, PyTree
 
 
 def safe_norm(x: Float[Array, "..."], *, axis: int) -> Float[Array, "..."]:
@@ -21,3 +25,16 @@ def with_gradient(value: Float[Array, ""], x: Float[Array, "..."], slope: Float[
 def all_finite(tree) -> bool:
     """Whether every number in the tree is finite; fetches the arrays."""
     return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def floats(tree: PyTree) -> tuple[list, Callable]:
+    """The floating leaves of a tree, and how to put others in their place: beside the rest as it is, or beside its zero gradient."""
+    leaves, structure = jax.tree.flatten(tree)
+    real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
+
+    def rebuild(diff: list, *, zeros: bool = False) -> Any:
+        diff = iter(diff)
+        still = [np.zeros(leaf.shape, jax.dtypes.float0) for leaf in leaves] if zeros else leaves
+        return structure.unflatten([next(diff) if is_real else leaf for is_real, leaf in zip(real, still, strict=True)])
+
+    return [leaf for leaf, is_real in zip(leaves, real, strict=True) if is_real], rebuild

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from condense.nets import conv
+from synth import pieces as pieces_module
 
 # name: (h, w, c, d, kernel size, stride, padding); the first five run as Winograd, the others as patches
 CASES = {
@@ -175,7 +176,7 @@ def test_instance_norm_of_a_constant_image_is_finite():
 @pytest.mark.parametrize("b", [1, 5, 8])
 def test_pieces_equal_the_whole(float64, b, monkeypatch):
     """Batches that the pieces divide and that they do not, values and two orders of derivatives by an argument closed over."""
-    monkeypatch.setattr(conv, "PIECE", 3 * 16)
+    monkeypatch.setattr(pieces_module, "PIXELS", 3 * 64)
     x, kernel = normal(0, b, 4, 4, 1), normal(1, 3, 3, 1, 5)
 
     def features(kernel, x):

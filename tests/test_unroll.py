@@ -8,8 +8,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from condense import nets
-from matchers.unroll import Walk, piece_rows, unroll
-from synth import backend
+from matchers.unroll import Walk, unroll
 from synth.base import Net, Vars
 from tests.toys import blobs, central_differences, smooth_net
 
@@ -255,9 +254,3 @@ def test_memory_grows_by_one_parameter_vector_a_step(exact):
 def test_without_the_adjoint_memory_grows_by_activations():
     (few, vector), (many, _) = (temporaries(steps, adjoint=False) for steps in (10, 40))
     assert (many - few) / 30 > 10 * vector
-
-
-def test_a_piece_is_as_large_as_networks_like_it(monkeypatch):
-    assert piece_rows((32, 32, 3)) == piece_rows((28, 28, 1)) == 16 and piece_rows((256, 256, 3)) == 1
-    monkeypatch.setattr(backend, "is_cpu", lambda: False)
-    assert piece_rows((32, 32, 3)) is None

@@ -22,6 +22,7 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 from synth import backend
+from synth.pieces import cut, rows_of
 
 # Winograd F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308, section 4): output tile A^T [(G k G^T) * (B^T d B)] A, `*` summed over channels,
 # from the points 0, 1, -1, 2, -2 and infinity: a quarter of the direct products. In float32 it errs by 1e-5 of the largest output.
@@ -29,7 +30,6 @@ BT = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -
 G = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
 AT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 TILE, STEP = len(BT), len(AT)
-PIECE = 2**14  # pixels of a piece, 16 images of 32x32: the fastest of 2**12 to 2**20 on two idle cores (width 128)
 THIN = 4  # channels up to which patches times matrix beats Winograd
 
 
@@ -220,16 +220,13 @@ by_out, by_image, by_kernel = trilinear(
 def in_pieces(fn: Callable, x: Float[Array, "b h w c"]):
     """fn(x) for a `fn` that treats each image by itself and returns arrays with the batch first, or a PyTree of them.
 
-    A CPU takes the batch in pieces of about PIECE pixels that stay in its cache, and recomputes a piece when its gradient is asked for:
-    faster than one pass over the whole batch, and the memory does not grow with it. Elsewhere, and for small batches, `fn(x)` itself.
+    A CPU takes the batch in pieces that stay in its cache (`synth.pieces`), and recomputes a piece when its gradient is asked for: faster
+    than one pass over the whole batch, and the memory does not grow with it. Elsewhere, and for small batches, `fn(x)` itself.
     """
-    b, pieces = len(x), -(-math.prod(x.shape[:3]) // PIECE)
-    if not backend.is_cpu() or pieces < 2 or b < 2:
+    b, rows = len(x), rows_of(len(x), x.shape[1:])
+    if rows == b:
         return fn(x)
-    rows = -(-b // pieces)
-    pieces = -(-b // rows)
-    x = jnp.pad(x, ((0, pieces * rows - b), (0, 0), (0, 0), (0, 0))).reshape(pieces, rows, *x.shape[1:])
-    y = jax.lax.map(jax.checkpoint(fn, prevent_cse=False), x)
+    y = jax.lax.map(jax.checkpoint(fn, prevent_cse=False), cut(x, rows))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:b], y)
 
 
