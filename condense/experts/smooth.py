@@ -8,6 +8,7 @@ from condense.experts.base import Recipe
 from synth.base import Net, Vars
 from synth.errors import BadInput
 from synth.fit import on_examples
+from synth.pieces import rows_of, total
 from synth.tree import safe_norm
 
 WARM = 10  # epochs of the slow start
@@ -21,10 +22,14 @@ def loss_weight(epoch) -> Float[Array, ""]:
 
 def gradient_penalty(net: Net, params, x: Float[Array, "b h w c"], counts: Float[Array, " b"]) -> Float[Array, ""]:
     """Mean over counted images and pixels of (|| d sum_k f_k(x) / dx ||_2 - 1)^2, the norm over the channels of a pixel."""
-    slopes = jax.grad(lambda x: jnp.sum(net.apply(Vars(params), x, train=True).logits))(x)
-    gaps = jnp.mean((safe_norm(slopes, axis=-1) - 1) ** 2, (1, 2))
-    counts = counts.astype(gaps.dtype)
-    return jnp.sum(gaps * counts) / jnp.sum(counts)
+
+    def cost(params, rows):
+        x, share = rows
+        slopes = jax.grad(lambda x: jnp.sum(net.apply(Vars(params), x, train=True).logits))(x)
+        return jnp.sum(jnp.mean((safe_norm(slopes, axis=-1) - 1) ** 2, (1, 2)) * share)
+
+    share = (counts / jnp.sum(counts)).astype(x.dtype)
+    return total(cost, params, (x, share), rows_of(len(x), x.shape[1:]))
 
 
 def smooth(
