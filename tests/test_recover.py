@@ -10,6 +10,7 @@ import pytest
 
 from matchers import recover
 from matchers.cvdd import committees, cvdd, voting_weights
+from matchers.labelling import Labelling
 from matchers.recover import Jitter, Settings, batch_size, batches_of, images_of, on_pixels
 from matchers.sre2l import sre2l
 from synth.collage import choose_patches, compose
@@ -18,7 +19,7 @@ from synth.errors import BadInput
 from synth.preprocess import Whiten
 from synth.set import Info
 from synth.statistics import statistics_gap
-from tests.teachers import KEY, MEAN, PLAIN, STD, bn_net, committee, frozen, priors, ran, started, task, teacher
+from tests.teachers import KEY, MEAN, PLAIN, PLAN, STD, bn_net, committee, frozen, priors, ran, started, task, teacher
 from tests.toys import blobs, central_differences, smooth_net
 
 
@@ -229,10 +230,10 @@ def test_one_vote_or_equal_members_are_sre2l():
     options = {"lr": 0.1, "patches": "none", "labels": "hard", **PLAIN}
     alone = ran(sre2l(held, task(), **options), synth, examples, 3)[1]
     single = ran(cvdd(held, priors(1), task(), votes=1, **options), synth, examples, 3)[1]
-    unasked = lambda: pytest.fail("a single member needs no prior")  # noqa: E731
+    unasked = lambda **options: pytest.fail("a single member needs no prior")  # noqa: E731
     lone = ran(cvdd((held[0], teacher(1)), unasked, task(), member=1, **options), synth, examples, 3)[1]
     np.testing.assert_array_equal(lone.x.pixels, single.x.pixels)
-    twins = ran(cvdd((held[0], held[0]), lambda: (60.0, 60.0), task(), votes=2, **options), synth, examples, 3)[1]
+    twins = ran(cvdd((held[0], held[0]), lambda **options: (60.0, 60.0), task(), votes=2, **options), synth, examples, 3)[1]
     np.testing.assert_allclose(single.x.pixels, alone.x.pixels, atol=1e-6)
     np.testing.assert_allclose(twins.x.pixels, alone.x.pixels, atol=1e-5)
     other = ran(cvdd(committee(2), priors(2), task(), votes=2, **options), synth, examples, 3)[1]
@@ -246,6 +247,13 @@ def test_labels_are_asked_of_the_bytes():
     weights = voting_weights(1, priors(2)(), size=2, temperature=10.0)[0]
     expected = sum(w * t.net.apply(t.vars, last.x.decode()).logits for w, t in zip(weights.astype(np.float32), held, strict=True))
     np.testing.assert_array_equal(last.y.logits, np.asarray(expected).astype(np.float16))
+
+
+@pytest.mark.parametrize(("kind", "temperature"), [("distances", 1.0), ("static", PLAN.temperature)])
+def test_labels_of_a_run_have_their_kinds_temperature(kind, temperature):
+    """That of the recipe, but 1 for distances: a change means codes of 1/20 nat on flattened probabilities."""
+    synth, _ = started()
+    assert Labelling(committee(1), task().plan, "cvdd", kind).attach(KEY, synth).y.temperature == temperature
 
 
 def test_collages_of_a_rank_replace_the_start():

@@ -226,12 +226,13 @@ def test_wrong_labellings_say_what_is_right(options, says):
 # --- distances
 
 
-def test_a_distance_is_minus_the_logarithm_of_the_teachers_probability():
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_a_distance_is_minus_the_logarithm_of_the_teachers_probability(temperature):
     held = committee(2)
-    labels = made("distances", plan=PLAN._replace(temperature=1.0))
+    labels = made("distances", plan=PLAN._replace(temperature=temperature))
     for item, view in replayed(labels, 1):
         counts = np.asarray(item.counts) > 0
-        p = softmax(sum(answers(view.images, held)) / 2)
+        p = softmax(sum(answers(view.images, held)) / 2 / temperature)
         own = np.asarray(Y)[np.asarray(item.index)]
         expected = np.stack([p[np.arange(4), own], p[np.arange(4), own[np.asarray(view.mixed.partner)]]], -1)
         pair = labels.targets(item.index, view)
@@ -241,19 +242,22 @@ def test_a_distance_is_minus_the_logarithm_of_the_teachers_probability():
         np.testing.assert_array_equal(pair.classes[:, 0], own)
 
 
-def distances(alpha=1.0, norm="l1", classes=CLASSES):
-    return Distances(Y, jnp.zeros((1, 9, 2), jnp.uint8), classes, 1.0, "0" * 12 + "*1", "running", 0, 4, "plain", alpha, norm)
+def distances(alpha=1.0, norm="l1", classes=CLASSES, temperature=1.0):
+    return Distances(Y, jnp.zeros((1, 9, 2), jnp.uint8), classes, temperature, "0" * 12 + "*1", "running", 0, 4, "plain", alpha, norm)
 
 
-def test_the_loss_of_distances_is_what_it_says():
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_loss_of_distances_is_what_it_says(temperature):
+    """The gaps are taken at the labels' temperature, the entropy at 1."""
     rng, lam = np.random.default_rng(1), 0.3
     z, d, pair = rng.normal(size=(4, CLASSES)), rng.uniform(0, 3, (4, 2)), np.array([[0, 1], [1, 1], [2, 0], [0, 2]])
-    own = -np.log(np.take_along_axis(softmax(z), pair, -1))
+    own, tempered = (-np.log(np.take_along_axis(softmax(z / t), pair, -1)) for t in (1, temperature))
     rho = {"l1": np.abs, "l2": np.square, "huber": lambda g: np.where(np.abs(g) < 1, g**2 / 2, np.abs(g) - 0.5)}
     target = Pair(jnp.asarray(d, jnp.float32), jnp.asarray(pair), jnp.float32(lam))
     for norm, apply in rho.items():
-        expected = lam * own[:, 0] + (1 - lam) * own[:, 1] + 0.7 * apply(own - d).sum(-1)
-        np.testing.assert_allclose(distances(0.7, norm).loss(jnp.asarray(z, jnp.float32), target), expected, rtol=1e-5)
+        expected = lam * own[:, 0] + (1 - lam) * own[:, 1] + 0.7 * apply(tempered - d).sum(-1)
+        made = distances(0.7, norm, temperature=temperature)
+        np.testing.assert_allclose(made.loss(jnp.asarray(z, jnp.float32), target), expected, rtol=1e-5)
 
 
 def test_a_student_like_its_teacher_has_no_gap_and_other_classes_do_not_matter():
