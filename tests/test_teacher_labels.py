@@ -22,6 +22,7 @@ from synth.set import Info, SyntheticSet
 from synth.teacher_kinds import STEP, Committee, Distances, Interpolated, Online, Pair, Static, encode, targets_of, to_classes
 from synth.teacher_labels import KINDS, Plan, ask, batch_of, label, label_alike, present, recall, vote
 from synth.views import Mixed, Seen, View
+from tests.bench.labels import survey
 from tests.teachers import bn_net, committee, teacher
 from tests.toys import blobs, smooth_net
 
@@ -166,6 +167,20 @@ def test_stored_answers_are_those_to_the_replayed_views(statistics):
     again, other = made("committee", statistics=statistics), label(jax.random.key(4), "committee", X, Y, CLASSES, held, PLAN)
     np.testing.assert_array_equal(labels.logits, again.logits)
     assert other.seed != labels.seed and (np.asarray(other.logits) != np.asarray(labels.logits)).any()
+
+
+def test_what_the_bench_says_of_labels_is_what_teachers_say_of_the_views():
+    held, labels = committee(2), made("committee", statistics="batch/2")
+    right, doubts = [], []
+    for epoch in range(2):
+        for item, view in replayed(labels, epoch):
+            counts = np.asarray(item.counts) > 0
+            halves = [answers(view.images[rows], held, train=True) for rows in (slice(0, 2), slice(2, 4))]
+            z = np.concatenate([sum(half) / 2 for half in halves])[counts]
+            right += list(z.argmax(-1) == np.asarray(Y)[np.asarray(item.index)][counts])
+            doubts += list(-(softmax(z / 4) * np.log(softmax(z / 4))).sum(-1))
+    told = survey(SyntheticSet(Pixels(X), labels), held, PLAN, "batch/2")
+    assert told == pytest.approx((np.mean(right), np.mean(doubts)), abs=1e-3) and 0 < told[0] < 1
 
 
 def test_answers_go_on_where_they_were_left():
