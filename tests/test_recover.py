@@ -10,6 +10,7 @@ import pytest
 
 from matchers import recover
 from matchers.cvdd import committees, cvdd, voting_weights
+from matchers.infer import infer
 from matchers.labelling import Labelling
 from matchers.recover import Jitter, Settings, batch_size, batches_of, images_of, on_pixels
 from matchers.sre2l import sre2l
@@ -165,6 +166,18 @@ def test_the_optimiser_does_not_know_of_the_clip():
     slopes, _ = jax.jit(lambda x: recover.vote(KEY, held, matcher.feed.value, np.ones((len(x), 1)), x, y, settings))(x)
     np.testing.assert_allclose(state[1].mean, 0.5 * images_of(slopes, 3), rtol=1e-4, atol=1e-7)
     assert np.abs(np.asarray(now.x.pixels)).max() < 3
+
+
+@pytest.mark.parametrize("method", [sre2l, infer])
+def test_mirroring_can_be_left_out(method):
+    """As it is for CIFAR, although a mirrored image keeps its label."""
+    held, (synth, examples) = committee(1), started(4)
+
+    def made(flips, flip):
+        return ran(method(held, task(flips=flips), lr=0.1, labels="hard", flip=flip, **PLAIN), synth, examples, 4)[2].x.decode()
+
+    np.testing.assert_array_equal(made(True, False), made(False, True))
+    assert np.abs(np.asarray(made(True, True) - made(True, False))).max() > 1e-2
 
 
 def test_slots_do_not_touch_each_other():
