@@ -98,17 +98,20 @@ def duration(seconds: float) -> str:
 
 
 def validation_score(
-    data: Data, net: str, recipe: Recipe | Closed, *, seed: int, teachers: Sequence[Teacher] = ()
+    data: Data, net: str, recipe: Recipe | Closed, *, seed: int, teachers: Sequence[Teacher] = (), seeds: int = 1
 ) -> Callable[[SyntheticSet], float]:
-    """Accuracy of one fresh network on the validation split: what selection during distillation may see. `teachers` made the labels."""
+    """Mean accuracy of `seeds` fresh networks on the validation split: what selection during distillation may see. `teachers` made the
+    labels."""
     net = NTK if isinstance(recipe, Closed) and recipe.kernel == NTK else net
     trainer, key = build_trainer(net, recipe, data), jax.random.fold_in(jax.random.key(seed), INIT)
 
     def score(synth: SyntheticSet) -> float:
         if isinstance(recipe, Closed):
-            return closed_form(key, trainer, recipe, lambda number: synth, data.val, seeds=1).mean
+            return closed_form(key, trainer, recipe, lambda number: synth, data.val, seeds=seeds).mean
         synth = replace(synth, y=present(synth.y, teachers))
-        with progress(recipe.epochs, "score on val") as bar:
-            return retrain(key, trainer, recipe, lambda number: synth, data.val, seeds=1, net_name=net, tick=bar.advance).mean
+        group = group_size(seeds, len(devices()) * backend.runs_together())
+        with progress(-(-seeds // group) * recipe.epochs, "score on val") as bar:
+            how = {"seeds": seeds, "net_name": net, "together": group, "tick": bar.advance}
+            return retrain(key, trainer, recipe, lambda number: synth, data.val, **how).mean
 
     return score

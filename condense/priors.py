@@ -1,7 +1,8 @@
-"""What teachers are worth: how well a network does on data that was recovered from each of them alone, as the weights of `cvdd` take it.
+"""What teachers are worth: how well networks do on data that was recovered from each of them alone, as the weights of `cvdd` take it.
 
-The measure is the method's own baseline, SRe2L++ (`cvdd` with a single member), scored on the validation split by one fresh network that is
-the same for all members. It is taken once: `priors.json` in the teachers' folder keeps it, by the digest of the member.
+The measure is the method's own baseline, SRe2L++ (`cvdd` with a single member) at the run's settings but for its steps, scored on the
+validation split by three fresh networks, of one kind for all members. It is taken once: `priors.json` in the teachers' folder keeps it, by
+the digest of the member, until it is asked for at other settings.
 """
 
 import json
@@ -16,36 +17,45 @@ from condense.data import Data
 from condense.feeds import make_feed
 from condense.log import note
 from condense.loop import Schedule, run, stream
+from condense.runs import digest as settings_digest
 from synth.atomic import write_bytes
 from synth.base import Teacher
 from synth.teacher_labels import digest
 
 FILE, FOLDER = "priors.json", "priors"
-IPC, STEPS = 10, 300
+IPC, STEPS, SEEDS = 10, 300, 3
 METHOD, RECIPE = "cvdd", "cvdd"
 
 
 def measured(
-    data: Data, teachers: Sequence[Teacher], *, folder: Path | None, ipc: int = IPC, steps: int = STEPS, epochs: int | None = None
-):
+    data: Data,
+    teachers: Sequence[Teacher],
+    *,
+    folder: Path | None,
+    ipc: int = IPC,
+    steps: int = STEPS,
+    epochs: int | None = None,
+    **options: Any,
+) -> tuple[float, ...]:
     """Accuracy in per cent of every teacher's data, in their order.
 
     Args:
       data: that the teachers know.
       teachers: the committee.
       folder: of the teachers, where what is measured is kept; without one it is measured each time. A run that was stopped resumes there.
-      ipc, steps: images a class and steps of the recovery; `epochs` of the scoring network, by default the recipe's.
+      ipc, steps: images a class and steps of the recovery; `epochs` of the scoring networks, by default the recipe's.
+      options: of the method, as the run has them that asks.
 
     Raises:
       BadInput: as the method does. RunFailed: as a run does.
     """
     settings = {"ipc": ipc, "steps": steps, "recipe": RECIPE, "epochs": epochs, "net": teachers[0].name, "data": data.digest}
-    settings |= {"split_seed": data.seed}
+    settings |= {"split_seed": data.seed, "seeds": SEEDS, "options": options}
     kept = _kept(folder, settings)
     for number, teacher in enumerate(teachers):
         if digest(teacher) not in kept:
-            place = folder and folder / FOLDER / str(number)
-            accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place)
+            place = folder and folder / FOLDER / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
+            accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place, options=options)
             kept[digest(teacher)] = accuracy
             note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
             if folder:
@@ -56,16 +66,18 @@ def measured(
     return tuple(kept[digest(teacher)] for teacher in teachers)
 
 
-def worth(data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epochs: int | None, folder: Path | None) -> float:
-    """Accuracy in per cent on the validation split of one fresh `net` trained on data that is recovered from this teacher alone."""
+def worth(
+    data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epochs: int | None, folder: Path | None, options: dict[str, Any]
+) -> float:
+    """Mean accuracy in per cent on the validation split of fresh `net`s trained on data that is recovered from this teacher alone."""
     from condense.api import begin, describe  # which hand this module's measure over, and so import it
     from condense.handed import Context, task_of
     from condense.jobs import validation_score
     from evals.base import recipe
     from matchers import REGISTRY
 
-    context = Context(METHOD, data, net, data.seed, steps, folder)
-    matcher = REGISTRY[METHOD]((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs)
+    context = Context(METHOD, data, net, data.seed, folder, steps=steps)
+    matcher = REGISTRY[METHOD]((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
     chosen = recipe(RECIPE, epochs=epochs)
     config = {"method": METHOD, "net": net, "teacher": digest(teacher)}
     info = describe(data, config, seed=data.seed, recipe=chosen.name)
@@ -79,7 +91,7 @@ def worth(data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epoch
         folder=folder,
         description=f"prior of {teacher.name.split(':')[0]}",
     )
-    return 100 * validation_score(data, net, chosen, seed=data.seed, teachers=(teacher,))(synth)
+    return 100 * validation_score(data, net, chosen, seed=data.seed, teachers=(teacher,), seeds=SEEDS)(synth)
 
 
 def _kept(folder: Path | None, settings: dict[str, Any]) -> dict[str, float]:

@@ -68,7 +68,7 @@ def relabel(
       kind: one of `synth.teacher_labels.KINDS`.
       data: what teachers and flips are checked on; by default what the set was made from.
       recipe: that networks will be trained with; by default the set's, or `cvdd` where that shows no views. `epochs` replaces its length.
-      temperature: of the labels; by default the recipe's.
+      temperature: of the labels; by default the recipe's, and 1 for `distances`.
       members: which teachers answer, from 1; by default all.
       weights: of their logits; by default equal.
       statistics: of their batch norms: `running`, `batch`, `batch/2`; see `synth.teacher_labels.ask`.
@@ -83,8 +83,7 @@ def relabel(
         raise BadInput(f"--kind: unknown kind of labels '{kind}' (known: {', '.join(KINDS)})")
     data, seed = take_data(synth, data), check_seed(seed)
     chosen = choose_recipe(synth, recipe, epochs)
-    plan = plan_of(chosen, data.image, data.flips)
-    plan = plan if temperature is None else plan._replace(temperature=temperature)
+    plan = plan_of(chosen, data.image, data.flips).at(kind, temperature=temperature)
     if plan.temperature <= 0:
         raise BadInput(f"--temperature {temperature}: give a number above 0")
     known = () if kind == "hard" else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)

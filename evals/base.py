@@ -119,6 +119,7 @@ RECIPES = {
         Recipe("cvdd", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
         Recipe("cvdd_smooth", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", stretch=2.0, **ADAMW),
         Recipe("infer", 400, batch=64, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
+        Recipe("infer_large", 300, batch=128, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
         Recipe("nrr", 300, batch=0, view="crop=0.5-1,flip,cutmix=1", temperature=1.0, stretch=2.0, **ADAMW),
     )
 }
@@ -140,6 +141,7 @@ ABOUT = {
     "cvdd": "300 epochs of AdamW, batch 16 in two halves, crops, flips and CutMix: CV-DD",
     "cvdd_smooth": "the same, its step size falling to half: CV-DD where its table says eta = 2",
     "infer": "400 epochs of AdamW, batch 64, shifts, flips and MixUp, labels at temperature 30: INFER on small images",
+    "infer_large": "300 epochs of AdamW, batch 128, crops, flips and CutMix, labels at temperature 20: INFER on large images",
     "nrr": "300 epochs of AdamW, small batches, crops, flips and CutMix, half a cosine, labels at temperature 1: for NRR-DD, unpublished",
 }
 

@@ -36,7 +36,7 @@ def voting_weights(slots: int, priors: Sequence[float], *, size: int, temperatur
 
 def cvdd(
     teachers: tuple[Teacher, ...],
-    priors: Callable[[], tuple[float, ...]],
+    priors: Callable[..., tuple[float, ...]],
     task: Task,
     *,
     lr: float = 0.25,
@@ -65,7 +65,7 @@ def cvdd(
 
     Args:
       teachers: trained networks.
-      priors: () -> what data recovered from each of them alone is worth, accuracy in per cent.
+      priors: (options of this recovery, by name) -> what data recovered from each of them alone is worth, accuracy in per cent.
       task: the run that it serves; the step size falls over its steps.
       lr: step size of the pixels in model space (> 0).
       alpha_bn: weight of the statistics (>= 0).
@@ -92,7 +92,8 @@ def cvdd(
     for flag, value in (("--temperature", temperature), ("--label-temperature", label_temperature)):
         if value <= 0:
             raise BadInput(f"{flag} {value}: give a number above 0")
-    known = priors() if prior == "distilled" and len(teachers) > 1 else (0.0,) * len(teachers)
+    alone = {"lr": lr, "alpha_bn": alpha_bn, "first": first, "crop": crop, "roll": roll, "batch": batch, "patches": patches, "parts": parts}
+    known = priors(**alone) if prior == "distilled" and len(teachers) > 1 else (0.0,) * len(teachers)
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
     statistics = "batch" if parts == 1 else f"batch/{parts}"
     own = vote(known, temperature=label_temperature)

@@ -79,6 +79,7 @@ def infer(
     first: float = 10.0,
     crop: float = 1.0,
     roll: float = 0.125,
+    flip: bool = True,
     compensators: int | None = None,
     labels: LabelKind = "interpolated",
     recipe: str = "infer",
@@ -99,6 +100,7 @@ def infer(
       first: weight of the first layer's statistics (>= 0).
       crop: least share of the area that a random crop takes, in (0, 1]; 1 for no crop, as released for CIFAR.
       roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
+      flip: whether batches are mirrored at random, where labels allow it; not in what is released for CIFAR.
       compensators: M, the first so many teachers take part; by default all, but at most 4.
       labels: kind of the labels; by default the networks' mean answer to every example, once, mixed as images are mixed.
       recipe: that the set is labelled for and to be trained with.
@@ -108,7 +110,7 @@ def infer(
     if count > len(teachers):
         raise BadInput(f"--compensators {count}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
     members = tuple(teachers[:count])
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
+    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips)).check()
     labelling, tx = Labelling(members, task.plan, recipe, labels, label_epochs), on_pixels(settings, task)
 
     def prepare(key, synth, examples):

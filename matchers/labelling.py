@@ -40,10 +40,10 @@ class Labelling(NamedTuple):
     norm: str = "l1"
 
     def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
-        """The set with these labels, asked of its images as they will be stored."""
+        """The set with these labels, asked of its images as they will be stored, at the kind's temperature (`Plan.at`)."""
         if not isinstance(synth.y, Hard):
             return synth
-        plan = self.plan(self.recipe)
+        plan = self.plan(self.recipe).at(self.kind)
         plan = plan._replace(epochs=self.epochs or plan.epochs)
         views = self.kind in ("committee", "online", "distances")
         made = label(

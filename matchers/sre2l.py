@@ -17,6 +17,7 @@ def sre2l(
     first: float = 10.0,
     crop: float = 0.08,
     roll: float = 0.125,
+    flip: bool = True,
     batch: int = 100,
     patches: Patches = "none",
     member: int = 1,
@@ -39,6 +40,7 @@ def sre2l(
       first: weight of the first layer's statistics (>= 0).
       crop: least share of the area that a random crop takes, in (0, 1]; 1 for no crop.
       roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
+      flip: whether batches are mirrored at random, where labels allow it; not in what is released for CIFAR.
       batch: classes whose images go through the network together and share their statistics.
       patches: `easy`, `medium` or `hard` starts from 2x2 collages of real crops of that rank of difficulty to the network, whatever
         --start says; `none` leaves the start as it is.
@@ -48,7 +50,7 @@ def sre2l(
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     chosen = pick(teachers, member)
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
+    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips))
     labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs)
     made = recover(
         (chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, prepare=patched((chosen,), patches)

@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     Args:
       epochs, view: how often it shows the set, and through which views.
       batch: examples a step, as `batch_of` takes it.
-      temperature: of the labels.
+      temperature: of the labels, see `at`.
       progress: (total, description) -> a context with `advance(n)`, where labelling is to be watched.
     """
 
@@ -42,6 +42,12 @@ class Plan(NamedTuple):
     view: View
     temperature: float
     progress: Callable | None = None
+
+    def at(self, kind: str, *, temperature: float | None = None) -> "Plan":
+        """With labels of this kind at a temperature; by default at the recipe's, and at 1 for `distances`: their steps of 1/20 nat round
+        what a high temperature leaves of a teacher's doubts to a few codes."""
+        own = 1.0 if kind == "distances" else self.temperature
+        return self._replace(temperature=own if temperature is None else temperature)
 
 
 def batch_of(batch: int, n: int, classes: int) -> int:

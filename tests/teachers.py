@@ -70,7 +70,7 @@ def committee(count: int = 3, **options) -> tuple[Teacher, ...]:
 
 def priors(count: int = 3):
     """What hands over priors 60, 61, ..."""
-    return lambda: tuple(60.0 + k for k in range(count))
+    return lambda **options: tuple(60.0 + k for k in range(count))
 
 
 def task(image=(4, 4, 1), *, flips: bool = False, steps: int = 4) -> Task:

@@ -510,7 +510,8 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     handed |= {"experts": None, "teacher": None, "budget": None if "support" in settings else ("ipc", 1)}
     matcher = build_method(method, complete_options(method, own), **handed)
     assert matcher.start in STARTS and matcher.recipe in RECIPES
-    assert f"condense distill {method} --preset {name} --out " in preset.record() and preset.claim in preset.record()
+    place = f" --{preset.first.split()[1]} X" if preset.first else ""
+    assert f"condense distill {method} --preset {name}{place} --out " in preset.record() and preset.claim in preset.record()
 
 
 # The same checks from a notebook

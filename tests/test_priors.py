@@ -9,11 +9,15 @@ import pytest
 from condense import priors
 from condense.__main__ import run as command
 from condense.data import load_data
+from condense.jobs import validation_score
 from condense.priors import measured
+from condense.score import evaluate
 from condense.teachers import make_teachers
+from evals.base import recipe
+from matchers import REGISTRY
 from matchers.cvdd import voting_weights
 from synth.file import load_set
-from tests.scoring import clouds
+from tests.scoring import clouds, make_set
 
 NETS = ("mlp:norm=batch,width=16", "mlp:norm=batch,width=12")
 QUICK = {"ipc": 2, "steps": 2, "epochs": 2}
@@ -35,19 +39,44 @@ def made(spec, tmp_path_factory):
 def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made):
     data = load_data(spec)
     (value,) = measured(data, made.members[:1], folder=None, **QUICK)
-    assert value * len(data.val.y) / 100 == pytest.approx(round(value * len(data.val.y) / 100)) and 0 <= value <= 100
+    right = value * len(data.val.y) * priors.SEEDS / 100
+    assert right == pytest.approx(round(right)) and 0 <= value <= 100
+
+
+def test_a_prior_is_measured_with_the_options_of_the_run(spec, made, monkeypatch):
+    seen = []
+    monkeypatch.setitem(REGISTRY, "cvdd", lambda teachers, none, task, **options: seen.append((teachers, task.steps, options)) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        measured(load_data(spec), made.members, folder=None, **QUICK, lr=0.05, crop=0.5, patches="easy")
+    assert seen == [(made.members[:1], 2, {"member": 1, "label_epochs": 2, "lr": 0.05, "crop": 0.5, "patches": "easy"})]
+
+
+def test_scores_of_priors_are_means_over_networks(spec, monkeypatch):
+    """Three fresh networks as `evaluate` draws them, not the first alone."""
+    data = load_data(spec)
+    synth = make_set(data)
+    report = evaluate(synth, data=data, net=NETS[0], recipe="quick", epochs=3, seeds=3, rows="distilled", split="val").reports[0]
+    score = validation_score(data, NETS[0], recipe("quick", epochs=3), seed=0, seeds=3)(synth)
+    assert len(set(report.accuracy)) > 1 and score == pytest.approx(report.mean)
 
 
 def test_priors_are_measured_once_and_kept_beside_the_teachers(spec, made, tmp_path, monkeypatch):
-    data, told, calls = load_data(spec), iter((60.0, 70.0, 50.0, 40.0)), []
-    monkeypatch.setattr(priors, "worth", lambda data, teacher, net, **more: calls.append((teacher.name, net)) or next(told))
+    data, told, calls = load_data(spec), iter((60.0, 70.0, 50.0, 40.0, 55.0, 45.0)), []
+
+    def worth(data, teacher, net, *, folder, **more):
+        calls.append((teacher.name, net, folder))
+        return next(told)
+
+    monkeypatch.setattr(priors, "worth", worth)
     folder = shutil.copytree(made.folder, tmp_path / "teachers")
     first = measured(data, made.members, folder=folder, **QUICK)
     assert first == (60.0, 70.0) and measured(data, made.members, folder=folder, **QUICK) == first
-    assert calls == [(member.name, made.members[0].name) for member in made.members]  # one student for all
+    assert [call[:2] for call in calls] == [(member.name, made.members[0].name) for member in made.members]  # one student for all
     kept = json.loads((folder / "priors.json").read_text())
     assert sorted(kept["priors"].values()) == [60.0, 70.0] and kept["settings"]["ipc"] == QUICK["ipc"]
     assert measured(data, made.members, folder=folder, **QUICK | {"steps": 3}) == (50.0, 40.0)  # of another measure
+    assert measured(data, made.members, folder=folder, **QUICK | {"steps": 3}, lr=0.1) == (55.0, 45.0)  # of other data
+    assert len({place for _, _, place in calls}) == 6  # what was left of one measure is not gone on with in another
     (folder / "priors.json").write_text('{"settings": ')  # torn
     monkeypatch.setattr(priors, "worth", lambda *args, **more: 30.0)
     assert measured(data, made.members, folder=folder, **QUICK) == (30.0, 30.0)
@@ -56,13 +85,16 @@ def test_priors_are_measured_once_and_kept_beside_the_teachers(spec, made, tmp_p
 def test_cvdd_weighs_by_what_was_measured(spec, made, tmp_path, monkeypatch):
     told = iter((60.0, 70.0))
     monkeypatch.setattr(priors, "worth", lambda *args, **more: next(told))
-    flags = f"--data {spec} --ipc 2 --teachers {made.folder} --steps 1 --patches none --label-epochs 1 --crop 1 --roll 0"
+    flags = f"--data {spec} --ipc 2 --teachers {made.folder} --steps 1 --patches none --label-epochs 1 --crop 1 --roll 0 --lr 0.05"
     assert command(["distill", "cvdd", *flags.split(), "--out", str(tmp_path / "a")]) == 0
     synth = load_set(tmp_path / "a" / "set.npz")
     assert synth.x.kind == "bytes" and synth.y.kind == "committee" and synth.y.statistics == "batch/2"
     weights = [float(member.split("*")[1]) for member in synth.y.teachers.split("+")]
     np.testing.assert_allclose(weights, voting_weights(1, (60.0, 70.0), size=2, temperature=10.0)[0], rtol=1e-6)
-    assert json.loads((made.folder / "priors.json").read_text())["settings"]["steps"] == priors.STEPS
+    settings = json.loads((made.folder / "priors.json").read_text())["settings"]
+    assert (settings["steps"], settings["seeds"]) == (priors.STEPS, 3)
+    used = {"lr": 0.05, "alpha_bn": 0.01, "first": 10.0, "crop": 1.0, "roll": 0.0, "batch": 100, "patches": "none", "parts": 2}
+    assert settings["options"] == used
 
 
 def test_a_budget_in_bytes_is_refused(spec, made, tmp_path, capsys):

@@ -10,6 +10,8 @@ import pytest
 
 from matchers import recover
 from matchers.cvdd import committees, cvdd, voting_weights
+from matchers.infer import infer
+from matchers.labelling import Labelling
 from matchers.recover import Jitter, Settings, batch_size, batches_of, images_of, on_pixels
 from matchers.sre2l import sre2l
 from synth.collage import choose_patches, compose
@@ -18,7 +20,7 @@ from synth.errors import BadInput
 from synth.preprocess import Whiten
 from synth.set import Info
 from synth.statistics import statistics_gap
-from tests.teachers import KEY, MEAN, PLAIN, STD, bn_net, committee, frozen, priors, ran, started, task, teacher
+from tests.teachers import KEY, MEAN, PLAIN, PLAN, STD, bn_net, committee, frozen, priors, ran, started, task, teacher
 from tests.toys import blobs, central_differences, smooth_net
 
 
@@ -166,6 +168,18 @@ def test_the_optimiser_does_not_know_of_the_clip():
     assert np.abs(np.asarray(now.x.pixels)).max() < 3
 
 
+@pytest.mark.parametrize("method", [sre2l, infer])
+def test_mirroring_can_be_left_out(method):
+    """As it is for CIFAR, although a mirrored image keeps its label."""
+    held, (synth, examples) = committee(1), started(4)
+
+    def made(flips, flip):
+        return ran(method(held, task(flips=flips), lr=0.1, labels="hard", flip=flip, **PLAIN), synth, examples, 4)[2].x.decode()
+
+    np.testing.assert_array_equal(made(True, False), made(False, True))
+    assert np.abs(np.asarray(made(True, True) - made(True, False))).max() > 1e-2
+
+
 def test_slots_do_not_touch_each_other():
     """Two slots run together as each runs alone: stacking them must not mix their statistics."""
     held = committee(1)
@@ -229,10 +243,10 @@ def test_one_vote_or_equal_members_are_sre2l():
     options = {"lr": 0.1, "patches": "none", "labels": "hard", **PLAIN}
     alone = ran(sre2l(held, task(), **options), synth, examples, 3)[1]
     single = ran(cvdd(held, priors(1), task(), votes=1, **options), synth, examples, 3)[1]
-    unasked = lambda: pytest.fail("a single member needs no prior")  # noqa: E731
+    unasked = lambda **options: pytest.fail("a single member needs no prior")  # noqa: E731
     lone = ran(cvdd((held[0], teacher(1)), unasked, task(), member=1, **options), synth, examples, 3)[1]
     np.testing.assert_array_equal(lone.x.pixels, single.x.pixels)
-    twins = ran(cvdd((held[0], held[0]), lambda: (60.0, 60.0), task(), votes=2, **options), synth, examples, 3)[1]
+    twins = ran(cvdd((held[0], held[0]), lambda **options: (60.0, 60.0), task(), votes=2, **options), synth, examples, 3)[1]
     np.testing.assert_allclose(single.x.pixels, alone.x.pixels, atol=1e-6)
     np.testing.assert_allclose(twins.x.pixels, alone.x.pixels, atol=1e-5)
     other = ran(cvdd(committee(2), priors(2), task(), votes=2, **options), synth, examples, 3)[1]
@@ -246,6 +260,13 @@ def test_labels_are_asked_of_the_bytes():
     weights = voting_weights(1, priors(2)(), size=2, temperature=10.0)[0]
     expected = sum(w * t.net.apply(t.vars, last.x.decode()).logits for w, t in zip(weights.astype(np.float32), held, strict=True))
     np.testing.assert_array_equal(last.y.logits, np.asarray(expected).astype(np.float16))
+
+
+@pytest.mark.parametrize(("kind", "temperature"), [("distances", 1.0), ("static", PLAN.temperature)])
+def test_labels_of_a_run_have_their_kinds_temperature(kind, temperature):
+    """That of the recipe, but 1 for distances: a change means codes of 1/20 nat on flattened probabilities."""
+    synth, _ = started()
+    assert Labelling(committee(1), task().plan, "cvdd", kind).attach(KEY, synth).y.temperature == temperature
 
 
 def test_collages_of_a_rank_replace_the_start():

@@ -165,6 +165,11 @@ def test_every_kind_can_be_asked_for(data, stored, teachers, kind, type_):
         assert made.y.temperature == 3.0 and "+" not in made.y.teachers
 
 
+def test_distances_are_taken_at_temperature_1_whatever_the_recipes(data, stored, teachers):
+    assert recipe("cvdd").temperature == 20 == relabel(stored, None, teachers, "static", data=data, **QUICK).y.temperature
+    assert relabel(stored, None, teachers, "distances", data=data, **QUICK).y.temperature == 1
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -15,6 +15,7 @@ class Preset:
       source: the paper, or what else the settings are from.
       cost: what the run takes.
       settings: the other flags: budget, network, number of steps, the method's own.
+      first: the command that makes what the run works from, into a folder X that a flag then names; empty where the run may make its own.
     """
 
     name: str
@@ -24,11 +25,17 @@ class Preset:
     source: str
     cost: str
     settings: dict[str, Any]
+    first: str = ""
 
     def flags(self) -> dict[str, Any]:
         """What the preset fills in, by flag name."""
         return {"data": self.data, **self.settings}
 
     def record(self) -> str:
-        """The experiment in one line: score, source, command and cost."""
-        return f"{self.claim}, {self.source}: condense distill {self.method} --preset {self.name} --out DIR ({self.cost})"
+        """The experiment in one line: score, source, commands and cost."""
+        before, given = (f"first {self.first}; then ", f" --{self.flag()} X") if self.first else ("", "")
+        return f"{self.claim}, {self.source}: {before}condense distill {self.method} --preset {self.name}{given} --out DIR ({self.cost})"
+
+    def flag(self) -> str:
+        """What names the folder that `first` makes: the command's verb."""
+        return self.first.split()[1]

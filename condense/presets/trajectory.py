@@ -62,9 +62,11 @@ def _published():
             settings |= dict(zip(("grow_from", "grow_until"), grow, strict=True))
         settings = {name: value for name, value in settings.items() if value is not None}
         settings |= {"ipc": ipc, "net": "convnet", "steps": STEPS[kind]}
-        cost = f"{STEPS[kind]:,} steps; first condense experts --data '{data}' --count 100 {EXPERTS[kind]} --out E, then --experts E"
+        first = f"condense experts --data '{data}' --count 100 {EXPERTS[kind]} --out X"
         kind_of = f"{method}_tesla" if kind == "tesla" else kind
-        yield Preset(f"{kind_of}_{data.partition('?')[0]}_{ipc}", method, data, claim, PAPERS[kind], cost, settings)
+        yield Preset(
+            f"{kind_of}_{data.partition('?')[0]}_{ipc}", method, data, claim, PAPERS[kind], f"{STEPS[kind]:,} steps", settings, first
+        )
 
 
 # method, data, images a class, what trains the experts, settings: ours, for two processor cores
@@ -93,8 +95,9 @@ def _ours():
     for method, data, experts, own in OURS:
         name = data.partition("?")[0]
         settings = {"ipc": 1, **SHARED[name], **own}
-        cost = f"minutes on two cores; first condense experts --data '{data}' --net {settings['net']} {experts} --out E, then --experts E"
-        yield Preset(f"{method}_{name}_1", method, data, NONE if name == "digits" else SCORED[method], "this project", cost, settings)
+        first = f"condense experts --data '{data}' --net {settings['net']} {experts} --out X"
+        claim = NONE if name == "digits" else SCORED[method]
+        yield Preset(f"{method}_{name}_1", method, data, claim, "this project", "minutes on two cores", settings, first)
 
 
 PRESETS = (*_published(), *_ours())

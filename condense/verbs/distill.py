@@ -69,6 +69,8 @@ def act(args: list[str]) -> None:
     """Distil a data set to a budget with a method; the same command again resumes or says that it is done."""
     with whole():  # an extension module that is interrupted while it loads ends in a traceback
         from condense.config import find_method
+        from condense.log import note
+        from condense.presets import PRESETS
         from condense.presets import preset as find_preset
         from matchers import REGISTRY
 
@@ -92,6 +94,8 @@ def act(args: list[str]) -> None:
 
     with whole():
         from condense.api import distill as run
+    if named is not None and (asked := PRESETS[named]).first and not given[asked.flag()]:
+        note(f"--preset {named}: it is meant for other {asked.flag()} than the small ones that this run makes; first {asked.first}")
 
     run(method, command="condense distill " + shlex.join(args), **given)
     print(f"{call.out}/set.npz and {call.out}/grid.png are ready; next:")

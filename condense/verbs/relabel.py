@@ -21,7 +21,7 @@ class Flags:
     data: Annotated[str | None, about("data that teachers are checked on; by default what the set was made from", metavar="SPEC")] = None
     recipe: Annotated[str | None, about("recipe that networks will be trained with; by default the set's, or cvdd", metavar="NAME")] = None
     epochs: Annotated[int | None, about("epochs of that training; by default the recipe's")] = None
-    temperature: Annotated[float | None, about("of the labels; by default the recipe's")] = None
+    temperature: Annotated[float | None, about("of the labels; by default the recipe's, and 1 for distances")] = None
     members: Annotated[tuple[int, ...] | None, about("which teachers answer, from 1; by default all", metavar="N")] = None
     weights: Annotated[tuple[float, ...] | None, about("of their logits; by default equal", metavar="X")] = None
     statistics: Annotated[str, about("of their batch norms: running, or the batch's own: batch, batch/2 (in halves)")] = "running"

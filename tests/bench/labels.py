@@ -1,0 +1,61 @@
+"""What teachers say of a set's views: `python -m tests.bench.labels SET --data SPEC --teachers DIR`.
+
+For every teacher, and for all by the mean of their logits: the share of views whose highest logit is that of the set's class, and the mean
+entropy of softmax(z / T) in nats, with running statistics in the batch norms and with those of each half of a batch. Views are those of the
+set's recipe in its first epochs; where labels are stored, the very ones that they answer to.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense.relabel import choose_recipe, plan_of
+from condense.score import find_set, take_data
+from condense.teacher_store import load_teachers
+from synth.base import Teacher
+from synth.file import load_set
+from synth.fit import epoch_items
+from synth.set import SyntheticSet
+from synth.teacher_labels import Plan, batch_of, label
+
+STATISTICS = ("running", "batch/2")
+
+
+def survey(synth: SyntheticSet, teachers: Sequence[Teacher], plan: Plan, statistics: str) -> tuple[float, float]:
+    """Share of the views of `plan` on which these teachers together name the set's class, and the mean entropy of their labels."""
+    index, seed = jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), getattr(synth.y, "seed", 0)
+    x, classes = synth.x.decode(), synth.y.classes
+    made = label(jax.random.key(0), "committee", x, index, classes, teachers, plan, statistics=statistics, seed=seed)
+    order = [epoch_items(jax.random.key(seed), epoch, len(x), batch=made.batch).index.ravel()[: len(x)] for epoch in range(plan.epochs)]
+    logits, own = made.logits.astype(jnp.float32), index[jnp.stack(order)]
+    doubts = jax.scipy.special.entr(jax.nn.softmax(logits / plan.temperature)).sum(-1)
+    return float((logits.argmax(-1) == own).mean()), float(doubts.mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.labels", description=__doc__.splitlines()[0])
+    parser.add_argument("what", metavar="SET", help="a set's file or a run's folder")
+    parser.add_argument("--data", help="by default what the set was made from")
+    parser.add_argument("--teachers", required=True)
+    parser.add_argument("--recipe", help="by default the set's, or cvdd where that shows no views")
+    parser.add_argument("--epochs", type=int, default=2, help="that are looked at")
+    args = parser.parse_args()
+    synth = load_set(find_set(args.what))
+    data = take_data(synth, args.data)
+    plan = plan_of(choose_recipe(synth, args.recipe, None), data.image, data.flips).at(synth.y.kind)
+    plan = plan._replace(epochs=args.epochs, temperature=getattr(synth.y, "temperature", plan.temperature), progress=None)
+    known = load_teachers(args.teachers, data)
+    batch = batch_of(plan.batch, len(synth), synth.y.classes)
+    print(f"{synth.y.kind} labels at temperature {plan.temperature:g}, {args.epochs} epochs of {plan.view} in batches of {batch}")
+    print(f"entropy of all classes alike: {np.log(synth.y.classes):.3f} nats")
+    print("| teacher | " + " | ".join(f"{s}: set's class | entropy" for s in STATISTICS) + " |\n|---" + "|---" * 4 + "|")
+    for name, asked in (*((teacher.name, [teacher]) for teacher in known), ("all", known)):
+        told = [survey(synth, asked, plan, statistics) for statistics in STATISTICS]
+        print(f"| {name} | " + " | ".join(f"{100 * share:.1f} % | {entropy:.3f}" for share, entropy in told) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What presets say beside their settings: the commands that come first, the recipes that labels are for."""
+
+import shlex
+
+import pytest
+
+import condense.api
+from condense import nets, presets
+from condense.__main__ import run
+from condense.config import build_method, complete_options, option_parameters
+from condense.flags import parse
+from condense.handed import flagged
+from condense.relabel import plan_of
+from condense.verbs import experts, teachers
+from evals.base import recipe
+from matchers import REGISTRY
+from tests.teachers import committee, priors, task
+
+FIRST = [name for name, preset in presets.PRESETS.items() if preset.first]
+LABELLED = [name for name, preset in presets.PRESETS.items() if "teachers" in flagged(REGISTRY[preset.method])]
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_the_command_that_comes_first_can_be_given(name):
+    preset = presets.PRESETS[name]
+    program, verb, *flags = shlex.split(preset.first)
+    record = teachers.RECORD if verb == "teachers" else experts.recipe_class(flags[flags.index("--recipe") + 1])
+    call = parse(record, flags, f"condense {verb}")
+    assert (program, call.data, call.out) == ("condense", preset.data, "X") and preset.flag() in flagged(REGISTRY[preset.method])
+    assert all(nets.canonical(net) for net in ([call.net] if isinstance(call.net, str) else call.net or []))
+
+
+def test_every_published_preset_of_teachers_names_theirs():
+    """Without them a run makes small ones of five epochs, which no published score is of."""
+    published = [p for p in presets.statistics.PRESETS if not p.source.startswith("scaled down")]
+    assert len(published) > 30 and all(p.first.startswith("condense teachers ") for p in published)
+
+
+@pytest.mark.parametrize(("more", "lines"), [((), 1), (("--teachers", "t"), 0)])
+def test_a_run_of_a_published_preset_says_whose_teachers_it_lacks(more, lines, monkeypatch, capsys):
+    monkeypatch.setattr(condense.api, "distill", lambda *args, **more: None)
+    assert run(["distill", "sre2l", "--preset", "sre2l_tiny_50", "--out", "x", *more]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "first condense teachers --data" in line]
+    assert len(told) == lines
+
+
+# what the papers and their code state: epochs, batch, temperature, mix
+STATED = {
+    "sre2l_cifar": (400, 128, 30, "mixup"),
+    "sre2l_tiny": (100, 1024, 20, "cutmix"),
+    "sre2l_imagenet": (300, 1024, 20, "cutmix"),
+    "cvdd": (300, 16, 20, "cutmix"),
+    "infer_cifar": (400, 64, 30, "mixup"),
+    "infer_imagenet": (300, 128, 20, "cutmix"),
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_recipes_of_presets_show_the_views_that_are_stated(name):
+    """Through the plan that labelling takes; a change here changes the bytes and the meaning of published labels."""
+    preset = presets.PRESETS[name]
+    own = {key: value for key, value in preset.settings.items() if key in option_parameters(REGISTRY[preset.method])}
+    handed = {"teachers": committee(5, image=(32, 32, 3)), "priors": priors(5), "task": task((32, 32, 3), flips=True)}
+    matcher = build_method(preset.method, complete_options(preset.method, own), **handed)
+    plan = plan_of(recipe(matcher.recipe, epochs=own.get("label_epochs")), (64, 64, 3), True)
+    assert plan.view.mix
+    for start, stated in STATED.items():
+        if name.startswith(start) and preset.first:
+            assert (plan.epochs, plan.batch, plan.temperature, plan.view.mix) == stated
+
+
+@pytest.mark.parametrize(("name", "flips"), [("sre2l_cifar10_10", False), ("infer_cifar100_10", False), ("sre2l_tiny_50", True)])
+def test_presets_of_cifar_recover_without_mirroring(name, flips):
+    assert presets.PRESETS[name].settings.get("flip", True) == flips
