@@ -1,7 +1,8 @@
 """Retraining on graphs: fresh networks trained on a set from several seeds, the epoch chosen on validation graphs, the test scored once.
 
 An example i of class c counts p_i = size_c / sum(size) * f_i / sum over the class of f: classes as often as in the data, examples within
-a class as often as their frequency says. Sets of at most one batch are sampled by p; larger ones are passed over whole, weighted by p.
+a class as often as their frequency says. Sets of at most one batch are sampled by p; larger ones, and all under a recipe whose batch is 0,
+are passed over whole, weighted by p.
 """
 
 import time
@@ -89,7 +90,7 @@ def make_trainer(net: Net, recipe: Recipe, *, batch: int) -> Callable:
 
         def epoch(number, state: Trained) -> Trained:
             k_draw = jax.random.fold_in(jax.random.fold_in(key, DRAW), number)
-            weight = draw(k_draw, lesson.p, batch) if len(lesson.p) <= batch else lesson.p
+            weight = draw(k_draw, lesson.p, batch) if batch and len(lesson.p) <= batch else lesson.p
             grads = jax.grad(loss)(state.vars.params, lesson, weight)
             tx = recipe.optimiser(recipe.lr * recipe.factor(number, jnp.int32(recipe.epochs)))
             updates, opt = tx.update(grads, state.opt, state.vars.params)

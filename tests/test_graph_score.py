@@ -13,9 +13,9 @@ from condense import api, nets
 from condense.__main__ import run as command
 from condense.data import load_data
 from condense.graph_score import draw_random, full_lesson, lesson, make_lessons, read_as_colours
-from evals.base import Recipe, Report
+from evals.base import RECIPES, Recipe, Report
 from evals.budget import count_bytes
-from evals.graph_retrain import Lesson, retrain, roc_auc, shares
+from evals.graph_retrain import Lesson, make_trainer, retrain, roc_auc, shares
 from synth.base import Vars
 from synth.errors import BadInput, RunFailed
 from synth.file import save_set
@@ -98,6 +98,23 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
     logits = np.asarray(jax.jit(net.apply)(Vars(kept[best]), whole).logits)[: len(data.test.y)]
     assert abs(report.accuracy[0] - (logits.argmax(1) == data.test.y).mean()) < 1e-9
     assert abs(report.auc[0] - roc_auc_score(data.test.y, logits[:, 1] - logits[:, 0])) < 1e-9
+
+
+def test_all_graphs_at_once_are_all_graphs_however_few(data):
+    """A step under `graph_full` on forty graphs follows the gradient of their mean loss, taken on the graphs themselves."""
+    recipe = replace(RECIPES["graph_full"], epochs=1, lr=1.0, optimizer="sgd", momentum=0.0, schedule="constant")
+    few, net = data.train.take(np.arange(40)), nets.build(NET, data.image, 2)
+    learned, key = full_lesson(few, NET), jax.random.key(0)
+    trained = make_trainer(net, recipe, batch=recipe.batch)(key, learned, (learned.x, learned.y))
+    start = net.init(jax.random.fold_in(key, 0)).params
+
+    def loss(params):
+        logits = net.apply(Vars(params), batch_of(few.x)).logits[: len(few.y)]
+        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(len(few.y)), few.y])
+
+    slope = jax.jit(jax.grad(loss))(start)
+    for before, after, wanted in zip(*map(jax.tree.leaves, (start, trained.vars.params, slope)), strict=True):
+        np.testing.assert_allclose(before - after, wanted, atol=1e-5)
 
 
 @pytest.mark.slow
