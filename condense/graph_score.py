@@ -67,7 +67,7 @@ def full_lesson(examples: GraphExamples, net: str) -> Lesson:
 
 
 def same_shapes(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """The lessons filled up to one size, so that one compilation serves them all; what is added counts 0."""
+    """The lessons filled up to the size of the largest, so that one compilation serves them all; what is added counts 0."""
     if all(lesson.x is lessons[0].x for lesson in lessons):
         return list(lessons)
     sizes = common([sizes_of(lesson.x) for lesson in lessons])

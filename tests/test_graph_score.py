@@ -21,7 +21,7 @@ from synth.base import Vars
 from synth.errors import BadInput, RunFailed
 from synth.file import save_set
 from synth.fit import adam
-from synth.graphs import batch_of
+from synth.graphs import batch_of, sizes_of
 from synth.labels import Runs
 
 NET = "gin:width=4"
@@ -143,6 +143,9 @@ def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
     shapes = [[leaf.shape for leaf in jax.tree.leaves(rows(seed))] for seed in range(3)]
     assert shapes[0] == shapes[1] == shapes[2]
     assert all(abs(float(rows(seed).p.sum()) - 1) < 1e-5 for seed in range(3))
+    plain = [lesson(one, NET).x for one in drawn]
+    for at in range(len(jax.tree.leaves(sizes_of(plain[0])))):  # as much as the largest draw takes, and no more
+        assert jax.tree.leaves(sizes_of(rows(0).x))[at] == max(jax.tree.leaves(sizes_of(one))[at] for one in plain)
 
 
 def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_trained(data, monkeypatch):
