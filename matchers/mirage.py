@@ -57,16 +57,18 @@ def mirage(
         raise BadInput(f"--depth {depth}: at most {DEEPEST} is possible")
     if (support is None) == (budget is None):
         raise BadInput("mirage: give either --support (a threshold a class) or one of --ipc, --size and --bytes")
-    return once(solve)._replace(recipe="graph", remarks=lambda examples: premise(examples, depth))
+    return once(solve)._replace(recipe="graph", remarks=lambda examples: premise(examples, depth, leaves=leaves))
 
 
-def premise(examples: GraphExamples, depth: int) -> list[str]:
-    """How much of the graphs their commonest trees are, whatever the degrees of leaves, and a warning where that is little."""
-    colours = refine(examples.x, depth)
-    part, kinds = share(colours), len(colours.first[-1])
-    said = [f"skew: the 10 commonest of {kinds:,} trees of depth {depth} are those of {100 * part:.1f} % of all nodes"]
-    if part < SKEWED:
-        advice = "try --depth 1 or another method" if depth > 1 else "try another method"
+def premise(examples: GraphExamples, depth: int, *, leaves: Leaves = "exact") -> list[str]:
+    """How much of the graphs the commonest of the trees that are mined are, and a warning where that is little."""
+    colours = refine(examples.x, depth, degrees=leaves == "exact")
+    parts = [share(colours._replace(rounds=colours.rounds[: level + 1])) for level in range(depth + 1)]
+    kinds = len(colours.first[-1])
+    said = [f"skew: the 10 commonest of {kinds:,} trees of depth {depth} are those of {100 * parts[depth]:.1f} % of all nodes"]
+    if parts[depth] < SKEWED:
+        enough = [level for level in range(1, depth) if parts[level] >= SKEWED]
+        advice = f"try --depth {enough[-1]} or another method" if enough else "try another method"
         said.append(f"warning: that is below {100 * SKEWED:.0f} %, so frequent trees say little about these graphs; {advice}")
     return said
 

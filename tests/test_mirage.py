@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from matchers.mirage import Wood, mirage, premise, transactions
 from synth.colours import evaluations, refine, trees
 from synth.errors import BadInput
 from synth.file import save_set
+from synth.graphs import Alphabet, GraphExamples, Graphs
 from synth.trees import Tree, count_nodes, to_text
 from tests.graphs import renamed, some_examples
 
@@ -145,6 +147,39 @@ def test_the_premise_is_measured_and_a_weak_one_warned_of():
     said = premise(uniform, 2)
     assert said[0].startswith("skew: the 10 commonest of ") and said[1].startswith("warning: that is below 20 %")
     assert len(premise(load_data("toy_graphs").train, 1)) == 1
+
+
+def test_the_skew_is_that_of_the_trees_that_are_mined():
+    """Counted on the trees of all nodes."""
+    examples = some_examples(1, count=60, tags=2, most=9)
+    shares = {}
+    for leaves in ("mean", "exact"):
+        colours = refine(examples.x, 2, degrees=leaves == "exact")
+        times = Counter(trees(colours, colours.rounds[-1]))
+        shares[leaves] = 100 * sum(sorted(times.values())[-10:]) / times.total()
+        (said,) = mirage(("ipc", 1), leaves=leaves).remarks(examples)[:1]
+        assert said == f"skew: the 10 commonest of {len(times):,} trees of depth 2 are those of {shares[leaves]:.1f} % of all nodes"
+    assert shares["exact"] < shares["mean"] - 1
+
+
+@pytest.mark.parametrize(("tags", "advice"), [(12, "try another method"), (4, "try --depth 1 or another method")])
+def test_only_a_depth_at_which_the_premise_holds_is_advised(tags, advice):
+    """Two rings of nodes with random tags: few tags give few trees of depth 1, and many of depth 2."""
+    n = 400
+    ends = (
+        np.arange(n, dtype=np.int32),
+        np.concatenate([np.roll(np.arange(n // 2), 1), n // 2 + np.roll(np.arange(n // 2), 1)]).astype(np.int32),
+    )
+    graphs = Graphs(
+        np.array([n // 2] * 2, np.int32),
+        np.random.default_rng(0).integers(0, tags, n).astype(np.int32),
+        *(np.concatenate([a, b]) for a, b in (ends, ends[::-1])),
+        np.zeros(2 * n, np.int32),
+    )
+    rings = GraphExamples(graphs, np.arange(2, dtype=np.int32), 2, Alphabet(tags))
+    said = [premise(rings, depth) for depth in (1, 2, 3)]
+    assert [len(lines) for lines in said] == ([2, 2, 2] if advice == "try another method" else [1, 2, 2])
+    assert all(lines[1].endswith(f"; {advice}") for lines in said[1:])
 
 
 def test_the_description_of_the_file_reads_it(toy, tmp_path, monkeypatch):
