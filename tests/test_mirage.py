@@ -111,12 +111,40 @@ def test_multisets_count_how_often_a_tree_is_there(toy):
     colours = refine(toy.train.x, 2)
     wood = Wood(toy.train, colours, "multiset")
     for held in wood.held:
-        found = {one.items: one.support for one in wood.whole(mine(held, 30))}
-        for one in wood.whole(mine(held, 30)):
+        found = {one.items: one.support for one in mine(held, 30, kinds=wood.kinds)}
+        for one in mine(held, 30, kinds=wood.kinds):
             again = [item for item in one.items if item >= wood.kinds and item + wood.kinds not in one.items]
             assert all(one.support <= found[tuple(other for other in one.items if other != item)] for item in again)
             times = {colour: sum(item % wood.kinds == colour for item in one.items) for colour in {item % wood.kinds for item in one.items}}
             assert one.support == sum(all(sum(i % wood.kinds == c for i in graph) >= n for c, n in times.items()) for graph in held)
+
+
+@pytest.mark.parametrize("c", (0, 1))
+def test_the_largest_support_that_works_is_named(toy, c):
+    """It is that of the commonest tree; one more is refused, although the other class still has sets."""
+    held = transactions(refine(toy.train.x, 2, degrees=True), toy.train)
+    top = [max(Counter(item for graph in graphs for item in graph).values()) for graphs in held]
+    asked = [1 + top[c] if at == c else top[at] for at in range(2)]
+    with pytest.raises(BadInput, match=rf"--support {asked[c]}: .* class {c}; the largest that works there is {top[c]}$"):
+        made(mirage(None, support=tuple(asked)), toy)
+    assert (np.asarray(made(mirage(None, support=tuple(top)), toy).y.counts) > 0).all()
+
+
+def test_many_copies_of_a_tree_are_not_exponentially_many_sets():
+    """Paths of 200 nodes with one tag: the multisets of their three trees, where choices among the copies would be 2^200."""
+    path, n, g = np.arange(199, dtype=np.int32), 200, 4
+    one = np.concatenate([path, path + 1]), np.concatenate([path + 1, path])
+    ends = [np.concatenate([side + n * at for at in range(g)]).astype(np.int32) for side in one]
+    graphs = Graphs(np.full(g, n, np.int32), np.zeros(n * g, np.int32), *ends, np.zeros(len(ends[0]), np.int32))
+    paths = GraphExamples(graphs, np.arange(g, dtype=np.int32) % 2, 2, Alphabet(1))
+    found = Wood(paths, refine(graphs, 2), "multiset").choose(None, (2,))
+    assert [len(sets) for sets in found] == [3 * 3 * 197 - 1] * 2  # up to 2 ends, 2 next to an end, 196 between them
+
+
+def test_a_class_without_a_set_is_refused(toy, monkeypatch):
+    monkeypatch.setattr(sys.modules["matchers.mirage"], "mine_top", lambda held, count, **options: [])
+    with pytest.raises(BadInput, match="class 0 holds more equally frequent sets of trees than can be mined; try a smaller --depth"):
+        made(mirage(("ipc", 1)), toy)
 
 
 def test_trees_that_grow_beyond_what_can_be_read_back_are_refused(monkeypatch, toy):
@@ -211,6 +239,10 @@ def test_wrong_calls_say_what_would_be_right(toy):
         (mirage(("bytes", 20)), "--bytes 20: does not hold one set of trees a class"),
         (mirage(None, support=(1, 2, 3)), "--support: 3 thresholds for 2 classes"),
         (mirage(None, support=(10**6,)), "--support 1000000: no set of trees is so frequent"),
+        (
+            mirage(None, support=(1, 5000)),
+            r"--support 5000: no set of trees is so frequent in class 1; the largest that works there is [0-9]+",
+        ),
         (mirage(("size", 3)), "--size 3: not a multiple of the 2 classes"),
     ):
         with pytest.raises(BadInput, match=message):
