@@ -10,7 +10,7 @@ from synth.colours import refine, trees
 from synth.errors import BadInput
 from synth.graph_content import PackedGraphs, TreeSummary
 from synth.graphs import Alphabet
-from synth.packing import Forest, pack_forest, pack_graphs, unpack_forest, unpack_graphs
+from synth.packing import Forest, count_bits, count_bytes, pack_forest, pack_graphs, unpack_forest, unpack_graphs
 from synth.trees import Tree, from_text, to_text
 from tests.graphs import some_graphs
 
@@ -73,6 +73,17 @@ def test_graphs_come_back(seed, directed, edges):
     assert np.array_equal(back.nodes, graphs.nodes) and np.array_equal(back.tags, graphs.tags)
     lines = [sorted(zip(g.senders.tolist(), g.receivers.tolist(), g.labels.tolist(), strict=True)) for g in (graphs, back)]
     assert lines[0] == lines[1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.integers(1, 3), st.integers(1, 9))
+def test_bytes_of_graphs_are_counted_without_packing_them(seed, directed, edges, tags):
+    graphs, alphabet = some_graphs(seed, tags=tags, edges=edges, directed=directed, most=20), Alphabet(tags, edges, directed)
+    bits, nodes = count_bits(graphs, alphabet), graphs.nodes
+    for chosen in ([0], [5, 2, 2], list(range(6))):
+        part = graphs.take(np.array(chosen))
+        counted = count_bytes(int(bits[chosen].sum()), int(nodes[chosen].sum()), len(chosen), len(set(part.tags.tolist())), alphabet)
+        assert counted == pack_graphs(part, alphabet).nbytes
 
 
 @settings(max_examples=40, deadline=None)
