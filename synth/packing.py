@@ -92,14 +92,17 @@ def unpack_forest(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, depth
         return Tree(tag, degree, tuple((_below(bits, alphabet.edges), grow(depth - 1)) for _ in range(below)))
 
     trees = [grow(depth) for _ in range(_count(bits))]
-    sets, last = [], -1
+    sets, last, entries = [], -1, 0
     for _ in range(_count(bits)):
         falls, change = bits.number(1), bits.natural()
         last = last - change if falls else change
         if last < 1:
             raise ValueError("a set of trees has a frequency below 1")
-        items = tuple(_below(bits, len(trees)) for _ in range(_count(bits) + 1))
-        sets.append((items, last))
+        held = _count(bits) + 1
+        entries += held  # where there is one tree, an entry takes no bits
+        if entries > MOST:
+            raise ValueError(f"the payload stands for sets of more than {MOST} entries")
+        sets.append((tuple(_below(bits, len(trees)) for _ in range(held)), last))
     bits.done()
     if not trees or not sets:
         raise ValueError("the payload holds no trees")

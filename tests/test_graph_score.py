@@ -19,7 +19,7 @@ from evals.budget import count_bytes
 from evals.graph_retrain import Lesson, make_trainer, retrain, roc_auc, shares
 from synth.base import Vars
 from synth.errors import BadInput, RunFailed
-from synth.file import save_set
+from synth.file import load_set, save_set
 from synth.fit import adam
 from synth.graphs import batch_of, sizes_of
 from synth.labels import Runs
@@ -220,6 +220,20 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
     cut = replace(synth, x=synth.x._replace(payload=synth.x.payload[:-4]))
     with pytest.raises(RunFailed, match=r"the set is not written: .*payload"):
         save_set(tmp_path / "set.npz", cut)
+
+
+@pytest.mark.parametrize(("method", "options"), [("mirage", {"bytes": 90}), ("random", {"ipc": 2}), ("colour", {})])
+def test_a_file_whose_labels_count_other_examples_is_refused(method, options, data, tmp_path, capsys):
+    """Before anything of their number is allocated."""
+    made, place = api.distill(method, data, **options), tmp_path / "set.npz"
+    save_set(place, made)
+    with np.load(place, allow_pickle=False) as file:
+        arrays = dict(file)
+    for counts in (np.array([0, 2**31 - 1]), arrays["y/counts"] + 1, np.ones(2, np.int64)):
+        np.savez(place, **{**arrays, "y/counts": np.asarray(counts, np.int32)})
+        with pytest.raises(BadInput, match=rf"set\.npz: array 'y/counts' counts {counts.sum()} examples; there are {len(made)}"):
+            load_set(place)
+    assert command(["evaluate", str(place), "--data", "toy_graphs"]) == 2 and "y/counts" in capsys.readouterr().err
 
 
 def test_the_command_line_scores_graphs(tmp_path, capsys):

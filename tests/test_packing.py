@@ -1,5 +1,7 @@
 """Trees and graphs as text and as bits: there and back, and nothing but them."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -121,6 +123,20 @@ def test_bytes_that_stand_for_nothing_are_refused(payload):
     for content in (TreeSummary(np.array(payload, np.uint8), 4, 1, 2, True), PackedGraphs(np.array(payload, np.uint8), 4, 1, False)):
         with pytest.raises(ValueError, match=r"payload|tags|edge|below|bits|frequency"):
             content.check()
+
+
+def test_sets_of_one_tree_are_not_read_without_end(monkeypatch):
+    """An entry takes no bits where there is one tree: a few bytes may announce as many as are allowed, set after set."""
+    monkeypatch.setattr(sys.modules["synth.packing"], "MOST", 1000)
+    for held, sets, wrong in ((1000, 1, None), (400, 2, None), (400, 3, "sets of more than 1000 entries")):
+        forest = Forest([Tree(0, 0)], [((0,) * held, 7)] * sets, {})
+        payload = pack_forest(forest, Alphabet(1), depth=1, exact=True)
+        assert len(payload) < 20
+        if wrong is None:
+            assert unpack_forest(payload, Alphabet(1), depth=1, exact=True).sets == forest.sets
+        else:
+            with pytest.raises(ValueError, match=wrong):
+                unpack_forest(payload, Alphabet(1), depth=1, exact=True)
 
 
 @settings(max_examples=200, deadline=None)
