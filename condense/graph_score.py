@@ -4,8 +4,10 @@ Networks are trained on colour graphs, where that gives what training on the gra
 epoch, are read the same way. The test graphs are read as they are.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +16,13 @@ import numpy as np
 from condense import nets
 from condense.graph_data import GraphData
 from condense.graph_table import GraphEvaluation
+from condense.jobs import duration
 from condense.log import note, progress
 from condense.nets.graphs import NEEDS_DEGREES
 from evals.base import Recipe
 from evals.base import recipe as find_recipe
 from evals.budget import count_bytes
-from evals.graph_retrain import Lesson, retrain, shares
+from evals.graph_retrain import Lesson, Trainer, make_trainer, retrain, shares
 from synth.colours import colour_batch, refine
 from synth.errors import BadInput
 from synth.graph_content import ColourGraph
@@ -64,7 +67,7 @@ def full_lesson(examples: GraphExamples, net: str) -> Lesson:
 
 
 def same_shapes(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """The lessons filled up to one size, so that one compilation serves them all; what is added counts 0."""
+    """The lessons filled up to the size of the largest, so that one compilation serves them all; what is added counts 0."""
     if all(lesson.x is lessons[0].x for lesson in lessons):
         return list(lessons)
     sizes = common([sizes_of(lesson.x) for lesson in lessons])
@@ -75,6 +78,15 @@ def same_shapes(lessons: Sequence[Lesson]) -> list[Lesson]:
     return [Lesson(padded(lesson.x, sizes), fill(lesson.y), fill(lesson.p)) for lesson in lessons]
 
 
+class Job(NamedTuple):
+    """One row of one network: `lessons(seed)` gives what it learns from."""
+
+    net: str
+    kind: str
+    recipe: Recipe
+    lessons: Callable[[int], Lesson]
+
+
 def make_lessons(synth: SyntheticSet, data: GraphData, kind: str, net: str, draws: Sequence[SyntheticSet]) -> Callable[[int], Lesson]:
     """seed -> lesson of one row; `draws` are the random graphs of every seed."""
     if kind == "random":
@@ -82,6 +94,31 @@ def make_lessons(synth: SyntheticSet, data: GraphData, kind: str, net: str, draw
         return lambda seed: rows[seed]
     same = lesson(synth, net) if kind == "distilled" else full_lesson(data.train, net)
     return lambda seed: same
+
+
+def make_jobs(
+    key: jax.Array, synth: SyntheticSet, data: GraphData, names: Sequence[str], kinds: Sequence[str], chosen: Recipe, *, seeds: int
+) -> list[Job]:
+    """All rows of all networks. Raises BadInput where the set cannot serve one of them, and where its bytes hold no random graphs."""
+    full = find_recipe("graph_full")
+    jobs = [
+        Job(name, kind, full if kind == "full" else chosen, make_lessons(synth, data, kind, name, ()))
+        for name in names
+        for kind in kinds
+        if kind != "random"
+    ]
+    if "random" in kinds:
+        draws = [draw_random(jax.random.fold_in(key, seed), synth, data) for seed in range(seeds)]
+        jobs += [Job(name, "random", chosen, make_lessons(synth, data, "random", name, draws)) for name in names]
+    return sorted(jobs, key=lambda job: (names.index(job.net), kinds.index(job.kind)))
+
+
+def seconds_a_seed(trainer: Trainer, job: Job, validation) -> float:
+    """Compiles the training of a row and times a few epochs of it, for the estimate that users see before anything long starts."""
+    for epochs in (0, 3):  # no epoch at first: that call compiles
+        began = time.perf_counter()
+        jax.block_until_ready(trainer.train(jax.random.key(0), job.lessons(0), validation, jnp.int32(epochs)).vars.params)
+    return (time.perf_counter() - began) / epochs * job.recipe.epochs
 
 
 def draw_random(key: jax.Array, synth: SyntheticSet, data: GraphData) -> SyntheticSet:
@@ -135,18 +172,18 @@ def evaluate_graphs(
     names, part = [nets.canonical(name) for name in dict.fromkeys(names)], data.test if split == "test" else data.val
     if not len(part.y) or not len(data.val.y):
         raise BadInput(f"{data.spec}: needs validation and {split} graphs; use more data")
-    reports, k_draws = [], jax.random.fold_in(key, DRAW)
-    draws = [draw_random(jax.random.fold_in(k_draws, seed), synth, data) for seed in range(seeds)] if "random" in kinds else []
-    with progress(len(names) * len(kinds) * seeds, "evaluate") as bar:
-        for name in names:
-            built = nets.build(name, data.image, len(data.classes))
-            validation = read_as_colours(data.val, name), jnp.asarray(data.val.y)
-            test = [(batch, part.y[index]) for index, batch in batches(part.x, np.arange(len(part.y)), size=PIECE)]
-            for kind in kinds:
-                under = find_recipe("graph_full") if kind == "full" else chosen
-                lessons = make_lessons(synth, data, kind, name, draws)
-                named = {"net_name": name, "set_kind": kind, "seeds": seeds, "tick": bar.advance}
-                reports.append(retrain(jax.random.fold_in(key, INIT), built, under, lessons, validation, test, **named))
+    built = {name: nets.build(name, data.image, len(data.classes)) for name in names}
+    jobs = make_jobs(jax.random.fold_in(key, DRAW), synth, data, names, kinds, chosen, seeds=seeds)
+    validation = {name: (read_as_colours(data.val, name), jnp.asarray(data.val.y)) for name in names}
+    trainers = {(name, under): make_trainer(built[name], under) for name, under in {(job.net, job.recipe) for job in jobs}}
+    test = [(batch, part.y[index]) for index, batch in batches(part.x, np.arange(len(part.y)), size=PIECE)]
+    seconds = sum(seconds_a_seed(trainers[job.net, job.recipe], job, validation[job.net]) for job in jobs)
+    note(f"{len(jobs)} rows of {seeds} seeds: about {duration(seeds * seconds)}")
+    k_init, reports = jax.random.fold_in(key, INIT), []
+    with progress(len(jobs) * seeds, "evaluate") as bar:
+        for job in jobs:
+            named = {"net_name": job.net, "set_kind": job.kind, "seeds": seeds, "tick": bar.advance}
+            reports.append(retrain(k_init, trainers[job.net, job.recipe], job.recipe, job.lessons, validation[job.net], test, **named))
     counts = np.bincount(np.asarray(synth.y.probs()).argmax(1), minlength=len(data.classes))
     ipc = int(counts[0]) if (counts == counts[0]).all() else None
     majority = float(np.mean(part.y == np.bincount(data.train.y).argmax()))
@@ -157,11 +194,12 @@ def evaluate_graphs(
 
 def validation_score(data: GraphData, net: str, recipe: Recipe, *, seed: int) -> Callable[[SyntheticSet], float]:
     """Accuracy of one fresh network on the validation graphs, at its best epoch: what selection during distillation may see."""
-    built, validation = nets.build(net, data.image, len(data.classes)), (read_as_colours(data.val, net), jnp.asarray(data.val.y))
+    trainer = make_trainer(nets.build(net, data.image, len(data.classes)), recipe)
+    validation = read_as_colours(data.val, net), jnp.asarray(data.val.y)
     test = [(batch, data.val.y[index]) for index, batch in batches(data.val.x, np.arange(len(data.val.y)), size=PIECE)]
 
     def score(synth: SyntheticSet) -> float:
         key = jax.random.fold_in(jax.random.key(seed), INIT)
-        return retrain(key, built, recipe, lambda number: lesson(synth, net), validation, test, seeds=1, net_name=net).mean
+        return retrain(key, trainer, recipe, lambda number: lesson(synth, net), validation, test, seeds=1, net_name=net).mean
 
     return score

@@ -22,7 +22,7 @@ class Recipe:
       name: what the recipe is called.
       epochs: passes over the set (>= 1), exactly; the released loops of DC, DSA and DM make one more.
       lr: step size; a step size learned with a set replaces it.
-      batch: examples a step, 0 for as many as `synth.teacher_labels.batch_of` finds; smaller sets go in whole.
+      batch: examples a step, 0 for as many as `synth.teacher_labels.batch_of` finds, on graphs for all; smaller sets go in whole.
       augment: what every mini-batch goes through: nothing, `dsa` (one operation a batch, parameters an image) or `dc` (one an image).
       view: what every mini-batch is shown through instead, the text of a `synth.views.View`; empty for none.
       temperature: of labels that teachers make for this recipe, > 0.
@@ -108,7 +108,7 @@ RECIPES = {
         Recipe("quick", 100, lr=0.05),
         Recipe("full", 20),
         Recipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
-        Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=128, optimizer="adam", schedule="cosine"),
+        Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=0, optimizer="adam", schedule="cosine"),
         Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment="dsa", optimizer="adam", schedule="cosine", warmup=500),
         Closed("krr", "net"),
         Closed("krr-ntk", "ntk"),

@@ -1,7 +1,8 @@
 """Retraining on graphs: fresh networks trained on a set from several seeds, the epoch chosen on validation graphs, the test scored once.
 
 An example i of class c counts p_i = size_c / sum(size) * f_i / sum over the class of f: classes as often as in the data, examples within
-a class as often as their frequency says. Sets of at most one batch are sampled by p; larger ones are passed over whole, weighted by p.
+a class as often as their frequency says. Sets of at most one batch are sampled by p; larger ones, and all under a recipe whose batch is 0,
+are passed over whole, weighted by p.
 """
 
 import time
@@ -76,20 +77,32 @@ def _auc(score: np.ndarray, positive: np.ndarray) -> float:
     return (rank[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)) if 0 < n < len(score) else float("nan")
 
 
-def make_trainer(net: Net, recipe: Recipe, *, batch: int) -> Callable:
-    """Compiled (key, lesson, validation) -> Trained after the last epoch of one network; `validation` is (batch, class indices)."""
+class Trainer(NamedTuple):
+    """Compiled pieces of one (network, recipe) pair; lessons of the same shapes share the compilation.
+
+    Args:
+      train: (key, lesson, validation, epochs) -> Trained after so many epochs; `validation` is (batch, class indices).
+      read: (vars, batch) -> logits.
+    """
+
+    train: Callable
+    read: Callable
+
+
+def make_trainer(net: Net, recipe: Recipe) -> Trainer:
+    """Builds the compiled pieces."""
 
     def loss(params, lesson: Lesson, weight):
         logits = net.apply(Vars(params), lesson.x, train=True).logits
         return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, lesson.y) * weight)
 
     @jax.jit
-    def train(key, lesson: Lesson, validation) -> Trained:
+    def train(key, lesson: Lesson, validation, epochs) -> Trained:
         seen, truth = validation
 
         def epoch(number, state: Trained) -> Trained:
             k_draw = jax.random.fold_in(jax.random.fold_in(key, DRAW), number)
-            weight = draw(k_draw, lesson.p, batch) if len(lesson.p) <= batch else lesson.p
+            weight = draw(k_draw, lesson.p, recipe.batch) if recipe.batch and len(lesson.p) <= recipe.batch else lesson.p
             grads = jax.grad(loss)(state.vars.params, lesson, weight)
             tx = recipe.optimiser(recipe.lr * recipe.factor(number, jnp.int32(recipe.epochs)))
             updates, opt = tx.update(grads, state.opt, state.vars.params)
@@ -101,14 +114,14 @@ def make_trainer(net: Net, recipe: Recipe, *, batch: int) -> Callable:
 
         vars = fresh(jax.random.fold_in(key, INIT), net)
         start = Trained(vars, recipe.optimiser(jnp.float32(recipe.lr)).init(vars.params), vars, jnp.float32(-1), jnp.int32(0))
-        return jax.lax.fori_loop(0, recipe.epochs, epoch, start)
+        return jax.lax.fori_loop(0, epochs, epoch, start)
 
-    return train
+    return Trainer(train, jax.jit(lambda vars, x: net.apply(vars, x).logits))
 
 
 def retrain(
     key: jax.Array,
-    net: Net,
+    trainer: Trainer,
     recipe: Recipe,
     lessons: Callable[[int], Lesson],
     validation: tuple[GraphBatch, Int[Array, " b"]],
@@ -126,13 +139,11 @@ def retrain(
     Seed i uses fold_in(key, i). Raises RunFailed where a training diverges.
     """
     began, rows = time.perf_counter(), []
-    train = make_trainer(net, recipe, batch=recipe.batch)
-    read = jax.jit(lambda vars, x: net.apply(vars, x).logits)
     for seed in range(seeds):
-        trained = train(jax.random.fold_in(key, seed), lessons(seed), validation)
+        trained = trainer.train(jax.random.fold_in(key, seed), lessons(seed), validation, jnp.int32(recipe.epochs))
         if not all_finite(trained.vars):
             raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged; try another --net or --recipe")
-        logits = np.concatenate([np.asarray(read(trained.best, x))[: len(y)] for x, y in test])
+        logits = np.concatenate([np.asarray(trainer.read(trained.best, x))[: len(y)] for x, y in test])
         truth = np.concatenate([y for _, y in test])
         rows.append((float((logits.argmax(1) == truth).mean()), roc_auc(logits, truth), int(trained.epoch)))
         tick(1)

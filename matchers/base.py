@@ -28,8 +28,8 @@ class Whole(NamedTuple):
 
 
 class GraphsPerClass(NamedTuple):
-    """A feed of a `synth.graphs.GraphBatch` whose leaves lead with an axis of classes: n real graphs of every class, or a few fewer where
-    the drawn ones are large, at a fixed total size."""
+    """A feed of a `synth.graphs.GraphBatch` a class: n real graphs of it, or a few fewer where the drawn ones are large, each class at a
+    fixed total size of its own."""
 
     n: int
 

@@ -10,11 +10,10 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from matchers.base import GraphsPerClass, Matcher, descend
-from synth.backend import over
 from synth.base import Net, Vars, fresh
 from synth.errors import BadInput
 from synth.fit import adam
-from synth.graph_content import DenseGraphs, dense_batch
+from synth.graph_content import DenseGraphs, dense_batch, hard_batch
 from synth.graph_start import per_class
 from synth.graphs import GraphBatch, GraphExamples
 from synth.labels import Runs
@@ -31,7 +30,7 @@ class LearnedGraphs(NamedTuple):
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
         """The graphs with the edges whose probability is above a half."""
-        return dense_batch(self.features, (self.logits > 0).astype(self.features.dtype))
+        return hard_batch(self.features, (np.asarray(self.logits) > 0).astype(np.float32))
 
     def nbytes(self) -> int:
         """Bytes while learning."""
@@ -98,9 +97,9 @@ def doscond(
             target = jax.lax.stop_gradient(gradient(net, theta, real, label))
             return gap(gradient(net, theta, dense_batch(features, joined), label), target)
 
-        gaps = over(one, real, *fake, jnp.arange(classes))
+        gaps = map(one, real, *fake, range(classes))  # a batch a class, each of a shape of its own
         excess = jax.nn.relu(jnp.mean(jax.nn.sigmoid(synth.x.logits)) - course.dense)
-        return jnp.sum(gaps) + sparsity * excess, {"edges": jnp.mean((synth.x.logits > 0).astype(jnp.float32))}
+        return sum(gaps) + sparsity * excess, {"edges": jnp.mean((synth.x.logits > 0).astype(jnp.float32))}
 
     def after(key, synth, course):
         return course._replace(step=course.step + 1)

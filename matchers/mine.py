@@ -16,7 +16,7 @@ class Frequent(NamedTuple):
     support: int
 
 
-def mine(transactions: Iterable[Iterable[int]], least: int, *, most: int = MOST) -> list[Frequent]:
+def mine(transactions: Iterable[Iterable[int]], least: int, *, most: int = MOST, kinds: int | None = None) -> list[Frequent]:
     """All non-empty item sets that at least `least` transactions contain, the most frequent first, then by size and items.
 
     The transactions that contain an item are the bits of one integer; those that contain a set are the AND of its items', so every support
@@ -27,6 +27,8 @@ def mine(transactions: Iterable[Iterable[int]], least: int, *, most: int = MOST)
       transactions: sets of item numbers; repeated items count once.
       least: the threshold on the support, >= 1.
       most: more sets than this are refused.
+      kinds: where given, item i >= kinds is one more copy of item i - kinds, and stands only in sets that hold that one too: every
+        multiset is one set, where all choices of copies would be exponentially many.
 
     Raises:
       BadInput: a threshold below 1, or one so low that there are more than `most` frequent sets.
@@ -43,6 +45,8 @@ def mine(transactions: Iterable[Iterable[int]], least: int, *, most: int = MOST)
     while stack:
         prefix, rest = stack.pop()
         for place, (item, bits) in zip(count(1), rest, strict=False):
+            if kinds and item >= kinds and item - kinds not in prefix:
+                continue
             items = (*prefix, item)
             found.append(Frequent(items, bits.bit_count()))
             further = [(other, both) for other, those in rest[place:] if (both := bits & those).bit_count() >= least]
@@ -53,7 +57,7 @@ def mine(transactions: Iterable[Iterable[int]], least: int, *, most: int = MOST)
     return sorted(found, key=lambda one: (-one.support, len(one.items), one.items))
 
 
-def mine_top(transactions: Iterable[Iterable[int]], wanted: int, *, most: int = MOST) -> list[Frequent]:
+def mine_top(transactions: Iterable[Iterable[int]], wanted: int, *, most: int = MOST, kinds: int | None = None) -> list[Frequent]:
     """The `wanted` most frequent item sets, in the order of `mine`; fewer where there are fewer, or where `most` stops the search.
 
     The threshold is halved until enough sets reach it, and where that is too low, raised half way again.
@@ -63,7 +67,7 @@ def mine_top(transactions: Iterable[Iterable[int]], wanted: int, *, most: int = 
     while enough - refused > 1 and len(found) < wanted:
         least = (enough + refused) // 2
         try:
-            found, enough = mine(transactions, least, most=most), least
+            found, enough = mine(transactions, least, most=most, kinds=kinds), least
         except BadInput:
             refused = least
     return found[:wanted]

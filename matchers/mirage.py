@@ -1,5 +1,6 @@
 """Mirage: frequent sets of computation trees (Gupta, Manchanda, Kodamana and Ranu, ICLR 2024)."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Literal
 
@@ -57,16 +58,18 @@ def mirage(
         raise BadInput(f"--depth {depth}: at most {DEEPEST} is possible")
     if (support is None) == (budget is None):
         raise BadInput("mirage: give either --support (a threshold a class) or one of --ipc, --size and --bytes")
-    return once(solve)._replace(recipe="graph", remarks=lambda examples: premise(examples, depth))
+    return once(solve)._replace(recipe="graph", remarks=lambda examples: premise(examples, depth, leaves=leaves))
 
 
-def premise(examples: GraphExamples, depth: int) -> list[str]:
-    """How much of the graphs their commonest trees are, whatever the degrees of leaves, and a warning where that is little."""
-    colours = refine(examples.x, depth)
-    part, kinds = share(colours), len(colours.first[-1])
-    said = [f"skew: the 10 commonest of {kinds:,} trees of depth {depth} are those of {100 * part:.1f} % of all nodes"]
-    if part < SKEWED:
-        advice = "try --depth 1 or another method" if depth > 1 else "try another method"
+def premise(examples: GraphExamples, depth: int, *, leaves: Leaves = "exact") -> list[str]:
+    """How much of the graphs the commonest of the trees that are mined are, and a warning where that is little."""
+    colours = refine(examples.x, depth, degrees=leaves == "exact")
+    parts = [share(colours._replace(rounds=colours.rounds[: level + 1])) for level in range(depth + 1)]
+    kinds = len(colours.first[-1])
+    said = [f"skew: the 10 commonest of {kinds:,} trees of depth {depth} are those of {100 * parts[depth]:.1f} % of all nodes"]
+    if parts[depth] < SKEWED:
+        enough = [level for level in range(1, depth) if parts[level] >= SKEWED]
+        advice = f"try --depth {enough[-1]} or another method" if enough else "try another method"
         said.append(f"warning: that is below {100 * SKEWED:.0f} %, so frequent trees say little about these graphs; {advice}")
     return said
 
@@ -96,35 +99,32 @@ class Wood:
         classes = self.examples.classes
         if support is None:
             count = per_class(budget, classes)
-            return self.within(budget[1]) if count is None else [self.top(held, count) for held in self.held]
+            return self.within(budget[1]) if count is None else self.top(count)
         least = [*support] * (classes if len(support) == 1 else 1)
         if len(least) != classes:
             raise BadInput(f"--support: {len(least)} thresholds for {classes} classes; give one a class, or one for all")
-        found = [self.whole(mine(held, theta)) for held, theta in zip(self.held, least, strict=True)]
-        if not any(found):
-            raise BadInput(f"--support {' '.join(map(str, support))}: no set of trees is so frequent; give a smaller threshold")
+        for c, (held, theta) in enumerate(zip(self.held, least, strict=True)):
+            most = max(Counter(item for graph in held for item in graph).values(), default=0)  # no set is more frequent than its items
+            if theta > most:
+                raise BadInput(f"--support {theta}: no set of trees is so frequent in class {c}; the largest that works there is {most}")
+        return [mine(held, theta, kinds=self.kinds) for held, theta in zip(self.held, least, strict=True)]
+
+    def top(self, count: int) -> list[list[Frequent]]:
+        """The `count` most frequent sets of every class. Raises BadInput where a class has too many of them to find any."""
+        found = [mine_top(held, count, kinds=self.kinds) for held in self.held]
+        if not all(found):
+            raise BadInput(f"class {found.index([])} holds more equally frequent sets of trees than can be mined; try a smaller --depth")
         return found
-
-    def top(self, held: list[list[int]], count: int) -> list[Frequent]:
-        """The `count` most frequent sets of one class."""
-        wanted = count
-        while len(found := self.whole(mined := mine_top(held, wanted))) < count and len(mined) == wanted:
-            wanted *= 2  # some were no multisets
-        return found[:count]
-
-    def whole(self, found: list[Frequent]) -> list[Frequent]:
-        """Of sets with numbered copies those that hold copies 0 to k - 1 of each colour: one for every multiset."""
-        return [one for one in found if all(item < self.kinds or item - self.kinds in one.items for item in one.items)]
 
     def within(self, limit: int) -> list[list[Frequent]]:
         """As many sets of every class as fit into `limit` bytes, labels included."""
         room = limit - 8 * self.examples.classes
-        ranked, count = [self.top(held, 1) for held in self.held], 1
+        ranked, count = self.top(1), 1
         if not self.fits(ranked, room):
             raise BadInput(f"--bytes {limit}: does not hold one set of trees a class; give more")
         while self.fits(ranked, room) and any(len(sets) == count for sets in ranked):
             count *= 2
-            ranked = [self.top(held, count) for held in self.held]
+            ranked = self.top(count)
         low, high = 1, count + 1  # `low` fits; `high` does not, or there are no more sets
         while high - low > 1:
             middle = (low + high) // 2

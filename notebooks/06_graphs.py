@@ -45,11 +45,11 @@ out = "runs/notebook-graphs"  # folder of this experiment
 # A summary by frequent trees is worth something if a few trees are very frequent. So that comes first: how many different trees are there,
 # and how many nodes have one of the ten commonest? No tree is written down to be counted. *Colour refinement* gives every node a colour
 # for its tag, then again and again a new colour for its own and the multiset of its neighbours' colours; after two rounds, equal
-# colours are equal trees.
+# colours are equal trees. Each leaf counts as a tree of its own for every degree it has in its graph, as *Mirage* mines them by default.
 
 # %%
 data = load_data(molecules)
-colours = refine(data.train.x, depth)
+colours = refine(data.train.x, depth, degrees=True)
 print(f"{len(data.train.y)} training graphs with {len(data.train.x.tags):,} nodes")
 print(f"{len(colours.first[-1])} different trees; the ten commonest are those of {100 * share(colours):.0f} % of the nodes")
 
@@ -109,7 +109,8 @@ result.table()
 
 # %%
 whole = distill("colour", data, depth=depth)
-print(f"{evaluations(colours).graphs:,} node evaluations on the graphs, {evaluations(colours).colours:,} on their colours")
+graphs, merged = evaluations(refine(data.train.x, depth))
+print(f"{graphs:,} node evaluations on the graphs, {merged:,} on their colours")
 draw_grid(whole, per_class=8)
 
 # %% [markdown]

@@ -160,6 +160,10 @@ def _check(values: dict[str, Any], weight, path) -> None:
             getattr(value, "check", lambda: None)()
         except ValueError as error:
             raise BadInput(f"{path}: arrays of '{part}': {error}") from error
+    if isinstance(values["y"], labels.Runs):  # of graphs nothing else says how many labels there are
+        counted, there = int(np.asarray(values["y"].counts, np.int64).sum()), values["x"].n
+        if counted != there:
+            raise BadInput(f"{path}: array 'y/counts' counts {counted} examples; there are {there}")
 
 
 def _header(archive: Archive) -> dict[str, Any]:

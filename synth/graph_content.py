@@ -233,8 +233,8 @@ class DenseGraphs(NamedTuple):
         return np.unpackbits(np.asarray(self.adjacency), axis=1, count=v * (v - 1) // 2).astype(np.float32)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs, every pair of nodes being an edge that counts once or not at all."""
-        return dense_batch(self.features, jnp.asarray(self.edges()))
+        """The graphs, with the pairs that are joined as edges."""
+        return hard_batch(self.features, self.edges())
 
     @property
     def n(self) -> int:
@@ -254,6 +254,16 @@ class DenseGraphs(NamedTuple):
         v, b = self.features.shape[1], self.adjacency.shape[1]
         if v < 2 or b != (v * (v - 1) // 2 + 7) // 8:
             raise ValueError(f"{b} bytes of adjacency; graphs of {v} nodes need {(v * (v - 1) // 2 + 7) // 8}")
+
+
+def hard_batch(features: Float[Array, "n v t"], joined: Float[np.ndarray, "n p"]) -> GraphBatch:
+    """Graphs of one size with an edge, there and back, for every pair of nodes that is joined; made on the host."""
+    n, v, tags = features.shape
+    graph, pair = np.nonzero(joined)
+    low, high = ((side[pair] + graph * v).astype(np.int32) for side in np.triu_indices(v, 1))
+    ends = np.concatenate([low, high]), np.concatenate([high, low])
+    plain = Graphs(np.full(n, v, np.int32), np.zeros(n * v, np.int32), *ends, np.zeros(2 * len(pair), np.int32))
+    return batch_of(plain, nodes=n * v)._replace(tags=jnp.reshape(features, (n * v, tags)))
 
 
 def dense_batch(features: Float[Array, "n v t"], joined: Float[Array, "n p"]) -> GraphBatch:

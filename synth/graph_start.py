@@ -11,7 +11,7 @@ from synth.errors import BadInput
 from synth.graph_content import PackedGraphs
 from synth.graphs import GraphExamples
 from synth.labels import Runs
-from synth.packing import pack_graphs
+from synth.packing import count_bits, count_bytes, pack_graphs
 from synth.set import SyntheticSet
 from synth.start import choose_random
 
@@ -42,12 +42,17 @@ def choose_within(key: jax.Array, examples: GraphExamples, budget: tuple[str, in
     room = budget[1] - 8 * examples.classes  # bytes of the labels
     rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
     queues = [list(rng.permutation(np.flatnonzero(examples.y == c))) for c in range(examples.classes)]
-    chosen, counts, misses = [], np.zeros(examples.classes, int), 0
+    graphs, alphabet = examples.x, examples.alphabet
+    each, last = count_bits(graphs, alphabet), np.cumsum(graphs.nodes)
+    chosen, counts, misses, bits, nodes, tags = [], np.zeros(examples.classes, int), 0, 0, 0, set()
     while misses < MISSES and any(queues):
         c = int(min((c for c in range(examples.classes) if queues[c]), key=lambda c: counts[c]))
-        tried = [*chosen, queues[c].pop()]
-        if pack_graphs(examples.x.take(np.array(tried)), examples.alphabet).nbytes <= room:
-            chosen, misses = tried, 0
+        g = queues[c].pop()
+        more = tags.union(graphs.tags[last[g] - graphs.nodes[g] : last[g]].tolist())
+        took = int(bits + each[g]), int(nodes + graphs.nodes[g])
+        if count_bytes(*took, len(chosen) + 1, len(more), alphabet) <= room:
+            (bits, nodes), tags, misses = took, more, 0
+            chosen.append(g)
             counts[c] += 1
         else:
             misses += counts.min() > 0  # until every class has one, all its graphs are tried

@@ -206,8 +206,8 @@ def sizes_of(batch: GraphBatch) -> Sizes:
 
 
 def common(all_sizes: Sequence[Sizes]) -> Sizes:
-    """The sizes, from `ladder`, into which batches of all these sizes fit."""
-    return jax.tree.map(lambda *sizes: ladder(max(sizes)), *all_sizes)
+    """The least sizes into which batches of all these sizes fit."""
+    return jax.tree.map(lambda *sizes: max(sizes), *all_sizes)
 
 
 def padded(batch: GraphBatch, sizes: Sizes) -> GraphBatch:
@@ -229,10 +229,11 @@ def padded(batch: GraphBatch, sizes: Sizes) -> GraphBatch:
 
 
 def batches(graphs: Graphs, index: Int[np.ndarray, " m"], *, size: int) -> Iterator[tuple[Int32[np.ndarray, " b"], GraphBatch]]:
-    """Batches of at most `size` graphs in the order of `index`, each padded to the next sizes of `ladder`, with the graphs in it."""
+    """Batches of at most `size` graphs in the order of `index`, each padded to the next sizes of `ladder` (of graphs, `size` at most), with
+    the graphs in it."""
     for at in range(0, len(index), size):
         rows = np.asarray(index[at : at + size], np.int32)
-        yield rows, batch_of(graphs.take(rows), count=min(size, len(index)))
+        yield rows, batch_of(graphs.take(rows), count=min(size, ladder(len(rows))))
 
 
 def _starts(counts: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ Graphs: tags of the nodes, then for every node the number of neighbours that are
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from synth.bits import Reader, Writer, width
 from synth.graphs import Alphabet, Graphs
@@ -92,14 +92,17 @@ def unpack_forest(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, depth
         return Tree(tag, degree, tuple((_below(bits, alphabet.edges), grow(depth - 1)) for _ in range(below)))
 
     trees = [grow(depth) for _ in range(_count(bits))]
-    sets, last = [], -1
+    sets, last, entries = [], -1, 0
     for _ in range(_count(bits)):
         falls, change = bits.number(1), bits.natural()
         last = last - change if falls else change
         if last < 1:
             raise ValueError("a set of trees has a frequency below 1")
-        items = tuple(_below(bits, len(trees)) for _ in range(_count(bits) + 1))
-        sets.append((items, last))
+        held = _count(bits) + 1
+        entries += held  # where there is one tree, an entry takes no bits
+        if entries > MOST:
+            raise ValueError(f"the payload stands for sets of more than {MOST} entries")
+        sets.append((tuple(_below(bits, len(trees)) for _ in range(held)), last))
     bits.done()
     if not trees or not sets:
         raise ValueError("the payload holds no trees")
@@ -111,10 +114,7 @@ def pack_graphs(graphs: Graphs, alphabet: Alphabet) -> UInt8[np.ndarray, " p"]:
     out, tags = Writer(), np.unique(graphs.tags)
     _pack_tags(out, tags.tolist(), alphabet)
     out.natural(len(graphs.nodes))
-    start = np.cumsum(graphs.nodes) - graphs.nodes
-    edges = np.stack([graphs.senders, graphs.receivers, graphs.labels], 1).astype(np.int64)
-    edges = edges if alphabet.directed else edges[edges[:, 0] <= edges[:, 1]]
-    edges = edges[np.lexsort((edges[:, 2], edges[:, 1], edges[:, 0]))]
+    start, edges = np.cumsum(graphs.nodes) - graphs.nodes, _written(graphs, alphabet)
     spans, places = np.searchsorted(edges[:, 0], np.arange(len(graphs.tags) + 1)), np.searchsorted(tags, graphs.tags)
     for first, count in zip(start.tolist(), graphs.nodes.tolist(), strict=True):
         out.natural(count)
@@ -128,6 +128,24 @@ def pack_graphs(graphs: Graphs, alphabet: Alphabet) -> UInt8[np.ndarray, " p"]:
                 out.number(label, width(alphabet.edges))
                 last = other
     return out.payload()
+
+
+def count_bits(graphs: Graphs, alphabet: Alphabet) -> Int[np.ndarray, " g"]:
+    """How many bits of `pack_graphs` each graph takes, without the tags of its nodes, whose width depends on what else is packed."""
+    start, edges = (np.cumsum(graphs.nodes) - graphs.nodes).astype(np.int64), _written(graphs, alphabet)
+    graph, sender, other = graphs.graph, edges[:, 0], edges[:, 1]
+    first = np.diff(sender, prepend=-1) != 0  # the first edge of a node
+    last = np.where(first, start[graph[sender]] if alphabet.directed else sender, np.roll(other, 1))
+    lines = _gamma(other - last) + width(alphabet.edges)
+    spans = _gamma(np.bincount(sender, minlength=len(graphs.tags)))
+    each = (np.bincount(graph[at], bits, minlength=len(graphs.nodes)) for at, bits in ((sender, lines), (slice(None), spans)))
+    return (_gamma(graphs.nodes) + sum(each)).astype(np.int64)
+
+
+def count_bytes(bits: int, nodes: int, graphs: int, tags: int, alphabet: Alphabet) -> int:
+    """Bytes of `pack_graphs` for so many graphs with `nodes` nodes and `tags` tags among them, of `count_bits` bits in all."""
+    known = _gamma(np.array([tags - 1, graphs])).sum() + tags * width(alphabet.tags)
+    return -(-int(known + bits + nodes * width(tags)) // 8)
 
 
 def unpack_graphs(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet) -> Graphs:
@@ -153,6 +171,18 @@ def unpack_graphs(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet) -> Graph
         back = lines[lines[:, 0] != lines[:, 1]][:, [1, 0, 2]]
         lines = np.concatenate([lines, back])
     return Graphs(np.array(nodes, np.int32), np.array(tags, np.int32), *(np.ascontiguousarray(column) for column in lines.T))
+
+
+def _written(graphs: Graphs, alphabet: Alphabet) -> Int[np.ndarray, "e 3"]:
+    """The edges (sender, receiver, label) that a payload holds, in its order: where they have no direction, each once."""
+    edges = np.stack([graphs.senders, graphs.receivers, graphs.labels], 1).astype(np.int64)
+    edges = edges if alphabet.directed else edges[edges[:, 0] <= edges[:, 1]]
+    return edges[np.lexsort((edges[:, 2], edges[:, 1], edges[:, 0]))]
+
+
+def _gamma(values: np.ndarray) -> Int[np.ndarray, " n"]:
+    """Bits of each number as `Writer.natural` writes it."""
+    return 2 * np.frexp(values + 1.0)[1].astype(np.int64) - 1  # an exact float has the exponent of its leading bit
 
 
 def _tags(tree: Tree):

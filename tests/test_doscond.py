@@ -68,7 +68,7 @@ def test_the_loss_is_zero_for_the_real_graphs_themselves():
     hard = replace(synth, x=LearnedGraphs(synth.x.features, 1e4 * synth.x.logits))
     edges = max(int((same.x.graph[same.x.receivers] // 3 == c).sum()) for c in range(2))
     rows = [batch_of(same.take(np.arange(3) + 3 * c).x, nodes=3 * v, edges=edges, count=3) for c in range(2)]
-    real = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+    real = tuple(rows)
     step = jax.jit(lambda synth: matcher.step(jax.random.key(1), matcher.init(jax.random.key(0), synth), synth, real)[2]["loss"])
     other = replace(hard, x=LearnedGraphs(jnp.roll(hard.x.features, 1, 2), hard.x.logits))
     assert float(step(hard)) < 1e-9 < 1e-2 < float(step(other))
@@ -141,21 +141,73 @@ def test_the_feed_is_of_one_size_and_a_function_of_seed_and_step():
     feed = graphs_per_class(16, examples, seed=3)
     one, two = feed(0), feed(1)
     assert [leaf.shape for leaf in jax.tree.leaves(one)] == [leaf.shape for leaf in jax.tree.leaves(two)]
-    assert not np.array_equal(one.tags, two.tags) and np.array_equal(one.tags, graphs_per_class(16, examples, seed=3)(0).tags)
-    assert one.real.shape[0] == 2 and (one.real.sum(1) >= 12).all()
-    assert not np.array_equal(one.tags, graphs_per_class(16, examples, seed=4)(0).tags)
+    again, other = (graphs_per_class(16, examples, seed=seed)(0) for seed in (3, 4))
+    assert len(one) == 2 and all(batch.real.sum() >= 12 for batch in one)
+    for c in range(2):
+        assert not np.array_equal(one[c].tags, two[c].tags) and np.array_equal(one[c].tags, again[c].tags)
+        assert not np.array_equal(one[c].tags, other[c].tags)
 
 
+def drawn(*pairs: tuple[int, list[tuple[int, int]]]) -> Graphs:
+    """Graphs from their numbers of nodes and their edges."""
+    first = np.cumsum([0, *(n for n, _ in pairs)])
+    lines = np.array([(at + a, at + b) for at, (_, edges) in zip(first[:-1], pairs, strict=True) for a, b in edges], np.int32)
+    ends = np.concatenate([lines, lines[:, ::-1]]).T
+    nodes = np.array([n for n, _ in pairs], np.int32)
+    return Graphs(nodes, np.zeros(first[-1], np.int32), ends[0].copy(), ends[1].copy(), np.zeros(2 * len(lines), np.int32))
+
+
+def unlike_classes(kind: str) -> GraphExamples:
+    """Small and large graphs in a class each; or long paths and cliques, in a class each (`apart`) or both in both (`mixed`)."""
+    if kind == "sizes":
+        tables = [some_graphs(1, count=40, most=9), some_graphs(2, count=60, most=25)]
+        return GraphExamples(joined(tables), np.repeat([0, 1], [40, 60]).astype(np.int32), 2, Alphabet(3))
+    path, clique = (50, [(a, a + 1) for a in range(49)]), (10, [(a, b) for b in range(10) for a in range(b)])
+    y = np.repeat([0, 1], 40) if kind == "apart" else np.arange(80) // 2 % 2
+    graphs = drawn(*[path, clique] * 40) if kind == "mixed" else drawn(*[path] * 40, *[clique] * 40)
+    return GraphExamples(graphs, y.astype(np.int32), 2, Alphabet(1))
+
+
+@pytest.mark.parametrize("kind", ("sizes", "apart", "mixed"))
 @pytest.mark.parametrize("n", (16, 256))
-def test_the_feed_pads_little_and_draws_every_graph(n):
-    """At least 1 / 1.3 of all nodes and edges are real, for classes of unlike sizes and for fewer graphs than are asked for."""
-    small, large = some_graphs(1, count=40, most=9), some_graphs(2, count=60, most=25)
-    examples = GraphExamples(joined([small, large]), np.repeat([0, 1], [40, 60]).astype(np.int32), 2, Alphabet(3))
-    feed, computed, real, seen = graphs_per_class(n, examples, seed=0), 0, 0, 0
+def test_the_feed_pads_little(n, kind):
+    """At least 1 / 1.3 of all nodes, of all edges and of all graphs are real in every class."""
+    examples, steps = unlike_classes(kind), 60
+    feed = graphs_per_class(n, examples, seed=0)
+    for c in range(2):
+        computed, real = np.zeros(3), np.zeros(3)
+        for step in range(steps):
+            batch = feed(step)[c]
+            parts = batch.times, batch.hops[0].counts, batch.real
+            computed += [part.size for part in parts]
+            real += [float(part.sum()) for part in parts]
+        assert (computed <= 1.3 * real).all(), (c, computed / real)
+        assert real[2] >= 0.8 * steps * n
+
+
+@pytest.mark.parametrize("kind", ("sizes", "mixed"))
+def test_every_graph_is_drawn(kind):
+    """Told apart by tags of their own."""
+    examples = unlike_classes(kind)
+    examples = examples._replace(x=examples.x._replace(tags=examples.x.graph))
+    feed, seen = graphs_per_class(16, examples, seed=0), set()
     for step in range(60):
-        batch = feed(step)
-        computed += batch.times.size + batch.hops[0].counts.size
-        real += float(batch.times.sum() + batch.hops[0].counts.sum())
-        seen += batch.real.sum(1)
-    assert computed <= 1.3 * real
-    assert (seen >= 0.8 * 60 * n).all()
+        for batch in feed(step):
+            seen |= set(np.asarray(batch.tags)[np.asarray(batch.times) > 0].tolist())
+    assert seen == set(range(len(examples.y)))
+
+
+def test_a_learned_graph_has_the_edges_that_it_joins():
+    """Its decoded batch against the dense one that training saw: the same logits from at most 1.3 times the edges that there are."""
+    rng = np.random.default_rng(0)
+    features, joins = jnp.asarray(rng.normal(size=(5, 9, 3)), jnp.float32), rng.random((5, 36)) < 0.2
+    content = DenseGraphs(features, jnp.asarray(np.packbits(joins, axis=1)))
+    batch, dense = content.decode(), dense_batch(features, jnp.asarray(joins, jnp.float32))
+    hop = batch.hops[0]
+    assert 2 * joins.sum() <= len(hop.senders) <= 1.3 * 2 * joins.sum() < len(dense.hops[0].senders)
+    assert len(batch.tags) == 45 and len(batch.real) == 5 and float(hop.counts.sum()) == 2 * joins.sum()
+    net = nets.build("gcn:width=4", Alphabet(3), 2)
+    vars, apply = fresh(jax.random.key(0), net), jax.jit(net.apply)
+    np.testing.assert_allclose(apply(vars, batch).logits, apply(vars, dense).logits, atol=1e-6)
+    none = DenseGraphs(features, jnp.zeros((5, 5), jnp.uint8)).decode()  # graphs without an edge
+    assert not np.asarray(none.degrees[0]).any() and len(none.tags) == 45

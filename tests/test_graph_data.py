@@ -183,6 +183,7 @@ def test_padding_stays_below_a_third_and_shapes_are_few():
         for index, batch in batches(graphs, rng.permutation(200), size=32):
             part = graphs.take(index)
             assert len(batch.tags) <= 1.3 * len(part.tags) and len(batch.hops[0].senders) <= 1.3 * len(part.senders)
+            assert len(batch.real) <= min(32, 1.3 * len(index))
             shapes.add(sizes_of(batch))
     assert len(shapes) <= 8
 

@@ -1,6 +1,7 @@
 """Scores on graphs: areas under the curve, the epoch that is chosen, rows at equal bytes, and the command line."""
 
 import json
+import re
 from dataclasses import replace
 
 import jax
@@ -13,14 +14,14 @@ from condense import api, nets
 from condense.__main__ import run as command
 from condense.data import load_data
 from condense.graph_score import draw_random, full_lesson, lesson, make_lessons, read_as_colours
-from evals.base import Recipe, Report
+from evals.base import RECIPES, Recipe, Report
 from evals.budget import count_bytes
-from evals.graph_retrain import Lesson, retrain, roc_auc, shares
+from evals.graph_retrain import Lesson, make_trainer, retrain, roc_auc, shares
 from synth.base import Vars
 from synth.errors import BadInput, RunFailed
-from synth.file import save_set
+from synth.file import load_set, save_set
 from synth.fit import adam
-from synth.graphs import batch_of
+from synth.graphs import batch_of, sizes_of
 from synth.labels import Runs
 
 NET = "gin:width=4"
@@ -71,7 +72,7 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
     learned, validation = lesson(synth, NET), (read_as_colours(data.val, NET), jnp.asarray(data.val.y))
     whole = batch_of(data.test.x)
     test = [(whole, data.test.y)]
-    report = retrain(jax.random.key(0), net, recipe, lambda seed: learned, validation, test, seeds=1)
+    report = retrain(jax.random.key(0), make_trainer(net, recipe), recipe, lambda seed: learned, validation, test, seeds=1)
     key = jax.random.fold_in(jax.random.key(0), 0)
     params, tx = net.init(jax.random.fold_in(key, 0)).params, adam(jnp.float32(0.01))
     opt, scores, kept = tx.init(params), [], []
@@ -100,13 +101,31 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
     assert abs(report.auc[0] - roc_auc_score(data.test.y, logits[:, 1] - logits[:, 0])) < 1e-9
 
 
+def test_all_graphs_at_once_are_all_graphs_however_few(data):
+    """A step under `graph_full` on forty graphs follows the gradient of their mean loss, taken on the graphs themselves."""
+    recipe = replace(RECIPES["graph_full"], epochs=1, lr=1.0, optimizer="sgd", momentum=0.0, schedule="constant")
+    few, net = data.train.take(np.arange(40)), nets.build(NET, data.image, 2)
+    learned, key = full_lesson(few, NET), jax.random.key(0)
+    trained = make_trainer(net, recipe).train(key, learned, (learned.x, learned.y), jnp.int32(1))
+    start = net.init(jax.random.fold_in(key, 0)).params
+
+    def loss(params):
+        logits = net.apply(Vars(params), batch_of(few.x)).logits[: len(few.y)]
+        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(len(few.y)), few.y])
+
+    slope = jax.jit(jax.grad(loss))(start)
+    for before, after, wanted in zip(*map(jax.tree.leaves, (start, trained.vars.params, slope)), strict=True):
+        np.testing.assert_allclose(before - after, wanted, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_training_that_diverges_fails(data, synth):
     net, learned = nets.build(NET, data.image, 2), lesson(synth, NET)
     broken = Lesson(learned.x, learned.y, learned.p * jnp.nan)
     wild = replace(QUICK, batch=1)
     with pytest.raises(RunFailed, match="gin trained on the random set under recipe tiny diverged"):
-        retrain(jax.random.key(0), net, wild, lambda seed: broken, (learned.x, learned.y), [], seeds=1, net_name="gin", set_kind="random")
+        call = jax.random.key(0), make_trainer(net, wild), wild, lambda seed: broken, (learned.x, learned.y), []
+        retrain(*call, seeds=1, net_name="gin", set_kind="random")
 
 
 def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
@@ -124,6 +143,9 @@ def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
     shapes = [[leaf.shape for leaf in jax.tree.leaves(rows(seed))] for seed in range(3)]
     assert shapes[0] == shapes[1] == shapes[2]
     assert all(abs(float(rows(seed).p.sum()) - 1) < 1e-5 for seed in range(3))
+    plain = [lesson(one, NET).x for one in drawn]
+    for at in range(len(jax.tree.leaves(sizes_of(plain[0])))):  # as much as the largest draw takes, and no more
+        assert jax.tree.leaves(sizes_of(rows(0).x))[at] == max(jax.tree.leaves(sizes_of(one))[at] for one in plain)
 
 
 def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_trained(data, monkeypatch):
@@ -131,6 +153,31 @@ def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_train
     monkeypatch.setattr("condense.graph_score.retrain", None)  # a training would fail
     with pytest.raises(BadInput, match=r"--rows random: the set's [0-9]+ bytes do not hold a graph of every class; take --rows distilled"):
         api.evaluate(small, seeds=1, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "second", "wrong"),
+    [
+        ("colour", {"leaves": "mean"}, "gcn", "--net gcn.*: reads degrees of leaves"),
+        ("colour", {}, "gin:depth=3", "3 layers look further than the set's 2 rounds of colours"),
+        ("mirage", {"bytes": 90}, "gin:depth=3", "3 layers look further than the set's trees of depth 2"),
+        ("mirage", {"bytes": 90}, "mlp", "the data are graphs, and mlp does not take them"),
+    ],
+)
+def test_every_network_is_checked_before_the_first_is_trained(data, monkeypatch, method, options, second, wrong):
+    made = api.distill(method, data, **options)
+    for name in ("retrain", "make_trainer", "draw_random"):
+        monkeypatch.setattr(f"condense.graph_score.{name}", None)
+    with pytest.raises(BadInput, match=wrong):
+        api.evaluate(made, net=["gin", second], seeds=1, epochs=1)
+
+
+@pytest.mark.slow
+def test_the_estimate_compiles_what_the_evaluation_trains(data, synth, monkeypatch):
+    made = []
+    monkeypatch.setattr("condense.graph_score.make_trainer", lambda *args: made.append(make_trainer(*args)) or made[-1])
+    api.evaluate(synth, data=data, net=NET, seeds=2, epochs=2)
+    assert [trainer.train._cache_size() for trainer in made] == [2]  # of the set, and of random graphs
 
 
 def test_an_area_that_is_not_defined_is_null():
@@ -175,6 +222,20 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
         save_set(tmp_path / "set.npz", cut)
 
 
+@pytest.mark.parametrize(("method", "options"), [("mirage", {"bytes": 90}), ("random", {"ipc": 2}), ("colour", {})])
+def test_a_file_whose_labels_count_other_examples_is_refused(method, options, data, tmp_path, capsys):
+    """Before anything of their number is allocated."""
+    made, place = api.distill(method, data, **options), tmp_path / "set.npz"
+    save_set(place, made)
+    with np.load(place, allow_pickle=False) as file:
+        arrays = dict(file)
+    for counts in (np.array([0, 2**31 - 1]), arrays["y/counts"] + 1, np.ones(2, np.int64)):
+        np.savez(place, **{**arrays, "y/counts": np.asarray(counts, np.int32)})
+        with pytest.raises(BadInput, match=rf"set\.npz: array 'y/counts' counts {counts.sum()} examples; there are {len(made)}"):
+            load_set(place)
+    assert command(["evaluate", str(place), "--data", "toy_graphs"]) == 2 and "y/counts" in capsys.readouterr().err
+
+
 def test_the_command_line_scores_graphs(tmp_path, capsys):
     flags = f"--data toy_graphs --bytes 90 --out {tmp_path / 'a'}"
     assert command(["distill", "mirage", *flags.split()]) == 0
@@ -182,7 +243,9 @@ def test_the_command_line_scores_graphs(tmp_path, capsys):
     assert "skew: the 10 commonest of" in said.err and "set.npz" in said.out
     flags = f"--net {NET},depth=1 --seeds 2 --epochs 3 --json {tmp_path / 'a.json'}"
     assert command(["evaluate", str(tmp_path / "a"), *flags.split()]) == 0
-    out = " ".join(capsys.readouterr().out.split())
+    said = capsys.readouterr()
+    out = " ".join(said.out.split())
+    assert re.search(r"2 rows of 2 seeds: about [0-9]+ s", said.err)
     assert "epoch chosen on validation graphs" in out and "random" in out
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["bytes"]["total"] <= 90 and found["bytes"]["labels"] == 16 and found["selection"].startswith("epoch with the best")

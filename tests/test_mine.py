@@ -1,5 +1,6 @@
 """The miner against counting every set, against mlxtend, and its laws."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -32,6 +33,24 @@ def test_mining_is_counting(transactions, least):
     found = mine(transactions, least)
     assert as_dict(found) == counted(transactions, least)
     assert found == sorted(found, key=lambda one: (-one.support, len(one.items), one.items))
+
+
+BAGS = st.lists(st.lists(st.integers(0, 3), max_size=6), min_size=1, max_size=10)
+
+
+@settings(max_examples=60, deadline=None)
+@given(BAGS, st.integers(1, 4))
+def test_mining_copies_is_counting_multisets(bags, least):
+    """Copy k of item c is c + 4 k: found is every multiset that enough bags hold, once, as its first copies."""
+    wanted = {}
+    for times in itertools.product(range(7), repeat=4):
+        support = sum(all(bag.count(item) >= n for item, n in enumerate(times)) for bag in bags)
+        if any(times) and support >= least:
+            wanted[tuple(sorted(item + 4 * k for item, n in enumerate(times) for k in range(n)))] = support
+    copies = [[item + 4 * k for item in range(4) for k in range(bag.count(item))] for bag in bags]
+    found = mine(copies, least, kinds=4)
+    assert as_dict(found) == wanted and found == sorted(found, key=lambda one: (-one.support, len(one.items), one.items))
+    assert mine_top(copies, 5, kinds=4) == mine(copies, 1, kinds=4)[:5]
 
 
 @pytest.mark.parametrize("least", [3, 7, 15])

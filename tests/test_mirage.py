@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from matchers.mirage import Wood, mirage, premise, transactions
 from synth.colours import evaluations, refine, trees
 from synth.errors import BadInput
 from synth.file import save_set
+from synth.graphs import Alphabet, GraphExamples, Graphs
 from synth.trees import Tree, count_nodes, to_text
 from tests.graphs import renamed, some_examples
 
@@ -109,12 +111,40 @@ def test_multisets_count_how_often_a_tree_is_there(toy):
     colours = refine(toy.train.x, 2)
     wood = Wood(toy.train, colours, "multiset")
     for held in wood.held:
-        found = {one.items: one.support for one in wood.whole(mine(held, 30))}
-        for one in wood.whole(mine(held, 30)):
+        found = {one.items: one.support for one in mine(held, 30, kinds=wood.kinds)}
+        for one in mine(held, 30, kinds=wood.kinds):
             again = [item for item in one.items if item >= wood.kinds and item + wood.kinds not in one.items]
             assert all(one.support <= found[tuple(other for other in one.items if other != item)] for item in again)
             times = {colour: sum(item % wood.kinds == colour for item in one.items) for colour in {item % wood.kinds for item in one.items}}
             assert one.support == sum(all(sum(i % wood.kinds == c for i in graph) >= n for c, n in times.items()) for graph in held)
+
+
+@pytest.mark.parametrize("c", (0, 1))
+def test_the_largest_support_that_works_is_named(toy, c):
+    """It is that of the commonest tree; one more is refused, although the other class still has sets."""
+    held = transactions(refine(toy.train.x, 2, degrees=True), toy.train)
+    top = [max(Counter(item for graph in graphs for item in graph).values()) for graphs in held]
+    asked = [1 + top[c] if at == c else top[at] for at in range(2)]
+    with pytest.raises(BadInput, match=rf"--support {asked[c]}: .* class {c}; the largest that works there is {top[c]}$"):
+        made(mirage(None, support=tuple(asked)), toy)
+    assert (np.asarray(made(mirage(None, support=tuple(top)), toy).y.counts) > 0).all()
+
+
+def test_many_copies_of_a_tree_are_not_exponentially_many_sets():
+    """Paths of 200 nodes with one tag: the multisets of their three trees, where choices among the copies would be 2^200."""
+    path, n, g = np.arange(199, dtype=np.int32), 200, 4
+    one = np.concatenate([path, path + 1]), np.concatenate([path + 1, path])
+    ends = [np.concatenate([side + n * at for at in range(g)]).astype(np.int32) for side in one]
+    graphs = Graphs(np.full(g, n, np.int32), np.zeros(n * g, np.int32), *ends, np.zeros(len(ends[0]), np.int32))
+    paths = GraphExamples(graphs, np.arange(g, dtype=np.int32) % 2, 2, Alphabet(1))
+    found = Wood(paths, refine(graphs, 2), "multiset").choose(None, (2,))
+    assert [len(sets) for sets in found] == [3 * 3 * 197 - 1] * 2  # up to 2 ends, 2 next to an end, 196 between them
+
+
+def test_a_class_without_a_set_is_refused(toy, monkeypatch):
+    monkeypatch.setattr(sys.modules["matchers.mirage"], "mine_top", lambda held, count, **options: [])
+    with pytest.raises(BadInput, match="class 0 holds more equally frequent sets of trees than can be mined; try a smaller --depth"):
+        made(mirage(("ipc", 1)), toy)
 
 
 def test_trees_that_grow_beyond_what_can_be_read_back_are_refused(monkeypatch, toy):
@@ -147,6 +177,39 @@ def test_the_premise_is_measured_and_a_weak_one_warned_of():
     assert len(premise(load_data("toy_graphs").train, 1)) == 1
 
 
+def test_the_skew_is_that_of_the_trees_that_are_mined():
+    """Counted on the trees of all nodes."""
+    examples = some_examples(1, count=60, tags=2, most=9)
+    shares = {}
+    for leaves in ("mean", "exact"):
+        colours = refine(examples.x, 2, degrees=leaves == "exact")
+        times = Counter(trees(colours, colours.rounds[-1]))
+        shares[leaves] = 100 * sum(sorted(times.values())[-10:]) / times.total()
+        (said,) = mirage(("ipc", 1), leaves=leaves).remarks(examples)[:1]
+        assert said == f"skew: the 10 commonest of {len(times):,} trees of depth 2 are those of {shares[leaves]:.1f} % of all nodes"
+    assert shares["exact"] < shares["mean"] - 1
+
+
+@pytest.mark.parametrize(("tags", "advice"), [(12, "try another method"), (4, "try --depth 1 or another method")])
+def test_only_a_depth_at_which_the_premise_holds_is_advised(tags, advice):
+    """Two rings of nodes with random tags: few tags give few trees of depth 1, and many of depth 2."""
+    n = 400
+    ends = (
+        np.arange(n, dtype=np.int32),
+        np.concatenate([np.roll(np.arange(n // 2), 1), n // 2 + np.roll(np.arange(n // 2), 1)]).astype(np.int32),
+    )
+    graphs = Graphs(
+        np.array([n // 2] * 2, np.int32),
+        np.random.default_rng(0).integers(0, tags, n).astype(np.int32),
+        *(np.concatenate([a, b]) for a, b in (ends, ends[::-1])),
+        np.zeros(2 * n, np.int32),
+    )
+    rings = GraphExamples(graphs, np.arange(2, dtype=np.int32), 2, Alphabet(tags))
+    said = [premise(rings, depth) for depth in (1, 2, 3)]
+    assert [len(lines) for lines in said] == ([2, 2, 2] if advice == "try another method" else [1, 2, 2])
+    assert all(lines[1].endswith(f"; {advice}") for lines in said[1:])
+
+
 def test_the_description_of_the_file_reads_it(toy, tmp_path, monkeypatch):
     """The program in docs/graphs.md, which knows numpy alone, finds the sets that this library finds."""
     monkeypatch.chdir(tmp_path)
@@ -176,6 +239,10 @@ def test_wrong_calls_say_what_would_be_right(toy):
         (mirage(("bytes", 20)), "--bytes 20: does not hold one set of trees a class"),
         (mirage(None, support=(1, 2, 3)), "--support: 3 thresholds for 2 classes"),
         (mirage(None, support=(10**6,)), "--support 1000000: no set of trees is so frequent"),
+        (
+            mirage(None, support=(1, 5000)),
+            r"--support 5000: no set of trees is so frequent in class 1; the largest that works there is [0-9]+",
+        ),
         (mirage(("size", 3)), "--size 3: not a multiple of the 2 classes"),
     ):
         with pytest.raises(BadInput, match=message):

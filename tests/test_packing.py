@@ -1,5 +1,7 @@
 """Trees and graphs as text and as bits: there and back, and nothing but them."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from synth.colours import refine, trees
 from synth.errors import BadInput
 from synth.graph_content import PackedGraphs, TreeSummary
 from synth.graphs import Alphabet
-from synth.packing import Forest, pack_forest, pack_graphs, unpack_forest, unpack_graphs
+from synth.packing import Forest, count_bits, count_bytes, pack_forest, pack_graphs, unpack_forest, unpack_graphs
 from synth.trees import Tree, from_text, to_text
 from tests.graphs import some_graphs
 
@@ -76,6 +78,17 @@ def test_graphs_come_back(seed, directed, edges):
 
 
 @settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.integers(1, 3), st.integers(1, 9))
+def test_bytes_of_graphs_are_counted_without_packing_them(seed, directed, edges, tags):
+    graphs, alphabet = some_graphs(seed, tags=tags, edges=edges, directed=directed, most=20), Alphabet(tags, edges, directed)
+    bits, nodes = count_bits(graphs, alphabet), graphs.nodes
+    for chosen in ([0], [5, 2, 2], list(range(6))):
+        part = graphs.take(np.array(chosen))
+        counted = count_bytes(int(bits[chosen].sum()), int(nodes[chosen].sum()), len(chosen), len(set(part.tags.tolist())), alphabet)
+        assert counted == pack_graphs(part, alphabet).nbytes
+
+
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 3), st.booleans())
 def test_trees_come_back_from_text(seed, depth, exact):
     colours = refine(some_graphs(seed, edges=3, directed=True), depth, degrees=exact)
@@ -110,6 +123,20 @@ def test_bytes_that_stand_for_nothing_are_refused(payload):
     for content in (TreeSummary(np.array(payload, np.uint8), 4, 1, 2, True), PackedGraphs(np.array(payload, np.uint8), 4, 1, False)):
         with pytest.raises(ValueError, match=r"payload|tags|edge|below|bits|frequency"):
             content.check()
+
+
+def test_sets_of_one_tree_are_not_read_without_end(monkeypatch):
+    """An entry takes no bits where there is one tree: a few bytes may announce as many as are allowed, set after set."""
+    monkeypatch.setattr(sys.modules["synth.packing"], "MOST", 1000)
+    for held, sets, wrong in ((1000, 1, None), (400, 2, None), (400, 3, "sets of more than 1000 entries")):
+        forest = Forest([Tree(0, 0)], [((0,) * held, 7)] * sets, {})
+        payload = pack_forest(forest, Alphabet(1), depth=1, exact=True)
+        assert len(payload) < 20
+        if wrong is None:
+            assert unpack_forest(payload, Alphabet(1), depth=1, exact=True).sets == forest.sets
+        else:
+            with pytest.raises(ValueError, match=wrong):
+                unpack_forest(payload, Alphabet(1), depth=1, exact=True)
 
 
 @settings(max_examples=200, deadline=None)
