@@ -75,14 +75,15 @@ def distill(
       method: a name in `matchers.REGISTRY`; `options` are its factory's keyword arguments, and folders of what is handed over (`experts`).
       data: data or its specification.
       ipc, size, bytes: the budget, exactly one: images a class, images in all, payload bytes.
-      out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png, checkpoints. Without one nothing is written and nothing resumes.
+      out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png and, of more than one step, checkpoints. Without one nothing is
+        written and nothing resumes.
       net: network to match with; by default `convnet`, or what experts are of.
       steps: of the method, 1000 by default; selection methods take one.
       seed: of all that is drawn, and of the validation split where `data` is a specification.
       start: first images, a name in `synth.start.STARTS`; by default the method's.
       eval_every: scores the set on the validation split so often and keeps the best as best.npz beside set.npz, which is the last step's.
       checkpoint_every: steps between checkpoints; by default a twentieth of the run.
-      force: starts anew where `out` holds another run.
+      force: starts anew where `out` holds another run or one that is done, and tries a step although memory does not seem to suffice.
       command: what run.json records as the command; by default this call.
 
     Returns:
@@ -153,6 +154,7 @@ def work(
         feed,
         schedule,
         folder=folder,
+        starting=held.begin if held else lambda: None,
         saved=held.saved if held else lambda step: None,
         evaluate=validation_score(data, synth.info.net, chosen, seed=seed, teachers=teachers) if schedule.eval_every else None,
         description=method,

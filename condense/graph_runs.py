@@ -86,10 +86,10 @@ def _run(matcher, data: GraphData, info: Info, schedule: Schedule, wishes: Wishe
     if matcher.prepare:
         synth = matcher.prepare(stream(key, PREPARE), synth, data.train)
     score = validation_score(data, info.net, recipe(info.recipe), seed=wishes.seed) if schedule.eval_every and not matcher.host else None
-    saved = held.saved if held else lambda step: None
+    starting, saved = (held.begin, held.saved) if held else (lambda: None, lambda step: None)
     feed = make_feed(matcher.feed, data.train, len(data.classes), seed=wishes.seed)
     out = Path(wishes.out) if wishes.out else None
-    return run(key, matcher, synth, feed, schedule, folder=out, saved=saved, evaluate=score, description=info.method)
+    return run(key, matcher, synth, feed, schedule, folder=out, starting=starting, saved=saved, evaluate=score, description=info.method)
 
 
 def empty(data: GraphData, info: Info) -> SyntheticSet:

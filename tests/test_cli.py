@@ -434,7 +434,26 @@ def test_more_steps_continue_and_force_starts_anew(finished, tmp_path):
     assert after.startswith(before) and [json.loads(line)["step"] for line in after.splitlines()] == [1, 2, 3, 4]
     assert record(place)["finished"] == 4 and (place / "set.npz").read_bytes() != (finished / "set.npz").read_bytes()
     assert run(["distill", "random", "--data", "digits", "--ipc", "2", "--force", "--out", str(place)]) == 0
-    assert record(place)["config"]["method"] == "random" and not (place / "metrics.jsonl").exists()
+    assert record(place)["config"]["method"] == "random" and (place / "metrics.jsonl").read_text() == '{"step": 1}\n'
+    assert not (place / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["distill", "random", "--data", "digits", "--ipc", "1000"],  # shows only when they are drawn
+        ["distill", "dm", "--data", "digits", "--ipc", "1000", *TINY],
+        [*DM, "--net", "lenet"],
+        [*DM, "--data", "digits?limit=20", "--eval-every", "1", "--start", "herding", "--ipc", "3"],
+    ],
+)
+def test_a_wrong_call_with_force_leaves_the_run_that_was_there(argv, finished, tmp_path):
+    place = Path(shutil.copytree(finished, tmp_path / "a"))
+    before = stamps(place)
+    assert run([*argv, "--force", "--out", str(place)]) == 2
+    assert {name: held for name, held in stamps(place).items() if not name.endswith(".lock")} == {
+        name: held for name, held in before.items() if not name.endswith(".lock")
+    }
 
 
 @pytest.mark.parametrize("budget", [["--ipc", "2"], ["--size", "20"], ["--bytes", "5200"], ["--bytes", "7799"]])

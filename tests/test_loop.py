@@ -156,7 +156,7 @@ def test_with_every_checkpoint_damaged_the_run_starts_anew(straight, tmp_path, c
 def test_a_checkpoint_of_another_state_is_refused(tmp_path):
     toy.run(5, folder=tmp_path)
     other = toy.matcher()._replace(init=lambda key, synth: {"map": jnp.zeros((2, 2))})
-    with pytest.raises(BadInput, match="--force"):
+    with pytest.raises(BadInput, match=r"remove .*checkpoints to start anew"):
         toy.run(10, folder=tmp_path, method=other)
 
 
