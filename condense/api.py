@@ -118,7 +118,8 @@ def distill(
     command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
     chosen = recipe(matcher.recipe, epochs=options.get("label_epochs"))
     info = describe(data, config, seed=seed, recipe=chosen.name)
-    where = open_run(out, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force) if out else nullcontext()
+    asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
+    where = open_run(out, config, beside={"eval_every": schedule.eval_every or None}, **asked) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:
         if held and held.done:

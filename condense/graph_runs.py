@@ -67,7 +67,7 @@ def distill_graphs(method: str, data: GraphData, budget: Budget, wishes: Wishes,
     command = wishes.command or as_call(shown)
     info = describe(data, config, seed=seed, recipe="graph" if matcher.recipe == "dsa" else matcher.recipe)
     asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": wishes.force}
-    with open_run(out, config, **asked) if out else nullcontext() as held:
+    with open_run(out, config, beside={"eval_every": schedule.eval_every or None}, **asked) if out else nullcontext() as held:
         if held and held.done:
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(out / "set.npz")

@@ -61,7 +61,7 @@ def paced(method: str, matcher: Matcher, *, steps: int | None, eval_every: int |
     if matcher.host and (idle := [dashed(name) for name, value in given.items() if value is not None]):
         note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
     steps = 1 if matcher.host else steps or STEPS
-    return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
+    return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), 0 if matcher.host else eval_every or 0)
 
 
 def stream(key: jax.Array, number: int) -> jax.Array:

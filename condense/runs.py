@@ -78,6 +78,7 @@ class Run:
             _clear(self.folder, self._replaces)
         self.begun = True
         self.record.pop("error", None)
+        self.record |= {name: value for name, value in self._fresh.items() if name not in self.record}  # an older version's lacks some
         self._write(**{name: self._fresh[name] for name in ("command", *SURROUNDINGS, "threads", "state", "steps")})
 
     def saved(self, step: int) -> None:
@@ -102,6 +103,7 @@ def open_run(
     seed: int = 0,
     command: str = "",
     data_digest: str = "",
+    beside: dict[str, Any] | None = None,
     force: bool = False,
 ) -> Iterator[Run]:
     """Holds the run in `folder` for a block: new, resumed, continued to more steps, or done (then nothing in it changes).
@@ -112,12 +114,14 @@ def open_run(
     Args:
       config: every choice that makes it this run and no other, as JSON values by field; `steps` is not among them.
       steps: how many it shall have done in all.
+      beside: choices that change what lies beside the result and not the result, by field; part of no digest. They too make it another
+        run, where its record has them: older ones lack them.
       force: replaces another run, and one that is done, when this one begins. An unfinished run of the same choices goes on all the same.
     Raises BadInput where another process holds the folder, or where it holds something else than a run, or a run of another config,
     seed or data.
     """
     folder, config = Path(folder), json.loads(json.dumps(config))
-    identity = {"config": config, "seed": seed, "data_digest": data_digest}
+    identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
     fresh = {"command": command, "digest": digest(config), **identity, **_surroundings(), "state": "running", "steps": steps}
     fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
     with _locked(folder) as lock:
@@ -207,7 +211,8 @@ def _clear(folder: Path, old: dict[str, Any]) -> None:
 
 def _differences(old: dict[str, Any], identity: dict[str, Any]) -> list[str]:
     """What makes a run another one, in words, a field each."""
-    before, now = (record["config"] | {name: record[name] for name in ("seed", "data_digest")} for record in (old, identity))
+    others = [name for name in identity if name != "config" and name in old]
+    before, now = (record["config"] | {name: record[name] for name in others} for record in (old, identity))
     fields = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
     return [f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in fields]
 

@@ -402,8 +402,8 @@ def test_what_a_run_leaves(finished):
 
 def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     before = stamps(finished)
-    for steps in ("2", "1"):
-        assert run([*DM, "--steps", steps, "--seed", "3", "--out", str(finished)]) == 0
+    for steps in ("2", "1"):  # how often a run is stored changes nothing in its result
+        assert run([*DM, "--steps", steps, "--checkpoint-every", steps, "--seed", "3", "--out", str(finished)]) == 0
         said = capsys.readouterr()
         assert f"{finished} is done: 2 steps; nothing to do" in said.err and f"condense evaluate {finished} --data digits" in said.out
     assert stamps(finished) == before
@@ -417,6 +417,7 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
         (["--start", "noise"], ["start was 'random', now 'noise'"]),
         (["--net", "mlp"], ["net was 'mlp:width=4,norm=none,act=relu', now 'mlp:width=128,norm=none,act=relu'"]),
         (["--ipc", "2"], ["ipc was 1, now 2"]),
+        (["--eval-every", "1"], ["eval_every was None, now 1"]),
         (["--data", "digits?limit=1000"], ["data was 'digits', now 'digits?limit=1000'", "data_digest was"]),
     ],
 )
@@ -466,6 +467,8 @@ def test_budgets_of_three_kinds_buy_the_same(budget):
 def test_selection_says_that_steps_do_not_matter(capsys):
     assert run(["distill", "random", "--data", "digits", "--ipc", "1", "--steps", "9", "--out", "x"]) == 0
     assert "random selects in one step: --steps changes nothing" in capsys.readouterr().err
+    assert run(["distill", "random", "--data", "digits", "--ipc", "1", "--eval-every", "9", "--out", "x"]) == 0
+    assert "--eval-every changes nothing" in (said := capsys.readouterr().err) and "x is done" in said
 
 
 def test_the_next_command_can_be_pasted(tmp_path, capsys):

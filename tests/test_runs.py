@@ -88,6 +88,18 @@ def test_another_run_is_refused_by_field_and_changes_nothing(tmp_path, change, w
     assert record(tmp_path) == before
 
 
+def test_choices_beside_the_result_are_refused_by_field_unless_an_older_record_lacks_them(tmp_path):
+    hold(tmp_path, beside={"eval_every": None})
+    before = record(tmp_path)
+    with pytest.raises(BadInput, match="eval_every was None, now 5"):
+        hold(tmp_path, beside={"eval_every": 5})
+    assert record(tmp_path) == before and before["digest"] == runs.digest(CONFIG)
+    del before["eval_every"]
+    (tmp_path / "run.json").write_text(json.dumps(before))
+    assert hold(tmp_path, beside={"eval_every": 5})
+    assert not hold(tmp_path, beside={"eval_every": 5}, steps=11) and record(tmp_path)["eval_every"] == 5
+
+
 def test_force_starts_anew_and_removes_only_what_a_run_owns(tmp_path):
     hold(tmp_path, work=lambda run: run.saved(5))
     (tmp_path / "notes.txt").write_text("mine")
