@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, check_seed, complete_options, find_method
+from condense.config import Budget, build_method, check_option, check_seed, check_validation, complete_options, find_method
 from condense.data import Data, load_data
 from condense.feeds import make_feed
 from condense.graph_data import GraphData
@@ -112,6 +112,7 @@ def distill(
     matcher = build_method(method, options, **handed)
     per_class, start = images_a_class(method, matcher, budget, data, eval_every), start or matcher.start
     schedule = paced(method, matcher, steps=steps, eval_every=eval_every, checkpoint_every=checkpoint_every)
+    check_validation(schedule.eval_every, data)
     steps = schedule.steps
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}

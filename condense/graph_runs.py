@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, complete_options, find_method
+from condense.config import Budget, build_method, check_option, check_validation, complete_options, find_method
 from condense.feeds import make_feed
 from condense.graph_data import GraphData
 from condense.graph_grid import save_grid
@@ -60,6 +60,7 @@ def distill_graphs(method: str, data: GraphData, budget: Budget, wishes: Wishes,
     matcher = build_method(method, options, **handed)
     named = {name: check_option(name, getattr(wishes, name), int | None) for name in ("steps", "eval_every", "checkpoint_every")}
     schedule, config = paced(method, matcher, **named), {"method": method, "data": data.spec, "net": net}
+    check_validation(schedule.eval_every, data)
     steps = schedule.steps
     config |= {"ipc": budget.ipc, "size": budget.size, "bytes": budget.bytes, **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}

@@ -479,6 +479,30 @@ def test_the_next_command_can_be_pasted(tmp_path, capsys):
     assert "condense evaluate 'a run' --data 'npz:my data.npz?flip=false&limit=18'" in capsys.readouterr().out
 
 
+def test_a_set_of_classes_whose_names_cannot_be_printed_is_scored_on_its_own_data(tmp_path, capsys):
+    """No-break space, zero-width non-joiner, an emoji with joiners: stored as U+FFFD, and known so wherever they are compared."""
+    rng, names = np.random.default_rng(0), np.array(["no\xa0break", "non\u200cjoined", "\U0001f469\u200d\U0001f52c"])
+    y = np.arange(30) % 3
+    np.savez(tmp_path / "a.npz", x_train=rng.random((30, 8, 8)), y_train=y, x_test=rng.random((30, 8, 8)), y_test=y, class_names=names)
+    assert run(["distill", "random", "--data", "npz:a.npz", "--ipc", "1", "--out", "x"]) == 0
+    assert load_set("x/set.npz").info.classes == ("no\ufffdbreak", "non\ufffdjoined", "\U0001f469\ufffd\U0001f52c")
+    argv = ["--net", "mlp:width=3", "--seeds", "1", "--recipe", "dc", "--epochs", "1", "--rows", "distilled", "--json", "a.json"]
+    assert run(["evaluate", "x", *argv]) == 0
+    assert "warning" not in capsys.readouterr().err and json.loads(Path("a.json").read_text())["ipc"] == 1
+
+
+@pytest.mark.parametrize("spec", ["images", "graphs"])
+def test_scores_on_the_way_need_a_validation_split(spec, refused, tmp_path):
+    rng, y = np.random.default_rng(0), np.arange(4) % 2
+    np.savez(tmp_path / "a.npz", x_train=rng.random((4, 8, 8)), y_train=y, x_test=rng.random((4, 8, 8)), y_test=y)
+    ring = "3 {}\n0 2 1 2\n0 2 0 2\n0 2 0 1\n"
+    (tmp_path / "a.txt").write_text("4\n" + "".join(ring.format(label) for label in y))
+    data, method = {"images": ("npz:a.npz", ["dm", *TINY]), "graphs": ("tu:a.txt", ["doscond"])}[spec]
+    said = refused("distill", *method, "--data", data, "--ipc", "1", "--steps", "1", "--out", "x", "--eval-every", "1")
+    assert f"--eval-every 1: {data} is too small for a validation split" in said
+    assert not (tmp_path / "x").exists()
+
+
 # Presets
 
 
