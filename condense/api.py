@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, check_seed, complete_options, find_method
+from condense.config import Budget, build_method, check_option, check_seed, check_validation, complete_options, find_method
 from condense.data import Data, load_data
 from condense.feeds import make_feed
 from condense.graph_data import GraphData
@@ -75,14 +75,15 @@ def distill(
       method: a name in `matchers.REGISTRY`; `options` are its factory's keyword arguments, and folders of what is handed over (`experts`).
       data: data or its specification.
       ipc, size, bytes: the budget, exactly one: images a class, images in all, payload bytes.
-      out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png, checkpoints. Without one nothing is written and nothing resumes.
+      out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png and, of more than one step, checkpoints. Without one nothing is
+        written and nothing resumes.
       net: network to match with; by default `convnet`, or what experts are of.
       steps: of the method, 1000 by default; selection methods take one.
       seed: of all that is drawn, and of the validation split where `data` is a specification.
       start: first images, a name in `synth.start.STARTS`; by default the method's.
       eval_every: scores the set on the validation split so often and keeps the best as best.npz beside set.npz, which is the last step's.
       checkpoint_every: steps between checkpoints; by default a twentieth of the run.
-      force: starts anew where `out` holds another run.
+      force: starts anew where `out` holds another run or one that is done, and tries a step although memory does not seem to suffice.
       command: what run.json records as the command; by default this call.
 
     Returns:
@@ -111,13 +112,15 @@ def distill(
     matcher = build_method(method, options, **handed)
     per_class, start = images_a_class(method, matcher, budget, data, eval_every), start or matcher.start
     schedule = paced(method, matcher, steps=steps, eval_every=eval_every, checkpoint_every=checkpoint_every)
+    check_validation(schedule.eval_every, data)
     steps = schedule.steps
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
     chosen = recipe(matcher.recipe, epochs=options.get("label_epochs"))
     info = describe(data, config, seed=seed, recipe=chosen.name)
-    where = open_run(out, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force) if out else nullcontext()
+    asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
+    where = open_run(out, config, beside={"eval_every": schedule.eval_every or None}, **asked) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:
         if held and held.done:
@@ -153,6 +156,7 @@ def work(
         feed,
         schedule,
         folder=folder,
+        starting=held.begin if held else lambda: None,
         saved=held.saved if held else lambda step: None,
         evaluate=validation_score(data, synth.info.net, chosen, seed=seed, teachers=teachers) if schedule.eval_every else None,
         description=method,

@@ -99,7 +99,8 @@ class Checkpoints:
             arrays |= {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in wanted.items() if not leaf.size}
             stored, here = ({name: (leaf.shape, leaf.dtype) for name, leaf in named.items()} for named in (arrays, wanted))
             if differ := [name for name in stored | here if stored.get(name) != here.get(name)]:
-                raise BadInput(f"{self._place(step)}: {differ[0]} is not as this version of the method has it; --force starts anew")
+                remedy = f"remove {self.folder} to start anew"
+                raise BadInput(f"{self._place(step)}: {differ[0]} is not as this version of the method has it; {remedy}")
             return jax.tree.unflatten(jax.tree.structure(target), [arrays[name] for name in wanted])
         return None
 

@@ -61,6 +61,12 @@ def check_option(name: str, value: Any, kind: Any) -> Any:
     return check_real(name, value) if float in kinds else value
 
 
+def check_validation(eval_every: int | None, data: Any) -> None:
+    """Raises BadInput where sets shall be scored on the way and the data's validation split is empty."""
+    if eval_every and not len(data.val.y):
+        raise BadInput(f"--eval-every {eval_every}: {data.spec} is too small for a validation split; use more data, or leave it out")
+
+
 @dataclass(frozen=True)
 class Budget:
     """How large a set may be; exactly one of the three is given, a whole number.

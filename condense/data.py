@@ -85,11 +85,13 @@ def read(spec: Spec) -> Source:
     """The raw data of a specification, whole. Raises BadInput as its reader does."""
     text, name = spec.text, spec.name
     named = NAMED.get(name, Named(spec.kind, "")) if not spec.location else Named(spec.kind, "")
-    place = Path(spec.location).expanduser()
+    place = Path(spec.location)
     try:
+        place = place.expanduser()
         place.exists()
-    except OSError as error:
-        raise BadInput(f"{text}: cannot use {str(place)[:200]} ({error.strerror}); name a file or folder that can be read") from None
+    except (OSError, RuntimeError) as error:  # the latter for ~NAME without such a user
+        why = getattr(error, "strerror", error)
+        raise BadInput(f"{text}: cannot use {str(place)[:200]} ({why}); name a file or folder that can be read") from None
     if spec.kind == "digits":
         return readers.read_digits(text)
     if spec.kind == "idx":

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, complete_options, find_method
+from condense.config import Budget, build_method, check_option, check_validation, complete_options, find_method
 from condense.feeds import make_feed
 from condense.graph_data import GraphData
 from condense.graph_grid import save_grid
@@ -60,6 +60,7 @@ def distill_graphs(method: str, data: GraphData, budget: Budget, wishes: Wishes,
     matcher = build_method(method, options, **handed)
     named = {name: check_option(name, getattr(wishes, name), int | None) for name in ("steps", "eval_every", "checkpoint_every")}
     schedule, config = paced(method, matcher, **named), {"method": method, "data": data.spec, "net": net}
+    check_validation(schedule.eval_every, data)
     steps = schedule.steps
     config |= {"ipc": budget.ipc, "size": budget.size, "bytes": budget.bytes, **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
@@ -67,7 +68,7 @@ def distill_graphs(method: str, data: GraphData, budget: Budget, wishes: Wishes,
     command = wishes.command or as_call(shown)
     info = describe(data, config, seed=seed, recipe="graph" if matcher.recipe == "dsa" else matcher.recipe)
     asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": wishes.force}
-    with open_run(out, config, **asked) if out else nullcontext() as held:
+    with open_run(out, config, beside={"eval_every": schedule.eval_every or None}, **asked) if out else nullcontext() as held:
         if held and held.done:
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(out / "set.npz")
@@ -86,10 +87,10 @@ def _run(matcher, data: GraphData, info: Info, schedule: Schedule, wishes: Wishe
     if matcher.prepare:
         synth = matcher.prepare(stream(key, PREPARE), synth, data.train)
     score = validation_score(data, info.net, recipe(info.recipe), seed=wishes.seed) if schedule.eval_every and not matcher.host else None
-    saved = held.saved if held else lambda step: None
+    starting, saved = (held.begin, held.saved) if held else (lambda: None, lambda step: None)
     feed = make_feed(matcher.feed, data.train, len(data.classes), seed=wishes.seed)
     out = Path(wishes.out) if wishes.out else None
-    return run(key, matcher, synth, feed, schedule, folder=out, saved=saved, evaluate=score, description=info.method)
+    return run(key, matcher, synth, feed, schedule, folder=out, starting=starting, saved=saved, evaluate=score, description=info.method)
 
 
 def empty(data: GraphData, info: Info) -> SyntheticSet:

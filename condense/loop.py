@@ -61,7 +61,7 @@ def paced(method: str, matcher: Matcher, *, steps: int | None, eval_every: int |
     if matcher.host and (idle := [dashed(name) for name, value in given.items() if value is not None]):
         note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
     steps = 1 if matcher.host else steps or STEPS
-    return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), eval_every or 0)
+    return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), 0 if matcher.host else eval_every or 0)
 
 
 def stream(key: jax.Array, number: int) -> jax.Array:
@@ -117,6 +117,7 @@ def run(
     schedule: Schedule,
     *,
     folder: Path | None = None,
+    starting: Callable[[], None] = lambda: None,
     saved: Callable[[int], None] = lambda step: None,
     evaluate: Callable[[SyntheticSet], float] | None = None,
     description: str = "distill",
@@ -128,7 +129,9 @@ def run(
       key: the run's; the method's start and steps draw from its streams INIT and STEP.
       synth: the start.
       feed: step -> batch, as `condense.feeds.make_feed` builds it.
-      folder: gets `checkpoints/`, `metrics.jsonl` and, with `evaluate`, `best.npz`; without it nothing is written.
+      folder: gets `checkpoints/`, `metrics.jsonl` and, with `evaluate`, `best.npz`; of a method of one step `metrics.jsonl` alone; without
+        it nothing is written.
+      starting: called before the folder is read or written; of a method of one step when that is done.
       saved: called with the step after every checkpoint.
       evaluate: set -> accuracy on validation data.
       force: tries a step although memory does not seem to suffice.
@@ -139,10 +142,14 @@ def run(
         if matcher.host:
             with progress(matcher.host, description) as bar:
                 start = matcher.init(stream(key, INIT), synth)
-                synth_after, _, _ = matcher.step(stream(key, STEP), start, synth, feed(0), bar.advance)
+                synth_after, _, metrics = matcher.step(stream(key, STEP), start, synth, feed(0), bar.advance)
                 bar.advance()
             _demand_finite(synth_after)
+            starting()
+            if folder:
+                MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
             return replace(synth_after, info=synth.info)
+        starting()
         return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate).run(description, force=force)
 
 
@@ -163,7 +170,7 @@ class _Loop:
             self.carry = replicate(jax.tree.map(jnp.array, found))
             self.step = self.stored = int(found.step)
         if self.step > schedule.steps:
-            raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or --force")
+            raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or another --out")
         self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None
         self.scores = self.log.column("val_accuracy") if self.log else {}
 

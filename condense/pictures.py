@@ -134,6 +134,8 @@ def _listing(part: Path, root: Path, spec: str) -> dict[str, list[Path]]:
     for folder in _entries(part, root, spec):
         if not folder.is_dir():
             raise BadInput(f"{spec}: {folder} is not a class folder; {part} must hold one folder a class")
+        if any("\ud800" <= letter <= "\udfff" for letter in folder.name):  # bytes that Python could not read as letters
+            raise BadInput(f"{spec}: the name of class folder {str(folder)!a} is not UTF-8; rename it")
         listing[folder.name] = [regular(path, spec, remedy="remove it or replace it by a picture") for path in _entries(folder, root, spec)]
         wrong = [path for path in listing[folder.name] if path.suffix.lower() not in SUFFIXES]
         if wrong:
@@ -148,7 +150,11 @@ def _entries(folder: Path, root: Path, spec: str) -> list[Path]:
     except OSError as error:
         raise BadInput(f"{spec}: cannot read the folder {folder} ({error.strerror}); make it readable") from None
     for path in found:
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        try:
+            inside = not path.is_symlink() or path.resolve().is_relative_to(root)
+        except (OSError, RuntimeError):  # which one depends on the version of Python
+            raise BadInput(f"{spec}: {path} is a link that leads back to itself; remove it") from None
+        if not inside:
             raise BadInput(f"{spec}: {path} is a link that leaves {root}; copy the file there instead")
     return found
 

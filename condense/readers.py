@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32, UInt8
 
 from synth.errors import BadInput
+from synth.file import printable
 from synth.npz import opened
 
 Raw = UInt8[np.ndarray, "_ _ _ _"] | Float32[np.ndarray, "_ _ _ _"]  # n h w c, compared by `Source`
@@ -52,7 +53,7 @@ class Source:
     Args:
       name, spec: a short name, and what the user asked for (messages begin with it).
       x_train, x_test: raw images of one size. y_train, y_test: class indices.
-      classes: C >= 2 names, in the order of the class indices.
+      classes: C >= 2 names, in the order of the class indices; kept as sets store them, with U+FFFD for what cannot be printed.
       flips: whether a mirrored image keeps its label.
 
     Raises:
@@ -69,6 +70,7 @@ class Source:
     flips: bool = True
 
     def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
         for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
             if x.ndim != 4 or len(x) == 0 or 0 in x.shape:
                 raise BadInput(f"{self.spec}: {part} images have shape {x.shape}; needed are one or more of [n height width channels]")

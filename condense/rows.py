@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import jax
@@ -103,7 +103,7 @@ def make_rows(
         labels = Target(centred(hard.index, hard.classes)) if kind is Target else hard
         return SyntheticSet(Pixels(jnp.asarray(x[index])), labels)
 
-    @cache  # of indices: every network is shown the same draws
+    @cache  # of indices: every network is shown the same draws, which a set would hold as arrays
     def chosen(choose: Callable, seed: int) -> np.ndarray:
         k_draw, index = jax.random.fold_in(jax.random.fold_in(key, DRAW), seed), []
         for count in np.unique(counts[counts > 0]):
@@ -112,7 +112,7 @@ def make_rows(
             index.append(choose(k_draw, rank[y], int(count)))
         return np.concatenate(index)
 
-    @cache
+    @lru_cache(1)  # one set in memory, however many seeds: labels are asked for again where another network is shown the draw
     def drawn(choose: Callable, seed: int) -> SyntheticSet:
         return labels(real(chosen(choose, seed)))
 

@@ -34,12 +34,16 @@ OWNED = (
     "metrics.jsonl",
     "checkpoints",
     "experts.json",
+    "expert_*.npy",
+    ".expert_*.npy.partial",
     "teacher.json",
     "teacher.npz",
     "members",
+    "priors",
+    "priors.json",
     "teachers.json",
     "normalisation.npz",
-)  # what --force may remove
+)  # what --force may remove, as patterns of names
 MADE = ("experts", "teachers", "teacher")  # runs of their own, made before this one and kept by --force where they fit
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
@@ -56,17 +60,33 @@ def as_call(values: dict[str, Any]) -> str:
 
 
 class Run:
-    """A folder that this process holds. `done` says whether it finished before with at least the steps asked for."""
+    """A folder that this process holds. `done` says whether it finished before with at least the steps asked for.
 
-    def __init__(self, folder: Path, record: dict[str, Any], *, done: bool):
-        self.folder, self.record, self.done = folder, record, done
+    Nothing in the folder changes before `begin`.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any], fresh: dict[str, Any], *, done: bool, replaces: dict[str, Any] | None):
+        self.folder, self.record, self.done, self.begun = folder, record, done, False
+        self._fresh, self._replaces = fresh, replaces
         self._began, self._before = time.monotonic(), (record["wall_seconds"], record["peak_memory_bytes"])
+
+    def begin(self) -> None:
+        """To be called once the call has shown to be right, before the first file is written: removes the run that this one replaces."""
+        if self.begun:
+            return
+        if self._replaces:
+            _clear(self.folder, self._replaces)
+        self.begun = True
+        self.record.pop("error", None)
+        self.record |= {name: value for name, value in self._fresh.items() if name not in self.record}  # an older version's lacks some
+        self._write(**{name: self._fresh[name] for name in ("command", *SURROUNDINGS, "threads", "state", "steps")})
 
     def saved(self, step: int) -> None:
         """Notes that the state at `step` is safe, and the time and memory it took so far."""
         self._write(step=step)
 
     def _write(self, **fields) -> None:
+        assert self.begun, "a run was written to before it began"
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         wall = round(self._before[0] + time.monotonic() - self._began, 3)
@@ -83,49 +103,54 @@ def open_run(
     seed: int = 0,
     command: str = "",
     data_digest: str = "",
+    beside: dict[str, Any] | None = None,
     force: bool = False,
 ) -> Iterator[Run]:
     """Holds the run in `folder` for a block: new, resumed, continued to more steps, or done (then nothing in it changes).
 
-    The run is `done` when the block ends, `failed` when it raises, and goes on another time when it is interrupted or killed.
+    The block calls `begin` before it writes. The run is `done` when the block ends, `failed` when it raises, and goes on another time when
+    it is interrupted or killed; a block that raises before `begin` leaves the run that was there as it was.
 
     Args:
       config: every choice that makes it this run and no other, as JSON values by field; `steps` is not among them.
       steps: how many it shall have done in all.
-      force: removes another run's results and starts anew.
+      beside: choices that change what lies beside the result and not the result, by field; part of no digest. They too make it another
+        run, where its record has them: older ones lack them.
+      force: replaces another run, and one that is done, when this one begins. An unfinished run of the same choices goes on all the same.
     Raises BadInput where another process holds the folder, or where it holds something else than a run, or a run of another config,
     seed or data.
     """
     folder, config = Path(folder), json.loads(json.dumps(config))
-    identity = {"config": config, "seed": seed, "data_digest": data_digest}
+    identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
     fresh = {"command": command, "digest": digest(config), **identity, **_surroundings(), "state": "running", "steps": steps}
     fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
     with _locked(folder) as lock:
         old = _read(folder)
-        if old and force:
-            _clear(folder, old)
-            old = None
-        if old:
-            _refuse_other(folder, old, identity)
-        run = Run(folder, old or fresh, done=bool(old) and old["finished"] >= steps)
+        differ = _differences(old, identity) if old else []
+        replaces = old if old and force and (differ or old.get("state") == "done") else None
+        if differ and not force:
+            raise BadInput(
+                f"--out {folder}: holds another run ({'; '.join(differ)}); give another folder, or --force to remove it and start anew"
+            )
+        held = fresh if replaces or not old else old
+        run = Run(folder, held, fresh, done=held["finished"] >= steps, replaces=replaces)
         if run.done:
             yield run
             return
         _sign(lock)
-        _note_surroundings(old, fresh)
-        run.record.pop("error", None)
-        run._write(**{name: fresh[name] for name in ("command", *SURROUNDINGS, "threads", "state", "steps")})
+        _note_surroundings(None if replaces else old, fresh)
         try:
             yield run
         except Exception as error:
             if isinstance(error, BadInput) and not old:  # a wrong call is no run: the right one may have the folder
-                (folder / RECORD).unlink()
+                (folder / RECORD).unlink(missing_ok=True)
                 (folder / LOCK).unlink()
                 with contextlib.suppress(OSError):  # it is empty where this call made it
                     folder.rmdir()
-                raise
-            with contextlib.suppress(BadInput, RunFailed):  # on a full disk the first failure is the one to tell
-                run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
+            elif run.begun or not old:
+                with contextlib.suppress(BadInput, RunFailed):  # on a full disk the first failure is the one to tell
+                    run.begin()
+                    run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise
         run._write(state="done", finished=steps, step=steps)
 
@@ -175,20 +200,21 @@ def _read(folder: Path) -> dict[str, Any] | None:
 def _clear(folder: Path, old: dict[str, Any]) -> None:
     # The old record goes last and says `running` meanwhile: whoever dies here leaves a run without results, not a run with another's.
     write_bytes(folder / RECORD, json.dumps(old | {"state": "running", "step": 0, "finished": 0}).encode())
-    for name in OWNED:
-        place = folder / name
+    for place in list(folder.iterdir()):
+        if not any(place.match(pattern) for pattern in OWNED):
+            continue
         if place.is_dir() and not place.is_symlink():
             shutil.rmtree(place)
         else:
-            place.unlink(missing_ok=True)
+            place.unlink()
 
 
-def _refuse_other(folder: Path, old: dict[str, Any], identity: dict[str, Any]) -> None:
-    before, now = (record["config"] | {name: record[name] for name in ("seed", "data_digest")} for record in (old, identity))
-    differ = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
-    if differ:
-        each = "; ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in differ)
-        raise BadInput(f"--out {folder}: holds another run ({each}); give another folder, or --force to remove it and start anew")
+def _differences(old: dict[str, Any], identity: dict[str, Any]) -> list[str]:
+    """What makes a run another one, in words, a field each."""
+    others = [name for name in identity if name != "config" and name in old]
+    before, now = (record["config"] | {name: record[name] for name in others} for record in (old, identity))
+    fields = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
+    return [f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in fields]
 
 
 def _surroundings() -> dict[str, Any]:

@@ -95,6 +95,7 @@ def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), 
     with open_run(folder, identity, steps=config.epochs, seed=config.seed, command=command, data_digest=data.digest, force=force) as held:
         if held.done:
             return load_teacher(folder)
+        held.begin()
         vars, accuracy = _train(config, data, folder, held.saved)
         about = {"format": FORMAT, **identity, "seed": config.seed, "data_digest": data.digest}
         about |= {"image": list(data.image), "outputs": len(data.classes)}

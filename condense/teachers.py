@@ -104,7 +104,7 @@ def make_teachers(
       net: specifications of the members; by default `default_committee`.
       epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
       seed: of weights, order and views, and of the validation split where `data` is a specification.
-      force: removes another committee that the folder holds.
+      force: removes another committee that the folder holds, or this one where it is done.
 
     Raises:
       BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
@@ -119,6 +119,7 @@ def make_teachers(
     where = open_run(folder, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force)
     with where as held:
         if not held.done:
+            held.begin()
             log = MetricsLog(folder / "metrics.jsonl", step=held.record["step"])
             told = []
             with progress(steps * PIECES, "teachers", done=held.record["step"] * PIECES) as bar:

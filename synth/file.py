@@ -52,9 +52,9 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
         "format": FORMAT,
         **{word: next(name for name, kind in kinds.items() if kind is type(values[part])) for part, (word, kinds) in PARTS.items()},
         "fields": {part: {name: getattr(value, name) for name in _plain(type(value))} for part, value in values.items()},
-        "classes": [_printable(name) for name in info.classes],
+        "classes": [printable(name) for name in info.classes],
         "arrays": {name: {"dtype": array.dtype.name, "shape": array.shape} for name, array in arrays.items()},
-        "info": {name: _printable(value) if kind is str else value for name, kind in _info().items() for value in [getattr(info, name)]},
+        "info": {name: printable(value) if kind is str else value for name, kind in _info().items() for value in [getattr(info, name)]},
     }
     write_npz(path, {**arrays, "header": np.array(json.dumps(header, sort_keys=True))})
 
@@ -244,6 +244,6 @@ def _declared(header: dict, archive: Archive) -> None:
             raise BadInput(f"{archive.path}: array '{name[:80]}' is {there.get(name)} in the file and {listed.get(name)} in the header")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text without what a terminal or another program would choke on."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

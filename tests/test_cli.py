@@ -402,8 +402,8 @@ def test_what_a_run_leaves(finished):
 
 def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     before = stamps(finished)
-    for steps in ("2", "1"):
-        assert run([*DM, "--steps", steps, "--seed", "3", "--out", str(finished)]) == 0
+    for steps in ("2", "1"):  # how often a run is stored changes nothing in its result
+        assert run([*DM, "--steps", steps, "--checkpoint-every", steps, "--seed", "3", "--out", str(finished)]) == 0
         said = capsys.readouterr()
         assert f"{finished} is done: 2 steps; nothing to do" in said.err and f"condense evaluate {finished} --data digits" in said.out
     assert stamps(finished) == before
@@ -417,6 +417,7 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
         (["--start", "noise"], ["start was 'random', now 'noise'"]),
         (["--net", "mlp"], ["net was 'mlp:width=4,norm=none,act=relu', now 'mlp:width=128,norm=none,act=relu'"]),
         (["--ipc", "2"], ["ipc was 1, now 2"]),
+        (["--eval-every", "1"], ["eval_every was None, now 1"]),
         (["--data", "digits?limit=1000"], ["data was 'digits', now 'digits?limit=1000'", "data_digest was"]),
     ],
 )
@@ -434,7 +435,26 @@ def test_more_steps_continue_and_force_starts_anew(finished, tmp_path):
     assert after.startswith(before) and [json.loads(line)["step"] for line in after.splitlines()] == [1, 2, 3, 4]
     assert record(place)["finished"] == 4 and (place / "set.npz").read_bytes() != (finished / "set.npz").read_bytes()
     assert run(["distill", "random", "--data", "digits", "--ipc", "2", "--force", "--out", str(place)]) == 0
-    assert record(place)["config"]["method"] == "random" and not (place / "metrics.jsonl").exists()
+    assert record(place)["config"]["method"] == "random" and (place / "metrics.jsonl").read_text() == '{"step": 1}\n'
+    assert not (place / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["distill", "random", "--data", "digits", "--ipc", "1000"],  # shows only when they are drawn
+        ["distill", "dm", "--data", "digits", "--ipc", "1000", *TINY],
+        [*DM, "--net", "lenet"],
+        [*DM, "--data", "digits?limit=20", "--eval-every", "1", "--start", "herding", "--ipc", "3"],
+    ],
+)
+def test_a_wrong_call_with_force_leaves_the_run_that_was_there(argv, finished, tmp_path):
+    place = Path(shutil.copytree(finished, tmp_path / "a"))
+    before = stamps(place)
+    assert run([*argv, "--force", "--out", str(place)]) == 2
+    assert {name: held for name, held in stamps(place).items() if not name.endswith(".lock")} == {
+        name: held for name, held in before.items() if not name.endswith(".lock")
+    }
 
 
 @pytest.mark.parametrize("budget", [["--ipc", "2"], ["--size", "20"], ["--bytes", "5200"], ["--bytes", "7799"]])
@@ -447,6 +467,8 @@ def test_budgets_of_three_kinds_buy_the_same(budget):
 def test_selection_says_that_steps_do_not_matter(capsys):
     assert run(["distill", "random", "--data", "digits", "--ipc", "1", "--steps", "9", "--out", "x"]) == 0
     assert "random selects in one step: --steps changes nothing" in capsys.readouterr().err
+    assert run(["distill", "random", "--data", "digits", "--ipc", "1", "--eval-every", "9", "--out", "x"]) == 0
+    assert "--eval-every changes nothing" in (said := capsys.readouterr().err) and "x is done" in said
 
 
 def test_the_next_command_can_be_pasted(tmp_path, capsys):
@@ -455,6 +477,30 @@ def test_the_next_command_can_be_pasted(tmp_path, capsys):
     np.savez(tmp_path / "my data.npz", **images, y_train=np.arange(20) % 2, y_test=np.arange(20) % 2)
     assert run(["distill", "random", "--data", "npz:my data.npz?flip=false&limit=18", "--ipc", "1", "--out", "a run"]) == 0
     assert "condense evaluate 'a run' --data 'npz:my data.npz?flip=false&limit=18'" in capsys.readouterr().out
+
+
+def test_a_set_of_classes_whose_names_cannot_be_printed_is_scored_on_its_own_data(tmp_path, capsys):
+    """No-break space, zero-width non-joiner, an emoji with joiners: stored as U+FFFD, and known so wherever they are compared."""
+    rng, names = np.random.default_rng(0), np.array(["no\xa0break", "non\u200cjoined", "\U0001f469\u200d\U0001f52c"])
+    y = np.arange(30) % 3
+    np.savez(tmp_path / "a.npz", x_train=rng.random((30, 8, 8)), y_train=y, x_test=rng.random((30, 8, 8)), y_test=y, class_names=names)
+    assert run(["distill", "random", "--data", "npz:a.npz", "--ipc", "1", "--out", "x"]) == 0
+    assert load_set("x/set.npz").info.classes == ("no\ufffdbreak", "non\ufffdjoined", "\U0001f469\ufffd\U0001f52c")
+    argv = ["--net", "mlp:width=3", "--seeds", "1", "--recipe", "dc", "--epochs", "1", "--rows", "distilled", "--json", "a.json"]
+    assert run(["evaluate", "x", *argv]) == 0
+    assert "warning" not in capsys.readouterr().err and json.loads(Path("a.json").read_text())["ipc"] == 1
+
+
+@pytest.mark.parametrize("spec", ["images", "graphs"])
+def test_scores_on_the_way_need_a_validation_split(spec, refused, tmp_path):
+    rng, y = np.random.default_rng(0), np.arange(4) % 2
+    np.savez(tmp_path / "a.npz", x_train=rng.random((4, 8, 8)), y_train=y, x_test=rng.random((4, 8, 8)), y_test=y)
+    ring = "3 {}\n0 2 1 2\n0 2 0 2\n0 2 0 1\n"
+    (tmp_path / "a.txt").write_text("4\n" + "".join(ring.format(label) for label in y))
+    data, method = {"images": ("npz:a.npz", ["dm", *TINY]), "graphs": ("tu:a.txt", ["doscond"])}[spec]
+    said = refused("distill", *method, "--data", data, "--ipc", "1", "--steps", "1", "--out", "x", "--eval-every", "1")
+    assert f"--eval-every 1: {data} is too small for a validation split" in said
+    assert not (tmp_path / "x").exists()
 
 
 # Presets

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -232,20 +233,41 @@ def test_a_signature_is_a_configuration(name):
         assert json.loads(json.dumps(parameter.default)) == parameter.default, f"the default of {option} is no plain value"
 
 
-@pytest.mark.parametrize("name", REGISTRY)
-def test_a_docstring_says_what_a_method_computes_and_lists_every_argument(name):
-    text = inspect.getdoc(REGISTRY[name])
+def demand_docstring(factory, *, host: bool) -> None:
+    """The docstring of a method says what it computes and lists every argument."""
+    text = inspect.getdoc(factory)
     definition, _, listed = text.partition("\nArgs:\n")
     body = definition.partition("\n")[2]
-    assert REGISTRY[name].__name__ == name and REGISTRY[name].__module__ == f"matchers.{name}"
     assert body[:1] in ("", "\n"), "one line comes first, then an empty one"
-    parameters = set(inspect.signature(REGISTRY[name]).parameters)
+    parameters = set(inspect.signature(factory).parameters)
     listed = {word for names in re.findall(r"^  ([a-z_, ]+):", listed, re.MULTILINE) for word in names.split(", ")}
     assert listed == parameters
-    if built(name).host:
+    if host:
         assert len(definition.split()) >= 8, "a method that chooses defines what it chooses"
     else:
         assert " = " in body, "a method that learns states its loss as an equation"
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_docstring_says_what_a_method_computes_and_lists_every_argument(name):
+    assert REGISTRY[name].__name__ == name and REGISTRY[name].__module__ == f"matchers.{name}"
+    demand_docstring(REGISTRY[name], host=built(name).host)
+
+
+def test_the_method_that_the_readme_adds_keeps_the_contract(monkeypatch, spec):
+    """Its block is a whole file: run as it stands, registered, and a step of it is one of the closed form."""
+    page = (Path(__file__).parent.parent / "README.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```", page.partition("## Add a method")[2], re.MULTILINE | re.DOTALL)
+    module = {"__name__": "matchers.mean_pixels"}
+    exec(compile(block, "README.md", "exec"), module)
+    factory = module["mean_pixels"]
+    assert module["__doc__"]
+    demand_docstring(factory, host=False)
+    monkeypatch.setitem(REGISTRY, "mean_pixels", factory)
+    start, made = (np.asarray(api.distill("mean_pixels", spec, ipc=1, net=NET, steps=1, lr=lr).x.decode()) for lr in (1e-9, 0.25))
+    train = load_data(spec).train
+    feed = make_feed(PerClass(256), train, CLASSES, seed=0)
+    np.testing.assert_allclose(made, start + 0.5 * (feed(0).mean(1) - start), atol=1e-5)
 
 
 def pull(*, lr: float = 0.5, batch: int = 8) -> Matcher:

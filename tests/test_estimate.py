@@ -90,6 +90,10 @@ def test_free_memory_is_the_least_of_what_system_and_container_leave(tmp_path, m
     (tmp_path / "memory.current").write_text("1000000\n")
     monkeypatch.setattr(estimate, "CGROUP", tmp_path)
     assert free_memory() == 2_000_000
+    (tmp_path / "memory.stat").write_text("anon 600000\ninactive_file 300000\nactive_file 100000\n")
+    assert free_memory() == 2_300_000  # pages of files that nobody has used lately are given up
+    (tmp_path / "memory.stat").write_text("inactive_file many\n")
+    assert free_memory() == 2_000_000
     (tmp_path / "memory.max").write_text("max\n")
     assert free_memory() > 1 << 20
 

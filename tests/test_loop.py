@@ -18,11 +18,14 @@ from rich.console import Console
 from condense import checkpoint, loop, mesh
 from condense.checkpoint import Checkpoints
 from condense.log import MetricsLog, progress
+from matchers import dm
 from matchers.base import Matcher, Shuffled, descend, once
+from synth import augment
 from synth.content import Pixels
 from synth.errors import BadInput, RunFailed
 from synth.file import load_set
 from tests import toy
+from tests.toys import smooth_net
 
 
 def lines(folder: Path) -> list[dict]:
@@ -153,7 +156,7 @@ def test_with_every_checkpoint_damaged_the_run_starts_anew(straight, tmp_path, c
 def test_a_checkpoint_of_another_state_is_refused(tmp_path):
     toy.run(5, folder=tmp_path)
     other = toy.matcher()._replace(init=lambda key, synth: {"map": jnp.zeros((2, 2))})
-    with pytest.raises(BadInput, match="--force"):
+    with pytest.raises(BadInput, match=r"remove .*checkpoints to start anew"):
         toy.run(10, folder=tmp_path, method=other)
 
 
@@ -315,6 +318,25 @@ def test_a_method_that_changes_a_type_is_named():
     )
     with pytest.raises(TypeError, match=r"state/pool from float32\[2, 3\] to float32\[2, 4\]"):
         toy.run(2, method=method)
+
+
+def test_memory_of_a_method_that_draws_networks_does_not_grow_with_steps():
+    """Bytes of all live arrays whenever `dm` is fed: the most in sixty steps is the most in six."""
+    method = dm(smooth_net(toy.SHAPE, toy.CLASSES), augment.none, batch=8)
+
+    def most(steps):
+        seen, drawn = [], toy.make_feed(method.feed, toy.data(), toy.CLASSES, seed=0)
+
+        def feed(step):
+            seen.append(sum(array.nbytes for array in jax.live_arrays()))
+            return drawn(step)
+
+        toy.run(steps, method=method, feed=feed)
+        return max(seen)
+
+    most(6)
+    few = most(6)
+    assert most(60) <= few + 64
 
 
 def test_memory_refused_is_one_line():

@@ -69,6 +69,18 @@ def test_folder_links_must_stay_inside(tmp_path):
         link.unlink()
 
 
+def test_links_that_lead_to_themselves_and_names_that_are_no_text_are_refused(tmp_path):
+    class_folders(tmp_path)
+    loop = tmp_path / "train" / "a" / "9.png"
+    loop.symlink_to(loop)
+    refused(f"folder:{tmp_path}", f"{loop} is a link that leads back to itself")
+    loop.unlink()
+    for part in ("train", "test"):
+        os.rename(tmp_path / part / "a", os.fsencode(tmp_path / part) + b"/caf\xe9")
+    refused(f"folder:{tmp_path}", "caf\\udce9' is not UTF-8; rename it")
+    refused("folder:~nobody-of-this-name/x", "cannot use ~nobody-of-this-name/x")
+
+
 def png(width, height):
     """A tiny PNG that declares any size."""
     chunks = ((b"IHDR", struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))

@@ -65,3 +65,20 @@ def test_soft_labels_count_for_their_most_probable_class(data):
     synth = replace(make_set(data), y=Soft(jnp.asarray([[2, 0, 1], [5, 0, 0], [0, 3, 2], [0, 1, 0], [0, 0, 1], [9, 0, 8]], jnp.float32)))
     assert class_counts(synth).tolist() == [3, 2, 1]
     assert Counter(drawn_rows(data, synth, ("random",), 1)["random"][0].y.index.tolist()) == {0: 3, 1: 2, 2: 1}
+
+
+def test_memory_does_not_grow_with_the_seeds(data):
+    """Bytes of all live arrays while nobody holds a draw: those of one set, after two draws as after twenty."""
+
+    def labelled(real):
+        return replace(real, y=Soft(jnp.zeros((len(real), 3))))
+
+    draw = make_rows(jax.random.key(0), make_set(data), data, ("random",), labels=labelled)["random"]
+
+    def held_after(seeds):
+        for seed in range(seeds):
+            draw(seed)
+        return sum(array.nbytes for array in jax.live_arrays())
+
+    few = held_after(2)
+    assert held_after(20) <= few + 64

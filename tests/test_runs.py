@@ -34,6 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def hold(folder, *, steps=10, config=CONFIG, work=lambda run: None, **more):
     with runs.open_run(folder, config, steps=steps, **more) as run:
         if not run.done:
+            run.begin()
             work(run)
         return run.done
 
@@ -87,6 +88,18 @@ def test_another_run_is_refused_by_field_and_changes_nothing(tmp_path, change, w
     assert record(tmp_path) == before
 
 
+def test_choices_beside_the_result_are_refused_by_field_unless_an_older_record_lacks_them(tmp_path):
+    hold(tmp_path, beside={"eval_every": None})
+    before = record(tmp_path)
+    with pytest.raises(BadInput, match="eval_every was None, now 5"):
+        hold(tmp_path, beside={"eval_every": 5})
+    assert record(tmp_path) == before and before["digest"] == runs.digest(CONFIG)
+    del before["eval_every"]
+    (tmp_path / "run.json").write_text(json.dumps(before))
+    assert hold(tmp_path, beside={"eval_every": 5})
+    assert not hold(tmp_path, beside={"eval_every": 5}, steps=11) and record(tmp_path)["eval_every"] == 5
+
+
 def test_force_starts_anew_and_removes_only_what_a_run_owns(tmp_path):
     hold(tmp_path, work=lambda run: run.saved(5))
     (tmp_path / "notes.txt").write_text("mine")
@@ -99,7 +112,54 @@ def test_force_starts_anew_and_removes_only_what_a_run_owns(tmp_path):
         assert record(tmp_path)["config"]["lr"] == 0.1 and record(tmp_path)["state"] == "running" and record(tmp_path)["step"] == 0
 
     assert not hold(tmp_path, config=CONFIG | {"lr": 0.1}, force=True, work=look)
-    assert not hold(tmp_path, config=CONFIG | {"lr": 0.1}, force=True)  # also a finished run of the same config
+    assert not hold(tmp_path, config=CONFIG | {"lr": 0.1}, force=True, work=look)  # also a finished run of the same config
+
+
+@pytest.mark.parametrize("error", [BadInput("--ipc 1000: too many"), RunFailed("memory"), KeyboardInterrupt()])
+def test_a_forced_call_that_ends_before_it_begins_leaves_the_run_as_it_was(tmp_path, error):
+    hold(tmp_path)
+    (tmp_path / "set.npz").write_text("old")
+    before = contents(tmp_path)
+    with pytest.raises(type(error)), runs.open_run(tmp_path, CONFIG | {"lr": 0.1}, steps=10, force=True) as run:
+        assert not run.done and not run.begun
+        raise error
+    assert {**contents(tmp_path), str(tmp_path / ".lock"): b""} == {**before, str(tmp_path / ".lock"): b""}
+
+
+@pytest.mark.parametrize("state", ["running", "failed"])
+def test_force_lets_an_unfinished_run_of_the_same_choices_go_on(tmp_path, state):
+    """Whoever forces because memory seemed short keeps what was done; other choices replace it."""
+
+    def stop(run):
+        (tmp_path / "metrics.jsonl").write_text("half")
+        run.saved(5)
+        raise KeyboardInterrupt if state == "running" else RunFailed("memory")
+
+    with pytest.raises((KeyboardInterrupt, RunFailed)):
+        hold(tmp_path, work=stop)
+    assert record(tmp_path)["state"] == state
+
+    def look(run):
+        assert run.record["step"] == 5 and (tmp_path / "metrics.jsonl").read_text() == "half"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hold(tmp_path, force=True, work=look)
+    hold(tmp_path, config=CONFIG | {"lr": 0.1}, force=True)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_force_removes_experts_of_a_larger_run(tmp_path):
+    hold(tmp_path)
+    for name in ("experts.json", "expert_0000.npy", "expert_0023.npy", ".expert_0024.npy.partial", "expert_notes.txt"):
+        (tmp_path / name).write_text("old")
+    hold(tmp_path, config=CONFIG | {"lr": 0.1}, force=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", ".lock", "expert_notes.txt"}
+
+
+def test_a_run_is_not_written_to_before_it_begins(tmp_path):
+    with pytest.raises(AssertionError, match="before it began"), runs.open_run(tmp_path, CONFIG, steps=10) as run:
+        run.saved(5)
 
 
 def test_a_force_that_dies_leaves_a_run_without_results(tmp_path, monkeypatch):
@@ -139,7 +199,8 @@ def test_an_out_that_cannot_be_a_folder_is_named(tmp_path):
 
 
 def test_two_cannot_work_on_one_run(tmp_path):
-    with runs.open_run(tmp_path, CONFIG, steps=10):
+    with runs.open_run(tmp_path, CONFIG, steps=10) as run:
+        run.begin()
         with pytest.raises(BadInput, match=f"process {os.getpid()} is working on this run"):
             hold(tmp_path)
         with pytest.raises(BadInput, match="is working"):

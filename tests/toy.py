@@ -77,7 +77,7 @@ def held_run(folder: Path, steps: int, *, config=None, force=False, **more) -> S
     with runs.open_run(folder, config or {"method": "toy", "lr": 0.05}, steps=steps, command="toy", data_digest="d", force=force) as held:
         if held.done:
             return None
-        synth = run(steps, folder=folder, saved=held.saved, **more)
+        synth = run(steps, folder=folder, starting=held.begin, saved=held.saved, **more)
         save_set(folder / "set.npz", synth)
     return synth
 

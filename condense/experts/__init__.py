@@ -54,7 +54,7 @@ def train_experts(
       net: specification of a network without batch statistics.
       recipe: a name in `RECIPES`; `options` are its keyword arguments.
       seed: of everything drawn, and of the validation split where `data` is a specification.
-      force: starts anew where `out` holds another run.
+      force: starts anew where `out` holds another run, or this one and it is done.
       command: what run.json records as the command.
 
     Raises:
@@ -73,6 +73,7 @@ def train_experts(
             return load_experts(out)
         header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
         trainer = make_trainer(built, RECIPES[recipe](**options), dsa(dsa_strategy(data.flips)), classes, epochs=epochs)
+        held.begin()
         training = Training(out, header, trainer, data.train, data.val, held.saved)
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))
     return load_experts(out)

@@ -39,7 +39,10 @@ COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[str | None, about("settings of a published experiment, which flags beat; `condense list presets`", metavar="NAME")],
         None,
     ),
-    "force": (Annotated[bool, about("remove another run that DIR holds, and start anew")], False),
+    "force": (
+        Annotated[bool, about("start anew where DIR holds another run or one that is done; try what seems too large for memory")],
+        False,
+    ),
 }
 
 

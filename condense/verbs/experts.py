@@ -21,7 +21,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "net": (Annotated[str, about("network, NAME[:key=value,...], without batch statistics", metavar="NET")], "convnet"),
     "recipe": (Annotated[str, about("sgd, flat or smooth; each has options of its own", metavar="NAME")], "sgd"),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
-    "force": (Annotated[bool, about("remove another run that DIR holds, and start anew")], False),
+    "force": (Annotated[bool, about("start anew where DIR holds another run or one that is done")], False),
 }
 
 

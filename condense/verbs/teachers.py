@@ -23,7 +23,7 @@ class Flags:
     lr: Annotated[float, about("step size of a committee's first step")] = 0.05
     batch: Annotated[int, about("images a step of a committee's training")] = 128
     seed: Annotated[int, about("seed of weights, order and views, and of the validation split")] = 0
-    force: Annotated[bool, about("remove other teachers that DIR holds, and start anew")] = False
+    force: Annotated[bool, about("start anew where DIR holds other teachers, or these and they are done")] = False
 
 
 def act(call: Flags) -> None:
