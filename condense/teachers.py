@@ -6,6 +6,7 @@ change of normalisation where the data at hand has another one.
 """
 
 import contextlib
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from condense.teacher_gate import classify, demand_sense
 from condense.teacher_store import Teachers, load_teachers, read_teachers, write_index, write_member
 from synth.base import Net, Teacher
 from synth.errors import BadInput, RunFailed
-from synth.fit import Fit, Item, begin, epoch_items, fit, on_examples, sgd
+from synth.fit import Fit, Item, adam, begin, epoch_items, fit, on_examples, sgd
 from synth.labels import Hard
 from synth.tree import all_finite
 from synth.views import View
@@ -72,16 +73,25 @@ def provide_teachers(context) -> tuple[Teacher, ...]:
 
 
 class Recipe(NamedTuple):
-    """How a teacher is trained: SGD with momentum 0.9 and weight decay 5e-4, its step size on a cosine that falls with every step, on
-    mini-batches shifted by up to an eighth of the side and, where labels allow, flipped."""
+    """How a teacher is trained: SGD with momentum 0.9, or Adam, whose decay joins the gradient, its step size on a cosine that falls with
+    every step, on mini-batches shifted by up to an eighth of the side and, where labels allow, flipped."""
 
     epochs: int
     lr: float
     batch: int
+    optimizer: str = "sgd"
+    decay: float = 5e-4
 
     def optimiser(self, factor):
         """At a share of the step size."""
-        return sgd(self.lr * factor, momentum=0.9, weight_decay=5e-4)
+        if self.optimizer == "adam":
+            return adam(self.lr * factor, weight_decay=self.decay)
+        return sgd(self.lr * factor, momentum=0.9, weight_decay=self.decay)
+
+    def told(self) -> dict:
+        """What records hold of it: what came later is left out at its default, so that older folders are found again."""
+        known = Recipe._field_defaults
+        return {name: value for name, value in self._asdict().items() if name not in known or value != known[name]}
 
 
 def make_teachers(
@@ -92,6 +102,8 @@ def make_teachers(
     epochs: int = EPOCHS,
     lr: float = 0.05,
     batch: int = 128,
+    optimizer: str = "sgd",
+    decay: float = 5e-4,
     seed: int = 0,
     force: bool = False,
     command: str = "",
@@ -103,18 +115,22 @@ def make_teachers(
       out: the folder.
       net: specifications of the members; by default `default_committee`.
       epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
+      optimizer, decay: `sgd` or `adam`, and its weight decay (>= 0).
       seed: of weights, order and views, and of the validation split where `data` is a specification.
       force: removes another committee that the folder holds, or this one where it is done.
 
     Raises:
       BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
     """
-    recipe, seed = Recipe(check_whole("epochs", epochs), check_real("lr", lr), check_whole("batch", batch, least=2)), check_seed(seed)
+    if optimizer not in ("sgd", "adam") or not 0 <= decay < math.inf:
+        raise BadInput(f"--optimizer {optimizer} --decay {decay}: give sgd or adam, and a weight decay of at least 0")
+    numbers = check_whole("epochs", epochs), check_real("lr", lr), check_whole("batch", batch, least=2)
+    recipe, seed = Recipe(*numbers, optimizer, float(decay)), check_seed(seed)
     data = load_data(data, seed=seed) if isinstance(data, str) else data
     names = [nets.canonical(name) for name in net or default_committee(data.image)]
     for name in names:
         nets.build(name, data.image, len(data.classes))
-    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe._asdict()}
+    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.told()}
     steps, folder = recipe.epochs * len(names), Path(out)
     where = open_run(folder, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force)
     with where as held:
@@ -127,7 +143,7 @@ def make_teachers(
                     told.append(
                         _member(jax.random.fold_in(jax.random.key(seed), number), number, name, data, recipe, folder, log, held, bar)
                     )
-            write_index(folder, data, recipe._asdict(), told)
+            write_index(folder, data, recipe.told(), told)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return read_teachers(folder)
 

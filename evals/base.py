@@ -31,6 +31,7 @@ class Recipe:
       schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
         released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2.
       warmup: epochs over which the step size rises to that, in equal steps.
+      decay: which parameters Adam's decay reaches: all, or those of two axes and more alone, which leaves out norms and biases.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Recipe:
     schedule: Literal["drop", "constant", "cosine"] = "drop"
     stretch: float = 1.0
     warmup: int = 0
+    decay: Literal["all", "matrices"] = "all"
 
     def sight(self, *, height: int, flips: bool) -> View | None:
         """The view of a mini-batch of images so high, None where it is shown as it is. A pad is stated for 32 pixels and goes with the
@@ -79,7 +81,8 @@ class Recipe:
         """The optimiser at step size `lr`."""
         if self.optimizer == "sgd":
             return sgd(lr, momentum=self.momentum, weight_decay=self.weight_decay)
-        return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw")
+        axes = 2 if self.decay == "matrices" else 0
+        return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class Closed:
 
 
 ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "optimizer": "adamw", "schedule": "cosine"}
+# As the scripts for large images have it; those for CIFAR decay all, and so does CV-DD here, whose scores in the README were taken so.
+MATRICES = {**ADAMW, "decay": "matrices"}
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -113,13 +118,13 @@ RECIPES = {
         Closed("krr", "net"),
         Closed("krr-ntk", "ntk"),
         Recipe("sre2l", 400, batch=128, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
-        Recipe("fkd", 300, batch=1024, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
-        Recipe("rded", 300, batch=0, view="shuffle=2,crop=0.5-1,flip,cutmix=1", stretch=2.0, **ADAMW),
-        Recipe("rded_small", 300, batch=0, view="flip,cutmix=1", stretch=2.0, **ADAMW),
+        Recipe("fkd", 300, batch=1024, view="crop=0.08-1,flip,cutmix=1", **MATRICES),
+        Recipe("rded", 300, batch=0, view="shuffle=2,crop=0.5-1,flip,cutmix=1", stretch=2.0, **MATRICES),
+        Recipe("rded_small", 300, batch=0, view="flip,cutmix=1", stretch=2.0, **MATRICES),
         Recipe("cvdd", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
         Recipe("cvdd_smooth", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", stretch=2.0, **ADAMW),
         Recipe("infer", 400, batch=64, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
-        Recipe("infer_large", 300, batch=128, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
+        Recipe("infer_large", 300, batch=128, view="crop=0.08-1,flip,cutmix=1", **MATRICES),
         Recipe("nrr", 300, batch=0, view="crop=0.5-1,flip,cutmix=1", temperature=1.0, stretch=2.0, **ADAMW),
     )
 }

@@ -46,9 +46,11 @@ class Moments(NamedTuple):
     square: optax.Updates
 
 
-def adam(lr, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0, decoupled: bool = False):
+def adam(
+    lr, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0, decoupled: bool = False, axes: int = 0
+):
     """Adam (Kingma and Ba, ICLR 2015, algorithm 1); AdamW where the decay is `decoupled`. `lr` may be traced; dtypes stay those of the
-    parameters."""
+    parameters. Arrays of fewer than `axes` axes do not decay."""
 
     def init(params):
         zeros = jax.tree.map(jnp.zeros_like, params)
@@ -56,7 +58,7 @@ def adam(lr, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8, weigh
 
     def update(grads, state, params):
         if weight_decay and not decoupled:
-            grads = jax.tree.map(lambda g, p: g + weight_decay * p, grads, params)
+            grads = jax.tree.map(lambda g, p: g + weight_decay * p if p.ndim >= axes else g, grads, params)
         count = state.count + 1
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, grads)
         square = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.square, grads)
@@ -64,7 +66,7 @@ def adam(lr, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8, weigh
         def move(m, v, p):
             steps = count.astype(p.dtype)
             step = m / (1 - b1**steps) / (jnp.sqrt(v / (1 - b2**steps)) + epsilon)
-            return -jnp.asarray(lr, p.dtype) * (step + weight_decay * p if decoupled and weight_decay else step)
+            return -jnp.asarray(lr, p.dtype) * (step + weight_decay * p if decoupled and weight_decay and p.ndim >= axes else step)
 
         return jax.tree.map(move, mean, square, params), Moments(count, mean, square)
 

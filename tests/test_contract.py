@@ -183,6 +183,8 @@ def test_resuming_gives_the_bits_of_one_run(straight, tmp_path):
         resumed = straight.case.run(2 * HALF, folder=tmp_path)
     assert seen.count == 0
     assert np.array_equal(resumed.x.decode(), straight.synth.x.decode())
+    assert jax.tree.structure(resumed.y) == jax.tree.structure(straight.synth.y)  # kind, teachers, seed and view of the labels
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(resumed.y), jax.tree.leaves(straight.synth.y), strict=True))
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == straight.rows
 
 

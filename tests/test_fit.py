@@ -224,6 +224,16 @@ def test_training_on_real_examples_learns_and_compiles_once():
     assert np.abs(np.asarray(vars.params["w"] - other.params["w"])).max() > 0.1
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_decay_can_spare_norms_and_biases(decoupled):
+    """Without a gradient decoupled decay multiplies matrices alone by 1 - lr lambda; joined to the gradient it moves them alone, by lr."""
+    tx = adam(0.01, weight_decay=0.1, decoupled=decoupled, axes=2)
+    params = {"kernel": jnp.full((2, 2), 2.0), "scale": jnp.full(2, 2.0)}
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], -0.002 if decoupled else -0.01, rtol=1e-5)
+    np.testing.assert_array_equal(updates["scale"], 0)
+
+
 @pytest.mark.parametrize(("decoupled", "weight_decay"), [(False, 0.0), (False, 0.1), (True, 0.1)])
 def test_adam_is_that_of_pytorch(decoupled, weight_decay):
     """Against the update written with numpy in float64, three steps of a moving gradient."""

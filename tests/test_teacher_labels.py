@@ -1,7 +1,11 @@
 """Label kinds of teachers: their losses against sums written out in numpy, stored answers against teachers asked again."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
 
 import jax
 import jax.numpy as jnp
@@ -256,6 +260,9 @@ def test_a_distance_is_minus_the_logarithm_of_the_teachers_probability(temperatu
             np.exp(-np.asarray(pair.distances))[counts], expected[counts], rtol=STEP / 2 + 1e-3, atol=math.exp(-12.7)
         )
         np.testing.assert_array_equal(pair.classes[:, 0], own)
+        itself = jnp.asarray(sum(answers(view.images, held)) / 2, jnp.float32)
+        gap = labels.loss(itself, pair) - labels._replace(alpha=0.0).loss(itself, pair)
+        assert np.abs(gap)[counts].max() <= 2 * (STEP / 2 + 1e-3)  # the teachers themselves are off by the rounding of two codes
 
 
 def distances(alpha=1.0, norm="l1", classes=CLASSES, temperature=1.0):
@@ -420,6 +427,42 @@ def test_every_seed_trains_on_the_views_that_were_labelled(kind, same):
     synths = stack([SyntheticSet(Pixels(X), present(made(kind), committee(2)))])
     a, b = (train_group(trainer, chosen, jax.random.key(seed)[None], synths).vars.params["w"] for seed in (0, 1))
     assert np.isfinite(a).all() and np.array_equal(a, b) == same
+
+
+@pytest.mark.parametrize(("micro", "batch"), [pytest.param(1, 4, marks=pytest.mark.slow), (2, 5)])
+def test_training_sees_the_views_and_the_halves_that_were_labelled(micro, batch):
+    """A student that is the teacher is right about every view, so training leaves it where it is; under views of another epoch or key, or
+    other parts of a batch, it moves. Its batch norms take the statistics of what it sees, as the teacher's did."""
+    held, plan = teacher(0), PLAN._replace(batch=batch)
+    net = held.net._replace(init=lambda key: held.vars)
+    chosen = replace(recipe("cvdd", epochs=2), batch=batch, micro=micro, optimizer="sgd", momentum=0.0, weight_decay=0.0, lr=1.0)
+    trainer = make_trainer(net, chosen, None, view=plan.view)
+
+    def moves(labels) -> float:
+        after = train_group(trainer, chosen, KEY[None], stack([SyntheticSet(Pixels(X), labels)])).vars.params
+        return max(float(jnp.abs(a[0] - b).max()) for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(held.vars.params), strict=True))
+
+    labels, other = (made("committee", teachers=(held,), plan=plan, statistics=s) for s in ("batch/2", "batch")[:: 1 if micro == 2 else -1])
+    wrong = [labels._replace(logits=labels.logits[::-1]), labels._replace(seed=labels.seed + 1), other]
+    assert moves(labels) < 1e-4 and min(map(moves, wrong)) > 1e-3
+
+
+def test_labels_answer_to_the_same_views_in_another_process(tmp_path):
+    info = Info(("a", "b", "c"), Standard(np.zeros(1, np.float32), np.ones(1, np.float32)))
+    save_set(tmp_path / "set.npz", SyntheticSet(Pixels(X), made("committee"), info=info))
+    code = f"""
+        import numpy as np
+        from synth.file import load_set
+        from synth.teacher_labels import label_alike, named
+        from tests.teachers import committee
+        held, teachers = load_set({str(tmp_path / "set.npz")!r}), committee(2)
+        labels = held.y._replace(teachers=named(teachers, (0.5, 0.5)))  # drawn anew, they may differ in a last bit
+        again = label_alike(labels, held.x.decode(), labels.index, teachers)
+        print(np.abs(np.asarray(again.logits, np.float32) - np.asarray(held.y.logits, np.float32)).max())
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(code)], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 2e-3  # half precision of the last bit; other views would differ by whole numbers
 
 
 def test_micro_batches_have_statistics_of_their_own():

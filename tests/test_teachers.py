@@ -4,6 +4,7 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from condense.__main__ import run as command
 from condense.data import load_data
 from condense.teacher_gate import classify
 from condense.teacher_store import load_teachers, read_teachers
-from condense.teachers import default_committee, make_teachers
+from condense.teachers import Recipe, default_committee, make_teachers
 from synth.errors import BadInput, RunFailed
 from synth.teacher_labels import flat
 from tests.scoring import clouds
@@ -126,6 +127,28 @@ def test_teachers_see_other_normalisations_through_their_own(spec, made):
     for train in (False, True):
         a, b = (t.net.apply(t.vars, jax.numpy.asarray(d.val.x), train=train).logits for t, d in ((moved, shifted), (same, data)))
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_a_committee_whose_normalisation_is_not_its_own_is_refused(spec, copied):
+    """The file says other numbers than the networks learned under, as where one was taken for another: they see images that are none."""
+    with np.load(copied / "normalisation.npz") as file:
+        wrong = {"mean": file["mean"] - 40 * file["std"], "std": file["std"]}
+    np.savez(copied / "normalisation.npz", **wrong)
+    with pytest.raises(BadInput, match=r"chance is 33.3 %, and once had .*another normalisation"):
+        load_teachers(copied, load_data(spec))
+
+
+def test_members_can_be_trained_by_adam(spec, made, tmp_path):
+    """As CV-DD trains its own for CIFAR; what is not said is not recorded, so that folders of before are found again."""
+    told = TRAINED | {"lr": 0.01, "optimizer": "adam", "decay": 1e-4}
+    other = make_teachers(spec, tmp_path, net=NETS[:1], **told)
+    assert json.loads((tmp_path / "teachers.json").read_text())["recipe"] == told
+    assert bits(other)[0] != bits(made)[0] and other.accuracies[0] > 0.5
+    tx = Recipe(1, 0.01, 8, "adam", 0.1).optimiser(0.5)  # a step of the step size's share against the decay alone
+    updates, _ = tx.update({"w": jnp.zeros(2)}, tx.init({"w": jnp.ones(2)}), {"w": jnp.ones(2)})
+    np.testing.assert_allclose(updates["w"], -0.005, rtol=1e-5)
+    with pytest.raises(BadInput, match=r"--optimizer lion .*give sgd or adam"):
+        make_teachers(spec, tmp_path / "b", net=NETS[:1], optimizer="lion")
 
 
 SPOILS = {

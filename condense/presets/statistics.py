@@ -22,7 +22,10 @@ DATA = {"cifar10": "cifar10", "cifar100": "cifar100", "tiny": "folder:tiny-image
 NET = "resnet18:norm=batch"
 COMMITTEE = (NET, "mobilenet:width=32,depth=3", "shufflenet:width=48,depth=4", "densenet:growth=12,depth=6", "resnet:depth=20,width=64")
 MEMBERS = {"infer": 4, "cvdd": 5}  # of the committee; the others use one
-SQUEEZE = {"cifar10": (200, 0.1), "cifar100": (200, 0.1), "tiny": (50, 0.1), "imagenet": (90, 0.1)}  # epochs and step size
+LONG = "--epochs 200 --lr 0.1"
+SQUEEZE = {"cifar10": LONG, "cifar100": LONG, "tiny": "--epochs 50 --lr 0.1", "imagenet": "--epochs 90 --lr 0.1 --decay 0.0001"}
+ADAM = "--epochs 200 --lr 0.001 --batch 512 --optimizer adam --decay 0.0001"
+OWN = {"cvdd": {"cifar10": ADAM, "cifar100": ADAM, "tiny": "--epochs 50 --lr 0.01 --decay 0.0001"}}  # as CV-DD states them
 BASE = {"net": NET, "lr": 0.25, "alpha_bn": 0.01}
 
 # method -> data -> {images a class: per cent}
@@ -88,8 +91,8 @@ PUBLISHED = {"sre2l": _sre2l, "cvdd": _cvdd, "infer": _infer, "rded": _rded, "nr
 
 def _squeeze(method: str, data: str) -> str:
     members = 3 if (method, data) == ("infer", "imagenet") else MEMBERS.get(method, 1)
-    (epochs, lr), names = SQUEEZE[data], " ".join(COMMITTEE[:members])
-    return f"condense teachers --data '{DATA[data]}' --net {names} --epochs {epochs} --lr {lr} --out X"
+    how, names = OWN.get(method, {}).get(data, SQUEEZE[data]), " ".join(COMMITTEE[:members])
+    return f"condense teachers --data '{DATA[data]}' --net {names} {how} --out X"
 
 
 def _published() -> Iterator[Preset]:

@@ -22,6 +22,8 @@ class Flags:
     epochs: Annotated[int | None, about("epochs of every member; by default 5, with --ssl as many as make about 4,000 steps")] = None
     lr: Annotated[float, about("step size of a committee's first step")] = 0.05
     batch: Annotated[int, about("images a step of a committee's training")] = 128
+    optimizer: Annotated[str, about("of a committee's training: its step size falls on a cosine", metavar="sgd|adam")] = "sgd"
+    decay: Annotated[float, about("weight decay of a committee's training")] = 5e-4
     seed: Annotated[int, about("seed of weights, order and views, and of the validation split")] = 0
     force: Annotated[bool, about("start anew where DIR holds other teachers, or these and they are done")] = False
 
@@ -33,10 +35,11 @@ def act(call: Flags) -> None:
     words = ["condense", "teachers", "--data", call.data, "--out", call.out, "--seed", str(call.seed)]
     words += ["--net", *call.net] if call.net else []
     words += ["--epochs", str(call.epochs)] if call.epochs else []
+    how = ["--optimizer", call.optimizer, "--decay", str(call.decay)]
     if call.ssl:
         learn_alone(call, shlex.join([*words, "--ssl", call.ssl]))
     else:
-        learn_classes(call, shlex.join([*words, "--lr", str(call.lr), "--batch", str(call.batch)]))
+        learn_classes(call, shlex.join([*words, "--lr", str(call.lr), "--batch", str(call.batch), *how]))
 
 
 def learn_classes(call: Flags, command: str) -> None:
@@ -44,7 +47,7 @@ def learn_classes(call: Flags, command: str) -> None:
     with whole():
         from condense.teachers import make_teachers
 
-    given = {name: getattr(call, name) for name in ("net", "lr", "batch", "seed", "force")}
+    given = {name: getattr(call, name) for name in ("net", "lr", "batch", "optimizer", "decay", "seed", "force")}
     made = make_teachers(call.data, call.out, **given, epochs=5 if call.epochs is None else call.epochs, command=command)
     for member, accuracy in zip(made.members, made.accuracies, strict=True):
         print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
