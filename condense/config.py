@@ -56,6 +56,9 @@ def check_option(name: str, value: Any, kind: Any) -> Any:
     kinds = get_args(kind) or (kind,)
     if value is None and NoneType in kinds:
         return None
+    if several := [kind for kind in kinds if get_origin(kind) is tuple]:
+        each = value if isinstance(value, tuple | list) else (value,)  # one number alone stands for itself
+        return tuple(check_option(name, one, get_args(several[0])[0]) for one in each)
     if int in kinds:
         return check_whole(name, value, least=0 if name.startswith("min_") else 1)
     return check_real(name, value) if float in kinds else value

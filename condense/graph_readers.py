@@ -112,12 +112,14 @@ def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSourc
     except ImportError:
         raise BadInput(f"{spec}: SMILES need rdkit; install it with pip install 'condense-workbench[molecules]'") from None
     RDLogger.DisableLog("rdApp.*")
-    rows = list(csv.DictReader(_lines(path, spec)))
+    table = csv.DictReader(_lines(path, spec))
+    try:
+        rows, known = list(table), table.fieldnames or ()
+    except csv.Error as error:
+        raise BadInput(f"{spec}: {path} is no table ({error}); right is a line a molecule with commas between the columns") from None
     for column in (smiles, label):
-        if not rows or column not in rows[0]:
-            raise BadInput(
-                f"{spec}: {path} has no column '{column}' (there: {', '.join(rows[0] if rows else ())}); use smiles=COL&label=COL"
-            )
+        if column not in known:
+            raise BadInput(f"{spec}: {path} has no column '{column}' (there: {', '.join(known)}); use smiles=COL&label=COL")
     nodes, tags, ends, kinds, labels = [], [], [], [], []
     for row in rows:
         molecule = Chem.MolFromSmiles(row[smiles] or "")
@@ -158,7 +160,7 @@ def _lines(path: Path, spec: str) -> list[str]:
     if path.stat().st_size > LARGEST:
         raise BadInput(f"{spec}: {path} is larger than {LARGEST} bytes; such a file is not read")
     try:
-        return path.read_text().splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()  # some programs begin a text with a byte order mark
     except UnicodeDecodeError:
         raise BadInput(f"{spec}: {path} is no text; name a text file") from None
 

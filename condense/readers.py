@@ -41,7 +41,7 @@ NAMED = {
     "fashion_mnist": Named("idx", "70,000 pieces of clothing 28x28x1, 10 classes; four IDX files", classes=FASHION),
     "cifar10": Named("tfds", "60,000 photographs 32x32x3, 10 classes; prepared with tensorflow_datasets"),
     "cifar100": Named("tfds", "60,000 photographs 32x32x3, 100 classes; prepared with tensorflow_datasets"),
-    "toy_graphs": Named("toy_graphs", "300 molecule-like graphs of 8 to 19 nodes, 2 classes; embedded", flips=False),
+    "toy_graphs": Named("toy_graphs", "300 molecule-like graphs of 8 to 16 nodes, 2 classes; embedded", flips=False),
     "svhn_cropped": Named("tfds", "99,289 house-number digits 32x32x3, 10 classes; prepared with tensorflow_datasets", flips=False),
 }
 

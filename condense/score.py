@@ -157,6 +157,9 @@ def evaluate(
     if split not in ("test", "val"):
         raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
     data = take_data(synth, data)
+    if data.seed != synth.info.split_seed and (split == "val" or isinstance(data, GraphData)):  # on graphs, val chooses the epoch
+        what = "graphs" if isinstance(data, GraphData) else "images"
+        note(f"warning: validation {what} cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
     if isinstance(data, GraphData):
         if teachers is not None:
             raise BadInput(f"--teachers {teachers}: teachers label images, and the set holds graphs; leave it out")
@@ -164,8 +167,6 @@ def evaluate(
         chosen = find_recipe(recipe or synth.info.recipe or "graph", epochs=epochs)
         asked = {"seeds": seeds, "chosen": chosen, "rows": rows, "split": split, "seed": seed}
         return evaluate_graphs(synth, data, path=path, names=names, **asked)
-    if split == "val" and data.seed != synth.info.split_seed:
-        note(f"warning: validation images cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
     chosen, kinds = take_recipe(synth, data, recipe, epochs), [rows] if isinstance(rows, str) else list(rows)
     demand_scorable(synth, chosen, kinds)
     names = name_nets([net] if isinstance(net, str) else list(net or ()), chosen, synth)

@@ -117,7 +117,7 @@ draw_grid(whole, per_class=8)
 # ## Where next
 #
 # - Real molecules: `molecules = "tu:NCI1.txt?fold=1"`, or a table of SMILES with `smiles:FILE?smiles=COLUMN&label=COLUMN`.
-# - Thresholds instead of a budget: `distill("mirage", data, support=(40, 60))`, one a class.
+# - Thresholds instead of a budget: `distill("mirage", data, support=(30, 40))`, one a class.
 # - `leaves="mean"` joins trees whose leaves differ in degree: fewer trees, and what GCN gives their roots is near, but not exact.
 # - A learned baseline: `distill("doscond", "toy_graphs?edges=false", ipc=1)` matches gradients and moves features and edges.
 # - From a shell: `condense distill mirage --data toy_graphs --bytes 200 --out runs/trees`, then `condense evaluate runs/trees`.

@@ -74,10 +74,13 @@ def _round(graphs: Graphs, colour: np.ndarray, degree: np.ndarray) -> Int32[np.n
     seen, start = seen[order], np.cumsum(degree) - degree
     # Numbers of (colour, degree), then of (number, next neighbour) as long as a node has one: exact, where a hash could collide.
     number = np.unique(colour.astype(np.int64) * (degree.max(initial=0) + 1) + degree, return_inverse=True)[1].astype(np.int64)
-    for position in range(int(degree.max(initial=0))):
-        more = np.flatnonzero(degree > position)
+    by_degree, known = np.argsort(-degree, kind="stable"), number.max(initial=-1) + 1
+    left = np.searchsorted(-degree[by_degree], -np.arange(degree.max(initial=0)))  # nodes that have a neighbour at each position
+    for position, count in enumerate(left.tolist()):
+        more = by_degree[:count]  # so that the work is that of the edges, however large the hubs
         fresh = np.unique(number[more] * len(kinds) + seen[start[more] + position], return_inverse=True)[1]
-        number[more] = number.max() + 1 + fresh
+        number[more] = known + fresh
+        known += fresh.max() + 1
     return _number(number)
 
 

@@ -1,7 +1,9 @@
 """Graph data: both formats of the TU collection, molecules, tags by degree, splits and batches."""
 
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condense.data import load_data
+from condense.readers import NAMED
 from synth.errors import BadInput
 from synth.graphs import Hop, batch_of, batches, common, edge_softmax, ladder, message, padded, pool, sizes_of
 from tests.graphs import some_graphs
@@ -143,6 +146,31 @@ def test_molecules_are_read_through_rdkit(tmp_path):
     assert data.image == (2, 3, False)  # carbon and oxygen; single, double and aromatic bonds
     with pytest.raises(BadInput, match=r"no column 'smiles' \(there: structure, toxic\)"):
         load_data(f"smiles:{tmp_path / 'm.csv'}")
+
+
+def test_a_table_of_molecules_may_be_odd(tmp_path, monkeypatch):
+    """A byte order mark is no part of a column's name, and a first row longer than the header does not hide that a column is missing.
+    A stand-in takes the place of rdkit: every letter is an atom."""
+
+    def molecule(text):
+        atoms = [SimpleNamespace(GetAtomicNum=lambda letter=letter: ord(letter)) for letter in text]
+        return SimpleNamespace(GetNumAtoms=lambda: len(atoms), GetAtoms=lambda: atoms, GetBonds=lambda: [])
+
+    chem = SimpleNamespace(MolFromSmiles=molecule)
+    monkeypatch.setitem(sys.modules, "rdkit", SimpleNamespace(Chem=chem, RDLogger=SimpleNamespace(DisableLog=lambda name: None)))
+    path = tmp_path / "m.csv"
+    path.write_bytes(b"\xef\xbb\xbfsmiles,label\n" + b"CC,1,x,y\nN,0\n" * 10)
+    assert load_data(f"smiles:{path}").source.tags == (str(ord("C")), str(ord("N")))
+    with pytest.raises(BadInput, match=r"no column 'toxic' \(there: smiles, label\); use smiles=COL&label=COL"):
+        load_data(f"smiles:{path}?label=toxic")
+    path.write_text("smiles,label\n" + "C" * 200_000 + ",1\n")
+    with pytest.raises(BadInput, match=r"m\.csv is no table .*; right is a line a molecule"):
+        load_data(f"smiles:{path}")
+
+
+def test_the_list_tells_the_sizes_of_the_toy_graphs():
+    nodes = load_data("toy_graphs").source.graphs.nodes
+    assert f"of {nodes.min()} to {nodes.max()} nodes" in NAMED["toy_graphs"].about
 
 
 def test_without_rdkit_the_remedy_is_named(tmp_path, monkeypatch):

@@ -180,6 +180,16 @@ def test_the_estimate_compiles_what_the_evaluation_trains(data, synth, monkeypat
     assert [trainer.train._cache_size() for trainer in made] == [2]  # of the set, and of random graphs
 
 
+@pytest.mark.parametrize("split", ("test", "val"))
+def test_validation_graphs_that_served_the_maker_are_warned_of(synth, split, capsys, monkeypatch):
+    """Whatever is scored, because they choose the epoch."""
+    monkeypatch.setattr("condense.score.evaluate_graphs", lambda *args, **options: None)
+    for seed, warned in ((3, True), (0, False)):
+        api.evaluate(synth, data=load_data("toy_graphs", seed=seed), split=split)
+        said = f"validation graphs cut by seed {seed} may have served a maker that cut by seed 0"
+        assert (said in " ".join(capsys.readouterr().err.split())) == warned
+
+
 def test_an_area_that_is_not_defined_is_null():
     nan = float("nan")
     row = Report("gin", "graph", "full", (0.5, 0.5), 1.0, (0.75, nan), (1, 1)).as_json()

@@ -19,7 +19,7 @@ from condense.data import load_data
 from condense.graph_runs import empty
 from evals.graph_retrain import draw, shares
 from matchers.colour import colour
-from matchers.mine import mine
+from matchers.mine import mine, mine_top
 from matchers.mirage import Wood, mirage, premise, transactions
 from synth.colours import evaluations, refine, trees
 from synth.errors import BadInput
@@ -80,6 +80,23 @@ def test_names_and_order_of_nodes_do_not_matter(toy):
     )
 
 
+@pytest.mark.parametrize("items", ("set", "multiset"))
+def test_the_order_of_all_graphs_and_nodes_does_not_matter_where_sets_are_equally_frequent(toy, items):
+    """The whole data set shuffled, graphs and nodes: the same payload, though a budget cuts between sets that equally many graphs hold."""
+    held = transactions(refine(toy.train.x, 2, degrees=True), toy.train, items=items)
+    kinds = len(refine(toy.train.x, 2, degrees=True).first[-1])
+    supports = [[one.support for one in mine_top(graphs, 12, kinds=kinds)] for graphs in held]
+    tied = next(at for at in range(1, 12) if any(row[at - 1] == row[at] for row in supports))
+    wanted = made(mirage(("ipc", tied), items=items), toy)
+    limit = wanted.x.nbytes() + wanted.y.nbytes()
+    shuffled = toy.train.take(np.random.default_rng(3).permutation(len(toy.train.y)))
+    shuffled = shuffled._replace(x=renamed(shuffled.x, 4)[0])
+    for budget, options in ((("ipc", tied), {}), (("bytes", limit), {}), (None, {"support": (supports[0][tied], supports[1][tied])})):
+        one, two = (made(mirage(budget, items=items, **options), toy, **changes) for changes in ({}, shuffled._asdict()))
+        assert np.array_equal(one.x.payload, two.x.payload) and np.array_equal(one.y.counts, two.y.counts)
+        assert budget is None or np.array_equal(one.x.payload, wanted.x.payload)
+
+
 def test_a_budget_in_bytes_is_kept_and_used(toy):
     for limit in (80, 200, 400):
         synth = made(mirage(("bytes", limit)), toy)
@@ -128,6 +145,14 @@ def test_the_largest_support_that_works_is_named(toy, c):
     with pytest.raises(BadInput, match=rf"--support {asked[c]}: .* class {c}; the largest that works there is {top[c]}$"):
         made(mirage(None, support=tuple(asked)), toy)
     assert (np.asarray(made(mirage(None, support=tuple(top)), toy).y.counts) > 0).all()
+
+
+def test_a_threshold_for_all_classes_is_a_number(toy):
+    one, two = (api.distill("mirage", toy, support=support) for support in (30, (30,)))
+    assert np.array_equal(one.x.payload, two.x.payload)
+    for support in ("many", (40, 2.5), 0):
+        with pytest.raises(BadInput, match=r"--support .*: give a whole number of at least 1"):
+            api.distill("mirage", toy, support=support)
 
 
 def test_many_copies_of_a_tree_are_not_exponentially_many_sets():

@@ -11,7 +11,7 @@ from synth.bits import Reader, Writer, width
 from synth.colours import refine, trees
 from synth.errors import BadInput
 from synth.graph_content import PackedGraphs, TreeSummary
-from synth.graphs import Alphabet
+from synth.graphs import Alphabet, Graphs
 from synth.packing import Forest, count_bits, count_bytes, pack_forest, pack_graphs, unpack_forest, unpack_graphs
 from synth.trees import Tree, from_text, to_text
 from tests.graphs import some_graphs
@@ -75,6 +75,57 @@ def test_graphs_come_back(seed, directed, edges):
     assert np.array_equal(back.nodes, graphs.nodes) and np.array_equal(back.tags, graphs.tags)
     lines = [sorted(zip(g.senders.tolist(), g.receivers.tolist(), g.labels.tolist(), strict=True)) for g in (graphs, back)]
     assert lines[0] == lines[1]
+
+
+def read_by_the_docs(payload, tag_kinds: int, edge_kinds: int, *, directed: bool) -> list[tuple[list[int], list[tuple[int, int, int]]]]:
+    """Tags and edges (sender, receiver, label) of every graph, from what docs/graphs.md says and nothing else."""
+    bits = "".join(f"{byte:08b}" for byte in payload.tolist())
+
+    def take(count):
+        nonlocal bits
+        taken, bits = bits[:count], bits[count:]
+        return int(taken or "0", 2)
+
+    def number(kinds):
+        return take(len(f"{kinds - 1:b}") if kinds > 1 else 0)
+
+    def natural():
+        zeros = len(bits) - len(bits.lstrip("0"))
+        return take(2 * zeros + 1) - 1
+
+    known = [number(tag_kinds) for _ in range(natural() + 1)]
+    graphs = []
+    for _ in range(natural()):
+        tags, edges = [known[number(len(known))] for _ in range(natural())], []
+        for node in range(len(tags)):
+            end = 0 if directed else node
+            for _ in range(natural()):
+                end += natural()
+                label = number(edge_kinds)
+                edges += [(node, end, label)] if directed or node == end else [(node, end, label), (end, node, label)]
+        graphs.append((tags, edges))
+    assert len(bits) < 8 and "1" not in bits
+    return graphs
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.integers(1, 3), st.integers(1, 9))
+def test_graphs_are_packed_as_the_docs_say(seed, directed, edges, tags):
+    """Undirected ones with loops too."""
+    graphs, start = some_graphs(seed, edges=edges, tags=tags, directed=directed), 0
+    if not directed:
+        loops = np.arange(0, len(graphs.tags), 3, dtype=np.int32)
+        ends = (np.concatenate([side, loops]) for side in (graphs.senders, graphs.receivers))
+        graphs = Graphs(graphs.nodes, graphs.tags, *ends, np.concatenate([graphs.labels, loops * 0]))
+    read = read_by_the_docs(pack_graphs(graphs, Alphabet(tags, edges, directed)), tags, edges, directed=directed)
+    for (its, lines), n in zip(read, graphs.nodes.tolist(), strict=True):
+        here = graphs.graph[graphs.receivers] == graphs.graph[start]
+        rows = zip(
+            *((side[here] - shift).tolist() for side, shift in ((graphs.senders, start), (graphs.receivers, start), (graphs.labels, 0))),
+            strict=True,
+        )
+        assert its == graphs.tags[start : start + n].tolist() and sorted(lines) == sorted(rows)
+        start += n
 
 
 @settings(max_examples=40, deadline=None)
