@@ -215,6 +215,8 @@ def begin(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: i
     examples, classes = data.train, len(data.classes)
     if matcher.unlabelled:
         examples = Examples(examples.x, np.zeros_like(examples.y))
+    if start == "kmeans":
+        note(f"choosing the first images by k-means among {len(examples.y):,}")
     first = jnp.asarray(STARTS[start](stream(key, START), examples, per_class), jnp.float32)
     index = jnp.repeat(jnp.arange(1 if matcher.unlabelled else classes, dtype=jnp.int32), per_class)
     synth = SyntheticSet(Pixels(first), Hard(index, classes), info=info)
