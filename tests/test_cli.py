@@ -26,7 +26,8 @@ from condense.__main__ import run
 from condense.config import build_method, complete_options, option_parameters
 from condense.data import load_data, parse_spec
 from condense.readers import NAMED
-from evals.base import RECIPES
+from condense.score import Evaluation
+from evals.base import RECIPES, Report
 from matchers import REGISTRY
 from synth.augment import dsa, dsa_strategy
 from synth.errors import BadInput, RunFailed
@@ -37,6 +38,7 @@ from tests.teachers import committee, priors, task
 
 CHECKOUT = Path(__file__).parent.parent
 TINY = ["--net", "mlp:width=4", "--batch", "2"]
+REPORT = Report("mlp", "quick", "distilled", (0.5,), 1.0)
 DM = ["distill", "dm", "--data", "digits", "--ipc", "1", *TINY]
 
 
@@ -112,7 +114,7 @@ def test_first_page_names_every_verb_and_no_other(capsys):
         ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR"]),
         ("list", ["methods|data|nets|presets|recipes"]),
-        ("demo", ["--out DIR"]),
+        ("demo", ["--out DIR", "--force"]),
     ],
 )
 def test_help_of_a_verb_shows_its_flags(verb, flags, capsys):
@@ -846,12 +848,31 @@ except KeyboardInterrupt:
     assert (told.stdout, told.stderr) == ("kept\n", "")
 
 
+def test_a_refused_demonstration_names_no_flag_that_it_lacks(finished, refused):
+    said = refused("demo", "--out", str(finished))
+    assert "holds another run" in said
+    assert set(re.findall(r"--(\w+)", said)) <= {f.name for f in fields(condense.cli.VERBS["demo"].RECORD)}
+
+
+@pytest.mark.parametrize("found", [None, "somewhere/condense"])
+def test_the_demonstration_says_how_its_next_commands_are_reached(found, tmp_path, monkeypatch, capsys):
+    """`make demo` leaves an environment that nobody has activated."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "activate").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    monkeypatch.setattr(shutil, "which", lambda name: found)
+    monkeypatch.setattr(condense.api, "distill", lambda *args, **more: None)
+    monkeypatch.setattr(condense.api, "evaluate", lambda *args, **more: Evaluation("", "digits", "", "test", 10, {"total": 1}, (REPORT,)))
+    assert run(["demo"]) == 0
+    assert ("source .venv/bin/activate" in capsys.readouterr().out) == (found is None)
+
+
 @pytest.mark.slow
 def test_the_demonstration():
     said = program("demo", "--out", "d", timeout=500)
     assert said.returncode == 0, said.stderr
     assert all(word in said.stdout for word in ("distilled", "random", "kmeans", "d/grid.png", "condense evaluate d "))
-    score = {kind: float(re.search(rf"{kind} +│ +([\d.]+) ±", said.stdout)[1]) for kind in ("distilled", "random")}
+    score = {kind: float(re.search(rf"{kind}\W+([\d.]+)", said.stdout)[1]) for kind in ("distilled", "random")}
     assert score["distilled"] > score["random"]
     with Image.open("d/grid.png") as picture:
         assert picture.format == "PNG" and picture.height >= 10 * 32
