@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, check_seed, check_validation, complete_options, find_method
+from condense.config import Budget, budget_of, build_method, check_option, check_seed, check_validation, complete_options, find_method
 from condense.data import Data, load_data
 from condense.feeds import make_feed
 from condense.graph_data import GraphData
@@ -205,6 +205,7 @@ def describe(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> I
         seed=seed,
         split_seed=data.seed,
         net=config["net"],
+        budget=budget_of(config),
         recipe=recipe,
     )
 
@@ -215,6 +216,8 @@ def begin(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: i
     examples, classes = data.train, len(data.classes)
     if matcher.unlabelled:
         examples = Examples(examples.x, np.zeros_like(examples.y))
+    if start == "kmeans":
+        note(f"choosing the first images by k-means among {len(examples.y):,}")
     first = jnp.asarray(STARTS[start](stream(key, START), examples, per_class), jnp.float32)
     index = jnp.repeat(jnp.arange(1 if matcher.unlabelled else classes, dtype=jnp.int32), per_class)
     synth = SyntheticSet(Pixels(first), Hard(index, classes), info=info)

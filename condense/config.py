@@ -104,6 +104,11 @@ class Budget:
         return value // unit
 
 
+def budget_of(config: dict[str, Any]) -> str:
+    """Which of the three a run's configuration gives; empty where it gives none."""
+    return next((name for name in Budget.__dataclass_fields__ if config.get(name) is not None), "")
+
+
 def find_method(name: str) -> Callable[..., Matcher]:
     """A method's factory. Raises BadInput naming the known ones."""
     if name not in REGISTRY:

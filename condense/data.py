@@ -16,6 +16,7 @@ import numpy as np
 
 from condense import graph_data, pictures, readers
 from condense.graph_data import GraphData
+from condense.log import note
 from condense.readers import NAMED, Named, Source, stratified
 from synth import preprocess as pre
 from synth.base import Examples
@@ -210,6 +211,8 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | Gr
     rest = np.setdiff1d(np.arange(len(source.y_train)), held)
     if len(np.unique(source.y_train[rest])) < len(source.classes):
         raise BadInput(f"{spec}: validation={validation} leaves a class without training images; use a smaller fraction or more images")
+    if kind == "zca":
+        note(f"{spec}: fitting the whitening of {'x'.join(map(str, source.x_train.shape[1:]))} images on {len(rest):,}")
     return Data(
         spec=spec,
         name=parsed.name,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from condense import nets
-from condense.config import Budget, build_method, check_option, check_validation, complete_options, find_method
+from condense.config import Budget, budget_of, build_method, check_option, check_validation, complete_options, find_method
 from condense.feeds import make_feed
 from condense.graph_data import GraphData
 from condense.graph_grid import save_grid
@@ -102,4 +102,5 @@ def empty(data: GraphData, info: Info) -> SyntheticSet:
 def describe(data: GraphData, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
     """What a set made from `data` under this configuration says of itself."""
     named = {"data": data.spec, "data_digest": data.digest, "method": config["method"], "config": digest(config)}
+    named |= {"budget": budget_of(config)}
     return Info(data.classes, data.preprocess, **named, seed=seed, split_seed=data.seed, net=config["net"], recipe=recipe)

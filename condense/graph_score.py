@@ -185,7 +185,7 @@ def evaluate_graphs(
             named = {"net_name": job.net, "set_kind": job.kind, "seeds": seeds, "tick": bar.advance}
             reports.append(retrain(k_init, trainers[job.net, job.recipe], job.recipe, job.lessons, validation[job.net], test, **named))
     counts = np.bincount(np.asarray(synth.y.probs()).argmax(1), minlength=len(data.classes))
-    ipc = int(counts[0]) if (counts == counts[0]).all() else None
+    ipc = int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
     majority = float(np.mean(part.y == np.bincount(data.train.y).argmax()))
     if split == "val":
         note("warning: the epoch is chosen on the validation graphs, so scores on them are too high; report the test")

@@ -77,6 +77,8 @@ def run_jobs(key: jax.Array, jobs: Sequence[Job], data: Data, part: Examples, *,
     """All jobs, one after another, behind one progress bar; one compilation serves all rows of a network, recipe and shape."""
     trainers = {(job.net, job.recipe): build_trainer(job.net, job.recipe, data) for job in jobs}
     first = {(job.net, job.recipe): job for job in reversed(jobs)}
+    if slow := dict.fromkeys(job.net for job in jobs if not isinstance(job.recipe, Closed)):
+        note(f"timing {', '.join(slow)} for an estimate")
     seconds = {at: seconds_a_group(trainers[at], job.recipe, job.draw(0), job.group) for at, job in first.items()}
     note(f"{len(jobs)} rows of {seeds} seeds: about {duration(sum(job.rounds * seconds[job.net, job.recipe] for job in jobs))}")
 

@@ -180,7 +180,7 @@ def evaluate(
         raise BadInput(f"--split {split}: {data.spec} has no image there; use more data, or the other split")
     reports = run_jobs(jax.random.fold_in(key, INIT), jobs, data, part, seeds=seeds)
     counts = row_counts(synth)
-    ipc = int(counts[0]) if (counts == counts[0]).all() else None
+    ipc = int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
     return Evaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), reports)
 
 

@@ -188,6 +188,16 @@ def test_resuming_gives_the_bits_of_one_run(straight, tmp_path):
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == straight.rows
 
 
+def test_a_convolutional_network_resumes_to_the_bits_of_one_run(spec, tmp_path):
+    """The cases above match in an MLP; convolutions choose algorithms of their own. In `dm`, whose step is the cheapest to compile."""
+    net = nets.build("convnet:width=4,depth=2", (8, 8, 1), CLASSES)
+    case = ready("dm", spec)._replace(matcher=build_method("dm", {"batch": 8}, net=net, augment=dsa("color_crop")))
+    whole = case.run(2 * HALF)
+    case.run(HALF, folder=tmp_path)
+    assert np.array_equal(case.run(2 * HALF, folder=tmp_path).x.decode(), whole.x.decode())
+    assert not np.array_equal(case.at_start(), whole.x.decode())
+
+
 def test_four_devices_give_what_one_gives(straight, monkeypatch):
     assert len(mesh.devices()) == 4
     monkeypatch.setattr(mesh, "devices", lambda: tuple(jax.local_devices()[:1]))

@@ -202,3 +202,11 @@ def test_named_set_that_is_missing_says_how_to_get_it(tmp_path, monkeypatch):
         with pytest.raises(BadInput, match=r"no prepared set in .*`condense data cifar10 --from DIR`.*tensorflow.*`condense data cifar10`"):
             load_data(spec)
     assert "tensorflow" not in sys.modules
+
+
+def test_fitting_a_whitening_is_announced(capsys):
+    """On large images it takes minutes; plain normalisation takes none and says nothing."""
+    load_data("digits")
+    assert capsys.readouterr().err == ""
+    data = load_data("digits?normalise=zca")
+    assert capsys.readouterr().err == f"digits?normalise=zca: fitting the whitening of 8x8x1 images on {len(data.train.y):,}\n"

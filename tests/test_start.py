@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import pairwise_distances_argmin
 
+from condense.api import begin
+from condense.data import load_data
+from matchers import REGISTRY
 from synth.base import Examples
 from synth.errors import BadInput
+from synth.set import Info
 from synth.start import STARTS, choose_herding, choose_kmeans, choose_random, noise
 
 KEY = jax.random.key(0)
@@ -87,6 +91,13 @@ def test_kmeans_is_a_function_of_the_key():
     features, y = rng.normal(size=(200, 4)).astype(np.float32), np.zeros(200, np.int32)
     np.testing.assert_array_equal(choose_kmeans(KEY, features, y, 8), choose_kmeans(KEY, features, y, 8))
     assert any((choose_kmeans(KEY, features, y, 8) != choose_kmeans(jax.random.key(i), features, y, 8)).any() for i in (1, 2, 3))
+
+
+def test_a_start_by_kmeans_is_announced(capsys):
+    method, data = REGISTRY["random"](None), load_data("digits")
+    for kind, told in (("random", ""), ("kmeans", f"choosing the first images by k-means among {len(data.train.y):,}\n")):
+        begin(jax.random.key(0), method, kind, data, 1, Info(data.classes, data.preprocess))
+        assert capsys.readouterr().err == told
 
 
 def test_herding_is_the_greedy_choice_of_brute_force():
