@@ -24,6 +24,8 @@ from synth.optim import cosine, lamb, scheduled
 from synth.optim import linear as straight
 from synth.preprocess import Standard
 from synth.set import Info, SyntheticSet
+from tests.teachers import task
+from tests.toy import pixels
 from tests.toys import as_set, blobs, central_differences, smooth_net
 
 KEY = jax.random.key(3)
@@ -104,9 +106,10 @@ def test_the_methods_are_the_settings_they_are_said_to_be(float64):
         np.testing.assert_allclose(ours, 3 / 2 * theirs, rtol=1e-9)
     net, _, _, real = problem(np.float32)
     hard = as_set(blobs(2, seed=1))
+    start = start_labels(KEY, hard, real)
     errors = [
-        float(stepped(matcher, matcher.prepare(KEY, hard, real), real)[2]["error"])
-        for matcher in (frepo(net, pool=1, reg=1e-3), kip(net, kernel="net", reg=1e-3))
+        float(stepped(matcher, start, real)[2]["error"])
+        for matcher in (frepo(net, task(), pool=1, reg=1e-3), kip(net, kernel="net", reg=1e-3))
     ]
     np.testing.assert_allclose(*errors, rtol=1e-5)
 
@@ -136,6 +139,13 @@ def test_labels_start_centred_and_scaled_and_their_margin_is_bounded():
     assert not np.asarray(jax.grad(margin)(wide)).any()
     np.testing.assert_allclose(jax.grad(margin)(narrow), [[-1, 1, 0, 0]], atol=1e-6)
     np.testing.assert_allclose(float(margin(jnp.concatenate([wide, tied]))), -0.125)
+
+
+def test_kip_starts_from_centred_one_hot_labels():
+    """Of any number of classes: FRePo's scale, sqrt(C / 10), is not KIP's."""
+    for kind in ("fixed", "learned"):
+        labels = kip(smooth_net(), labels=kind).prepare(KEY, as_set(blobs(2)), None).y.values
+        np.testing.assert_allclose(labels, np.repeat(np.eye(3) - 1 / 3, 2, 0), atol=1e-6)
 
 
 @partial(jax.jit, static_argnums=(0, 4))
@@ -260,9 +270,10 @@ def test_a_head_of_another_width_sits_on_the_same_body():
 
 
 def test_views_shift_and_mirror():
-    x = jnp.arange(64, dtype=jnp.float32).reshape(1, 8, 8, 1) + jnp.zeros((40, 1, 1, 1))
+    """What moves in is the border itself: on a background of 1, which may be what is black in model space, no 0 appears."""
+    x = 1 + jnp.arange(64, dtype=jnp.float32).reshape(1, 8, 8, 1) + jnp.zeros((40, 1, 1, 1))
     shown = {flips: np.asarray(crop_flip(KEY, x, flips=flips))[..., 0] for flips in (False, True)}
-    padded = np.pad(np.asarray(x[0, ..., 0]), 1)
+    padded = np.pad(np.asarray(x[0, ..., 0]), 1, mode="edge")
     crops = [padded[i : i + 8, j : j + 8] for i, j in product(range(3), repeat=2)]
     mirrored = [any((v[:, ::-1] == c).all() for c in crops) for v in shown[True]]
     assert all(any((v == c).all() for c in crops) for v in shown[False])
@@ -273,12 +284,7 @@ def test_views_shift_and_mirror():
 def test_krrst_reads_no_label():
     """Its targets are the teacher's, at the start and of the real images; other labels of the real images change nothing."""
     net, real = smooth_net(), blobs(4)
-
-    class Half:
-        def represent(self, x):
-            return jnp.asarray(x).reshape(len(x), -1)[:, :4] / 2
-
-    matcher = krrst(net, Half(), pool=1, pool_steps=1, views="none", reg=1e-3)
+    matcher = krrst(net, Half(), task(), pool=1, pool_steps=1, views="none", reg=1e-3)
     synth = matcher.prepare(KEY, as_set(blobs(2, seed=1)), real)
     assert matcher.unlabelled and synth.y.values.shape == (6, 4)
     np.testing.assert_allclose(synth.y.values, np.asarray(synth.x.pixels).reshape(6, -1)[:, :4] / 2)
@@ -296,6 +302,38 @@ def test_krrst_reads_no_label():
         Half().represent(real.x)
     )
     np.testing.assert_allclose(float(metrics["loss"]), (off**2).mean(), rtol=1e-3)
+
+
+class Half:
+    """A teacher that represents images by half of their first four pixels."""
+
+    def represent(self, x):
+        return jnp.asarray(x).reshape(len(x), -1)[:, :4] / 2
+
+
+def after_two_steps(matcher, real=blobs(4)):
+    synth = matcher.prepare(KEY, as_set(blobs(2, seed=1)), real)
+    batch, state, step = Examples(*(jnp.asarray(part) for part in real)), matcher.init(KEY, synth), jax.jit(matcher.step)
+    for number in range(2):
+        synth, state, _ = step(jax.random.fold_in(KEY, number), state, synth, batch)
+    return pixels(synth)
+
+
+def test_krrst_mirrors_only_where_a_mirror_image_keeps_its_label():
+    shown = {
+        (flips, views): after_two_steps(krrst(smooth_net(), Half(), task(flips=flips), pool=1, pool_steps=1, views=views))
+        for flips in (False, True)
+        for views in ("crop", "crop_flip")
+    }
+    assert shown[False, "crop_flip"] == shown[False, "crop"] == shown[True, "crop"] != shown[True, "crop_flip"]
+
+
+@pytest.mark.parametrize("factory", [lambda t, **o: frepo(smooth_net(), t, **o), lambda t, **o: krrst(smooth_net(), Half(), t, **o)])
+def test_step_sizes_fall_over_the_run(factory):
+    """As they do where the number of its steps is given; over more steps they fall more slowly."""
+    options = {"pool": 1, "pool_steps": 1, "lr": 0.1}
+    short, longer = (after_two_steps(factory(task(steps=steps), **options)) for steps in (4, 40))
+    assert short == after_two_steps(factory(task(steps=99), decay=4, **options)) != longer
 
 
 def test_regression_labels_are_a_kind():
