@@ -20,7 +20,7 @@ import numpy as np
 from condense import nets
 from condense.checkpoint import Checkpoints
 from condense.config import check_real, check_seed, check_whole
-from condense.data import Data, load_data
+from condense.data import Data, demand_images, load_data
 from condense.log import MetricsLog, note, progress
 from condense.runs import open_run
 from condense.teacher_gate import classify, demand_sense
@@ -110,7 +110,7 @@ def make_teachers(
       BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
     """
     recipe, seed = Recipe(check_whole("epochs", epochs), check_real("lr", lr), check_whole("batch", batch, least=2)), check_seed(seed)
-    data = load_data(data, seed=seed) if isinstance(data, str) else data
+    data = demand_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
     names = [nets.canonical(name) for name in net or default_committee(data.image)]
     for name in names:
         nets.build(name, data.image, len(data.classes))

@@ -20,8 +20,8 @@ class Flags:
     ] = None
     ssl: Annotated[str | None, about("learn without labels, by this method", metavar="barlow")] = None
     epochs: Annotated[int | None, about("epochs of every member; by default 5, with --ssl as many as make about 4,000 steps")] = None
-    lr: Annotated[float, about("step size of a committee's first step")] = 0.05
-    batch: Annotated[int, about("images a step of a committee's training")] = 128
+    lr: Annotated[float | None, about("largest step size; by default 0.05, with --ssl Adam's 0.002")] = None
+    batch: Annotated[int | None, about("images a step; by default 128, with --ssl 256")] = None
     seed: Annotated[int, about("seed of weights, order and views, and of the validation split")] = 0
     force: Annotated[bool, about("remove other teachers that DIR holds, and start anew")] = False
 
@@ -32,11 +32,15 @@ def act(call: Flags) -> None:
         raise BadInput(f"--ssl: unknown way to learn '{call.ssl}' (known: barlow)")
     words = ["condense", "teachers", "--data", call.data, "--out", call.out, "--seed", str(call.seed)]
     words += ["--net", *call.net] if call.net else []
-    words += ["--epochs", str(call.epochs)] if call.epochs else []
-    if call.ssl:
-        learn_alone(call, shlex.join([*words, "--ssl", call.ssl]))
-    else:
-        learn_classes(call, shlex.join([*words, "--lr", str(call.lr), "--batch", str(call.batch)]))
+    words += ["--ssl", call.ssl] if call.ssl else []
+    for flag, value in (("--epochs", call.epochs), ("--lr", call.lr), ("--batch", call.batch)):
+        words += [] if value is None else [flag, str(value)]
+    (learn_alone if call.ssl else learn_classes)(call, shlex.join(words))
+
+
+def chosen(call: Flags) -> dict[str, float]:
+    """The numbers of the training that are given; what is not stays as whoever trains has it."""
+    return {name: value for name in ("epochs", "lr", "batch") if (value := getattr(call, name)) is not None}
 
 
 def learn_classes(call: Flags, command: str) -> None:
@@ -44,8 +48,7 @@ def learn_classes(call: Flags, command: str) -> None:
     with whole():
         from condense.teachers import make_teachers
 
-    given = {name: getattr(call, name) for name in ("net", "lr", "batch", "seed", "force")}
-    made = make_teachers(call.data, call.out, **given, epochs=5 if call.epochs is None else call.epochs, command=command)
+    made = make_teachers(call.data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **chosen(call))
     for member, accuracy in zip(made.members, made.accuracies, strict=True):
         print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
     print(f"{call.out} is ready; next:")
@@ -62,7 +65,7 @@ def learn_alone(call: Flags, command: str) -> None:
 
     if call.net and len(call.net) > 1:
         raise BadInput(f"--net {' '.join(call.net)}: a teacher without labels is one network; give one")
-    config = Config(net=call.net[0] if call.net else None, epochs=call.epochs, seed=check_seed(call.seed))
+    config = Config(net=call.net[0] if call.net else None, seed=check_seed(call.seed), **chosen(call))
     teacher = train_teacher(load_data(call.data, seed=call.seed), call.out, config=config, command=command, force=call.force)
     accuracy = teacher.about["probe"]["accuracy"]
     probed = "" if accuracy is None else f"; a linear probe on it: {100 * accuracy:.1f} % of validation images"
