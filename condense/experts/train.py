@@ -22,7 +22,7 @@ from condense.mesh import devices, over_devices, replicate, replicated
 from evals.retrain import group_size
 from synth import backend
 from synth.base import Examples, Net
-from synth.errors import RunFailed
+from synth.errors import BadInput, RunFailed
 from synth.fit import Fit, begin, epoch_items, fit, in_batches
 from synth.labels import Hard
 
@@ -164,7 +164,12 @@ class Training:
         states = self.trainer.begin(keys)
         accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
         with whole():
-            found = checkpoints.restore(Group(jnp.int32(0), states, accuracy))
+            try:
+                found = checkpoints.restore(Group(jnp.int32(0), states, accuracy))
+            except BadInput:  # with another --count other experts are trained together
+                note(f"{checkpoints.folder}: holds a group of another size, of before --count was changed; its training starts anew")
+                shutil.rmtree(checkpoints.folder)
+                found = None
         if found:
             rows, epoch = np.asarray(self.trainer.rows(found.states)), int(found.epoch)
             if all(np.array_equal(file.row(epoch), row) for file, row in zip(files, rows, strict=False)):
