@@ -336,6 +336,122 @@ def test_step_sizes_fall_over_the_run(factory):
     assert short == after_two_steps(factory(task(steps=99), decay=4, **options)) != longer
 
 
+# Factories as they are wired: one step against a formula in numpy that shares no code with them
+
+
+def moments(after, before):
+    """Adam's first moment after one step is a tenth of the gradient: the gradients by images and by labels, None where it has none."""
+    leaves = jax.tree.leaves(after.opt)
+    return [next((np.asarray(leaf) / 0.1 for leaf in leaves if leaf.shape == part.shape), None) for part in before]
+
+
+def one_step(matcher, synth, real):
+    state = jax.jit(matcher.init)(KEY, synth)
+    after, later, metrics = jax.jit(matcher.step)(KEY, state, synth, real)
+    return state, after, later, metrics, moments(later, (synth.x.pixels, synth.y.values))
+
+
+def served(state):
+    return jax.tree.map(lambda leaf: np.asarray(leaf[int(state.aux.at)]), state.aux.vars.params)
+
+
+def ridge_by_hand(f, t, y, lam):
+    return t @ f.T @ np.linalg.solve(f @ f.T + lam * np.eye(len(f)), y)
+
+
+def test_frepo_is_its_formula_with_margin_flip_and_lamb(float64):
+    """L of the docstring with mirror images, and x - lr |x| / |u| u with u = g / (|g| + epsilon), LAMB's first step; the same of labels."""
+    net, _, synth, real = problem()
+    matcher = frepo(net, task(), pool=2, reg=1e-2, flip=True, lr=0.1)
+    state, after, later, metrics, _ = one_step(matcher, synth, real)
+    p = served(state)
+
+    def loss(x, y):
+        x, twice = np.concatenate([x, x[:, :, ::-1]]), np.concatenate([y, y])
+        f, t = (np.tanh(np.asarray(part).reshape(len(part), -1) @ p["w"] + p["b"]) for part in (x, real.x))
+        off = ridge_by_hand(f, t, twice, 1e-2 * (f**2).sum() / len(f)) - (np.eye(3)[np.asarray(real.y)] - 1 / 3)
+        first, second = np.sort(y, 1)[:, :-3:-1].T
+        return 0.5 * (off**2).sum(1).mean() - np.minimum(first - second, 1 / 3).mean()
+
+    x, y = np.asarray(synth.x.pixels), np.asarray(synth.y.values)
+    np.testing.assert_allclose(float(metrics["loss"]), loss(x, y), rtol=1e-9)
+    for before, now, g in (
+        (x, after.x.pixels, central_differences(lambda v: loss(v, y), x)),
+        (y, after.y.values, central_differences(lambda v: loss(x, v), y)),
+    ):
+        u = g / (np.abs(g) + 1e-6)
+        np.testing.assert_allclose(now, before - 0.1 * np.linalg.norm(before) / np.linalg.norm(u) * u, rtol=0, atol=1e-3)
+    assert int(later.aux.age.sum()) == int(state.aux.age.sum()) + 1
+
+
+@pytest.mark.parametrize("learn", ["both", "images", "targets"])
+def test_krrst_is_its_formula_with_a_bias_and_a_constant_lambda(float64, learn):
+    """mean || F_t F_s^T (F_s F_s^T + lambda I)^-1 Y_s - g(x_t) ||^2; networks start trained, and only what is learned moves."""
+    net, _, synth, real = problem()
+    matcher = krrst(net, Half(), task(), pool=3, pool_steps=4, reg=1e-2, views="none", learn=learn)
+    synth = matcher.prepare(KEY, synth, real)
+    state, after, _, metrics, found = one_step(matcher, synth, real)
+    p, goal = served(state)["body"], np.asarray(Half().represent(real.x))
+    assert state.aux.age.min() >= 1, "a warm pool has no network as it was drawn"
+
+    def features(x):
+        f = np.tanh(np.asarray(x).reshape(len(x), -1) @ p["w"] + p["b"])
+        return np.concatenate([f, np.ones((len(f), 1))], 1)
+
+    lam = 1e-2 * (features(synth.x.pixels) ** 2).sum()  # held
+    loss = lambda x, y: ((ridge_by_hand(features(x), features(real.x), y, lam) - goal) ** 2).mean()  # noqa: E731
+    x, y = np.asarray(synth.x.pixels), np.asarray(synth.y.values)
+    np.testing.assert_allclose(float(metrics["loss"]), loss(x, y), rtol=1e-9)
+    slopes = central_differences(lambda v: loss(v, y), x), central_differences(lambda v: loss(x, v), y)
+    for name, ours, slope, now, before in zip(("images", "targets"), found, slopes, (after.x.pixels, after.y.values), (x, y), strict=True):
+        if learn in ("both", name):
+            np.testing.assert_allclose(ours, slope, rtol=1e-6, atol=1e-9)
+        assert (np.asarray(now) != before).any() == (learn in ("both", name))
+
+
+def test_krrst_renews_as_the_paper_or_as_the_released_code(float64):
+    """A network of the greatest age is drawn anew, and is of age 0, or keeps its age and is never trained again."""
+    net, _, synth, real = problem()
+    for resets, age in (("paper", 0), ("released", 2)):
+        matcher = krrst(net, Half(), task(), pool=1, pool_steps=2, views="none", resets=resets)
+        given = matcher.prepare(KEY, synth, real)
+        state = jax.jit(matcher.init)(KEY, given)
+        old = state._replace(aux=state.aux._replace(age=jnp.full_like(state.aux.age, 2)))
+        assert int(jax.jit(matcher.step)(KEY, old, given, real)[1].aux.age[0]) == age
+
+
+def ntk_by_hand(a, b):
+    """One hidden ReLU layer, w = sqrt 2, bias 0.1."""
+    s, sa, sb = 2 * a @ b.T / a.shape[1] + 0.01, 2 * (a**2).sum(1) / a.shape[1] + 0.01, 2 * (b**2).sum(1) / b.shape[1] + 0.01
+    q = np.sqrt(np.outer(sa, sb))
+    cosine = np.clip(s / q, -1, 1)
+    angle = np.where(cosine > 1 - 1e-12, 0, np.arccos(cosine))  # of equal inputs, where rounding would leave half of the digits
+    return s * (np.pi - angle) / np.pi + q * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / np.pi + 0.01
+
+
+@pytest.mark.parametrize(("kernel", "labels"), [("net", "fixed"), ("ntk", "fixed"), ("ntk", "learned")])
+def test_kip_is_its_formula_under_either_kernel(float64, kernel, labels):
+    """Fixed labels get no gradient and stay; the network of the kernel `net` is never trained."""
+    net, _, synth, real = problem()
+    state, after, later, metrics, found = one_step(kip(net, kernel=kernel, labels=labels, reg=1e-2), synth, real)
+    p = served(state) if kernel == "net" else None
+
+    def gram(a, b):
+        a, b = (np.asarray(x).reshape(len(x), -1) for x in (a, b))
+        return np.tanh(a @ p["w"] + p["b"]) @ np.tanh(b @ p["w"] + p["b"]).T if p else ntk_by_hand(a, b)
+
+    def loss(x, y):
+        within = gram(x, x)
+        predicted = gram(real.x, x) @ np.linalg.solve(within + 1e-2 * np.trace(within) / len(x) * np.eye(len(x)), y)
+        return 0.5 * ((predicted - (np.eye(3)[np.asarray(real.y)] - 1 / 3)) ** 2).sum(1).mean()
+
+    x, y = np.asarray(synth.x.pixels), np.asarray(synth.y.values)
+    np.testing.assert_allclose(float(metrics["loss"]), loss(x, y), rtol=1e-9)
+    np.testing.assert_allclose(found[0], central_differences(lambda v: loss(v, y), x), rtol=1e-5, atol=1e-7)
+    assert np.array_equal(after.y.values, y) == (found[1] is None) == (labels == "fixed")
+    jax.tree.map(np.testing.assert_array_equal, later.aux, state.aux)
+
+
 def test_regression_labels_are_a_kind():
     y = Target(jnp.array([[0.5, -0.5], [-1.0, 1.0], [2.0, 3.0]]))
     assert y.classes == 2 and y.nbytes() == 24
