@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense.barlow import barlow_loss
 from matchers import frepo, kip, krrst, pool
 from matchers.frepo import margin, start_labels
 from matchers.krrst import crop_flip, headed
 from matchers.pool import Life
 from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
-from synth.base import Examples, fresh
+from synth.base import Examples, Net, Out, Vars, fresh
 from synth.content import Pixels
 from synth.file import load_set, save_set
-from synth.fit import adam, on_examples, sgd
+from synth.fit import Item, adam, on_examples, sgd
 from synth.kernels import centred, ntk
 from synth.labels import Target
 from synth.optim import cosine, lamb, scheduled
@@ -236,6 +237,15 @@ def test_label_solve_is_the_least_squares_solution(float64):
     assert all(error(np.asarray(solved.y.values) + 0.1 * rng.normal(size=y[:6].shape)) > least for _ in range(20))
     assert least < error(np.asarray(centred(fake.y.index, 3)))
     np.testing.assert_array_equal(solved.x.pixels, fake.x.pixels)
+
+
+def test_labels_are_solved_on_the_features_of_a_network_too(float64):
+    real, fake, net = blobs(4, dtype=np.float64), as_set(blobs(2, seed=1, dtype=np.float64)), smooth_net(hidden=12, dtype=jnp.float64)
+    solved, _, _ = kip(net, kernel="net", labels="solved", reg=1e-3).step(KEY, (), fake, real)
+    p = jax.device_get(fresh(KEY, net).params)
+    f, t = (np.tanh(np.asarray(x).reshape(len(x), -1) @ p["w"] + p["b"]) for x in (fake.x.pixels, real.x))
+    a = t @ f.T @ np.linalg.inv(f @ f.T + 1e-3 * (f**2).sum() / 6 * np.eye(6))
+    np.testing.assert_allclose(solved.y.values, np.linalg.lstsq(a, np.eye(3)[real.y] - 1 / 3, rcond=None)[0], atol=1e-6)
 
 
 def test_lamb_moves_every_array_by_a_share_of_its_norm():
@@ -476,18 +486,19 @@ def test_an_inner_loop_that_draws_views_biases_the_meta_gradient(float64):
     """Why the method regresses. The set is learned through three inner steps on it; the mean of the meta-gradient over everything that an
     inner loop may draw is compared with the meta-gradient through the inner objective's expectation. Contrasting two views of the set
     (Barlow Twins under random masks), the mean is another gradient, because the outer loss is not linear in the weights; regression
-    draws nothing, and batches of real images alone leave the mean where it is."""
+    draws nothing, and batches of real images alone leave the mean where it is. It is the draw that does it: regression on masked images is
+    biased too, and a contrast whose masks hide nothing is not."""
     rng = np.random.default_rng(2)
     fake, real, y, first = (jnp.asarray(rng.normal(size=s)) for s in ((4, 6), (8, 6), (4, 3), (6, 3)))
     goal, masks = jnp.tanh(real @ jnp.asarray(rng.normal(size=(6, 3)))), jnp.asarray(rng.random((3, 6)) < 0.6).astype(jnp.float64)
+    linear = Net(lambda key: Vars(first), lambda vars, x, *, train=False, key=None: Out(x.reshape(len(x), -1) @ vars.params, x, {}))
+    item = Item(KEY, jnp.arange(4), jnp.ones(4), (jnp.int32(0), jnp.int32(0)))
 
     def contrast(w, x, mask):
-        a, b = (z - z.mean(0, keepdims=True) for z in (x @ w, (x * mask[None]) @ w))
-        c = (a / jnp.sqrt((a**2).mean(0, keepdims=True) + 0.1)).T @ (b / jnp.sqrt((b**2).mean(0, keepdims=True) + 0.1)) / len(x)
-        return ((1 - jnp.diag(c)) ** 2).sum() + 0.2 * ((c - jnp.diag(jnp.diag(c))) ** 2).sum()
+        return barlow_loss(x @ w, (x * mask[None]) @ w, trade=0.2, epsilon=0.1)
 
-    def expected(w, x):
-        return jax.vmap(lambda mask: contrast(w, x, mask))(masks).mean()
+    def regress(w, x, mask):
+        return on_examples(linear, (x * mask[None])[:, :, None, None], Target(y))(w, (), item)[0]
 
     def outer(w, rows):
         return ((real[rows] @ w - goal[rows]) ** 2).mean()
@@ -503,12 +514,22 @@ def test_an_inner_loop_that_draws_views_biases_the_meta_gradient(float64):
 
         return jax.grad(loss)(fake)
 
-    truth = jax.jit(lambda: through([expected] * 3))()
-    drawn = jnp.asarray(list(product(range(3), repeat=3)))
-    every = jax.jit(jax.vmap(lambda at: through([lambda w, x, i=i: contrast(w, x, masks[i]) for i in at])))(drawn)
-    bias = np.linalg.norm(every.mean(0) - truth) / np.linalg.norm(truth)
-    assert bias > 0.05, bias
-    regress = [lambda w, x: ((x @ w - y) ** 2).mean()] * 3
-    batches = jax.jit(jax.vmap(lambda rows: through(regress, rows)))(jnp.arange(8).reshape(4, 2))
-    np.testing.assert_allclose(batches.mean(0), jax.jit(lambda: through(regress))(), rtol=1e-9, atol=1e-12)
+    def bias(objective, masks):
+        """How far the mean over all draws of three masks is from the gradient through the mean objective."""
+
+        @jax.jit
+        def both():
+            mean = through([lambda w, x: jax.vmap(lambda mask: objective(w, x, mask))(masks).mean()] * 3)
+            drawn = jnp.asarray(list(product(range(3), repeat=3)))
+            return mean, jax.vmap(lambda at: through([lambda w, x, i=i: objective(w, x, masks[i]) for i in at]))(drawn)
+
+        mean, every = both()
+        return np.linalg.norm(every.mean(0) - mean) / np.linalg.norm(mean)
+
+    open_masks = jnp.ones_like(masks)
+    assert bias(contrast, masks) > 0.05 and bias(regress, masks) > 0.05
+    assert bias(contrast, open_masks) < 1e-9 and bias(regress, open_masks) < 1e-9
+    inner = [lambda w, x: regress(w, x, open_masks[0])] * 3
+    batches = jax.jit(jax.vmap(lambda rows: through(inner, rows)))(jnp.arange(8).reshape(4, 2))
+    np.testing.assert_allclose(batches.mean(0), jax.jit(lambda: through(inner))(), rtol=1e-9, atol=1e-12)
     assert np.abs(batches - batches.mean(0, keepdims=True)).max() > 1e-3  # they do differ, as those of the contrast do
