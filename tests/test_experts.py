@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -510,6 +511,8 @@ def test_the_verb_trains_says_what_it_reached_and_what_comes_next(spec, trained,
     assert f"{last:.1f} % after {EPOCHS}\n" in shown.out
     assert f"  condense distill mtt --experts {tmp_path / 'e'} --data {spec} --ipc 10 --out runs/mtt" in shown.out
     assert "3 experts of 103 parameters, 5 snapshots each: 0.00618 MB more on disk" in shown.err
+    assert f"3 experts at once: networks and optimisers {store.megabytes(3 * 103 * 4)}, images " in shown.err
+    assert len(re.findall(r"[\d.e-]+ s an epoch of 3 experts after the first; about \d+ s in all", shown.err)) == 1
     assert json.loads((tmp_path / "e" / "run.json").read_text())["command"] == f"condense experts {flags}"
 
 
