@@ -110,11 +110,13 @@ def distill(
     context = Context(method, data, nets.canonical(net) if net else None, seed, place, force=force, steps=steps or STEPS)
     handed, identity, net = hand_over(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
+    demand_start(method, matcher, start)
     per_class, start = images_a_class(method, matcher, budget, data, eval_every), start or matcher.start
     schedule = paced(method, matcher, steps=steps, eval_every=eval_every, checkpoint_every=checkpoint_every)
     check_validation(schedule.eval_every, data)
     steps = schedule.steps
-    config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
+    recorded = start if matcher.own_start is None else None
+    config = {"method": method, "data": data.spec, "net": net, "start": recorded, **asdict(budget), **options, **identity}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
     chosen = recipe(matcher.recipe, epochs=options.get("label_epochs"))
@@ -166,6 +168,13 @@ def work(
         save_set(folder / "set.npz", synth)
         save_grid(folder / "grid.png", synth)
     return synth
+
+
+def demand_start(method: str, matcher: Matcher, start: str | None) -> None:
+    """Raises BadInput where a start is asked for and the method makes its own."""
+    if start is not None and matcher.own_start is not None:
+        other = f"give {matcher.own_start} as well" if matcher.own_start else "leave it out"
+        raise BadInput(f"--start {start}: {method} makes the first images itself; {other}")
 
 
 def images_a_class(method: str, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None) -> int:

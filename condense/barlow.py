@@ -14,7 +14,7 @@ import optax
 from jaxtyping import Array, Float
 
 from condense import nets
-from condense.config import check_whole
+from condense.config import check_real, check_whole
 from synth.base import Net, Vars, fresh
 from synth.distortions import Ranges, views
 from synth.fit import Fit, adam, epoch_items, fit
@@ -159,5 +159,6 @@ def complete(config: Config, image: tuple[int, int, int], n: int) -> Config:
     batch = min(check_whole("batch", config.batch, least=2), n)
     epochs = max(1, round(STEPS / (n // batch))) if config.epochs is None else check_whole("epochs", config.epochs)
     check_whole("projector", config.projector)
+    check_real("lr", config.lr)
     net = config.net or f"convnet:width=32,depth={3 if min(image[:2]) >= 16 else 2},norm=batch"
     return config._replace(net=nets.canonical(net), epochs=epochs)

@@ -29,6 +29,13 @@ KINDS |= {kind: options for kind, options in graph_data.KINDS.items() if kind !=
 TRUTH = {"true": True, "false": False}
 
 
+def demand_images(data: "Data | GraphData", flag: str) -> "Data":
+    """The data. Raises BadInput where they are graphs."""
+    if isinstance(data, GraphData):
+        raise BadInput(f"{flag} {data.spec}: holds graphs, and this takes images; `condense list data` shows sets of images")
+    return data
+
+
 def home() -> Path:
     """Where named sets lie: $CONDENSE_DATA, or ~/.cache/condense/data."""
     return Path(os.environ.get("CONDENSE_DATA") or "~/.cache/condense/data").expanduser()

@@ -23,9 +23,9 @@ NUMBERS = ConstructorRegistry()
 @NUMBERS.primitive_rule
 def read_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     """How tyro reads numbers: with a plain complaint, and without None among the values."""
-    if info.type not in (int, int | None, float):
+    if info.type not in (int, int | None, float, float | None):
         return None
-    kind, metavar, wanted = (float, "X", "a number") if info.type is float else (int, "N", "a whole number")
+    kind, metavar, wanted = (float, "X", "a number") if info.type in (float, float | None) else (int, "N", "a whole number")
 
     def read(texts: list[str]) -> int | float:
         try:

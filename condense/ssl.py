@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from condense import nets
 from condense.barlow import Config, Training, complete, make_training
 from condense.checkpoint import Checkpoints
-from condense.data import Data
+from condense.data import Data, demand_images
 from condense.interrupts import whole
 from condense.log import MetricsLog, note, progress
 from condense.runs import digest, open_run
@@ -89,6 +89,7 @@ def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), 
     Raises:
       BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
     """
+    demand_images(data, "--data")
     folder, config = Path(folder), complete(config, data.image, len(data.train.y))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart

@@ -21,7 +21,7 @@ import numpy as np
 from condense import nets
 from condense.checkpoint import Checkpoints
 from condense.config import check_real, check_seed, check_whole
-from condense.data import Data, load_data
+from condense.data import Data, demand_images, load_data
 from condense.log import MetricsLog, note, progress
 from condense.runs import open_run
 from condense.teacher_gate import classify, demand_sense
@@ -126,7 +126,7 @@ def make_teachers(
         raise BadInput(f"--optimizer {optimizer} --decay {decay}: give sgd or adam, and a weight decay of at least 0")
     numbers = check_whole("epochs", epochs), check_real("lr", lr), check_whole("batch", batch, least=2)
     recipe, seed = Recipe(*numbers, optimizer, float(decay)), check_seed(seed)
-    data = load_data(data, seed=seed) if isinstance(data, str) else data
+    data = demand_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
     names = [nets.canonical(name) for name in net or default_committee(data.image)]
     for name in names:
         nets.build(name, data.image, len(data.classes))

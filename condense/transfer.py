@@ -13,7 +13,7 @@ from rich.text import Text
 
 from condense import nets
 from condense.config import check_seed, check_whole
-from condense.data import Data, load_data
+from condense.data import Data, demand_images, load_data
 from condense.pretrain import Goal, make_job, run_jobs
 from condense.score import find_set, take_data
 from condense.ssl import Representer, load_teacher
@@ -120,12 +120,16 @@ def make_rows(
         k_draw = jax.random.fold_in(jax.random.fold_in(key, DRAW), seed)
         return among[choose_kmeans(k_draw, flat, np.zeros(len(among), np.int32), size)]
 
+    @cache
+    def everything() -> SyntheticSet:
+        return real(slice(None))
+
     known = {
         "none": None,
         "distilled": lambda seed: SyntheticSet(synth.x, Target(synth.y.values), weight=synth.weight),
         "random": cache(lambda seed: real(shuffled(seed)[:size])),
         "kmeans": cache(lambda seed: real(nearest(seed))),
-        "full": cache(lambda seed: real(slice(None))),
+        "full": lambda seed: everything(),  # one for all seeds: it is as large as the data
     }
     return {kind: known[kind] for kind in dict.fromkeys(kinds)}
 
@@ -176,7 +180,7 @@ def transfer(
     epochs = None if epochs is None else check_whole("epochs", epochs)
     demand_possible(synth, fraction, protocol, split, draws, steps)
     source = take_data(synth, data)
-    goal = load_data(to, seed=seed) if isinstance(to, str) else to
+    goal = demand_images(load_data(to, seed=seed) if isinstance(to, str) else to, "--to")
     part = goal.test if split == "test" else goal.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {goal.spec} has no image there; use more data, or the other split")

@@ -101,6 +101,10 @@ class Closed:
     epochs = 1  # a seed is one piece of work
 
 
+# FRePo retrains for a number of steps that depends on the images in the set, {10: 1000, 100: 2000, 200: 20000, 400 and 500: 5000,
+# 1000: 10000, 2000 and 5000: 40000}, of which 500 warm up to the step size and the rest follow a cosine to a hundredth of it. Recipe
+# `frepo` is 2,000 epochs for every set: as many steps at 100 images, twice as many at 10, and 2,000, 2,000 and 4,000 at 200, 500 and
+# 1,000. Its cosine begins with the warm-up, which multiplies it, and ends at 0.
 ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "optimizer": "adamw", "schedule": "cosine"}
 # As the scripts for large images have it; those for CIFAR decay all, and so does CV-DD here, whose scores in the README were taken so.
 MATRICES = {**ADAMW, "decay": "matrices"}
@@ -136,7 +140,7 @@ ABOUT = {
     "full": "20 epochs, batch 256, no augmentation: for whole training sets",
     "graph": "300 steps of Adam at 0.001 on graphs, 128 drawn a step, epoch chosen on validation graphs",
     "graph_full": "500 steps of Adam at 0.01 falling to 0 on all graphs at once, epoch chosen on validation graphs",
-    "frepo": "2,000 epochs of Adam under a cosine with augmentation: the protocol of FRePo at 10 a class",
+    "frepo": "2,000 epochs of Adam, batch 500, warm-up times a cosine to 0, augmented: FRePo's steps for 100 images; see evals.base",
     "krr": "no training: a ridge head in closed form on the features of networks as they are drawn; no retrained accuracy",
     "krr-ntk": "no training: ridge regression with the neural tangent kernel of a wide network, as KIP; no retrained accuracy",
     "sre2l": "400 epochs of AdamW, batch 128, shifts, flips and MixUp, labels at temperature 30: SRe2L on small images",

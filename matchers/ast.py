@@ -59,8 +59,8 @@ def ast(
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
       representative: start from the real images nearest to the centres of a k-means of each class, on the logits of one expert at its
-        end. The released code takes floor(ipc / 10) images of each of ten centres, none for ipc < 10; here there are min(10, ipc) centres
-        that take turns until ipc images are chosen.
+        end; without it --start decides. The released code takes floor(ipc / 10) images of each of ten centres, none for ipc < 10; here
+        there are min(10, ipc) centres that take turns until ipc images are chosen.
       inner_momentum: mu of the student, in [0, 1).
       balanced: whether c(t) is `emphasis` instead of 1.
       intermediate: w_k for k < M: 0 (`none`), 1 (`agg`) or k / M (`adaptive`).
@@ -71,7 +71,8 @@ def ast(
       BadInput: an option out of its range, or a network with batch statistics.
     """
     weights = {"none": [], "agg": [1.0] * (span - 1), "adaptive": [k / span for k in range(1, span)]}[intermediate]
-    factor = (lambda epoch: emphasis(epoch, max_start)) if balanced else None
+    bound = min(max_start, experts.epochs - span + 1)  # as the feed cuts it
+    factor = (lambda epoch: emphasis(epoch, bound)) if balanced else None
     student = Student(inner_steps, batch, momentum=inner_momentum, weights=tuple(weights), perturb=perturb, emphasis=factor)
     request = Segment(span, min_start, max_start, every=bool(weights))
     rates = {"x": (lr, momentum), "lr": (lr_lr, momentum)}
@@ -86,7 +87,7 @@ def ast(
             synth = replace(synth, x=Pixels(jnp.asarray(np.asarray(examples.x)[chosen])))
         return matcher.prepare(key, synth, examples)
 
-    return matcher._replace(prepare=prepare)
+    return matcher._replace(prepare=prepare, own_start="--no-representative" if representative else None)
 
 
 def emphasis(epoch: Int[Array, ""], bound: int) -> Float[Array, ""]:

@@ -102,6 +102,8 @@ class Matcher(NamedTuple):
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
       remarks: examples -> lines for the user about these data, before the first step: what the method's premise is worth on them.
       unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
+      own_start: where the method makes the first images itself, so that `--start` would be ignored and is refused: the flag that lets
+        `--start` decide, empty where none does. None where `--start` decides.
       counts_bytes: whether the set ends as it starts, as float32 pixels and int32 labels, so that a budget in bytes can be met.
     """
 
@@ -115,6 +117,7 @@ class Matcher(NamedTuple):
     finish: Callable | None = None
     remarks: Callable | None = None
     unlabelled: bool = False
+    own_start: str | None = None
     counts_bytes: bool = True
 
 

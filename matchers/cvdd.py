@@ -102,4 +102,5 @@ def cvdd(
     def weights(slots: int):
         return voting_weights(slots, known, size=votes, temperature=temperature)
 
-    return recover(teachers, task, weights, settings, labelling, batch=batch, prepare=patched(teachers, patches))._replace(start="collage")
+    made = recover(teachers, task, weights, settings, labelling, batch=batch, prepare=patched(teachers, patches))
+    return made._replace(start="collage", own_start=None if patches == "none" else "--patches none")

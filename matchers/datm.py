@@ -61,7 +61,7 @@ def datm(
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
       label_momentum: of the optimiser of the labels, in [0, 1).
-      gate: the loss above which a step changes nothing; a student that stays where it starts has loss 1.
+      gate: the loss above which, or without which, a step changes nothing; a student that stays where it starts has loss 1.
       gradient: `exact`, or `tesla`, as in `mtt`.
       positive: keeps beta above 0, as in `mtt`; `none` as published.
 
@@ -83,7 +83,7 @@ def datm(
         labels = mean_correct((logits(net, experts.last(e), x) for e in range(experts.count)), y)
         return matcher.prepare(key, replace(synth, x=Pixels(jnp.asarray(x)), y=Soft(jnp.asarray(labels))), examples)
 
-    return matcher._replace(prepare=prepare)
+    return matcher._replace(prepare=prepare, own_start="")
 
 
 def choose_correct(

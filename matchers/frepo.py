@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from matchers.base import Matcher
+from matchers.base import Matcher, Task
 from matchers.pool import Life
 from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
 from synth.base import Net
@@ -30,9 +30,10 @@ def start_labels(key, synth, examples):
 
 def frepo(
     net: Net,
+    task: Task,
     *,
     lr: float = 3e-4,
-    decay: int = 5000,
+    decay: int | None = None,
     batch: int = 512,
     pool: int = 10,
     pool_steps: int = 100,
@@ -49,8 +50,9 @@ def frepo(
 
     Args:
       net: the family of networks.
+      task: the run that it serves.
       lr: step size of LAMB, relative to the norm of the images and of the labels (> 0); falls to a tenth by a cosine.
-      decay: steps until it has fallen.
+      decay: steps until it has fallen; by default those of the run.
       batch: real images a step.
       pool: networks kept.
       pool_steps: steps on the set that a network trains before it is renewed.
@@ -60,5 +62,5 @@ def frepo(
     """
     life = Life(net, adam(net_lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=pool, most=pool_steps)
     ridge = Ridge(embed(net), one_hot_targets, reg=reg, flip=flip, penalty=margin)
-    tx = scheduled(lamb(lr), cosine(decay, floor=0.1))
+    tx = scheduled(lamb(lr), cosine(task.steps if decay is None else decay, floor=0.1))
     return descend_ridge(ridge, tx, batch=batch, life=lambda synth: life, prepare=start_labels, recipe="frepo")

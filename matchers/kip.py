@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from matchers.base import Matcher, once
-from matchers.frepo import start_labels
 from matchers.pool import Life
 from matchers.ridge import NOTHING, Ridge, descend_ridge, embed, one_hot_targets
 from synth.base import Examples, Net, fresh
@@ -18,6 +17,11 @@ from synth.labels import Target
 from synth.set import SyntheticSet
 
 ROWS = 1000  # examples of a piece of the normal equations
+
+
+def start_labels(key, synth, examples):
+    """Hard labels become centred one-hot rows, as the real images' are."""
+    return replace(synth, y=Target(centred(synth.y.index, synth.y.classes)))
 
 
 def flat(vars, x):
@@ -33,7 +37,6 @@ def kip(
     lr: float = 0.04,
     batch: int = 512,
     reg: float = 1e-6,
-    hidden: int = 1,
 ) -> Matcher:
     """Learns images and labels whose kernel ridge regression is right about real images.
 
@@ -43,21 +46,17 @@ def kip(
 
     Args:
       net: the network that `kernel` may ask for.
-      kernel: of an infinitely wide fully-connected ReLU network (`ntk`), or <phi(x), phi(x')> of the features of `net` as it is drawn.
-      labels: learned with the images, fixed to centred one-hot rows, or solved for.
+      kernel: of an infinitely wide ReLU network of one hidden layer (`ntk`), or <phi(x), phi(x')> of the features of `net` as it is drawn.
+      labels: centred one-hot rows, learned with the images or fixed; or solved for.
       lr: step size of Adam (> 0).
       batch: real images a step.
       reg: times the mean of the kernel's diagonal (> 0).
-      hidden: layers of the infinitely wide network.
     """
     frozen = Life(net, adam(lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=1, most=0)
     life = (lambda synth: frozen) if kernel == "net" else None
 
-    def gram(a, b):
-        return ntk(a, b, hidden=hidden)
-
     recipe = "krr" if life else "krr-ntk"
-    ridge = Ridge(embed(net), one_hot_targets, reg=reg) if life else Ridge(flat, one_hot_targets, gram=gram, reg=reg)
+    ridge = Ridge(embed(net), one_hot_targets, reg=reg) if life else Ridge(flat, one_hot_targets, gram=ntk, reg=reg)
     if labels == "solved":
         return once(lambda key, synth, examples: solve_labels(key, ridge, net if life else None, synth, examples))._replace(
             prepare=start_labels, recipe=recipe

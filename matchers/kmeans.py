@@ -22,4 +22,4 @@ def kmeans(net: Net, *, space: Space = "pixels", epochs: int = 5) -> Matcher:
         space_of = features(k_space, net, examples, classes=synth.y.classes, space=space, epochs=epochs, done=done)
         return put(synth, examples, choose_kmeans(k_choose, space_of, examples.y, len(synth) // synth.y.classes))
 
-    return once(solve, parts=parts_of(space, epochs))
+    return once(solve, parts=parts_of(space, epochs))._replace(own_start="")

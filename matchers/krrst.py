@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from matchers.base import Matcher
+from matchers.base import Matcher, Task
 from matchers.pool import Life
 from matchers.ridge import Ridge, descend_ridge, embed
 from synth.augment import draw_crop, translate
@@ -38,9 +39,13 @@ def headed(net: Net, features: int, width: int) -> Net:
 
 
 def crop_flip(key: jax.Array, x, *, flips: bool):
-    """A shift of every image by up to an eighth of its side, zeros moving in, and its mirror image with probability 1/2 if `flips`."""
+    """A shift of every image by up to an eighth of its side, and its mirror image with probability 1/2 if `flips`.
+
+    The border is repeated outwards. The released code moves black in before it normalises; what is black in model space depends on the
+    normalisation, and on images with a black border the two are the same.
+    """
     k_crop, k_flip = jax.random.split(key)
-    x = jax.vmap(translate)(x, *draw_crop(jax.random.uniform(k_crop, (3, len(x))), x.shape[1:3]))
+    x = jax.vmap(partial(translate, outside="edge"))(x, *draw_crop(jax.random.uniform(k_crop, (3, len(x))), x.shape[1:3]))
     mirrored = jax.random.bernoulli(k_flip, shape=(len(x), 1, 1, 1))
     return jnp.where(mirrored, x[:, :, ::-1], x) if flips else x
 
@@ -48,9 +53,10 @@ def crop_flip(key: jax.Array, x, *, flips: bool):
 def krrst(
     net: Net,
     teacher: Any,
+    task: Task,
     *,
     lr: float = 1e-3,
-    decay: int = 5000,
+    decay: int | None = None,
     batch: int = 512,
     pool: int = 10,
     pool_steps: int = 1000,
@@ -70,20 +76,21 @@ def krrst(
     Args:
       net: the family of networks whose bodies are pre-trained.
       teacher: what to represent images like: `represent(x) -> f32[n d]`, in model space.
+      task: the run that it serves: its steps, and whether its images may be mirrored.
       lr: step size of Adam (> 0); falls in a straight line to a thousandth.
-      decay: steps until it has fallen.
+      decay: steps until it has fallen; by default those of the run.
       batch: real images a step.
       pool: networks kept; they start trained, by 1 to `pool_steps` - 1 steps.
       pool_steps: steps on the set that a network trains before it is renewed.
       net_lr: step size of that training (> 0).
       reg: of the ridge regression, times the trace (> 0).
       learn: images and targets, or one of them.
-      views: of the real images.
+      views: of the real images: shifted, and mirrored where that keeps a label; shifted; as they are.
       resets: whether a renewed network trains again (`paper`), or is renewed whenever it has served, as the released code does.
     """
 
     def represent(key, examples, width):
-        x = examples.x if views == "none" else crop_flip(key, examples.x, flips=views == "crop_flip")
+        x = examples.x if views == "none" else crop_flip(key, examples.x, flips=views == "crop_flip" and task.flips)
         return x, teacher.represent(x)
 
     def prepare(key, synth, examples):
@@ -110,5 +117,5 @@ def krrst(
         return embed(net, bias=True)(Vars(vars.params["body"], vars.stats), x)
 
     ridge = Ridge(features, represent, reg=reg, rule="trace", detached=True, mean=True)
-    tx = scheduled(adam(lr), linear(decay, floor=1e-3))
+    tx = scheduled(adam(lr), linear(task.steps if decay is None else decay, floor=1e-3))
     return descend_ridge(ridge, tx, batch=batch, life=life, learn=LEARN[learn], prepare=prepare, unlabelled=True)

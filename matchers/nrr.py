@@ -134,4 +134,4 @@ def nrr(
     def finish(key, state, synth):
         return labelling.attach(key, replace(synth, x=synth.x.store()))
 
-    return Matcher(init, step, Given((chosen.vars,)), recipe=recipe, prepare=prepare, finish=finish, counts_bytes=False)
+    return Matcher(init, step, Given((chosen.vars,)), recipe=recipe, prepare=prepare, finish=finish, own_start="", counts_bytes=False)

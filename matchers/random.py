@@ -19,4 +19,4 @@ def random(budget: tuple[str, int] | None) -> Matcher:
             return pack(synth, examples, choose_within(key, examples, budget))
         return put(synth, examples, choose_random(key, examples.y, len(synth) // synth.y.classes))
 
-    return once(solve)
+    return once(solve)._replace(own_start="")

@@ -54,4 +54,4 @@ def rded(
         made = bounded(replace(synth, x=Pixels(jnp.asarray(compose(patches, factor)))))
         return labelling.attach(k_labels, replace(made, x=made.x.store()))
 
-    return once(solve)._replace(recipe=recipe, counts_bytes=False)
+    return once(solve)._replace(recipe=recipe, own_start="", counts_bytes=False)

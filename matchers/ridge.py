@@ -57,14 +57,16 @@ def embed(net: Net, *, bias: bool = False) -> Callable:
     return features
 
 
-def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b h w c"]) -> Float[Array, "b classes"]:
-    """Predictions for real images by the head that the synthetic set determines; no derivative passes through the real side."""
+def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b h w c"]) -> tuple[Float[Array, "b classes"], Float[Array, ""]]:
+    """Predictions for real images by the head that the synthetic set determines, and its jitter; no derivative passes through the real
+    side."""
     fake, y = synth.x.decode(), synth.y.values
     if ridge.flip:
         fake, y = jnp.concatenate([fake, fake[:, :, ::-1]]), jnp.concatenate([y, y])
     real = jax.lax.stop_gradient(in_batches(ridge.features, vars, x, batch=PIECE))
     rule = {"reg": ridge.reg, "rule": ridge.rule, "detached": ridge.detached}
-    return regression(ridge.features(vars, fake), y, gram=ridge.gram, **rule)(real)
+    head = regression(ridge.features(vars, fake), y, gram=ridge.gram, **rule)
+    return head(real), head.jitter
 
 
 def descend_ridge(
@@ -88,9 +90,10 @@ def descend_ridge(
 
     def loss(key, synth, pool, examples: Examples):
         x, y = jax.lax.stop_gradient(ridge.targets(key, examples, synth.y.classes))
-        error = predict(ridge, pools.current(pool) if life else NOTHING, synth, x) - y
+        predicted, jitter = predict(ridge, pools.current(pool) if life else NOTHING, synth, x)
+        error = predicted - y
         value = jnp.mean(error**2) if ridge.mean else jnp.mean(jnp.sum(error**2, 1)) / 2
-        metrics = {"error": value}
+        metrics = {"error": value, "jitter": jitter}
         if ridge.penalty:
             value += ridge.penalty(synth.y.values)
         if ridge.targets is one_hot_targets:

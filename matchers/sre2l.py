@@ -55,4 +55,4 @@ def sre2l(
     made = recover(
         (chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, prepare=patched((chosen,), patches)
     )
-    return made._replace(start="noise")
+    return made._replace(start="noise", own_start=None if patches == "none" else "--patches none")

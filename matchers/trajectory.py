@@ -156,7 +156,7 @@ def follow(
       rates: of `x` (images), `lr` (the student's step size) and, where labels are learned, `y`.
       step_size: beta_0 > 0, the student's first.
       positive: what the optimiser of the step size moves: itself, its logarithm or its inverse softplus.
-      gate: the loss above which a step changes nothing, momentum included.
+      gate: the loss above which, or without which, a step changes nothing, momentum included.
       init, after: as `descend` takes them.
 
     Raises:
@@ -176,7 +176,8 @@ def follow(
         moved, state_after, metrics = inner.step(key, state, replace(synth, lr=hide(synth.lr)), piece)
         moved = replace(moved, lr=show(moved.lr))
         if gate is not None:
-            keep = metrics["loss"] <= gate
+            keep = metrics["loss"] <= gate  # a loss that is no number is not, and as a metric it would end the run
+            metrics["loss"] = jnp.nan_to_num(metrics["loss"], nan=jnp.inf, posinf=jnp.finfo(jnp.float32).max)
             moved, state_after = jax.tree.map(lambda a, b: jnp.where(keep, a, b), (moved, state_after), (synth, state))
         return moved, state_after, {**metrics, "step_size": moved.lr}
 

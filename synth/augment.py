@@ -9,7 +9,7 @@ the image.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -56,11 +56,13 @@ def color(x: Image, b: Scalar, s: Scalar, c: Scalar) -> Image:
     return contrast(saturation(brightness(x, b), s), c)
 
 
-def translate(x: Image, dy: Int[Array, ""], dx: Int[Array, ""]) -> Image:
-    """x'[i, j] = x[i + dy, j + dx], 0 where that lies outside; shifts beyond those of `draw_crop` are clipped."""
+def translate(x: Image, dy: Int[Array, ""], dx: Int[Array, ""], *, outside: Literal["constant", "edge"] = "constant") -> Image:
+    """x'[i, j] = x[i + dy, j + dx]; where that lies outside 0, or the nearest pixel (`edge`). Shifts beyond those of `draw_crop` are
+    clipped."""
     h, w, c = x.shape
     py, px = _most(h), _most(w)
-    return jax.lax.dynamic_slice(jnp.pad(x, ((py, py), (px, px), (0, 0))), (py + dy, px + dx, jnp.zeros_like(dy)), (h, w, c))
+    padded = jnp.pad(x, ((py, py), (px, px), (0, 0)), mode=outside)
+    return jax.lax.dynamic_slice(padded, (py + dy, px + dx, jnp.zeros_like(dy)), (h, w, c))
 
 
 def cutout(x: Image, y: Int[Array, ""], u: Int[Array, ""]) -> Image:

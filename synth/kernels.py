@@ -4,7 +4,7 @@ All functions are pure and take any float dtype. A prediction for real examples 
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 Rule = Literal["mean", "trace"]
 TRIES = 16  # of factorisations, each with ten times the jitter of the one before
-FLOOR = 10.0  # machine epsilons times the trace: kernels of full rank have their pivots well above, those that lost it in rounding below
+FLOOR = 10.0  # machine epsilons times the trace: a smaller pivot of a gram matrix is as much rounding as kernel
 
 
 def linear(a: Float[Array, "m d"], b: Float[Array, "n d"]) -> Float[Array, "m n"]:
@@ -45,9 +45,14 @@ def solve(a: Float[Array, "n n"], b: Float[Array, "n c"], *, floor: float = 0.0)
     epsilon times its mean, ten times more at every further try: an answer for a slightly larger lambda instead of NaN or noise.
     Derivatives are those of the matrix that was factored: one more solve each, never through the factorisation.
     """
+    return _solve(a, b, floor)[0]
+
+
+def _solve(a, b, floor):
+    """(the solution, what the diagonal grew by)."""
     jitter, factor = _factor(jax.lax.stop_gradient(a), floor)
     a = a + jitter * jnp.eye(len(a), dtype=a.dtype)
-    return jax.lax.custom_linear_solve(lambda x: a @ x, b, lambda _, x: cho_solve((factor, True), x), symmetric=True)
+    return jax.lax.custom_linear_solve(lambda x: linear(a, x.T), b, lambda _, x: cho_solve((factor, True), x), symmetric=True), jitter
 
 
 def _factor(a, floor):
@@ -70,6 +75,22 @@ def _factor(a, floor):
     return jitter, factor
 
 
+class Head(NamedTuple):
+    """A ridge head, called on features.
+
+    Args:
+      predict: features of other examples f32[m d] -> f32[m c].
+      jitter: what the diagonal grew by beyond lambda, as a share of it: above 1 it is the jitter that regularises, not lambda.
+    """
+
+    predict: Callable
+    jitter: Float[Array, ""]
+
+    def __call__(self, other: Float[Array, "m d"]) -> Float[Array, "m c"]:
+        """Predictions."""
+        return self.predict(other)
+
+
 def regression(
     features: Float[Array, "n d"],
     y: Float[Array, "n c"],
@@ -79,11 +100,13 @@ def regression(
     rule: Rule = "mean",
     detached: bool = False,
     weight: Float[Array, " n"] | None = None,
-) -> Callable:
+) -> Head:
     """Features of other examples -> K_ts (K_ss + lambda I)^-1 Y_s, f32[m d] -> f32[m c].
 
     A linear kernel of fewer features than examples has no full rank, and float32 loses what cancels in K_ts alpha: there the head is
-    (F_s^T F_s + lambda I)^-1 F_s^T Y_s, which is the same. Other kernels keep their pivots above rounding (see `solve`).
+    (F_s^T F_s + lambda I)^-1 F_s^T Y_s, which is the same. Other kernels get a jitter where a pivot is within rounding (see `solve`). Near
+    repeats bring it there, and in float32 so does a lambda below `FLOOR` epsilons of the trace, as reg 1e-6 gives under either rule, on any
+    kernel whose eigenvalues fall fast.
 
     Args:
       features, y: of the synthetic examples.
@@ -98,15 +121,15 @@ def regression(
         if features.shape[1] < len(features):
             lam = strength(jnp.diag(jnp.sum(features**2, 1)), reg=reg, rule=rule, detached=detached)
             within = linear(features.T, features.T) + lam * jnp.eye(features.shape[1], dtype=features.dtype)
-            w = solve(within, linear(features.T, y.T))
-            return lambda other: other @ w
+            w, jitter = _solve(within, linear(features.T, y.T), 0.0)
+            return Head(lambda other: linear(other, w.T), jitter / lam)
     within = gram(features, features)
     if root is not None:
         within, y = within * root * root.T, y * root
     lam = strength(within, reg=reg, rule=rule, detached=detached)
-    alpha = solve(within + lam * jnp.eye(len(within), dtype=within.dtype), y, floor=FLOOR)
+    alpha, jitter = _solve(within + lam * jnp.eye(len(within), dtype=within.dtype), y, FLOOR)
     alpha = alpha if root is None else alpha * root
-    return lambda other: gram(other, features) @ alpha
+    return Head(lambda other: linear(gram(other, features), alpha.T), jitter / lam)
 
 
 def centred(index, classes: int, *, dtype=jnp.float32) -> Float[Array, "n classes"]:

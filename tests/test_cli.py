@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -562,8 +563,9 @@ def test_a_preset_is_a_run_that_can_be_made(name):
         "augment": dsa(dsa_strategy(True)),
     }
     handed |= {"teachers": committee(5, image=(32, 32, 3)), "priors": priors(5), "task": task((32, 32, 3), flips=True)}
-    handed |= {"experts": None, "teacher": None, "budget": None if "support" in settings else ("ipc", 1)}
+    handed |= {"experts": SimpleNamespace(epochs=50), "teacher": None, "budget": None if "support" in settings else ("ipc", 1)}
     matcher = build_method(method, complete_options(method, own), **handed)
+    assert matcher.own_start is None or "start" not in settings
     assert matcher.start in STARTS and matcher.recipe in RECIPES
     place = f" --{preset.first.split()[1]} X" if preset.first else ""
     assert f"condense distill {method} --preset {name}{place} --out " in preset.record() and preset.claim in preset.record()

@@ -182,9 +182,8 @@ def test_resuming_gives_the_bits_of_one_run(straight, tmp_path):
         straight.case.run(HALF, folder=tmp_path)
         resumed = straight.case.run(2 * HALF, folder=tmp_path)
     assert seen.count == 0
-    assert np.array_equal(resumed.x.decode(), straight.synth.x.decode())
-    assert jax.tree.structure(resumed.y) == jax.tree.structure(straight.synth.y)  # kind, teachers, seed and view of the labels
-    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(resumed.y), jax.tree.leaves(straight.synth.y), strict=True))
+    assert jax.tree.structure(resumed.bare()) == jax.tree.structure(straight.synth.bare())
+    jax.tree.map(np.testing.assert_array_equal, resumed.bare(), straight.synth.bare())  # images, labels, weights, step size
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == straight.rows
 
 
@@ -231,6 +230,39 @@ def test_a_host_method_chooses_real_images_of_the_right_class_within_the_budget(
 def test_a_host_method_is_a_function_of_its_key(host):
     first, second = (np.asarray(host.run(1).x.decode()) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
+def test_a_method_that_makes_its_own_start_says_so(name, spec):
+    """Noise and real images give one and the same first set, or, on the host, one choice, where `--start` is refused, and nowhere else."""
+    matcher, data = built(name), load_data(spec)
+    per_class = IPC * CLASSES if matcher.unlabelled else IPC
+    firsts = [api.begin(KEY, matcher, start, data, per_class, Info(data.classes, data.preprocess)) for start in ("noise", "random")]
+    if matcher.host:
+        firsts = [loop.run(KEY, matcher, synth, ready(name, spec).feed(), loop.Schedule(1)) for synth in firsts]
+    same = np.array_equal(*(np.asarray(synth.x.decode()) for synth in firsts))
+    assert same == (matcher.own_start is not None)
+    if same:
+        with pytest.raises(BadInput, match=f"--start noise: {name} makes the first images itself; "):
+            api.demand_start(name, matcher, "noise")
+    api.demand_start(name, matcher, None)
+
+
+def test_a_start_that_would_be_ignored_is_refused_and_none_is_recorded(monkeypatch, spec, tmp_path):
+    def own(*, choose: bool = True) -> Matcher:
+        return pull()._replace(own_start="--no-choose" if choose else None)
+
+    monkeypatch.setitem(REGISTRY, "own", own)
+    with pytest.raises(BadInput, match="--start noise: own makes the first images itself; give --no-choose as well"):
+        api.distill("own", spec, ipc=IPC, net=NET, steps=1, out=tmp_path / "a", start="noise")
+    assert not (tmp_path / "a").exists()
+    for folder, call, recorded in (
+        ("a", {}, None),
+        ("b", {"choose": False, "start": "noise"}, "noise"),
+        ("c", {"choose": False}, "random"),
+    ):
+        api.distill("own", spec, ipc=IPC, net=NET, steps=1, out=tmp_path / folder, **call)
+        assert json.loads((tmp_path / folder / "run.json").read_text())["config"]["start"] == recorded
 
 
 @pytest.mark.parametrize("name", REGISTRY)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from condense.data import load_data
 from condense.experts import EXPERTS, RECIPES, Experts, complete_recipe, load_experts, provide, store, train, train_experts
 from condense.experts.flat import ascent, dot, gsam, surrogate
 from condense.experts.smooth import gradient_penalty, loss_weight
+from condense.handed import Context
 from matchers import REGISTRY
 from matchers.base import Matcher, Segment, once
 from synth import augment
@@ -207,6 +209,20 @@ def test_rows_that_were_touched_meanwhile_are_trained_anew(spec, trained, tmp_pa
     assert "is not as it was left; its training starts anew" in capsys.readouterr().err
 
 
+def test_a_training_that_stopped_goes_on_with_more_experts_beside_those_it_had(spec, trained, tmp_path, monkeypatch, capsys):
+    """Four at once are another group than three: their checkpoint is of no use, and the training of the first three starts anew."""
+    with monkeypatch.context() as patch:
+        save = train.Checkpoints.save
+        patch.setattr(train.Checkpoints, "save", lambda self, step, tree: save(self, step, tree) if step < 3 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            made(spec, tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0000"]
+    found = made(spec, tmp_path, count=4)
+    assert "holds a group of another size, of before --count was changed; its training starts anew" in capsys.readouterr().err
+    kept = arrays(tmp_path)
+    assert found.count == 4 and {name: kept[name] for name in arrays(trained)} == arrays(trained)
+
+
 def test_one_device_gives_what_four_give_and_compiles_an_epoch_once(spec, trained, tmp_path, monkeypatch):
     class Counter(logging.Handler):
         seen = 0
@@ -241,6 +257,35 @@ def toy_objective(dtype=jnp.float32):
     item = jax.tree.map(lambda leaf: leaf[1], epoch_items(KEY, 0, len(data.y), batch=10))
     params = net.init(jax.random.key(5)).params
     return objective, jax.tree.map(lambda p: p.astype(dtype) + jnp.asarray(0.01, dtype), params), item
+
+
+def test_flat_experts_are_trained_as_a_plain_loop_of_gsam_does(spec, tmp_path):
+    """Two epochs: w - lr (g_p - alpha g_perp), both gradients on one augmented batch, the second at w + rho w^2 g / || |w| g ||."""
+    found = made(spec, tmp_path, count=1, epochs=2, recipe="flat", rho=0.5, alpha=0.4).read(0, range(3))
+    data, net = load_data(spec), nets.build(NET, (4, 4, 1), 3)
+    key = jax.random.fold_in(jax.random.fold_in(KEY, EXPERTS), 0)
+    view, unravel = augment.dsa(augment.dsa_strategy(data.flips)), ravel_pytree(net.init(KEY).params)[1]
+    labels = jax.nn.one_hot(jnp.asarray(data.train.y), 3)
+
+    @jax.jit
+    @jax.grad
+    def gradient(w, item):
+        x = view(jax.random.split(item.key)[0], jnp.asarray(data.train.x)[item.index], siamese=False)
+        entropy = -jnp.sum(labels[item.index] * jax.nn.log_softmax(net.apply(Vars(unravel(w)), x).logits), 1)
+        return jnp.sum(entropy * item.counts) / jnp.sum(item.counts)
+
+    w, gsam_moved = found[0].astype(np.float64), 0.0
+    for epoch in range(2):
+        items = epoch_items(jax.random.fold_in(key, 1), epoch, len(data.train.y), batch=32)
+        for place in range(len(items.index)):
+            item = jax.tree.map(lambda leaf, at=place: leaf[at], items)
+            g = np.asarray(gradient(jnp.asarray(w, jnp.float32), item), np.float64)
+            e = 0.5 * w**2 * g / np.linalg.norm(np.abs(w) * g)
+            g_p = np.asarray(gradient(jnp.asarray(w + e, jnp.float32), item), np.float64)
+            step = g_p - 0.4 * (g - (g @ g_p) / (g_p @ g_p) * g_p)
+            w, gsam_moved = w - LR * step, gsam_moved + np.linalg.norm(step - g)
+        np.testing.assert_allclose(found[epoch + 1], w, rtol=0, atol=1e-5)
+    assert LR * gsam_moved > 1e-2, "plain gradients would do as well"
 
 
 def test_gsam_without_radius_and_alpha_is_the_gradient():
@@ -398,6 +443,19 @@ def chase(experts: Experts, *, span: int = 2) -> Matcher:
     return once(solve, feed=Segment(span, 0, 2))
 
 
+@pytest.mark.parametrize(("method", "recipe"), [("mtt", "sgd"), ("ftd", "flat"), ("datm", "flat"), ("ast", "smooth")])
+def test_experts_that_are_not_given_are_of_the_methods_own_recipe(method, recipe, spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(provide, "train_experts", lambda data, **settings: settings["recipe"])
+    assert provide.provide(Context(method, load_data(spec), NET, 0, tmp_path)) == recipe
+
+
+@pytest.mark.parametrize(("recipe", "method"), [("sgd", "mtt"), ("flat", "ftd"), ("smooth", "ast")])
+def test_the_verb_suggests_the_method_that_the_experts_are_for(recipe, method, trained, monkeypatch, capsys):
+    monkeypatch.setattr(experts, "train_experts", lambda **settings: load_experts(trained))
+    assert command(["experts", "--data", "digits", "--count", "3", "--epochs", "4", "--recipe", recipe, "--out", "e"]) == 0
+    assert f"  condense distill {method} --experts e --data digits --ipc 10 --out runs/{method}\n" in capsys.readouterr().out
+
+
 @pytest.fixture
 def chasing(monkeypatch):
     """A method that asks for experts and makes no computation of its own."""
@@ -453,6 +511,8 @@ def test_the_verb_trains_says_what_it_reached_and_what_comes_next(spec, trained,
     assert f"{last:.1f} % after {EPOCHS}\n" in shown.out
     assert f"  condense distill mtt --experts {tmp_path / 'e'} --data {spec} --ipc 10 --out runs/mtt" in shown.out
     assert "3 experts of 103 parameters, 5 snapshots each: 0.00618 MB more on disk" in shown.err
+    assert f"3 experts at once: networks and optimisers {store.megabytes(3 * 103 * 4)}, images " in shown.err
+    assert len(re.findall(r"[\d.e-]+ s an epoch of 3 experts after the first; about \d+ s in all", shown.err)) == 1
     assert json.loads((tmp_path / "e" / "run.json").read_text())["command"] == f"condense experts {flags}"
 
 

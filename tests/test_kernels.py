@@ -132,6 +132,48 @@ def test_kernels_of_less_than_full_rank_predict_what_double_precision_does():
     assert np.abs(naive - reference).max() > 0.15 * np.abs(reference).max()
 
 
+def products(jaxpr):
+    """The matrix products of a program, those of its inner programs too."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation
+        for value in jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda v: hasattr(v, "eqns") or hasattr(v, "jaxpr")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from products(inner)
+
+
+@pytest.mark.parametrize(("d", "gram"), [(4, linear), (9, linear), (9, ntk)])
+def test_every_product_is_of_full_precision_on_any_device(d, gram):
+    """Of the prediction and its gradient: an accelerator's default would cost the solution its digits after the solve."""
+    f, y, t = problem(d=d, dtype=np.float32)
+    program = jax.make_jaxpr(jax.grad(lambda f, y: regression(f, y, gram=gram)(t).sum(), (0, 1)))(f, y)
+    found = list(products(program.jaxpr))
+    assert len(found) >= 4
+    for equation in found:
+        assert set(jax.tree.leaves(equation.params["precision"])) == {jax.lax.Precision.HIGHEST}, equation
+
+
+def test_a_head_says_what_its_diagonal_grew_by():
+    """Nothing where pivots are large; where they are within rounding, as much as makes the head that of lambda (1 + jitter). That takes no
+    near repeats: sixty numbers under a cubic kernel, whose pivots fall to lambda, at either rule's 1e-6."""
+    f, y, _ = problem(dtype=np.float32)
+    assert float(regression(f, y).jitter) == 0
+
+    def cubic(a, b):
+        return (1 + linear(a, b)) ** 3
+
+    rng = np.random.default_rng(0)
+    x, labels = (jnp.asarray(draw, jnp.float32) for draw in (rng.uniform(-1, 1, (60, 1)), rng.normal(size=(60, 3))))
+    for rule in ("trace", "mean"):
+        head = regression(x, labels, gram=cubic, rule=rule)
+        assert float(head.jitter) > 0
+        within = np.asarray(cubic(x, x), np.float64)
+        lam = 1e-6 * np.trace(within) / (60 if rule == "mean" else 1) * (1 + float(head.jitter))
+        reference = within @ np.linalg.solve(within + lam * np.eye(60), np.asarray(labels, np.float64))
+        assert np.abs(head(x) - reference).max() < 0.1 * np.abs(reference).max()
+
+
 def test_a_weight_counts_as_equal_rows(float64):
     """Of a linear kernel in the form of few features, and of another kernel; under the trace rule lambda is the same too."""
     for d, gram in ((4, linear), (4, ntk)):

@@ -92,6 +92,11 @@ def test_kip_from_the_command_line_to_its_score(data, tmp_path, capsys):
     assert isinstance(solved.y, Target) and solved.info.recipe == "krr-ntk"
 
 
+def test_kip_has_no_kernel_that_its_recipe_does_not_score_with(data):
+    with pytest.raises(BadInput, match="kip has no option --hidden"):
+        distill("kip", data, ipc=2, hidden=2)
+
+
 def test_wrong_calls(data, tmp_path):
     synth = regression(data)
     representation = replace(synth, y=Target(jnp.ones((6, 5))))

@@ -9,21 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense.barlow import barlow_loss
 from matchers import frepo, kip, krrst, pool
 from matchers.frepo import margin, start_labels
 from matchers.krrst import crop_flip, headed
 from matchers.pool import Life
 from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
-from synth.base import Examples, fresh
+from synth.base import Examples, Net, Out, Vars, fresh
 from synth.content import Pixels
 from synth.file import load_set, save_set
-from synth.fit import adam, on_examples, sgd
+from synth.fit import Item, adam, on_examples, sgd
 from synth.kernels import centred, ntk
 from synth.labels import Target
 from synth.optim import cosine, lamb, scheduled
 from synth.optim import linear as straight
 from synth.preprocess import Standard
 from synth.set import Info, SyntheticSet
+from tests.teachers import task
+from tests.toy import pixels
 from tests.toys import as_set, blobs, central_differences, smooth_net
 
 KEY = jax.random.key(3)
@@ -104,9 +107,10 @@ def test_the_methods_are_the_settings_they_are_said_to_be(float64):
         np.testing.assert_allclose(ours, 3 / 2 * theirs, rtol=1e-9)
     net, _, _, real = problem(np.float32)
     hard = as_set(blobs(2, seed=1))
+    start = start_labels(KEY, hard, real)
     errors = [
-        float(stepped(matcher, matcher.prepare(KEY, hard, real), real)[2]["error"])
-        for matcher in (frepo(net, pool=1, reg=1e-3), kip(net, kernel="net", reg=1e-3))
+        float(stepped(matcher, start, real)[2]["error"])
+        for matcher in (frepo(net, task(), pool=1, reg=1e-3), kip(net, kernel="net", reg=1e-3))
     ]
     np.testing.assert_allclose(*errors, rtol=1e-5)
 
@@ -136,6 +140,13 @@ def test_labels_start_centred_and_scaled_and_their_margin_is_bounded():
     assert not np.asarray(jax.grad(margin)(wide)).any()
     np.testing.assert_allclose(jax.grad(margin)(narrow), [[-1, 1, 0, 0]], atol=1e-6)
     np.testing.assert_allclose(float(margin(jnp.concatenate([wide, tied]))), -0.125)
+
+
+def test_kip_starts_from_centred_one_hot_labels():
+    """Of any number of classes: FRePo's scale, sqrt(C / 10), is not KIP's."""
+    for kind in ("fixed", "learned"):
+        labels = kip(smooth_net(), labels=kind).prepare(KEY, as_set(blobs(2)), None).y.values
+        np.testing.assert_allclose(labels, np.repeat(np.eye(3) - 1 / 3, 2, 0), atol=1e-6)
 
 
 @partial(jax.jit, static_argnums=(0, 4))
@@ -228,6 +239,15 @@ def test_label_solve_is_the_least_squares_solution(float64):
     np.testing.assert_array_equal(solved.x.pixels, fake.x.pixels)
 
 
+def test_labels_are_solved_on_the_features_of_a_network_too(float64):
+    real, fake, net = blobs(4, dtype=np.float64), as_set(blobs(2, seed=1, dtype=np.float64)), smooth_net(hidden=12, dtype=jnp.float64)
+    solved, _, _ = kip(net, kernel="net", labels="solved", reg=1e-3).step(KEY, (), fake, real)
+    p = jax.device_get(fresh(KEY, net).params)
+    f, t = (np.tanh(np.asarray(x).reshape(len(x), -1) @ p["w"] + p["b"]) for x in (fake.x.pixels, real.x))
+    a = t @ f.T @ np.linalg.inv(f @ f.T + 1e-3 * (f**2).sum() / 6 * np.eye(6))
+    np.testing.assert_allclose(solved.y.values, np.linalg.lstsq(a, np.eye(3)[real.y] - 1 / 3, rcond=None)[0], atol=1e-6)
+
+
 def test_lamb_moves_every_array_by_a_share_of_its_norm():
     """Against numpy over three steps with a schedule; an array of zeros moves as under Adam."""
     rng = np.random.default_rng(0)
@@ -260,9 +280,10 @@ def test_a_head_of_another_width_sits_on_the_same_body():
 
 
 def test_views_shift_and_mirror():
-    x = jnp.arange(64, dtype=jnp.float32).reshape(1, 8, 8, 1) + jnp.zeros((40, 1, 1, 1))
+    """What moves in is the border itself: on a background of 1, which may be what is black in model space, no 0 appears."""
+    x = 1 + jnp.arange(64, dtype=jnp.float32).reshape(1, 8, 8, 1) + jnp.zeros((40, 1, 1, 1))
     shown = {flips: np.asarray(crop_flip(KEY, x, flips=flips))[..., 0] for flips in (False, True)}
-    padded = np.pad(np.asarray(x[0, ..., 0]), 1)
+    padded = np.pad(np.asarray(x[0, ..., 0]), 1, mode="edge")
     crops = [padded[i : i + 8, j : j + 8] for i, j in product(range(3), repeat=2)]
     mirrored = [any((v[:, ::-1] == c).all() for c in crops) for v in shown[True]]
     assert all(any((v == c).all() for c in crops) for v in shown[False])
@@ -273,12 +294,7 @@ def test_views_shift_and_mirror():
 def test_krrst_reads_no_label():
     """Its targets are the teacher's, at the start and of the real images; other labels of the real images change nothing."""
     net, real = smooth_net(), blobs(4)
-
-    class Half:
-        def represent(self, x):
-            return jnp.asarray(x).reshape(len(x), -1)[:, :4] / 2
-
-    matcher = krrst(net, Half(), pool=1, pool_steps=1, views="none", reg=1e-3)
+    matcher = krrst(net, Half(), task(), pool=1, pool_steps=1, views="none", reg=1e-3)
     synth = matcher.prepare(KEY, as_set(blobs(2, seed=1)), real)
     assert matcher.unlabelled and synth.y.values.shape == (6, 4)
     np.testing.assert_allclose(synth.y.values, np.asarray(synth.x.pixels).reshape(6, -1)[:, :4] / 2)
@@ -296,6 +312,154 @@ def test_krrst_reads_no_label():
         Half().represent(real.x)
     )
     np.testing.assert_allclose(float(metrics["loss"]), (off**2).mean(), rtol=1e-3)
+
+
+class Half:
+    """A teacher that represents images by half of their first four pixels."""
+
+    def represent(self, x):
+        return jnp.asarray(x).reshape(len(x), -1)[:, :4] / 2
+
+
+def after_two_steps(matcher, real=blobs(4)):
+    synth = matcher.prepare(KEY, as_set(blobs(2, seed=1)), real)
+    batch, state, step = Examples(*(jnp.asarray(part) for part in real)), matcher.init(KEY, synth), jax.jit(matcher.step)
+    for number in range(2):
+        synth, state, _ = step(jax.random.fold_in(KEY, number), state, synth, batch)
+    return pixels(synth)
+
+
+def test_krrst_mirrors_only_where_a_mirror_image_keeps_its_label():
+    shown = {
+        (flips, views): after_two_steps(krrst(smooth_net(), Half(), task(flips=flips), pool=1, pool_steps=1, views=views))
+        for flips in (False, True)
+        for views in ("crop", "crop_flip")
+    }
+    assert shown[False, "crop_flip"] == shown[False, "crop"] == shown[True, "crop"] != shown[True, "crop_flip"]
+
+
+@pytest.mark.parametrize("factory", [lambda t, **o: frepo(smooth_net(), t, **o), lambda t, **o: krrst(smooth_net(), Half(), t, **o)])
+def test_step_sizes_fall_over_the_run(factory):
+    """As they do where the number of its steps is given; over more steps they fall more slowly."""
+    options = {"pool": 1, "pool_steps": 1, "lr": 0.1}
+    short, longer = (after_two_steps(factory(task(steps=steps), **options)) for steps in (4, 40))
+    assert short == after_two_steps(factory(task(steps=99), decay=4, **options)) != longer
+
+
+# Factories as they are wired: one step against a formula in numpy that shares no code with them
+
+
+def moments(after, before):
+    """Adam's first moment after one step is a tenth of the gradient: the gradients by images and by labels, None where it has none."""
+    leaves = jax.tree.leaves(after.opt)
+    return [next((np.asarray(leaf) / 0.1 for leaf in leaves if leaf.shape == part.shape), None) for part in before]
+
+
+def one_step(matcher, synth, real):
+    state = jax.jit(matcher.init)(KEY, synth)
+    after, later, metrics = jax.jit(matcher.step)(KEY, state, synth, real)
+    return state, after, later, metrics, moments(later, (synth.x.pixels, synth.y.values))
+
+
+def served(state):
+    return jax.tree.map(lambda leaf: np.asarray(leaf[int(state.aux.at)]), state.aux.vars.params)
+
+
+def ridge_by_hand(f, t, y, lam):
+    return t @ f.T @ np.linalg.solve(f @ f.T + lam * np.eye(len(f)), y)
+
+
+def test_frepo_is_its_formula_with_margin_flip_and_lamb(float64):
+    """L of the docstring with mirror images, and x - lr |x| / |u| u with u = g / (|g| + epsilon), LAMB's first step; the same of labels."""
+    net, _, synth, real = problem()
+    matcher = frepo(net, task(), pool=2, reg=1e-2, flip=True, lr=0.1)
+    state, after, later, metrics, _ = one_step(matcher, synth, real)
+    p = served(state)
+
+    def loss(x, y):
+        x, twice = np.concatenate([x, x[:, :, ::-1]]), np.concatenate([y, y])
+        f, t = (np.tanh(np.asarray(part).reshape(len(part), -1) @ p["w"] + p["b"]) for part in (x, real.x))
+        off = ridge_by_hand(f, t, twice, 1e-2 * (f**2).sum() / len(f)) - (np.eye(3)[np.asarray(real.y)] - 1 / 3)
+        first, second = np.sort(y, 1)[:, :-3:-1].T
+        return 0.5 * (off**2).sum(1).mean() - np.minimum(first - second, 1 / 3).mean()
+
+    x, y = np.asarray(synth.x.pixels), np.asarray(synth.y.values)
+    np.testing.assert_allclose(float(metrics["loss"]), loss(x, y), rtol=1e-9)
+    for before, now, g in (
+        (x, after.x.pixels, central_differences(lambda v: loss(v, y), x)),
+        (y, after.y.values, central_differences(lambda v: loss(x, v), y)),
+    ):
+        u = g / (np.abs(g) + 1e-6)
+        np.testing.assert_allclose(now, before - 0.1 * np.linalg.norm(before) / np.linalg.norm(u) * u, rtol=0, atol=1e-3)
+    assert int(later.aux.age.sum()) == int(state.aux.age.sum()) + 1
+
+
+@pytest.mark.parametrize("learn", ["both", "images", "targets"])
+def test_krrst_is_its_formula_with_a_bias_and_a_constant_lambda(float64, learn):
+    """mean || F_t F_s^T (F_s F_s^T + lambda I)^-1 Y_s - g(x_t) ||^2; networks start trained, and only what is learned moves."""
+    net, _, synth, real = problem()
+    matcher = krrst(net, Half(), task(), pool=3, pool_steps=4, reg=1e-2, views="none", learn=learn)
+    synth = matcher.prepare(KEY, synth, real)
+    state, after, _, metrics, found = one_step(matcher, synth, real)
+    p, goal = served(state)["body"], np.asarray(Half().represent(real.x))
+    assert state.aux.age.min() >= 1, "a warm pool has no network as it was drawn"
+
+    def features(x):
+        f = np.tanh(np.asarray(x).reshape(len(x), -1) @ p["w"] + p["b"])
+        return np.concatenate([f, np.ones((len(f), 1))], 1)
+
+    lam = 1e-2 * (features(synth.x.pixels) ** 2).sum()  # held
+    loss = lambda x, y: ((ridge_by_hand(features(x), features(real.x), y, lam) - goal) ** 2).mean()  # noqa: E731
+    x, y = np.asarray(synth.x.pixels), np.asarray(synth.y.values)
+    np.testing.assert_allclose(float(metrics["loss"]), loss(x, y), rtol=1e-9)
+    slopes = central_differences(lambda v: loss(v, y), x), central_differences(lambda v: loss(x, v), y)
+    for name, ours, slope, now, before in zip(("images", "targets"), found, slopes, (after.x.pixels, after.y.values), (x, y), strict=True):
+        if learn in ("both", name):
+            np.testing.assert_allclose(ours, slope, rtol=1e-6, atol=1e-9)
+        assert (np.asarray(now) != before).any() == (learn in ("both", name))
+
+
+def test_krrst_renews_as_the_paper_or_as_the_released_code(float64):
+    """A network of the greatest age is drawn anew, and is of age 0, or keeps its age and is never trained again."""
+    net, _, synth, real = problem()
+    for resets, age in (("paper", 0), ("released", 2)):
+        matcher = krrst(net, Half(), task(), pool=1, pool_steps=2, views="none", resets=resets)
+        given = matcher.prepare(KEY, synth, real)
+        state = jax.jit(matcher.init)(KEY, given)
+        old = state._replace(aux=state.aux._replace(age=jnp.full_like(state.aux.age, 2)))
+        assert int(jax.jit(matcher.step)(KEY, old, given, real)[1].aux.age[0]) == age
+
+
+def ntk_by_hand(a, b):
+    """One hidden ReLU layer, w = sqrt 2, bias 0.1."""
+    s, sa, sb = 2 * a @ b.T / a.shape[1] + 0.01, 2 * (a**2).sum(1) / a.shape[1] + 0.01, 2 * (b**2).sum(1) / b.shape[1] + 0.01
+    q = np.sqrt(np.outer(sa, sb))
+    cosine = np.clip(s / q, -1, 1)
+    angle = np.where(cosine > 1 - 1e-12, 0, np.arccos(cosine))  # of equal inputs, where rounding would leave half of the digits
+    return s * (np.pi - angle) / np.pi + q * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / np.pi + 0.01
+
+
+@pytest.mark.parametrize(("kernel", "labels"), [("net", "fixed"), ("ntk", "fixed"), ("ntk", "learned")])
+def test_kip_is_its_formula_under_either_kernel(float64, kernel, labels):
+    """Fixed labels get no gradient and stay; the network of the kernel `net` is never trained."""
+    net, _, synth, real = problem()
+    state, after, later, metrics, found = one_step(kip(net, kernel=kernel, labels=labels, reg=1e-2), synth, real)
+    p = served(state) if kernel == "net" else None
+
+    def gram(a, b):
+        a, b = (np.asarray(x).reshape(len(x), -1) for x in (a, b))
+        return np.tanh(a @ p["w"] + p["b"]) @ np.tanh(b @ p["w"] + p["b"]).T if p else ntk_by_hand(a, b)
+
+    def loss(x, y):
+        within = gram(x, x)
+        predicted = gram(real.x, x) @ np.linalg.solve(within + 1e-2 * np.trace(within) / len(x) * np.eye(len(x)), y)
+        return 0.5 * ((predicted - (np.eye(3)[np.asarray(real.y)] - 1 / 3)) ** 2).sum(1).mean()
+
+    x, y = np.asarray(synth.x.pixels), np.asarray(synth.y.values)
+    np.testing.assert_allclose(float(metrics["loss"]), loss(x, y), rtol=1e-9)
+    np.testing.assert_allclose(found[0], central_differences(lambda v: loss(v, y), x), rtol=1e-5, atol=1e-7)
+    assert np.array_equal(after.y.values, y) == (found[1] is None) == (labels == "fixed")
+    jax.tree.map(np.testing.assert_array_equal, later.aux, state.aux)
 
 
 def test_regression_labels_are_a_kind():
@@ -322,18 +486,19 @@ def test_an_inner_loop_that_draws_views_biases_the_meta_gradient(float64):
     """Why the method regresses. The set is learned through three inner steps on it; the mean of the meta-gradient over everything that an
     inner loop may draw is compared with the meta-gradient through the inner objective's expectation. Contrasting two views of the set
     (Barlow Twins under random masks), the mean is another gradient, because the outer loss is not linear in the weights; regression
-    draws nothing, and batches of real images alone leave the mean where it is."""
+    draws nothing, and batches of real images alone leave the mean where it is. It is the draw that does it: regression on masked images is
+    biased too, and a contrast whose masks hide nothing is not."""
     rng = np.random.default_rng(2)
     fake, real, y, first = (jnp.asarray(rng.normal(size=s)) for s in ((4, 6), (8, 6), (4, 3), (6, 3)))
     goal, masks = jnp.tanh(real @ jnp.asarray(rng.normal(size=(6, 3)))), jnp.asarray(rng.random((3, 6)) < 0.6).astype(jnp.float64)
+    linear = Net(lambda key: Vars(first), lambda vars, x, *, train=False, key=None: Out(x.reshape(len(x), -1) @ vars.params, x, {}))
+    item = Item(KEY, jnp.arange(4), jnp.ones(4), (jnp.int32(0), jnp.int32(0)))
 
     def contrast(w, x, mask):
-        a, b = (z - z.mean(0, keepdims=True) for z in (x @ w, (x * mask[None]) @ w))
-        c = (a / jnp.sqrt((a**2).mean(0, keepdims=True) + 0.1)).T @ (b / jnp.sqrt((b**2).mean(0, keepdims=True) + 0.1)) / len(x)
-        return ((1 - jnp.diag(c)) ** 2).sum() + 0.2 * ((c - jnp.diag(jnp.diag(c))) ** 2).sum()
+        return barlow_loss(x @ w, (x * mask[None]) @ w, trade=0.2, epsilon=0.1)
 
-    def expected(w, x):
-        return jax.vmap(lambda mask: contrast(w, x, mask))(masks).mean()
+    def regress(w, x, mask):
+        return on_examples(linear, (x * mask[None])[:, :, None, None], Target(y))(w, (), item)[0]
 
     def outer(w, rows):
         return ((real[rows] @ w - goal[rows]) ** 2).mean()
@@ -349,12 +514,22 @@ def test_an_inner_loop_that_draws_views_biases_the_meta_gradient(float64):
 
         return jax.grad(loss)(fake)
 
-    truth = jax.jit(lambda: through([expected] * 3))()
-    drawn = jnp.asarray(list(product(range(3), repeat=3)))
-    every = jax.jit(jax.vmap(lambda at: through([lambda w, x, i=i: contrast(w, x, masks[i]) for i in at])))(drawn)
-    bias = np.linalg.norm(every.mean(0) - truth) / np.linalg.norm(truth)
-    assert bias > 0.05, bias
-    regress = [lambda w, x: ((x @ w - y) ** 2).mean()] * 3
-    batches = jax.jit(jax.vmap(lambda rows: through(regress, rows)))(jnp.arange(8).reshape(4, 2))
-    np.testing.assert_allclose(batches.mean(0), jax.jit(lambda: through(regress))(), rtol=1e-9, atol=1e-12)
+    def bias(objective, masks):
+        """How far the mean over all draws of three masks is from the gradient through the mean objective."""
+
+        @jax.jit
+        def both():
+            mean = through([lambda w, x: jax.vmap(lambda mask: objective(w, x, mask))(masks).mean()] * 3)
+            drawn = jnp.asarray(list(product(range(3), repeat=3)))
+            return mean, jax.vmap(lambda at: through([lambda w, x, i=i: objective(w, x, masks[i]) for i in at]))(drawn)
+
+        mean, every = both()
+        return np.linalg.norm(every.mean(0) - mean) / np.linalg.norm(mean)
+
+    open_masks = jnp.ones_like(masks)
+    assert bias(contrast, masks) > 0.05 and bias(regress, masks) > 0.05
+    assert bias(contrast, open_masks) < 1e-9 and bias(regress, open_masks) < 1e-9
+    inner = [lambda w, x: regress(w, x, open_masks[0])] * 3
+    batches = jax.jit(jax.vmap(lambda rows: through(inner, rows)))(jnp.arange(8).reshape(4, 2))
+    np.testing.assert_allclose(batches.mean(0), jax.jit(lambda: through(inner))(), rtol=1e-9, atol=1e-12)
     assert np.abs(batches - batches.mean(0, keepdims=True)).max() > 1e-3  # they do differ, as those of the contrast do

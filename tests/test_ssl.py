@@ -249,7 +249,8 @@ def test_a_teacher_is_made_where_none_fits(data, trained, tmp_path, monkeypatch)
 def test_the_command_line_trains_one(data, tmp_path, capsys):
     out = tmp_path / "t"
     net = SMALL.net
-    argv = ["teachers", "--ssl", "barlow", "--data", data.spec, "--out", str(out), "--net", net, "--epochs", "1"]
+    argv = ["teachers", "--ssl", "barlow", "--data", data.spec, "--out", str(out), "--net", net, "--batch", "10", "--lr", "0.01"]
+    argv += ["--epochs", "1"]
     assert run(argv) == 0
     said = capsys.readouterr().out
     assert f"{out} holds the teacher; a linear probe on it: " in said and "validation images" in said
@@ -258,7 +259,8 @@ def test_the_command_line_trains_one(data, tmp_path, capsys):
         record["state"] == "done"
         and record["config"]["ssl"] == "barlow"
         and record["command"].startswith("condense teachers --data")
-        and "--ssl barlow" in record["command"]
+        and "--ssl barlow --epochs 1 --lr 0.01 --batch 10" in record["command"]
+        and (record["config"]["batch"], record["config"]["lr"]) == (10, 0.01)
     )
     assert run(argv) == 0 and run([*argv[:-1], "2"]) == 2
     assert "epochs was 1, now 2" in capsys.readouterr().err
@@ -271,6 +273,11 @@ def test_the_command_line_trains_one(data, tmp_path, capsys):
         (["--epochs", "0"], "--epochs 0"),
         (["--net", "nope"], "--net nope"),
         (["--seed", "-1"], "--seed -1"),
+        (["--ssl", "barlow", "--batch", "1"], "--batch 1"),
+        (["--ssl", "barlow", "--lr", "0"], "--lr 0.0: give a number above 0"),
+        (["--ssl", "barlow", "--decay", "0.1"], "--decay: is for a committee; leave it out with --ssl"),
+        (["--ssl", "barlow", "--data", "toy_graphs"], "--data toy_graphs: holds graphs, and this takes images"),
+        (["--data", "toy_graphs"], "--data toy_graphs: holds graphs, and this takes images"),
     ],
 )
 def test_a_wrong_call_leaves_nothing(flags, words, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """Oracles of the trajectory methods: closed forms, plain loops and the published schedules."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from condense import loop, nets
+from condense.presets import PRESETS
+from condense.presets.trajectory import PAPERS
 from matchers import REGISTRY, ast, datm, ftd, mtt
 from matchers.ast import emphasis
 from matchers.base import Matcher, Piece
@@ -19,7 +21,7 @@ from synth.augment import dsa, none
 from synth.base import Vars
 from synth.errors import BadInput, RunFailed
 from synth.labels import Soft
-from tests.toys import ToyExperts, as_set, blobs, smooth_net
+from tests.toys import ToyExperts, as_set, blobs, central_differences, smooth_net
 
 KEY = jax.random.key(5)
 OFF = {"representative": False, "inner_momentum": 0.0, "balanced": False, "intermediate": "none", "perturb": 0.0}
@@ -120,7 +122,6 @@ def test_the_loss_is_the_distance_left_over_the_distance_to_go():
     assert abs(seen["loss"] - 1) > 0.01
 
 
-@pytest.mark.slow
 def test_ast_with_every_switch_off_is_mtt():
     options = {"augment": dsa("color_crop"), "batch": 4, "step_size": 0.3, "max_start": 3}
     off, bare = built(ast, **options, **OFF), built(mtt, **options)
@@ -148,6 +149,20 @@ def test_one_epoch_has_nothing_on_the_way():
     assert not built(ast, span=1, intermediate="agg").feed.every
 
 
+@pytest.mark.parametrize(("max_start", "span", "bound"), [(3, 1, 3), (30, 1, 4), (30, 2, 3)])
+def test_a_students_loss_is_weighted_by_its_start_and_the_epochs_that_are_recorded(max_start, span, bound):
+    """Of four epochs starts below 4 can be served for a span of 1, and below 3 for one of 2: the factor turns at half of that, wherever
+    --max-start is."""
+    options = {"balanced": True, "max_start": max_start, "span": span, "step_size": 0.2}
+    matcher = built(ast, **{**OFF, **options})
+    synth = started(matcher)
+    for start in (0, 2):
+        at, factor = piece(start=start, span=span), float(emphasis(jnp.int32(start), bound))
+        path = trained(synth, at.start, steps=4, beta=0.2, factor=factor)
+        loss = gap(path[-1], np.asarray(at.targets[-1]), np.asarray(at.start))
+        np.testing.assert_allclose(stepped(matcher, synth, at)[2][0]["loss"], loss, rtol=1e-4)
+
+
 def test_emphasis_is_the_published_factor():
     found = [float(emphasis(jnp.int32(t), 30)) for t in (0, 14, 15, 29)]
     np.testing.assert_allclose(found, [0.513, 0.732, 1.292, 1.921], atol=1e-3)
@@ -173,6 +188,25 @@ def test_the_perturbed_start_is_in_the_denominator_too():
     synth = replace(as_set(blobs(1)), lr=jnp.float32(0))
     value, _ = jax.jit(loss)(KEY, synth, Piece(start, 0.9 * start[None], jnp.int32(0)))
     np.testing.assert_allclose(value, 1, rtol=1e-6)
+
+
+def test_a_student_is_trained_from_the_perturbed_start():
+    """Two steps on a convolutional network at a step size above 0, against a loop from what `perturbed` gives."""
+    net = nets.build("convnet:width=4,depth=1", (4, 4, 1), 3)
+    start, unravel = ravel_pytree(net.init(KEY).params)[0], flat_parameters(net)
+    synth = replace(as_set(blobs(2, seed=1)), lr=jnp.float32(0.1))
+    value, _ = jax.jit(distance(net, none, Student(2, perturb=1.0)))(KEY, synth, Piece(start, 0.9 * start[None], jnp.int32(0)))
+
+    @jax.jit
+    @jax.grad
+    def slope(theta):
+        return synth.y.loss(net.apply(Vars(unravel(theta)), synth.x.pixels).logits, synth.y.probs()).mean()
+
+    begun = theta = perturbed(jax.random.split(KEY)[1], unravel, start, 1.0)
+    for _ in range(2):
+        theta = theta - jnp.float32(0.1) * slope(theta)
+    np.testing.assert_allclose(float(value), gap(*map(np.asarray, (theta, 0.9 * start, begun))), rtol=1e-5)
+    assert abs(float(value) - 1) > 1e-3 and np.abs(begun - start).max() > 1e-3
 
 
 @pytest.mark.parametrize("ipc", [1, 7, 10, 13])
@@ -213,7 +247,6 @@ def test_ftd_gives_the_running_mean_of_the_images():
     assert finished.lr == synth.lr and np.abs(images[3] - mean).max() > 1e-3
 
 
-@pytest.mark.slow
 def test_ftd_without_a_mean_is_mtt():
     raw, last = built(ftd, decay=0.0), built(mtt)
     synth, state, _ = stepped(raw, started(raw), piece(), times=2)
@@ -265,6 +298,57 @@ def test_a_step_size_that_falls_to_zero_stops_the_run(by, step):
     assert float(loop.run(KEY, falling(by), synth, lambda step: None, loop.Schedule(step - 1)).lr) > 0
 
 
+def smooth64():
+    """A smooth student of three steps with learned labels in double precision: (loss of images, logits, beta; their values)."""
+    synth, at = as_set(blobs(2, seed=1, dtype=np.float64)), piece()
+    at = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64) if leaf.dtype == jnp.float32 else leaf, at)
+    labels = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)))
+
+    def at_point(gradient):
+        loss = distance(smooth_net(dtype=jnp.float64), none, Student(3, gradient=gradient, momentum=0.5))
+        return jax.jit(lambda x, y, lr: loss(KEY, replace(synth, x=synth.x._replace(pixels=x), y=Soft(y), lr=lr), at)[0])
+
+    return at_point, (synth.x.pixels, labels, jnp.float64(0.3))
+
+
+def test_the_gradient_is_that_of_differences(float64):
+    """By images, label logits and beta, through momentum and all steps."""
+    at_point, values = smooth64()
+    loss = at_point("exact")
+    for place, slope in enumerate(jax.jit(jax.grad(loss, (0, 1, 2)))(*values)):
+        differences = central_differences(lambda v, place=place: loss(*values[:place], jnp.asarray(v), *values[place + 1 :]), values[place])
+        np.testing.assert_allclose(slope, differences, rtol=1e-6, atol=1e-9)
+        assert np.abs(slope).max() > 1e-5
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_teslas_gradient_holds_the_student_still_inside_its_steps(steps):
+    """Against the definition, a loop with theta_i stopped inside the gradient of step i: that of MTT for one step, another for four."""
+    exact, tesla = (plain(gradient=kind, inner_steps=steps) for kind in ("exact", "tesla"))
+    synth, at, net, unravel = started(exact, lr=0.3), piece(), smooth_net(), flat_parameters(smooth_net())
+
+    @jax.jit
+    @partial(jax.grad, argnums=(0, 1))
+    def surrogate(x, lr):
+        def loss(theta):
+            return synth.y.loss(net.apply(Vars(unravel(theta)), x).logits, synth.y.probs()).mean()
+
+        theta = at.start
+        for _ in range(steps):
+            theta = theta - lr * jax.grad(loss)(jax.lax.stop_gradient(theta))
+        return jnp.sum((theta - at.targets[0]) ** 2) / jnp.sum((at.start - at.targets[0]) ** 2)
+
+    def moved(matcher):
+        after = stepped(matcher, synth, at)[0]
+        return np.asarray(synth.x.pixels - after.x.pixels), float(synth.lr - after.lr)
+
+    by_x, by_lr = surrogate(synth.x.pixels, synth.lr)
+    (x, lr), (whole, _) = moved(tesla), moved(exact)
+    np.testing.assert_allclose(x, by_x, rtol=1e-3, atol=1e-5 * np.abs(x).max())
+    np.testing.assert_allclose(lr, float(by_lr), rtol=1e-3)
+    assert (np.abs(whole - x).max() > 1e-2 * np.abs(x).max()) == (steps > 1)
+
+
 def test_every_image_serves_once_before_any_serves_again():
     items = inner_items(KEY, 6, batch=4, steps=5)
     index, counts = np.asarray(items.index), np.asarray(items.counts)
@@ -309,6 +393,19 @@ def test_the_gate_leaves_everything_alone():
         same = [np.array_equal(a, b) for a, b in zip(jax.tree.leaves((after, state)), jax.tree.leaves((synth, warm)), strict=True)]
         assert all(same) if stays else not any(same)
         assert float(metrics["loss"]) > 1e-3
+
+
+def test_the_gate_absorbs_a_loss_that_is_no_number():
+    """A student that overflows is above any threshold: nothing moves, and the run goes on, which it would not with a loss that is NaN."""
+    matcher = built(datm, gate=10.0, label_lr=0.5, lr_lr=1e-3)
+    synth, broken = started(matcher, lr=0.3), piece()._replace(targets=jnp.full((1, experts().size), jnp.nan))
+    huge = piece()._replace(start=jnp.full(experts().size, 1e30))
+    for at in (broken, huge):
+        after, _, (seen,) = stepped(matcher, synth, at)
+        assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(synth), strict=True))
+        assert np.isfinite(seen["loss"]) and seen["loss"] > 10
+    made = loop.run(KEY, matcher, synth, lambda step: broken, loop.Schedule(2))
+    np.testing.assert_array_equal(made.x.pixels, synth.x.pixels)
 
 
 def test_datm_learns_labels_with_momentum_of_their_own():
@@ -394,3 +491,14 @@ def test_options_out_of_range_are_refused(method, options, message):
 def test_networks_with_batch_statistics_are_refused():
     with pytest.raises(BadInput, match="no batch statistics; use norm=instance"):
         mtt(nets.build("convnet:width=4,depth=1,norm=batch", (8, 8, 1), 3), none, experts())
+
+
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if REGISTRY[preset.method] in (mtt, ftd, ast, datm)])
+def test_presets_keep_beta_as_published_and_name_the_published_experts(name):
+    """No reparametrisation of the step size, and the alpha of FTD's table: 0.3 for CIFAR-10 at 1 and 10 a class, 1 elsewhere."""
+    preset = PRESETS[name]
+    assert "positive" not in preset.settings
+    if preset.source == PAPERS["ftd"]:
+        assert ("--recipe flat --epochs 50 --alpha 1" in preset.cost) == (name not in ("ftd_cifar10_1", "ftd_cifar10_10"))
+    if preset.source in PAPERS.values():
+        assert f"--net {preset.settings['net']} " in preset.cost and f"--data '{preset.data}'" in preset.cost

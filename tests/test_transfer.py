@@ -197,6 +197,7 @@ def test_rows_carry_the_representations_of_distinct_training_images(source, teac
             np.testing.assert_allclose(drawn.y.values, teacher.represent(x), atol=1e-6)
         assert not np.array_equal(first.x.pixels, second.x.pixels), "a draw of its own for every seed"
     assert len(rows["full"](0)) == len(source.train.y)
+    assert rows["full"](0) is rows["full"](1), "as large as the data: kept once"
 
 
 def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
@@ -295,6 +296,7 @@ def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
         ({"seeds": 0}, ["--seeds 0"]),
         ({"epochs": 0}, ["--epochs 0"]),
         ({"net": "vgg"}, ["--net vgg"]),
+        ({"to": "toy_graphs"}, ["--to toy_graphs: holds graphs, and this takes images"]),
         ({"teacher": None}, ["--teacher", "no teacher lies beside the set"]),
         ({"teacher": "nowhere"}, ["nowhere: holds no teacher.json"]),
     ],

@@ -10,7 +10,7 @@ import jax
 
 from condense import nets
 from condense.config import check_option, check_seed, check_whole, dashed
-from condense.data import Data, load_data
+from condense.data import Data, demand_images, load_data
 from condense.experts.base import Recipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
@@ -62,7 +62,8 @@ def train_experts(
     """
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
-    data, net = load_data(data, seed=seed) if isinstance(data, str) else data, nets.canonical(net)
+    data = demand_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
+    net = nets.canonical(net)
     built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
     demand_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}

@@ -1,6 +1,7 @@
 """The training of experts: groups of networks, epoch by epoch, each epoch recorded and safe before the next begins."""
 
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from condense.checkpoint import Checkpoints
+from condense.estimate import held
 from condense.experts.base import Recipe
 from condense.experts.store import RECORD, Header, Recorder, bytes_needed, demand_room, read_header, write_header
 from condense.interrupts import whole
@@ -22,7 +24,7 @@ from condense.mesh import devices, over_devices, replicate, replicated
 from evals.retrain import group_size
 from synth import backend
 from synth.base import Examples, Net
-from synth.errors import RunFailed
+from synth.errors import BadInput, RunFailed
 from synth.fit import Fit, begin, epoch_items, fit, in_batches
 from synth.labels import Hard
 
@@ -107,7 +109,7 @@ class Training:
     """
 
     def __init__(self, folder: Path, header: Header, trainer: Trainer, train: Examples, val: Examples, saved: Callable[[int], None]):
-        self.folder, self.trainer, self.saved = folder, trainer, saved
+        self.folder, self.trainer, self.saved, self.told = folder, trainer, saved, set()
         self.train, self.val = (replicate(Examples(jnp.asarray(part.x), jnp.asarray(part.y))) for part in (train, val))
         if (folder / RECORD).exists():
             held = read_header(folder)
@@ -137,7 +139,9 @@ class Training:
         states, accuracy, done = self.begin_or_resume(checkpoints, files, keys)
         log = MetricsLog(self.folder / "metrics.jsonl", step=base + done * len(experts))
         bar.advance(done * len(experts))
+        self.tell_memory(states)
         for epoch in range(done, self.header.epochs):
+            began = time.perf_counter()
             states, losses = self.trainer.advance(states, keys, self.train, jnp.int32(epoch))
             rows = np.asarray(self.trainer.rows(states))
             self.demand_finite(rows, experts, epoch)
@@ -151,6 +155,8 @@ class Training:
                 if epoch + 1 < self.header.epochs:
                     checkpoints.save(epoch + 1, on_host(Group(jnp.int32(epoch + 1), states, accuracy)))
                 self.saved(step)
+            if epoch == done + 1:
+                self.tell_time(time.perf_counter() - began, len(experts))
             bar.advance(len(experts), loss=float(np.mean(losses)), **({"val": float(accuracy[:, epoch + 1].mean())} if scores else {}))
         with whole():
             for file in files:
@@ -159,12 +165,31 @@ class Training:
             self.header = replace(self.header, count=experts[-1] + 1, accuracy=(*self.header.accuracy, *map(tuple, shown)))
             write_header(self.folder, self.header)
 
+    def tell_memory(self, states: Fit) -> None:
+        """Says, before the first group, what lies in memory beside what an epoch works with."""
+        if not self.told:
+            count = len(jax.tree.leaves(states.vars.params)[0])
+            note(f"{count} experts at once: networks and optimisers {held(states)}, images {held((self.train, self.val))}")
+        self.told.add("memory")
+
+    def tell_time(self, seconds: float, count: int) -> None:
+        """Says, once, what an epoch takes that compiles nothing, with its writing and its checkpoint."""
+        if "time" not in self.told:
+            left = seconds * self.header.epochs * -(-(self.header.asked - self.header.count) // count)
+            note(f"{seconds:.3g} s an epoch of {count} experts after the first; about {left:.0f} s in all")
+        self.told.add("time")
+
     def begin_or_resume(self, checkpoints: Checkpoints, files: list[Recorder], keys: jax.Array) -> tuple[Fit, np.ndarray, int]:
         """States, accuracies and epochs done: from the latest checkpoint that the recorded rows agree with, else from the start."""
         states = self.trainer.begin(keys)
         accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
         with whole():
-            found = checkpoints.restore(Group(jnp.int32(0), states, accuracy))
+            try:
+                found = checkpoints.restore(Group(jnp.int32(0), states, accuracy))
+            except BadInput:  # with another --count other experts are trained together
+                note(f"{checkpoints.folder}: holds a group of another size, of before --count was changed; its training starts anew")
+                shutil.rmtree(checkpoints.folder)
+                found = None
         if found:
             rows, epoch = np.asarray(self.trainer.rows(found.states)), int(found.epoch)
             if all(np.array_equal(file.row(epoch), row) for file, row in zip(files, rows, strict=False)):

@@ -53,6 +53,7 @@ def act(args: list[str]) -> None:
 
     with whole():
         from condense.experts import train_experts
+        from condense.experts.provide import RECIPES
 
     given = {f.name: getattr(call, f.name) for f in fields(call)}
     experts = train_experts(**given, command="condense experts " + shlex.join(args))
@@ -61,4 +62,6 @@ def act(args: list[str]) -> None:
         shown = sorted({0, 1, experts.epochs // 2, experts.epochs})
         print(f"  expert {number}: validation accuracy " + ", ".join(f"{100 * row[epoch]:.1f} % after {epoch}" for epoch in shown))
     print("next:")
-    print("  " + shlex.join(["condense", "distill", "mtt", "--experts", call.out, "--data", call.data, "--ipc", "10", "--out", "runs/mtt"]))
+    method = next(name for name, published in RECIPES.items() if published == recipe)
+    words = ["condense", "distill", method, "--experts", call.out, "--data", call.data, "--ipc", "10", "--out", f"runs/{method}"]
+    print("  " + shlex.join(words))

@@ -2,11 +2,13 @@
 
 import shlex
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from condense.flags import about
 from condense.interrupts import whole
 from synth.errors import BadInput
+
+NUMBERS, COMMITTEE = ("epochs", "lr", "batch"), ("optimizer", "decay")  # flags whose defaults are those of whoever trains
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,10 @@ class Flags:
     ] = None
     ssl: Annotated[str | None, about("learn without labels, by this method", metavar="barlow")] = None
     epochs: Annotated[int | None, about("epochs of every member; by default 5, with --ssl as many as make about 4,000 steps")] = None
-    lr: Annotated[float, about("step size of a committee's first step")] = 0.05
-    batch: Annotated[int, about("images a step of a committee's training")] = 128
-    optimizer: Annotated[str, about("of a committee's training: its step size falls on a cosine", metavar="sgd|adam")] = "sgd"
-    decay: Annotated[float, about("weight decay of a committee's training")] = 5e-4
+    lr: Annotated[float | None, about("largest step size; by default 0.05, with --ssl Adam's 0.002")] = None
+    batch: Annotated[int | None, about("images a step; by default 128, with --ssl 256")] = None
+    optimizer: Annotated[str | None, about("of a committee's training; by default sgd", metavar="sgd|adam")] = None
+    decay: Annotated[float | None, about("weight decay of a committee's training; by default 0.0005")] = None
     seed: Annotated[int, about("seed of weights, order and views, and of the validation split")] = 0
     force: Annotated[bool, about("start anew where DIR holds other teachers, or these and they are done")] = False
 
@@ -34,12 +36,15 @@ def act(call: Flags) -> None:
         raise BadInput(f"--ssl: unknown way to learn '{call.ssl}' (known: barlow)")
     words = ["condense", "teachers", "--data", call.data, "--out", call.out, "--seed", str(call.seed)]
     words += ["--net", *call.net] if call.net else []
-    words += ["--epochs", str(call.epochs)] if call.epochs else []
-    how = ["--optimizer", call.optimizer, "--decay", str(call.decay)]
-    if call.ssl:
-        learn_alone(call, shlex.join([*words, "--ssl", call.ssl]))
-    else:
-        learn_classes(call, shlex.join([*words, "--lr", str(call.lr), "--batch", str(call.batch), *how]))
+    words += ["--ssl", call.ssl] if call.ssl else []
+    for flag in NUMBERS + COMMITTEE:
+        words += [] if (value := getattr(call, flag)) is None else [f"--{flag}", str(value)]
+    (learn_alone if call.ssl else learn_classes)(call, shlex.join(words))
+
+
+def chosen(call: Flags, flags: tuple[str, ...] = NUMBERS) -> dict[str, Any]:
+    """The settings of the training that are given; what is not stays as whoever trains has it."""
+    return {name: value for name in flags if (value := getattr(call, name)) is not None}
 
 
 def learn_classes(call: Flags, command: str) -> None:
@@ -47,8 +52,8 @@ def learn_classes(call: Flags, command: str) -> None:
     with whole():
         from condense.teachers import make_teachers
 
-    given = {name: getattr(call, name) for name in ("net", "lr", "batch", "optimizer", "decay", "seed", "force")}
-    made = make_teachers(call.data, call.out, **given, epochs=5 if call.epochs is None else call.epochs, command=command)
+    given = chosen(call, NUMBERS + COMMITTEE)
+    made = make_teachers(call.data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)
     for member, accuracy in zip(made.members, made.accuracies, strict=True):
         print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
     print(f"{call.out} is ready; next:")
@@ -63,9 +68,11 @@ def learn_alone(call: Flags, command: str) -> None:
         from condense.data import load_data
         from condense.ssl import train_teacher
 
+    if alien := chosen(call, COMMITTEE):
+        raise BadInput(f"--{next(iter(alien))}: is for a committee; leave it out with --ssl")
     if call.net and len(call.net) > 1:
         raise BadInput(f"--net {' '.join(call.net)}: a teacher without labels is one network; give one")
-    config = Config(net=call.net[0] if call.net else None, epochs=call.epochs, seed=check_seed(call.seed))
+    config = Config(net=call.net[0] if call.net else None, seed=check_seed(call.seed), **chosen(call))
     teacher = train_teacher(load_data(call.data, seed=call.seed), call.out, config=config, command=command, force=call.force)
     accuracy = teacher.about["probe"]["accuracy"]
     probed = "" if accuracy is None else f"; a linear probe on it: {100 * accuracy:.1f} % of validation images"

@@ -13,7 +13,7 @@ from condense.nets import build
 from evals.base import Recipe
 from evals.retrain import make_trainer, stack
 from matchers import dc, dm, frepo, mtt
-from matchers.base import Piece
+from matchers.base import Piece, Task
 from matchers.frepo import margin, start_labels
 from matchers.pool import Life
 from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
@@ -71,7 +71,7 @@ def make(sizes: problem.Sizes, numbers: dict) -> dict:
 
     soft, batch = start_labels(key, synth, None), Examples(*(jnp.asarray(part) for part in problem.mixed(numbers["real"])))
     options = {"lr": problem.LR_LAMB, "pool": problem.POOL, "net_lr": problem.LR_POOL, "reg": problem.REG}
-    pooled = frepo(fixed, **options, decay=10**6)
+    pooled = frepo(fixed, Task((SIDE, SIDE, 1), False, 10**6, None), **options)
 
     @jax.jit
     def ridge_step(key, state, synth, batch):
