@@ -499,6 +499,6 @@ def test_presets_keep_beta_as_published_and_name_the_published_experts(name):
     preset = PRESETS[name]
     assert "positive" not in preset.settings
     if preset.source == PAPERS["ftd"]:
-        assert ("--recipe flat --epochs 50 --alpha 1" in preset.cost) == (name not in ("ftd_cifar10_1", "ftd_cifar10_10"))
+        assert ("--recipe flat --epochs 50 --alpha 1" in preset.first) == (name not in ("ftd_cifar10_1", "ftd_cifar10_10"))
     if preset.source in PAPERS.values():
-        assert f"--net {preset.settings['net']} " in preset.cost and f"--data '{preset.data}'" in preset.cost
+        assert f"--net {preset.settings['net']} " in preset.first and f"--data '{preset.data}'" in preset.first

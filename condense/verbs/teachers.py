@@ -42,7 +42,7 @@ def act(call: Flags) -> None:
     (learn_alone if call.ssl else learn_classes)(call, shlex.join(words))
 
 
-def chosen(call: Flags, flags: tuple[str, ...] = NUMBERS) -> dict[str, Any]:
+def chosen(call: Flags, flags: tuple[str, ...]) -> dict[str, Any]:
     """The settings of the training that are given; what is not stays as whoever trains has it."""
     return {name: value for name in flags if (value := getattr(call, name)) is not None}
 
@@ -72,7 +72,7 @@ def learn_alone(call: Flags, command: str) -> None:
         raise BadInput(f"--{next(iter(alien))}: is for a committee; leave it out with --ssl")
     if call.net and len(call.net) > 1:
         raise BadInput(f"--net {' '.join(call.net)}: a teacher without labels is one network; give one")
-    config = Config(net=call.net[0] if call.net else None, seed=check_seed(call.seed), **chosen(call))
+    config = Config(net=call.net[0] if call.net else None, seed=check_seed(call.seed), **chosen(call, NUMBERS))
     teacher = train_teacher(load_data(call.data, seed=call.seed), call.out, config=config, command=command, force=call.force)
     accuracy = teacher.about["probe"]["accuracy"]
     probed = "" if accuracy is None else f"; a linear probe on it: {100 * accuracy:.1f} % of validation images"
