@@ -34,6 +34,7 @@ def act(call: Flags) -> None:
     print(f"{call.out}/grid.png shows the images. Next:")
     print(f"  condense evaluate {shlex.quote(call.out)} --recipe dsa --net convnet mlp      the full protocol, across networks")
     print("  condense distill dm --data fashion_mnist --ipc 10 --out runs/fashion")
+    print("  condense distill mirage --data toy_graphs --bytes 200 --out runs/graphs      the same for graphs")
     print("  condense list methods")
     activate = Path(sys.executable).with_name("activate")
     if shutil.which("condense") is None and activate.is_file():  # as after `make demo`
