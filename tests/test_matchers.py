@@ -19,6 +19,8 @@ from synth.content import Pixels
 from synth.labels import Soft
 from tests.toys import as_set, blobs, central_differences, smooth_net
 
+DSA_SLOW = ["dc", pytest.param("dsa", marks=pytest.mark.slow), "dm"]  # dc behind an augmentation that compiles for long
+
 KEY = jax.random.key(3)
 
 
@@ -157,7 +159,7 @@ def test_no_gradient_reaches_the_real_images(name):
 
 
 @pytest.mark.parametrize("together", [20, 2])
-@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+@pytest.mark.parametrize("name", DSA_SLOW)
 def test_classes_together_equal_classes_in_turn(name, together, monkeypatch):
     net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
     matcher = make(name, net)
@@ -311,7 +313,7 @@ def test_outer_momentum_is_the_scalar_recurrence():
     np.testing.assert_allclose(np.asarray(current.x.pixels), x, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+@pytest.mark.parametrize("name", DSA_SLOW)
 def test_certain_soft_labels_are_hard_labels(name):
     """Two steps, with the network trained on the set between them: logits of 60 and 0 leave no probability to the other classes."""
     net, real, hard = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
