@@ -21,11 +21,12 @@ class Gauge:
     Args:
       description: what the run is called.
       step: a `functools.partial` of a jitted function, as `condense.loop.compile_step` makes it; compiled here, and not again when called.
+      kept: parameter vectors, of the size of those in a `Piece`, that are part of the step's working memory.
       force: only warns where memory does not suffice.
     """
 
-    def __init__(self, description: str, step, *, force: bool = False):
-        self.description, self.step, self.force = description, step, force
+    def __init__(self, description: str, step, *, kept: int = 0, force: bool = False):
+        self.description, self.step, self.kept, self.force = description, step, kept, force
         self.calls, self.began = 0, 0.0
 
     def before(self, key, carry, bad, batch) -> None:
@@ -39,7 +40,7 @@ class Gauge:
         free = free_memory()
         note(
             f"{self.description}: set and state {held(carry)}, batch {held(batch)}{snapshots(batch)}, working memory of a step"
-            f" {megabytes(needed)}; {megabytes(free)} are free"
+            f" {megabytes(needed)}{parts(needed, batch, self.kept)}; {megabytes(free)} are free"
         )
         if needed <= free:
             return
@@ -68,6 +69,14 @@ def held(tree) -> str:
 def snapshots(batch) -> str:
     """What a piece of a trajectory holds."""
     return f" ({1 + len(batch.targets)} snapshots of {batch.start.size:,} parameters)" if isinstance(batch, Piece) else ""
+
+
+def parts(needed: int, batch, kept: int) -> str:
+    """What the working memory of a trajectory step consists of."""
+    if not isinstance(batch, Piece):
+        return ""
+    vectors = kept * batch.start.nbytes
+    return f" ({kept} parameter vectors {megabytes(vectors)}, activations of one step of the student {megabytes(max(0, needed - vectors))})"
 
 
 def free_memory() -> int:

@@ -27,7 +27,7 @@ from synth.colours import colour_batch, refine
 from synth.errors import BadInput
 from synth.graph_content import ColourGraph
 from synth.graph_start import choose_within, pack
-from synth.graphs import GraphBatch, GraphExamples, batches, common, padded, sizes_of
+from synth.graphs import RATIO, GraphBatch, GraphExamples, Sizes, batches, common, padded, sizes_of
 from synth.labels import Runs
 from synth.set import SyntheticSet
 
@@ -67,15 +67,27 @@ def full_lesson(examples: GraphExamples, net: str) -> Lesson:
 
 
 def same_shapes(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """The lessons filled up to the size of the largest, so that one compilation serves them all; what is added counts 0."""
-    if all(lesson.x is lessons[0].x for lesson in lessons):
-        return list(lessons)
-    sizes = common([sizes_of(lesson.x) for lesson in lessons])
+    """The lessons filled up to a few shapes, so that few compilations serve them all: lessons of about one size get the least that holds
+    them, if it is at most RATIO times what each has. What is added counts 0."""
+    sizes, shared = [sizes_of(lesson.x) for lesson in lessons], []
+    for size in sorted(sizes, key=lambda size: (size.entries, size)):
+        joined = common([shared[-1][0], size]) if shared else size
+        if shared and all(small_enough(joined, held) for held in (*shared[-1][1], size)):
+            shared[-1] = joined, [*shared[-1][1], size]
+        else:
+            shared.append((size, [size]))
+    shape = {size: whole for whole, members in shared for size in members}
 
-    def fill(row):
-        return jnp.pad(row, (0, sizes.graphs - len(row)))
+    def fill(lesson: Lesson, whole: Sizes) -> Lesson:
+        short = (0, whole.graphs - len(lesson.y))
+        return Lesson(padded(lesson.x, whole), jnp.pad(lesson.y, short), jnp.pad(lesson.p, short))
 
-    return [Lesson(padded(lesson.x, sizes), fill(lesson.y), fill(lesson.p)) for lesson in lessons]
+    return [fill(lesson, shape[size]) for lesson, size in zip(lessons, sizes, strict=True)]
+
+
+def small_enough(whole: Sizes, held: Sizes) -> bool:
+    """Whether no part of a shape is more than RATIO times what is held."""
+    return all(a <= RATIO * b for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(held), strict=True))
 
 
 class Job(NamedTuple):

@@ -158,7 +158,7 @@ class _Loop:
 
     def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate):
         self.feed, self.schedule, self.folder, self.saved, self.evaluate = feed, schedule, folder, saved, evaluate
-        self.info = synth.info
+        self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.finish, self.finish_key = matcher.finish or (lambda key, state, synth: synth), stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
         self.carry, self.bad = begin(key, matcher, synth), replicate(jnp.full(len(FAULTS), -1, jnp.int32))
@@ -175,7 +175,7 @@ class _Loop:
         self.scores = self.log.column("val_accuracy") if self.log else {}
 
     def run(self, description: str, *, force: bool) -> SyntheticSet:
-        pending, gauge = deque(), Gauge(description, self.advance, force=force)
+        pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, force=force)
         with progress(self.schedule.steps, description, done=self.step) as bar:
             try:
                 self.score()

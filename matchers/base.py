@@ -43,6 +43,7 @@ class Segment(NamedTuple):
       last: T+ > first, the bound that start epochs stay below; lowered where an expert has not been trained for t + M epochs.
       grow: (U0, E) lets the bound grow from U0 at step 0 to `last` at step E: min(T+, U0 + int((T+ - U0) step / E)).
       every: whether the targets are all of t+1 ... t+M, or t+M alone.
+      kept: parameter vectors that a step of the method keeps while it works, for the estimate of its memory.
     """
 
     span: int
@@ -50,6 +51,7 @@ class Segment(NamedTuple):
     last: int
     grow: tuple[int, int] | None = None
     every: bool = False
+    kept: int = 0
 
 
 class Piece(NamedTuple):

@@ -170,7 +170,7 @@ def follow(
     def loss(key, synth, aux, piece):
         return measure(key, replace(synth, lr=show(synth.lr)), piece)
 
-    inner = descend(loss, tx, init=init, after=after, learn=tuple(rates), feed=request)
+    inner = descend(loss, tx, init=init, after=after, learn=tuple(rates), feed=request._replace(kept=student.steps + 1))
 
     def step(key, state, synth, piece):
         moved, state_after, metrics = inner.step(key, state, replace(synth, lr=hide(synth.lr)), piece)

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from condense import estimate, loop
-from condense.estimate import Gauge, free_memory, snapshots
+from condense import estimate, loop, nets
+from condense.estimate import Gauge, free_memory, parts, snapshots
+from matchers import mtt
 from matchers.base import Piece
+from synth.augment import none
 from synth.errors import RunFailed
 from tests import toy
 
@@ -103,3 +105,15 @@ def test_a_piece_says_its_snapshots():
         snapshots(Piece(np.zeros(1234, np.float32), np.zeros((3, 1234), np.float32), np.int32(0))) == " (4 snapshots of 1,234 parameters)"
     )
     assert snapshots(jnp.zeros(3)) == ""
+
+
+def test_the_memory_of_a_trajectory_step_is_vectors_and_activations():
+    piece = Piece(np.zeros(250_000, np.float32), np.zeros((1, 250_000), np.float32), np.int32(0))
+    assert parts(14_000_000, piece, 11) == " (11 parameter vectors 11 MB, activations of one step of the student 3 MB)"
+    assert parts(14_000_000, jnp.zeros(3), 0) == ""
+
+
+def test_trajectory_methods_say_how_many_vectors_a_step_keeps():
+    """theta_0 ... theta_N, as the measured growth of the compiled step is (tests/test_unroll.py)."""
+    net = nets.build("mlp", (4, 4, 1), 3)
+    assert mtt(net, none, None, inner_steps=10).feed.kept == 11

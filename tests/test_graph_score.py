@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from condense import api, nets
 from condense.__main__ import run as command
 from condense.data import load_data
-from condense.graph_score import draw_random, full_lesson, lesson, make_lessons, read_as_colours
+from condense.graph_score import draw_random, full_lesson, lesson, make_lessons, read_as_colours, same_shapes
 from evals.base import RECIPES, Recipe, Report
 from evals.budget import count_bytes
 from evals.graph_retrain import Lesson, make_trainer, retrain, roc_auc, shares
@@ -21,7 +21,7 @@ from synth.base import Vars
 from synth.errors import BadInput, RunFailed
 from synth.file import load_set, save_set
 from synth.fit import adam
-from synth.graphs import batch_of, sizes_of
+from synth.graphs import Graphs, batch_of, sizes_of
 from synth.labels import Runs
 
 NET = "gin:width=4"
@@ -263,3 +263,21 @@ def test_the_command_line_scores_graphs(tmp_path, capsys):
     for row in found["results"]:
         assert len(row["accuracy"]) == len(row["auc"]) == len(row["epochs"]) == 2 and all(1 <= epoch <= 3 for epoch in row["epochs"])
         assert abs(row["mean"] - np.mean(row["accuracy"])) < 1e-12 and abs(row["auc_std"] - np.std(row["auc"])) < 1e-12
+
+
+def test_random_draws_share_shapes_that_are_no_more_than_a_quarter_too_large():
+    """Draws of 3 to 40 nodes: each gets a shape that holds it, few shapes serve all, and what is added counts nothing."""
+    rng, lessons = np.random.default_rng(0), []
+    for size in (3, 40, 10, 11, 12, 33, 38, 10):
+        line = np.arange(size - 1, dtype=np.int32)
+        ends = np.concatenate([line, line + 1]), np.concatenate([line + 1, line])
+        tags = rng.integers(0, 2, size).astype(np.int32)
+        graphs = Graphs(np.array([size], np.int32), tags, *ends, np.zeros(2 * size - 2, np.int32))
+        exact = batch_of(graphs, nodes=size, edges=2 * size - 2)
+        lessons.append(Lesson(exact, jnp.zeros(1, jnp.int32), jnp.ones(1, jnp.float32)))
+    filled = same_shapes(lessons)
+    for before, after in zip(lessons, filled, strict=True):
+        for a, b in zip(jax.tree.leaves(sizes_of(after.x)), jax.tree.leaves(sizes_of(before.x)), strict=True):
+            assert b <= a <= 1.25 * b
+        assert float(after.x.times.sum()) == float(before.x.times.sum()) and float(after.p.sum()) == 1
+    assert len({sizes_of(lesson.x) for lesson in filled}) == 3
