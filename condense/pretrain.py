@@ -1,9 +1,9 @@
-"""The work of a transfer table: a network pre-trained for every row and seed, then brought to the target's labels and scored."""
+"""The work of a transfer table: a network pre-trained for every row and seed, then brought to the labels of every target and scored."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -36,12 +36,22 @@ class Job(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """The data that a body is brought to: labelled training images, rows of them by seed and draw, and images to score on."""
+    """What a body is brought to: labelled training images, rows of them by seed and draw, images to score on, and the way there.
+
+    `draws` counts the draws of rows for every seed; `how` fine-tunes, and None is the linear probe.
+    """
 
     train: Examples
     rows: Callable[[int], list[np.ndarray]]
     test: Examples
     classes: int
+    draws: int
+    how: Finetune | None
+
+    @property
+    def steps(self) -> int:
+        """What the progress bar counts for one seed."""
+        return self.draws * (self.how.steps if self.how else 1)
 
 
 def make_job(net: str, kind: str, draw: Callable[[int], SyntheticSet] | None, seeds: int, epochs: int | None) -> Job:
@@ -57,61 +67,76 @@ class Pieces(NamedTuple):
 
     net: Callable[[str, int], Net]
     trainer: Callable[[str, int, Recipe], Trainer]
-    adapter: Callable[[str, int], Adapter]
+    adapter: Callable[[str, int, int, Finetune | None], Adapter]
 
 
-def make_pieces(image: tuple[int, int, int], classes: int, how: Finetune | None) -> Pieces:
-    """Pieces for images h w c and a target of so many classes, each built when first asked for."""
+def make_pieces(image: tuple[int, int, int]) -> Pieces:
+    """Pieces for images h w c, each built when first asked for; an adapter by the target's classes and how to fine-tune too."""
     net = cache(lambda name, width: nets.build(name, image, width))
     trainer = cache(
         lambda name, width, recipe: make_trainer(net(name, width), on_mean_squares(recipe, width), None, over_devices=over_devices)
     )
-    adapter = cache(lambda name, width: make_adapter(net(name, width), net(name, classes), classes, how=how or Finetune()))
+    adapter = cache(lambda name, width, classes, how: make_adapter(net(name, width), net(name, classes), classes, how=how or Finetune()))
     return Pieces(net, trainer, adapter)
 
 
 def run_jobs(
-    key: jax.Array, jobs: Sequence[Job], goal: Goal, outputs: int, *, seeds: int, draws: int, how: Finetune | None
-) -> tuple[Report, ...]:
-    """All jobs, one after another, behind one progress bar that counts mini-batches.
+    key: jax.Array, jobs: Sequence[Job], goals: Sequence[Goal], image: tuple[int, int, int], outputs: int, *, seeds: int
+) -> list[tuple[Report, ...]]:
+    """All jobs, one after another, behind one progress bar that counts mini-batches; a network is pre-trained once for all goals.
 
     Args:
+      image: h w c of all images.
       outputs: of networks that are not pre-trained; the others have as many as their set's targets are wide.
-      seeds, draws: networks of a row, and label draws of each of them.
-      how: of fine-tuning; None for the linear probe.
+      seeds: networks of a row.
+
+    Returns:
+      the reports of every goal, in the order of the jobs.
     """
-    pieces = make_pieces(goal.test.x.shape[1:], goal.classes, how)
+    pieces = make_pieces(image)
     for job in jobs:
         pieces.net(job.net, outputs)  # refuses what cannot take such images before the work begins
     sizes = [0 if job.draw is None else len(job.draw(0)) for job in jobs]
     epochs = [-(-size // job.recipe.batch) * job.recipe.epochs * -(-seeds // job.group) for job, size in zip(jobs, sizes, strict=True)]
-    after = seeds * draws * (how.steps if how else 1)
+    after = seeds * sum(goal.steps for goal in goals)
     with progress(sum(epochs) + len(jobs) * after, "transfer") as bar:
-        return tuple(_report(key, job, goal, pieces, outputs, seeds, draws, how, bar.advance) for job in jobs)
+        return list(zip(*(_report(key, job, goals, pieces, outputs, seeds, bar.advance) for job in jobs), strict=True))
 
 
-def _report(key, job: Job, goal: Goal, pieces: Pieces, outputs: int, seeds: int, draws: int, how, tick) -> Report:
-    began, accuracies = time.perf_counter(), []
+def _report(key, job: Job, goals: Sequence[Goal], pieces: Pieces, outputs: int, seeds: int, tick) -> list[Report]:
+    """One report a goal; the time of each is that of the pre-training and its own."""
+    accuracies, seconds, shared = [[] for _ in goals], [0.0] * len(goals), 0.0
     k_train, k_head = jax.random.fold_in(key, TRAIN), jax.random.fold_in(key, HEAD)
     for first in range(0, seeds, job.group):
+        began = time.perf_counter()
         numbers = [min(number, seeds - 1) for number in range(first, first + job.group)]  # a short group would compile everything again
         drawn = [job.draw(number) for number in numbers] if job.draw else []
         width = drawn[0].y.values.shape[1] if drawn else outputs
-        adapter, vars = (
-            pieces.adapter(job.net, width),
-            _pretrain([jax.random.fold_in(k_train, at) for at in numbers], pieces, job, width, drawn, tick),
-        )
-        for place, number in enumerate(range(first, min(first + job.group, seeds))):
-            one, rows = jax.tree.map(lambda leaf: leaf[place], vars), goal.rows(number)  # noqa: B023 (used at once)
-            if how is None:
-                accuracies += probe_accuracy(adapter, one, goal.train, rows, goal.test, classes=goal.classes)
-                tick(draws)
-            else:
-                for draw, chosen in enumerate(rows):
-                    k_one = jax.random.fold_in(k_head, number * draws + draw)
-                    accuracies.append(finetune_accuracy(k_one, adapter, one, goal.train, chosen, goal.test, how=how, tick=tick)[0])
-    name = "+".join([job.recipe.name] * bool(job.draw) + [how.name if how else "probe"])
-    return Report(job.net, name, job.kind, tuple(accuracies), time.perf_counter() - began)
+        vars = _pretrain([jax.random.fold_in(k_train, at) for at in numbers], pieces, job, width, drawn, tick)
+        shared += time.perf_counter() - began
+        for at, goal in enumerate(goals):
+            began = time.perf_counter()
+            adapter = pieces.adapter(job.net, width, goal.classes, goal.how)
+            for place, number in enumerate(range(first, min(first + job.group, seeds))):
+                one = jax.tree.map(lambda leaf: leaf[place], vars)  # noqa: B023 (used at once)
+                accuracies[at] += _land(k_head, adapter, one, goal, number, tick)
+            seconds[at] += time.perf_counter() - began
+    pretrained = [job.recipe.name] if job.draw else []
+    names = ["+".join([*pretrained, goal.how.name if goal.how else "probe"]) for goal in goals]
+    of_each = zip(names, accuracies, seconds, strict=True)
+    return [Report(job.net, name, job.kind, tuple(scores), shared + own) for name, scores, own in of_each]
+
+
+def _land(key, adapter: Adapter, vars: Vars, goal: Goal, number: int, tick) -> list[float]:
+    """Accuracies of one pre-trained network, one for every draw of labels of its seed `number`."""
+    rows = goal.rows(number)
+    if goal.how is None:
+        found = probe_accuracy(adapter, vars, goal.train, rows, goal.test, classes=goal.classes)
+        tick(len(rows))
+        return found
+    keys = [jax.random.fold_in(key, number * goal.draws + draw) for draw in range(len(rows))]
+    tune = partial(finetune_accuracy, how=goal.how, tick=tick)
+    return [tune(one, adapter, vars, goal.train, chosen, goal.test)[0] for one, chosen in zip(keys, rows, strict=True)]
 
 
 def _pretrain(keys: list[jax.Array], pieces: Pieces, job: Job, width: int, drawn: list[SyntheticSet], tick) -> Vars:

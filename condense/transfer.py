@@ -34,48 +34,67 @@ DRAW, LABELS = 2, 3  # key streams, after those of the work
 AMONG = 10_000  # training images, drawn anew for every seed, among which the k-means row looks for its centres
 
 
+class Landing(NamedTuple):
+    """Reports on one target by one protocol on a part of its labels: an accuracy for every seed and draw of labels, seed by seed."""
+
+    target: str
+    target_digest: str
+    fraction: float
+    protocol: str
+    reports: tuple[Report, ...]
+
+
 class Transfer(NamedTuple):
-    """Reports of one set on one target, one a network and row: an accuracy for every seed and draw of labels, seed by seed."""
+    """What pre-training on one set is worth, target by target and protocol by protocol."""
 
     set: str
     spec: str
     digest: str
-    target: str
-    target_digest: str
     split: str
-    fraction: float
-    protocol: str
     size: int
     bytes: dict[str, int | None]
-    reports: tuple[Report, ...]
+    landings: tuple[Landing, ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """The document of `transfer --json`: accuracies are fractions in [0, 1], std the population's; scores on val say so."""
-        return {
-            "set": self.set,
-            "data": {"spec": self.spec, "digest": self.digest},
-            "target": {"spec": self.target, "digest": self.target_digest},
-            **({} if self.split == "test" else {"split": self.split}),
-            "fraction": self.fraction,
-            "protocol": self.protocol,
-            "ipc": None,
-            "size": self.size,
-            "bytes": self.bytes,
-            "results": [report.as_json() for report in self.reports],
-        }
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Those of all landings, one after another."""
+        return tuple(report for landing in self.landings for report in landing.reports)
+
+    def as_json(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """The document of `transfer --json`, or a list of them where there are several targets or protocols.
+
+        Accuracies are fractions in [0, 1], std the population's; scores on val say so.
+        """
+        documents = [
+            {
+                "set": self.set,
+                "data": {"spec": self.spec, "digest": self.digest},
+                "target": {"spec": landing.target, "digest": landing.target_digest},
+                **({} if self.split == "test" else {"split": self.split}),
+                "fraction": landing.fraction,
+                "protocol": landing.protocol,
+                "ipc": None,
+                "size": self.size,
+                "bytes": self.bytes,
+                "results": [report.as_json() for report in landing.reports],
+            }
+            for landing in self.landings
+        ]
+        return documents[0] if len(documents) == 1 else documents
 
     def table(self) -> Table:
-        """Rows by what was pre-trained on, a column a network, accuracies in per cent with the population's standard deviation."""
-        names = list(dict.fromkeys(report.net for report in self.reports))
-        at = {(report.set_kind, report.net): report for report in self.reports}
-        how = f"{self.protocol} on {100 * self.fraction:g} % of the labels"
-        title = f"{self.spec} to {self.target}, {self.split} accuracy in %, {how}, {len(self.reports[0].accuracy)} scores"
-        table = Table(title=Text(f"{title}, {self.size} images, {self.bytes['total']:,} bytes"))
-        table.add_column("pre-trained on")
-        for name in names:
-            table.add_column(name, justify="right", overflow="fold")
-        for kind in dict.fromkeys(report.set_kind for report in self.reports):
-            table.add_row(kind, *(f"{100 * at[kind, name].mean:.1f} ± {100 * at[kind, name].std:.1f}" for name in names))
+        """Rows by network and what it was pre-trained on, a column a target and protocol, accuracies in per cent with the population's
+        standard deviation."""
+        title = f"{self.spec}, {self.split} accuracy in %, {self.size} images, {self.bytes['total']:,} bytes"
+        table = Table("pre-trained on", title=Text(title))
+        for landing in self.landings:
+            scores = len(landing.reports[0].accuracy)
+            how = f"{landing.protocol} on {100 * landing.fraction:g} % of the labels, {scores} scores"
+            table.add_column(f"{landing.target}: {how}", justify="right", overflow="fold")
+        several = len({report.net for report in self.reports}) > 1
+        for row in zip(*(landing.reports for landing in self.landings), strict=True):
+            name = f"{row[0].set_kind}, {row[0].net}" if several else row[0].set_kind
+            table.add_row(name, *(f"{100 * report.mean:.1f} ± {100 * report.std:.1f}" for report in row))
         return table
 
 
@@ -137,10 +156,10 @@ def make_rows(
 def transfer(
     what: SyntheticSet | str | Path,
     *,
-    to: Data | str,
+    to: Sequence[Data | str] | Data | str,
     data: Data | str | None = None,
     fraction: float = 1.0,
-    protocol: str = "probe",
+    protocol: Sequence[str] | str = "probe",
     net: Sequence[str] | str | None = None,
     seeds: int = 5,
     draws: int = 1,
@@ -154,16 +173,18 @@ def transfer(
     """Pre-trains fresh networks on a set with target representations, brings them to other data, and scores each once.
 
     Target images are normalised by their own training images and resized to the size of the source's. Real rows carry the teacher's
-    representations. Step sizes and lengths are the paper's; only fine-tuning and the row `full` are cut short, for a CPU.
+    representations. Step sizes and lengths are the paper's; only fine-tuning and the row `full` are cut short, for a CPU. A network is
+    pre-trained once for all targets and protocols.
 
     Args:
       what: a set with target representations, its file, or a run's folder.
-      to: data to transfer to, or its specification.
+      to: data to transfer to, or its specification; one or several.
       data: the data that the set was made from, by default the one it names.
       fraction: part of the target's training labels that is read, in (0, 1]: as many of every class, drawn anew for every seed and draw.
-      protocol: `probe`, a logistic regression on the frozen body, or `finetune`, of all weights under a new head.
+      protocol: `probe`, a logistic regression on the frozen body, or `finetune`, of all weights under a new head; one or several, each with
+        a fraction of its own if it names one, as in `probe:0.01`.
       net: specifications; by default the set's, else `convnet`.
-      seeds: networks pre-trained for every row (>= 1), each scored on `draws` draws of labels.
+      seeds: networks pre-trained for every row (>= 1), each scored on `draws` draws of labels where not all are read.
       epochs: of pre-training, 1,000 by default; the row `full` keeps its 20.
       steps: of fine-tuning, 500 by default.
       rows: of `none`, `distilled`, `random`, `kmeans`, `full`.
@@ -178,43 +199,83 @@ def transfer(
     synth = load_set(path) if path else what
     seeds, draws, seed = check_whole("seeds", seeds), check_whole("draws", draws), check_seed(seed)
     epochs = None if epochs is None else check_whole("epochs", epochs)
-    demand_possible(synth, fraction, protocol, split, draws, steps)
-    source = take_data(synth, data)
-    goal = demand_images(load_data(to, seed=seed) if isinstance(to, str) else to, "--to")
-    part = goal.test if split == "test" else goal.val
-    if not len(part.y):
-        raise BadInput(f"--split {split}: {goal.spec} has no image there; use more data, or the other split")
-    key = jax.random.key(seed)
+    ways = read_protocols([protocol] if isinstance(protocol, str) else protocol, fraction)
+    demand_possible(synth, ways, split, draws, steps)
+    source, key = take_data(synth, data), jax.random.key(seed)
+    targets = [load_data(spec, seed=seed) if isinstance(spec, str) else spec for spec in ([to] if isinstance(to, str | Data) else to)]
+    if not targets:
+        raise BadInput("--to: names no data; give one set or more")
+    how = Finetune(check_whole("steps", steps or Finetune.steps))
+    goals = [goal for target in targets for goal in make_goals(key, target, ways, source.image, split=split, draws=draws, how=how)]
     find = cache(lambda: take_teacher(teacher, path, source))
     kinds = make_rows(key, synth, source, [rows] if isinstance(rows, str) else list(rows), find)
     if {"random", "kmeans", "full"} & kinds.keys():
         find()  # one that is missing is told before the work, not after it
     names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
     jobs = [make_job(name, kind, draw, seeds, epochs) for name in dict.fromkeys(map(nets.canonical, names)) for kind, draw in kinds.items()]
-
-    def labelled(number: int) -> list[np.ndarray]:
-        k_labels = jax.random.fold_in(key, LABELS)
-        return [draw_balanced(jax.random.fold_in(k_labels, number * draws + draw), goal.train.y, fraction) for draw in range(draws)]
-
-    target = Goal(fitted(goal.train, source.image), labelled, fitted(part, source.image), len(goal.classes))
-    how = Finetune(check_whole("steps", steps or Finetune.steps)) if protocol == "finetune" else None
-    reports = run_jobs(key, jobs, target, synth.y.values.shape[1], seeds=seeds, draws=draws, how=how)
-    here, there = (source.spec, source.digest), (goal.spec, goal.digest)
-    return Transfer(str(path or ""), *here, *there, split, fraction, protocol, len(synth), count_bytes(synth, file=path), reports)
+    found = run_jobs(key, jobs, goals, source.image, synth.y.values.shape[1], seeds=seeds)
+    places = [(target.spec, target.digest, part, name) for target in targets for name, part in ways]
+    landings = tuple(Landing(*place, reports) for place, reports in zip(places, found, strict=True))
+    return Transfer(str(path or ""), source.spec, source.digest, split, len(synth), count_bytes(synth, file=path), landings)
 
 
-def demand_possible(synth: SyntheticSet, fraction: float, protocol: str, split: str, draws: int, steps: int | None) -> None:
-    """Raises BadInput for a set without target representations, and for choices that are unknown, out of range or idle."""
+def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, float]]:
+    """(protocol, fraction of the labels) of every `NAME[:FRACTION]`. Raises BadInput for an unknown name and a fraction not in (0, 1]."""
+    ways = []
+    for one in dict.fromkeys(given):
+        name, _, part = one.partition(":")
+        if name not in PROTOCOLS:
+            raise BadInput(f"--protocol: unknown protocol '{name}' (known: {', '.join(PROTOCOLS)})")
+        try:
+            value = float(part) if part else fraction
+        except ValueError:
+            raise BadInput(f"--protocol {one}: {part!r} is no number; give a fraction above 0 and at most 1, as in {name}:0.01") from None
+        if not 0 < value <= 1:
+            raise BadInput(f"{f'--protocol {one}' if part else f'--fraction {fraction}'}: give a number above 0 and at most 1")
+        ways.append((name, value))
+    if not ways:
+        raise BadInput(f"--protocol: names none (known: {', '.join(PROTOCOLS)})")
+    return ways
+
+
+def make_goals(
+    key: jax.Array,
+    target: Data,
+    ways: Sequence[tuple[str, float]],
+    image: tuple[int, int, int],
+    *,
+    split: str,
+    draws: int,
+    how: Finetune,
+) -> list[Goal]:
+    """A goal for every protocol on one target. Raises BadInput where there is no image to score on, or what is given holds none."""
+    demand_images(target, "--to")
+    part = target.test if split == "test" else target.val
+    if not len(part.y):
+        raise BadInput(f"--split {split}: {target.spec} has no image there; use more data, or the other split")
+    train, scored, k_labels = fitted(target.train, image), fitted(part, image), jax.random.fold_in(key, LABELS)
+
+    def goal(name: str, fraction: float) -> Goal:
+        times = 1 if fraction == 1 else draws
+
+        def labelled(number: int) -> list[np.ndarray]:
+            keys = (jax.random.fold_in(k_labels, number * times + draw) for draw in range(times))
+            return [draw_balanced(one, target.train.y, fraction) for one in keys]
+
+        return Goal(train, labelled, scored, len(target.classes), times, how if name == "finetune" else None)
+
+    return [goal(*way) for way in ways]
+
+
+def demand_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split: str, draws: int, steps: int | None) -> None:
+    """Raises BadInput for a set without target representations, and for choices that are unknown or idle."""
     if not hasattr(synth.y, "values"):
         raise BadInput(f"the set's labels are of kind {synth.y.kind}: transfer needs target representations, such as krrst learns")
-    if not 0 < fraction <= 1:
-        raise BadInput(f"--fraction {fraction}: give a number above 0 and at most 1")
-    for flag, value, known in (("--protocol", protocol, PROTOCOLS), ("--split", split, ("test", "val"))):
-        if value not in known:
-            raise BadInput(f"{flag}: unknown {flag[2:]} '{value}' (known: {', '.join(known)})")
-    if draws > 1 and fraction == 1:
+    if split not in ("test", "val"):
+        raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
+    if draws > 1 and all(fraction == 1 for _, fraction in ways):
         raise BadInput(f"--draws {draws}: all labels are one draw; give a --fraction below 1, or more --seeds")
-    if steps is not None and protocol == "probe":
+    if steps is not None and all(name == "probe" for name, _ in ways):
         raise BadInput(f"--steps {steps}: a probe is solved, not stepped; leave it out, or give --protocol finetune")
 
 

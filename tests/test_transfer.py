@@ -237,6 +237,25 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
         assert again.reports[0].accuracy == result.reports[2].accuracy, "a row does not depend on those beside it"
 
 
+def test_several_targets_and_protocols_share_the_pre_training(source, teacher, other, monkeypatch):
+    """Every landing has the scores that it has alone, and every network is pre-trained once."""
+    calls = []
+    monkeypatch.setattr(pretrain, "train_group", lambda *args, **more: calls.append(1) or train_group(*args, **more))
+    call = {"rows": ["none", "distilled"], "net": NET, "seeds": 2, "draws": 2, "epochs": 2, "steps": 3, "teacher": teacher}
+    both = transfer(made(source, teacher), to=[other, source], protocol=["probe", "finetune:0.2"], **call)
+    together = len(calls)
+    assert [(one.target, one.protocol, one.fraction) for one in both.landings] == [
+        (spec, name, part) for spec in (other, source.spec) for name, part in (("probe", 1.0), ("finetune", 0.2))
+    ]
+    assert [len(report.accuracy) for report in both.reports] == [2, 2, 4, 4] * 2, "all labels are one draw"
+    alone = transfer(made(source, teacher), to=source, protocol="finetune", fraction=0.2, **call)
+    assert len(calls) == 2 * together, "as often for one landing as for four"
+    assert [report.accuracy for report in alone.reports] == [report.accuracy for report in both.landings[3].reports]
+    documents = both.as_json()
+    assert [document["fraction"] for document in documents] == [1.0, 0.2, 1.0, 0.2] and documents[3]["results"][0]["set_kind"] == "none"
+    assert len(both.table().columns) == 5 and both.table().row_count == 2
+
+
 @pytest.mark.slow
 def test_pre_training_on_a_good_set_beats_none(tmp_path):
     """One pixel tells the classes apart, among fifteen louder ones; targets that name it make a narrow body find it."""
@@ -289,6 +308,10 @@ def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
         ({"fraction": 0.0}, ["--fraction 0.0", "above 0 and at most 1"]),
         ({"fraction": 1.5}, ["--fraction 1.5"]),
         ({"protocol": "knn"}, ["--protocol: unknown protocol 'knn'", "probe, finetune"]),
+        ({"protocol": ["probe", "finetune:2"]}, ["--protocol finetune:2", "above 0 and at most 1"]),
+        ({"protocol": "probe:few"}, ["--protocol probe:few", "no number", "probe:0.01"]),
+        ({"protocol": []}, ["--protocol: names none", "probe, finetune"]),
+        ({"to": []}, ["--to: names no data"]),
         ({"split": "train"}, ["--split: unknown split 'train'"]),
         ({"rows": "best"}, ["--rows: unknown row 'best'", "none, distilled, random, kmeans, full"]),
         ({"draws": 3}, ["--draws 3", "--fraction below 1"]),

@@ -15,10 +15,17 @@ class Flags:
     """Pre-train on a set with target representations, then probe or fine-tune on other data, beside honest baselines."""
 
     what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
-    to: Annotated[str, about("data to transfer to; its images are resized to the source's", metavar="SPEC")]
+    to: Annotated[tuple[str, ...], about("data to transfer to, one or several; images are resized to the source's", metavar="SPEC")]
     data: Annotated[str | None, about("data that the set was made from; by default what it names", metavar="SPEC")] = None
     fraction: Annotated[float, about("part of the target's labels that is read, as many of every class", metavar="F")] = 1.0
-    protocol: Annotated[str, about("a logistic regression on the frozen body, or all weights", metavar="probe|finetune")] = "probe"
+    protocol: Annotated[
+        tuple[str, ...],
+        about(
+            "probe, a logistic regression on the frozen body, or finetune, all weights; one or several, with a fraction of their own if "
+            "they name one, as in probe:0.01",
+            metavar="NAME[:F]",
+        ),
+    ] = ("probe",)
     net: Annotated[
         tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")
     ] = None
