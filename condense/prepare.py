@@ -3,6 +3,7 @@
 IDX sets are copied as they are; others become a TFDS array_record directory of PNGs, in the order of the files. No pickle is ever read.
 """
 
+import gzip
 import io
 import os
 import re
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from condense.data import home
-from condense.pictures import read_folder, why
-from condense.readers import NAMED, Source, find_idx, read_idx_folder, regular
+from condense.pictures import read_folder, read_tfds, why
+from condense.readers import IDX, NAMED, Source, find_idx, read_idx_folder, regular
 from synth.errors import BadInput, RunFailed
 
 
@@ -165,17 +167,35 @@ def _build(builder, folder: Path) -> None:
 def _download(name: str, kind: str, place: Path) -> Path:
     folders = "class folders train/CLASS and test/CLASS"
     files = "the four IDX files" if kind == "idx" else "the unpacked binary version" if name in CIFAR else folders
-    if kind == "idx" or find_spec("tensorflow") is None:
-        other = "" if kind == "idx" else "; or install the extra [tensorflow] and run this again to download it"
-        raise BadInput(f"data {name}: not in {place}; run `condense data {name} --from DIR` where DIR holds {files}{other}")
+    if find_spec("tensorflow") is None:
+        other = "or install the extra [tensorflow] and run this again to download it"
+        raise BadInput(f"data {name}: not in {place}; run `condense data {name} --from DIR` where DIR holds {files}; {other}")
     import tensorflow_datasets as tfds
 
     try:
         with _whole(place) as fresh:
             _build(tfds.builder(name, data_dir=fresh / "data", file_format="array_record"), fresh)
+            if kind == "idx":
+                _as_idx(fresh, name)
     except tfds.core.DatasetNotFoundError:
         raise BadInput(f"data {name}: tensorflow_datasets knows no such set; use --from DIR with {folders}") from None
     return place
+
+
+def _as_idx(folder: Path, name: str) -> None:
+    """Puts the four IDX files where a prepared directory was. Images keep its order, which is not that of the files of the set's makers:
+    a set made from theirs names another digest."""
+    source = read_tfds(folder, f"data {name}", name=name, remedy="download it again")
+    for path in folder.iterdir():
+        shutil.rmtree(path)
+    for file, array in zip(IDX, (source.x_train[..., 0], source.y_train, source.x_test[..., 0], source.y_test), strict=True):
+        write_idx(folder / f"{file}.gz", array.astype(np.uint8))
+
+
+def write_idx(path: Path, array: UInt8[np.ndarray, "..."]) -> None:
+    """Writes bytes as a compressed IDX file: magic 0, 0, 8, ndim, then big-endian sizes, then row-major bytes."""
+    head = bytes((0, 0, 8, array.ndim)) + np.asarray(array.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(head + array.tobytes(), mtime=0))
 
 
 @contextmanager

@@ -37,8 +37,10 @@ class Named(NamedTuple):
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 NAMED = {
     "digits": Named("digits", "1,797 handwritten digits 8x8x1, 10 classes; comes with scikit-learn", flips=False),
-    "mnist": Named("idx", "70,000 handwritten digits 28x28x1, 10 classes; four IDX files", flips=False),
-    "fashion_mnist": Named("idx", "70,000 pieces of clothing 28x28x1, 10 classes; four IDX files", classes=FASHION),
+    "mnist": Named("idx", "70,000 handwritten digits 28x28x1, 10 classes; four IDX files, from you or by tensorflow_datasets", flips=False),
+    "fashion_mnist": Named(
+        "idx", "70,000 pieces of clothing 28x28x1, 10 classes; four IDX files, from you or by tensorflow_datasets", classes=FASHION
+    ),
     "cifar10": Named("tfds", "60,000 photographs 32x32x3, 10 classes; prepared with tensorflow_datasets"),
     "cifar100": Named("tfds", "60,000 photographs 32x32x3, 100 classes; prepared with tensorflow_datasets"),
     "toy_graphs": Named("toy_graphs", "300 molecule-like graphs of 8 to 16 nodes, 2 classes; embedded", flips=False),

@@ -110,7 +110,7 @@ def test_first_page_names_every_verb_and_no_other(capsys):
             ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: test)"],
         ),
         ("teachers", ["--data SPEC", "--out DIR", "--ssl barlow", "--net NET", "--epochs N"]),
-        ("transfer", ["--to SPEC", "--fraction F", "--protocol probe|finetune", "--draws N", "--teacher DIR", "(default: 5)"]),
+        ("transfer", ["--to SPEC", "--fraction F", "--protocol NAME[:F]", "--draws N", "--teacher DIR", "(default: 5)"]),
         ("experts", ["--data SPEC", "--count N", "--epochs N", "--out DIR", "--net NET", "--recipe NAME", "--lr X", "(default: sgd)"]),
         ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR"]),

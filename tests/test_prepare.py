@@ -12,7 +12,7 @@ from PIL import Image
 from condense import prepare as module
 from condense.data import load_data
 from condense.prepare import prepare, write_tfds
-from condense.readers import NAMED, Source
+from condense.readers import IDX, NAMED, Source
 from synth.errors import BadInput, RunFailed
 from tests.test_pictures import class_folders
 from tests.test_readers import Trap, idx_folder, refused
@@ -123,22 +123,24 @@ def test_wrong_calls_say_what_is_right(tmp_path, home, monkeypatch):
     refuse("../up", tmp_path, "names are made of a-z, 0-9 and _")
     refuse("digits", None, "comes with scikit-learn and needs no files; use --data digits")
     refuse("mnist", tmp_path / "none", "there is no such folder; unpack archives first")
-    refuse("mnist", None, "run `condense data mnist --from DIR` where DIR holds the four IDX files")
     monkeypatch.setattr(module, "find_spec", lambda name: None)
+    refuse("mnist", None, "run `condense data mnist --from DIR` where DIR holds the four IDX files; or install the extra [tensorflow]")
     refuse("cifar10", None, "--from DIR` where DIR holds the unpacked binary version; or install the extra [tensorflow]")
     refuse("svhn_cropped", None, "class folders train/CLASS and test/CLASS; or install the extra [tensorflow]")
     refuse("mine", tmp_path, f"{tmp_path} has no folder train")
     assert set(NAMED) == {"digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn_cropped", "toy_graphs"} and not home.exists()
 
 
-def test_with_tensorflow_the_library_prepares(tmp_path, home, monkeypatch):
+def stand_in(called, mode, classes):
+    """A builder of six images a split, red or grey by their number."""
     import tensorflow_datasets as tfds
 
     class Stand(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        name, VERSION = "svhn_cropped", tfds.core.Version("3.1.0")
+        name, VERSION = called, tfds.core.Version("3.1.0")
 
         def _info(self):
-            image, label = tfds.features.Image(shape=(4, 4, 3)), tfds.features.ClassLabel(num_classes=2)
+            image = tfds.features.Image(shape=(4, 4, len(mode)))
+            label = tfds.features.ClassLabel(num_classes=classes)
             features = tfds.features.FeaturesDict({"id": tfds.features.Text(), "image": image, "label": label})
             return tfds.core.DatasetInfo(builder=self, features=features)
 
@@ -147,10 +149,16 @@ def test_with_tensorflow_the_library_prepares(tmp_path, home, monkeypatch):
 
         def _generate_examples(self):
             for row in range(6):
-                yield row, {"id": str(row), "image": Image.new("RGB", (4, 4), (row, 0, 0)), "label": row % 2}
+                yield row, {"id": str(row), "image": Image.new(mode, (4, 4), (row, 0, 0)[: len(mode)]), "label": row % 2}
+
+    return Stand
+
+
+def test_with_tensorflow_the_library_prepares(home, monkeypatch):
+    import tensorflow_datasets as tfds
 
     monkeypatch.setattr(module, "find_spec", lambda name: True)
-    monkeypatch.setattr(tfds, "builder", lambda name, **kwargs: Stand(**kwargs))
+    monkeypatch.setattr(tfds, "builder", lambda name, **kwargs: stand_in(name, "RGB", 2)(**kwargs))
     assert prepare("svhn_cropped") == home / "tfds" / "svhn_cropped"
     source = load_data("svhn_cropped", validation=0.0).source
     np.testing.assert_array_equal(source.x_train[:, 0, 0, 0] % 2, source.y_train)
@@ -159,6 +167,19 @@ def test_with_tensorflow_the_library_prepares(tmp_path, home, monkeypatch):
     monkeypatch.setenv("CONDENSE_DATA", str(home))
     monkeypatch.setattr(module, "find_spec", lambda name: True)
     refuse("no_such_set", None, "tensorflow_datasets knows no such set; use --from DIR")
+
+
+def test_with_tensorflow_idx_sets_are_downloaded_too(home, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(module, "find_spec", lambda name: True)
+    monkeypatch.setattr(tfds, "builder", lambda name, **kwargs: stand_in(name, "L", 2)(**kwargs))
+    assert prepare("mnist") == home / "mnist"
+    assert sorted(path.name for path in (home / "mnist").iterdir()) == sorted(f"{name}.gz" for name in IDX)
+    source = load_data("mnist", validation=0.0).source
+    assert source.x_train.shape == (6, 4, 4, 1) and sorted(source.x_train[:, 2, 3, 0]) == list(range(6))
+    np.testing.assert_array_equal(source.x_train[:, 0, 0, 0] % 2, source.y_train)
+    assert prepare("mnist") == home / "mnist", "what is there already is left alone"
 
 
 def test_failures_leave_nothing_behind(tmp_path, home, monkeypatch):
