@@ -13,7 +13,7 @@ SHORT |= {"source, near, far": ("digits?limit=900", "digits?limit=300", "digits?
 SHORT |= {"student": "gin:width=4"}
 SHORT |= {"committee": ["resnet:width=4", "convnet:norm=batch,width=8,depth=2"], "label_epochs": 2}
 
-SLOW = ("02_trajectories", "03_committee", "05_transfer")  # unrolled students, batch norm and pools take a minute to compile
+SLOW = ("02_trajectories", "03_committee", "05_transfer", "06_graphs")  # they take up to minutes to compile
 
 jupytext = pytest.importorskip("jupytext")
 nbclient = pytest.importorskip("nbclient")
