@@ -1,6 +1,5 @@
 """The console script: runs a verb, turns every failure into one line and an exit code."""
 
-import errno
 import logging
 import os
 import signal
@@ -8,11 +7,11 @@ import sys
 import warnings
 
 from condense.interrupts import hand_on
+from synth.atomic import FULL
 from synth.errors import BadInput, RunFailed
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 SMALLER = "use a smaller budget, --net width or --batch"
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -96,6 +96,8 @@ def distill(
     options, seed = complete_options(method, options), check_seed(seed)
     counts = {"ipc": ipc, "size": size, "bytes": bytes, "steps": steps, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     ipc, size, bytes, steps, eval_every, checkpoint_every = (check_option(name, count, int | None) for name, count in counts.items())
+    if out is not None and not str(out):
+        raise BadInput("--out: is empty; give the name of a folder")
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
     data = load_data(data, seed=split_seed(find_method(method), places, seed)) if isinstance(data, str) else data
@@ -122,7 +124,8 @@ def distill(
     chosen = recipe(matcher.recipe, epochs=options.get("label_epochs"))
     info = describe(data, config, seed=seed, recipe=chosen.name)
     asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
-    where = open_run(out, config, beside={"eval_every": schedule.eval_every or None}, **asked) if out else nullcontext()
+    beside = {"eval_every": schedule.eval_every or None, "trained_on": data.trained_on}
+    where = open_run(out, config, beside=beside, **asked) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:
         if held and held.done:

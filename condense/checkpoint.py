@@ -4,7 +4,6 @@ A checkpoint is a folder named by its step. It holds the arrays of one PyTree by
 a damaged disk or a careless hand changed is found before orbax reads it.
 """
 
-import contextlib
 import errno
 import json
 import logging
@@ -106,9 +105,13 @@ class Checkpoints:
 
     def _read(self, step: int) -> dict[str, np.ndarray] | None:
         place = self._place(step)
-        with contextlib.suppress(Exception):  # whatever goes wrong while reading, the remedy is the state before
+        try:
             if json.loads((place / SUMS).read_text()).items() <= _sums(place).items():
                 return {name: np.asarray(value) for name, value in _orbax().restore(place).items()}
+        except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            pass  # damaged: the remedy is the state before
+        except OSError as error:  # whole or not, it cannot be told now: nothing is given up
+            raise RunFailed(f"{place}: cannot be read ({error.strerror or error}); make it readable and run again") from error
         earlier = [other for other in self.steps() if other < step]
         note(f"{place} is damaged; going on from {f'step {earlier[-1]}' if earlier else 'the start'}")
         return None

@@ -112,10 +112,10 @@ def read(spec: Spec) -> Source:
     if spec.kind == "folder":
         grey = spec.choice("grey", TRUTH, False)
         return pictures.read_folder(place, text, name=name, size=spec.number("size", most=4096), grey=grey)
-    stored = spec.location or name
+    stored, remedy = spec.location or name, "give a folder that tensorflow_datasets prepared as array_record"
     if not spec.location or (stored.isidentifier() and not place.is_dir()):
         place, named, name = home() / "tfds" / stored, NAMED.get(stored, named), stored
-    remedy = f"`condense data {name} --from DIR` prepares it from files; where tensorflow is installed, `condense data {name}` downloads it"
+        remedy = f"`condense data {name} --from DIR` prepares it from files; with tensorflow installed, `condense data {name}` downloads it"
     return pictures.read_tfds(place, text, name=name, remedy=remedy, flips=named.flips)
 
 
@@ -165,6 +165,12 @@ class Data:
     def test(self) -> Examples:
         """The test split: scored once."""
         return Examples(self._model_space(self.source.x_test, np.arange(len(self.source.x_test))), self.source.y_test)
+
+    @property
+    def trained_on(self) -> str:
+        """Which training images the split leaves, and the model space they are in, in words that tell one from another."""
+        rows = hashlib.sha256(np.asarray(self.rows[0], np.int64).tobytes()).hexdigest()[:8]
+        return f"{len(self.rows[0])} images ({rows}), {self.preprocess.kind} around {np.mean(self.preprocess.mean):.3f}"
 
     def under(self, preprocess: Preprocess) -> "Data":
         """The same data in the model space of another set's preprocessing. Raises BadInput where that is made for other images."""

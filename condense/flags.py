@@ -15,7 +15,8 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from synth.errors import BadInput
+from synth.atomic import FULL
+from synth.errors import BadInput, RunFailed
 
 NUMBERS = ConstructorRegistry()
 
@@ -114,5 +115,6 @@ def demand_place(flag: str, path: str) -> None:
             raise IsADirectoryError(None, "it is a folder")
         tempfile.TemporaryFile(dir=Path(path).absolute().parent).close()
     except OSError as error:
-        hint = "give a file in a folder that exists and may be written"
-        raise BadInput(f"{flag} {path}: cannot write there ({error.strerror}); {hint}") from None
+        full = error.errno in FULL
+        hint = "make room and run again" if full else "give a file in a folder that exists and may be written"
+        raise (RunFailed if full else BadInput)(f"{flag} {path}: cannot write there ({error.strerror}); {hint}") from None

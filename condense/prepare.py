@@ -22,6 +22,7 @@ from PIL import Image
 from condense.data import home
 from condense.pictures import read_folder, read_tfds, why
 from condense.readers import IDX, NAMED, Source, find_idx, read_idx_folder, regular
+from synth.atomic import FULL
 from synth.errors import BadInput, RunFailed
 
 
@@ -205,6 +206,8 @@ def _whole(place: Path) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     except OSError as error:
+        if error.errno in FULL:
+            raise RunFailed(f"cannot write {place.parent} ({error.strerror}); make room and run again") from error
         raise BadInput(f"$CONDENSE_DATA: cannot write {place.parent} ({error.strerror}); name a folder that can be written") from error
     try:
         yield fresh

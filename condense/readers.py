@@ -73,6 +73,8 @@ class Source:
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        if len(set(self.classes)) < len(self.classes):
+            raise BadInput(f"{self.spec}: two classes have the same name, as it can be printed; every class needs its own")
         for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
             if x.ndim != 4 or len(x) == 0 or 0 in x.shape:
                 raise BadInput(f"{self.spec}: {part} images have shape {x.shape}; needed are one or more of [n height width channels]")
@@ -223,6 +225,4 @@ def read_npz(path: Path, spec: str, *, name: str) -> Source:
             arrays[key] = class_indices(archive.read(key), f"{spec}: {key}", most=max(2, len(arrays["x_train"])))
         given = archive.read("class_names").ravel() if "class_names" in archive.members else None
         names = numbered(arrays["y_train"]) if given is None else tuple(map(str, given))
-    if len(set(names)) < len(names):
-        raise BadInput(f"{spec}: class_names holds the same name twice; every class needs its own")
     return Source(name, spec, *(arrays[key] for key in NPZ), names)

@@ -22,7 +22,7 @@ import jax
 
 from condense.log import note
 from condense.mesh import devices
-from synth.atomic import write_bytes
+from synth.atomic import FULL, write_bytes
 from synth.errors import BadInput, RunFailed
 
 LOCK = ".lock"
@@ -44,6 +44,7 @@ OWNED = (
     "teachers.json",
     "normalisation.npz",
 )  # what --force may remove, as patterns of names
+LEFT = ".*.tmp"  # of a process that was killed while it wrote a file
 MADE = ("experts", "teachers", "teacher")  # runs of their own, made before this one and kept by --force where they fit
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
@@ -74,6 +75,8 @@ class Run:
         """To be called once the call has shown to be right, before the first file is written: removes the run that this one replaces."""
         if self.begun:
             return
+        for place in self.folder.glob(LEFT):
+            place.unlink()
         if self._replaces:
             _clear(self.folder, self._replaces)
         self.begun = True
@@ -133,6 +136,9 @@ def open_run(
                 f"--out {folder}: holds another run ({'; '.join(differ)}); give another folder, or --force to remove it and start anew"
             )
         held = fresh if replaces or not old else old
+        if held["finished"] < steps < held.get("step", 0):
+            at = held["step"]
+            raise BadInput(f"--steps {steps}: the run in {folder} is past that, at step {at}; give more, or another --out")
         run = Run(folder, held, fresh, done=held["finished"] >= steps, replaces=replaces)
         if run.done:
             yield run
@@ -161,6 +167,8 @@ def _locked(folder: Path) -> Iterator[TextIO]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+")  # noqa: SIM115 (held until the block ends; closing unlocks, and so does dying)
     except OSError as error:
+        if error.errno in FULL:
+            raise RunFailed(f"--out {folder}: cannot write there ({error.strerror}); make room and run again") from error
         raise BadInput(f"--out {folder}: cannot write there ({error.strerror}); give a folder that is new or holds a run") from error
     with file:
         try:
@@ -175,14 +183,17 @@ def _locked(folder: Path) -> Iterator[TextIO]:
 
 def _sign(lock: TextIO) -> None:
     """Says in the lock file who holds it; not done for a finished run, in whose folder nothing changes."""
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+    try:
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+    except OSError as error:
+        raise RunFailed(f"{lock.name}: cannot be written ({error.strerror}); make room and run again") from error
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
     if not (folder / RECORD).exists():
-        others = sorted(place.name for place in folder.iterdir() if place.name not in (LOCK, *MADE))
+        others = sorted(place.name for place in folder.iterdir() if place.name not in (LOCK, *MADE) and not place.match(LEFT))
         if others:
             (folder / LOCK).unlink()
             raise BadInput(f"--out {folder}: holds files but no run (such as {others[0]}); give a folder that is new, empty or holds a run")

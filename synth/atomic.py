@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from synth.errors import BadInput, RunFailed
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM}
 WRONG_CALL = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP}
 
 

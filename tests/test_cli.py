@@ -24,6 +24,7 @@ import condense.cli
 import condense.verbs.distill
 from condense import nets, presets, runs
 from condense.__main__ import run
+from condense.api import distill
 from condense.config import build_method, complete_options, option_parameters
 from condense.data import load_data, parse_spec
 from condense.readers import NAMED
@@ -34,6 +35,7 @@ from synth.augment import dsa, dsa_strategy
 from synth.errors import BadInput, RunFailed
 from synth.file import load_set
 from synth.graphs import Alphabet
+from synth.preprocess import Standard
 from synth.start import STARTS
 from tests.teachers import committee, priors, task
 
@@ -782,6 +784,20 @@ def test_a_reader_that_leaves_and_a_full_disk_for_the_output():
     assert (piped.returncode, piped.stderr) == (0, "")
     full = subprocess.run(["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True, env=surroundings(), timeout=120)
     assert full.returncode == 1 and full.stderr.count("\n") == 1 and "No space left" in full.stderr
+
+
+def test_a_run_is_of_its_own_training_images_and_model_space(tmp_path):
+    """Data that are handed over may be split or normalised otherwise than their specification says."""
+    distill("random", load_data("digits", validation=0.0), ipc=1, out="x")
+    for other in (
+        "digits",
+        load_data("digits", validation=0.2),
+        load_data("digits", validation=0.0).under(Standard(*np.ones((2, 1), "f4"))),
+    ):
+        with pytest.raises(BadInput, match=r"holds another run \(trained_on was '1437 images \(.*\), standard around 0\.3"):
+            distill("random", other, ipc=1, out="x")
+    with pytest.raises(BadInput, match="--out: is empty; give the name of a folder"):
+        distill("random", "digits", ipc=1, out="")
 
 
 def test_a_terminal_without_the_letters_still_gets_its_scores(finished):

@@ -201,6 +201,8 @@ def test_named_set_that_is_missing_says_how_to_get_it(tmp_path, monkeypatch):
     for spec in ("cifar10", "tfds:cifar10"):
         with pytest.raises(BadInput, match=r"no prepared set in .*`condense data cifar10 --from DIR`.*tensorflow.*`condense data cifar10`"):
             load_data(spec)
+    with pytest.raises(BadInput, match=r"no prepared set in .*there; give a folder that tensorflow_datasets prepared"):
+        load_data(f"tfds:{tmp_path}/there")
     assert "tensorflow" not in sys.modules
 
 

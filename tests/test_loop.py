@@ -1,5 +1,6 @@
 """The loop: bitwise resume, stops of every kind, one compilation, four devices as one."""
 
+import errno
 import io
 import json
 import logging
@@ -143,6 +144,19 @@ def test_a_flipped_bit_is_never_restored(tmp_path):
             assert found in (before["a"].tobytes(), last["a"].tobytes())
             fell_back += found == before["a"].tobytes()
     assert fell_back >= 5
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_given_up(tmp_path, monkeypatch):
+    def refuse(place):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    store, tree = Checkpoints(tmp_path), {"a": np.arange(4, dtype=np.float32)}
+    store.save(1, tree)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_sums", refuse)
+        with pytest.raises(RunFailed, match=r"000000001: cannot be read \(Permission denied\); make it readable and run again"):
+            store.restore(tree)
+    np.testing.assert_array_equal(store.restore(tree)["a"], tree["a"])
 
 
 def test_with_every_checkpoint_damaged_the_run_starts_anew(straight, tmp_path, capsys):

@@ -181,7 +181,8 @@ def bad(value, dtype=np.float32):
         ({"y_test": np.full(6, 5)}, ["test labels run from 5 to 5; 3 classes have 0..2"]),
         ({"class_names": np.array(["a", "b"])}, ["train labels run from 0 to 2; 2 classes have 0..1"]),
         ({"class_names": np.array(["a", "b", "c", "d"])}, ["class 3 ('d') of 4 has 0 training images"]),
-        ({"class_names": np.array(["a", "b", "a"])}, ["class_names holds the same name twice"]),
+        ({"class_names": np.array(["a", "b", "a"])}, ["two classes have the same name"]),
+        ({"class_names": np.array(["a", "b\u200c", "b\u200d"])}, ["two classes have the same name, as it can be printed"]),
     ],
 )
 def test_wrong_npz_contents_are_refused(tmp_path, other, words):

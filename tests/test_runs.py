@@ -1,6 +1,7 @@
 """The run folder: new, resumed, done, continued, refused, forced; and real processes that are killed."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -191,6 +192,32 @@ def test_a_record_that_is_none_is_refused_even_with_force(tmp_path, text):
     assert (tmp_path / "run.json").read_text() == text
 
 
+def test_what_a_killed_writer_left_is_no_obstacle(tmp_path):
+    """Such as one that died while it wrote the first record, which then is not there."""
+    (tmp_path / ".lock").touch()
+    for name in (".run.json.0123abcd.tmp", ".set.npz.0123abcd.tmp"):
+        (tmp_path / name).write_text("{")
+    assert not hold(tmp_path) and hold(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "run.json"]
+
+
+def test_a_full_disk_is_no_wrong_call(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", full)
+        with pytest.raises(RunFailed, match=r"--out .*run: cannot write there \(No space left on device\); make room and run again"):
+            hold(tmp_path / "run")
+    hold(tmp_path, steps=3)
+    before = record(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", full)  # stands for the write of it
+        with pytest.raises(RunFailed, match=r"\.lock: cannot be written \(No space left on device\); make room and run again"):
+            hold(tmp_path, steps=5)
+    assert record(tmp_path) == before
+
+
 def test_an_out_that_cannot_be_a_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
@@ -251,8 +278,10 @@ def test_fewer_steps_than_an_unfinished_run_has_done_are_refused(tmp_path):
     with pytest.raises(ZeroDivisionError):
         toy.held_run(tmp_path, 12, eval_every=10, evaluate=lambda synth: 1 / 0)
     assert record(tmp_path)["step"] == 10
+    before = contents(tmp_path)
     with pytest.raises(BadInput, match=r"--steps 8: .* at step 10"):
         toy.held_run(tmp_path, 8)
+    assert contents(tmp_path) == before
 
 
 def begin(folder: Path, steps: int, nap: float) -> subprocess.Popen:

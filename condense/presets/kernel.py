@@ -20,7 +20,7 @@ FREPO_SCORED = {  # recipe frepo, convnet:width=128,norm=none, 3 seeds
     1: ({"steps": 2000, "flip": True}, "71.2 ± 0.3 % under recipe frepo at width 128", "6 minutes on one core"),
     10: ({"steps": 1500}, "84.0 ± 0.1 % under recipe frepo at width 128", "21 minutes on two busy cores"),
 }
-KRRST_CPU = {"net": "convnet:width=32,norm=batch", "lr": 3e-3, "batch": 256, "pool": 4, "pool_steps": 100, "steps": 1500}
+KRRST_CPU = {"net": "convnet:width=32,norm=batch", "lr": 1e-3, "batch": 256, "pool": 4, "views": "none", "steps": 1500}
 
 
 def _published():

@@ -33,6 +33,7 @@ def act(call: Flags) -> None:
     Console().print(result.table())
     print(f"{call.out}/grid.png shows the images. Next:")
     print(f"  condense evaluate {shlex.quote(call.out)} --recipe dsa --net convnet mlp      the full protocol, across networks")
+    print("  condense data fashion_mnist --from DIR      puts its four files, which DIR holds, where they are found; then")
     print("  condense distill dm --data fashion_mnist --ipc 10 --out runs/fashion")
     print("  condense distill mirage --data toy_graphs --bytes 200 --out runs/graphs      the same for graphs")
     print("  condense list methods")
