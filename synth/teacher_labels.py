@@ -213,14 +213,28 @@ def label(
 
 
 def label_alike(
-    labels: Labels, x: Float[Array, "n h w c"], index: Int[Array, " n"], known: Sequence[Teacher], *, progress: Callable | None = None
+    labels: Labels,
+    x: Float[Array, "n h w c"],
+    index: Int[Array, " n"],
+    known: Sequence[Teacher],
+    *,
+    batch: int | None = None,
+    progress: Callable | None = None,
 ) -> Labels:
     """Other examples in the kind of labels of a set: from the same teachers, under the same views.
+
+    Args:
+      labels, x, index: the set's labels; the other examples and their classes.
+      known: teachers, the labels' own among them.
+      batch: examples a step of the recipe that trains on them, as `batch_of` takes it; by default the labels' own, which is right for as
+        many examples as the set has.
+      progress: as of a `Plan`.
 
     Raises BadInput where a teacher is not among the known.
     """
     teachers, weights = recall(labels.teachers, known)
-    plan = Plan(getattr(labels, "epochs", 1), getattr(labels, "batch", 0), View(), labels.temperature, progress)
+    batch = getattr(labels, "batch", 0) if batch is None else batch
+    plan = Plan(getattr(labels, "epochs", 1), batch, View(), labels.temperature, progress)
     own = {"weights": weights, "statistics": labels.statistics, "seed": getattr(labels, "seed", 0)}
     if getattr(labels, "replays", False):
         plan = plan._replace(view=view_of(labels.view))

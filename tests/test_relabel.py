@@ -14,14 +14,17 @@ from condense.data import load_data
 from condense.relabel import relabel
 from condense.rows import find_teachers, make_rows, row_counts, teach
 from condense.score import evaluate, take_recipe
+from condense.teacher_store import load_teachers
 from condense.teachers import make_teachers
 from evals.base import recipe
 from synth.content import Compensated
 from synth.errors import BadInput
 from synth.file import load_set, save_set
+from synth.fit import epoch_items, see
 from synth.labels import Hard
 from synth.teacher_asked import Present
 from synth.teacher_kinds import Committee, Distances, Online, Static
+from synth.teacher_labels import Plan, label
 from tests.scoring import clouds, make_set
 
 NETS = ("mlp:norm=batch,width=24", "mlp:norm=batch,width=16")
@@ -155,6 +158,26 @@ def test_examples_that_share_numbers_stand_beside_as_many_images_as_are_stored(d
     held = make_set(data, (4, 4, 4))
     x = Compensated(jnp.zeros((6, 8, 8, 1), jnp.uint8), jnp.zeros((2, 1, 8, 8, 1), jnp.uint8), jnp.zeros(1), jnp.ones(1))
     assert row_counts(replace(held, x=x)).tolist() == [3, 3, 3] and row_counts(held).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize(("name", "batches"), [("nrr", (30, 10)), ("infer", (30, 21))])
+def test_real_images_are_labelled_in_the_batches_that_they_are_trained_in(data, teachers, name, batches):
+    """Thirty examples of twenty stored images beside 21 real ones, which a recipe may show in other batches: the targets of every batch are
+    the teachers' answers to its views."""
+    chosen, known = recipe(name, epochs=2), load_teachers(teachers, data)
+    view = chosen.sight(height=8, flips=False)
+    x = Compensated(jnp.zeros((15, 8, 8, 1), jnp.uint8), jnp.zeros((5, 1, 8, 8, 1), jnp.uint8), jnp.zeros(1), jnp.ones(1))
+    y = jnp.repeat(jnp.arange(3), 10)
+    plan = Plan(2, chosen.batch, view, 20.0)
+    synth = replace(make_set(data), x=x, y=label(jax.random.key(0), "committee", x.decode(), y, 3, known, plan))
+    row = make_rows(jax.random.key(0), synth, data, ["random"], labels=teach(synth, known, chosen))["random"](0)
+    assert len(row) == 21 and (synth.y.batch, row.y.batch) == batches and chosen.batch_of(21, 3) == batches[1]
+    items = epoch_items(jax.random.key(row.y.seed), jnp.int32(1), 21, batch=batches[1])
+    for number in range(len(items.index)):
+        item = jax.tree.map(lambda leaf, number=number: leaf[number], items)
+        shown, counts = see(item, row.x.pixels, view), np.asarray(item.counts) > 0
+        answers = jax.nn.softmax(sum(member.net.apply(member.vars, shown.images).logits for member in known) / 2 / 20.0)
+        np.testing.assert_allclose(row.y.targets(item.index, shown)[counts], answers[counts], atol=1e-3)
 
 
 @pytest.mark.parametrize(("kind", "type_"), [("static", Static), ("distances", Distances), ("online", Online), ("hard", Hard)])
