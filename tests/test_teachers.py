@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ import pytest
 from condense import teachers as module
 from condense.__main__ import run as command
 from condense.data import load_data
-from condense.teacher_gate import classify
+from condense.teacher_gate import classify, demand_sense
 from condense.teacher_store import load_teachers, read_teachers
 from condense.teachers import Recipe, default_committee, make_teachers
+from synth.base import Examples, Net, Out, Teacher, Vars
 from synth.errors import BadInput, RunFailed
 from synth.teacher_labels import flat
 from tests.scoring import clouds
@@ -101,6 +103,22 @@ def test_a_training_that_was_cut_off_ends_with_the_same_bits(spec, made, tmp_pat
 def test_a_network_that_learns_nothing_is_no_teacher(spec, tmp_path):
     with pytest.raises(RunFailed, match=r"teacher mlp.* is right on .* where chance is 33.3 %: give more --epochs"):
         make_teachers(spec, tmp_path, net=NETS[:1], epochs=1, batch=16, lr=1e-9)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_teachers_are_looked_at_on_images_of_all_classes(few):
+    """Images in order of class, as folders give them, and a teacher that is wrong about the first of four classes alone. With few
+    validation images training images are looked at too, else some of the validation images."""
+    y = np.repeat(np.arange(4), 1500)
+    whole = Examples(np.broadcast_to(y[:, None, None, None], (6000, 2, 2, 1)).astype(np.float32), y)
+    data = SimpleNamespace(train=whole, val=Examples(*(part[::100] for part in whole)) if few else whole, spec="folders")
+
+    def apply(vars, x, *, train=False, key=None):
+        return Out(jax.nn.one_hot(jnp.maximum(x[:, 0, 0, 0], 1).astype(jnp.int32), 4), x[:, 0, 0], {})
+
+    teacher = Teacher(Net(lambda key: Vars({}), apply), Vars({}), "three of four")
+    assert classify(teacher, whole) == pytest.approx(0.75, abs=0.03)
+    demand_sense(teacher, data, advice="give others", known=0.75)
 
 
 def test_teachers_of_other_classes_order_or_images_are_refused(spec, made, tmp_path):
