@@ -96,7 +96,8 @@ def relabel(
 
     if out and kind in STORED:
         said = {"kind": kind, "recipe": chosen.name, "temperature": plan.temperature, "seed": seed, **own}
-        said |= {"teachers": named(asked, [1] * len(asked)), "content": hashlib.sha256(np.asarray(x).tobytes()).hexdigest()[:16]}
+        seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
+        said |= {"view": str(plan.view), "teachers": named(asked, [1] * len(asked)), "content": seen}
         partial = Partial(Path(out), said, plan.epochs, len(x), classes)
         made = replace(synth, y=answer(done=partial.done, tick=partial.tick))
     else:

@@ -101,6 +101,23 @@ def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, s
     assert seen == [3, 1, 2, 3]
 
 
+def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, teachers, tmp_path, monkeypatch):
+    """Answers to mirrored images, or distances to other classes, are of another labelling, although images and options are the same."""
+    synth, spec, seen = load_set(stored), data.spec.replace("flip=false", "flip=true"), []
+
+    def cut(self, done, rows):
+        seen.append(done)
+        self.kept.save(done, {"done": np.int32(done), "rows": rows})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Partial, "tick", cut)
+    turned = replace(synth, y=Hard(synth.y.index[::-1], 3))
+    for what, on in ((synth, data), (synth, load_data(spec)), (turned, load_data(spec)), (turned, load_data(spec))):
+        with pytest.raises(KeyboardInterrupt):
+            relabel(what, tmp_path / "set.npz", teachers, "distances", data=on, **QUICK)
+    assert seen == [1, 1, 1, 2]
+
+
 def test_labels_of_views_refuse_another_training(data, committee):
     synth = load_set(committee)
     assert take_recipe(synth, data, None, None).name == "cvdd:epochs=3"
