@@ -61,6 +61,9 @@ def relabel(
 ) -> SyntheticSet:
     """A set with labels of another kind from teachers, for a recipe. The same call again resumes, and gives the same bits.
 
+    A step size that was learned with the set is left out: it is one of plain descent on the labels of before, and recipes that show views
+    take steps of Adam.
+
     Args:
       what: a set, its file, or a run's folder.
       out: the file to write, or None.
@@ -99,9 +102,9 @@ def relabel(
         seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
         said |= {"view": str(plan.view), "teachers": named(asked, [1] * len(asked)), "content": seen}
         partial = Partial(Path(out), said, plan.epochs, len(x), classes)
-        made = replace(synth, y=answer(done=partial.done, tick=partial.tick))
+        made = replace(synth, y=answer(done=partial.done, tick=partial.tick), lr=None)
     else:
-        partial, made = None, replace(synth, y=answer())
+        partial, made = None, replace(synth, y=answer(), lr=None)
     if made.info:
         made = replace(made, info=replace(made.info, recipe=chosen.name))
     if out:

@@ -205,6 +205,14 @@ def test_every_kind_can_be_asked_for(data, stored, teachers, kind, type_):
         assert made.y.temperature == 3.0 and "+" not in made.y.teachers
 
 
+@pytest.mark.parametrize("kind", ["committee", "hard"])
+def test_a_relabelled_set_forgets_the_step_size_that_it_learned(data, teachers, tmp_path, kind):
+    synth = make_set(data, lr=jnp.float32(0.02))
+    assert relabel(synth, None, teachers, kind, data=data, **QUICK).lr is None
+    relabel(synth, tmp_path / "set.npz", teachers, kind, data=data, **QUICK)
+    assert load_set(tmp_path / "set.npz").lr is None
+
+
 def test_distances_are_taken_at_temperature_1_whatever_the_recipes(data, stored, teachers):
     assert recipe("cvdd").temperature == 20 == relabel(stored, None, teachers, "static", data=data, **QUICK).y.temperature
     assert relabel(stored, None, teachers, "distances", data=data, **QUICK).y.temperature == 1
