@@ -11,10 +11,13 @@ import pytest
 
 from condense import teachers as module
 from condense.__main__ import run as command
+from condense.api import distill
 from condense.data import load_data
+from condense.handed import split_seed
 from condense.teacher_gate import classify, demand_sense
 from condense.teacher_store import load_teachers, read_teachers
 from condense.teachers import Recipe, default_committee, make_teachers
+from matchers import REGISTRY
 from synth.base import Examples, Net, Out, Teacher, Vars
 from synth.errors import BadInput, RunFailed
 from synth.teacher_labels import flat
@@ -100,6 +103,20 @@ def test_a_training_that_was_cut_off_ends_with_the_same_bits(spec, made, tmp_pat
     assert rows == [1, 2, 3, 4]
 
 
+def test_a_run_leaves_out_the_images_that_its_teachers_left_out(spec, made, copied):
+    """Under another seed most of its validation images would be ones that the teachers learned from; folders of before say nothing."""
+    assert made.split_seed == 0
+    info = distill("rded", spec, ipc=1, seed=7, teachers=str(made.folder), labels="hard").info
+    assert (info.seed, info.split_seed) == (7, 0)
+    assert split_seed(REGISTRY["rded"], {"teachers": None}, 7) == 7
+    edit(copied, split_seed=3)
+    assert split_seed(REGISTRY["rded"], {"teachers": str(copied)}, 7) == 3
+    index = json.loads((copied / "teachers.json").read_text())
+    del index["split_seed"]
+    (copied / "teachers.json").write_text(json.dumps(index))
+    assert split_seed(REGISTRY["rded"], {"teachers": str(copied)}, 7) == 7
+
+
 def test_a_network_that_learns_nothing_is_no_teacher(spec, tmp_path):
     with pytest.raises(RunFailed, match=r"teacher mlp.* is right on .* where chance is 33.3 %: give more --epochs"):
         make_teachers(spec, tmp_path, net=NETS[:1], epochs=1, batch=16, lr=1e-9)
@@ -172,6 +189,7 @@ def test_members_can_be_trained_by_adam(spec, made, tmp_path):
 SPOILS = {
     "not json": (lambda folder: (folder / "teachers.json").write_text("{"), "is not a committee's index"),
     "format": (lambda folder: edit(folder, format=2), "format 2 is not 1"),
+    "split": (lambda folder: edit(folder, split_seed="x"), "is not a committee's index"),
     "no member": (lambda folder: edit(folder, members=[]), "names no member"),
     "network": (lambda folder: edit(folder, members=[{"net": "mlp:width=5,norm=batch", "accuracy": 1}]), r"array '.*' is float32\["),
     "missing": (lambda folder: (folder / "members" / "1.npz").unlink(), "1.npz: does not exist"),
