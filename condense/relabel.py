@@ -25,7 +25,7 @@ from synth.base import Teacher
 from synth.errors import BadInput
 from synth.file import load_set, save_set
 from synth.set import SyntheticSet
-from synth.teacher_labels import KINDS, Plan, label, named
+from synth.teacher_labels import KINDS, Plan, demand_room, label, named
 
 STORED = ("committee", "distances")  # kinds that answer to the views of every epoch
 PIECES = 20  # a labelling is saved about so often
@@ -79,7 +79,7 @@ def relabel(
       seed: of the views.
 
     Raises:
-      BadInput: unknown names, a recipe without views, teachers of other data.
+      BadInput: unknown names, a recipe without views, teachers of other data, labels that no file holds.
     """
     synth = load_set(find_set(what)) if isinstance(what, str | Path) else what
     if kind not in KINDS:
@@ -97,6 +97,9 @@ def relabel(
     def answer(**more):
         return label(jax.random.key(seed), kind, x, index, classes, asked, plan, **own, **more)
 
+    if out:
+        fewer = "give --kind online, or fewer --epochs"
+        demand_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)
     if out and kind in STORED:
         said = {"kind": kind, "recipe": chosen.name, "temperature": plan.temperature, "seed": seed, **own}
         seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]

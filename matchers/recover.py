@@ -211,6 +211,7 @@ def recover(
     tx = on_pixels(settings.check(), task)
 
     def ready(key, synth, examples):
+        labelling.demand_room(synth)
         demand_statistics(teachers, synth.x.decode().shape[1:])
         batch_size(synth.y.classes, batch)
         return bounded(prepare(key, synth, examples) if prepare else synth)

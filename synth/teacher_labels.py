@@ -19,6 +19,7 @@ from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.fit import epoch_items, in_batches, see
 from synth.labels import Hard, Labels
+from synth.npz import LIMIT
 from synth.teacher_asked import Present, ask
 from synth.teacher_kinds import NORMS, STATISTICS, Committee, Distances, Interpolated, Online, Static, encode, to_classes
 from synth.views import View, view_of
@@ -58,6 +59,20 @@ def batch_of(batch: int, n: int, classes: int) -> int:
         batch = (100 if ipc >= 50 else 50 if ipc >= 10 else 10) * (2 if classes >= 100 else 1)
         batch = 100 if classes == 200 else batch
     return min(batch, n)
+
+
+def demand_room(kind: str, n: int, classes: int, epochs: int, *, images: int, advice: str) -> None:
+    """Raises BadInput where labels of n examples, beside `images` bytes, are more than a set's file may hold, see `synth.npz`.
+
+    Args:
+      kind: one of `KINDS`; `epochs` are those of stored views.
+      advice: what would be right.
+    """
+    answers = {"static": classes, "interpolated": classes, "committee": epochs * classes, "distances": epochs}
+    labels = n * (4 + 2 * answers.get(kind, 0))
+    if labels + images > LIMIT:
+        what = f"{kind} labels of {n:,} examples take {labels:,} bytes beside {images:,} of images"
+        raise BadInput(f"{what}, and a set's file holds at most {LIMIT:,}: {advice}")
 
 
 def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:

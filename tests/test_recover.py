@@ -12,6 +12,8 @@ from matchers import recover
 from matchers.cvdd import committees, cvdd, voting_weights
 from matchers.infer import infer
 from matchers.labelling import Labelling
+from matchers.nrr import nrr
+from matchers.rded import rded
 from matchers.recover import Jitter, Settings, batch_size, batches_of, images_of, on_pixels
 from matchers.sre2l import sre2l
 from synth.collage import choose_patches, compose
@@ -267,6 +269,28 @@ def test_labels_of_a_run_have_their_kinds_temperature(kind, temperature):
     """That of the recipe, but 1 for distances: a change means codes of 1/20 nat on flattened probabilities."""
     synth, _ = started()
     assert Labelling(committee(1), task().plan, "cvdd", kind).attach(KEY, synth).y.temperature == temperature
+
+
+METHODS = {
+    "sre2l": lambda held, **more: sre2l(held, task(), **more),
+    "cvdd": lambda held, **more: cvdd(held, priors(2), task(), **more),
+    "infer": lambda held, **more: infer(held, task(), **more),
+    "nrr": lambda held, **more: nrr(held, task(), **more),
+    "rded": lambda held, **more: rded(held, task(), **more),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_labels_that_no_file_holds_are_refused_before_the_work(name, monkeypatch):
+    """Four images a class of 16 bytes, of which `infer` stores two a class and two additions twice over, for eighteen examples."""
+    held, (synth, examples) = committee(2), started(4)
+    n, images = (18, 10) if name == "infer" else (12, 12)
+    told = rf"^committee labels of {n} examples take {n * (4 + 2 * 3 * 2)} bytes beside {16 * images} of images, .*give --labels online"
+    monkeypatch.setattr("synth.teacher_labels.LIMIT", n * 16 + 16 * images - 1)
+    matcher = METHODS[name](held, labels="committee", label_epochs=2)
+    monkeypatch.setattr("synth.collage.draw_crops", None)  # whoever looks at crops now fails
+    with pytest.raises(BadInput, match=told):
+        matcher.prepare(KEY, synth, examples) if matcher.prepare else matcher.step(KEY, None, synth, examples)
 
 
 def test_collages_of_a_rank_replace_the_start():

@@ -213,6 +213,22 @@ def test_a_relabelled_set_forgets_the_step_size_that_it_learned(data, teachers, 
     assert load_set(tmp_path / "set.npz").lr is None
 
 
+def test_labels_that_no_file_holds_are_refused_before_any_is_asked_for(data, stored, teachers, tmp_path, monkeypatch):
+    """Six images of 8x8 in single precision, six indices, three logits in half precision of each view."""
+    labels, images = 6 * (4 + 3 * 3 * 2), 6 * 64 * 4
+    monkeypatch.setattr("synth.teacher_labels.LIMIT", labels + images - 1)
+    monkeypatch.setattr(module, "label", None)  # whoever labels now fails
+    told = (
+        rf"committee labels of 6 examples take {labels} bytes beside 1,536 of images, .* at most 1,667: give --kind online, or fewer --ep"
+    )
+    with pytest.raises(BadInput, match=told):
+        relabel(stored, tmp_path / "set.npz", teachers, "committee", data=data, **QUICK)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.setattr("synth.teacher_labels.LIMIT", labels + images)
+    relabel(stored, tmp_path / "set.npz", teachers, "committee", data=data, **QUICK)
+
+
 def test_distances_are_taken_at_temperature_1_whatever_the_recipes(data, stored, teachers):
     assert recipe("cvdd").temperature == 20 == relabel(stored, None, teachers, "static", data=data, **QUICK).y.temperature
     assert relabel(stored, None, teachers, "distances", data=data, **QUICK).y.temperature == 1
