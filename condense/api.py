@@ -79,7 +79,8 @@ def distill(
         written and nothing resumes.
       net: network to match with; by default `convnet`, or what experts are of.
       steps: of the method, 1000 by default; selection methods take one.
-      seed: of all that is drawn, and of the validation split where `data` is a specification.
+      seed: of all that is drawn, and of the validation split where `data` is a specification and no experts or teachers are given that left
+        out another.
       start: first images, a name in `synth.start.STARTS`; by default the method's.
       eval_every: scores the set on the validation split so often and keeps the best as best.npz beside set.npz, which is the last step's.
       checkpoint_every: steps between checkpoints; by default a twentieth of the run.

@@ -49,13 +49,14 @@ class Handed(NamedTuple):
       provide: Context -> value. A value with a text attribute `net` settles the network.
       flag: help of its flag, None where there is none.
       identity: value -> what `run.json` records of it, a JSON value that tells it from another; only for values with a flag.
-      split: what the flag says -> seed of the validation split that the value left out and the run shall leave out too; None for any.
+      split: what the flag says -> seed of the validation split that the value left out and the run shall leave out too, None where that is
+        not recorded; None for any.
     """
 
     provide: Callable[[Context], Any]
     flag: str | None = None
     identity: Callable[[Any], Any] = str
-    split: Callable[[str], int] | None = None
+    split: Callable[[str], int | None] | None = None
 
 
 def _net(context: Context):
@@ -92,10 +93,22 @@ def _teacher(context: Context):
     return find_teacher(context.data, context.given, context.out, seed=context.seed, force=context.force)
 
 
+def _teacher_split(place: str) -> int | None:
+    from condense.ssl import load_teacher
+
+    return load_teacher(place).about.get("split_seed")
+
+
 def _teachers(context: Context):
     from condense.teachers import provide_teachers
 
     return provide_teachers(context)
+
+
+def _teachers_split(place: str) -> int | None:
+    from condense.teacher_store import read_teachers
+
+    return read_teachers(place).split_seed
 
 
 def _members(teachers) -> list[str]:
@@ -128,8 +141,8 @@ HANDED = {
     "net": Handed(_net),
     "augment": Handed(_augment),
     "experts": Handed(_experts, EXPERTS, _experts_identity, _experts_split),
-    "teacher": Handed(_teacher, TEACHER, lambda teacher: teacher.digest),
-    "teachers": Handed(_teachers, TEACHERS, _members),
+    "teacher": Handed(_teacher, TEACHER, lambda teacher: teacher.digest, _teacher_split),
+    "teachers": Handed(_teachers, TEACHERS, _members, _teachers_split),
     "task": Handed(task_of),
     "priors": Handed(_priors),
     "budget": Handed(lambda context: context.budget),
@@ -145,8 +158,8 @@ def flagged(factory: Callable) -> dict[str, Handed]:
 def split_seed(factory: Callable, places: dict[str, str | None], seed: int) -> int:
     """The seed of the validation split: the run's, or that of what is handed over and was trained without such a split."""
     for name, handed in flagged(factory).items():
-        if handed.split and places.get(name) is not None:
-            return handed.split(places[name])
+        if handed.split and places.get(name) is not None and (found := handed.split(places[name])) is not None:
+            return found
     return seed
 
 

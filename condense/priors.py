@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from condense.data import Data
 from condense.feeds import make_feed
 from condense.log import note
 from condense.loop import Schedule, run, stream
 from condense.runs import digest as settings_digest
+from matchers.recover import FACTOR
 from synth.atomic import write_bytes
 from synth.base import Teacher
 from synth.teacher_labels import digest
@@ -43,12 +45,15 @@ def measured(
       data: that the teachers know.
       teachers: the committee.
       folder: of the teachers, where what is measured is kept; without one it is measured each time. A run that was stopped resumes there.
-      ipc, steps: images a class and steps of the recovery; `epochs` of the scoring networks, by default the recipe's.
+      ipc, steps: images a class, fewer where there are not as many real images as their collages show, and steps of the recovery;
+        `epochs` of the scoring networks, by default the recipe's.
       options: of the method, as the run has them that asks.
 
     Raises:
       BadInput: as the method does. RunFailed: as a run does.
     """
+    smallest = int(np.bincount(data.train.y, minlength=len(data.classes)).min())
+    ipc = min(ipc, max(1, smallest // FACTOR**2))
     settings = {"ipc": ipc, "steps": steps, "recipe": RECIPE, "epochs": epochs, "net": teachers[0].name, "data": data.digest}
     settings |= {"split_seed": data.seed, "seeds": SEEDS, "options": options}
     kept = _kept(folder, settings)

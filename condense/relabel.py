@@ -25,7 +25,7 @@ from synth.base import Teacher
 from synth.errors import BadInput
 from synth.file import load_set, save_set
 from synth.set import SyntheticSet
-from synth.teacher_labels import KINDS, Plan, label, named
+from synth.teacher_labels import KINDS, Plan, demand_room, label, named
 
 STORED = ("committee", "distances")  # kinds that answer to the views of every epoch
 PIECES = 20  # a labelling is saved about so often
@@ -61,6 +61,9 @@ def relabel(
 ) -> SyntheticSet:
     """A set with labels of another kind from teachers, for a recipe. The same call again resumes, and gives the same bits.
 
+    A step size that was learned with the set is left out: it is one of plain descent on the labels of before, and recipes that show views
+    take steps of Adam.
+
     Args:
       what: a set, its file, or a run's folder.
       out: the file to write, or None.
@@ -76,7 +79,7 @@ def relabel(
       seed: of the views.
 
     Raises:
-      BadInput: unknown names, a recipe without views, teachers of other data.
+      BadInput: unknown names, a recipe without views, teachers of other data, labels that no file holds.
     """
     synth = load_set(find_set(what)) if isinstance(what, str | Path) else what
     if kind not in KINDS:
@@ -94,13 +97,17 @@ def relabel(
     def answer(**more):
         return label(jax.random.key(seed), kind, x, index, classes, asked, plan, **own, **more)
 
+    if out:
+        fewer = "give --kind online, or fewer --epochs"
+        demand_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)
     if out and kind in STORED:
         said = {"kind": kind, "recipe": chosen.name, "temperature": plan.temperature, "seed": seed, **own}
-        said |= {"teachers": named(asked, [1] * len(asked)), "content": hashlib.sha256(np.asarray(x).tobytes()).hexdigest()[:16]}
+        seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
+        said |= {"view": str(plan.view), "teachers": named(asked, [1] * len(asked)), "content": seen}
         partial = Partial(Path(out), said, plan.epochs, len(x), classes)
-        made = replace(synth, y=answer(done=partial.done, tick=partial.tick))
+        made = replace(synth, y=answer(done=partial.done, tick=partial.tick), lr=None)
     else:
-        partial, made = None, replace(synth, y=answer())
+        partial, made = None, replace(synth, y=answer(), lr=None)
     if made.info:
         made = replace(made, info=replace(made.info, recipe=chosen.name))
     if out:

@@ -69,7 +69,9 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], recipe: Recipe) -> Call
     if not known:
         return lambda real: real
     if isinstance(synth.y, TEACHER_KINDS):
-        return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, progress=progress), known))
+        # a row may hold another number of images than the set, and so be trained on in other batches
+        more = {"batch": getattr(recipe, "batch", None), "progress": progress}
+        return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, **more), known))
     if not isinstance(recipe, Recipe):
         raise BadInput(f"--teachers: they answer while networks train, and recipe {recipe.name} trains none; leave --teachers out")
     plan = Plan(1, 0, View(), recipe.temperature)

@@ -194,7 +194,7 @@ def load_teacher(folder: str | Path) -> Representer:
     try:
         about = json.loads(place.read_text())
         image, outputs, name, kind = tuple(map(int, about["image"])), int(about["outputs"]), str(about["net"]), KINDS[about["preprocess"]]
-        right = about["format"] == FORMAT and len(image) == 3 and min(*image, outputs) > 0
+        right = about["format"] == FORMAT and len(image) == 3 and min(*image, outputs) > 0 and type(about.get("split_seed", 0)) is int
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{place}: is not a teacher's description ({type(error).__name__}: {error}); train it again") from error
     if not right:

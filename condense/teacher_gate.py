@@ -18,9 +18,15 @@ def _reader(net: Net):
     return lambda vars, x: net.apply(vars, x).logits.argmax(-1)
 
 
+def some(examples: Examples, count: int) -> Examples:
+    """At most so many examples, the same for every call. They are drawn, because files may be in order of class."""
+    index = np.sort(np.random.default_rng(0).permutation(len(examples.y))[:count])
+    return Examples(examples.x[index], examples.y[index])
+
+
 def classify(teacher: Teacher, examples: Examples) -> float:
-    """Share of the examples that a teacher classifies right, under running statistics."""
-    x, y = examples.x[:LOOKED_AT], examples.y[:LOOKED_AT]
+    """Share of the examples, or of 2,000 of them, that a teacher classifies right, under running statistics."""
+    x, y = some(examples, LOOKED_AT)
     return float((np.asarray(in_batches(_reader(teacher.net), teacher.vars, x)) == y).mean())
 
 
@@ -30,10 +36,10 @@ def demand_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadI
     Near chance is within five points, or three standard deviations, of always naming the most frequent class. Where there are few
     validation images, training images are looked at too.
     """
-    part = data.val
+    part = some(data.val, LOOKED_AT)
     if len(part.y) < FEW:
-        part = Examples(*(np.concatenate([seen, more[:FEW]]) for seen, more in zip(part, data.train, strict=True)))
-    accuracy, labels = classify(teacher, part), part.y[:LOOKED_AT]
+        part = Examples(*(np.concatenate([seen, more]) for seen, more in zip(part, some(data.train, FEW), strict=True)))
+    accuracy, labels = classify(teacher, part), part.y
     chance = np.bincount(labels).max() / len(labels)
     near = chance + max(MARGIN, 3 * np.sqrt(chance * (1 - chance) / len(labels)))
     if accuracy > near and (known is None or accuracy > known / 2):

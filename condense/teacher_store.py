@@ -32,6 +32,7 @@ class Teachers:
       members: the networks, in the model space of their own data.
       accuracies: share of validation images each classified right at its last epoch.
       data_digest, classes, image, preprocess: of the data they were trained on.
+      split_seed: of the validation split that their training left out; None where the folder is older than that record.
       folder: where they lie.
     """
 
@@ -41,6 +42,7 @@ class Teachers:
     classes: tuple[str, ...]
     image: tuple[int, int, int]
     preprocess: Preprocess
+    split_seed: int | None
     folder: Path
 
     def digests(self) -> list[str]:
@@ -58,7 +60,7 @@ def write_index(folder: Path, data: Data, recipe: dict[str, Any], told: list[dic
     """`teachers.json` and the normalisation, written last: a folder with an index is complete."""
     write_npz(folder / NORMALISATION, {name: np.asarray(value) for name, value in data.preprocess._asdict().items()})
     index = {"format": FORMAT, "data": data.spec, "data_digest": data.digest, "classes": data.classes, "image": data.image}
-    index |= {"normalisation": data.preprocess.kind, "recipe": recipe, "members": told}
+    index |= {"split_seed": data.seed, "normalisation": data.preprocess.kind, "recipe": recipe, "members": told}
     write_bytes(folder / INDEX, (json.dumps(index, indent=1) + "\n").encode())
 
 
@@ -77,6 +79,7 @@ def read_teachers(folder: str | Path) -> Teachers:
         classes, image = tuple(map(str, index["classes"])), tuple(map(int, index["image"]))
         told = [(str(member["net"]), float(member["accuracy"])) for member in index["members"]]
         kind, data_digest = pre.KINDS[index["normalisation"]], str(index["data_digest"])
+        split_seed = int(index["split_seed"]) if "split_seed" in index else None
         assert told and len(image) == 3 and min(image) > 0 and classes, "it names no member, class or image size"
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(f"{path}: is not a committee's index ({type(error).__name__}: {error}); train the teachers again") from error
@@ -87,7 +90,7 @@ def read_teachers(folder: str | Path) -> Teachers:
         net = built(name, image, len(classes))
         members.append(Teacher(net, read_vars(folder / "members" / f"{number}.npz", net), name))
     accuracies = tuple(accuracy for _, accuracy in told)
-    return Teachers(tuple(members), accuracies, data_digest, classes, image, preprocess, folder)
+    return Teachers(tuple(members), accuracies, data_digest, classes, image, preprocess, split_seed, folder)
 
 
 @lru_cache(maxsize=32)

@@ -115,7 +115,9 @@ def infer(
 
     def prepare(key, synth, examples):
         demand_statistics(members, synth.x.decode().shape[1:])
-        return compensate(synth, count)
+        made = compensate(synth, count)
+        labelling.demand_room(made)
+        return made
 
     def step(key, state, synth, vars):
         x, y = synth.x, jnp.arange(synth.y.classes)

@@ -9,7 +9,7 @@ import jax
 from synth.base import Teacher
 from synth.labels import Hard
 from synth.set import SyntheticSet
-from synth.teacher_labels import Plan, label
+from synth.teacher_labels import Plan, demand_room, label
 
 LabelKind = Literal["hard", "static", "interpolated", "committee", "online", "distances"]
 Plans = Callable[[str], Plan]
@@ -38,6 +38,13 @@ class Labelling(NamedTuple):
     statistics: str = "running"
     alpha: float = 1.0
     norm: str = "l1"
+
+    def demand_room(self, synth: SyntheticSet) -> None:
+        """Before any work. Raises BadInput where the set with these labels, its images in bytes, would be more than its file may hold."""
+        epochs = self.epochs or self.plan(self.recipe).epochs
+        images = sum(leaf.size for leaf in jax.tree.leaves(synth.x) if leaf.ndim > 1)
+        advice = "give --labels online, or fewer --label-epochs or images"
+        demand_room(self.kind, len(synth), synth.y.classes, epochs, images=images, advice=advice)
 
     def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
         """The set with these labels, asked of its images as they will be stored, at the kind's temperature (`Plan.at`)."""

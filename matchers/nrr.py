@@ -110,6 +110,7 @@ def nrr(
     tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):
+        labelling.demand_room(synth)
         demand_statistics((chosen,), task.image)
         batch_size(synth.y.classes, batch)
         ipc = len(synth) // synth.y.classes

@@ -26,6 +26,7 @@ from synth.optim import cosine, scheduled
 from synth.preprocess import Standard
 from synth.set import SyntheticSet
 from synth.statistics import norm_layers, statistics_gap
+from synth.tree import safe_norm
 from synth.views import random_flip, random_resized_crop, random_roll
 
 Patches = Literal["none", "easy", "medium", "hard"]
@@ -59,16 +60,19 @@ class Jitter(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Numbers of a recovery: step size `lr` in model space, weights of the statistics and of their first layer, and the jitter."""
+    """Numbers of a recovery: step size `lr` in model space, weights of the statistics and of their first layer, the jitter, and weights of
+    the images' `total_variation` and `mean_norm`."""
 
     lr: float
     alpha_bn: float
     first: float
     jitter: Jitter
+    tv: float = 0.0
+    l2: float = 0.0
 
     def check(self) -> "Settings":
         """These settings. Raises BadInput where one is out of range."""
-        for flag, value in (("--alpha-bn", self.alpha_bn), ("--first", self.first)):
+        for flag, value in (("--alpha-bn", self.alpha_bn), ("--first", self.first), ("--tv", self.tv), ("--l2", self.l2)):
             if value < 0:
                 raise BadInput(f"{flag} {value}: give a weight of at least 0")
         if not 0 < self.jitter.crop <= 1:
@@ -108,12 +112,34 @@ def patched(teachers: Sequence[Teacher], rank: str) -> Callable | None:
     return prepare
 
 
+def total_variation(x: Float[Array, "b h w c"]) -> Float[Array, ""]:
+    """TV = || d_right || + || d_down || + || d_both || + || d_across ||: Euclidean norms, not squared, over the whole batch, of the
+    differences of a pixel to its neighbours to the right, below, and below to the right and to the left."""
+    top, low, left, right = slice(None, -1), slice(1, None), slice(None, -1), slice(1, None)
+    pairs = (
+        (x[:, :, left], x[:, :, right]),
+        (x[:, top], x[:, low]),
+        (x[:, top, left], x[:, low, right]),
+        (x[:, top, right], x[:, low, left]),
+    )
+    return sum(safe_norm(jnp.ravel(a - b), axis=0) for a, b in pairs)
+
+
+def mean_norm(x: Float[Array, "b h w c"]) -> Float[Array, ""]:
+    """Mean over the images of their Euclidean norms."""
+    return safe_norm(x.reshape(len(x), -1), axis=1).mean()
+
+
 def batch_loss(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"], settings: Settings):
-    """CE + alpha R of one batch through a frozen network in evaluation mode: (loss, (CE, R)), all f32[]."""
+    """CE + alpha R + tv TV(x) + l2 mean || x || of one batch through a frozen network in evaluation mode: (loss, (CE, R)), all f32[]."""
     out = net.apply(vars, x)
     entropy = optax.softmax_cross_entropy_with_integer_labels(out.logits, y).mean()
     gap = statistics_gap(out.taps, first=settings.first)
-    return entropy + settings.alpha_bn * gap, (entropy, gap)
+    loss = entropy + settings.alpha_bn * gap
+    for weight, measure in ((settings.tv, total_variation), (settings.l2, mean_norm)):
+        if weight:  # what does not count is not computed
+            loss += weight * measure(x)
+    return loss, (entropy, gap)
 
 
 def vote(
@@ -211,6 +237,7 @@ def recover(
     tx = on_pixels(settings.check(), task)
 
     def ready(key, synth, examples):
+        labelling.demand_room(synth)
         demand_statistics(teachers, synth.x.decode().shape[1:])
         batch_size(synth.y.classes, batch)
         return bounded(prepare(key, synth, examples) if prepare else synth)

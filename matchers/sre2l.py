@@ -18,6 +18,8 @@ def sre2l(
     crop: float = 0.08,
     roll: float = 0.125,
     flip: bool = True,
+    tv: float = 0.0,
+    l2: float = 0.0,
     batch: int = 100,
     patches: Patches = "none",
     member: int = 1,
@@ -29,8 +31,9 @@ def sre2l(
 
     L = CE(f(A(s)), y) + alpha sum_l m_l (|| mean_l - running mean_l || + || var_l - running var_l ||) over a batch of one image s of every
     class, A a random crop, flip and roll that the batch shares, statistics those of the inputs of the batch-normalisation layers l of the
-    frozen network f, m_1 = `first` and 1 elsewhere (in the form of the released code). Adam on pixels, its step size on a cosine. At its
-    end the set gets the network's answers to the views that training will draw.
+    frozen network f, m_1 = `first` and 1 elsewhere (in the form of the released code). `tv` TV(A(s)) and `l2` mean || A(s) || may be added,
+    TV the norms of differences between neighbours (`matchers.recover.total_variation`); all released settings leave them out. Adam on
+    pixels, its step size on a cosine. At its end the set gets the network's answers to the views that training will draw.
 
     Args:
       teachers: trained networks, of which one is used.
@@ -41,6 +44,8 @@ def sre2l(
       crop: least share of the area that a random crop takes, in (0, 1]; 1 for no crop.
       roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
       flip: whether batches are mirrored at random, where labels allow it; not in what is released for CIFAR.
+      tv: weight of the total variation (>= 0).
+      l2: weight of the mean Euclidean norm of the images (>= 0).
       batch: classes whose images go through the network together and share their statistics.
       patches: `easy`, `medium` or `hard` starts from 2x2 collages of real crops of that rank of difficulty to the network, whatever
         --start says; `none` leaves the start as it is.
@@ -50,7 +55,7 @@ def sre2l(
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     chosen = pick(teachers, member)
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips))
+    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips), tv, l2)
     labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs)
     made = recover(
         (chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, prepare=patched((chosen,), patches)

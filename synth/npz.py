@@ -20,7 +20,7 @@ import numpy as np
 from synth.atomic import replacing
 from synth.errors import BadInput, RunFailed
 
-LIMIT = 16 << 30
+LIMIT = 32 << 30  # bytes of all arrays together; 200 images of each class of ImageNet take 28
 CHUNK = 1 << 20
 INFLATION = 1032  # the most that deflate can shrink a byte stream
 NAME = re.compile(r"[a-z0-9_]+(?:/[a-z0-9_]+)*\.npy")
@@ -112,8 +112,12 @@ def opened(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int = 
 def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """`arrays` by name as one archive, whole or not at all, little-endian, in order of name: the same arrays give the same bytes.
 
-    Raises ValueError for a name or dtype that `opened` would refuse, and as `synth.atomic.replacing` does.
+    Raises ValueError for a name or dtype that `opened` would refuse, RunFailed for more bytes than it reads, and as
+    `synth.atomic.replacing` does.
     """
+    total = sum(np.asarray(value).nbytes + 128 for value in arrays.values())
+    if total > LIMIT:
+        raise RunFailed(f"{path}: is not written, because its arrays take {total:,} bytes and no more than {LIMIT:,} are read; store less")
     with replacing(path) as handle, zipfile.ZipFile(handle, "w") as file:
         for name, value in sorted(arrays.items()):
             array = np.asarray(value, order="C")

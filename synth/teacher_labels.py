@@ -19,6 +19,7 @@ from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.fit import epoch_items, in_batches, see
 from synth.labels import Hard, Labels
+from synth.npz import LIMIT
 from synth.teacher_asked import Present, ask
 from synth.teacher_kinds import NORMS, STATISTICS, Committee, Distances, Interpolated, Online, Static, encode, to_classes
 from synth.views import View, view_of
@@ -58,6 +59,20 @@ def batch_of(batch: int, n: int, classes: int) -> int:
         batch = (100 if ipc >= 50 else 50 if ipc >= 10 else 10) * (2 if classes >= 100 else 1)
         batch = 100 if classes == 200 else batch
     return min(batch, n)
+
+
+def demand_room(kind: str, n: int, classes: int, epochs: int, *, images: int, advice: str) -> None:
+    """Raises BadInput where labels of n examples, beside `images` bytes, are more than a set's file may hold, see `synth.npz`.
+
+    Args:
+      kind: one of `KINDS`; `epochs` are those of stored views.
+      advice: what would be right.
+    """
+    answers = {"static": classes, "interpolated": classes, "committee": epochs * classes, "distances": epochs}
+    labels = n * (4 + 2 * answers.get(kind, 0))
+    if labels + images > LIMIT:
+        what = f"{kind} labels of {n:,} examples take {labels:,} bytes beside {images:,} of images"
+        raise BadInput(f"{what}, and a set's file holds at most {LIMIT:,}: {advice}")
 
 
 def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:
@@ -213,14 +228,28 @@ def label(
 
 
 def label_alike(
-    labels: Labels, x: Float[Array, "n h w c"], index: Int[Array, " n"], known: Sequence[Teacher], *, progress: Callable | None = None
+    labels: Labels,
+    x: Float[Array, "n h w c"],
+    index: Int[Array, " n"],
+    known: Sequence[Teacher],
+    *,
+    batch: int | None = None,
+    progress: Callable | None = None,
 ) -> Labels:
     """Other examples in the kind of labels of a set: from the same teachers, under the same views.
+
+    Args:
+      labels, x, index: the set's labels; the other examples and their classes.
+      known: teachers, the labels' own among them.
+      batch: examples a step of the recipe that trains on them, as `batch_of` takes it; by default the labels' own, which is right for as
+        many examples as the set has.
+      progress: as of a `Plan`.
 
     Raises BadInput where a teacher is not among the known.
     """
     teachers, weights = recall(labels.teachers, known)
-    plan = Plan(getattr(labels, "epochs", 1), getattr(labels, "batch", 0), View(), labels.temperature, progress)
+    batch = getattr(labels, "batch", 0) if batch is None else batch
+    plan = Plan(getattr(labels, "epochs", 1), batch, View(), labels.temperature, progress)
     own = {"weights": weights, "statistics": labels.statistics, "seed": getattr(labels, "seed", 0)}
     if getattr(labels, "replays", False):
         plan = plan._replace(view=view_of(labels.view))

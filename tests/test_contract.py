@@ -284,7 +284,7 @@ def demand_docstring(factory, *, host: bool) -> None:
     body = definition.partition("\n")[2]
     assert body[:1] in ("", "\n"), "one line comes first, then an empty one"
     parameters = set(inspect.signature(factory).parameters)
-    listed = {word for names in re.findall(r"^  ([a-z_, ]+):", listed, re.MULTILINE) for word in names.split(", ")}
+    listed = {word for names in re.findall(r"^  ([a-z0-9_, ]+):", listed, re.MULTILINE) for word in names.split(", ")}
     assert listed == parameters
     if host:
         assert len(definition.split()) >= 8, "a method that chooses defines what it chooses"

@@ -62,6 +62,19 @@ def test_what_is_written_is_read(tmp_path):
     assert os.listdir(tmp_path) == ["a.npz"]
 
 
+def test_what_would_not_be_read_is_not_written(tmp_path, monkeypatch):
+    """Numbers that take no memory here, and an archive of just as much as is read."""
+    with pytest.raises(RunFailed, match=r"a\.npz: is not written, because its arrays take 38,654,705,792 bytes and no more than 34,359"):
+        write_npz(tmp_path / "a.npz", {"a": np.broadcast_to(np.float16(0), (18 << 30,))})
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr("synth.npz.LIMIT", 928)
+    write_npz(tmp_path / "a.npz", {"a": np.zeros(100)})
+    with opened(tmp_path / "a.npz", limit=928) as archive:
+        assert archive.members["a"].shape == (100,)
+    with pytest.raises(RunFailed, match="no more than 928 are read"):
+        write_npz(tmp_path / "a.npz", {"a": np.zeros(101)})
+
+
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
 def test_npy_header_versions(tmp_path, version):
     data, array = io.BytesIO(), np.arange(6).reshape(2, 3)

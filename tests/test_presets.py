@@ -14,6 +14,7 @@ from condense.relabel import plan_of
 from condense.verbs import experts, teachers
 from evals.base import recipe
 from matchers import REGISTRY
+from synth.teacher_labels import demand_room
 from tests.teachers import committee, priors, task
 
 FIRST = [name for name, preset in presets.PRESETS.items() if preset.first]
@@ -67,6 +68,21 @@ def test_recipes_of_presets_show_the_views_that_are_stated(name):
     for start, stated in STATED.items():
         if name.startswith(start) and preset.first:
             assert (plan.epochs, plan.batch, plan.temperature, plan.view.mix) == stated
+
+
+SIZES = {"cifar10": (10, 32), "cifar100": (100, 32), "folder:tiny": (200, 64), "folder:imagenet": (1000, 224)}  # classes, pixels a side
+
+
+@pytest.mark.parametrize("name", [name for name in LABELLED if presets.PRESETS[name].first])
+def test_the_set_of_a_preset_fits_into_its_file(name):
+    """Its images in bytes, and the labels of whatever kind it asks for or its method has; of INFER at most five examples an image."""
+    preset = presets.PRESETS[name]
+    classes, side = SIZES[preset.data.partition("?")[0].partition("-")[0]]
+    known = option_parameters(REGISTRY[preset.method])
+    own = complete_options(preset.method, {key: value for key, value in preset.settings.items() if key in known})
+    images, epochs = preset.settings["ipc"] * classes, own["label_epochs"] or recipe(own["recipe"] or "rded").epochs
+    n = images * 5 if preset.method == "infer" else images
+    demand_room(own["labels"], n, classes, epochs, images=images * side * side * 3, advice="")
 
 
 @pytest.mark.parametrize(("name", "flips"), [("sre2l_cifar10_10", False), ("infer_cifar100_10", False), ("sre2l_tiny_50", True)])

@@ -82,6 +82,19 @@ def test_priors_are_measured_once_and_kept_beside_the_teachers(spec, made, tmp_p
     assert measured(data, made.members, folder=folder, **QUICK) == (30.0, 30.0)
 
 
+def test_priors_of_few_images_are_measured_on_as_many_as_their_collages_take(made, tmp_path, monkeypatch):
+    """Fifteen training images a class or a few less, four of them in a collage: three images a class, not ten."""
+    held = clouds()
+    some = {"x_train": held["x_train"].reshape(3, 100, 8, 8, 1)[:, :15].reshape(-1, 8, 8, 1), "y_train": np.repeat(np.arange(3), 15)}
+    np.savez(tmp_path / "few.npz", **held | some)
+    data, sizes = load_data(f"npz:{tmp_path / 'few.npz'}"), []
+    assert 12 <= np.bincount(data.train.y).min() < 16
+    monkeypatch.setattr(priors, "run", lambda key, matcher, synth, *args, **more: sizes.append(len(synth)) or synth)
+    monkeypatch.setattr("condense.jobs.validation_score", lambda *args, **more: lambda synth: 0.5)
+    assert measured(data, made.members, folder=tmp_path, patches="medium") == (50.0, 50.0) and sizes == [9, 9]
+    assert json.loads((tmp_path / "priors.json").read_text())["settings"]["ipc"] == 3
+
+
 def test_cvdd_weighs_by_what_was_measured(spec, made, tmp_path, monkeypatch):
     told = iter((60.0, 70.0))
     monkeypatch.setattr(priors, "worth", lambda *args, **more: next(told))

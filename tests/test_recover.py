@@ -1,5 +1,6 @@
 """Oracles of recovery from trained networks: the statistics loss, votes and pairs, the step, its bounds and its end."""
 
+import math
 from dataclasses import replace
 from itertools import combinations
 
@@ -12,7 +13,9 @@ from matchers import recover
 from matchers.cvdd import committees, cvdd, voting_weights
 from matchers.infer import infer
 from matchers.labelling import Labelling
-from matchers.recover import Jitter, Settings, batch_size, batches_of, images_of, on_pixels
+from matchers.nrr import nrr
+from matchers.rded import rded
+from matchers.recover import Jitter, Settings, batch_size, batches_of, images_of, mean_norm, on_pixels, total_variation
 from matchers.sre2l import sre2l
 from synth.collage import choose_patches, compose
 from synth.content import Bounded, Bytes
@@ -127,6 +130,40 @@ def test_recovery_gradient_equals_finite_differences(float64):
 
     np.testing.assert_allclose(float(metrics["loss"]) * 2, by_hand(x), rtol=1e-9)
     np.testing.assert_allclose(slopes, central_differences(by_hand, x), rtol=1e-5, atol=1e-7)
+
+
+def test_regularisers_of_images_by_hand():
+    """Two 2x2 checkerboards: both differences to the right and both below are 1 in each, diagonals agree. A corner of 3 alone: one of
+    every kind but that across it. Norms are over the batch for the one, and of each image for the other."""
+    board = jnp.asarray([[0.0, 1.0], [1.0, 0.0]])[None, :, :, None]
+    corner = jnp.asarray([[3.0, 0.0], [0.0, 0.0]])[None, :, :, None]
+    flat = jnp.full((2, 2, 2, 3), 0.7)
+    assert float(total_variation(jnp.concatenate([board, 1 - board]))) == pytest.approx(2 * math.sqrt(4))
+    assert float(total_variation(corner)) == pytest.approx(9)
+    assert float(total_variation(jnp.flip(corner, 2))) == pytest.approx(9)
+    assert float(total_variation(flat)) == 0 and not np.asarray(jax.grad(total_variation)(flat)).any()
+    assert float(mean_norm(jnp.concatenate([board, corner]))) == pytest.approx((math.sqrt(2) + 3) / 2)
+    assert not np.asarray(jax.grad(mean_norm)(0 * flat)).any()
+
+
+def test_regularisers_join_the_loss_by_their_weights_and_are_off_by_default():
+    held, (synth, examples) = teacher(0), started()
+    x, y = synth.x.pixels, synth.y.index
+    plain, weighed = (Settings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False), *more) for more in ((), (0.02, 0.05)))
+    (before, terms), (after, same) = (recover.batch_loss(held.net, held.vars, x, y, settings) for settings in (plain, weighed))
+    assert float(after - before) == pytest.approx(0.02 * float(total_variation(x)) + 0.05 * float(mean_norm(x)), rel=1e-4)
+    assert terms == same
+
+    def made(**more):
+        return ran(sre2l(committee(1), task(), labels="hard", **PLAIN, **more), synth, examples, 2)[1].x.pixels
+
+    np.testing.assert_array_equal(made(), made(tv=0.0, l2=0.0))
+    first, second = made(tv=1.0), made(l2=1.0)
+    assert min(float(jnp.abs(made() - other).max()) for other in (first, second)) > 1e-2
+    assert float(total_variation(first)) < float(total_variation(made())) and float(mean_norm(second)) < float(mean_norm(made()))
+    for flag in ("tv", "l2"):
+        with pytest.raises(BadInput, match=f"--{flag} -1: give a weight of at least 0"):
+            made(**{flag: -1})
 
 
 def test_one_draw_of_the_jitter_serves_a_batch():
@@ -267,6 +304,28 @@ def test_labels_of_a_run_have_their_kinds_temperature(kind, temperature):
     """That of the recipe, but 1 for distances: a change means codes of 1/20 nat on flattened probabilities."""
     synth, _ = started()
     assert Labelling(committee(1), task().plan, "cvdd", kind).attach(KEY, synth).y.temperature == temperature
+
+
+METHODS = {
+    "sre2l": lambda held, **more: sre2l(held, task(), **more),
+    "cvdd": lambda held, **more: cvdd(held, priors(2), task(), **more),
+    "infer": lambda held, **more: infer(held, task(), **more),
+    "nrr": lambda held, **more: nrr(held, task(), **more),
+    "rded": lambda held, **more: rded(held, task(), **more),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_labels_that_no_file_holds_are_refused_before_the_work(name, monkeypatch):
+    """Four images a class of 16 bytes, of which `infer` stores two a class and two additions twice over, for eighteen examples."""
+    held, (synth, examples) = committee(2), started(4)
+    n, images = (18, 10) if name == "infer" else (12, 12)
+    told = rf"^committee labels of {n} examples take {n * (4 + 2 * 3 * 2)} bytes beside {16 * images} of images, .*give --labels online"
+    monkeypatch.setattr("synth.teacher_labels.LIMIT", n * 16 + 16 * images - 1)
+    matcher = METHODS[name](held, labels="committee", label_epochs=2)
+    monkeypatch.setattr("synth.collage.draw_crops", None)  # whoever looks at crops now fails
+    with pytest.raises(BadInput, match=told):
+        matcher.prepare(KEY, synth, examples) if matcher.prepare else matcher.step(KEY, None, synth, examples)
 
 
 def test_collages_of_a_rank_replace_the_start():

@@ -14,14 +14,17 @@ from condense.data import load_data
 from condense.relabel import relabel
 from condense.rows import find_teachers, make_rows, row_counts, teach
 from condense.score import evaluate, take_recipe
+from condense.teacher_store import load_teachers
 from condense.teachers import make_teachers
 from evals.base import recipe
 from synth.content import Compensated
 from synth.errors import BadInput
 from synth.file import load_set, save_set
+from synth.fit import epoch_items, see
 from synth.labels import Hard
 from synth.teacher_asked import Present
 from synth.teacher_kinds import Committee, Distances, Online, Static
+from synth.teacher_labels import Plan, label
 from tests.scoring import clouds, make_set
 
 NETS = ("mlp:norm=batch,width=24", "mlp:norm=batch,width=16")
@@ -98,6 +101,23 @@ def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, s
     assert seen == [3, 1, 2, 3]
 
 
+def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, teachers, tmp_path, monkeypatch):
+    """Answers to mirrored images, or distances to other classes, are of another labelling, although images and options are the same."""
+    synth, spec, seen = load_set(stored), data.spec.replace("flip=false", "flip=true"), []
+
+    def cut(self, done, rows):
+        seen.append(done)
+        self.kept.save(done, {"done": np.int32(done), "rows": rows})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Partial, "tick", cut)
+    turned = replace(synth, y=Hard(synth.y.index[::-1], 3))
+    for what, on in ((synth, data), (synth, load_data(spec)), (turned, load_data(spec)), (turned, load_data(spec))):
+        with pytest.raises(KeyboardInterrupt):
+            relabel(what, tmp_path / "set.npz", teachers, "distances", data=on, **QUICK)
+    assert seen == [1, 1, 1, 2]
+
+
 def test_labels_of_views_refuse_another_training(data, committee):
     synth = load_set(committee)
     assert take_recipe(synth, data, None, None).name == "cvdd:epochs=3"
@@ -157,12 +177,56 @@ def test_examples_that_share_numbers_stand_beside_as_many_images_as_are_stored(d
     assert row_counts(replace(held, x=x)).tolist() == [3, 3, 3] and row_counts(held).tolist() == [4, 4, 4]
 
 
+@pytest.mark.parametrize(("name", "batches"), [("nrr", (30, 10)), ("infer", (30, 21))])
+def test_real_images_are_labelled_in_the_batches_that_they_are_trained_in(data, teachers, name, batches):
+    """Thirty examples of twenty stored images beside 21 real ones, which a recipe may show in other batches: the targets of every batch are
+    the teachers' answers to its views."""
+    chosen, known = recipe(name, epochs=2), load_teachers(teachers, data)
+    view = chosen.sight(height=8, flips=False)
+    x = Compensated(jnp.zeros((15, 8, 8, 1), jnp.uint8), jnp.zeros((5, 1, 8, 8, 1), jnp.uint8), jnp.zeros(1), jnp.ones(1))
+    y = jnp.repeat(jnp.arange(3), 10)
+    plan = Plan(2, chosen.batch, view, 20.0)
+    synth = replace(make_set(data), x=x, y=label(jax.random.key(0), "committee", x.decode(), y, 3, known, plan))
+    row = make_rows(jax.random.key(0), synth, data, ["random"], labels=teach(synth, known, chosen))["random"](0)
+    assert len(row) == 21 and (synth.y.batch, row.y.batch) == batches and chosen.batch_of(21, 3) == batches[1]
+    items = epoch_items(jax.random.key(row.y.seed), jnp.int32(1), 21, batch=batches[1])
+    for number in range(len(items.index)):
+        item = jax.tree.map(lambda leaf, number=number: leaf[number], items)
+        shown, counts = see(item, row.x.pixels, view), np.asarray(item.counts) > 0
+        answers = jax.nn.softmax(sum(member.net.apply(member.vars, shown.images).logits for member in known) / 2 / 20.0)
+        np.testing.assert_allclose(row.y.targets(item.index, shown)[counts], answers[counts], atol=1e-3)
+
+
 @pytest.mark.parametrize(("kind", "type_"), [("static", Static), ("distances", Distances), ("online", Online), ("hard", Hard)])
 def test_every_kind_can_be_asked_for(data, stored, teachers, kind, type_):
     made = relabel(stored, None, teachers, kind, data=data, members=[2], temperature=3.0, **QUICK)
     assert type(made.y) is type_ and made.info.recipe == "cvdd:epochs=3"
     if kind != "hard":
         assert made.y.temperature == 3.0 and "+" not in made.y.teachers
+
+
+@pytest.mark.parametrize("kind", ["committee", "hard"])
+def test_a_relabelled_set_forgets_the_step_size_that_it_learned(data, teachers, tmp_path, kind):
+    synth = make_set(data, lr=jnp.float32(0.02))
+    assert relabel(synth, None, teachers, kind, data=data, **QUICK).lr is None
+    relabel(synth, tmp_path / "set.npz", teachers, kind, data=data, **QUICK)
+    assert load_set(tmp_path / "set.npz").lr is None
+
+
+def test_labels_that_no_file_holds_are_refused_before_any_is_asked_for(data, stored, teachers, tmp_path, monkeypatch):
+    """Six images of 8x8 in single precision, six indices, three logits in half precision of each view."""
+    labels, images = 6 * (4 + 3 * 3 * 2), 6 * 64 * 4
+    monkeypatch.setattr("synth.teacher_labels.LIMIT", labels + images - 1)
+    monkeypatch.setattr(module, "label", None)  # whoever labels now fails
+    told = (
+        rf"committee labels of 6 examples take {labels} bytes beside 1,536 of images, .* at most 1,667: give --kind online, or fewer --ep"
+    )
+    with pytest.raises(BadInput, match=told):
+        relabel(stored, tmp_path / "set.npz", teachers, "committee", data=data, **QUICK)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.setattr("synth.teacher_labels.LIMIT", labels + images)
+    relabel(stored, tmp_path / "set.npz", teachers, "committee", data=data, **QUICK)
 
 
 def test_distances_are_taken_at_temperature_1_whatever_the_recipes(data, stored, teachers):

@@ -14,9 +14,10 @@ from condense import barlow, nets, ssl
 from condense.__main__ import run
 from condense.barlow import Config, barlow_loss, complete, make_training, project
 from condense.data import load_data
-from condense.handed import HANDED, Context
+from condense.handed import HANDED, Context, split_seed
 from condense.log import MetricsLog
 from condense.ssl import find_teacher, load_teacher, train_teacher
+from matchers import REGISTRY
 from synth.distortions import Ranges, resized_crop, sampling, views
 from synth.errors import BadInput
 from tests.scoring import three_classes
@@ -235,6 +236,11 @@ def test_a_teacher_is_taken_from_a_folder_or_the_run(data, trained, tmp_path, mo
     monkeypatch.setattr("condense.ssl.Config", partial(SMALL._replace, epochs=1))
     with pytest.raises(BadInput, match="holds another run"):
         HANDED["teacher"].provide(context)
+
+
+def test_a_run_leaves_out_the_images_that_its_teacher_left_out(trained):
+    assert split_seed(REGISTRY["krrst"], {"teacher": str(trained)}, 5) == 0
+    assert split_seed(REGISTRY["krrst"], {"teacher": None}, 5) == 5
 
 
 @pytest.mark.slow

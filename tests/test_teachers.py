@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +11,14 @@ import pytest
 
 from condense import teachers as module
 from condense.__main__ import run as command
+from condense.api import distill
 from condense.data import load_data
-from condense.teacher_gate import classify
+from condense.handed import split_seed
+from condense.teacher_gate import classify, demand_sense
 from condense.teacher_store import load_teachers, read_teachers
 from condense.teachers import Recipe, default_committee, make_teachers
+from matchers import REGISTRY
+from synth.base import Examples, Net, Out, Teacher, Vars
 from synth.errors import BadInput, RunFailed
 from synth.teacher_labels import flat
 from tests.scoring import clouds
@@ -98,9 +103,39 @@ def test_a_training_that_was_cut_off_ends_with_the_same_bits(spec, made, tmp_pat
     assert rows == [1, 2, 3, 4]
 
 
+def test_a_run_leaves_out_the_images_that_its_teachers_left_out(spec, made, copied):
+    """Under another seed most of its validation images would be ones that the teachers learned from; folders of before say nothing."""
+    assert made.split_seed == 0
+    info = distill("rded", spec, ipc=1, seed=7, teachers=str(made.folder), labels="hard").info
+    assert (info.seed, info.split_seed) == (7, 0)
+    assert split_seed(REGISTRY["rded"], {"teachers": None}, 7) == 7
+    edit(copied, split_seed=3)
+    assert split_seed(REGISTRY["rded"], {"teachers": str(copied)}, 7) == 3
+    index = json.loads((copied / "teachers.json").read_text())
+    del index["split_seed"]
+    (copied / "teachers.json").write_text(json.dumps(index))
+    assert split_seed(REGISTRY["rded"], {"teachers": str(copied)}, 7) == 7
+
+
 def test_a_network_that_learns_nothing_is_no_teacher(spec, tmp_path):
     with pytest.raises(RunFailed, match=r"teacher mlp.* is right on .* where chance is 33.3 %: give more --epochs"):
         make_teachers(spec, tmp_path, net=NETS[:1], epochs=1, batch=16, lr=1e-9)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_teachers_are_looked_at_on_images_of_all_classes(few):
+    """Images in order of class, as folders give them, and a teacher that is wrong about the first of four classes alone. With few
+    validation images training images are looked at too, else some of the validation images."""
+    y = np.repeat(np.arange(4), 1500)
+    whole = Examples(np.broadcast_to(y[:, None, None, None], (6000, 2, 2, 1)).astype(np.float32), y)
+    data = SimpleNamespace(train=whole, val=Examples(*(part[::100] for part in whole)) if few else whole, spec="folders")
+
+    def apply(vars, x, *, train=False, key=None):
+        return Out(jax.nn.one_hot(jnp.maximum(x[:, 0, 0, 0], 1).astype(jnp.int32), 4), x[:, 0, 0], {})
+
+    teacher = Teacher(Net(lambda key: Vars({}), apply), Vars({}), "three of four")
+    assert classify(teacher, whole) == pytest.approx(0.75, abs=0.03)
+    demand_sense(teacher, data, advice="give others", known=0.75)
 
 
 def test_teachers_of_other_classes_order_or_images_are_refused(spec, made, tmp_path):
@@ -154,6 +189,7 @@ def test_members_can_be_trained_by_adam(spec, made, tmp_path):
 SPOILS = {
     "not json": (lambda folder: (folder / "teachers.json").write_text("{"), "is not a committee's index"),
     "format": (lambda folder: edit(folder, format=2), "format 2 is not 1"),
+    "split": (lambda folder: edit(folder, split_seed="x"), "is not a committee's index"),
     "no member": (lambda folder: edit(folder, members=[]), "names no member"),
     "network": (lambda folder: edit(folder, members=[{"net": "mlp:width=5,norm=batch", "accuracy": 1}]), r"array '.*' is float32\["),
     "missing": (lambda folder: (folder / "members" / "1.npz").unlink(), "1.npz: does not exist"),

@@ -118,6 +118,20 @@ def test_cutmix_shows_the_partner_in_one_box_of_the_batch_and_tells_its_share():
     assert 0.4 < np.mean(shares) < 0.95 and np.std(shares) > 0.1
 
 
+def test_the_sides_of_a_box_of_cutmix_go_with_the_root_of_its_share(monkeypatch):
+    """Of 40 x 20 pixels a quarter of the area is a box of 20 x 10, not of 10 x 5; for 0.15 the sides 40 and 20 sqrt(0.15) = 15.49 and 7.75
+    are cut off to 15 and 7, and then to twice their halves. A box within the border is the largest there is."""
+    x = jnp.broadcast_to(jnp.arange(2.0)[:, None, None, None], (2, 40, 20, 1))
+    for share, sides in ((0.25, (20, 10)), (0.15, (14, 6))):
+        monkeypatch.setattr("synth.views._share", lambda key, alpha, share=share: jnp.float32(1 - share))
+        draw = jax.jit(lambda key, x: cutmix(key, x, alpha=1.0)[0])  # traced under this share
+        boxes = []
+        for key in jax.random.split(KEY, 40):
+            first = np.asarray(draw(key, x))[0, :, :, 0] > 0  # shows the other image there, where that is its partner
+            boxes.append((int(first.any(1).sum()), int(first.any(0).sum())))
+        assert max(boxes) == sides and max(width for _, width in boxes) == sides[1]
+
+
 def test_a_view_draws_its_operations_from_the_key_alone():
     x, view = pictures(), View(shuffle=2, crop=(0.3, 1.0), pad=1, flip=True, mix="cutmix")
     draw = jax.jit(look, static_argnums=2)
