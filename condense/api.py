@@ -94,11 +94,9 @@ def distill(
       BadInput: a wrong call or bad data. RunFailed: NaN, a full disk.
     """
     places = {name: options[name] for name in flagged(find_method(method)) if options.get(name) is not None}
-    options, seed = complete_options(method, options), check_seed(seed)
+    options, seed, place = complete_options(method, options), check_seed(seed), folder_of(out)
     counts = {"ipc": ipc, "size": size, "bytes": bytes, "steps": steps, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     ipc, size, bytes, steps, eval_every, checkpoint_every = (check_option(name, count, int | None) for name, count in counts.items())
-    if out is not None and not str(out):
-        raise BadInput("--out: is empty; give the name of a folder")
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
     data = load_data(data, seed=split_seed(find_method(method), places, seed)) if isinstance(data, str) else data
@@ -109,7 +107,6 @@ def distill(
         raise BadInput(f"{method}: takes graphs, and {data.spec} holds images; give --data toy_graphs, tu:FILE or smiles:FILE")
     budget = Budget(ipc, size, bytes)
     budget.check()  # before anything is made for the method
-    place = Path(out) if out else None
     context = Context(method, data, nets.canonical(net) if net else None, seed, place, force=force, steps=steps or STEPS)
     handed, identity, net = hand_over(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
@@ -118,15 +115,15 @@ def distill(
     schedule = paced(method, matcher, steps=steps, eval_every=eval_every, checkpoint_every=checkpoint_every)
     check_validation(schedule.eval_every, data)
     steps = schedule.steps
-    recorded = start if matcher.own_start is None else None
-    config = {"method": method, "data": data.spec, "net": net, "start": recorded, **asdict(budget), **options, **identity}
+    config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
+    config |= {} if matcher.own_start is None else {"start": None}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
     chosen = recipe(matcher.recipe, epochs=options.get("label_epochs"))
     info = describe(data, config, seed=seed, recipe=chosen.name)
     asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
-    beside = {"eval_every": schedule.eval_every or None, "trained_on": data.trained_on}
-    where = open_run(out, config, beside=beside, **asked) if out else nullcontext()
+    asked["beside"] = {"eval_every": schedule.eval_every or None, "trained_on": data.trained_on}
+    where = open_run(out, config, **asked) if out else nullcontext()
     key = jax.random.key(seed)
     with where as held:
         if held and held.done:
@@ -172,6 +169,13 @@ def work(
         save_set(folder / "set.npz", synth)
         save_grid(folder / "grid.png", synth)
     return synth
+
+
+def folder_of(out: str | Path | None) -> Path | None:
+    """The run's folder; None where nothing is written. Raises BadInput for an empty name, as an unset variable of a shell gives."""
+    if out is not None and not str(out):
+        raise BadInput("--out: is empty; give the name of a folder")
+    return None if out is None else Path(out)
 
 
 def demand_start(method: str, matcher: Matcher, start: str | None) -> None:
