@@ -16,7 +16,7 @@ from condense.config import check_seed, check_whole
 from condense.data import Data, demand_images, load_data
 from condense.pretrain import Goal, make_job, run_jobs
 from condense.score import find_set, take_data
-from condense.ssl import Representer, load_teacher
+from condense.ssl import Representer, take_teacher
 from evals.base import Report
 from evals.budget import count_bytes
 from evals.transfer import Finetune, draw_balanced
@@ -207,7 +207,7 @@ def transfer(
         raise BadInput("--to: names no data; give one set or more")
     how = Finetune(check_whole("steps", steps or Finetune.steps))
     goals = [goal for target in targets for goal in make_goals(key, target, ways, source.image, split=split, draws=draws, how=how)]
-    find = cache(lambda: take_teacher(teacher, path, source))
+    find = cache(lambda: take_teacher(teacher, path, synth, source))
     kinds = make_rows(key, synth, source, [rows] if isinstance(rows, str) else list(rows), find)
     if {"random", "kmeans", "full"} & kinds.keys():
         find()  # one that is missing is told before the work, not after it
@@ -277,15 +277,3 @@ def demand_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], spli
         raise BadInput(f"--draws {draws}: all labels are one draw; give a --fraction below 1, or more --seeds")
     if steps is not None and all(name == "probe" for name, _ in ways):
         raise BadInput(f"--steps {steps}: a probe is solved, not stepped; leave it out, or give --protocol finetune")
-
-
-def take_teacher(teacher: Representer | str | Path | None, path: Path | None, source: Data) -> Representer:
-    """The teacher itself, that of a folder, or the one beside the set. Raises BadInput where there is none or it takes other images."""
-    if teacher is None:
-        if path is None or not (path.parent / "teacher" / "teacher.json").is_file():
-            rows = "for rows of real images, or --rows none,distilled"
-            raise BadInput(f"--teacher: no teacher lies beside the set; give the folder of the one it was made with {rows}")
-        teacher = path.parent / "teacher"
-    found = teacher if isinstance(teacher, Representer) else load_teacher(teacher)
-    found.demand_fit(source, "--teacher")
-    return found

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from condense import mesh, nets, pretrain
 from condense.__main__ import run
 from condense.data import load_data
+from condense.runs import digest
 from condense.ssl import Representer, load_teacher, save_teacher
 from condense.transfer import fitted, make_rows, take_teacher, transfer
 from evals.base import Recipe
@@ -23,7 +24,7 @@ from synth.errors import BadInput
 from synth.file import save_set
 from synth.labels import Hard, Target
 from synth.set import Info, SyntheticSet
-from tests.scoring import three_classes
+from tests.scoring import three_classes, without
 
 KEY = jax.random.key(5)
 NET = "mlp:width=8"
@@ -292,14 +293,37 @@ def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
     assert list(document["results"][0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
 
 
+def keep(place, teacher) -> None:
+    """A teacher's folder."""
+    place.mkdir(parents=True)
+    about = {"format": 1, "net": teacher.net_name, "image": list(teacher.image), "outputs": 3}
+    save_teacher(place, teacher.vars, teacher.preprocess, about)
+
+
 def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
-    (tmp_path / "teacher").mkdir()
-    save_teacher(
-        tmp_path / "teacher", teacher.vars, source.preprocess, {"format": 1, "net": "mlp:width=6", "image": [4, 4, 1], "outputs": 3}
-    )
-    found = take_teacher(None, tmp_path / "set.npz", source)
+    keep(tmp_path / "teacher", teacher)
+    synth = made(source, teacher)
+    found = take_teacher(None, tmp_path / "set.npz", synth, source)
     assert found.digest == load_teacher(tmp_path / "teacher").digest == teacher.digest
-    assert take_teacher(teacher, None, source) is teacher
+    assert take_teacher(teacher, None, synth, source) is teacher
+
+
+def test_another_teacher_than_the_sets_is_refused(source, teacher, tmp_path):
+    """By the record of its run, wherever the other one lies, and without a record by the width of the targets."""
+    config, other = {"method": "krrst", "teacher": teacher.digest}, replace(teacher, vars=teacher.net.init(jax.random.key(9)))
+    synth, path = without(made(source, teacher), config=digest(config)), tmp_path / "set.npz"
+    (tmp_path / "run.json").write_text(json.dumps({"config": config}))
+    keep(tmp_path / "teacher", other)
+    for given in (other, None):
+        with pytest.raises(BadInput) as error:
+            take_teacher(given, path, synth, source)
+        assert all(word in str(error.value) for word in (other.digest, teacher.digest, "--teacher", "made with")), error.value
+    assert take_teacher(teacher, path, synth, source) is teacher
+    for place, whose in ((None, synth), (path, without(synth, config="another run's"))):
+        assert take_teacher(other, place, whose, source) is other, "nothing says which teacher it was"
+    narrow = nets.build("mlp:width=5", source.image, 3)
+    with pytest.raises(BadInput, match="--teacher: represents images by 5 numbers, the set's targets have 6"):
+        take_teacher(replace(teacher, net=narrow, vars=narrow.init(KEY)), None, synth, source)
 
 
 @pytest.mark.parametrize(
