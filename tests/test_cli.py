@@ -519,8 +519,8 @@ def test_scores_on_the_way_need_a_validation_split(spec, refused, tmp_path):
 @pytest.fixture
 def asked(monkeypatch):
     """What the command line asks the library for, without the work."""
-    calls = []
-    monkeypatch.setattr(condense.api, "distill", lambda method, data, **more: calls.append({"method": method, "data": data, **more}))
+    calls, made = [], SimpleNamespace(represents=False)
+    monkeypatch.setattr(condense.api, "distill", lambda method, data, **more: calls.append({"method": method, "data": data} | more) or made)
     settings = {"ipc": 7, "net": "mlp", "steps": 40, "lr": 0.25}
     mine = presets.Preset("mine", "dm", "digits?limit=1000", "50.0 %", "this test", "nothing", settings)
     monkeypatch.setitem(presets.PRESETS, "mine", mine)

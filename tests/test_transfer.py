@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +14,16 @@ from condense import mesh, nets, pretrain
 from condense.__main__ import run
 from condense.data import load_data
 from condense.runs import digest
-from condense.ssl import Representer, load_teacher, save_teacher
-from condense.transfer import fitted, make_rows, take_teacher, transfer
+from condense.ssl import Representer, load_teacher, save_teacher, take_teacher
+from condense.transfer import fitted, make_rows, transfer
+from condense.verbs.distill import scoring
 from evals.base import Recipe
 from evals.retrain import make_trainer, stack, train_group
 from evals.transfer import Finetune, draw_balanced, draw_order, finetune_accuracy, fit_probe, make_adapter, on_mean_squares, probe
 from synth.base import Examples, Vars
 from synth.content import Pixels
 from synth.errors import BadInput
-from synth.file import save_set
+from synth.file import load_set, save_set
 from synth.labels import Hard, Target
 from synth.set import Info, SyntheticSet
 from tests.scoring import three_classes, without
@@ -324,6 +326,24 @@ def test_another_teacher_than_the_sets_is_refused(source, teacher, tmp_path):
     narrow = nets.build("mlp:width=5", source.image, 3)
     with pytest.raises(BadInput, match="--teacher: represents images by 5 numbers, the set's targets have 6"):
         take_teacher(replace(teacher, net=narrow, vars=narrow.init(KEY)), None, synth, source)
+
+
+def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
+    """It counts images in all, records its teacher, and hands on to what can score its sets; budgets and scores of classes it refuses."""
+    keep(tmp_path / "teacher", teacher)
+    out = tmp_path / "run"
+    argv = f"distill krrst --data {source.spec} --teacher {tmp_path / 'teacher'} --net {NET} --steps 2 --batch 8 --pool 2 --pool-steps 2"
+    assert run([*argv.split(), "--size", "5", "--out", str(out)]) == 0
+    assert f"condense transfer {out} --to SPEC --teacher {tmp_path / 'teacher'}\n" in capsys.readouterr().out
+    record, synth = json.loads((out / "run.json").read_text()), load_set(out / "set.npz")
+    assert record["state"] == "done" and record["config"]["teacher"] == teacher.digest and record["config"]["size"] == 5
+    assert len(synth) == 5 and synth.y.values.shape == (5, 6) and synth.represents
+    assert not np.array_equal(synth.y.values, teacher.represent(synth.x.decode())), "targets are learned"
+    assert take_teacher(teacher, out / "set.npz", synth, source) is teacher
+    for flags, words in (("--ipc 2", "--ipc 2: krrst reads no labels; give --size"), ("--size 5 --eval-every 1", "krrst reads no labels")):
+        assert run([*argv.split(), *flags.split(), "--out", str(tmp_path / "none")]) == 2
+        assert words in capsys.readouterr().err and not (tmp_path / "none" / "set.npz").exists()
+    assert scoring(synth, SimpleNamespace(out="a b", teacher=None)) == ["condense", "transfer", "a b", "--to", "SPEC"]
 
 
 @pytest.mark.parametrize(
