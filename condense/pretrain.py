@@ -119,7 +119,11 @@ def _report(key, job: Job, goals: Sequence[Goal], pieces: Pieces, outputs: int, 
             adapter = pieces.adapter(job.net, width, goal.classes, goal.how)
             for place, number in enumerate(range(first, min(first + job.group, seeds))):
                 one = jax.tree.map(lambda leaf: leaf[place], vars)  # noqa: B023 (used at once)
-                accuracies[at] += _land(k_head, adapter, one, goal, number, tick)
+                found = _land(k_head, adapter, one, goal, number, tick)
+                if not np.isfinite(found).all():
+                    way, on = ("fine-tuned" if goal.how else "probed"), f"pre-trained on the {job.kind} images" if job.draw else "as drawn"
+                    raise RunFailed(f"{job.net} {on} diverged when {way}; try another --net")
+                accuracies[at] += found
             seconds[at] += time.perf_counter() - began
     pretrained = [job.recipe.name] if job.draw else []
     names = ["+".join([*pretrained, goal.how.name if goal.how else "probe"]) for goal in goals]

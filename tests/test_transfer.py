@@ -1,7 +1,7 @@
 """Transfer: the probe against scikit-learn, fine-tuning against a loop in numpy, draws of labels, and the whole way on small data."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import jax
@@ -19,8 +19,19 @@ from condense.transfer import fitted, make_rows, transfer
 from condense.verbs.distill import scoring
 from evals.base import Recipe
 from evals.retrain import make_trainer, stack, train_group
-from evals.transfer import Finetune, draw_balanced, draw_order, finetune_accuracy, fit_probe, make_adapter, on_mean_squares, probe
-from synth.base import Examples, Vars
+from evals.transfer import (
+    Finetune,
+    accuracy,
+    choose,
+    draw_balanced,
+    draw_order,
+    finetune_accuracy,
+    fit_probe,
+    make_adapter,
+    on_mean_squares,
+    probe,
+)
+from synth.base import Examples, Vars, fresh
 from synth.content import Pixels
 from synth.errors import BadInput
 from synth.file import load_set, save_set
@@ -231,6 +242,7 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
     document = result.as_json()
     assert len(document["results"]) == 3 and all(len(row["accuracy"]) == 4 for row in document["results"])
     end = "probe" if protocol == "probe" else "finetune:steps=3"
+    assert all(score * 40 == round(score * 40) for row in document["results"] for score in row["accuracy"]), "of 40 test images"
     names = [end, f"mse:epochs=2+{end}", f"mse-full+{end}" if third == "full" else f"mse:epochs=2+{end}"]
     assert [row["recipe"] for row in document["results"]] == names
     assert document["bytes"]["labels"] == 6 * 6 * 4, "targets count"
@@ -257,6 +269,33 @@ def test_several_targets_and_protocols_share_the_pre_training(source, teacher, o
     documents = both.as_json()
     assert [document["fraction"] for document in documents] == [1.0, 0.2, 1.0, 0.2] and documents[3]["results"][0]["set_kind"] == "none"
     assert len(both.table().columns) == 5 and both.table().row_count == 2
+
+
+def test_scores_that_are_not_finite_choose_no_class():
+    scores = jnp.array([[0.0, 2, 1], [jnp.nan, 0, 0], [0, jnp.inf, 0]])
+    np.testing.assert_array_equal(choose(scores), [1, -1, -1])
+    assert accuracy(jnp.array([1, 0, 2]), jnp.array([1, 1, 1])) == 1 / 3, "a count, in double precision"
+    assert np.isnan(accuracy(jnp.array([1, -1]), jnp.array([1, 1])))
+
+
+@dataclass(frozen=True)
+class Wild(Finetune):
+    """A step size that no network survives."""
+
+    lr: float = 1e30
+
+
+@pytest.mark.parametrize("protocol", ["probe", "finetune"])
+def test_a_landing_that_diverges_is_no_score(protocol, source, teacher, other, tmp_path, monkeypatch, capsys):
+    if protocol == "probe":
+        monkeypatch.setattr(pretrain, "fresh", lambda key, net: jax.tree.map(lambda leaf: leaf * jnp.nan, fresh(key, net)))
+    else:
+        monkeypatch.setattr("condense.transfer.Finetune", Wild)
+    save_set(tmp_path / "set.npz", made(source, teacher))
+    flags = f"--to {other} --rows none --seeds 1 --protocol {protocol}" + " --steps 3" * (protocol == "finetune")
+    assert run(["transfer", str(tmp_path / "set.npz"), *flags.split()]) == 1
+    said = capsys.readouterr()
+    assert f"{nets.canonical(NET)} as drawn diverged when {protocol}" in said.err.replace("fine-tuned", "finetuned") and not said.out
 
 
 @pytest.mark.slow
