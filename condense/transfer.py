@@ -205,7 +205,7 @@ def transfer(
     targets = [load_data(spec, seed=seed) if isinstance(spec, str) else spec for spec in ([to] if isinstance(to, str | Data) else to)]
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
-    how = Finetune(check_whole("steps", steps or Finetune.steps))
+    how = Finetune(check_whole("steps", Finetune.steps if steps is None else steps))
     goals = [goal for target in targets for goal in make_goals(key, target, ways, source.image, split=split, draws=draws, how=how)]
     find = cache(lambda: take_teacher(teacher, path, synth, source))
     kinds = make_rows(key, synth, source, [rows] if isinstance(rows, str) else list(rows), find)

@@ -399,6 +399,7 @@ def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
         ({"rows": "best"}, ["--rows: unknown row 'best'", "none, distilled, random, kmeans, full"]),
         ({"draws": 3}, ["--draws 3", "--fraction below 1"]),
         ({"steps": 3}, ["--steps 3", "--protocol finetune"]),
+        ({"steps": 0, "protocol": "finetune"}, ["--steps 0", "at least 1"]),
         ({"seeds": 0}, ["--seeds 0"]),
         ({"epochs": 0}, ["--epochs 0"]),
         ({"net": "vgg"}, ["--net vgg"]),
