@@ -14,6 +14,7 @@ from rich.text import Text
 from condense import nets
 from condense.config import check_seed, check_whole
 from condense.data import Data, demand_images, load_data
+from condense.graph_data import GraphData
 from condense.pretrain import Goal, make_job, run_jobs
 from condense.score import find_set, take_data
 from condense.ssl import Representer, take_teacher
@@ -202,7 +203,8 @@ def transfer(
     ways = read_protocols([protocol] if isinstance(protocol, str) else protocol, fraction)
     demand_possible(synth, ways, split, draws, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
-    targets = [load_data(spec, seed=seed) if isinstance(spec, str) else spec for spec in ([to] if isinstance(to, str | Data) else to)]
+    wanted = [to] if isinstance(to, str | Data | GraphData) else to
+    targets = [load_data(spec, seed=seed) if isinstance(spec, str) else spec for spec in wanted]
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
     how = Finetune(check_whole("steps", Finetune.steps if steps is None else steps))

@@ -415,6 +415,11 @@ def test_a_wrong_call_says_what_would_be_right(changes, words, source, teacher, 
     assert all(word in str(error.value) for word in words), error.value
 
 
+def test_loaded_graphs_are_no_images_either(source, teacher):
+    with pytest.raises(BadInput, match="--to toy_graphs: holds graphs, and this takes images"):
+        transfer(made(source, teacher), to=load_data("toy_graphs"), rows="none")
+
+
 def test_hard_labels_are_no_targets(source, teacher, other):
     synth = replace(made(source, teacher), y=Hard(jnp.zeros(6, jnp.int32), 3))
     with pytest.raises(BadInput, match="kind hard: transfer needs target representations"):
