@@ -192,6 +192,8 @@ def test_lists_have_a_line_a_name(what, names, capsys):
         (["show", "x", "--wide"], ["show: unknown argument '--wide'", "--out, --per-class"]),
         (["data", "mnist", "--form", "x"], ["unknown argument '--form'", "(known: --from)"]),
         (["evaluate", "x", "--net"], ["--net: names no network"]),
+        (["evaluate", "x", "--net", "mlp", "--seeds", "1", "--net=lenet"], ["--net is given 2 times; give all its values after one"]),
+        (["transfer", "x", "--to", "mnist", "--to", "digits"], ["--to is given 2 times; give all its values after one"]),
         (["evaluate", "x"], ["x: no set.npz there", "finished run"]),
         (["show", "x"], ["x: no set.npz there"]),
         (["data", "digits", "--from", "x"], ["data digits", "needs no files"]),
