@@ -204,7 +204,7 @@ def transfer(
     demand_possible(synth, ways, split, draws, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
     wanted = [to] if isinstance(to, str | Data | GraphData) else to
-    targets = [load_data(spec, seed=seed) if isinstance(spec, str) else spec for spec in wanted]
+    targets = [load_data(spec, seed=seed) if isinstance(spec, str) else spec for spec in dict.fromkeys(wanted)]
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
     how = Finetune(check_whole("steps", Finetune.steps if steps is None else steps))
@@ -222,9 +222,10 @@ def transfer(
 
 
 def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, float]]:
-    """(protocol, fraction of the labels) of every `NAME[:FRACTION]`. Raises BadInput for an unknown name and a fraction not in (0, 1]."""
+    """(protocol, fraction of the labels) of every `NAME[:FRACTION]`, once each. Raises BadInput for an unknown name, a fraction not in
+    (0, 1], and a common one that none takes."""
     ways = []
-    for one in dict.fromkeys(given):
+    for one in given:
         name, _, part = one.partition(":")
         if name not in PROTOCOLS:
             raise BadInput(f"--protocol: unknown protocol '{name}' (known: {', '.join(PROTOCOLS)})")
@@ -237,7 +238,9 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
         ways.append((name, value))
     if not ways:
         raise BadInput(f"--protocol: names none (known: {', '.join(PROTOCOLS)})")
-    return ways
+    if fraction != 1 and all(one.partition(":")[2] for one in given):
+        raise BadInput(f"--fraction {fraction}: every protocol names its own; leave it out")
+    return list(dict.fromkeys(ways))
 
 
 def make_goals(

@@ -15,7 +15,7 @@ from condense.__main__ import run
 from condense.data import load_data
 from condense.runs import digest
 from condense.ssl import Representer, load_teacher, save_teacher, take_teacher
-from condense.transfer import fitted, make_rows, transfer
+from condense.transfer import fitted, make_rows, read_protocols, transfer
 from condense.verbs.distill import scoring
 from evals.base import Recipe
 from evals.retrain import make_trainer, stack, train_group
@@ -257,7 +257,7 @@ def test_several_targets_and_protocols_share_the_pre_training(source, teacher, o
     calls = []
     monkeypatch.setattr(pretrain, "train_group", lambda *args, **more: calls.append(1) or train_group(*args, **more))
     call = {"rows": ["none", "distilled"], "net": NET, "seeds": 2, "draws": 2, "epochs": 2, "steps": 3, "teacher": teacher}
-    both = transfer(made(source, teacher), to=[other, source], protocol=["probe", "finetune:0.2"], **call)
+    both = transfer(made(source, teacher), to=[other, source, other], protocol=["probe", "finetune:0.2", "probe:1"], **call)
     together = len(calls)
     assert [(one.target, one.protocol, one.fraction) for one in both.landings] == [
         (spec, name, part) for spec in (other, source.spec) for name, part in (("probe", 1.0), ("finetune", 0.2))
@@ -390,6 +390,7 @@ def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
     [
         ({"fraction": 0.0}, ["--fraction 0.0", "above 0 and at most 1"]),
         ({"fraction": 1.5}, ["--fraction 1.5"]),
+        ({"fraction": 0.5, "protocol": ["probe:1", "finetune:0.2"]}, ["--fraction 0.5", "every protocol names its own"]),
         ({"protocol": "knn"}, ["--protocol: unknown protocol 'knn'", "probe, finetune"]),
         ({"protocol": ["probe", "finetune:2"]}, ["--protocol finetune:2", "above 0 and at most 1"]),
         ({"protocol": "probe:few"}, ["--protocol probe:few", "no number", "probe:0.01"]),
@@ -413,6 +414,15 @@ def test_a_wrong_call_says_what_would_be_right(changes, words, source, teacher, 
     with pytest.raises(BadInput) as error:
         transfer(made(source, teacher), **call)
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_what_is_named_twice_is_one():
+    assert read_protocols(["probe", "probe:1", "finetune:0.1", "probe:0.5", "probe", "finetune:.1"], 1.0) == [
+        ("probe", 1.0),
+        ("finetune", 0.1),
+        ("probe", 0.5),
+    ]
+    assert read_protocols(["probe", "finetune:0.1"], 0.3) == [("probe", 0.3), ("finetune", 0.1)]
 
 
 def test_loaded_graphs_are_no_images_either(source, teacher):
