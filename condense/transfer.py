@@ -62,9 +62,11 @@ class Transfer(NamedTuple):
         return tuple(report for landing in self.landings for report in landing.reports)
 
     def as_json(self) -> dict[str, Any] | list[dict[str, Any]]:
-        """The document of `transfer --json`, or a list of them where there are several targets or protocols.
+        """The document of `transfer --json`, or a list of them where there are several targets or protocols: targets in the order given,
+        of each the protocols.
 
-        Accuracies are fractions in [0, 1], std the population's; scores on val say so.
+        Accuracies are fractions in [0, 1], std the population's; scores on val say so. The seconds of the pre-training, which all documents
+        share, are in the first one's.
         """
         documents = [
             {

@@ -254,14 +254,22 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
 
 def test_several_targets_and_protocols_share_the_pre_training(source, teacher, other, monkeypatch):
     """Every landing has the scores that it has alone, and every network is pre-trained once."""
-    calls = []
-    monkeypatch.setattr(pretrain, "train_group", lambda *args, **more: calls.append(1) or train_group(*args, **more))
+    calls, clock = [], SimpleNamespace(now=0)
+    monkeypatch.setattr(pretrain, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    def trained(*args, **more):
+        calls.append(1)
+        clock.now += 100
+        return train_group(*args, **more)
+
+    monkeypatch.setattr(pretrain, "train_group", trained)
     call = {"rows": ["none", "distilled"], "net": NET, "seeds": 2, "draws": 2, "epochs": 2, "steps": 3, "teacher": teacher}
     both = transfer(made(source, teacher), to=[other, source, other], protocol=["probe", "finetune:0.2", "probe:1"], **call)
     together = len(calls)
     assert [(one.target, one.protocol, one.fraction) for one in both.landings] == [
         (spec, name, part) for spec in (other, source.spec) for name, part in (("probe", 1.0), ("finetune", 0.2))
     ]
+    assert [sum(report.seconds for report in one.reports) for one in both.landings] == [100 * together, 0, 0, 0], "counted once"
     assert [len(report.accuracy) for report in both.reports] == [2, 2, 4, 4] * 2, "all labels are one draw"
     alone = transfer(made(source, teacher), to=source, protocol="finetune", fraction=0.2, **call)
     assert len(calls) == 2 * together, "as often for one landing as for four"
