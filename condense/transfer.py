@@ -15,6 +15,7 @@ from condense import nets
 from condense.config import check_seed, check_whole
 from condense.data import Data, demand_images, load_data
 from condense.graph_data import GraphData
+from condense.log import note
 from condense.pretrain import Goal, make_job, run_jobs
 from condense.score import find_set, take_data
 from condense.ssl import Representer, take_teacher
@@ -206,7 +207,7 @@ def transfer(
     demand_possible(synth, ways, split, draws, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
     wanted = [to] if isinstance(to, str | Data | GraphData) else to
-    targets = [load_data(spec, seed=seed) if isinstance(spec, str) else spec for spec in dict.fromkeys(wanted)]
+    targets = [take_target(spec, source, synth.info.split_seed, seed=seed, split=split) for spec in dict.fromkeys(wanted)]
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
     how = Finetune(check_whole("steps", Finetune.steps if steps is None else steps))
@@ -243,6 +244,18 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
     if fraction != 1 and all(one.partition(":")[2] for one in given):
         raise BadInput(f"--fraction {fraction}: every protocol names its own; leave it out")
     return list(dict.fromkeys(ways))
+
+
+def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
+    """Data to transfer to. Where it is the source, it is cut as the set's maker cut it, so that no set has seen its validation images;
+    warns where it is handed over cut by another seed and scored there."""
+    target = load_data(given, seed=seed) if isinstance(given, str) else given
+    if target.digest == source.digest and target.seed != split_seed:
+        if isinstance(given, str):
+            return load_data(given, seed=split_seed)
+        if split == "val":
+            note(f"warning: validation images cut by seed {target.seed} may have served a maker that cut by seed {split_seed}")
+    return target
 
 
 def make_goals(

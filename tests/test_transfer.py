@@ -15,7 +15,7 @@ from condense.__main__ import run
 from condense.data import load_data
 from condense.runs import digest
 from condense.ssl import Representer, load_teacher, save_teacher, take_teacher
-from condense.transfer import fitted, make_rows, read_protocols, transfer
+from condense.transfer import fitted, make_rows, read_protocols, take_target, transfer
 from condense.verbs.distill import scoring
 from evals.base import Recipe
 from evals.retrain import make_trainer, stack, train_group
@@ -431,6 +431,16 @@ def test_what_is_named_twice_is_one():
         ("probe", 0.5),
     ]
     assert read_protocols(["probe", "finetune:0.1"], 0.3) == [("probe", 0.3), ("finetune", 0.1)]
+
+
+def test_a_target_that_is_the_source_is_cut_as_the_set_was(source, other, capsys):
+    """Else its validation images have been distilled, or stand in a row of real ones."""
+    theirs = take_target(source.spec, source, 4, seed=0, split="val")
+    assert theirs.seed == 4 and not np.array_equal(theirs.rows[1], source.rows[1])
+    assert take_target(other, source, 4, seed=0, split="val").seed == 0, "other data is cut by the call's seed"
+    assert take_target(source, source, 4, seed=0, split="test") is source and not capsys.readouterr().err
+    assert take_target(source, source, 4, seed=4, split="val") is source, "what is handed over stays as it is"
+    assert "cut by seed 0 may have served a maker that cut by seed 4" in capsys.readouterr().err
 
 
 def test_loaded_graphs_are_no_images_either(source, teacher):
