@@ -83,6 +83,13 @@ def made(source, teacher, n: int = 6) -> SyntheticSet:
     return SyntheticSet(Pixels(x), Target(teacher.represent(x)), info=Info(source.classes, source.preprocess, **told))
 
 
+def keep(place, teacher) -> None:
+    """A teacher's folder."""
+    place.mkdir(parents=True)
+    about = {"format": 1, "net": teacher.net_name, "image": list(teacher.image), "outputs": 3}
+    save_teacher(place, teacher.vars, teacher.preprocess, about)
+
+
 # The probe
 
 
@@ -342,11 +349,27 @@ def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
     assert list(document["results"][0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
 
 
-def keep(place, teacher) -> None:
-    """A teacher's folder."""
-    place.mkdir(parents=True)
-    about = {"format": 1, "net": teacher.net_name, "image": list(teacher.image), "outputs": 3}
-    save_teacher(place, teacher.vars, teacher.preprocess, about)
+def test_several_landings_on_the_command_line(source, teacher, other, tmp_path, monkeypatch, capsys):
+    """A list of documents, targets in order and the protocols of each; rows by network, and of each by what it was pre-trained on."""
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(pretrain, "_land", lambda key, adapter, vars, goal, number, tick: [0.5])  # scores are compared above
+    keep(tmp_path / "teacher", teacher)
+    save_set(tmp_path / "set.npz", made(source, teacher))
+    names = [NET, f"{NET},act=swish"]
+    argv = ["transfer", str(tmp_path / "set.npz"), "--to", other, source.spec, "--protocol", "probe", "finetune:0.2", "--net", *names]
+    flags = f"--rows distilled,kmeans --seeds 1 --epochs 1 --steps 2 --json {tmp_path / 't.json'}"
+    assert run([*argv, *flags.split()]) == 0
+    said = capsys.readouterr().out
+    assert said.index("distilled, mlp") < said.index("kmeans, mlp") < said.rindex("distilled, mlp") < said.rindex("kmeans, mlp")
+    documents = json.loads((tmp_path / "t.json").read_text())
+    assert [(one["target"]["spec"], one["protocol"], one["fraction"]) for one in documents] == [
+        (spec, *way) for spec in (other, source.spec) for way in (("probe", 1.0), ("finetune", 0.2))
+    ]
+    for document in documents:
+        assert [(row["net"], row["set_kind"]) for row in document["results"]] == [
+            (nets.canonical(name), kind) for name in names for kind in ("distilled", "kmeans")
+        ]
+        assert all(len(row["accuracy"]) == 1 for row in document["results"])
 
 
 def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
