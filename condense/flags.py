@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, arg
@@ -57,6 +57,7 @@ def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
 
 def parse(record: type, args: Sequence[str], prog: str) -> Any:
     """An instance of a record of flags; its positional field, if it has one, is called `what`. Raises BadInput in one line."""
+    demand_once(record, args)
     heard, how = io.StringIO(), {"config": (FlagCreatePairsOff,), "registry": NUMBERS, "return_unknown_args": True}
     try:
         with contextlib.redirect_stderr(heard):
@@ -69,6 +70,20 @@ def parse(record: type, args: Sequence[str], prog: str) -> Any:
         known = ", ".join("--" + f.name.strip("_").replace("_", "-") for f in fields(record) if f.name != "what")
         raise BadInput(f"{prog.removeprefix('condense ')}: unknown argument '{strays[0]}' (known: {known})")
     return made
+
+
+def demand_once(record: type, args: Sequence[str]) -> None:
+    """Raises BadInput where a flag of several values is given again: tyro would keep the last values alone."""
+    said = [token.split("=", 1)[0].replace("_", "-") for token in args]
+    for f in fields(record):
+        flag = "--" + f.name.strip("_").replace("_", "-")
+        if takes_several(f.type) and said.count(flag) > 1:
+            raise BadInput(f"{flag} is given {said.count(flag)} times; give all its values after one")
+
+
+def takes_several(kind: Any) -> bool:
+    """Whether an annotation has a tuple in it."""
+    return get_origin(kind) is tuple or any(map(takes_several, get_args(kind)))
 
 
 def complaint(box: str) -> str:

@@ -42,7 +42,7 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         raise BadInput("the set holds no images, so there is no grid to draw")
     images = _shades(synth.info.preprocess.undo(np.asarray(decoded, np.float32)), stretch)
     classes, of = synth.info.classes[:ROWS], np.asarray(synth.y.probs()).argmax(1)
-    if synth.y.classes != len(synth.info.classes):  # representations belong to no class: the images in order, without names
+    if synth.represents:  # representations belong to no class: the images in order, without names
         of = np.arange(len(images)) // per_class
         classes = ("",) * min(ROWS, of[-1] + 1)
     rows = [images[of == c][:per_class] for c in range(len(classes))]

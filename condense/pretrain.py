@@ -104,8 +104,8 @@ def run_jobs(
 
 
 def _report(key, job: Job, goals: Sequence[Goal], pieces: Pieces, outputs: int, seeds: int, tick) -> list[Report]:
-    """One report a goal; the time of each is that of the pre-training and its own."""
-    accuracies, seconds, shared = [[] for _ in goals], [0.0] * len(goals), 0.0
+    """One report a goal; the time of each is its own, and the first goal's that of the pre-training too, which all of them share."""
+    accuracies, seconds = [[] for _ in goals], [0.0] * len(goals)
     k_train, k_head = jax.random.fold_in(key, TRAIN), jax.random.fold_in(key, HEAD)
     for first in range(0, seeds, job.group):
         began = time.perf_counter()
@@ -113,18 +113,22 @@ def _report(key, job: Job, goals: Sequence[Goal], pieces: Pieces, outputs: int, 
         drawn = [job.draw(number) for number in numbers] if job.draw else []
         width = drawn[0].y.values.shape[1] if drawn else outputs
         vars = _pretrain([jax.random.fold_in(k_train, at) for at in numbers], pieces, job, width, drawn, tick)
-        shared += time.perf_counter() - began
+        seconds[0] += time.perf_counter() - began
         for at, goal in enumerate(goals):
             began = time.perf_counter()
             adapter = pieces.adapter(job.net, width, goal.classes, goal.how)
             for place, number in enumerate(range(first, min(first + job.group, seeds))):
                 one = jax.tree.map(lambda leaf: leaf[place], vars)  # noqa: B023 (used at once)
-                accuracies[at] += _land(k_head, adapter, one, goal, number, tick)
+                found = _land(k_head, adapter, one, goal, number, tick)
+                if not np.isfinite(found).all():
+                    way, on = ("fine-tuned" if goal.how else "probed"), f"pre-trained on the {job.kind} images" if job.draw else "as drawn"
+                    raise RunFailed(f"{job.net} {on} diverged when {way}; try another --net")
+                accuracies[at] += found
             seconds[at] += time.perf_counter() - began
     pretrained = [job.recipe.name] if job.draw else []
     names = ["+".join([*pretrained, goal.how.name if goal.how else "probe"]) for goal in goals]
     of_each = zip(names, accuracies, seconds, strict=True)
-    return [Report(job.net, name, job.kind, tuple(scores), shared + own) for name, scores, own in of_each]
+    return [Report(job.net, name, job.kind, tuple(scores), own) for name, scores, own in of_each]
 
 
 def _land(key, adapter: Adapter, vars: Vars, goal: Goal, number: int, tick) -> list[float]:

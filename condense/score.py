@@ -195,7 +195,8 @@ def name_nets(given: Sequence[str], chosen: Recipe | Closed, synth: SyntheticSet
 
 def demand_scorable(synth: SyntheticSet, chosen: Recipe | Closed, rows: Sequence[str]) -> None:
     """Raises BadInput for representations in place of class labels, and for a retrained row beside ridge heads."""
-    if synth.y.classes != (classes := len(synth.info.classes)):
+    if synth.represents:
+        classes = len(synth.info.classes)
         what = f"the set's labels are representations of {synth.y.classes} numbers, not scores of {classes} classes"
         raise BadInput(f"{what}; `condense transfer` says what they are worth")
     if isinstance(chosen, Closed) and "full" in rows:

@@ -25,7 +25,7 @@ from condense.checkpoint import Checkpoints
 from condense.data import Data, demand_images
 from condense.interrupts import whole
 from condense.log import MetricsLog, note, progress
-from condense.runs import digest, open_run
+from condense.runs import RECORD, digest, open_run
 from evals.transfer import draw_balanced, probe
 from synth.atomic import write_bytes
 from synth.base import Net, Vars
@@ -34,6 +34,7 @@ from synth.errors import BadInput, RunFailed
 from synth.fit import in_batches
 from synth.npz import Archive, opened, write_npz
 from synth.preprocess import KINDS, Preprocess
+from synth.set import SyntheticSet
 
 FORMAT = 1
 PIECE = 20  # mini-batches between which progress is shown
@@ -126,6 +127,37 @@ def find_teacher(data: Data, given: str | Path | None, out: Path | None, *, seed
             teacher = train_teacher(data, place, config=Config(seed=seed), force=True)
     teacher.demand_fit(data, "--teacher")
     return teacher
+
+
+def take_teacher(given: Representer | str | Path | None, path: Path | None, synth: SyntheticSet, data: Data) -> Representer:
+    """The teacher of a set with target representations: itself, that of a folder, or the one beside the set's file.
+
+    Raises BadInput where there is none, it takes other images than those of `data`, represents them by more or fewer numbers than the
+    set's targets have, or is not the one that the record of the set's run names.
+    """
+    if given is None:
+        if path is None or not (path.parent / "teacher" / "teacher.json").is_file():
+            rows = "for rows of real images, or --rows none,distilled"
+            raise BadInput(f"--teacher: no teacher lies beside the set; give the folder of the one it was made with {rows}")
+        given = path.parent / "teacher"
+    found = given if isinstance(given, Representer) else load_teacher(given)
+    found.demand_fit(data, "--teacher")
+    own, theirs = synth.y.values.shape[1], jax.eval_shape(found.represent, jax.ShapeDtypeStruct((1, *data.image), jnp.float32)).shape[1]
+    remedy = "give the one that the set was made with"
+    if own != theirs:
+        raise BadInput(f"--teacher: represents images by {theirs} numbers, the set's targets have {own}; {remedy}")
+    if (made := recorded_teacher(path, synth)) and made != found.digest:
+        raise BadInput(f"--teacher: is of digest {found.digest}, the set was made with one of digest {made}; {remedy}")
+    return found
+
+
+def recorded_teacher(path: Path | None, synth: SyntheticSet) -> str | None:
+    """Digest of the teacher that made a set, as the run beside its file records it; None where no record of that run lies there."""
+    try:
+        config = json.loads((path.parent / RECORD).read_text())["config"] if path else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return config.get("teacher") if digest(config) == synth.info.config else None
 
 
 @lru_cache(4)

@@ -14,9 +14,11 @@ from rich.text import Text
 from condense import nets
 from condense.config import check_seed, check_whole
 from condense.data import Data, demand_images, load_data
+from condense.graph_data import GraphData
+from condense.log import note
 from condense.pretrain import Goal, make_job, run_jobs
 from condense.score import find_set, take_data
-from condense.ssl import Representer, load_teacher
+from condense.ssl import Representer, take_teacher
 from evals.base import Report
 from evals.budget import count_bytes
 from evals.transfer import Finetune, draw_balanced
@@ -61,9 +63,11 @@ class Transfer(NamedTuple):
         return tuple(report for landing in self.landings for report in landing.reports)
 
     def as_json(self) -> dict[str, Any] | list[dict[str, Any]]:
-        """The document of `transfer --json`, or a list of them where there are several targets or protocols.
+        """The document of `transfer --json`, or a list of them where there are several targets or protocols: targets in the order given,
+        of each the protocols.
 
-        Accuracies are fractions in [0, 1], std the population's; scores on val say so.
+        Accuracies are fractions in [0, 1], std the population's; scores on val say so. The seconds of the pre-training, which all documents
+        share, are in the first one's.
         """
         documents = [
             {
@@ -202,12 +206,13 @@ def transfer(
     ways = read_protocols([protocol] if isinstance(protocol, str) else protocol, fraction)
     demand_possible(synth, ways, split, draws, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
-    targets = [load_data(spec, seed=seed) if isinstance(spec, str) else spec for spec in ([to] if isinstance(to, str | Data) else to)]
+    wanted = [to] if isinstance(to, str | Data | GraphData) else to
+    targets = [take_target(spec, source, synth.info.split_seed, seed=seed, split=split) for spec in dict.fromkeys(wanted)]
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
-    how = Finetune(check_whole("steps", steps or Finetune.steps))
+    how = Finetune(check_whole("steps", Finetune.steps if steps is None else steps))
     goals = [goal for target in targets for goal in make_goals(key, target, ways, source.image, split=split, draws=draws, how=how)]
-    find = cache(lambda: take_teacher(teacher, path, source))
+    find = cache(lambda: take_teacher(teacher, path, synth, source))
     kinds = make_rows(key, synth, source, [rows] if isinstance(rows, str) else list(rows), find)
     if {"random", "kmeans", "full"} & kinds.keys():
         find()  # one that is missing is told before the work, not after it
@@ -220,9 +225,10 @@ def transfer(
 
 
 def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, float]]:
-    """(protocol, fraction of the labels) of every `NAME[:FRACTION]`. Raises BadInput for an unknown name and a fraction not in (0, 1]."""
+    """(protocol, fraction of the labels) of every `NAME[:FRACTION]`, once each. Raises BadInput for an unknown name, a fraction not in
+    (0, 1], and a common one that none takes."""
     ways = []
-    for one in dict.fromkeys(given):
+    for one in given:
         name, _, part = one.partition(":")
         if name not in PROTOCOLS:
             raise BadInput(f"--protocol: unknown protocol '{name}' (known: {', '.join(PROTOCOLS)})")
@@ -235,7 +241,21 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
         ways.append((name, value))
     if not ways:
         raise BadInput(f"--protocol: names none (known: {', '.join(PROTOCOLS)})")
-    return ways
+    if fraction != 1 and all(one.partition(":")[2] for one in given):
+        raise BadInput(f"--fraction {fraction}: every protocol names its own; leave it out")
+    return list(dict.fromkeys(ways))
+
+
+def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
+    """Data to transfer to. Where it is the source, it is cut as the set's maker cut it, so that no set has seen its validation images;
+    warns where it is handed over cut by another seed and scored there."""
+    target = load_data(given, seed=seed) if isinstance(given, str) else given
+    if target.digest == source.digest and target.seed != split_seed:
+        if isinstance(given, str):
+            return load_data(given, seed=split_seed)
+        if split == "val":
+            note(f"warning: validation images cut by seed {target.seed} may have served a maker that cut by seed {split_seed}")
+    return target
 
 
 def make_goals(
@@ -277,15 +297,3 @@ def demand_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], spli
         raise BadInput(f"--draws {draws}: all labels are one draw; give a --fraction below 1, or more --seeds")
     if steps is not None and all(name == "probe" for name, _ in ways):
         raise BadInput(f"--steps {steps}: a probe is solved, not stepped; leave it out, or give --protocol finetune")
-
-
-def take_teacher(teacher: Representer | str | Path | None, path: Path | None, source: Data) -> Representer:
-    """The teacher itself, that of a folder, or the one beside the set. Raises BadInput where there is none or it takes other images."""
-    if teacher is None:
-        if path is None or not (path.parent / "teacher" / "teacher.json").is_file():
-            rows = "for rows of real images, or --rows none,distilled"
-            raise BadInput(f"--teacher: no teacher lies beside the set; give the folder of the one it was made with {rows}")
-        teacher = path.parent / "teacher"
-    found = teacher if isinstance(teacher, Representer) else load_teacher(teacher)
-    found.demand_fit(source, "--teacher")
-    return found

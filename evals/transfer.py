@@ -105,11 +105,22 @@ def fit_probe(features: Float[Array, "n d"], y: Int[Array, " n"], classes: int) 
 
 @partial(jax.jit, static_argnames="classes")
 def probe(features: Float[Array, "n d"], y: Int[Array, " n"], test_features: Float[Array, "m d"], *, classes: int) -> Int[Array, " m"]:
-    """Classes of the test features under `fit_probe` on features standardised by their own mean and deviation (constant ones become 0)."""
+    """Classes of the test features under `fit_probe` on features standardised by their own mean and deviation (constant ones become 0), as
+    `choose` has them."""
     mean, std = features.mean(0), features.std(0)
     scale = jnp.where(std > 1e-6 * jnp.abs(mean) + 1e-30, 1 / jnp.maximum(std, 1e-30), 0)
     weights, bias = fit_probe((features - mean[None]) * scale[None], y, classes)
-    return jnp.argmax((test_features - mean[None]) * scale[None] @ weights + bias[None], -1)
+    return choose((test_features - mean[None]) * scale[None] @ weights + bias[None])
+
+
+def choose(scores: Float[Array, "n c"]) -> Int[Array, " n"]:
+    """The class of the largest score, -1 where not all scores are finite: a training that diverged chooses none."""
+    return jnp.where(jnp.isfinite(scores).all(-1), scores.argmax(-1), -1)
+
+
+def accuracy(chosen: Int[Array, " n"], y: Int[Array, " n"]) -> float:
+    """The part that is classified right, counted; NaN where a choice is -1."""
+    return int(jnp.sum(chosen == y)) / len(y) if int(chosen.min()) >= 0 else float("nan")
 
 
 class Adapter(NamedTuple):
@@ -119,7 +130,7 @@ class Adapter(NamedTuple):
       embed: (vars, x) -> f32[n d], the body's output in evaluation mode.
       begin: (key, vars) -> state: the body with a new head for the target's classes.
       advance: (state, x, y, order, first, stop) -> state: steps first .. stop - 1 of `order` i32[steps b], rows of x and y.
-      classify: (vars, x) -> i32[n], under the new head.
+      classify: (vars, x) -> i32[n], under the new head, as `choose` has them.
     """
 
     embed: Callable
@@ -138,7 +149,7 @@ def make_adapter(source: Net, target: Net, classes: int, *, how: Finetune) -> Ad
         return source.apply(vars, piece).embed
 
     def answer(vars, piece):
-        return target.apply(vars, piece).logits.argmax(-1)
+        return choose(target.apply(vars, piece).logits)
 
     @jax.jit
     def begin(key, vars: Vars) -> Fit:
@@ -166,11 +177,11 @@ def make_adapter(source: Net, target: Net, classes: int, *, how: Finetune) -> Ad
 def probe_accuracy(
     adapter: Adapter, vars: Vars, train: Examples, rows: Sequence[Int[np.ndarray, " m"]], test: Examples, *, classes: int
 ) -> list[float]:
-    """Accuracy of a probe on the frozen body for every choice of labelled rows."""
+    """Accuracy of a probe on the frozen body for every choice of labelled rows; NaN where its scores are not finite."""
     scores, test_features = [], adapter.embed(vars, test.x)
     for chosen in rows:
         found = probe(adapter.embed(vars, train.x[chosen]), train.y[chosen], test_features, classes=classes)
-        scores.append(float(jnp.mean((found == test.y).astype(jnp.float32))))
+        scores.append(accuracy(found, test.y))
     return scores
 
 
@@ -185,7 +196,10 @@ def finetune_accuracy(
     how: Finetune,
     tick: Callable[[int], None] | None = None,
 ) -> tuple[float, Vars]:
-    """Accuracy of the whole network trained on the labelled rows, at the last step, and its variables; `tick(steps done)` on the way."""
+    """Accuracy of the whole network trained on the labelled rows, at the last step, and its variables; `tick(steps done)` on the way.
+
+    The accuracy is NaN where the training diverges.
+    """
     k_head, k_order = jax.random.split(key)
     state, order = adapter.begin(k_head, vars), jnp.asarray(draw_order(k_order, rows, how.steps, how.batch))
     piece = max(1, how.steps // 20)
@@ -195,4 +209,4 @@ def finetune_accuracy(
         if tick:
             jax.block_until_ready(state.vars.params)
             tick(stop - first)
-    return float(jnp.mean((adapter.classify(state.vars, test.x) == test.y).astype(jnp.float32))), state.vars
+    return accuracy(adapter.classify(state.vars, test.x), test.y), state.vars

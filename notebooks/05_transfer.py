@@ -74,7 +74,7 @@ print(f"{len(synth)} images with targets of {synth.y.values.shape[1]} numbers ea
 draw_grid(synth)
 
 # %% [markdown]
-# The same as a start, before the first step, for comparison:
+# As many random real images, for comparison:
 
 # %%
 draw_grid(distill("random", data, ipc=max(1, size // len(data.classes)), net=net))

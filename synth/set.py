@@ -9,6 +9,8 @@ from synth.content import Content
 from synth.labels import Labels
 from synth.preprocess import Preprocess
 
+UNLABELLED = ("krrst",)  # methods that read no labels: the targets of their sets belong to no class, even where they are as many
+
 
 @dataclass(frozen=True, eq=False)
 class Info:
@@ -50,6 +52,12 @@ class SyntheticSet:
 
     def __len__(self) -> int:
         return self.x.n
+
+    @property
+    def represents(self) -> bool:
+        """Whether labels are representations, which score no class of `info`."""
+        learned = self.y.kind == "target" and self.info.method in UNLABELLED
+        return learned or self.y.classes != len(self.info.classes)
 
     def bare(self) -> "SyntheticSet":
         """Without `info`: what compiled code and checkpoints carry."""

@@ -194,6 +194,8 @@ def test_lists_have_a_line_a_name(what, names, capsys):
         (["show", "x", "--wide"], ["show: unknown argument '--wide'", "--out, --per-class"]),
         (["data", "mnist", "--form", "x"], ["unknown argument '--form'", "(known: --from)"]),
         (["evaluate", "x", "--net"], ["--net: names no network"]),
+        (["evaluate", "x", "--net", "mlp", "--seeds", "1", "--net=lenet"], ["--net is given 2 times; give all its values after one"]),
+        (["transfer", "x", "--to", "mnist", "--to", "digits"], ["--to is given 2 times; give all its values after one"]),
         (["evaluate", "x"], ["x: no set.npz there", "finished run"]),
         (["show", "x"], ["x: no set.npz there"]),
         (["data", "digits", "--from", "x"], ["data digits", "needs no files"]),
@@ -521,8 +523,8 @@ def test_scores_on_the_way_need_a_validation_split(spec, refused, tmp_path):
 @pytest.fixture
 def asked(monkeypatch):
     """What the command line asks the library for, without the work."""
-    calls = []
-    monkeypatch.setattr(condense.api, "distill", lambda method, data, **more: calls.append({"method": method, "data": data, **more}))
+    calls, made = [], SimpleNamespace(represents=False)
+    monkeypatch.setattr(condense.api, "distill", lambda method, data, **more: calls.append({"method": method, "data": data} | more) or made)
     settings = {"ipc": 7, "net": "mlp", "steps": 40, "lr": 0.25}
     mine = presets.Preset("mine", "dm", "digits?limit=1000", "50.0 %", "this test", "nothing", settings)
     monkeypatch.setitem(presets.PRESETS, "mine", mine)

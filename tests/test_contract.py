@@ -27,7 +27,7 @@ from synth.base import Net, Vars
 from synth.content import Compensated, Pixels
 from synth.errors import BadInput
 from synth.file import load_set
-from synth.set import Info, SyntheticSet
+from synth.set import UNLABELLED, Info, SyntheticSet
 from tests.teachers import committee, priors, task
 from tests.toys import ToyExperts
 
@@ -108,6 +108,7 @@ class Case(NamedTuple):
 
 def ready(name: str, spec: str) -> Case:
     data, matcher = load_data(spec), built(name)
+    assert matcher.unlabelled == (name in UNLABELLED), "what tells representations from class scores"
     per_class = IPC * CLASSES if matcher.unlabelled else IPC
     return Case(matcher, data, api.begin(KEY, matcher, matcher.start, data, per_class, Info(data.classes, data.preprocess)))
 

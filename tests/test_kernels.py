@@ -25,7 +25,7 @@ def predict(f, y, t, *, reg, rule="mean", detached=False):
     return regression(f, y, reg=reg, rule=rule, detached=detached)(t)
 
 
-@pytest.mark.parametrize(("rule", "d"), [("mean", 9), ("trace", 9), ("trace", 4)])
+@pytest.mark.parametrize(("rule", "d"), [("mean", 9), ("mean", 4), ("trace", 9), ("trace", 4)])
 def test_predictions_equal_scikit_learns_in_the_dual_and_in_the_primal(float64, rule, d):
     """With more features than examples, and with fewer, where the head is solved for in the other form."""
     f, y, t = problem(d=d)

@@ -98,35 +98,44 @@ def test_gradients_equal_finite_differences_of_the_formula(float64, name):
 
 
 def test_the_methods_are_the_settings_they_are_said_to_be(float64):
-    """KRR-ST's regression with FRePo's lambda, no bias and no constants is FRePo's up to C/2; FRePo on one network is KIP on its kernel."""
+    """KRR-ST's regression without a bias, at 1/n of FRePo's reg, is FRePo's up to C/2, but that its lambda is held; FRePo on one network
+    that is never trained is KIP on its kernel, but for the margin."""
     net, life, synth, real = problem()
-    plain = Ridge(embed(net), one_hot_targets, reg=1e-2)
-    x, y, error = gradients(plain, life, synth, real)
-    mean = gradients(plain._replace(mean=True), life, synth, real)
-    for ours, theirs in zip((x, y, error), mean, strict=True):
-        np.testing.assert_allclose(ours, 3 / 2 * theirs, rtol=1e-9)
-    net, _, _, real = problem(np.float32)
-    hard = as_set(blobs(2, seed=1))
-    start = start_labels(KEY, hard, real)
-    errors = [
-        float(stepped(matcher, start, real)[2]["error"])
-        for matcher in (frepo(net, task(), pool=1, reg=1e-3), kip(net, kernel="net", reg=1e-3))
-    ]
-    np.testing.assert_allclose(*errors, rtol=1e-5)
+    theirs = CASES["krrst"]._replace(features=embed(net), reg=1e-2 / len(synth))
+    expected = gradients(CASES["frepo"]._replace(features=embed(net)), life, synth, real)
+    held, passed = (gradients(theirs._replace(detached=detached), life, synth, real) for detached in (True, False))
+    for found in (held[1:], passed):
+        for ours, other in zip(expected[-len(found) :], found, strict=True):
+            np.testing.assert_allclose(ours, 3 / 2 * other, rtol=1e-9)
+    assert np.abs(expected[0] - 3 / 2 * held[0]).max() > 1e-3 * np.abs(expected[0]).max(), "images feel what lambda does"
+    one, two = (one_step(matcher, synth, real) for matcher in (frepo(net, task(), pool=1, pool_steps=0), kip(net, kernel="net")))
+    np.testing.assert_allclose(float(one[3]["error"]), float(two[3]["error"]), rtol=1e-9)
+    by_margin = np.asarray(jax.grad(margin)(synth.y.values))
+    for ours, other in zip(one[4], (two[4][0], two[4][1] + by_margin), strict=True):
+        assert np.abs(ours).max() > 1e-3
+        np.testing.assert_allclose(ours, other, rtol=1e-7, atol=1e-12)
 
 
 def test_only_what_is_learned_moves():
-    """Gradients reach neither the networks nor the real images, and `learn` leaves the other part of the set alone."""
+    """The real images get no gradient; the networks take none of its steps: who served differs by its own training on the new set, and
+    nobody else does. `learn` leaves the other part of the set alone."""
     net, life, synth, real = problem(np.float32)
     ridge = CASES["frepo"]._replace(features=embed(net))
-    matcher = descend_ridge(ridge, sgd(1.0), batch=8, life=lambda s: life)
-    state = matcher.init(KEY, synth)
+    matcher = descend_ridge(ridge, sgd(1.0), batch=8, life=lambda s: replace(life, size=2, most=9))
+    state = jax.jit(matcher.init)(KEY, synth)
 
-    def error(x, vars):
-        return matcher.step(KEY, state._replace(aux=state.aux._replace(vars=vars)), synth, real._replace(x=x))[2]["loss"]
+    @jax.jit
+    def step(x):
+        after, later, metrics = matcher.step(KEY, state, synth, real._replace(x=x))
+        return metrics["loss"], (after, later)
 
-    by_real = jax.jit(jax.grad(error))(real.x, state.aux.vars)
+    by_real, (after, later) = jax.grad(step, has_aux=True)(real.x)
     assert not np.asarray(by_real).any()
+    for number in range(2):
+        was, now = (pool.at((aux.vars, aux.opt), number) for aux in (state.aux, later.aux))
+        own = train_by_hand(life, *was, after) if number == int(state.aux.at) else was
+        near(now, own)
+        assert (np.asarray(now[0].params["w"]) != was[0].params["w"]).any() == (number == int(state.aux.at))
     by_x, by_y, _ = gradients(ridge, life, synth, real, learn=("y",))
     assert by_y.any() and not by_x.any()
 

@@ -231,6 +231,16 @@ def test_the_data_is_seen_through_the_sets_own_preprocessing(data):
     assert (distance.min(1) < 1e-6).all()  # real images in the set's model space
 
 
+def test_a_whitened_set_scores_the_same_from_its_file(data, tmp_path):
+    """Its whitening goes with it: the data it is scored on may be specified without one."""
+    white = load_data(f"{data.spec}?normalise=zca")
+    save_set(tmp_path / "set.npz", synth := make_set(white))
+    here = accuracies(quickly(synth, white, rows=("distilled", "random")))
+    assert here == accuracies(quickly(tmp_path / "set.npz", rows=("distilled", "random")))
+    assert here == accuracies(quickly(tmp_path / "set.npz", data, rows=("distilled", "random")))
+    assert here != accuracies(quickly(make_set(data), data, rows=("distilled", "random"))), "a number that whitening moves"
+
+
 # --- defaults and refusals
 
 

@@ -1,7 +1,8 @@
 """Transfer: the probe against scikit-learn, fine-tuning against a loop in numpy, draws of labels, and the whole way on small data."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +13,31 @@ from sklearn.linear_model import LogisticRegression
 from condense import mesh, nets, pretrain
 from condense.__main__ import run
 from condense.data import load_data
-from condense.ssl import Representer, load_teacher, save_teacher
-from condense.transfer import fitted, make_rows, take_teacher, transfer
+from condense.runs import digest
+from condense.ssl import Representer, load_teacher, recorded_teacher, save_teacher, take_teacher
+from condense.transfer import fitted, make_rows, read_protocols, take_target, transfer
+from condense.verbs.distill import scoring
 from evals.base import Recipe
 from evals.retrain import make_trainer, stack, train_group
-from evals.transfer import Finetune, draw_balanced, draw_order, finetune_accuracy, fit_probe, make_adapter, on_mean_squares, probe
-from synth.base import Examples, Vars
+from evals.transfer import (
+    Finetune,
+    accuracy,
+    choose,
+    draw_balanced,
+    draw_order,
+    finetune_accuracy,
+    fit_probe,
+    make_adapter,
+    on_mean_squares,
+    probe,
+)
+from synth.base import Examples, Vars, fresh
 from synth.content import Pixels
 from synth.errors import BadInput
-from synth.file import save_set
+from synth.file import load_set, save_set
 from synth.labels import Hard, Target
 from synth.set import Info, SyntheticSet
-from tests.scoring import three_classes
+from tests.scoring import three_classes, without
 
 KEY = jax.random.key(5)
 NET = "mlp:width=8"
@@ -67,6 +81,13 @@ def made(source, teacher, n: int = 6) -> SyntheticSet:
     told = {"data": source.spec, "data_digest": source.digest, "method": "hand", "net": NET}
     x = jnp.asarray(source.train.x[:n])
     return SyntheticSet(Pixels(x), Target(teacher.represent(x)), info=Info(source.classes, source.preprocess, **told))
+
+
+def keep(place, teacher) -> None:
+    """A teacher's folder."""
+    place.mkdir(parents=True)
+    about = {"format": 1, "net": teacher.net_name, "image": list(teacher.image), "outputs": 3}
+    save_teacher(place, teacher.vars, teacher.preprocess, about)
 
 
 # The probe
@@ -228,6 +249,7 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
     document = result.as_json()
     assert len(document["results"]) == 3 and all(len(row["accuracy"]) == 4 for row in document["results"])
     end = "probe" if protocol == "probe" else "finetune:steps=3"
+    assert all(score * 40 == round(score * 40) for row in document["results"] for score in row["accuracy"]), "of 40 test images"
     names = [end, f"mse:epochs=2+{end}", f"mse-full+{end}" if third == "full" else f"mse:epochs=2+{end}"]
     assert [row["recipe"] for row in document["results"]] == names
     assert document["bytes"]["labels"] == 6 * 6 * 4, "targets count"
@@ -239,14 +261,22 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
 
 def test_several_targets_and_protocols_share_the_pre_training(source, teacher, other, monkeypatch):
     """Every landing has the scores that it has alone, and every network is pre-trained once."""
-    calls = []
-    monkeypatch.setattr(pretrain, "train_group", lambda *args, **more: calls.append(1) or train_group(*args, **more))
+    calls, clock = [], SimpleNamespace(now=0)
+    monkeypatch.setattr(pretrain, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    def trained(*args, **more):
+        calls.append(1)
+        clock.now += 100
+        return train_group(*args, **more)
+
+    monkeypatch.setattr(pretrain, "train_group", trained)
     call = {"rows": ["none", "distilled"], "net": NET, "seeds": 2, "draws": 2, "epochs": 2, "steps": 3, "teacher": teacher}
-    both = transfer(made(source, teacher), to=[other, source], protocol=["probe", "finetune:0.2"], **call)
+    both = transfer(made(source, teacher), to=[other, source, other], protocol=["probe", "finetune:0.2", "probe:1"], **call)
     together = len(calls)
     assert [(one.target, one.protocol, one.fraction) for one in both.landings] == [
         (spec, name, part) for spec in (other, source.spec) for name, part in (("probe", 1.0), ("finetune", 0.2))
     ]
+    assert [sum(report.seconds for report in one.reports) for one in both.landings] == [100 * together, 0, 0, 0], "counted once"
     assert [len(report.accuracy) for report in both.reports] == [2, 2, 4, 4] * 2, "all labels are one draw"
     alone = transfer(made(source, teacher), to=source, protocol="finetune", fraction=0.2, **call)
     assert len(calls) == 2 * together, "as often for one landing as for four"
@@ -254,6 +284,33 @@ def test_several_targets_and_protocols_share_the_pre_training(source, teacher, o
     documents = both.as_json()
     assert [document["fraction"] for document in documents] == [1.0, 0.2, 1.0, 0.2] and documents[3]["results"][0]["set_kind"] == "none"
     assert len(both.table().columns) == 5 and both.table().row_count == 2
+
+
+def test_scores_that_are_not_finite_choose_no_class():
+    scores = jnp.array([[0.0, 2, 1], [jnp.nan, 0, 0], [0, jnp.inf, 0]])
+    np.testing.assert_array_equal(choose(scores), [1, -1, -1])
+    assert accuracy(jnp.array([1, 0, 2]), jnp.array([1, 1, 1])) == 1 / 3, "a count, in double precision"
+    assert np.isnan(accuracy(jnp.array([1, -1]), jnp.array([1, 1])))
+
+
+@dataclass(frozen=True)
+class Wild(Finetune):
+    """A step size that no network survives."""
+
+    lr: float = 1e30
+
+
+@pytest.mark.parametrize("protocol", ["probe", "finetune"])
+def test_a_landing_that_diverges_is_no_score(protocol, source, teacher, other, tmp_path, monkeypatch, capsys):
+    if protocol == "probe":
+        monkeypatch.setattr(pretrain, "fresh", lambda key, net: jax.tree.map(lambda leaf: leaf * jnp.nan, fresh(key, net)))
+    else:
+        monkeypatch.setattr("condense.transfer.Finetune", Wild)
+    save_set(tmp_path / "set.npz", made(source, teacher))
+    flags = f"--to {other} --rows none --seeds 1 --protocol {protocol}" + " --steps 3" * (protocol == "finetune")
+    assert run(["transfer", str(tmp_path / "set.npz"), *flags.split()]) == 1
+    said = capsys.readouterr()
+    assert f"{nets.canonical(NET)} as drawn diverged when {protocol}" in said.err.replace("fine-tuned", "finetuned") and not said.out
 
 
 @pytest.mark.slow
@@ -292,14 +349,71 @@ def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
     assert list(document["results"][0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
 
 
+def test_several_landings_on_the_command_line(source, teacher, other, tmp_path, monkeypatch, capsys):
+    """A list of documents, targets in order and the protocols of each; rows by network, and of each by what it was pre-trained on."""
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(pretrain, "_land", lambda key, adapter, vars, goal, number, tick: [0.5])  # scores are compared above
+    keep(tmp_path / "teacher", teacher)
+    save_set(tmp_path / "set.npz", made(source, teacher))
+    names = [NET, f"{NET},act=swish"]
+    argv = ["transfer", str(tmp_path / "set.npz"), "--to", other, source.spec, "--protocol", "probe", "finetune:0.2", "--net", *names]
+    flags = f"--rows distilled,kmeans --seeds 1 --epochs 1 --steps 2 --json {tmp_path / 't.json'}"
+    assert run([*argv, *flags.split()]) == 0
+    said = capsys.readouterr().out
+    assert said.index("distilled, mlp") < said.index("kmeans, mlp") < said.rindex("distilled, mlp") < said.rindex("kmeans, mlp")
+    documents = json.loads((tmp_path / "t.json").read_text())
+    assert [(one["target"]["spec"], one["protocol"], one["fraction"]) for one in documents] == [
+        (spec, *way) for spec in (other, source.spec) for way in (("probe", 1.0), ("finetune", 0.2))
+    ]
+    for document in documents:
+        assert [(row["net"], row["set_kind"]) for row in document["results"]] == [
+            (nets.canonical(name), kind) for name in names for kind in ("distilled", "kmeans")
+        ]
+        assert all(len(row["accuracy"]) == 1 for row in document["results"])
+
+
 def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
-    (tmp_path / "teacher").mkdir()
-    save_teacher(
-        tmp_path / "teacher", teacher.vars, source.preprocess, {"format": 1, "net": "mlp:width=6", "image": [4, 4, 1], "outputs": 3}
-    )
-    found = take_teacher(None, tmp_path / "set.npz", source)
+    keep(tmp_path / "teacher", teacher)
+    synth = made(source, teacher)
+    found = take_teacher(None, tmp_path / "set.npz", synth, source)
     assert found.digest == load_teacher(tmp_path / "teacher").digest == teacher.digest
-    assert take_teacher(teacher, None, source) is teacher
+    assert take_teacher(teacher, None, synth, source) is teacher
+
+
+def test_another_teacher_than_the_sets_is_refused(source, teacher, tmp_path):
+    """By the record of its run, wherever the other one lies, and without a record by the width of the targets."""
+    config, other = {"method": "krrst", "teacher": teacher.digest}, replace(teacher, vars=teacher.net.init(jax.random.key(9)))
+    synth, path = without(made(source, teacher), config=digest(config)), tmp_path / "set.npz"
+    (tmp_path / "run.json").write_text(json.dumps({"config": config}))
+    keep(tmp_path / "teacher", other)
+    for given in (other, None):
+        with pytest.raises(BadInput) as error:
+            take_teacher(given, path, synth, source)
+        assert all(word in str(error.value) for word in (other.digest, teacher.digest, "--teacher", "made with")), error.value
+    assert take_teacher(teacher, path, synth, source) is teacher
+    for place, whose in ((None, synth), (path, without(synth, config="another run's"))):
+        assert take_teacher(other, place, whose, source) is other, "nothing says which teacher it was"
+    narrow = nets.build("mlp:width=5", source.image, 3)
+    with pytest.raises(BadInput, match="--teacher: represents images by 5 numbers, the set's targets have 6"):
+        take_teacher(replace(teacher, net=narrow, vars=narrow.init(KEY)), None, synth, source)
+
+
+def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
+    """It counts images in all, records its teacher, and hands on to what can score its sets; budgets and scores of classes it refuses."""
+    keep(tmp_path / "teacher", teacher)
+    out = tmp_path / "run"
+    argv = f"distill krrst --data {source.spec} --teacher {tmp_path / 'teacher'} --net {NET} --steps 2 --batch 8 --pool 2 --pool-steps 2"
+    assert run([*argv.split(), "--size", "5", "--out", str(out)]) == 0
+    assert f"condense transfer {out} --to SPEC --teacher {tmp_path / 'teacher'}\n" in capsys.readouterr().out
+    record, synth = json.loads((out / "run.json").read_text()), load_set(out / "set.npz")
+    assert record["state"] == "done" and record["config"]["teacher"] == teacher.digest and record["config"]["size"] == 5
+    assert len(synth) == 5 and synth.y.values.shape == (5, 6) and synth.represents
+    assert not np.array_equal(synth.y.values, teacher.represent(synth.x.decode())), "targets are learned"
+    assert recorded_teacher(out / "set.npz", synth) == teacher.digest
+    for flags, words in (("--ipc 2", "--ipc 2: krrst reads no labels; give --size"), ("--size 5 --eval-every 1", "krrst reads no labels")):
+        assert run([*argv.split(), *flags.split(), "--out", str(tmp_path / "none")]) == 2
+        assert words in capsys.readouterr().err and not (tmp_path / "none" / "set.npz").exists()
+    assert scoring(synth, SimpleNamespace(out="a b", teacher=None)) == ["condense", "transfer", "a b", "--to", "SPEC"]
 
 
 @pytest.mark.parametrize(
@@ -307,6 +421,7 @@ def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
     [
         ({"fraction": 0.0}, ["--fraction 0.0", "above 0 and at most 1"]),
         ({"fraction": 1.5}, ["--fraction 1.5"]),
+        ({"fraction": 0.5, "protocol": ["probe:1", "finetune:0.2"]}, ["--fraction 0.5", "every protocol names its own"]),
         ({"protocol": "knn"}, ["--protocol: unknown protocol 'knn'", "probe, finetune"]),
         ({"protocol": ["probe", "finetune:2"]}, ["--protocol finetune:2", "above 0 and at most 1"]),
         ({"protocol": "probe:few"}, ["--protocol probe:few", "no number", "probe:0.01"]),
@@ -316,6 +431,7 @@ def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
         ({"rows": "best"}, ["--rows: unknown row 'best'", "none, distilled, random, kmeans, full"]),
         ({"draws": 3}, ["--draws 3", "--fraction below 1"]),
         ({"steps": 3}, ["--steps 3", "--protocol finetune"]),
+        ({"steps": 0, "protocol": "finetune"}, ["--steps 0", "at least 1"]),
         ({"seeds": 0}, ["--seeds 0"]),
         ({"epochs": 0}, ["--epochs 0"]),
         ({"net": "vgg"}, ["--net vgg"]),
@@ -329,6 +445,30 @@ def test_a_wrong_call_says_what_would_be_right(changes, words, source, teacher, 
     with pytest.raises(BadInput) as error:
         transfer(made(source, teacher), **call)
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_what_is_named_twice_is_one():
+    assert read_protocols(["probe", "probe:1", "finetune:0.1", "probe:0.5", "probe", "finetune:.1"], 1.0) == [
+        ("probe", 1.0),
+        ("finetune", 0.1),
+        ("probe", 0.5),
+    ]
+    assert read_protocols(["probe", "finetune:0.1"], 0.3) == [("probe", 0.3), ("finetune", 0.1)]
+
+
+def test_a_target_that_is_the_source_is_cut_as_the_set_was(source, other, capsys):
+    """Else its validation images have been distilled, or stand in a row of real ones."""
+    theirs = take_target(source.spec, source, 4, seed=0, split="val")
+    assert theirs.seed == 4 and not np.array_equal(theirs.rows[1], source.rows[1])
+    assert take_target(other, source, 4, seed=0, split="val").seed == 0, "other data is cut by the call's seed"
+    assert take_target(source, source, 4, seed=0, split="test") is source and not capsys.readouterr().err
+    assert take_target(source, source, 4, seed=4, split="val") is source, "what is handed over stays as it is"
+    assert "cut by seed 0 may have served a maker that cut by seed 4" in capsys.readouterr().err
+
+
+def test_loaded_graphs_are_no_images_either(source, teacher):
+    with pytest.raises(BadInput, match="--to toy_graphs: holds graphs, and this takes images"):
+        transfer(made(source, teacher), to=load_data("toy_graphs"), rows="none")
 
 
 def test_hard_labels_are_no_targets(source, teacher, other):

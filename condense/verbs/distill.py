@@ -100,6 +100,14 @@ def act(args: list[str]) -> None:
     if named is not None and (asked := PRESETS[named]).first and not given[asked.flag()]:
         note(f"--preset {named}: it is meant for other {asked.flag()} than the small ones that this run makes; first {asked.first}")
 
-    run(method, command="condense distill " + shlex.join(args), **given)
+    synth = run(method, command="condense distill " + shlex.join(args), **given)
     print(f"{call.out}/set.npz and {call.out}/grid.png are ready; next:")
-    print("  " + shlex.join(["condense", "evaluate", call.out, "--data", call.data]))
+    print("  " + shlex.join(scoring(synth, call)))
+
+
+def scoring(synth: Any, call: Any) -> list[str]:
+    """The command that scores a set which a call made: representations on other data, with the teacher that was handed over, if any."""
+    if not synth.represents:
+        return ["condense", "evaluate", call.out, "--data", call.data]
+    teacher = [] if call.teacher is None else ["--teacher", call.teacher]
+    return ["condense", "transfer", call.out, "--to", "SPEC", *teacher]

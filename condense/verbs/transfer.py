@@ -37,7 +37,10 @@ class Flags:
     teacher: Annotated[str | None, about("folder of the teacher; by default `teacher` in the run's folder", metavar="DIR")] = None
     split: Annotated[str, about("images to score on; make choices on val, and report test", metavar="test|val")] = "test"
     seed: Annotated[int, about("seed of networks, draws and labels")] = 0
-    json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
+    json: Annotated[
+        str | None,
+        about("write the results there: a document, or a list, one for every target and protocol, where there are several", metavar="FILE"),
+    ] = None
 
 
 def act(call: Flags) -> None:
