@@ -1,7 +1,8 @@
 """Random views of images for self-supervised learning: pure functions of the key, on f32[b h w c] in model space, of any size.
 
 Every image of a batch gets parameters of its own. Cropping and scaling is linear interpolation, written as one matrix for the rows and one
-for the columns of every image: two products are cheaper than a gather.
+for the columns of every image: two products are cheaper than a gather. Blur, solarisation and changes of hue are left out: the images
+that the teachers here are for are small, and many are grey.
 """
 
 from typing import NamedTuple
