@@ -2,9 +2,10 @@
 
 The measure is the method's own baseline, SRe2L++ (`cvdd` with a single member) at the run's settings but for its steps, scored on the
 validation split by three fresh networks, of one kind for all members. It is taken once: `priors.json` in the teachers' folder keeps it, by
-the digest of the member, until it is asked for at other settings.
+the settings and the digest of the member.
 """
 
+import contextlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -56,7 +57,9 @@ def measured(
     ipc = min(ipc, max(1, smallest // FACTOR**2))
     settings = {"ipc": ipc, "steps": steps, "recipe": RECIPE, "epochs": epochs, "net": teachers[0].name, "data": data.digest}
     settings |= {"split_seed": data.seed, "seeds": SEEDS, "options": options}
-    kept = _kept(folder, settings)
+    records = _records(folder)
+    kept = next((priors for said, priors in records if said == settings), {})
+    others = [record for record in records if record[0] != settings]
     for number, teacher in enumerate(teachers):
         if digest(teacher) not in kept:
             place = folder and folder / FOLDER / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
@@ -64,10 +67,12 @@ def measured(
             kept[digest(teacher)] = accuracy
             note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
             if folder:
-                write_bytes(folder / FILE, (json.dumps({"settings": settings, "priors": kept}, indent=1) + "\n").encode())
+                told = [{"settings": said, "priors": priors} for said, priors in (*others, (settings, kept))]
+                write_bytes(folder / FILE, (json.dumps(told, indent=1) + "\n").encode())
                 shutil.rmtree(place, ignore_errors=True)
     if folder:
-        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it stays while another run measures at other settings
+            (folder / FOLDER).rmdir()
     return tuple(kept[digest(teacher)] for teacher in teachers)
 
 
@@ -99,10 +104,10 @@ def worth(
     return 100 * validation_score(data, net, chosen, seed=data.seed, teachers=(teacher,), seeds=SEEDS)(synth)
 
 
-def _kept(folder: Path | None, settings: dict[str, Any]) -> dict[str, float]:
-    """What was measured before under the same settings."""
+def _records(folder: Path | None) -> list[tuple[dict[str, Any], dict[str, float]]]:
+    """What was measured before: settings, and accuracies by the digest of the member."""
     try:
         told = json.loads((folder / FILE).read_text())
-        return {str(name): float(value) for name, value in told["priors"].items()} if told["settings"] == settings else {}
+        return [(one["settings"], {str(name): float(value) for name, value in one["priors"].items()}) for one in told]
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return {}  # none, or a torn file: measured again
+        return []  # none, or a torn file: measured again

@@ -72,10 +72,11 @@ def test_priors_are_measured_once_and_kept_beside_the_teachers(spec, made, tmp_p
     first = measured(data, made.members, folder=folder, **QUICK)
     assert first == (60.0, 70.0) and measured(data, made.members, folder=folder, **QUICK) == first
     assert [call[:2] for call in calls] == [(member.name, made.members[0].name) for member in made.members]  # one student for all
-    kept = json.loads((folder / "priors.json").read_text())
+    (kept,) = json.loads((folder / "priors.json").read_text())
     assert sorted(kept["priors"].values()) == [60.0, 70.0] and kept["settings"]["ipc"] == QUICK["ipc"]
     assert measured(data, made.members, folder=folder, **QUICK | {"steps": 3}) == (50.0, 40.0)  # of another measure
     assert measured(data, made.members, folder=folder, **QUICK | {"steps": 3}, lr=0.1) == (55.0, 45.0)  # of other data
+    assert measured(data, made.members, folder=folder, **QUICK) == first and len(calls) == 6  # each is kept beside the others
     assert len({place for _, _, place in calls}) == 6  # what was left of one measure is not gone on with in another
     (folder / "priors.json").write_text('{"settings": ')  # torn
     monkeypatch.setattr(priors, "worth", lambda *args, **more: 30.0)
@@ -92,7 +93,7 @@ def test_priors_of_few_images_are_measured_on_as_many_as_their_collages_take(mad
     monkeypatch.setattr(priors, "run", lambda key, matcher, synth, *args, **more: sizes.append(len(synth)) or synth)
     monkeypatch.setattr("condense.jobs.validation_score", lambda *args, **more: lambda synth: 0.5)
     assert measured(data, made.members, folder=tmp_path, patches="medium") == (50.0, 50.0) and sizes == [9, 9]
-    assert json.loads((tmp_path / "priors.json").read_text())["settings"]["ipc"] == 3
+    assert json.loads((tmp_path / "priors.json").read_text())[0]["settings"]["ipc"] == 3
 
 
 def test_cvdd_weighs_by_what_was_measured(spec, made, tmp_path, monkeypatch):
@@ -104,7 +105,7 @@ def test_cvdd_weighs_by_what_was_measured(spec, made, tmp_path, monkeypatch):
     assert synth.x.kind == "bytes" and synth.y.kind == "committee" and synth.y.statistics == "batch/2"
     weights = [float(member.split("*")[1]) for member in synth.y.teachers.split("+")]
     np.testing.assert_allclose(weights, voting_weights(1, (60.0, 70.0), size=2, temperature=10.0)[0], rtol=1e-6)
-    settings = json.loads((made.folder / "priors.json").read_text())["settings"]
+    settings = json.loads((made.folder / "priors.json").read_text())[-1]["settings"]
     assert (settings["steps"], settings["seeds"]) == (priors.STEPS, 3)
     used = {"lr": 0.05, "alpha_bn": 0.01, "first": 10.0, "crop": 1.0, "roll": 0.0, "batch": 100, "patches": "none", "parts": 2}
     assert settings["options"] == used
