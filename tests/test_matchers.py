@@ -118,7 +118,7 @@ def make(name, net, **options):
     return REGISTRY[name](net, **augment, **options)
 
 
-@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+@pytest.mark.parametrize("name", DSA_SLOW)
 def test_nothing_is_learned_from_a_copy_of_the_real_batch(name):
     """Every real image twice, so that only parameters shared by batches of different sizes augment both sides alike."""
     net, examples = smooth_net(), blobs(4)
@@ -140,7 +140,7 @@ def test_duplicated_and_permuted_synthetic_images_change_no_loss(name):
     assert losses[0] > 1e-3
 
 
-@pytest.mark.parametrize("name", ["dc", "dsa", "dm"])
+@pytest.mark.parametrize("name", DSA_SLOW)
 def test_classes_do_not_touch_each_other(name):
     net, real, examples = smooth_net(), per_class(blobs(4)), blobs(2, seed=1)
     changed = examples._replace(x=np.where((examples.y == 2)[:, None, None, None], 3 - examples.x, examples.x).astype(np.float32))

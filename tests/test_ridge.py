@@ -338,6 +338,7 @@ def after_two_steps(matcher, real=blobs(4)):
     return pixels(synth)
 
 
+@pytest.mark.slow
 def test_krrst_mirrors_only_where_a_mirror_image_keeps_its_label():
     shown = {
         (flips, views): after_two_steps(krrst(smooth_net(), Half(), task(flips=flips), pool=1, pool_steps=1, views=views))
@@ -347,7 +348,13 @@ def test_krrst_mirrors_only_where_a_mirror_image_keeps_its_label():
     assert shown[False, "crop_flip"] == shown[False, "crop"] == shown[True, "crop"] != shown[True, "crop_flip"]
 
 
-@pytest.mark.parametrize("factory", [lambda t, **o: frepo(smooth_net(), t, **o), lambda t, **o: krrst(smooth_net(), Half(), t, **o)])
+@pytest.mark.parametrize(
+    "factory",
+    [
+        lambda t, **o: frepo(smooth_net(), t, **o),
+        pytest.param(lambda t, **o: krrst(smooth_net(), Half(), t, **o), marks=pytest.mark.slow),
+    ],
+)
 def test_step_sizes_fall_over_the_run(factory):
     """As they do where the number of its steps is given; over more steps they fall more slowly."""
     options = {"pool": 1, "pool_steps": 1, "lr": 0.1}
