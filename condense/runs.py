@@ -1,7 +1,7 @@
 """The run folder: what a run is, who works on it, and whether the same command goes on, is done, or is another run.
 
-`run.json` is the record: the command and configuration (with digest), versions, backend, devices and threads, the data's digest, the state
-(`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds and peak memory, both over all its processes.
+`run.json` is the record: the command and configuration (with digest), versions, revision, backend, devices, threads, the data's digest, the
+state (`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds and peak memory, both over all its processes.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -82,7 +83,7 @@ class Run:
         self.begun = True
         self.record.pop("error", None)
         self.record |= {name: value for name, value in self._fresh.items() if name not in self.record}  # an older version's lacks some
-        self._write(**{name: self._fresh[name] for name in ("command", *SURROUNDINGS, "threads", "state", "steps")})
+        self._write(**{name: self._fresh[name] for name in ("command", *SURROUNDINGS, "revision", "threads", "state", "steps")})
 
     def saved(self, step: int) -> None:
         """Notes that the state at `step` is safe, and the time and memory it took so far."""
@@ -231,6 +232,7 @@ def _differences(old: dict[str, Any], identity: dict[str, Any]) -> list[str]:
 def _surroundings() -> dict[str, Any]:
     return {
         "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
+        "revision": _revision(),
         "backend": jax.default_backend(),
         "devices": len(devices()),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
@@ -241,6 +243,17 @@ def _surroundings() -> dict[str, Any]:
 def _version(name: str) -> str | None:
     with contextlib.suppress(Exception):
         return version(name)
+    return None
+
+
+def _revision() -> str | None:
+    """The commit of the checkout that runs; None where the packages are installed without one, or without git."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        return told.stdout.strip() or None
     return None
 
 

@@ -50,6 +50,8 @@ def test_the_record_says_what_ran_and_where(tmp_path):
     assert (found["state"], found["steps"], found["finished"], found["step"]) == ("done", 10, 10, 10)
     assert found["backend"] == "cpu" and found["devices"] == 4 and found["threads"] >= 1
     assert found["versions"]["jax"] == __import__("jax").__version__ and found["versions"]["numpy"] == np.__version__
+    told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert found["revision"] == (told.stdout.strip() or None)
     assert found["xla_flags"] == os.environ.get("XLA_FLAGS", "")
     assert 50e6 < found["peak_memory_bytes"] < 50e9
     assert 0 <= found["wall_seconds"] < 60
