@@ -1,7 +1,8 @@
 """The run folder: what a run is, who works on it, and whether the same command goes on, is done, or is another run.
 
-`run.json` is the record: the command and configuration (with digest), versions, revision, backend, devices, threads, the data's digest, the
-state (`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds and peak memory, both over all its processes.
+`run.json` is the record: the command and configuration (with digest), versions, revision, backend, devices and threads, the data's digest,
+the state (`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds and peak memory, both over all its
+processes.
 """
 
 import contextlib
