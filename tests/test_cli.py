@@ -802,6 +802,7 @@ def test_a_run_is_of_its_own_training_images_and_model_space(tmp_path):
         distill("random", "digits", ipc=1, out="")
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_letters_still_gets_its_scores(finished):
     argv = ["evaluate", str(finished), "--net", "mlp:width=3", "--seeds", "1", "--recipe", "dc", "--epochs", "1", "--rows", "distilled"]
     env = surroundings(PYTHONIOENCODING="ascii")
@@ -816,6 +817,7 @@ def wait(condition, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_run_that_resumes_bit_for_bit(tmp_path):
     argv = [*DM, "--checkpoint-every", "5", "--out"]
     start = partial(subprocess.Popen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings())

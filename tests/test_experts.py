@@ -137,6 +137,7 @@ def test_training_again_gives_the_same_bits_and_another_seed_others(spec, traine
     assert not np.array_equal(load_experts(tmp_path / "other").first(0), load_experts(trained).first(0))
 
 
+@pytest.mark.slow
 def test_more_experts_are_added_to_those_there(spec, trained, tmp_path):
     made(spec, tmp_path, count=1)
     made(spec, tmp_path, count=3)

@@ -158,7 +158,7 @@ def test_no_gradient_reaches_the_real_images(name):
     assert not np.asarray(slope).any()
 
 
-@pytest.mark.parametrize("together", [20, 2])
+@pytest.mark.parametrize("together", [20, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", DSA_SLOW)
 def test_classes_together_equal_classes_in_turn(name, together, monkeypatch):
     net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))

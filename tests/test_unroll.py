@@ -171,6 +171,7 @@ def test_tesla_is_exact_where_the_loss_is_linear_in_the_parameters(float64):
     assert_same(*both, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_teslas_released_code_halves_the_images_gradient_alone(float64):
     """Its second pass: d/dx_i of < beta (theta*_{t+M} - theta*_t) + beta^2 G, g_i > / D, G the constant sum of all gradients."""
     problem = Problem(smooth_net(dtype=jnp.float64))
