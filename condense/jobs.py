@@ -1,7 +1,7 @@
 """The work of an evaluation: rows of networks, each trained from several seeds, behind one progress bar and one estimate."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from condense.mesh import devices, over_devices
 from evals.base import Closed, Recipe, Report
 from evals.base import recipe as find_recipe
 from evals.krr import closed_form, make_scorer
-from evals.retrain import Trainer, group_size, make_trainer, retrain, stack
+from evals.retrain import CHUNKS, Trainer, group_size, make_trainer, retrain, stack
 from synth import backend
 from synth.augment import dsa, dsa_strategy, one_each
 from synth.base import Examples, Teacher
@@ -48,8 +48,11 @@ def build_trainer(net: str, chosen: Recipe | Closed, data: Data) -> Trainer | Ca
     return make_trainer(built, chosen, augment, view=view, over_devices=over_devices)
 
 
-def seconds_a_group(trainer: Trainer | Callable, chosen: Recipe | Closed, synth: SyntheticSet, group: int) -> float:
-    """Compiles the training and times one epoch of it, for the estimate that users see before anything long starts."""
+def seconds_a_group(
+    trainer: Trainer | Callable, chosen: Recipe | Closed, synth: SyntheticSet, group: int, *, watched: Examples | None = None
+) -> float:
+    """Compiles the training and times one epoch of it, and one scoring on what is `watched` on the way, for the estimate that users see
+    before anything long starts."""
     if isinstance(chosen, Closed):
         return 1.0  # about
     keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
@@ -61,7 +64,14 @@ def seconds_a_group(trainer: Trainer | Callable, chosen: Recipe | Closed, synth:
         spans.append(time.perf_counter() - began)
         if stop and spans[-1] > 1:
             break
-    return min(spans[1:]) * chosen.epochs
+    scoring = 0.0
+    if watched:
+        x, y = jnp.asarray(watched.x), jnp.asarray(watched.y)
+        for _ in range(2):  # the first compiles
+            began = time.perf_counter()
+            jax.block_until_ready(trainer.score(states, x, y))
+            scoring = time.perf_counter() - began
+    return min(spans[1:]) * chosen.epochs + scoring * min(CHUNKS, chosen.epochs)
 
 
 def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
@@ -73,20 +83,38 @@ def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], Syntheti
     return Job(net, kind, find_recipe("full") if whole else chosen, draw, group, -(-seeds // group))
 
 
-def run_jobs(key: jax.Array, jobs: Sequence[Job], data: Data, part: Examples, *, seeds: int) -> tuple[Report, ...]:
-    """All jobs, one after another, behind one progress bar; one compilation serves all rows of a network, recipe and shape."""
-    trainers = {(job.net, job.recipe): build_trainer(job.net, job.recipe, data) for job in jobs}
+def run_jobs(
+    key: jax.Array,
+    jobs: Sequence[Job],
+    data: Data,
+    part: Examples,
+    *,
+    seeds: int,
+    best_on_test: bool = False,
+    frozen: Mapping[str, Teacher] | None = None,
+) -> tuple[Report, ...]:
+    """All jobs, one after another, behind one progress bar; one compilation serves all rows of a network, recipe and shape. `frozen` holds
+    the networks by name where those of the jobs are trained ones."""
+
+    def built(job: Job) -> Trainer | Callable:
+        if frozen:
+            return make_scorer(frozen[job.net].net, job.recipe, frozen=frozen[job.net].vars)
+        return build_trainer(job.net, job.recipe, data)
+
+    trainers = {at: built(job) for at, job in {(job.net, job.recipe): job for job in jobs}.items()}
     first = {(job.net, job.recipe): job for job in reversed(jobs)}
     if slow := dict.fromkeys(job.net for job in jobs if not isinstance(job.recipe, Closed)):
         note(f"timing {', '.join(slow)} for an estimate")
-    seconds = {at: seconds_a_group(trainers[at], job.recipe, job.draw(0), job.group) for at, job in first.items()}
+    watched = part if best_on_test else None
+    seconds = {at: seconds_a_group(trainers[at], job.recipe, job.draw(0), job.group, watched=watched) for at, job in first.items()}
     note(f"{len(jobs)} rows of {seeds} seeds: about {duration(sum(job.rounds * seconds[job.net, job.recipe] for job in jobs))}")
 
     def report(job: Job, tick: Callable[[int], None]) -> Report:
         trainer, names = trainers[job.net, job.recipe], {"net_name": job.net, "set_kind": job.kind}
         if isinstance(job.recipe, Closed):
             return closed_form(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, tick=tick)
-        return retrain(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, together=job.group, tick=tick)
+        more = {"together": job.group, "tick": tick, "best_on_test": best_on_test}
+        return retrain(key, trainer, job.recipe, job.draw, part, seeds=seeds, **names, **more)
 
     with progress(sum(job.rounds * job.recipe.epochs for job in jobs), "evaluate") as bar:
         return tuple(report(job, bar.advance) for job in jobs)

@@ -91,7 +91,8 @@ class Closed:
 
     Args:
       name: what the recipe is called.
-      kernel: linear on the features of the network as it is drawn (`net`), or the neural tangent kernel of a fully-connected one (`ntk`).
+      kernel: linear on the features of a network as it is drawn, or of a given one (`net`), or the neural tangent kernel of a
+        fully-connected one (`ntk`).
       reg: lambda is `reg` times the mean of the kernel's diagonal.
     """
 
@@ -141,7 +142,7 @@ ABOUT = {
     "graph": "300 steps of Adam at 0.001 on graphs, 128 drawn a step, epoch chosen on validation graphs",
     "graph_full": "500 steps of Adam at 0.01 falling to 0 on all graphs at once, epoch chosen on validation graphs",
     "frepo": "2,000 epochs of Adam, batch 500, warm-up times a cosine to 0, augmented: FRePo's steps for 100 images; see evals.base",
-    "krr": "no training: a ridge head in closed form on the features of networks as they are drawn; no retrained accuracy",
+    "krr": "no training: a ridge head in closed form on the features of random networks or --frozen ones; no retrained accuracy",
     "krr-ntk": "no training: ridge regression with the neural tangent kernel of a wide network, as KIP; no retrained accuracy",
     "sre2l": "400 epochs of AdamW, batch 128, shifts, flips and MixUp, labels at temperature 30: SRe2L on small images",
     "fkd": "300 epochs of AdamW, batch 1024, crops, flips and CutMix, labels at temperature 20: SRe2L on large images",
@@ -179,7 +180,8 @@ class Report(NamedTuple):
     """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed, never a maximum over epochs.
 
     Reports on graphs say otherwise: there `epochs` holds the epoch of each seed, chosen on validation graphs, and `auc` areas under the ROC
-    curve.
+    curve. `best_on_test` is for comparison with papers that report the best of several scorings on the test images: the highest accuracy of
+    each seed. Nothing is chosen by it.
     """
 
     net: str
@@ -189,6 +191,7 @@ class Report(NamedTuple):
     seconds: float
     auc: tuple[float, ...] | None = None
     epochs: tuple[int, ...] | None = None
+    best_on_test: tuple[float, ...] | None = None
 
     @property
     def mean(self) -> float:
@@ -220,4 +223,5 @@ class Report(NamedTuple):
             "seconds": round(self.seconds, 3),
             **({} if self.auc is None else dict(zip(("auc_mean", "auc_std"), known(self.area()), strict=True), auc=known(self.auc))),
             **({} if self.epochs is None else {"epochs": list(self.epochs)}),
+            **({} if self.best_on_test is None else {"best_on_test": list(self.best_on_test)}),
         }

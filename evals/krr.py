@@ -25,11 +25,11 @@ def regressed(y: Labels) -> Float[Array, "n c"]:
     return y.values if isinstance(y, Target) else y.probs() - jnp.float32(1 / y.classes)
 
 
-def make_scorer(net: Net | None, recipe: Closed) -> Callable:
+def make_scorer(net: Net | None, recipe: Closed, *, frozen: Vars | None = None) -> Callable:
     """(key, synth, x, y) -> i32[], how many of the examples are predicted right, compiled.
 
-    The kernel is linear on the features of a network drawn from the key and never trained, in evaluation mode, or the NTK of flattened
-    images. An example that counts w times counts as w equal rows.
+    The kernel is linear on the features, in evaluation mode, of a network that is not trained here: drawn from the key, or with the
+    `frozen` variables; or it is the NTK of flattened images. An example that counts w times counts as w equal rows.
     """
 
     def features(vars: Vars, x):
@@ -38,12 +38,12 @@ def make_scorer(net: Net | None, recipe: Closed) -> Callable:
     gram = linear if recipe.kernel == "net" else ntk
 
     @jax.jit
-    def score(key, synth: SyntheticSet, x, y):
-        vars = fresh(key, net) if recipe.kernel == "net" else Vars(())
+    def score(key, frozen, synth: SyntheticSet, x, y):
+        vars = Vars(()) if recipe.kernel == "ntk" else fresh(key, net) if frozen is None else frozen
         head = regression(features(vars, synth.x.decode()), regressed(synth.y), gram=gram, reg=recipe.reg, weight=synth.weight)
         return jnp.sum(in_batches(lambda vars, piece: head(features(vars, piece)).argmax(-1), vars, x, batch=PIECE) == y)
 
-    return score
+    return lambda key, synth, x, y: score(key, frozen, synth, x, y)
 
 
 def closed_form(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from evals.base import Recipe, Report
 from synth import backend
@@ -94,9 +95,15 @@ def stack(synths: Sequence[SyntheticSet]) -> SyntheticSet:
 
 
 def train_group(
-    trainer: Trainer, recipe: Recipe, keys: jax.Array, synths: SyntheticSet, *, tick: Callable[[int], None] | None = None
+    trainer: Trainer,
+    recipe: Recipe,
+    keys: jax.Array,
+    synths: SyntheticSet,
+    *,
+    tick: Callable[[int], None] | None = None,
+    watch: Callable[[Fit], None] | None = None,
 ) -> Fit:
-    """Trains one group of seeds to the last epoch; `tick(epochs done)` after every piece."""
+    """Trains one group of seeds to the last epoch; `tick(epochs done)` and `watch(states)` after every piece."""
     states = trainer.begin(keys, synths)
     drop, piece = recipe.drop_epoch(), max(1, recipe.epochs // CHUNKS)
     for start, stop in ((0, min(drop, recipe.epochs)), (drop, recipe.epochs)):
@@ -108,6 +115,8 @@ def train_group(
             if tick:
                 jax.block_until_ready(states.vars.params)
                 tick(last - first)
+            if watch:
+                watch(states)
     return states
 
 
@@ -123,25 +132,31 @@ def retrain(
     set_kind: str = "distilled",
     together: int | None = None,
     tick: Callable[[int], None] | None = None,
+    best_on_test: bool = False,
 ) -> Report:
-    """Accuracy of `seeds` fresh networks trained on `draw(seed)` and scored on `test` once, at the last step.
+    """Accuracy of `seeds` fresh networks trained on `draw(seed)` and scored on `test` once, at the last step. With `best_on_test` they are
+    scored CHUNKS times on the way too, which changes nothing but what the report holds beside.
 
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
     """
-    began, accuracies = time.perf_counter(), []
+    began, accuracies, best = time.perf_counter(), [], []
     group = group_size(seeds, together or backend.runs_together())
     x, y = jnp.asarray(test.x), jnp.asarray(test.y)
     for first in range(0, seeds, group):
         numbers = [min(number, seeds - 1) for number in range(first, first + group)]  # a short group would compile everything again
         keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
         drawn = {number: draw(number) for number in dict.fromkeys(numbers)}
-        states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick)
+        rights = []  # of every seed, at every scoring on the way
+        watch = (lambda states, rights=rights: rights.append(np.asarray(trainer.score(states, x, y)))) if best_on_test else None
+        states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick, watch=watch)
         if not all_finite(states.vars):
             why = _step_size(recipe, drawn[first])
             raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged: {why}")
         accuracies += [int(right) / len(y) for right in trainer.score(states, x, y)]
-    return Report(net_name, recipe.name, set_kind, tuple(accuracies[:seeds]), time.perf_counter() - began)
+        best += [int(right) / len(y) for right in np.max(rights, 0)] if rights else []
+    held = {"best_on_test": tuple(best[:seeds])} if best else {}
+    return Report(net_name, recipe.name, set_kind, tuple(accuracies[:seeds]), time.perf_counter() - began, **held)
 
 
 def group_size(seeds: int, together: int) -> int:

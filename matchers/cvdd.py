@@ -48,6 +48,7 @@ def cvdd(
     patches: Patches = "medium",
     votes: int = 2,
     member: int | None = None,
+    pair: tuple[int, ...] | None = None,
     prior: Literal["distilled", "equal"] = "distilled",
     temperature: float = 5.0,
     labels: LabelKind = "committee",
@@ -77,6 +78,7 @@ def cvdd(
         --start says; `none` leaves the start as it is.
       votes: networks in the committee of a slot; 2 as published.
       member: this one of the teachers, from 1, votes and labels alone.
+      pair: these of the teachers, from 1, vote on every slot, as is published for one image a class; all label.
       prior: `distilled` weighs teachers by `priors`, which may have to be measured first; `equal` all alike.
       temperature: T, > 0; large gives all members equal weight, small the best alone.
       labels: kind of the labels that the set gets.
@@ -87,6 +89,11 @@ def cvdd(
     """
     if member is not None:
         teachers, votes = (pick(teachers, member),), 1
+    if pair is not None:
+        if member is not None or len(set(pair)) < len(pair):
+            raise BadInput(f"--pair {' '.join(map(str, pair))}: give different teachers, and no --member beside them")
+        for number in pair:
+            pick(teachers, number, flag="--pair")
     if votes > len(teachers):
         raise BadInput(f"--votes {votes}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
     for flag, value in (("--temperature", temperature), ("--label-temperature", label_temperature)):
@@ -100,7 +107,11 @@ def cvdd(
     labelling = Labelling(teachers, task.plan, recipe, labels, label_epochs, weights=own, statistics=statistics)
 
     def weights(slots: int):
-        return voting_weights(slots, known, size=votes, temperature=temperature)
+        if pair is None:
+            return voting_weights(slots, known, size=votes, temperature=temperature)
+        row = np.zeros(len(known))
+        row[[number - 1 for number in pair]] = vote([known[number - 1] for number in pair], temperature=temperature)
+        return np.tile(row, (slots, 1))
 
     made = recover(teachers, task, weights, settings, labelling, batch=batch, prepare=patched(teachers, patches))
     return made._replace(start="collage", own_start=None if patches == "none" else "--patches none")

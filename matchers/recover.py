@@ -41,11 +41,13 @@ class Jitter(NamedTuple):
       crop: least share of the area in (0, 1]; 1 leaves the crop out.
       roll: largest shift of rows and columns, as a share of the height in [0, 1).
       flip: whether left and right are exchanged at random.
+      both_ways: whether rows and columns are shifted up and left as far too, and not down and right alone.
     """
 
     crop: float
     roll: float
     flip: bool
+    both_ways: bool = False
 
     def __call__(self, key: jax.Array, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """The batch under one draw."""
@@ -55,7 +57,7 @@ class Jitter(NamedTuple):
         if self.flip:
             x = random_flip(k_flip, x, shared=True)
         if most := int(x.shape[1] * self.roll + 0.5):
-            x = random_roll(k_roll, x, least=0, most=most, shared=True)
+            x = random_roll(k_roll, x, least=-most if self.both_ways else 0, most=most, shared=True)
         return x
 
 
@@ -90,11 +92,11 @@ def demand_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) 
             raise BadInput(f"--teachers: {teacher.name or 'a network'} has no batch norm, whose statistics are matched; give it norm=batch")
 
 
-def pick(teachers: Sequence[Teacher], number: int) -> Teacher:
+def pick(teachers: Sequence[Teacher], number: int, *, flag: str = "--member") -> Teacher:
     """The `number`-th teacher, from 1. Raises BadInput where there are fewer, naming them."""
     if number > len(teachers):
         names = ", ".join(f"{i + 1} {teacher.name}" for i, teacher in enumerate(teachers))
-        raise BadInput(f"--member {number}: there is no such teacher (there are {names})")
+        raise BadInput(f"{flag} {number}: there is no such teacher (there are {names})")
     return teachers[number - 1]
 
 

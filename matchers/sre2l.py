@@ -17,6 +17,7 @@ def sre2l(
     first: float = 10.0,
     crop: float = 0.08,
     roll: float = 0.125,
+    both_ways: bool = False,
     flip: bool = True,
     tv: float = 0.0,
     l2: float = 0.0,
@@ -43,6 +44,7 @@ def sre2l(
       first: weight of the first layer's statistics (>= 0).
       crop: least share of the area that a random crop takes, in (0, 1]; 1 for no crop.
       roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
+      both_ways: whether shifts go up and left as far too, as released for Tiny ImageNet, and not down and right alone.
       flip: whether batches are mirrored at random, where labels allow it; not in what is released for CIFAR.
       tv: weight of the total variation (>= 0).
       l2: weight of the mean Euclidean norm of the images (>= 0).
@@ -55,7 +57,7 @@ def sre2l(
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     chosen = pick(teachers, member)
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips), tv, l2)
+    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips, both_ways), tv, l2)
     labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs)
     made = recover(
         (chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, prepare=patched((chosen,), patches)

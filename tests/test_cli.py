@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -235,7 +236,7 @@ def test_a_wrong_call_is_told_in_one_line(argv, words, refused):
         (["--preset", "nope"], ["--preset", "'nope'", "dm_cifar10_10"]),
         (["--preset", ""], ["--preset", "unknown preset ''"]),
         (["--preset=dc_cifar10_10"], ["--preset dc_cifar10_10", "belongs to dc, not to dm"]),
-        (["--net", "nope"], ["--net nope", "convnet, mlp"]),
+        (["--net", "nope"], ["--net nope", "convnet_doubling, mlp"]),
         (["--net", "mlp:depth=3"], ["--net mlp:depth=3", "'depth'", "width"]),
         (["--net", "mlp:width=0"], ["--net mlp:width=0", "at least 1"]),
         (["--net", "lenet"], ["--net lenet", "at least 16x16"]),
@@ -305,7 +306,7 @@ def test_an_out_that_is_no_folder_of_a_run(refused, tmp_path):
         (["--rows", ","], ["--rows", "distilled, random, kmeans, full"]),
         (["--split", "train"], ["--split", "'train'", "test, val"]),
         (["--recipe", "nope"], ["--recipe", "'nope'", "dsa, quick, full"]),
-        (["--net", "mlp", "nope"], ["--net nope", "convnet, mlp"]),
+        (["--net", "mlp", "nope"], ["--net nope", "convnet_doubling, mlp"]),
         (["--data", "nope"], ["data 'nope'", "digits, mnist"]),
         (["--seeds", "many"], ["--seeds: 'many' is not a whole number"]),
     ],
@@ -571,7 +572,7 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     matcher = build_method(method, complete_options(method, own), **handed)
     assert matcher.own_start is None or "start" not in settings
     assert matcher.start in STARTS and matcher.recipe in RECIPES
-    place = f" --{preset.first.split()[1]} X" if preset.first else ""
+    place = f" --{preset.flag()} X" if preset.first else ""
     assert f"condense distill {method} --preset {name}{place} --out " in preset.record() and preset.claim in preset.record()
 
 
@@ -800,6 +801,42 @@ def test_a_run_is_of_its_own_training_images_and_model_space(tmp_path):
             distill("random", other, ipc=1, out="x")
     with pytest.raises(BadInput, match="--out: is empty; give the name of a folder"):
         distill("random", "digits", ipc=1, out="")
+
+
+def test_a_disk_that_fills_on_the_way_keeps_what_is_there_and_the_same_command_goes_on(finished, tmp_path, capsys):
+    """More steps of a finished run where no file can grow past 100 bytes: one line, exit 1. Then room, and the bits of one run."""
+    shutil.copytree(finished, "a")
+    argv = [*DM, "--steps", "4", "--seed", "3", "--out"]
+    kept = {name: digest for name, (_, digest) in stamps(Path("a")).items() if name.endswith((".npz", ".png"))}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        assert run([*argv, "a"]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("condense: ")]
+    assert len(said) == 1 and "File too large" in said[0] and "Traceback" not in said[0]
+    assert {name: digest for name, (_, digest) in stamps(Path("a")).items() if name in kept} == kept and len(kept) >= 2
+    assert run([*argv, "a"]) == run([*argv, "b"]) == 0
+    assert load_set("a/set.npz").x.decode().tobytes() == load_set("b/set.npz").x.decode().tobytes()
+    assert (record(Path("a"))["state"], record(Path("a"))["finished"]) == ("done", 4)
+
+
+@pytest.mark.parametrize("at", ["save_set", "save_grid"])
+def test_a_run_that_dies_after_its_last_step_is_completed(at, finished, monkeypatch):
+    """Before the set is written, and between the set and its picture."""
+
+    def die(*args):
+        raise KeyboardInterrupt
+
+    argv = [*DM, "--steps", "2", "--seed", "3", "--out", "a"]
+    with monkeypatch.context() as patch:
+        patch.setattr(condense.api, at, die)
+        assert run(argv) == 130 and record(Path("a"))["state"] == "running"
+    assert run(argv) == 0 and record(Path("a"))["state"] == "done"
+    for name in ("grid.png", "metrics.jsonl"):
+        assert Path("a", name).read_bytes() == (finished / name).read_bytes()
+    assert load_set("a/set.npz").x.decode().tobytes() == load_set(finished / "set.npz").x.decode().tobytes()
 
 
 @pytest.mark.slow

@@ -13,7 +13,9 @@ from matchers.recover import Jitter, Settings
 from synth.content import Compensated, Summed, raw_of, to_bytes
 from synth.errors import BadInput
 from synth.file import load_set, save_set
-from tests.teachers import KEY, MEAN, STD, committee, frozen, ran, started, task
+from synth.fit import epoch_items, see
+from synth.teacher_labels import present
+from tests.teachers import KEY, MEAN, PLAN, STD, committee, frozen, ran, started, task
 from tests.toys import central_differences
 
 
@@ -112,6 +114,19 @@ def test_labels_are_the_mean_answer_of_the_networks_once():
     expected = sum(t.net.apply(t.vars, x).logits for t in held[:2]) / 2
     assert last.y.kind == "interpolated"
     np.testing.assert_allclose(np.asarray(last.y.logits, np.float32), np.asarray(expected), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["online", "committee"])
+def test_labels_may_be_asked_for_every_view(kind):
+    """The mean answer of the compensators' networks to the mixed image, as INFER+Dyn has it, and not that of the whole committee."""
+    held, (synth, examples) = committee(3), started(4)
+    last = ran(infer(held, task(), compensators=2, labels=kind, label_epochs=3), synth, examples, 1)[2]
+    items = epoch_items(jax.random.key(getattr(last.y, "seed", 0)), 1, len(last), batch=PLAN.batch)
+    item = jax.tree.map(lambda leaf: leaf[0], items)
+    seen = see(item, last.x.decode(), PLAN.view)
+    expected = jax.nn.softmax(sum(t.net.apply(t.vars, seen.images).logits for t in held[:2]) / 2 / PLAN.temperature)
+    np.testing.assert_allclose(present(last.y, held).targets(item.index, seen), expected, atol=1e-3)
+    assert last.y.kind == kind and getattr(last.y, "epochs", 3) == 3
 
 
 def test_more_compensators_than_teachers_are_refused():

@@ -67,8 +67,25 @@ def test_recipes_of_presets_show_the_views_that_are_stated(name):
     plan = plan_of(recipe(matcher.recipe, epochs=own.get("label_epochs")), (64, 64, 3), True)
     assert plan.view.mix
     for start, stated in STATED.items():
-        if name.startswith(start) and preset.first:
+        if name.startswith(start) and preset.first and not name.endswith("_dyn"):
             assert (plan.epochs, plan.batch, plan.temperature, plan.view.mix) == stated
+
+
+def test_labels_asked_anew_take_the_steps_of_a_set_without_compensators():
+    """INFER+Dyn: five examples for one of the other methods on small images, four on large ones; as its scripts have it."""
+    stated = {"cifar10": 80, "cifar100": 80, "tiny": 80, "imagenet": 75}
+    found = {name: preset.settings for name, preset in presets.PRESETS.items() if name.endswith("_dyn")}
+    assert len(found) == 9
+    for name, settings in found.items():
+        assert settings["label_epochs"] == stated[name.split("_")[1]] and settings["labels"] == "online"
+
+
+@pytest.mark.parametrize(("data", "names"), [("cifar10", "mobilenet densenet"), ("tiny", "resnet18 mobilenet")])
+def test_one_image_a_class_is_recovered_from_the_published_pair(data, names):
+    preset = presets.PRESETS[f"cvdd_{data}_1"]
+    asked = parse(teachers.RECORD, shlex.split(preset.first)[2:], "condense teachers").net
+    assert [asked[number - 1].split(":")[0] for number in preset.settings["pair"]] == names.split()
+    assert "pair" not in presets.PRESETS[f"cvdd_{data}_10"].settings
 
 
 SIZES = {"cifar10": (10, 32), "cifar100": (100, 32), "folder:tiny": (200, 64), "folder:imagenet": (1000, 224)}  # classes, pixels a side

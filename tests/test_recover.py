@@ -176,6 +176,15 @@ def test_one_draw_of_the_jitter_serves_a_batch():
     np.testing.assert_array_equal(Jitter(1.0, 0.0, False)(KEY, x), x)
 
 
+@pytest.mark.parametrize(("both_ways", "rows"), [(False, {0, 1, 2}), (True, {-2, -1, 0, 1, 2})])
+def test_a_roll_goes_down_and_right_or_both_ways(both_ways, rows):
+    """Where one bright pixel of an 8x8 image lands under sixty draws."""
+    x = jnp.zeros((1, 8, 8, 1)).at[0, 4, 4].set(1)
+    seen = jax.jit(jax.vmap(lambda key: Jitter(1.0, 0.25, False, both_ways)(key, x)))(jax.random.split(KEY, 60))
+    for axis in (2, 3):
+        assert {int(at) - 4 for at in np.argmax(np.asarray(seen).sum(tuple({2, 3} - {axis})), axis=2).ravel()} == rows
+
+
 def test_images_stay_in_bounds_and_end_as_bytes_and_teachers_stay_as_they_are():
     held = committee(1)
     kept, (synth, examples) = frozen(held), started()
@@ -272,6 +281,24 @@ def test_pairs_by_slots():
     assert sorted(ten) == list(combinations(range(5), 2)) and len(set(ten)) == 10  # every unordered pair once
     fifty = committees(50, priors, 2)
     assert len(fifty) == 50 and len(set(fifty)) > 5 and set(fifty) <= set(ten) and fifty == committees(50, priors, 2)
+
+
+def test_a_given_pair_votes_on_every_slot():
+    """The weights that the recovery takes, not those of the highest priors."""
+    held, (synth, examples) = committee(3), started(2)
+    worth = lambda **options: (60.0, 62.0, 50.0)  # noqa: E731
+    options = {"lr": 0.1, "patches": "none", "labels": "hard", "temperature": 7.0, **PLAIN}
+    given = ran(cvdd(held, worth, task(), pair=(3, 1), **options), synth, examples, 2)[1]
+    swapped = (held[0], held[2])
+    two = ran(cvdd(swapped, lambda **options: (60.0, 50.0), task(), votes=2, **options), synth, examples, 2)[1]
+    np.testing.assert_allclose(given.x.pixels, two.x.pixels, atol=1e-5)
+    best = ran(cvdd(held, worth, task(), votes=2, **options), synth, examples, 2)[1]
+    assert np.abs(np.asarray(best.x.pixels) - np.asarray(given.x.pixels)).max() > 1e-2
+    for pair, said in {(1, 4): r"--pair 4: there is no such teacher", (2, 2): r"--pair 2 2: give different teachers"}.items():
+        with pytest.raises(BadInput, match=said):
+            cvdd(held, worth, task(), pair=pair)
+    with pytest.raises(BadInput, match="no --member beside"):
+        cvdd(held, worth, task(), pair=(1, 2), member=1)
 
 
 @pytest.mark.slow

@@ -94,6 +94,23 @@ def test_every_epoch_is_that_of_the_released_training(plain, epochs):
     check_every_epoch(plain, replace(PLAIN, epochs=epochs), as_set(examples), np.eye(3)[examples.y], np.ones(12), PLAIN.lr)
 
 
+def test_the_best_on_test_is_that_of_all_scorings_and_changes_no_score(noisy):
+    """Against a replay that scores after every piece; the report says both, and the accuracy is still the last step's."""
+    synth, test = noisy
+    chosen = replace(SMALL, epochs=40, lr=2.0)  # so large that accuracies jump
+    trainer, seen = make_trainer(linear_net(), chosen, None), []
+    scores = lambda states: [int(right) / len(test.y) for right in trainer.score(states, jnp.asarray(test.x), jnp.asarray(test.y))]  # noqa: E731
+    keys = jnp.stack([jax.random.fold_in(KEY, number) for number in range(3)])
+    train_group(trainer, chosen, keys, stack([synth] * 3), watch=lambda states: seen.append(scores(states)))
+    plain, watched = (retrain(KEY, trainer, chosen, lambda seed: synth, test, seeds=3, best_on_test=told) for told in (False, True))
+    assert plain.best_on_test is None and "best_on_test" not in plain.as_json()
+    assert watched.accuracy == plain.accuracy == tuple(seen[-1]) and len(seen) == 40
+    assert watched.best_on_test == tuple(np.max(seen, 0)) and watched.best_on_test != watched.accuracy
+    assert watched.as_json()["best_on_test"] == list(watched.best_on_test)
+    grouped = retrain(KEY, trainer, chosen, lambda seed: synth, test, seeds=3, together=2, best_on_test=True)
+    assert grouped.best_on_test == watched.best_on_test
+
+
 def test_soft_labels_weights_and_a_learned_step_size_train_as_they_say(plain):
     examples, rng = blobs(4), np.random.default_rng(0)
     logits, weight = rng.normal(size=(12, 3)).astype(np.float32), rng.integers(0, 4, 12).astype(np.float32)

@@ -85,6 +85,18 @@ def test_the_json_is_the_contract(data, tmp_path, capsys):
     assert all(word in said.out for word in ("distilled", "random", "kmeans", "mlp:width=8", "mlp:width=4", "408 bytes", "test accuracy"))
 
 
+def test_the_best_of_many_scorings_on_the_test_images_stands_beside_the_last(data, tmp_path, capsys):
+    save_set(tmp_path / "set.npz", make_set(data))
+    asked = ["evaluate", str(tmp_path), "--net", NET, "--seeds", "2", "--epochs", "3", "--rows", "distilled,random", "--json"]
+    assert command([*asked, str(tmp_path / "a.json")]) == command([*asked, str(tmp_path / "b.json"), "--best-on-test"]) == 0
+    plain, watched = (json.loads((tmp_path / name).read_text())["results"] for name in ("a.json", "b.json"))
+    for before, after in zip(plain, watched, strict=True):
+        assert list(after) == [*ROW, "best_on_test"] and after["accuracy"] == before["accuracy"]
+        assert all(best >= last for best, last in zip(after["best_on_test"], after["accuracy"], strict=True))
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("(best ") == 2 and "best: the highest of all scorings on the test images, chosen on them" in said
+
+
 def test_the_table_shows_networks_side_by_side():
     reports = [
         Report(net, "full" if kind == "full" else "dsa", kind, values, 1.0)
@@ -303,6 +315,12 @@ def test_other_data_is_warned_about(data, capsys):
         ({"recipe": "magic"}, "--recipe: unknown recipe 'magic'"),
         ({"epochs": 0}, "--epochs 0"),
         ({"net": "magic"}, "--net magic: unknown network"),
+        ({"best_on_test": True, "split": "val"}, "--best-on-test: --split val reads no test"),
+        ({"best_on_test": True, "recipe": "krr"}, "--best-on-test: recipe krr trains nothing"),
+        ({"frozen": "x"}, "--frozen x: recipe quick fits no ridge head to features of a network; take --recipe krr"),
+        ({"frozen": "x", "recipe": "krr-ntk"}, "--frozen x: recipe krr-ntk fits no ridge head"),
+        ({"frozen": "x", "recipe": "krr", "net": "mlp"}, "--net mlp: the networks are those in --frozen x"),
+        ({"frozen": "x", "recipe": "krr", "net": ()}, "x: holds no teacher.json"),
     ],
 )
 def test_wrong_calls_are_refused(data, change, message):

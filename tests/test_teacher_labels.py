@@ -176,7 +176,7 @@ def test_stored_answers_are_those_to_the_replayed_views(statistics):
 
 def test_what_the_bench_says_of_labels_is_what_teachers_say_of_the_views():
     held, labels = committee(2), made("committee", statistics="batch/2")
-    right, doubts = [], []
+    right, doubts, of_image = [], [], {}
     for epoch in range(2):
         for item, view in replayed(labels, epoch):
             counts = np.asarray(item.counts) > 0
@@ -184,8 +184,12 @@ def test_what_the_bench_says_of_labels_is_what_teachers_say_of_the_views():
             z = np.concatenate([sum(half) / 2 for half in halves])[counts]
             right += list(z.argmax(-1) == np.asarray(Y)[np.asarray(item.index)][counts])
             doubts += list(-(softmax(z / 4) * np.log(softmax(z / 4))).sum(-1))
+            for number, row in zip(np.asarray(item.index)[counts], z, strict=True):
+                of_image.setdefault(number, []).append(row)
+    within = sum(np.var(rows, axis=0, ddof=1).sum() for rows in of_image.values()) / len(of_image)
+    between = 1 - within / np.var([row for rows in of_image.values() for row in rows], axis=0, ddof=1).sum()
     told = survey(SyntheticSet(Pixels(X), labels), held, PLAN, "batch/2")
-    assert told == pytest.approx((np.mean(right), np.mean(doubts)), abs=1e-3) and 0 < told[0] < 1
+    assert told == pytest.approx((np.mean(right), np.mean(doubts), between), abs=2e-3) and 0 < told[0] < 1
 
 
 def test_answers_go_on_where_they_were_left():
@@ -329,20 +333,31 @@ def test_bytes_are_those_of_the_arrays():
 
 
 def test_the_released_record_weighs_what_is_published():
-    """ImageNet-1K, 300 epochs, in GiB as the table has them; the derived values to four digits.
+    """ImageNet-1K, 300 epochs in batches of 1,024, in GiB as the table has them, and without containers to four digits. Tiny ImageNet, as
+    its code states it: 100 epochs in batches of 64, nothing mixed; in units of 10^6.
 
-    Not reproduced, because what else the files hold is not stated: Tiny ImageNet, 449 and 898 MB for 50 and 100 images a class (its code
-    states 100 epochs, which make 425 and 850), and ImageNet-21K, 643 and 1,286 GB for 10 and 20 (10,450 classes, 300 epochs and no mix make
-    611 and 1,221 GiB). Both grow with the images alone, as here.
+    ImageNet-21K is not reproduced: 643 and 1,286 GB for 10 and 20 images a class, where 10,450 classes and 300 epochs in batches of 32
+    without mixing, as its code states them, make 658 and 1,316 of 10^9.
     """
     published = {10_000: 5.67, 20_000: 11.33, 50_000: 28.33, 100_000: 56.66, 200_000: 113.33}
     for n, size in published.items():
-        assert released_label_bytes(n, 300, 1000) / 2**30 == pytest.approx(size, rel=0.005)
+        assert released_label_bytes(n, 300, 1000, batch=1024) / 2**30 == pytest.approx(size, rel=0.001)
     for n, size in ((10_000, 5.658), (50_000, 28.289), (200_000, 113.16)):
         assert released_label_bytes(n, 300, 1000) / 2**30 == pytest.approx(size, rel=1e-4)
-    assert released_label_bytes(10_000, 100, 200) == 425e6  # of 449 MB
-    assert released_label_bytes(104_500, 300, 10_450) / 2**30 == pytest.approx(611, rel=0.005)  # of 643 GB
-    assert released_label_bytes(20_000, 100, 200) / released_label_bytes(10_000, 100, 200) == 898 / 449 == 1286 / 643
+    for n, size in ((10_000, 449), (20_000, 898)):
+        assert released_label_bytes(n, 100, 200, batch=64, mixed=False) / 1e6 == pytest.approx(size, rel=0.005)
+    for ipc, size in ((10, 643), (20, 1286)):
+        made = released_label_bytes(ipc * 10_450, 300, 10_450, batch=32, mixed=False) / 1e9
+        assert made / size == pytest.approx(1.023, abs=0.002)
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_a_file_of_the_released_record_takes_what_its_arrays_and_container_take(tmp_path, mixed):
+    torch = pytest.importorskip("torch", reason="PyTorch comes with the extra [bench]")
+    for n, classes in ((64, 200), (1024, 1000)):
+        mix = (torch.randperm(n), 0.5, (1, 2, 3, 4)) if mixed else (None, None, None)
+        torch.save([torch.zeros(n, 4), torch.zeros(n, dtype=torch.bool), *mix, torch.zeros(n, classes).half()], tmp_path / "batch.tar")
+        assert (tmp_path / "batch.tar").stat().st_size == pytest.approx(released_label_bytes(n, 1, classes, batch=n, mixed=mixed), abs=64)
 
 
 def answers_of(shape, dtype) -> np.ndarray:

@@ -13,7 +13,7 @@ import jax
 
 from condense.nets import adapter
 from condense.nets.alexnet import alexnet
-from condense.nets.convnet import convnet
+from condense.nets.convnet import convnet, convnet_doubling
 from condense.nets.densenet import densenet
 from condense.nets.graphs import GRAPH_NETS
 from condense.nets.lenet import lenet
@@ -28,6 +28,7 @@ from synth.graphs import Alphabet
 
 NETS = {
     "convnet": convnet,
+    "convnet_doubling": convnet_doubling,
     "mlp": mlp,
     "lenet": lenet,
     "alexnet": alexnet,

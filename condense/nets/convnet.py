@@ -1,5 +1,6 @@
-"""The ConvNet of the condensation papers."""
+"""The ConvNet of the condensation papers, and its form whose blocks grow."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from flax import nnx
@@ -10,21 +11,22 @@ from synth.errors import BadInput
 
 
 class ConvNet(nnx.Module):
-    """`depth` blocks of 3x3 convolution, norm, activation and 2x2 pooling, then one linear layer."""
+    """Blocks of 3x3 convolution, norm, activation and 2x2 pooling, one for every width, then one linear layer."""
 
-    def __init__(self, image, classes, draw, *, width: int, depth: int, norm: NormKind, act: Activation, pool: Pooling):
-        h, w, channels = image
+    def __init__(self, image, classes, draw, *, widths: Sequence[int], norm: NormKind, act: Activation, pool: Pooling):
+        (h, w, channels), depth = image, len(widths)
         if pool != "none":
             most = min(h, w).bit_length() - 1
             if depth > most:
                 raise BadInput(
-                    f"--net convnet:depth={depth} pools {h}x{w} images to nothing: "
+                    f"--net of depth={depth} pools {h}x{w} images to nothing: "
                     f"use a depth of at most {most}, pool=none, or images of at least {2**depth}x{2**depth}"
                 )
             h, w = h >> depth, w >> depth
-        self.convs = nnx.List([Conv(width if i else channels, width, 3, draw, padding=1) for i in range(depth)])
-        self.norms = nnx.List([norm_layer(norm, width) for _ in self.convs])
-        self.head = Linear(h * w * width, classes, draw)
+        inputs = (channels, *widths)
+        self.convs = nnx.List([Conv(a, b, 3, draw, padding=1) for a, b in zip(inputs, widths, strict=False)])
+        self.norms = nnx.List([norm_layer(norm, width) for width in widths])
+        self.head = Linear(h * w * widths[-1], classes, draw)
         self.act, self.pool = ACTIVATIONS[act], POOLINGS[pool]
 
     def features(self, x, tape: Tape):
@@ -40,4 +42,12 @@ def convnet(*, width: int = 128, depth: int = 3, norm: NormKind = "instance", ac
 
     Zhao, Mopuri and Bilen, arXiv 2006.05929, section 4.1. `width` is the number of channels of every block, `depth` the number of blocks.
     """
-    return partial(ConvNet, width=width, depth=depth, norm=norm, act=act, pool=pool)
+    return partial(ConvNet, widths=(width,) * depth, norm=norm, act=act, pool=pool)
+
+
+def convnet_doubling(*, width: int = 128, depth: int = 3, norm: NormKind = "batch", act: Activation = "relu", pool: Pooling = "avg"):
+    """The same with twice as many channels from block to block: `width`, 2 `width`, 4 `width`, ...
+
+    As FRePo (Zhou, Nezhadarya and Ba, NeurIPS 2022) and KRR-ST (Lee et al., ICLR 2024) take it.
+    """
+    return partial(ConvNet, widths=tuple(width << block for block in range(depth)), norm=norm, act=act, pool=pool)

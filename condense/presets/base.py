@@ -37,5 +37,5 @@ class Preset:
         return f"{self.claim}, {self.source}: {before}condense distill {self.method} --preset {self.name}{given} --out DIR ({self.cost})"
 
     def flag(self) -> str:
-        """What names the folder that `first` makes: the command's verb."""
-        return self.first.split()[1]
+        """What names the folder that `first` makes: the command's verb, and `teacher` for a self-supervised one."""
+        return "teacher" if "--ssl" in self.first else self.first.split()[1]

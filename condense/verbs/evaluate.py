@@ -27,6 +27,12 @@ class Flags:
     teachers: Annotated[
         str | None, about("committee that labels real images as the set, or all where the set has labels of none", metavar="DIR")
     ] = None
+    best_on_test: Annotated[
+        bool, about("also the best of some fifty scorings on the test images, as many papers report it; it was chosen on them")
+    ] = False
+    frozen: Annotated[
+        str | None, about("for recipe krr: trained networks of `condense teachers`, whose features the head is fitted to", metavar="DIR")
+    ] = None
     seed: Annotated[int, about("seed of networks and draws")] = 0
     json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
 
@@ -41,7 +47,8 @@ def act(call: Flags) -> None:
     with whole():
         from condense.api import evaluate as score
 
-    given = {name: getattr(call, name) for name in ("net", "seeds", "recipe", "epochs", "split", "teachers", "seed")}
+    taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "seed")
+    given = {name: getattr(call, name) for name in taken}
     result = score(call.what, data=call.data, **given, rows=words_of(call.rows))
     conclude(result, call.json)
 

@@ -1,8 +1,9 @@
 """What teachers say of a set's views: `python -m tests.bench.labels SET --data SPEC --teachers DIR`.
 
-For every teacher, and for all by the mean of their logits: the share of views whose highest logit is that of the set's class, and the mean
-entropy of softmax(z / T) in nats, with running statistics in the batch norms and with those of each half of a batch. Views are those of the
-set's recipe in its first epochs; where labels are stored, the very ones that they answer to.
+For every teacher, and for all by the mean of their logits: the share of views whose highest logit is that of the set's class, the mean
+entropy of softmax(z / T) in nats, and the share of the logits' variance that lies between images and not between views of one, with running
+statistics in the batch norms and with those of each half of a batch. Views are those of the set's recipe in its first epochs; where labels
+are stored, the very ones that they answer to.
 """
 
 import argparse
@@ -24,15 +25,18 @@ from synth.teacher_labels import Plan, batch_of, label
 STATISTICS = ("running", "batch/2")
 
 
-def survey(synth: SyntheticSet, teachers: Sequence[Teacher], plan: Plan, statistics: str) -> tuple[float, float]:
-    """Share of the views of `plan` on which these teachers together name the set's class, and the mean entropy of their labels."""
+def survey(synth: SyntheticSet, teachers: Sequence[Teacher], plan: Plan, statistics: str) -> tuple[float, float, float]:
+    """Share of the views of `plan` on which these teachers together name the set's class, the mean entropy of their labels, and the share
+    of the variance of their logits that is between images: 1 where all views of an image get one answer."""
     index, seed = jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), getattr(synth.y, "seed", 0)
     x, classes = synth.x.decode(), synth.y.classes
     made = label(jax.random.key(0), "committee", x, index, classes, teachers, plan, statistics=statistics, seed=seed)
     order = [epoch_items(jax.random.key(seed), epoch, len(x), batch=made.batch).index.ravel()[: len(x)] for epoch in range(plan.epochs)]
-    logits, own = made.logits.astype(jnp.float32), index[jnp.stack(order)]
+    logits, shown = made.logits.astype(jnp.float32), jnp.stack(order)
     doubts = jax.scipy.special.entr(jax.nn.softmax(logits / plan.temperature)).sum(-1)
-    return float((logits.argmax(-1) == own).mean()), float(doubts.mean())
+    by_image = jnp.take_along_axis(logits, jnp.argsort(shown, 1)[:, :, None], 1)  # [epochs, images, classes]
+    between = 1 - by_image.var(0, ddof=1).sum(-1).mean() / by_image.reshape(-1, classes).var(0, ddof=1).sum()
+    return float((logits.argmax(-1) == index[shown]).mean()), float(doubts.mean()), float(between)
 
 
 def main() -> None:
@@ -41,7 +45,7 @@ def main() -> None:
     parser.add_argument("--data", help="by default what the set was made from")
     parser.add_argument("--teachers", required=True)
     parser.add_argument("--recipe", help="by default the set's, or cvdd where that shows no views")
-    parser.add_argument("--epochs", type=int, default=2, help="that are looked at")
+    parser.add_argument("--epochs", type=int, default=10, help="that are looked at")
     args = parser.parse_args()
     synth = load_set(find_set(args.what))
     data = take_data(synth, args.data)
@@ -51,10 +55,12 @@ def main() -> None:
     batch = batch_of(plan.batch, len(synth), synth.y.classes)
     print(f"{synth.y.kind} labels at temperature {plan.temperature:g}, {args.epochs} epochs of {plan.view} in batches of {batch}")
     print(f"entropy of all classes alike: {np.log(synth.y.classes):.3f} nats")
-    print("| teacher | " + " | ".join(f"{s}: set's class | entropy" for s in STATISTICS) + " |\n|---" + "|---" * 4 + "|")
+    heads = " | ".join(f"{s}: set's class | entropy | between images" for s in STATISTICS)
+    print(f"| teacher | {heads} |\n" + "|---" * 7 + "|")
     for name, asked in (*((teacher.name, [teacher]) for teacher in known), ("all", known)):
         told = [survey(synth, asked, plan, statistics) for statistics in STATISTICS]
-        print(f"| {name} | " + " | ".join(f"{100 * share:.1f} % | {entropy:.3f}" for share, entropy in told) + " |", flush=True)
+        cells = " | ".join(f"{100 * share:.1f} % | {entropy:.3f} | {100 * between:.1f} %" for share, entropy, between in told)
+        print(f"| {name} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
