@@ -1,5 +1,6 @@
 """What a notebook imports: `load_data`, `distill`, `evaluate`, `load_set`, `save_set`, `train_teacher`, `load_teacher`, `transfer`."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from condense.handed import Context, flagged, hand_over, split_seed
 from condense.jobs import validation_score
 from condense.log import note
 from condense.loop import PREPARE, START, STEPS, Schedule, paced, run, stream
+from condense.relabel import FOLDER
 from condense.runs import Run, as_call, digest, open_run
 from condense.score import Evaluation, evaluate, find_set
 from condense.ssl import load_teacher, train_teacher
@@ -168,6 +170,7 @@ def work(
     if folder:
         save_set(folder / "set.npz", synth)
         save_grid(folder / "grid.png", synth)
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
     return synth
 
 

@@ -119,12 +119,13 @@ def _members(teachers) -> list[str]:
 
 def task_of(context: Context):
     """What a method may be told of its run."""
-    from condense.relabel import plan_of
+    from condense.relabel import FOLDER, label_in_pieces, plan_of
     from evals.base import recipe
     from matchers.base import Task
 
     data = context.data
-    return Task(data.image, data.flips, context.steps, lambda name: plan_of(recipe(name), data.image, data.flips))
+    told = Task(data.image, data.flips, context.steps, lambda name: plan_of(recipe(name), data.image, data.flips))
+    return told._replace(label=partial(label_in_pieces, folder=context.out / FOLDER)) if context.out else told
 
 
 def _priors(context: Context):

@@ -1,16 +1,18 @@
-"""Labels from teachers for a set that is there: any kind, resumable, epoch by epoch, beside the file that it will become."""
+"""Labels from teachers, resumable, epoch by epoch: of any kind, for a set that is there or one that a run has just made."""
 
 import hashlib
 import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from condense.checkpoint import Checkpoints
 from condense.config import check_seed
@@ -20,15 +22,17 @@ from condense.score import find_set, take_data
 from condense.teacher_store import load_teachers
 from evals.base import RECIPES, Closed, Recipe
 from evals.base import recipe as find_recipe
-from synth.atomic import write_bytes
+from synth.atomic import FULL, write_bytes
 from synth.base import Teacher
-from synth.errors import BadInput
+from synth.errors import BadInput, RunFailed
 from synth.file import load_set, save_set
+from synth.labels import Labels
 from synth.set import SyntheticSet
 from synth.teacher_labels import KINDS, Plan, demand_room, label, named
 
 STORED = ("committee", "distances")  # kinds that answer to the views of every epoch
 PIECES = 20  # a labelling is saved about so often
+FOLDER = "labels"  # in a run's folder: of labels that are under way
 
 
 def plan_of(chosen: Recipe | Closed, image: tuple[int, int, int], flips: bool) -> Plan:
@@ -93,28 +97,41 @@ def relabel(
     asked = pick_members(known, members) if known else known
     x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
     own = {"weights": weights, "statistics": statistics, "alpha": alpha, "norm": norm}
-
-    def answer(**more):
-        return label(jax.random.key(seed), kind, x, index, classes, asked, plan, **own, **more)
-
     if out:
         fewer = "give --kind online, or fewer --epochs"
         demand_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)
-    if out and kind in STORED:
-        said = {"kind": kind, "recipe": chosen.name, "temperature": plan.temperature, "seed": seed, **own}
-        seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
-        said |= {"view": str(plan.view), "teachers": named(asked, [1] * len(asked)), "content": seen}
-        partial = Partial(Path(out), said, plan.epochs, len(x), classes)
-        made = replace(synth, y=answer(done=partial.done, tick=partial.tick), lr=None)
-    else:
-        partial, made = None, replace(synth, y=answer(), lr=None)
+    under_way = Path(out).with_name(f".{Path(out).name}.partial") if out else None
+    ask = partial(label_in_pieces, folder=under_way) if out else label
+    made = replace(synth, y=ask(jax.random.key(seed), kind, x, index, classes, asked, plan, **own), lr=None)
     if made.info:
         made = replace(made, info=replace(made.info, recipe=chosen.name))
     if out:
         save_set(out, made)
-    if partial:
-        partial.remove()
+        shutil.rmtree(under_way, ignore_errors=True)
     return made
+
+
+def label_in_pieces(
+    key: jax.Array,
+    kind: str,
+    x: Float[Array, "n h w c"],
+    index: Int[Array, " n"],
+    classes: int,
+    teachers: Sequence[Teacher],
+    plan: Plan,
+    *,
+    folder: Path,
+    **own: Any,
+) -> Labels:
+    """What `synth.teacher_labels.label` gives. Answers to stored views are kept in `folder` on the way, from which the same call goes on;
+    the folder may go as soon as the labels are safe."""
+    if kind not in STORED:
+        return label(key, kind, x, index, classes, teachers, plan, **own)
+    said = {"kind": kind, "key": np.asarray(jax.random.key_data(key)).tolist(), "temperature": plan.temperature, **own}
+    seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
+    said |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": seen}
+    given = Partial(folder, said, plan.epochs, len(x), classes)
+    return label(key, kind, x, index, classes, teachers, plan, **own, done=given.done, tick=given.tick)
 
 
 def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Recipe:
@@ -135,25 +152,25 @@ def pick_members(known: Sequence[Teacher], members: Sequence[int] | None) -> tup
 
 
 class Partial:
-    """Answers that are given so far, in a folder beside the file to be; those of another labelling are thrown away.
+    """Answers that are given so far, in a folder; those of another labelling are thrown away.
 
     `done` is what `synth.teacher_labels.label` takes: how many epochs, and the array of all; None at the start.
     """
 
-    def __init__(self, out: Path, said: dict[str, Any], epochs: int, n: int, classes: int):
-        self.folder = out.with_name(f".{out.name}.partial")
+    def __init__(self, folder: Path, said: dict[str, Any], epochs: int, n: int, classes: int):
         self.every, self.epochs = max(1, epochs // PIECES), epochs
         shape, dtype = ((epochs, n, 2), np.uint8) if said["kind"] == "distances" else ((epochs, n, classes), np.float16)
         text = json.dumps(said, sort_keys=True)
-        place = self.folder / "labels.json"
-        if self.folder.exists() and not (place.is_file() and place.read_text() == text):
-            shutil.rmtree(self.folder)
+        place = folder / "labels.json"
+        if folder.exists() and not (place.is_file() and place.read_text() == text):
+            shutil.rmtree(folder)
         try:
-            self.folder.mkdir(exist_ok=True)
+            folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise BadInput(f"--out {out}: cannot write there ({error.strerror}); give a file in a folder that may be written") from error
+            kind, hint = (RunFailed, "make room and run again") if error.errno in FULL else (BadInput, "give a folder that may be written")
+            raise kind(f"--out: cannot write {folder} ({error.strerror}); {hint}") from error
         write_bytes(place, text.encode())
-        self.kept = Checkpoints(self.folder / "checkpoints")
+        self.kept = Checkpoints(folder / "checkpoints")
         found = self.kept.restore({"done": np.zeros((), np.int32), "rows": np.zeros(shape, dtype)})
         self.done = (int(found["done"]), np.array(found["rows"])) if found else None
 
@@ -161,7 +178,3 @@ class Partial:
         """Saves what is there, twenty times in all."""
         if done % self.every == 0 and done < self.epochs:
             self.kept.save(done, {"done": np.int32(done), "rows": rows})
-
-    def remove(self) -> None:
-        """The file is written."""
-        shutil.rmtree(self.folder, ignore_errors=True)

@@ -47,7 +47,7 @@ OWNED = (
     "normalisation.npz",
 )  # what --force may remove, as patterns of names
 LEFT = ".*.tmp"  # of a process that was killed while it wrote a file
-MADE = ("experts", "teachers", "teacher")  # runs of their own, made before this one and kept by --force where they fit
+MADE = ("experts", "teachers", "teacher", "labels")  # made before a run's record, and kept by --force where they fit
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
 

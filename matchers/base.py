@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from synth.set import SyntheticSet
+from synth.teacher_labels import label
 
 
 class PerClass(NamedTuple):
@@ -70,12 +71,14 @@ class Task(NamedTuple):
       flips: whether a mirrored image keeps its label.
       steps: of the run.
       plan: name of an evaluation recipe -> what it does with a set (`synth.teacher_labels.Plan`).
+      label: gives a set its labels, called as `synth.teacher_labels.label`; a run keeps on the disk what teachers have answered so far.
     """
 
     image: tuple[int, int, int]
     flips: bool
     steps: int
     plan: Callable[[str], Any]
+    label: Callable[..., Any] = label
 
 
 @dataclass(frozen=True, eq=False)  # told apart by what it is, because matchers are hashed and arrays cannot be

@@ -104,7 +104,7 @@ def cvdd(
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
     statistics = "batch" if parts == 1 else f"batch/{parts}"
     own = vote(known, temperature=label_temperature)
-    labelling = Labelling(teachers, task.plan, recipe, labels, label_epochs, weights=own, statistics=statistics)
+    labelling = Labelling(teachers, task, recipe, labels, label_epochs, weights=own, statistics=statistics)
 
     def weights(slots: int):
         if pair is None:

@@ -111,7 +111,7 @@ def infer(
         raise BadInput(f"--compensators {count}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
     members = tuple(teachers[:count])
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips)).check()
-    labelling, tx = Labelling(members, task.plan, recipe, labels, label_epochs), on_pixels(settings, task)
+    labelling, tx = Labelling(members, task, recipe, labels, label_epochs), on_pixels(settings, task)
 
     def prepare(key, synth, examples):
         demand_statistics(members, synth.x.decode().shape[1:])

@@ -1,18 +1,18 @@
 """How a method from trained networks labels its set when it is done."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import jax
 
+from matchers.base import Task
 from synth.base import Teacher
 from synth.labels import Hard
 from synth.set import SyntheticSet
-from synth.teacher_labels import Plan, demand_room, label
+from synth.teacher_labels import demand_room
 
 LabelKind = Literal["hard", "static", "interpolated", "committee", "online", "distances"]
-Plans = Callable[[str], Plan]
 
 
 class Labelling(NamedTuple):
@@ -20,7 +20,7 @@ class Labelling(NamedTuple):
 
     Args:
       teachers: who is asked.
-      plan: name of a recipe -> what it does with a set.
+      task: the run that is served.
       recipe: the one that the set is to be trained with.
       kind: of the labels.
       epochs: that stored answers cover; the recipe's for None.
@@ -30,7 +30,7 @@ class Labelling(NamedTuple):
     """
 
     teachers: Sequence[Teacher]
-    plan: Plans
+    task: Task
     recipe: str
     kind: str
     epochs: int | None = None
@@ -41,7 +41,7 @@ class Labelling(NamedTuple):
 
     def demand_room(self, synth: SyntheticSet) -> None:
         """Before any work. Raises BadInput where the set with these labels, its images in bytes, would be more than its file may hold."""
-        epochs = self.epochs or self.plan(self.recipe).epochs
+        epochs = self.epochs or self.task.plan(self.recipe).epochs
         images = sum(leaf.size for leaf in jax.tree.leaves(synth.x) if leaf.ndim > 1)
         advice = "give --labels online, or fewer --label-epochs or images"
         demand_room(self.kind, len(synth), synth.y.classes, epochs, images=images, advice=advice)
@@ -50,10 +50,10 @@ class Labelling(NamedTuple):
         """The set with these labels, asked of its images as they will be stored, at the kind's temperature (`Plan.at`)."""
         if not isinstance(synth.y, Hard):
             return synth
-        plan = self.plan(self.recipe).at(self.kind)
+        plan = self.task.plan(self.recipe).at(self.kind)
         plan = plan._replace(epochs=self.epochs or plan.epochs)
         views = self.kind in ("committee", "online", "distances")
-        made = label(
+        made = self.task.label(
             key,
             self.kind,
             synth.x.decode(),

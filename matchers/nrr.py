@@ -106,7 +106,7 @@ def nrr(
     """
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
     chosen = chosen_map(teachers, task.image, member)
-    labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs, alpha=alpha_dbr, norm=norm_dbr)
+    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, alpha=alpha_dbr, norm=norm_dbr)
     tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):

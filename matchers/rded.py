@@ -45,7 +45,7 @@ def rded(
     chosen = pick(teachers, member)
     factor = factor or (1 if min(task.image[:2]) < 100 else 2)
     recipe = recipe or ("rded_small" if factor == 1 else "rded")
-    labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs)
+    labelling = Labelling((chosen,), task, recipe, labels, label_epochs)
 
     def solve(key, synth, examples):
         labelling.demand_room(synth)

@@ -58,7 +58,7 @@ def sre2l(
     """
     chosen = pick(teachers, member)
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips, both_ways), tv, l2)
-    labelling = Labelling((chosen,), task.plan, recipe, labels, label_epochs)
+    labelling = Labelling((chosen,), task, recipe, labels, label_epochs)
     made = recover(
         (chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, prepare=patched((chosen,), patches)
     )

@@ -330,7 +330,7 @@ def test_labels_are_asked_of_the_bytes():
 def test_labels_of_a_run_have_their_kinds_temperature(kind, temperature):
     """That of the recipe, but 1 for distances: a change means codes of 1/20 nat on flattened probabilities."""
     synth, _ = started()
-    assert Labelling(committee(1), task().plan, "cvdd", kind).attach(KEY, synth).y.temperature == temperature
+    assert Labelling(committee(1), task(), "cvdd", kind).attach(KEY, synth).y.temperature == temperature
 
 
 METHODS = {

@@ -10,6 +10,7 @@ import pytest
 
 from condense import relabel as module
 from condense.__main__ import run as command
+from condense.api import distill
 from condense.data import load_data
 from condense.relabel import relabel
 from condense.rows import find_teachers, make_rows, row_counts, teach
@@ -99,6 +100,30 @@ def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, s
         stored, out, teachers, "committee", data=data, statistics="batch/2", seed=1, **QUICK
     )  # another labelling: nothing to go on with
     assert seen == [3, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("method", "own"), [("sre2l", {"steps": 2, "recipe": "cvdd"}), ("rded", {"recipe": "rded_small", "labels": "committee"})]
+)
+def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, own, data, teachers, tmp_path, monkeypatch):
+    """Of a method that descends and of one that selects: the teachers are asked for the last epoch alone, and the bits are the same."""
+    options, tick, seen = {"ipc": 2, "teachers": str(teachers), "label_epochs": 3, **own}, module.Partial.tick, []
+    distill(method, data, out=tmp_path / "a", **options)
+
+    def cut(self, done, rows):
+        tick(self, done, rows)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Partial, "tick", cut)
+        with pytest.raises(KeyboardInterrupt):
+            distill(method, data, out=tmp_path / "b", **options)
+    assert (tmp_path / "b" / "labels").is_dir() and not (tmp_path / "b" / "set.npz").exists()
+    monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
+    distill(method, data, out=tmp_path / "b", **options)
+    assert seen == [3] and (tmp_path / "b" / "set.npz").read_bytes() == (tmp_path / "a" / "set.npz").read_bytes()
+    assert not (tmp_path / "a" / "labels").exists() and not (tmp_path / "b" / "labels").exists()
 
 
 def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, teachers, tmp_path, monkeypatch):
