@@ -27,7 +27,7 @@ from condense.runs import Run, as_call, digest, open_run
 from condense.score import Evaluation, evaluate, find_set
 from condense.ssl import load_teacher, train_teacher
 from condense.transfer import Transfer, transfer
-from evals.base import recipe
+from evals.base import Recipe, recipe
 from evals.budget import count_bytes
 from matchers import OF_GRAPHS
 from matchers.base import Matcher
@@ -164,6 +164,7 @@ def work(
         starting=held.begin if held else lambda: None,
         saved=held.saved if held else lambda step: None,
         evaluate=validation_score(data, synth.info.net, chosen, seed=seed, teachers=teachers) if schedule.eval_every else None,
+        measure="val_accuracy" if isinstance(chosen, Recipe) else "val_ridge_accuracy",  # of a head in closed form, never mixed with others
         description=method,
         force=force,
     )

@@ -6,6 +6,7 @@ from condense.data import Data
 from condense.ssl import load_teacher
 from condense.teacher_store import INDEX, load_teachers
 from synth.base import Teacher
+from synth.errors import BadInput
 
 
 def load_frozen(place: str | Path, data: Data) -> dict[str, Teacher]:
@@ -14,7 +15,9 @@ def load_frozen(place: str | Path, data: Data) -> dict[str, Teacher]:
     Raises BadInput where there is none, or where they take other images than the data's.
     """
     if (Path(place) / INDEX).is_file():
-        known = load_teachers(place, data)
+        known = load_teachers(place, data, flag="--frozen")
+    elif not (Path(place) / "teacher.json").is_file():
+        raise BadInput(f"--frozen {place}: holds no trained networks; give the folder of a finished `condense teachers`, --ssl or not")
     else:
         found = load_teacher(place)
         found.demand_fit(data, f"--frozen {place}")

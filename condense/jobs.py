@@ -15,7 +15,7 @@ from condense.mesh import devices, over_devices
 from evals.base import Closed, Recipe, Report
 from evals.base import recipe as find_recipe
 from evals.krr import closed_form, make_scorer
-from evals.retrain import CHUNKS, Trainer, group_size, make_trainer, retrain, stack
+from evals.retrain import Trainer, group_size, make_trainer, pieces, retrain, stack
 from synth import backend
 from synth.augment import dsa, dsa_strategy, one_each
 from synth.base import Examples, Teacher
@@ -71,7 +71,7 @@ def seconds_a_group(
             began = time.perf_counter()
             jax.block_until_ready(trainer.score(states, x, y))
             scoring = time.perf_counter() - began
-    return min(spans[1:]) * chosen.epochs + scoring * min(CHUNKS, chosen.epochs)
+    return min(spans[1:]) * chosen.epochs + scoring * len(pieces(chosen))
 
 
 def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:

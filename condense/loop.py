@@ -120,6 +120,7 @@ def run(
     starting: Callable[[], None] = lambda: None,
     saved: Callable[[int], None] = lambda step: None,
     evaluate: Callable[[SyntheticSet], float] | None = None,
+    measure: str = "val_accuracy",
     description: str = "distill",
     force: bool = False,
 ) -> SyntheticSet:
@@ -133,7 +134,7 @@ def run(
         it nothing is written.
       starting: called before the folder is read or written; of a method of one step when that is done.
       saved: called with the step after every checkpoint.
-      evaluate: set -> accuracy on validation data.
+      evaluate: set -> accuracy on validation data; `measure` is what the log calls it.
       force: tries a step although memory does not seem to suffice.
     Raises RunFailed where the loss or the set is not finite, or memory or disk do not suffice; BadInput where the run is past its steps.
     Ctrl-C saves the last complete step first.
@@ -150,14 +151,14 @@ def run(
                 MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
             return replace(synth_after, info=synth.info)
         starting()
-        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate).run(description, force=force)
+        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate, measure).run(description, force=force)
 
 
 class _Loop:
     """One run under way."""
 
-    def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate):
-        self.feed, self.schedule, self.folder, self.saved, self.evaluate = feed, schedule, folder, saved, evaluate
+    def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate, measure):
+        self.feed, self.schedule, self.folder, self.saved, self.evaluate, self.measure = feed, schedule, folder, saved, evaluate, measure
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.finish, self.finish_key = matcher.finish or (lambda key, state, synth: synth), stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
@@ -172,7 +173,7 @@ class _Loop:
         if self.step > schedule.steps:
             raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or another --out")
         self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None
-        self.scores = self.log.column("val_accuracy") if self.log else {}
+        self.scores = self.log.column(measure) if self.log else {}
 
     def run(self, description: str, *, force: bool) -> SyntheticSet:
         pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, force=force)
@@ -257,7 +258,7 @@ class _Loop:
         if self.log:
             if accuracy > max(self.scores.values(), default=-math.inf):
                 save_set(self.folder / "best.npz", synth)
-            self.log.add(self.step, val_accuracy=accuracy)
+            self.log.add(self.step, **{self.measure: accuracy})
         self.scores[self.step] = accuracy
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from condense.checkpoint import Checkpoints
 from condense.config import check_seed
 from condense.data import Data
-from condense.log import progress
+from condense.interrupts import whole
+from condense.log import note, progress
 from condense.score import find_set, take_data
 from condense.teacher_store import load_teachers
 from evals.base import RECIPES, Closed, Recipe
@@ -27,12 +28,13 @@ from synth.base import Teacher
 from synth.errors import BadInput, RunFailed
 from synth.file import load_set, save_set
 from synth.labels import Labels
+from synth.npz import opened, write_npz
 from synth.set import SyntheticSet
 from synth.teacher_labels import KINDS, Plan, demand_room, label, named
 
 STORED = ("committee", "distances")  # kinds that answer to the views of every epoch
 PIECES = 20  # a labelling is saved about so often
-FOLDER = "labels"  # in a run's folder: of labels that are under way
+FOLDER = ".labels.partial"  # in a run's folder: of labels that are under way
 
 
 def plan_of(chosen: Recipe | Closed, image: tuple[int, int, int], flips: bool) -> Plan:
@@ -127,7 +129,13 @@ def label_in_pieces(
     the folder may go as soon as the labels are safe."""
     if kind not in STORED:
         return label(key, kind, x, index, classes, teachers, plan, **own)
-    said = {"kind": kind, "key": np.asarray(jax.random.key_data(key)).tolist(), "temperature": plan.temperature, **own}
+    said = {
+        "kind": kind,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "temperature": plan.temperature,
+        "epochs": plan.epochs,
+        **own,
+    }
     seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
     said |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": seen}
     given = Partial(folder, said, plan.epochs, len(x), classes)
@@ -152,13 +160,13 @@ def pick_members(known: Sequence[Teacher], members: Sequence[int] | None) -> tup
 
 
 class Partial:
-    """Answers that are given so far, in a folder; those of another labelling are thrown away.
+    """Answers that are given so far, in a folder, a file for every piece; those of another labelling are thrown away.
 
     `done` is what `synth.teacher_labels.label` takes: how many epochs, and the array of all; None at the start.
     """
 
     def __init__(self, folder: Path, said: dict[str, Any], epochs: int, n: int, classes: int):
-        self.every, self.epochs = max(1, epochs // PIECES), epochs
+        self.folder, self.every, self.epochs, self.stored = folder, max(1, epochs // PIECES), epochs, 0
         shape, dtype = ((epochs, n, 2), np.uint8) if said["kind"] == "distances" else ((epochs, n, classes), np.float16)
         text = json.dumps(said, sort_keys=True)
         place = folder / "labels.json"
@@ -170,11 +178,23 @@ class Partial:
             kind, hint = (RunFailed, "make room and run again") if error.errno in FULL else (BadInput, "give a folder that may be written")
             raise kind(f"--out: cannot write {folder} ({error.strerror}); {hint}") from error
         write_bytes(place, text.encode())
-        self.kept = Checkpoints(folder / "checkpoints")
-        found = self.kept.restore({"done": np.zeros((), np.int32), "rows": np.zeros(shape, dtype)})
-        self.done = (int(found["done"]), np.array(found["rows"])) if found else None
+        rows = np.zeros(shape, dtype)
+        with suppress(BadInput):  # there is no further piece, or it is damaged: its epochs are labelled again
+            while self.stored < epochs:
+                with opened(folder / f"{self.stored}.npz") as archive:
+                    piece = archive.read("rows")
+                rows[self.stored : self.stored + len(piece)] = piece
+                self.stored += len(piece)
+        self.done = (self.stored, rows) if self.stored else None
 
     def tick(self, done: int, rows: np.ndarray) -> None:
-        """Saves what is there, twenty times in all."""
-        if done % self.every == 0 and done < self.epochs:
-            self.kept.save(done, {"done": np.int32(done), "rows": rows})
+        """Saves what is new, twenty times in all. A disk that takes no more of it is told of, and labelling goes on."""
+        if done % self.every or done >= self.epochs:
+            return
+        try:
+            with whole():
+                write_npz(self.folder / f"{self.stored}.npz", {"rows": rows[self.stored : done]})
+                self.stored = done
+        except RunFailed as error:
+            note(f"labels so far are not kept: {error}")
+            self.every = self.epochs

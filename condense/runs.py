@@ -47,7 +47,7 @@ OWNED = (
     "normalisation.npz",
 )  # what --force may remove, as patterns of names
 LEFT = ".*.tmp"  # of a process that was killed while it wrote a file
-MADE = ("experts", "teachers", "teacher", "labels")  # made before a run's record, and kept by --force where they fit
+MADE = ("experts", "teachers", "teacher", ".labels.partial")  # made before a run's record, and kept by --force where they fit
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
 
@@ -65,7 +65,7 @@ def as_call(values: dict[str, Any]) -> str:
 class Run:
     """A folder that this process holds. `done` says whether it finished before with at least the steps asked for.
 
-    Nothing in the folder changes before `begin`.
+    Nothing in the folder changes before `begin`, but for what is MADE before a run begins.
     """
 
     def __init__(self, folder: Path, record: dict[str, Any], fresh: dict[str, Any], *, done: bool, replaces: dict[str, Any] | None):

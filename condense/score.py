@@ -155,8 +155,8 @@ def evaluate(
       split: `test`, or `val` for every choice that is still to be made.
       teachers: folder of a committee, by default the one in the run's folder: where teachers labelled the set, the one that holds them;
         otherwise all of it labels the set, and random and k-means images, while networks train.
-      best_on_test: scores the test images some fifty times a training and reports the highest beside the last, for comparison with papers
-        that do so; such a score was chosen on the test images.
+      best_on_test: scores the test images fifty times or more a training and reports the highest beside the last, for comparison with
+        papers that do so; such a score was chosen on the test images.
       frozen: folder of trained networks, a committee or a self-supervised teacher, whose features recipe `krr` takes in place of those of
         networks as they are drawn.
       seed: of the networks and draws.
@@ -179,8 +179,9 @@ def evaluate(
         what = "graphs" if isinstance(data, GraphData) else "images"
         note(f"warning: validation {what} cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}")
     if isinstance(data, GraphData):
-        if teachers is not None:
-            raise BadInput(f"--teachers {teachers}: teachers label images, and the set holds graphs; leave it out")
+        for flag, place in (("--teachers", teachers), ("--frozen", frozen)):
+            if place is not None:
+                raise BadInput(f"{flag} {place}: trained networks see images, and the set holds graphs; leave it out")
         names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "gin"]
         chosen = find_recipe(recipe or synth.info.recipe or "graph", epochs=epochs)
         asked = {"seeds": seeds, "chosen": chosen, "rows": rows, "split": split, "seed": seed}

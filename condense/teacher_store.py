@@ -64,15 +64,15 @@ def write_index(folder: Path, data: Data, recipe: dict[str, Any], told: list[dic
     write_bytes(folder / INDEX, (json.dumps(index, indent=1) + "\n").encode())
 
 
-def read_teachers(folder: str | Path) -> Teachers:
-    """A stored committee, checked against what its networks need.
+def read_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
+    """A stored committee, checked against what its networks need; `flag` is what named the folder.
 
     Raises BadInput, naming the file, where one is missing, damaged or not what it should be.
     """
     folder = Path(folder)
     path = folder / INDEX
     if not path.is_file():
-        raise BadInput(f"--teachers {folder}: no {INDEX} there; give the folder of a finished `condense teachers`")
+        raise BadInput(f"{flag} {folder}: no {INDEX} there; give the folder of a finished `condense teachers`")
     try:
         index = json.loads(path.read_text())
         assert index["format"] == FORMAT, f"format {index['format']} is not {FORMAT}"
@@ -121,30 +121,28 @@ def read_vars(path: Path, net: Net) -> Vars:
     return jax.tree.unflatten(jax.tree.structure(wanted), [jnp.asarray(array) for array in arrays])
 
 
-def load_teachers(folder: str | Path, data: Data) -> tuple[Teacher, ...]:
-    """The members of a stored committee, in the model space of `data`.
+def load_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -> tuple[Teacher, ...]:
+    """The members of a stored committee, in the model space of `data`; `flag` is what named the folder.
 
     Raises BadInput where they are for other classes or images, where the normalisations do not lead to each other, or where one is near
     chance on the data.
     """
-    stored = read_teachers(folder)
+    stored = read_teachers(folder, flag=flag)
     if stored.classes != data.classes or stored.image != data.image:
         theirs = f"{len(stored.classes)} classes ({', '.join(stored.classes[:4])} ...) of {'x'.join(map(str, stored.image))}"
-        raise BadInput(f"--teachers {folder}: trained on {theirs}, which {data.spec} has not; give teachers of this data")
-    members = tuple(between(member, stored.preprocess, data.preprocess, folder) for member in stored.members)
+        raise BadInput(f"{flag} {folder}: trained on {theirs}, which {data.spec} has not; give teachers of this data")
+    members = tuple(between(member, stored.preprocess, data.preprocess, f"{flag} {folder}") for member in stored.members)
     for member, known in zip(members, stored.accuracies, strict=True):
         demand_sense(member, data, advice=f"train other teachers than those in {folder}", known=known)
     return members
 
 
-def between(teacher: Teacher, theirs: Preprocess, ours: Preprocess, folder) -> Teacher:
-    """The teacher for images in our model space, which it sees as they would be in its own."""
+def between(teacher: Teacher, theirs: Preprocess, ours: Preprocess, where: str) -> Teacher:
+    """The teacher for images in our model space, which it sees as they would be in its own; `where` is what a refusal names."""
     if type(theirs) is type(ours) and all(np.array_equal(a, b) for a, b in zip(theirs, ours, strict=True)):
         return teacher
     if not (isinstance(theirs, Standard) and isinstance(ours, Standard)):
-        raise BadInput(
-            f"--teachers {folder}: trained under normalise={theirs.kind}, the data has {ours.kind} fitted on other images; give others"
-        )
+        raise BadInput(f"{where}: trained under normalise={theirs.kind}, the data has {ours.kind} fitted on other images; give others")
     scale, shift = ours.std / theirs.std, (ours.mean - theirs.mean) / theirs.std
     inner = teacher.net
 

@@ -18,7 +18,7 @@ from synth.set import SyntheticSet
 from synth.tree import all_finite
 from synth.views import View
 
-CHUNKS = 50  # a training is cut into about so many pieces, between which progress is shown
+CHUNKS = 50  # pieces that a training is cut into, at least where it has as many epochs; between them progress is shown
 
 
 class Trainer(NamedTuple):
@@ -105,19 +105,23 @@ def train_group(
 ) -> Fit:
     """Trains one group of seeds to the last epoch; `tick(epochs done)` and `watch(states)` after every piece."""
     states = trainer.begin(keys, synths)
-    drop, piece = recipe.drop_epoch(), max(1, recipe.epochs // CHUNKS)
-    for start, stop in ((0, min(drop, recipe.epochs)), (drop, recipe.epochs)):
-        if start:  # the released code builds a new optimiser here, so momentum starts anew
+    for first, last in pieces(recipe):
+        if first == recipe.drop_epoch():  # the released code builds a new optimiser here, so momentum starts anew
             states = Fit(states.vars, jax.tree.map(jnp.zeros_like, states.opt))
-        for first in range(start, stop, piece):
-            last = min(first + piece, stop)
-            states = trainer.advance(states, keys, synths, jnp.int32(first), jnp.int32(last), jnp.int32(recipe.epochs))
-            if tick:
-                jax.block_until_ready(states.vars.params)
-                tick(last - first)
-            if watch:
-                watch(states)
+        states = trainer.advance(states, keys, synths, jnp.int32(first), jnp.int32(last), jnp.int32(recipe.epochs))
+        if tick:
+            jax.block_until_ready(states.vars.params)
+            tick(last - first)
+        if watch:
+            watch(states)
     return states
+
+
+def pieces(recipe: Recipe) -> list[tuple[int, int]]:
+    """First epoch, and epoch to stop before, of the pieces that a training is cut into: CHUNKS to twice as many, one ends at the drop."""
+    drop, size = min(recipe.drop_epoch(), recipe.epochs), max(1, recipe.epochs // CHUNKS)
+    spans = ((0, drop), (drop, recipe.epochs))
+    return [(first, min(first + size, stop)) for start, stop in spans for first in range(start, stop, size)]
 
 
 def retrain(
@@ -135,7 +139,7 @@ def retrain(
     best_on_test: bool = False,
 ) -> Report:
     """Accuracy of `seeds` fresh networks trained on `draw(seed)` and scored on `test` once, at the last step. With `best_on_test` they are
-    scored CHUNKS times on the way too, which changes nothing but what the report holds beside.
+    scored after each of the `pieces` too, which changes nothing but what the report holds beside.
 
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.

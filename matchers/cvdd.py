@@ -90,7 +90,7 @@ def cvdd(
     if member is not None:
         teachers, votes = (pick(teachers, member),), 1
     if pair is not None:
-        if member is not None or len(set(pair)) < len(pair):
+        if member is not None or not pair or len(set(pair)) < len(pair):
             raise BadInput(f"--pair {' '.join(map(str, pair))}: give different teachers, and no --member beside them")
         for number in pair:
             pick(teachers, number, flag="--pair")

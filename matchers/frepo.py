@@ -15,6 +15,8 @@ from synth.kernels import centred
 from synth.labels import Target
 from synth.optim import cosine, lamb, scheduled
 
+ROWS = 1000  # of a larger set, drawn for every step of a network, as released
+
 
 def margin(y: Float[Array, "n c"]) -> Float[Array, ""]:
     """- mean_j min(y_j(1) - y_j(2), 1 / C) over the two largest of every label: pushes them 1 / C apart, and no further."""
@@ -60,7 +62,7 @@ def frepo(
       reg: of the ridge regression, times the mean of the diagonal (> 0).
       flip: whether mirror images join the set in the regression, with the same labels.
     """
-    life = Life(net, adam(net_lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=pool, most=pool_steps)
+    life = Life(net, adam(net_lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=pool, most=pool_steps, rows=ROWS)
     ridge = Ridge(embed(net), one_hot_targets, reg=reg, flip=flip, penalty=margin)
     tx = scheduled(lamb(lr), cosine(task.steps if decay is None else decay, floor=0.1))
     return descend_ridge(ridge, tx, batch=batch, life=lambda synth: life, prepare=start_labels, recipe="frepo")

@@ -39,13 +39,14 @@ def headed(net: Net, features: int, width: int) -> Net:
 
 
 def crop_flip(key: jax.Array, x, *, flips: bool):
-    """A shift of every image by up to an eighth of its side, and its mirror image with probability 1/2 if `flips`.
+    """A shift of every image by up to 4 pixels, or an eighth of its side where that is less, and its mirror image with probability 1/2 if
+    `flips`.
 
     The border is repeated outwards. The released code moves black in before it normalises; what is black in model space depends on the
     normalisation, and on images with a black border the two are the same.
     """
     k_crop, k_flip = jax.random.split(key)
-    x = jax.vmap(partial(translate, outside="edge"))(x, *draw_crop(jax.random.uniform(k_crop, (3, len(x))), x.shape[1:3]))
+    x = jax.vmap(partial(translate, outside="edge"))(x, *draw_crop(jax.random.uniform(k_crop, (3, len(x))), x.shape[1:3], most=4))
     mirrored = jax.random.bernoulli(k_flip, shape=(len(x), 1, 1, 1))
     return jnp.where(mirrored, x[:, :, ::-1], x) if flips else x
 
@@ -71,7 +72,7 @@ def krrst(
     L = E_t mean || F_t F_s^T (F_s F_s^T + lambda I)^-1 Y_s - g(a(x_t)) ||^2 with F = [psi, 1] and lambda = reg tr(F_s F_s^T), held constant
     (the released code's lambda). psi is the body of a network from a pool, in evaluation mode, g the teacher and a a random
     shift and mirror image; a network of the pool that has served takes a step of regression on the set (SGD, momentum 0.9, decay 1e-3).
-    Adam moves images and targets. No label is read.
+    Adam moves images and targets. No label is read; the validation split alone keeps classes in proportion.
 
     Args:
       net: the family of networks whose bodies are pre-trained.

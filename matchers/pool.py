@@ -13,8 +13,6 @@ from synth.base import Net, Vars, fresh
 from synth.fit import Fit, Item, fit
 from synth.set import SyntheticSet
 
-ROWS = 1000  # examples of a training step; a larger set is sampled
-
 
 class Pool(NamedTuple):
     """Networks, stacked along a leading axis of L, with their optimisers' states.
@@ -33,7 +31,7 @@ class Pool(NamedTuple):
 
 @dataclass(frozen=True)
 class Life:
-    """How the networks of a pool live. One that has served is trained by a step on the whole set, or renewed where it is old.
+    """How the networks of a pool live. One that has served is trained by a step on the set, or renewed where it is old.
 
     Args:
       net: the family.
@@ -43,6 +41,7 @@ class Life:
       most: steps that a network trains before it is renewed; 0 leaves all of them as they were drawn.
       warm: whether the networks start trained, each by a number of steps in [1, most) drawn at random, which is its age. Otherwise they
         start as drawn, and their ages are spread evenly, so that they are not renewed together.
+      rows: examples of a training step, drawn from a set that has more; None for the whole set.
       forgetful: whether a renewed network keeps its age, and so is renewed whenever it has served, and never trained again.
     """
 
@@ -53,6 +52,7 @@ class Life:
     most: int
     warm: bool = False
     forgetful: bool = False
+    rows: int | None = None
 
 
 def begin(key: jax.Array, life: Life, synth: SyntheticSet) -> Pool:
@@ -94,9 +94,9 @@ def advance(key: jax.Array, life: Life, pool: Pool, synth: SyntheticSet) -> Pool
 
 
 def train(key: jax.Array, life: Life, synth: SyntheticSet, state: Fit, steps) -> Fit:
-    """`steps` (may be traced) full-batch steps on the set, or on ROWS of its examples where it has more."""
+    """`steps` (may be traced) full-batch steps on the set, or on `life.rows` of its examples where it has more."""
     n, objective = len(synth), life.objective(synth)
-    few = min(n, ROWS)
+    few = min(n, life.rows or n)
 
     def step(number, state):
         k_rows, k_item = jax.random.split(jax.random.fold_in(key, number))

@@ -135,9 +135,10 @@ def draw_color(u: Draw, size: Size) -> tuple:
     return _between(u[0], -BRIGHTNESS, BRIGHTNESS), _between(u[1], *SATURATION), _between(u[2], *CONTRAST)
 
 
-def draw_crop(u: Draw, size: Size) -> tuple:
-    """Shifts of rows and columns, integers in +-int(side / 8 + 1/2): 4 at 28 and 32 pixels."""
-    return tuple(_below(v, 2 * _most(n) + 1) - _most(n) for v, n in zip(u, size, strict=False))
+def draw_crop(u: Draw, size: Size, *, most: int | None = None) -> tuple:
+    """Shifts of rows and columns, integers in +-int(side / 8 + 1/2), 4 at 28 and 32 pixels; at most `most`."""
+    bounds = [_most(n) if most is None else min(most, _most(n)) for n in size]
+    return tuple(_below(v, 2 * bound + 1) - bound for v, bound in zip(u, bounds, strict=False))
 
 
 def draw_cutout(u: Draw, size: Size) -> tuple:

@@ -34,7 +34,8 @@ def a_set(*, preprocess="standard", labels="hard", full=True, n=6):
     raw = draw.random((n, 3, 2, 2)).astype(np.float32)
     fitted = {"standard": fit_standard, "zca": fit_zca}[preprocess](raw)
     index = jnp.arange(n, dtype=jnp.int32) % 3
-    y = Hard(index, 3) if labels == "hard" else Soft(jnp.asarray(draw.normal(size=(n, 3)).astype(np.float32)))
+    numbers = jnp.asarray(draw.normal(size=(n, 3)).astype(np.float32))
+    y = {"hard": Hard(index, 3), "soft": Soft(numbers), "target": Target(numbers)}[labels]
     about = dict(data="digits", data_digest="d1", method="dm", config="c1", seed=7, net="mlp", recipe="dsa") if full else {}
     extra = {"weight": jnp.arange(n, dtype=jnp.float32), "lr": jnp.float32(0.02)} if full else {}
     return SyntheticSet(Pixels(jnp.asarray(fitted.apply(raw))), y, **extra, info=Info(("a", "é", "c"), fitted, **about))
@@ -140,7 +141,7 @@ def test_docs_examples_run(tmp_path, monkeypatch):
     standard, zca, _, _, write, _ = documented()
     raw = np.random.default_rng(0).random((6, 3, 2, 2)).astype(np.float32)  # what `a_set` draws first
     for kind, code in (("standard", standard), ("zca", zca)):
-        for label in ("hard", "soft"):
+        for label in ("hard", "soft", "target"):
             before = a_set(preprocess=kind, labels=label)
             save_set(f"{kind}.npz", before)
             found = {}

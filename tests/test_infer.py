@@ -126,7 +126,7 @@ def test_labels_may_be_asked_for_every_view(kind):
     seen = see(item, last.x.decode(), PLAN.view)
     expected = jax.nn.softmax(sum(t.net.apply(t.vars, seen.images).logits for t in held[:2]) / 2 / PLAN.temperature)
     np.testing.assert_allclose(present(last.y, held).targets(item.index, seen), expected, atol=1e-3)
-    assert last.y.kind == kind and getattr(last.y, "epochs", 3) == 3
+    assert last.y.kind == kind and (kind == "online" or last.y.epochs == 3)
 
 
 def test_more_compensators_than_teachers_are_refused():

@@ -116,7 +116,8 @@ def test_kip_from_the_command_line_to_its_score(data, tmp_path, capsys):
     ]
     assert found["bytes"]["labels"] == 6 * 3 * 4
     scored = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    values = [row["val_accuracy"] for row in scored if "val_accuracy" in row]
+    values = [row["val_ridge_accuracy"] for row in scored if "val_ridge_accuracy" in row]
+    assert not any("val_accuracy" in row for row in scored)  # which a trained network has
     synth = load_set(find_set(tmp_path / "run"))
     assert len(values) == 2 and values[-1] == evaluate(synth, data=data, split="val", rows="distilled", seeds=1).reports[0].accuracy[0]
     solved = distill("kip", data, ipc=2, labels="solved", net="mlp:width=4")

@@ -106,3 +106,29 @@ def test_the_set_of_a_preset_fits_into_its_file(name):
 @pytest.mark.parametrize(("name", "flips"), [("sre2l_cifar10_10", False), ("infer_cifar100_10", False), ("sre2l_tiny_50", True)])
 def test_presets_of_cifar_recover_without_mirroring(name, flips):
     assert presets.PRESETS[name].settings.get("flip", True) == flips
+
+
+# what the released code of KRR-ST and FRePo states: images, network, step size, real images a step, steps, networks, steps of a network
+RIDGE = {
+    "krrst_cifar100_1000": (1000, "convnet_doubling:width=128,depth=3", 1e-4, 1024, 160_000, 10, 1000),
+    "krrst_tiny_2000": (2000, "convnet_doubling:width=64,depth=4", 1e-5, 1024, 160_000, 10, 1000),
+    "krrst_imagenet64_1000": (1000, "convnet_doubling:width=64,depth=4", 1e-5, 1024, 160_000, 10, 1000),
+    "krrst_imagenette_10": (10, "convnet_doubling:width=32,depth=5", 1e-5, 1024, 160_000, 10, 1000),
+    "frepo_cifar10_10": (10, "convnet_doubling:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
+    "frepo_cifar100_1": (1, "convnet_doubling:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
+}
+
+
+@pytest.mark.parametrize("name", RIDGE)
+def test_presets_of_kernel_ridge_regression_are_as_released(name):
+    preset = presets.PRESETS[name]
+    known = option_parameters(REGISTRY[preset.method])
+    own = complete_options(preset.method, {key: value for key, value in preset.settings.items() if key in known})
+    size, net, *numbers = RIDGE[name]
+    assert size in (preset.settings.get("size"), preset.settings.get("ipc"))
+    assert nets.canonical(preset.settings["net"]) == nets.canonical(net) and nets.parse(net)[1]["norm"] == "batch"
+    assert [*(own[key] for key in ("lr", "batch")), preset.settings["steps"], own["pool"], own["pool_steps"]] == numbers
+    if preset.method == "krrst":
+        assert (own["net_lr"], own["reg"], own["learn"], own["views"], own["resets"]) == (0.1, 1e-6, "both", "crop_flip", "released")
+    else:
+        assert (own["net_lr"], own["reg"], own["flip"]) == (3e-4, 1e-6, True) and preset.data.endswith("?normalise=zca")

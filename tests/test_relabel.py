@@ -12,14 +12,14 @@ from condense import relabel as module
 from condense.__main__ import run as command
 from condense.api import distill
 from condense.data import load_data
-from condense.relabel import relabel
+from condense.relabel import FOLDER, relabel
 from condense.rows import find_teachers, make_rows, row_counts, teach
 from condense.score import evaluate, take_recipe
 from condense.teacher_store import load_teachers
 from condense.teachers import make_teachers
 from evals.base import recipe
 from synth.content import Compensated
-from synth.errors import BadInput
+from synth.errors import BadInput, RunFailed
 from synth.file import load_set, save_set
 from synth.fit import epoch_items, see
 from synth.labels import Hard
@@ -119,20 +119,20 @@ def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, o
         patch.setattr(module.Partial, "tick", cut)
         with pytest.raises(KeyboardInterrupt):
             distill(method, data, out=tmp_path / "b", **options)
-    assert (tmp_path / "b" / "labels").is_dir() and not (tmp_path / "b" / "set.npz").exists()
+    assert (tmp_path / "b" / FOLDER).is_dir() and not (tmp_path / "b" / "set.npz").exists()
     monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
     distill(method, data, out=tmp_path / "b", **options)
     assert seen == [3] and (tmp_path / "b" / "set.npz").read_bytes() == (tmp_path / "a" / "set.npz").read_bytes()
-    assert not (tmp_path / "a" / "labels").exists() and not (tmp_path / "b" / "labels").exists()
+    assert not (tmp_path / "a" / FOLDER).exists() and not (tmp_path / "b" / FOLDER).exists()
 
 
 def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, teachers, tmp_path, monkeypatch):
     """Answers to mirrored images, or distances to other classes, are of another labelling, although images and options are the same."""
-    synth, spec, seen = load_set(stored), data.spec.replace("flip=false", "flip=true"), []
+    synth, spec, seen, tick = load_set(stored), data.spec.replace("flip=false", "flip=true"), [], module.Partial.tick
 
     def cut(self, done, rows):
         seen.append(done)
-        self.kept.save(done, {"done": np.int32(done), "rows": rows})
+        tick(self, done, rows)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module.Partial, "tick", cut)
@@ -141,6 +141,38 @@ def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, 
         with pytest.raises(KeyboardInterrupt):
             relabel(what, tmp_path / "set.npz", teachers, "distances", data=on, **QUICK)
     assert seen == [1, 1, 1, 2]
+    with pytest.raises(KeyboardInterrupt):  # as many epochs as before are of this labelling, fewer are another
+        relabel(turned, tmp_path / "set.npz", teachers, "distances", data=load_data(spec), **QUICK | {"epochs": 2})
+    assert seen.pop() == 1
+
+
+def test_answers_that_no_disk_takes_are_given_again_and_a_damaged_piece_too(
+    data, committee, stored, teachers, tmp_path, monkeypatch, capsys
+):
+    out, tick = tmp_path / "set.npz", module.Partial.tick
+
+    def full(*args):
+        raise RunFailed("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_npz", full)
+        relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
+    assert out.read_bytes() == committee.read_bytes() and capsys.readouterr().err.count("labels so far are not kept: no space") == 1
+    out.unlink()
+
+    def cut(self, done, rows):
+        tick(self, done, rows)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Partial, "tick", cut)
+    with pytest.raises(KeyboardInterrupt):
+        relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
+    (tmp_path / ".set.npz.partial" / "1.npz").write_bytes(b"torn")
+    seen = []
+    monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
+    relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
+    assert seen == [2, 3] and out.read_bytes() == committee.read_bytes()
 
 
 def test_labels_of_views_refuse_another_training(data, committee):

@@ -1,5 +1,6 @@
 """Oracles of the kernel ridge methods: the same numbers by hand, how their networks live, and why they regress instead of contrasting."""
 
+import sys
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -18,7 +19,7 @@ from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
 from synth.base import Examples, Net, Out, Vars, fresh
 from synth.content import Pixels
 from synth.file import load_set, save_set
-from synth.fit import Item, adam, on_examples, sgd
+from synth.fit import Fit, Item, adam, on_examples, sgd
 from synth.kernels import centred, ntk
 from synth.labels import Target
 from synth.optim import cosine, lamb, scheduled
@@ -220,13 +221,35 @@ def test_a_forgetful_pool_ends_as_fresh_networks_and_a_warm_one_starts_trained()
     near(pool.at(start.vars, 5), trained)
 
 
-def test_a_pool_samples_large_sets(monkeypatch):
-    monkeypatch.setattr(pool, "ROWS", 3)
+@pytest.mark.parametrize(("rows", "shown"), [(3, 3), (None, 9), (20, 9)])
+def test_a_pool_samples_large_sets(rows, shown):
     _, life, synth, _ = problem(np.float32)
     seen = []
-    life = replace(life, most=9, objective=lambda s: lambda params, stats, item: (seen.append(item.index.shape), (0.0, stats))[1])
+    life = replace(
+        life, most=9, rows=rows, objective=lambda s: lambda params, stats, item: (seen.append(item.index.shape), (0.0, stats))[1]
+    )
     jax.eval_shape(lambda key: pool.advance(key, life, pool.begin(key, life, synth), synth), KEY)
-    assert set(seen) == {(3,)}
+    assert len(synth) == 9 and set(seen) == {(shown,)}
+
+
+def test_the_inner_problem_of_krrst_draws_nothing_and_sees_the_whole_set(monkeypatch):
+    """A network takes the same steps whatever the key: the paper's reason to regress. FRePo's, on more than 1,000 images, does not."""
+    lives, rng = {}, np.random.default_rng(0)
+    for name, build in (("krrst", lambda: krrst(smooth_net(), None, task())), ("frepo", lambda: frepo(smooth_net(), task()))):
+        monkeypatch.setattr(
+            sys.modules[f"matchers.{name}"], "descend_ridge", lambda *a, life, name=name, **more: lives.update({name: life})
+        )
+        build()
+    x, y = (jnp.asarray(rng.normal(size=(1100, *shape)), jnp.float32) for shape in ((4, 4, 1), (3,)))
+    synth = SyntheticSet(Pixels(x), Target(y))
+    for name, same in (("krrst", True), ("frepo", False)):
+        life = lives[name](synth)
+        drawn = fresh(KEY, life.net)
+        step = jax.jit(
+            lambda key, life=life, drawn=drawn: pool.train(key, life, synth, Fit(drawn, life.tx.init(drawn.params)), 3).vars.params
+        )
+        gaps = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), *(step(jax.random.key(seed)) for seed in (1, 2)))
+        assert (max(jax.tree.leaves(gaps)) == 0) == same, name
 
 
 def test_label_solve_is_the_least_squares_solution(float64):

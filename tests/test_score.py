@@ -320,7 +320,7 @@ def test_other_data_is_warned_about(data, capsys):
         ({"frozen": "x"}, "--frozen x: recipe quick fits no ridge head to features of a network; take --recipe krr"),
         ({"frozen": "x", "recipe": "krr-ntk"}, "--frozen x: recipe krr-ntk fits no ridge head"),
         ({"frozen": "x", "recipe": "krr", "net": "mlp"}, "--net mlp: the networks are those in --frozen x"),
-        ({"frozen": "x", "recipe": "krr", "net": ()}, "x: holds no teacher.json"),
+        ({"frozen": "x", "recipe": "krr", "net": ()}, "--frozen x: holds no trained networks"),
     ],
 )
 def test_wrong_calls_are_refused(data, change, message):

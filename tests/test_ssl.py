@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from condense import barlow, nets, ssl
 from condense.__main__ import run
@@ -173,12 +175,18 @@ def test_a_teacher_is_stored_and_loaded(data, trained):
     assert again.digest == teacher.digest
 
 
-def test_the_probe_is_logged_and_stored(trained):
+def test_the_probe_is_logged_and_stored(data, trained):
+    """The last one is of all training images, scored on validation images, as scikit-learn scores the same features."""
     log = MetricsLog(trained / "metrics.jsonl", step=99)
     accuracies = log.column("probe_accuracy")
     assert sorted(log.column("loss")) == [1, 2, 3] and all(0 < accuracy <= 1 for accuracy in accuracies.values())
     about = json.loads((trained / "teacher.json").read_text())
     assert about["probe"]["accuracy"] == accuracies[3] and about["probe"]["split"] == "val"
+    teacher = load_teacher(trained)
+    seen, held_out = (np.asarray(teacher.represent(part.x), np.float64) for part in (data.train, data.val))
+    scale = StandardScaler().fit(seen)
+    known = LogisticRegression(C=1e4, max_iter=2000).fit(scale.transform(seen), data.train.y)
+    assert accuracies[3] == pytest.approx(known.score(scale.transform(held_out), data.val.y), abs=1.01 / len(data.val.y))
 
 
 def test_labels_are_for_the_log_alone(data, trained, tmp_path):

@@ -334,10 +334,10 @@ def test_bytes_are_those_of_the_arrays():
 
 def test_the_released_record_weighs_what_is_published():
     """ImageNet-1K, 300 epochs in batches of 1,024, in GiB as the table has them, and without containers to four digits. Tiny ImageNet, as
-    its code states it: 100 epochs in batches of 64, nothing mixed; in units of 10^6.
+    the table's authors set it in their own code: 100 epochs in batches of 64, nothing mixed; in units of 10^6.
 
     ImageNet-21K is not reproduced: 643 and 1,286 GB for 10 and 20 images a class, where 10,450 classes and 300 epochs in batches of 32
-    without mixing, as its code states them, make 658 and 1,316 of 10^9.
+    without mixing, as they set them, make 658 and 1,316 of 10^9.
     """
     published = {10_000: 5.67, 20_000: 11.33, 50_000: 28.33, 100_000: 56.66, 200_000: 113.33}
     for n, size in published.items():

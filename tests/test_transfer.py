@@ -17,9 +17,10 @@ from condense.runs import digest
 from condense.ssl import Representer, load_teacher, recorded_teacher, save_teacher, take_teacher
 from condense.transfer import fitted, make_rows, read_protocols, take_target, transfer
 from condense.verbs.distill import scoring
-from evals.base import Recipe
 from evals.retrain import make_trainer, stack, train_group
 from evals.transfer import (
+    PRETRAIN,
+    WHOLE,
     Finetune,
     accuracy,
     choose,
@@ -222,8 +223,8 @@ def test_rows_carry_the_representations_of_distinct_training_images(source, teac
 
 
 def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
-    """Against a loop written out, on whole batches: step size, momentum and decay are those of the recipe, the loss a mean over columns."""
-    synth, recipe = made(source, teacher), Recipe("some", 4, lr=0.2, weight_decay=0.05, schedule="constant")
+    """Against a loop written out, on whole batches, in the published numbers: step size 0.1, momentum 0.9, decay 0.001, a mean over columns."""
+    synth, recipe = made(source, teacher), replace(PRETRAIN, epochs=4)
     net = nets.build(NET, source.image, 6)
     trainer = make_trainer(net, on_mean_squares(recipe, 6), None)
     states = train_group(trainer, recipe, KEY[None], stack([synth]))
@@ -236,9 +237,11 @@ def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
 
     for _ in range(4):
         grads = jax.grad(loss)(params)
-        velocity = jax.tree.map(lambda v, g, p: 0.9 * v + g + 0.05 * p, velocity, grads, params)
-        params = jax.tree.map(lambda p, v: p - 0.2 * v, params, velocity)
+        velocity = jax.tree.map(lambda v, g, p: 0.9 * v + g + 1e-3 * p, velocity, grads, params)
+        params = jax.tree.map(lambda p, v: p - 0.1 * v, params, velocity)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, atol=1e-5), states.vars.params, params)
+    assert (PRETRAIN.epochs, PRETRAIN.augment, PRETRAIN.view, WHOLE.augment, WHOLE.view) == (1000, "", "", "", "")
+    assert (Finetune().lr, Finetune().momentum, Finetune().weight_decay, Finetune().batch, Finetune().steps) == (0.01, 0.9, 5e-4, 256, 500)
 
 
 @pytest.mark.parametrize(("protocol", "third"), [pytest.param("probe", "full", marks=pytest.mark.slow), ("finetune", "random")])

@@ -46,8 +46,9 @@ def convnet(*, width: int = 128, depth: int = 3, norm: NormKind = "instance", ac
 
 
 def convnet_doubling(*, width: int = 128, depth: int = 3, norm: NormKind = "batch", act: Activation = "relu", pool: Pooling = "avg"):
-    """The same with twice as many channels from block to block: `width`, 2 `width`, 4 `width`, ...
+    """ConvNet with twice as many channels from block to block: `width`, 2 `width`, 4 `width`, ...; with batch norm by default.
 
-    As FRePo (Zhou, Nezhadarya and Ba, NeurIPS 2022) and KRR-ST (Lee et al., ICLR 2024) take it.
+    The network of KRR-ST (Lee et al., ICLR 2024). That of FRePo (Zhou, Nezhadarya and Ba, NeurIPS 2022) has these widths, but its batch
+    norms stand before the convolutions and not behind them, none before the first.
     """
     return partial(ConvNet, widths=tuple(width << block for block in range(depth)), norm=norm, act=act, pool=pool)

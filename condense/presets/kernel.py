@@ -1,8 +1,10 @@
 """Kernel ridge regression: KIP, FRePo, KRR-ST; as their released code sets them, and in sizes for two cores.
 
-FRePo's scores are those that later tables state for it, with a network of 128, 256 and 512 channels that is retrained. KRR-ST's code
-learns towards a ResNet-18 of Barlow Twins whose first convolution is padded by 2, and for Imagenette a ResNet-50; here they are trained
-without that.
+FRePo's scores are those that later tables state for it, with a network of 128, 256 and 512 channels that is retrained. What differs from
+the released code: its norms stand before the convolutions, and their running statistics forget nine tenths in a step where ours forget one;
+it whitens with 0.1 of the mean eigenvalue, after standardising, where `normalise=zca` adds 0.1. KRR-ST's code learns towards a ResNet-18 of
+Barlow Twins whose first convolution is padded by 2, and for Imagenette a ResNet-50, where these presets train a plain ResNet-18; and its
+images are not normalised, where ours live in model space.
 """
 
 from condense.presets.base import Preset
