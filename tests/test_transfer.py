@@ -223,7 +223,7 @@ def test_rows_carry_the_representations_of_distinct_training_images(source, teac
 
 
 def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
-    """Against a loop written out, on whole batches, in the published numbers: step size 0.1, momentum 0.9, decay 0.001, a mean over columns."""
+    """Against a loop written out, on whole batches, in the published numbers: step size 0.1, momentum 0.9, decay 0.001."""
     synth, recipe = made(source, teacher), replace(PRETRAIN, epochs=4)
     net = nets.build(NET, source.image, 6)
     trainer = make_trainer(net, on_mean_squares(recipe, 6), None)
