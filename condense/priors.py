@@ -20,6 +20,7 @@ from condense.feeds import make_feed
 from condense.log import note
 from condense.loop import Schedule, run, stream
 from condense.runs import digest as settings_digest
+from condense.runs import locked, sign
 from matchers.recover import FACTOR
 from synth.atomic import write_bytes
 from synth.base import Teacher
@@ -63,7 +64,10 @@ def measured(
     for number, teacher in enumerate(teachers):
         if digest(teacher) not in kept:
             place = folder and folder / FOLDER / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
-            accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place, options=options)
+            with locked(place) if place else contextlib.nullcontext() as lock:
+                if lock:
+                    sign(lock)
+                accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place, options=options)
             kept[digest(teacher)] = accuracy
             note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
             if folder:

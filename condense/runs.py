@@ -129,7 +129,7 @@ def open_run(
     identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
     fresh = {"command": command, "digest": digest(config), **identity, **_surroundings(), "state": "running", "steps": steps}
     fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
-    with _locked(folder) as lock:
+    with locked(folder) as lock:
         old = _read(folder)
         differ = _differences(old, identity) if old else []
         replaces = old if old and force and (differ or old.get("state") == "done") else None
@@ -145,7 +145,7 @@ def open_run(
         if run.done:
             yield run
             return
-        _sign(lock)
+        sign(lock)
         _note_surroundings(None if replaces else old, fresh)
         try:
             yield run
@@ -164,7 +164,8 @@ def open_run(
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[TextIO]:
+def locked(folder: Path) -> Iterator[TextIO]:
+    """The lock of a folder, made if need be, until the block ends. Raises BadInput where another process holds it, naming that one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+")  # noqa: SIM115 (held until the block ends; closing unlocks, and so does dying)
@@ -183,7 +184,7 @@ def _locked(folder: Path) -> Iterator[TextIO]:
         yield file
 
 
-def _sign(lock: TextIO) -> None:
+def sign(lock: TextIO) -> None:
     """Says in the lock file who holds it; not done for a finished run, in whose folder nothing changes."""
     try:
         lock.truncate(0)

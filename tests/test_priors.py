@@ -1,6 +1,7 @@
 """What teachers are worth: measured once, kept beside them, and told apart by what it depends on."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -11,11 +12,13 @@ from condense.__main__ import run as command
 from condense.data import load_data
 from condense.jobs import validation_score
 from condense.priors import measured
+from condense.runs import locked
 from condense.score import evaluate
 from condense.teachers import make_teachers
 from evals.base import recipe
 from matchers import REGISTRY
 from matchers.cvdd import voting_weights
+from synth.errors import BadInput
 from synth.file import load_set
 from tests.scoring import clouds, make_set
 
@@ -81,6 +84,16 @@ def test_priors_are_measured_once_and_kept_beside_the_teachers(spec, made, tmp_p
     (folder / "priors.json").write_text('{"settings": ')  # torn
     monkeypatch.setattr(priors, "worth", lambda *args, **more: 30.0)
     assert measured(data, made.members, folder=folder, **QUICK) == (30.0, 30.0)
+
+
+def test_two_runs_do_not_measure_one_prior_at_once(spec, made, tmp_path, monkeypatch):
+    def meet(*args, folder, **more):
+        with locked(folder):
+            pytest.fail("the folder is free while its prior is measured")
+
+    monkeypatch.setattr(priors, "worth", meet)
+    with pytest.raises(BadInput, match=rf"process {os.getpid()} is working on this run; wait for it"):
+        measured(load_data(spec), made.members, folder=tmp_path, **QUICK)
 
 
 def test_priors_of_few_images_are_measured_on_as_many_as_their_collages_take(made, tmp_path, monkeypatch):
