@@ -58,7 +58,9 @@ def run(argv: list[str]) -> int:
     except MemoryError:
         return say(f"memory refused; {SMALLER}", FAILED)
     except OSError as error:
-        return say(f"{error.filename or 'file system'}: {error.strerror or error}", FAILED if error.errno in FULL else WRONG)
+        full = error.errno in FULL
+        remedy = "make room and run again" if full else "give a place that may be read and written"
+        return say(f"{error.filename or 'file system'}: {error.strerror or error}; {remedy}", FAILED if full else WRONG)
     except Exception as error:
         if "RESOURCE_EXHAUSTED" in str(error):
             return say(f"the device has no memory left; {SMALLER}", FAILED)

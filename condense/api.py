@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from condense.graph_runs import Wishes, distill_graphs
 from condense.grid import save_grid
 from condense.handed import Context, flagged, hand_over, split_seed
 from condense.jobs import validation_score
-from condense.log import note
+from condense.log import note, progress
 from condense.loop import PREPARE, START, STEPS, Schedule, paced, run, stream
 from condense.relabel import FOLDER
 from condense.runs import Run, as_call, digest, open_run
@@ -235,11 +236,16 @@ def begin(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: i
     """The set before the first step: `per_class` images of every class as `start` makes them, class-major, with hard labels, and what
     the method makes of them. A method that reads no labels gets `per_class` images of any class, all labelled 0."""
     examples, classes = data.train, len(data.classes)
+    labels = 1 if matcher.unlabelled else classes
     if matcher.unlabelled:
         examples = Examples(examples.x, np.zeros_like(examples.y))
+    make = partial(STARTS[start], stream(key, START), examples, per_class)
     if start == "kmeans":
-        note(f"choosing the first images by k-means among {len(examples.y):,}")
-    first = jnp.asarray(STARTS[start](stream(key, START), examples, per_class), jnp.float32)
-    index = jnp.repeat(jnp.arange(1 if matcher.unlabelled else classes, dtype=jnp.int32), per_class)
-    synth = SyntheticSet(Pixels(first), Hard(index, classes), info=info)
+        with progress(labels, f"choosing the first images by k-means among {len(examples.y):,}") as bar:
+            first = make(done=bar.advance)
+            bar.advance()
+    else:
+        first = make()
+    index = jnp.repeat(jnp.arange(labels, dtype=jnp.int32), per_class)
+    synth = SyntheticSet(Pixels(jnp.asarray(first, jnp.float32)), Hard(index, classes), info=info)
     return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth

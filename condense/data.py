@@ -16,7 +16,7 @@ import numpy as np
 
 from condense import graph_data, pictures, readers
 from condense.graph_data import GraphData
-from condense.log import note
+from condense.log import progress
 from condense.readers import NAMED, Named, Source, stratified
 from synth import preprocess as pre
 from synth.base import Examples
@@ -224,8 +224,6 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | Gr
     rest = np.setdiff1d(np.arange(len(source.y_train)), held)
     if len(np.unique(source.y_train[rest])) < len(source.classes):
         raise BadInput(f"{spec}: validation={validation} leaves a class without training images; use a smaller fraction or more images")
-    if kind == "zca":
-        note(f"{spec}: fitting the whitening of {'x'.join(map(str, source.x_train.shape[1:]))} images on {len(rest):,}")
     return Data(
         spec=spec,
         name=parsed.name,
@@ -234,7 +232,18 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | Gr
         flips=source.flips if flips is None else flips,
         digest=digest(source),
         seed=seed,
-        preprocess=pre.fit(kind, source.x_train[rest]),
+        preprocess=fitted(kind, source.x_train[rest], spec),
         source=source,
         rows=(rest, held),
     )
+
+
+def fitted(kind: str, x: readers.Raw, spec: str) -> Preprocess:
+    """A preprocessing fitted on raw images; whitening, which takes minutes on large ones, behind a progress bar."""
+    if kind != "zca":
+        return pre.fit(kind, x)
+    parts = -(-len(x) // pre.CHUNK) + 1
+    with progress(parts, f"{spec}: fitting the whitening of {'x'.join(map(str, x.shape[1:]))} images on {len(x):,}") as bar:
+        made = pre.fit(kind, x, done=bar.advance)
+        bar.advance()
+    return made

@@ -201,7 +201,8 @@ def evaluate_graphs(
     majority = float(np.mean(part.y == np.bincount(data.train.y).argmax()))
     if split == "val":
         note("warning: the epoch is chosen on the validation graphs, so scores on them are too high; report the test")
-    return GraphEvaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), tuple(reports), majority)
+    told = (count_bytes(synth, file=path), tuple(reports), majority, seed)
+    return GraphEvaluation(str(path or ""), data.spec, data.digest, split, ipc, *told)
 
 
 def validation_score(data: GraphData, net: str, recipe: Recipe, *, seed: int) -> Callable[[SyntheticSet], float]:

@@ -19,6 +19,7 @@ class GraphEvaluation(NamedTuple):
     bytes: dict[str, int | None]
     reports: tuple[Report, ...]
     majority: float
+    seed: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The document of `evaluate --json`: as for images, and of every row `auc` a seed with its mean and std, and `epochs`, the epoch
@@ -27,6 +28,7 @@ class GraphEvaluation(NamedTuple):
             "set": self.set,
             "data": {"spec": self.spec, "digest": self.digest},
             **({} if self.split == "test" else {"split": self.split}),
+            "seed": self.seed,
             "ipc": self.ipc,
             "bytes": self.bytes,
             "selection": "epoch with the best accuracy on validation graphs",

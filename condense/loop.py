@@ -141,7 +141,7 @@ def run(
     """
     with _memory_refused():
         if matcher.host:
-            with progress(matcher.host, description) as bar:
+            with progress(matcher.host(synth), description) as bar:
                 start = matcher.init(stream(key, INIT), synth)
                 synth_after, _, metrics = matcher.step(stream(key, STEP), start, synth, feed(0), bar.advance)
                 bar.advance()

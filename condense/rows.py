@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 
 from condense.data import Data
 from condense.log import progress
+from condense.pictures import LONG
 from evals.base import Recipe
 from synth.base import Teacher
 from synth.content import Pixels
@@ -119,7 +120,13 @@ def make_rows(
         return labels(real(chosen(choose, seed)))
 
     def choose_near_centres(k_draw, labels, count):
-        return choose_kmeans(k_draw, x.reshape(len(x), -1), labels, count)
+        choose = partial(choose_kmeans, k_draw, x.reshape(len(x), -1), labels, count)
+        if len(x) < LONG:  # a bar inside that of the evaluation stays behind as a line
+            return choose()
+        with progress(int(labels.max()) + 1, f"k-means among {len(x):,} images") as bar:
+            index = choose(done=bar.advance)
+            bar.advance()
+        return index
 
     known = {
         "distilled": lambda seed: synth,

@@ -41,13 +41,16 @@ class Evaluation(NamedTuple):
     ipc: int | None
     bytes: dict[str, int | None]
     reports: tuple[Report, ...]
+    seed: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The document of `evaluate --json`: accuracies are fractions in [0, 1], std the population's; scores on val say so."""
+        """The document of `evaluate --json`: accuracies are fractions in [0, 1], std the population's; scores on val say so. `seed` is of
+        the networks and draws."""
         return {
             "set": self.set,
             "data": {"spec": self.spec, "digest": self.digest},
             **({} if self.split == "test" else {"split": self.split}),
+            "seed": self.seed,
             "ipc": self.ipc,
             "bytes": self.bytes,
             "results": [report.as_json() for report in self.reports],
@@ -204,7 +207,7 @@ def evaluate(
     reports = run_jobs(jax.random.fold_in(key, INIT), jobs, data, part, seeds=seeds, best_on_test=best_on_test, frozen=held)
     counts = row_counts(synth)
     ipc = int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
-    return Evaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), reports)
+    return Evaluation(str(path or ""), data.spec, data.digest, split, ipc, count_bytes(synth, file=path), reports, seed)
 
 
 def name_nets(given: Sequence[str], chosen: Recipe | Closed, synth: SyntheticSet) -> list[str]:

@@ -100,8 +100,8 @@ class Matcher(NamedTuple):
       feed: the real data one step eats.
       start: what the synthetic images are before the first step, a name in `synth.start.STARTS`.
       recipe: the evaluation recipe that the method's paper scores with, stored in the set.
-      host: parts of the work of a method whose `step` runs once on the host, outside compiled code; such a step takes `done` as well, to
-        call after each part but the last. 0 for a method of compiled steps.
+      host: set -> parts of the work, for a method whose `step` runs once on the host, outside compiled code; such a step takes `done` as
+        well, to call after each part but the last. None for a method of compiled steps.
       prepare: (key, synth, examples) -> synth, on the host: what the method makes of the started set before its first step, such as
         a learned step size, soft labels or images of its own choice. A resumed run calls it again.
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
@@ -117,7 +117,7 @@ class Matcher(NamedTuple):
     feed: Feed = None
     start: str = "random"
     recipe: str = "dsa"
-    host: int = 0
+    host: Callable[[SyntheticSet], int] | None = None
     prepare: Callable | None = None
     finish: Callable | None = None
     remarks: Callable | None = None
@@ -175,11 +175,11 @@ def descend(
     return Matcher(begin, step, feed, start)
 
 
-def once(solve: Callable, *, feed: Feed = Whole(), parts: int = 1) -> Matcher:
-    """A selection or mining method: `solve(key, synth, examples) -> synth`, one step on the host. In several parts it takes `done` as
-    well, which it calls after each but the last, for the progress bar."""
+def once(solve: Callable, *, feed: Feed = Whole(), parts: Callable[[SyntheticSet], int] | None = None) -> Matcher:
+    """A selection or mining method: `solve(key, synth, examples) -> synth`, one step on the host. In several `parts` of a set it takes
+    `done` as well, which it calls after each but the last, for the progress bar."""
 
     def step(key, state, synth, batch, done=lambda: None):
-        return solve(key, synth, batch, **({"done": done} if parts > 1 else {})), state, {}
+        return solve(key, synth, batch, **({"done": done} if parts else {})), state, {}
 
-    return Matcher(lambda key, synth: (), step, feed, host=parts)
+    return Matcher(lambda key, synth: (), step, feed, host=parts or (lambda synth: 1))

@@ -17,6 +17,6 @@ def herding(net: Net, *, space: Space = "embed", epochs: int = 5) -> Matcher:
 
     def solve(key, synth, examples, done=lambda: None):
         space_of = features(key, net, examples, classes=synth.y.classes, space=space, epochs=epochs, done=done)
-        return put(synth, examples, choose_herding(space_of, examples.y, len(synth) // synth.y.classes))
+        return put(synth, examples, choose_herding(space_of, examples.y, len(synth) // synth.y.classes, done=done))
 
     return once(solve, parts=parts_of(space, epochs))._replace(own_start="")

@@ -20,6 +20,6 @@ def kmeans(net: Net, *, space: Space = "pixels", epochs: int = 5) -> Matcher:
     def solve(key, synth, examples, done=lambda: None):
         k_space, k_choose = jax.random.split(key)
         space_of = features(k_space, net, examples, classes=synth.y.classes, space=space, epochs=epochs, done=done)
-        return put(synth, examples, choose_kmeans(k_choose, space_of, examples.y, len(synth) // synth.y.classes))
+        return put(synth, examples, choose_kmeans(k_choose, space_of, examples.y, len(synth) // synth.y.classes, done=done))
 
     return once(solve, parts=parts_of(space, epochs))._replace(own_start="")

@@ -17,9 +17,9 @@ from synth.set import SyntheticSet
 Space = Literal["pixels", "embed"]
 
 
-def parts_of(space: Space, epochs: int) -> int:
-    """Parts of a selection for its progress bar: the epochs of the network that embeds, and the choice."""
-    return 1 if space == "pixels" else epochs + 1
+def parts_of(space: Space, epochs: int) -> Callable[[SyntheticSet], int]:
+    """set -> parts of its selection for the progress bar: the epochs of the network that embeds, and the classes."""
+    return lambda synth: synth.y.classes + (epochs if space == "embed" else 0)
 
 
 def features(

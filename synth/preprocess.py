@@ -3,7 +3,8 @@
 `apply` and `undo` take and give float images (raw ones in [0, 1], see `unit`) and work on numpy and JAX arrays alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -108,12 +109,13 @@ def fit_standard(x: Raw) -> Standard:
     return Standard(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
 
 
-def fit_zca(x: Raw, *, epsilon: float = 0.1) -> Whiten:
+def fit_zca(x: Raw, *, epsilon: float = 0.1, done: Callable[[], None] = lambda: None) -> Whiten:
     """Whitening fitted on raw images, as the trajectory-matching papers do it (no standardisation before it).
 
     Args:
       x: n >= 2 images of d = h w c numbers each, d at most 12,288 (64x64x3).
       epsilon: > 0, added to every eigenvalue S of the covariance (n - 1 in its denominator) of images in [0, 1].
+      done: called after every CHUNK of images; what follows is one part more.
 
     Raises:
       BadInput: the images are too large, or fewer than two.
@@ -126,15 +128,16 @@ def fit_zca(x: Raw, *, epsilon: float = 0.1) -> Whiten:
     for part in _chunks(x):
         centred = part.reshape(len(part), d) - mean
         covariance += centred.T @ centred
+        done()
     values, vectors = np.linalg.eigh(covariance / (n - 1))
     root = np.sqrt(np.maximum(values, 0) + epsilon)
     forward, inverse = (vectors / root) @ vectors.T, (vectors * root) @ vectors.T
     return Whiten(mean.astype(np.float32), forward.astype(np.float32), inverse.astype(np.float32))
 
 
-def fit(kind: str, x: Raw) -> Preprocess:
-    """`standard` or `zca`, fitted on raw training images. Raises BadInput for another kind."""
-    fits = {"standard": fit_standard, "zca": fit_zca}
+def fit(kind: str, x: Raw, *, done: Callable[[], None] = lambda: None) -> Preprocess:
+    """`standard` or `zca`, fitted on raw training images; `done` is as in `fit_zca`. Raises BadInput for another kind."""
+    fits = {"standard": fit_standard, "zca": partial(fit_zca, done=done)}
     if kind not in fits:
         raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(fits)})")
     return fits[kind](x)

@@ -1,11 +1,12 @@
 """Where synthetic images start, and the real images that a comparison shows beside them.
 
 Labels `y` are class indices in [0, classes) with classes = max(y) + 1; features are f32[n d] of any scale. Chosen indices are distinct and
-class-major: `per_class` of class 0 first, then those of class 1, and so on. Choosing runs on the host.
+class-major: `per_class` of class 0 first, then those of class 1, and so on. Choosing runs on the host; where it takes long, `done()` is
+called after each class but the last.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +14,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from threadpoolctl import threadpool_limits
 
-from synth.base import Examples
 from synth.collage import random_collages
 from synth.errors import BadInput
 
 AnyArray = Array | np.ndarray
-Start = Callable[[jax.Array, Examples, int], Float[Array, "n h w c"]]
+Start = Callable[..., Float[Array, "n h w c"]]  # of (key, examples, images a class); that by k-means takes `done` as well
 
 
 def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
@@ -28,11 +28,17 @@ def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int
       BadInput: a class has fewer.
     """
     rng = np.random.default_rng(_seed(key))
-    return _gather(rng.choice(members, per_class, replace=False) for members in _classes(y, per_class))
+    return _gather(_classes(y, per_class), lambda members: rng.choice(members, per_class, replace=False))
 
 
 def choose_kmeans(
-    key: jax.Array, features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int, *, centres: int | None = None
+    key: jax.Array,
+    features: Float[AnyArray, "n d"],
+    y: Int[AnyArray, " n"],
+    per_class: int,
+    *,
+    centres: int | None = None,
+    done: Callable[[], None] = lambda: None,
 ) -> Int[np.ndarray, " m"]:
     """The examples nearest to each centre of its class's k-means: one a centre with k = `per_class`, or more with k = `centres`.
 
@@ -44,10 +50,16 @@ def choose_kmeans(
       BadInput: a class has fewer examples.
     """
     features, rng, k = np.asarray(features), np.random.default_rng(_seed(key)), min(centres or per_class, per_class)
-    return _gather(members[_nearest(features[members], k, per_class, int(rng.integers(2**31)))] for members in _classes(y, per_class))
+
+    def choose(members):
+        return members[_nearest(features[members], k, per_class, int(rng.integers(2**31)))]
+
+    return _gather(_classes(y, per_class), choose, done)
 
 
-def choose_herding(features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
+def choose_herding(
+    features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int, *, done: Callable[[], None] = lambda: None
+) -> Int[np.ndarray, " m"]:
     """Greedy herding of every class mean: x_t = argmin_x || mu - (x_1 + ... + x_{t-1} + x) / t ||, over examples not chosen yet.
 
     Welling, Herding dynamical weights to learn, ICML 2009, in the form of Rebuffi et al., iCaRL, CVPR 2017, equation 4: without the
@@ -57,7 +69,7 @@ def choose_herding(features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per
       BadInput: a class has fewer examples.
     """
     features = np.asarray(features)
-    return _gather(members[_herd(features[members].astype(np.float64), per_class)] for members in _classes(y, per_class))
+    return _gather(_classes(y, per_class), lambda members: members[_herd(features[members].astype(np.float64), per_class)], done)
 
 
 def noise(key: jax.Array, shape: tuple[int, ...]) -> Float[Array, "..."]:
@@ -69,8 +81,13 @@ def _seed(key: jax.Array) -> list[int]:
     return [int(word) for word in np.asarray(jax.random.key_data(key)).ravel()]
 
 
-def _gather(chosen: Iterator[np.ndarray]) -> np.ndarray:
-    return np.concatenate(list(chosen)).astype(np.int32)
+def _gather(classes: list[np.ndarray], choose: Callable, done: Callable[[], None] = lambda: None) -> np.ndarray:
+    chosen = []
+    for members in classes:
+        if chosen:
+            done()
+        chosen.append(choose(members))
+    return np.concatenate(chosen).astype(np.int32)
 
 
 def _classes(y, per_class: int) -> list[np.ndarray]:
@@ -113,11 +130,11 @@ def _herd(features: np.ndarray, k: int) -> np.ndarray:
 
 
 def _images(choose: Callable) -> Start:
-    """The start that shows the real images which `choose(key, flat pixels, y, per_class)` picks."""
+    """The start that shows the real images which `choose(key, flat pixels, y, per_class)` picks; it hands on what else it is given."""
 
-    def start(key, examples, per_class):
+    def start(key, examples, per_class, **more):
         x = np.asarray(examples.x)
-        return jnp.asarray(x[choose(key, x.reshape(len(x), -1), examples.y, per_class)])
+        return jnp.asarray(x[choose(key, x.reshape(len(x), -1), examples.y, per_class, **more)])
 
     return start
 

@@ -351,8 +351,8 @@ def test_a_file_that_is_no_set_is_refused(refused, tmp_path):
             1,
             "the device has no memory left; use a smaller budget, --net width or --batch",
         ),
-        (OSError(28, "No space left on device", "a/b"), 1, "a/b: No space left on device"),
-        (PermissionError(13, "Permission denied", "a/b"), 2, "a/b: Permission denied"),
+        (OSError(28, "No space left on device", "a/b"), 1, "a/b: No space left on device; make room and run again"),
+        (PermissionError(13, "Permission denied", "a/b"), 2, "a/b: Permission denied; give a place that may be read and written"),
         (KeyError("x"), 1, "KeyError: 'x'; CONDENSE_DEBUG=1 shows where"),
     ],
 )
@@ -664,7 +664,7 @@ def test_evaluate_prints_a_table_and_writes_json(finished, capsys):
     page, told = capsys.readouterr()
     assert re.match(r"timing mlp:width=4,\S+, mlp:width=3,\S+ for an estimate\n4 rows of 3 seeds: about ", told)  # compiling takes long
     document = json.loads(Path("a.json").read_text())
-    assert {"set", "data", "ipc", "bytes", "results"} <= document.keys() <= {"set", "data", "ipc", "bytes", "results", "split"}
+    assert document.keys() == {"set", "data", "seed", "ipc", "bytes", "results"} and document["seed"] == 0
     assert document["set"] == str(finished / "set.npz") and document.get("split", "test") == "test" and document["ipc"] == 1
     assert document["data"] == {"spec": "digits", "digest": load_data("digits").digest}
     content, labels = 10 * 64 * 4, 10 * 4
@@ -942,16 +942,19 @@ def test_the_demonstration():
 # The package
 
 
-def test_a_wheel_works_outside_the_checkout(tmp_path):
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A function that runs Python where a wheel of the checkout is installed, and the folder it is in."""
     pytest.importorskip("hatchling", reason="building the wheel without a network needs hatchling")
+    place = tmp_path_factory.mktemp("wheel")
     quiet = {"capture_output": True, "text": True, "timeout": 240, "check": True}
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path / "dist")]
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(place / "dist")]
     subprocess.run(build, cwd=CHECKOUT, **quiet)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    (wheel,) = (place / "dist").glob("*.whl")
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
     packages = ("condense", "matchers", "evals", "synth")
     assert inside == {str(path.relative_to(CHECKOUT)) for package in packages for path in (CHECKOUT / package).rglob("*.py")}
-    site = tmp_path / "site"
+    site = place / "site"
     install = [
         "-m",
         "pip",
@@ -965,10 +968,19 @@ def test_a_wheel_works_outside_the_checkout(tmp_path):
         str(wheel),
     ]
     subprocess.run([sys.executable, *install], **quiet)
-    env = {**os.environ, "PYTHONPATH": str(site)}
-    where = subprocess.run(
-        [sys.executable, "-P", "-c", "import condense, synth; print(condense.__file__, synth.__file__)"], env=env, **quiet
-    )
+    return partial(subprocess.run, env=surroundings(PYTHONPATH=str(site)), **quiet), site
+
+
+def test_a_wheel_works_outside_the_checkout(installed):
+    call, site = installed
+    where = call([sys.executable, "-P", "-c", "import condense, synth; print(condense.__file__, synth.__file__)"])
     assert where.stdout.count(str(site)) == 2
-    done = subprocess.run([sys.executable, str(site / "bin" / "condense"), "list", "methods"], env=env, **quiet)
+    done = call([sys.executable, str(site / "bin" / "condense"), "list", "methods"])
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(REGISTRY) and done.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_wheel_distils(installed):
+    call, site = installed
+    call([sys.executable, str(site / "bin" / "condense"), "distill", "random", "--data", "digits", "--ipc", "1", "--out", "x"])
+    assert len(load_set("x/set.npz")) == 10 and Path("x/grid.png").is_file()

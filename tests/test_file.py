@@ -271,6 +271,11 @@ WRONG = {
         | {"preprocess/matrix": np.eye(12), "preprocess/inverse": np.eye(11)},
         r"'preprocess/inverse' has shape \[11, 11\].*d=12 d=12",
     ),
+    "zca pair": (
+        {"header": header(preprocess="zca"), "preprocess/std": None, "preprocess/mean": np.zeros(12)}
+        | {"preprocess/matrix": np.eye(12), "preprocess/inverse": 2 * np.eye(12)},
+        "arrays of 'preprocess': inverse does not undo matrix",
+    ),
     "listed shape": (dict(header=header(arrays={"x/pixels": {"dtype": "float64", "shape": [4, 3, 2, 1]}})), "in the header"),
     "listed too few": (dict(header=header(arrays={})), "'preprocess/mean' is .* in the file and None in the header"),
     "listed number": (dict(header=header(arrays={"x/pixels": 1})), "in the header"),

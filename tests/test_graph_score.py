@@ -259,7 +259,7 @@ def test_the_command_line_scores_graphs(tmp_path, capsys):
     assert "epoch chosen on validation graphs" in out and "random" in out
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["bytes"]["total"] <= 90 and found["bytes"]["labels"] == 16 and found["selection"].startswith("epoch with the best")
-    assert [row["set_kind"] for row in found["results"]] == ["distilled", "random"]
+    assert [row["set_kind"] for row in found["results"]] == ["distilled", "random"] and found["seed"] == 0
     for row in found["results"]:
         assert len(row["accuracy"]) == len(row["auc"]) == len(row["epochs"]) == 2 and all(1 <= epoch <= 3 for epoch in row["epochs"])
         assert abs(row["mean"] - np.mean(row["accuracy"])) < 1e-12 and abs(row["auc_std"] - np.std(row["auc"])) < 1e-12

@@ -306,7 +306,7 @@ def test_the_bar_of_a_host_method_counts_its_parts(capsys):
         done()
         return synth
 
-    toy.run(1, method=once(solve, parts=3), feed=lambda step: toy.data())
+    toy.run(1, method=once(solve, parts=lambda synth: 3), feed=lambda step: toy.data())
     assert "3/3" in capsys.readouterr().err
 
 

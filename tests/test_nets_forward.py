@@ -96,6 +96,24 @@ def test_chain_of_convolutions_equals_lax(name):
     np.testing.assert_allclose(call(net, vars, x).embed, y.reshape(1, -1), atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_mlp_equals_numpy(norm):
+    net, vars = prepared(f"mlp:width=6,norm={norm}")
+    params, stats = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), vars)
+    x = images(SMALL)
+    h = np.asarray(x, np.float64).reshape(4, 8 * 8 * 2)
+    for layer in range(2):
+        h = h @ params["hidden"][layer]["kernel"] + params["hidden"][layer]["bias"]
+        if norm == "batch":
+            scale, seen = params["norms"][layer], stats["norms"][layer]
+            h = (h - seen["mean"]) / np.sqrt(seen["var"] + 1e-5) * scale["scale"] + scale["bias"]
+        h = np.maximum(h, 0)
+    out = call(net, vars, x)
+    np.testing.assert_allclose(out.embed, h, atol=1e-5)
+    np.testing.assert_allclose(out.logits, h @ params["head"]["kernel"] + params["head"]["bias"], atol=1e-5)
+    assert len(params["hidden"]) == 2 and np.abs(h).max() > 0.1
+
+
 def test_padding_28_to_32_equals_padding_by_hand():
     small, vars = prepared("convnet:width=4,depth=2", (28, 28, 1))
     large = build("convnet:width=4,depth=2", (32, 32, 1), 3)

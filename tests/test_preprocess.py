@@ -64,8 +64,10 @@ def test_chunks_do_not_change_the_fit(kind, monkeypatch):
     x = pictures(61, seed=5, channels=2)
     whole = pre.fit(kind, x)
     monkeypatch.setattr(pre, "CHUNK", 7)
-    for one, other in zip(whole, pre.fit(kind, x), strict=True):
+    done = []
+    for one, other in zip(whole, pre.fit(kind, x, done=lambda: done.append(1)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+    assert len(done) == (9 if kind == "zca" else 0)
 
 
 def test_standard_has_the_moments_of_every_channel():

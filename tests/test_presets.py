@@ -46,6 +46,13 @@ def test_a_run_of_a_published_preset_says_whose_teachers_it_lacks(more, lines, m
     assert len(told) == lines
 
 
+def test_a_preset_scored_under_another_recipe_than_its_method_says_so(capsys):
+    assert run(["list", "presets"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    told = {name for name, line in lines.items() if "by `condense evaluate DIR --recipe dc_digits`" in line}
+    assert told == {"dc_mnist_1", "dc_mnist_10", "dc_mnist_50"}
+
+
 # what the papers and their code state: epochs, batch, temperature, mix
 STATED = {
     "sre2l_cifar": (400, 128, 30, "mixup"),

@@ -1,6 +1,7 @@
 """Readers of IDX and npz files: what they give, and what broken or hostile files they refuse before memory is spent."""
 
 import gzip
+import math
 import os
 import pickle
 import struct
@@ -103,11 +104,21 @@ def test_gz_that_inflates_beyond_its_declaration_is_not_inflated(tmp_path):
         refused(f"idx:{tmp_path}/d", path, "holds more; fetch the file again")
 
 
+@pytest.mark.parametrize(("shape", "words"), [((1024, 256, 256), "1024 train images but 20 train labels"), ((20, 2048, 2048), "be alike")])
+def test_idx_files_that_do_not_fit_each_other_are_refused_unread(tmp_path, shape, words):
+    idx_folder(tmp_path / "d")
+    path = tmp_path / "d" / IDX[0]
+    path.write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", *shape))
+    os.truncate(path, 16 + math.prod(shape))  # zeros that take no disk
+    with little_memory():
+        refused(f"idx:{tmp_path}/d", words)
+
+
 def test_damaged_gz_is_refused(tmp_path):
     idx_folder(tmp_path / "d", zipped=True)
     path = tmp_path / "d" / f"{IDX[0]}.gz"
     good = path.read_bytes()
-    for bad in (good[:-12], good[:30] + bytes(20) + good[50:], b"no gzip", b""):
+    for bad in (good[:-12], good[:40] + bytes(20) + good[60:], b"no gzip", b""):
         path.write_bytes(bad)
         refused(f"idx:{tmp_path}/d", path, "fetch the file again")
 
@@ -189,6 +200,24 @@ def test_wrong_npz_contents_are_refused(tmp_path, other, words):
     refused(save(tmp_path / "a.npz", **other), tmp_path / "a.npz", *words)
 
 
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"y_train": np.arange(3)}, "512 train images but 3 train labels"),
+        ({"y_test": np.arange(3)}, "6 test images but 3 test labels"),
+        ({"x_test": np.zeros((6, 4, 3), np.uint8)}, "be alike"),
+        ({"y_train": np.full(512, -1)}, "y_train holds labels from -1 to -1"),
+    ],
+)
+def test_npz_whose_arrays_do_not_fit_each_other_is_refused_uninflated(tmp_path, other, words):
+    """32 MiB of zeros, which deflate to a thousandth."""
+    arrays = {"x_train": np.zeros((512, 256, 256), np.uint8), "x_test": np.zeros((6, 256, 256), np.uint8)}
+    arrays |= {"y_train": np.arange(512) % 2, "y_test": np.arange(6) % 2}
+    np.savez_compressed(tmp_path / "a.npz", **(arrays | other))
+    with little_memory():
+        refused(f"npz:{tmp_path}/a.npz", words)
+
+
 def test_npz_with_pickles_or_gaps_is_refused_unread(tmp_path):
     trap = np.array([Trap(tmp_path / "sprung")], object)
     for key in ("x_train", "class_names", "stray"):
@@ -197,7 +226,7 @@ def test_npz_with_pickles_or_gaps_is_refused_unread(tmp_path):
     pickle.loads(pickle.dumps(trap))
     assert (tmp_path / "sprung").exists()  # the trap works
     np.savez(tmp_path / "b.npz", x_train=np.zeros((3, 2, 2), np.uint8))
-    refused(f"npz:{tmp_path}/b.npz", tmp_path / "b.npz", "there is no array x_test (there: x_train)")
+    refused(f"npz:{tmp_path}/b.npz", tmp_path / "b.npz", "there is no array y_train (there: x_train)")
     refused(f"npz:{tmp_path}/c.npz", tmp_path / "c.npz", "does not exist")
     (tmp_path / "d.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:300])
     refused(f"npz:{tmp_path}/d.npz", tmp_path / "d.npz", "damaged")

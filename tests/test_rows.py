@@ -52,6 +52,14 @@ def test_kmeans_draws_anew_and_uses_as_many_centres_as_a_class_has_images(data):
     assert len({tuple(sorted(rows_of(synth.x.pixels))) for synth in rows}) > 1
 
 
+def test_kmeans_among_many_images_has_a_bar_of_its_classes(data, monkeypatch, capsys):
+    drawn_rows(data, make_set(data, (2, 2, 1)), kinds=("kmeans",), seeds=1)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("condense.rows.LONG", 100)
+    drawn_rows(data, make_set(data, (2, 2, 1)), kinds=("kmeans",), seeds=1)
+    assert [line.split("  ")[0] for line in capsys.readouterr().err.splitlines()] == [f"k-means among 108 images {n}/{n}" for n in (1, 2)]
+
+
 def test_random_draws_are_uniform_over_the_class(data):
     """Chi-square over 27 training images of class 1 in 540 draws; 54.05 is the 0.999 quantile with 26 degrees of freedom."""
     draw = make_rows(jax.random.key(0), make_set(data, (0, 1, 0)), data, ("random",))["random"]

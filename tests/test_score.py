@@ -67,7 +67,7 @@ def test_the_json_is_the_contract(data, tmp_path, capsys):
     args = ["--data", data.spec, "--net", NET, OTHER, "--seeds", "3", "--epochs", "3", "--json", str(out)]
     assert command(["evaluate", str(place), *args]) == 0
     document = json.loads(out.read_text())
-    assert list(document) == ["set", "data", "ipc", "bytes", "results"]
+    assert list(document) == ["set", "data", "seed", "ipc", "bytes", "results"] and document["seed"] == 0
     assert document["set"] == str(place) and document["data"] == {"spec": data.spec, "digest": data.digest} and document["ipc"] == 2
     size = place.stat().st_size
     assert document["bytes"] == {"content": 6 * 16 * 4, "labels": 24, "total": 408, "preprocessing": 8, "file": size} and size > 416
@@ -136,8 +136,9 @@ def test_the_full_row_trains_on_everything_under_its_own_recipe(data):
 
 
 def test_a_validation_score_says_so_and_a_set_in_memory_has_no_file(data):
-    result = quickly(make_set(data, (1, 2, 3)), data, split="val").as_json()
+    result = quickly(make_set(data, (1, 2, 3)), data, split="val", seed=5).as_json()
     assert result["split"] == "val" and result["ipc"] is None and result["set"] == "" and result["bytes"]["file"] is None
+    assert result["seed"] == 5
 
 
 def test_a_saved_set_scores_as_the_one_in_memory(data, tmp_path):

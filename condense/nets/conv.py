@@ -75,12 +75,20 @@ def conv2d(
         raise ValueError(f"conv2d: the images have {x.shape[-1]} channels, the kernel expects {kernel.shape[2]}")
     if min(window.out[:2]) < 1:
         raise ValueError(f"conv2d: {x.shape[1]}x{x.shape[2]} images padded by {padding} are smaller than the {kernel.shape[:2]} kernel")
-    if not backend.is_cpu():
-        layout = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=layout)
-    if math.prod(kernel.shape[:2]) == stride == 1 and not padding:
+    if backend.is_cpu() and math.prod(kernel.shape[:2]) == stride == 1 and not padding:
         return x @ kernel[0, 0]
-    return by_out.bind(x, kernel, window=window)
+    return convolve(x, kernel, window, by_out)
+
+
+def convolve(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "kh kw k d"], window: Window, primitive: Primitive, *, groups: int = 1
+) -> Float[Array, "b h2 w2 d"]:
+    """The convolution in `groups` of channels by `primitive` on a CPU, by XLA's own elsewhere."""
+    if backend.is_cpu():
+        return primitive.bind(x, kernel, window=window)
+    strides, padding = (window.stride, window.stride), [(window.padding, window.padding)] * 2
+    form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
+    return jax.lax.conv_general_dilated(x, kernel, strides, padding, **form)
 
 
 # --- patches: every window as a column, so that all products are plain and the copies run along rows of pixels

@@ -1,15 +1,14 @@
 """How a convolution of every channel by itself is computed. Images are f32[b h w c], kernels f32[3 3 c]; any value range.
 
-XLA's grouped convolutions are slow on a CPU. There, as in `condense.nets.conv`, the convolution and its two derivatives are primitives that
-differentiate into each other, each nine shifted products.
+XLA's grouped convolutions are slow on a CPU. There, where `condense.nets.conv` chooses so, the convolution and its two derivatives are
+primitives that differentiate into each other, each nine shifted products.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from condense.nets.conv import Window, trilinear
-from synth import backend
+from condense.nets.conv import Window, convolve, trilinear
 
 SHIFTS = [(i, j) for i in range(3) for j in range(3)]
 
@@ -20,10 +19,7 @@ def depthwise(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c"], *, stri
     y[b,i,j,c] = sum_{u,v} x[b, stride*i+u-1, stride*j+v-1, c] kernel[u,v,c], with h2 = (h - 1) // stride + 1, and w2 alike.
     """
     kernel, (c,) = kernel[:, :, None], kernel.shape[2:]
-    if not backend.is_cpu():
-        form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": c}
-        return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(1, 1), (1, 1)], **form)
-    return by_out.bind(x, kernel, window=Window(x.shape[1:], kernel.shape, stride, 1))
+    return convolve(x, kernel, Window(x.shape[1:], kernel.shape, stride, 1), by_out, groups=c)
 
 
 def _bordered(x):
