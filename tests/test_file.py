@@ -20,7 +20,7 @@ from synth import content, labels
 from synth.content import Bytes, Compensated, Pixels
 from synth.errors import BadInput, RunFailed
 from synth.file import load_set, save_set
-from synth.labels import Hard, Soft
+from synth.labels import Hard, Soft, Target
 from synth.preprocess import Standard, Whiten, fit_standard, fit_zca
 from synth.set import Info, SyntheticSet
 
