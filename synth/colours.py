@@ -29,7 +29,7 @@ class Colours(NamedTuple):
 
     graphs: Graphs
     rounds: tuple[Int32[np.ndarray, " v"], ...]
-    first: tuple[Int32[np.ndarray, "_"], ...]
+    first: tuple[Int32[np.ndarray, " _"], ...]
     exact: bool
 
     @property
@@ -59,7 +59,7 @@ def _number(values: np.ndarray) -> Int32[np.ndarray, " v"]:
     return np.unique(values, return_inverse=True)[1].astype(np.int32)
 
 
-def _first(colour: np.ndarray) -> Int32[np.ndarray, "_"]:
+def _first(colour: np.ndarray) -> Int32[np.ndarray, " _"]:
     first = np.zeros(int(colour.max(initial=-1)) + 1, np.int32)
     first[colour[::-1]] = np.arange(len(colour), dtype=np.int32)[::-1]
     return first

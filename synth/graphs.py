@@ -105,7 +105,7 @@ class GraphBatch(NamedTuple):
     """
 
     tags: Int[Array, " n"] | Float[Array, "n t"]
-    degrees: tuple[Float[Array, "_"], ...]
+    degrees: tuple[Float[Array, " _"], ...]
     hops: tuple[Hop, ...]
     graph: Int[Array, " r"]
     node: Int[Array, " r"]
