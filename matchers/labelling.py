@@ -27,6 +27,7 @@ class Labelling(NamedTuple):
       weights: of the teachers' logits; equal for None.
       statistics: of the teachers' batch norms, for kinds that answer to views; see `synth.teacher_labels.ask`.
       alpha, norm: of the loss of `distances`.
+      temperature: of the labels; by default their kind's (`Plan.at`).
     """
 
     teachers: Sequence[Teacher]
@@ -38,6 +39,7 @@ class Labelling(NamedTuple):
     statistics: str = "running"
     alpha: float = 1.0
     norm: str = "l1"
+    temperature: float | None = None
 
     def demand_room(self, synth: SyntheticSet) -> None:
         """Before any work. Raises BadInput where the set with these labels, its images in bytes, would be more than its file may hold."""
@@ -47,10 +49,10 @@ class Labelling(NamedTuple):
         demand_room(self.kind, len(synth), synth.y.classes, epochs, images=images, advice=advice)
 
     def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
-        """The set with these labels, asked of its images as they will be stored, at the kind's temperature (`Plan.at`)."""
+        """The set with these labels, asked of its images as they will be stored, at their temperature."""
         if not isinstance(synth.y, Hard):
             return synth
-        plan = self.task.plan(self.recipe).at(self.kind)
+        plan = self.task.plan(self.recipe).at(self.kind, temperature=self.temperature)
         plan = plan._replace(epochs=self.epochs or plan.epochs)
         views = self.kind in ("committee", "online", "distances")
         made = self.task.label(

@@ -29,6 +29,7 @@ from synth.base import Net, Teacher, Vars
 from synth.cam import attention, averages, demand_map
 from synth.collage import compose, critical_patches
 from synth.content import Pixels
+from synth.errors import BadInput
 
 
 class Refining(NamedTuple):
@@ -72,6 +73,7 @@ def nrr(
     labels: LabelKind = "distances",
     alpha_dbr: float = 1.0,
     norm_dbr: Literal["l1", "l2", "huber"] = "l1",
+    label_temperature: float | None = None,
     recipe: str = "nrr",
     label_epochs: int | None = None,
 ) -> Matcher:
@@ -81,7 +83,8 @@ def nrr(
     of `sre2l`: pixels with C >= epsilon keep every bit. Crops are those with the highest mean of the class's map over them, one of each
     real image; of the `keep` times as many as are needed with the highest, the ones that the network is least sure of are stitched. At its
     end the set gets distance-based labels (`synth.teacher_kinds.Distances`). The paper's code is not public: what its text leaves open
-    (optimiser, step sizes, epsilon, whether the map is renewed, numbers of crops, norm and weight of the labels' loss) is an option here.
+    (optimiser, step sizes, epsilon, whether the map is renewed, numbers of crops, norm, weight and temperature of the labels' loss) is an
+    option here; its cross entropy to the classes is that to mixed one-hot rows, neither smoothed nor softened.
 
     Args:
       teachers: trained networks, of which one is used; it must average its last feature map.
@@ -101,12 +104,16 @@ def nrr(
       member: which of the teachers, from 1; by default the first that averages its last feature map.
       labels: kind of the labels that the set gets.
       alpha_dbr, norm_dbr: weight and norm of the loss of `distances`.
+      label_temperature: T of the labels, > 0; by default the recipe's, and 1 for `distances`.
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
     chosen = chosen_map(teachers, task.image, member)
-    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, alpha=alpha_dbr, norm=norm_dbr)
+    if label_temperature is not None and label_temperature <= 0:
+        raise BadInput(f"--label-temperature {label_temperature}: give a number above 0")
+    more = {"alpha": alpha_dbr, "norm": norm_dbr, "temperature": label_temperature}
+    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, **more)
     tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):

@@ -132,6 +132,8 @@ def cutmix(key: jax.Array, x: Images, *, alpha: float) -> tuple[Images, Mixed]:
     at the border, and `lam` of the result the share of pixels that stay.
 
     Yun et al., CutMix, ICCV 2019, section 3.1, as released: sides int(side sqrt(1 - lam)), centre uniform over the pixels.
+    The released code of SRe2L, RDED and CV-DD passes on the lam that was drawn, whatever the border cuts off its box. Labels that answer to
+    the mixed image do not read it; kinds that mix the labels of two images, and `distances` in its cross entropies, differ by that.
     """
     _, h, w, _ = x.shape
     k_share, k_partner, k_place = jax.random.split(key, 3)

@@ -78,11 +78,6 @@ def task(image=(4, 4, 1), *, flips: bool = False, steps: int = 4) -> Task:
     return Task(image, flips, steps, lambda name: PLAN)
 
 
-def frozen(teachers) -> list[bytes]:
-    """Everything that a teacher must keep."""
-    return [np.asarray(leaf).tobytes() for teacher in teachers for leaf in jax.tree.leaves(teacher.vars)]
-
-
 def started(n: int = 2, *, dtype=np.float32):
     """A set of `n` images a class within the bounds of raw images, and the examples it comes from."""
     examples = blobs(8, dtype=dtype)

@@ -73,6 +73,22 @@ def test_recipes_are_the_published_ones():
         recipe("dc", epochs=0)
 
 
+def test_recipes_decay_what_released_scripts_decay():
+    """Those for large images and RDED's spare norms and biases; those for CIFAR do not, nor does CV-DD's as it is scored here, and SGD's
+    decay is all parameters'. FRePo and graphs have none. Seen in a step without a gradient."""
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    reached = {}
+    for name, chosen in RECIPES.items():
+        if isinstance(chosen, Recipe):
+            tx = chosen.optimiser(jnp.float32(0.1))
+            updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+            moved = [leaf for leaf in params if np.asarray(updates[leaf]).any()]
+            reached.setdefault(" ".join(sorted(moved)), set()).add(name)
+    assert reached["kernel"] == {"fkd", "rded", "rded_small", "infer_large"}
+    assert reached[""] == {"graph", "graph_full", "frepo"}
+    assert reached["bias kernel"] == {"dc", "dc_digits", "dsa", "quick", "full", "sre2l", "cvdd", "cvdd_smooth", "infer", "nrr"}
+
+
 def test_bytes_by_hand(tmp_path):
     """6 images 4x4x2: 6 x 32 x 4 bytes; hard labels 6 x 4; weights 6 x 4 and a step size 4; mean and std of two channels 16."""
     info = Info(("a", "b"), Standard(np.zeros(2, np.float32), np.ones(2, np.float32)))

@@ -15,7 +15,7 @@ from synth.errors import BadInput
 from synth.file import load_set, save_set
 from synth.fit import epoch_items, see
 from synth.teacher_labels import present
-from tests.teachers import KEY, MEAN, PLAN, STD, committee, frozen, ran, started, task
+from tests.teachers import KEY, MEAN, PLAN, STD, committee, ran, started, task
 from tests.toys import central_differences
 
 
@@ -70,8 +70,7 @@ def test_gradient_equals_finite_differences(float64):
 
 
 def test_one_addition_serves_all_classes_and_natural_images_stay():
-    held = committee(2)
-    kept, (synth, examples) = frozen(held), started(4)
+    held, (synth, examples) = committee(2), started(4)
     matcher = infer(held, task(), lr=0.05, roll=0.25, labels="hard")
     before, after, last, _ = ran(matcher, synth, examples, 2)
     s = natural_sets(4, 3, 2)
@@ -87,7 +86,6 @@ def test_one_addition_serves_all_classes_and_natural_images_stay():
     for c in range(3):
         np.testing.assert_allclose(summed[c, :, 1:], np.clip(first[c][:, None] + delta, low, high), atol=1e-6)
     np.testing.assert_array_equal(np.asarray(last.y.index), np.repeat(np.arange(3), s * 3))
-    assert frozen(held) == kept
 
 
 def test_stored_bytes_are_the_budget_and_decode_to_what_was_learned(tmp_path):
@@ -106,10 +104,12 @@ def test_stored_bytes_are_the_budget_and_decode_to_what_was_learned(tmp_path):
     np.testing.assert_array_equal(loaded.x.decode(), last.x.decode())
 
 
-@pytest.mark.slow
 def test_labels_are_the_mean_answer_of_the_networks_once():
     held, (synth, examples) = committee(3), started(4)
-    last = ran(infer(held, task(), compensators=2), synth, examples, 1)[2]
+    matcher = infer(held, task(), compensators=2)
+    made = matcher.prepare(KEY, synth, examples)
+    delta = 0.3 * np.random.default_rng(1).normal(size=made.x.delta.shape).astype(np.float32)
+    last = matcher.finish(KEY, None, replace(made, x=made.x._replace(delta=jnp.asarray(delta))))
     x = last.x.decode()
     expected = sum(t.net.apply(t.vars, x).logits for t in held[:2]) / 2
     assert last.y.kind == "interpolated"

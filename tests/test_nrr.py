@@ -1,5 +1,6 @@
 """Oracles of non-critical region refinement: activation maps, what is frozen, the masked step, and its labels."""
 
+import sys
 from functools import partial
 
 import jax
@@ -9,11 +10,13 @@ import pytest
 
 from matchers.nrr import freedom, nrr
 from matchers.recover import Jitter, Settings, batches_of, images_of, vote
+from matchers.sre2l import sre2l
+from synth import teacher_labels
 from synth.base import Out
 from synth.cam import attention, averages, class_map
 from synth.collage import critical_patches, framed
 from synth.errors import BadInput
-from tests.teachers import KEY, committee, frozen, ran, started, task, teacher
+from tests.teachers import KEY, PLAIN, PLAN, committee, ran, started, task, teacher
 
 QUICK = {"crops": 2, "keep": 2, "labels": "hard"}
 
@@ -60,8 +63,7 @@ def test_only_networks_that_average_have_maps():
 
 
 def test_critical_pixels_keep_every_bit_and_others_move():
-    held = committee(1)
-    kept, (synth, examples) = frozen(held), started(1)
+    held, (synth, examples) = committee(1), started(1)
     before, after, last, _ = ran(nrr(held, task(steps=5), epsilon=0.4, roll=0.25, **QUICK), synth, examples, 5)
     mask = np.asarray(jax.jit(partial(freedom, held[0].net, epsilon=0.4))(held[0].vars, before.x.pixels, synth.y.index))
     old, new = (np.asarray(x.x.pixels)[..., 0] for x in (before, after))
@@ -71,7 +73,6 @@ def test_critical_pixels_keep_every_bit_and_others_move():
     first, stored = (np.asarray(x.store().pixels)[..., 0] for x in (before.x, after.x))
     np.testing.assert_array_equal(first[mask == 0], stored[mask == 0])
     np.testing.assert_array_equal(np.asarray(last.x.pixels)[..., 0], stored)
-    assert frozen(held) == kept
 
 
 def test_a_step_is_the_masked_gradient():
@@ -92,11 +93,22 @@ def test_a_step_is_the_masked_gradient():
 
 @pytest.mark.parametrize(("epsilon", "moves"), [(0.0, False), (1.5, True)])
 def test_the_limits_of_epsilon(epsilon, moves):
-    """Nothing is free at 0 or below; above 1 every pixel is, as in recovery from a collage."""
+    """Nothing is free at 0 or below; above 1 every pixel is."""
     held, (synth, examples) = committee(1), started(1)
     before, after, *_ = ran(nrr(held, task(), epsilon=epsilon, **QUICK), synth, examples, 1)
     changed = np.asarray(before.x.pixels) != np.asarray(after.x.pixels)
     assert changed.mean() > 0.9 if moves else not changed.any()
+
+
+def test_where_no_pixel_is_critical_it_is_sre2l_from_the_collage(monkeypatch):
+    """Maps of 0 and epsilon = 1 make M = 1 everywhere."""
+    monkeypatch.setattr(sys.modules["matchers.nrr"], "attention", lambda net, vars, x, y: jnp.zeros(x.shape[:-1]))
+    held, (synth, examples) = committee(1), started(1)
+    options = {"lr": 0.1, "labels": "hard", **PLAIN}
+    before, after, *_ = ran(nrr(held, task(), epsilon=1.0, crops=2, keep=2, **options), synth, examples, 3)
+    other = ran(sre2l(held, task(), **options), before, examples, 3)[1]
+    np.testing.assert_allclose(after.x.pixels, other.x.pixels, atol=1e-6)
+    assert (np.abs(np.asarray(after.x.pixels - before.x.pixels)) > 1e-2).mean() > 0.7
 
 
 @pytest.mark.slow
@@ -135,8 +147,18 @@ def test_critical_patches_by_brute_force(monkeypatch):
         np.testing.assert_allclose(patches[label], expected, atol=1e-6)
 
 
-@pytest.mark.slow
 def test_labels_are_two_numbers_a_view():
+    """At a temperature that the paper leaves open; labels that are asked for again have the recipe's unless another is given."""
     held, (synth, examples) = committee(1), started(1)
-    last = ran(nrr(held, task(), crops=2, keep=2, alpha_dbr=0.3, norm_dbr="l2"), synth, examples, 1)[2]
-    assert last.y.kind == "distances" and last.y.codes.shape == (2, 3, 2) and (last.y.alpha, last.y.norm) == (0.3, "l2")
+
+    def labelled(**own):
+        return nrr(held, task(), crops=2, keep=2, alpha_dbr=0.3, norm_dbr="l2", **own).finish(KEY, None, made).y
+
+    made = nrr(held, task(), crops=2, keep=2).prepare(KEY, synth, examples)
+    y, x = labelled(label_temperature=3.0), made.x.store().decode()
+    assert y.kind == "distances" and y.codes.shape == (2, 3, 2) and (y.alpha, y.norm, y.temperature) == (0.3, "l2", 3.0)
+    expected = teacher_labels.label(KEY, "distances", x, y.index, 3, held, PLAN._replace(temperature=3.0))
+    np.testing.assert_array_equal(y.codes, expected.codes)
+    assert [labelled(labels="online", label_temperature=t).temperature for t in (None, 7.0)] == [PLAN.temperature, 7.0]
+    with pytest.raises(BadInput, match=r"--label-temperature 0.0: give a number above 0"):
+        labelled(label_temperature=0.0)

@@ -61,6 +61,7 @@ STATED = {
     "cvdd": (300, 16, 20, "cutmix"),
     "infer_cifar": (400, 64, 30, "mixup"),
     "infer_imagenet": (300, 128, 20, "cutmix"),
+    "rded": (300, 0, 20, "cutmix"),  # 0: by the number of images, see `batch_of`
 }
 
 
@@ -76,6 +77,40 @@ def test_recipes_of_presets_show_the_views_that_are_stated(name):
     for start, stated in STATED.items():
         if name.startswith(start) and preset.first and not name.endswith("_dyn"):
             assert (plan.epochs, plan.batch, plan.temperature, plan.view.mix) == stated
+
+
+# what they state of recoveries: steps, step size, weight of the statistics, least crop (1 for none), pixels of the roll, whether that goes
+# both ways. INFER states nothing of its own for Tiny ImageNet.
+RECOVERED = {
+    "sre2l_cifar": (1000, 0.25, 0.01, 1.0, 4, False),
+    "sre2l_tiny": (4000, 0.1, 1.0, 0.08, 4, True),
+    "sre2l_imagenet": (4000, 0.25, 0.01, 0.08, 32, False),
+    "cvdd_cifar": (4000, 0.25, 0.01, 0.08, 4, False),
+    "cvdd_tiny": (4000, 0.25, 0.01, 0.08, 4, False),
+    "cvdd_imagenet": (4000, 0.25, 0.01, 0.08, 32, False),
+    "infer_cifar": (1000, 0.25, 1.0, 1.0, 4, False),
+    "infer_imagenet": (2000, 0.25, 0.01, 0.08, 32, False),
+}
+SIZES = {"cifar10": (10, 32), "cifar100": (100, 32), "folder:tiny": (200, 64), "folder:imagenet": (1000, 224)}  # classes, pixels a side
+
+
+def sizes(preset) -> tuple[int, int]:
+    """Classes and pixels a side of a published preset's data."""
+    return SIZES[preset.data.partition("?")[0].partition("-")[0]]
+
+
+@pytest.mark.parametrize("start", RECOVERED)
+def test_recoveries_of_presets_have_the_numbers_that_are_stated(start):
+    """The preset's over its method's defaults; a change here makes other images than the published ones."""
+    found = {name: preset for name, preset in presets.PRESETS.items() if name.startswith(start) and preset.first}
+    assert found
+    for preset in found.values():
+        known, settings = option_parameters(REGISTRY[preset.method]), preset.settings
+        own = complete_options(preset.method, {key: value for key, value in settings.items() if key in known})
+        pixels = round(own["roll"] * sizes(preset)[1])
+        numbers = (settings["steps"], own["lr"], own["alpha_bn"], own["crop"], pixels, own.get("both_ways", False))
+        assert numbers == RECOVERED[start] and own["first"] == 10 and own.get("batch", 100) == 100
+        assert own.get("patches", "none") == ("medium" if preset.method == "cvdd" else "none")
 
 
 def test_labels_asked_anew_take_the_steps_of_a_set_without_compensators():
@@ -95,14 +130,11 @@ def test_one_image_a_class_is_recovered_from_the_published_pair(data, names):
     assert "pair" not in presets.PRESETS[f"cvdd_{data}_10"].settings
 
 
-SIZES = {"cifar10": (10, 32), "cifar100": (100, 32), "folder:tiny": (200, 64), "folder:imagenet": (1000, 224)}  # classes, pixels a side
-
-
 @pytest.mark.parametrize("name", [name for name in LABELLED if presets.PRESETS[name].first])
 def test_the_set_of_a_preset_fits_into_its_file(name):
     """Its images in bytes, and the labels of whatever kind it asks for or its method has; of INFER at most five examples an image."""
     preset = presets.PRESETS[name]
-    classes, side = SIZES[preset.data.partition("?")[0].partition("-")[0]]
+    classes, side = sizes(preset)
     known = option_parameters(REGISTRY[preset.method])
     own = complete_options(preset.method, {key: value for key, value in preset.settings.items() if key in known})
     images, epochs = preset.settings["ipc"] * classes, own["label_epochs"] or recipe(own["recipe"] or "rded").epochs

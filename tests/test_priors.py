@@ -20,6 +20,7 @@ from matchers import REGISTRY
 from matchers.cvdd import voting_weights
 from synth.errors import BadInput
 from synth.file import load_set
+from synth.teacher_labels import digest
 from tests.scoring import clouds, make_set
 
 NETS = ("mlp:norm=batch,width=16", "mlp:norm=batch,width=12")
@@ -38,12 +39,28 @@ def made(spec, tmp_path_factory):
     return make_teachers(spec, tmp_path_factory.mktemp("teachers"), net=NETS, epochs=2, batch=16, lr=0.1)
 
 
-@pytest.mark.slow
-def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made):
-    data = load_data(spec)
-    (value,) = measured(data, made.members[:1], folder=None, **QUICK)
-    right = value * len(data.val.y) * priors.SEEDS / 100
-    assert right == pytest.approx(round(right)) and 0 <= value <= 100
+def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made, monkeypatch):
+    """What is scored was recovered from the member that is asked about, here the second of two, and is labelled by it alone."""
+    data, member, seen = load_data(spec), made.members[1], {}
+    original = priors.run
+
+    def running(key, matcher, synth, *args, **more):
+        seen["fed"], seen["start"] = matcher.feed.value, np.asarray(synth.x.store().pixels)
+        return original(key, matcher, synth, *args, **more)
+
+    def scoring(data, net, chosen, *, seed, teachers, seeds):
+        seen["scored by"] = (net, chosen.name, seed, [digest(teacher) for teacher in teachers], seeds)
+        return lambda synth: seen.update(synth=synth) or 0.625
+
+    monkeypatch.setattr(priors, "run", running)
+    monkeypatch.setattr("condense.jobs.validation_score", scoring)
+    options = {"lr": 0.25, "crop": 1.0, "roll": 0.0, "patches": "none", "labels": "online"}
+    assert priors.worth(data, member, made.members[0].name, ipc=2, steps=2, epochs=2, folder=None, options=options) == 62.5
+    assert seen["scored by"] == (made.members[0].name, "cvdd:epochs=2", data.seed, [digest(member)], priors.SEEDS)
+    (fed,), synth = seen["fed"], seen["synth"]
+    assert fed is member.vars and synth.y.teachers == f"{digest(member)}*1" and synth.y.statistics == "batch/2"
+    before, after = seen["start"], np.asarray(synth.x.pixels)
+    assert before.shape == after.shape == (6, 8, 8, 1) and (before != after).mean() > 0.9
 
 
 def test_a_prior_is_measured_with_the_options_of_the_run(spec, made, monkeypatch):

@@ -45,8 +45,8 @@ def test_squares_lie_inside_and_have_the_share_that_is_asked_for():
     assert len(np.unique(top)) > 5
 
 
-def test_the_easiest_crop_of_the_easiest_images_is_chosen():
-    """Brute force over every crop that was drawn."""
+def test_the_easiest_crop_of_images_of_the_rank_is_chosen():
+    """Brute force over every crop that was drawn: of eight images the easiest four, those in the middle or the hardest."""
     (held,), (_, examples) = committee(1), started()
     seen = {}
 
@@ -57,15 +57,16 @@ def test_the_easiest_crop_of_the_easiest_images_is_chosen():
     original = collage.draw_crops
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collage, "draw_crops", record)
-        ranks = {rank: choose_patches(KEY, (held,), examples, 1, factor=2, crops=3, rank=rank) for rank in ("easy", "hard")}
+        ranks = {rank: choose_patches(KEY, (held,), examples, 1, factor=2, crops=3, rank=rank) for rank in ("easy", "medium", "hard")}
     for label in range(3):
         crops = seen[label].reshape(8, 3, 2, 2, 1)
-        assert np.array_equal(crops, seen[3 + label].reshape(8, 3, 2, 2, 1))
+        assert all(np.array_equal(crops, seen[run + label].reshape(8, 3, 2, 2, 1)) for run in (3, 6))
         logits = held.net.apply(held.vars, framed(jnp.asarray(crops.reshape(24, 2, 2, 1)), (4, 4, 1))).logits
         entropy = -np.asarray(jax.nn.log_softmax(logits))[:, label].reshape(8, 3)
         order = sorted(range(8), key=lambda i: min(entropy[i]))
         best = [crops[i, min(range(3), key=lambda j: entropy[i, j])] for i in order]
         np.testing.assert_array_equal(ranks["easy"][label], best[:4])
+        np.testing.assert_array_equal(ranks["medium"][label], best[2:6])
         np.testing.assert_array_equal(ranks["hard"][label], best[4:])
 
 
@@ -90,6 +91,9 @@ def test_too_few_images_and_odd_sizes_are_refused():
     held, (synth, examples) = committee(1), started(3)
     with pytest.raises(BadInput, match=r"--ipc: the collages of a class take 12 real images, of 8 that there are"):
         rded(held, task(), factor=2).step(KEY, (), synth, examples)
+    few, _ = started(1)
+    with pytest.raises(BadInput, match=r"--ipc: the collages of a class take 4 real images, of 3 that there are"):
+        rded(held, task(), factor=2, images=3).step(KEY, (), few, examples)
     with pytest.raises(BadInput, match=r"collages of 3x3: images of 4x4 have no such equal cells"):
         choose_patches(KEY, held, examples, 1, factor=3)
 

@@ -23,7 +23,7 @@ from synth.errors import BadInput
 from synth.preprocess import Whiten
 from synth.set import Info
 from synth.statistics import statistics_gap
-from tests.teachers import KEY, MEAN, PLAIN, PLAN, STD, bn_net, committee, frozen, priors, ran, started, task, teacher
+from tests.teachers import KEY, MEAN, PLAIN, PLAN, STD, bn_net, committee, priors, ran, started, task, teacher
 from tests.toys import blobs, central_differences, smooth_net
 
 
@@ -185,9 +185,8 @@ def test_a_roll_goes_down_and_right_or_both_ways(both_ways, rows):
         assert {int(at) - 4 for at in np.argmax(np.asarray(seen).sum(tuple({2, 3} - {axis})), axis=2).ravel()} == rows
 
 
-def test_images_stay_in_bounds_and_end_as_bytes_and_teachers_stay_as_they_are():
-    held = committee(1)
-    kept, (synth, examples) = frozen(held), started()
+def test_images_stay_in_bounds_and_end_as_bytes():
+    held, (synth, examples) = committee(1), started()
     before, after, last, metrics = ran(sre2l(held, task(), lr=2.0, labels="hard", **PLAIN), synth, examples, 4)
     assert isinstance(before.x, Bounded) and isinstance(last.x, Bytes)
     low, high = (np.float32(end - MEAN[0]) / STD[0] for end in (0, 1))
@@ -196,10 +195,8 @@ def test_images_stay_in_bounds_and_end_as_bytes_and_teachers_stay_as_they_are():
     raw = pixels * STD[0] + MEAN[0]
     assert np.abs(np.asarray(last.x.pixels) - np.clip(np.floor(raw * 255 + 1e-3), 0, 255)).max() == 0
     assert set(metrics) == {"loss", "entropy", "statistics"}
-    assert frozen(held) == kept
 
 
-@pytest.mark.slow
 def test_the_optimiser_does_not_know_of_the_clip():
     """State of Adam after a clipped step is that of the gradient, as released: only pixels are cut."""
     held = committee(1)
@@ -301,17 +298,23 @@ def test_a_given_pair_votes_on_every_slot():
         cvdd(held, worth, task(), pair=(1, 2), member=1)
 
 
+def test_one_vote_is_sre2l():
+    held, (synth, examples) = committee(1), started()
+    options = {"lr": 0.1, "labels": "hard", **PLAIN}
+    alone = ran(sre2l(held, task(), **options), synth, examples, 3)[1]
+    single = ran(cvdd(held, priors(1), task(), votes=1, patches="none", **options), synth, examples, 3)[1]
+    np.testing.assert_allclose(single.x.pixels, alone.x.pixels, atol=1e-6)
+
+
 @pytest.mark.slow
-def test_one_vote_or_equal_members_are_sre2l():
+def test_a_lone_member_or_equal_ones_are_sre2l():
     held, (synth, examples) = committee(1), started()
     options = {"lr": 0.1, "patches": "none", "labels": "hard", **PLAIN}
     alone = ran(sre2l(held, task(), **options), synth, examples, 3)[1]
-    single = ran(cvdd(held, priors(1), task(), votes=1, **options), synth, examples, 3)[1]
     unasked = lambda **options: pytest.fail("a single member needs no prior")  # noqa: E731
     lone = ran(cvdd((held[0], teacher(1)), unasked, task(), member=1, **options), synth, examples, 3)[1]
-    np.testing.assert_array_equal(lone.x.pixels, single.x.pixels)
+    np.testing.assert_allclose(lone.x.pixels, alone.x.pixels, atol=1e-6)
     twins = ran(cvdd((held[0], held[0]), lambda **options: (60.0, 60.0), task(), votes=2, **options), synth, examples, 3)[1]
-    np.testing.assert_allclose(single.x.pixels, alone.x.pixels, atol=1e-6)
     np.testing.assert_allclose(twins.x.pixels, alone.x.pixels, atol=1e-5)
     other = ran(cvdd(committee(2), priors(2), task(), votes=2, **options), synth, examples, 3)[1]
     assert np.abs(np.asarray(other.x.pixels) - np.asarray(alone.x.pixels)).max() > 1e-2

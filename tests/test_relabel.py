@@ -25,8 +25,8 @@ from synth.fit import epoch_items, see
 from synth.labels import Hard
 from synth.teacher_asked import Present
 from synth.teacher_kinds import Committee, Distances, Online, Static
-from synth.teacher_labels import Plan, label
-from tests.scoring import clouds, make_set
+from synth.teacher_labels import Plan, label, label_alike
+from tests.scoring import clouds, make_set, rows_of
 
 NETS = ("mlp:norm=batch,width=24", "mlp:norm=batch,width=16")
 QUICK = {"recipe": "cvdd", "epochs": 3}
@@ -106,7 +106,9 @@ def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, s
     ("method", "own"), [("sre2l", {"steps": 2, "recipe": "cvdd"}), ("rded", {"recipe": "rded_small", "labels": "committee"})]
 )
 def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, own, data, teachers, tmp_path, monkeypatch):
-    """Of a method that descends and of one that selects: the teachers are asked for the last epoch alone, and the bits are the same."""
+    """Of a method that descends and of one that selects: the teachers are asked for the last epoch alone, and the bits are the same; what
+    is stored of the teachers stays as it was."""
+    held = {path.name: path.read_bytes() for path in (teachers / "members").iterdir()}
     options, tick, seen = {"ipc": 2, "teachers": str(teachers), "label_epochs": 3, **own}, module.Partial.tick, []
     distill(method, data, out=tmp_path / "a", **options)
 
@@ -124,6 +126,7 @@ def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, o
     distill(method, data, out=tmp_path / "b", **options)
     assert seen == [3] and (tmp_path / "b" / "set.npz").read_bytes() == (tmp_path / "a" / "set.npz").read_bytes()
     assert not (tmp_path / "a" / FOLDER).exists() and not (tmp_path / "b" / FOLDER).exists()
+    assert len(held) == 2 and {path.name: path.read_bytes() for path in (teachers / "members").iterdir()} == held
 
 
 def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, teachers, tmp_path, monkeypatch):
@@ -197,12 +200,17 @@ def test_real_images_get_the_sets_labels_from_the_sets_teachers(data, committee,
         find_teachers(synth, None, committee, data, ["random"])
     assert find_teachers(synth, None, committee, data, ["distilled"]) == ()
     known = find_teachers(synth, teachers, committee, data, ["random"])
-    draws = make_rows(jax.random.key(0), synth, data, ["random", "full"], labels=teach(synth, known, recipe("cvdd")))
+    draws = make_rows(jax.random.key(0), synth, data, ["random", "kmeans", "full"], labels=teach(synth, known, recipe("cvdd")))
     row = draws["random"](1)
     told = ("teachers", "statistics", "seed", "batch", "view", "temperature")
     assert [getattr(row.y, name) for name in told] == [getattr(synth.y, name) for name in told]
     assert row.y.logits.shape == synth.y.logits.shape and (np.asarray(row.y.logits) != np.asarray(synth.y.logits)).any()
     assert draws["random"](1) is row and isinstance(draws["full"](0).y, Hard)
+    near = draws["kmeans"](1)
+    assert [getattr(near.y, name) for name in told] == [getattr(synth.y, name) for name in told]
+    assert near.y.logits.shape == row.y.logits.shape
+    assert {*rows_of(near.x.pixels)} <= {*rows_of(data.train.x)} and {*rows_of(near.x.pixels)} != {*rows_of(row.x.pixels)}
+    np.testing.assert_array_equal(near.y.logits, label_alike(synth.y, near.x.pixels, near.y.index, known).logits)
     beside = committee.parent / "teachers"
     beside.symlink_to(teachers)  # as in a run's own folder
     try:

@@ -28,6 +28,7 @@ from synth.teacher_kinds import STEP, Committee, Distances, Interpolated, Online
 from synth.teacher_labels import KINDS, Plan, ask, batch_of, label, label_alike, present, recall, vote
 from synth.views import Mixed, Seen, View
 from tests.bench.labels import survey
+from tests.netcases import prepared
 from tests.teachers import bn_net, committee, teacher
 from tests.toys import blobs, smooth_net
 
@@ -100,6 +101,18 @@ def test_batch_statistics_that_equal_the_running_ones_change_nothing():
     fitted = Vars(held.vars.params, stats)
     running, batch = (ask([held.net], [fitted], X, (1.0,), statistics) for statistics in ("running", "batch"))
     np.testing.assert_allclose(batch, running, atol=1e-5)
+
+
+def test_batch_statistics_of_a_constant_map_are_answered_with_numbers():
+    """Two images of zeros, whose first map is its bias everywhere, alone in their halves or not: a variance of 0 in a real network."""
+    net, vars = prepared("convnet:norm=batch,width=3,depth=2", (4, 4, 1))
+    x = jnp.zeros((2, 4, 4, 1))
+    both, halves, seen = jax.jit(
+        lambda x: (*(ask([net], [vars], x, (1.0,), how) for how in ("batch", "batch/2")), net.apply(vars, x, train=True).taps["norm0"])
+    )(x)
+    np.testing.assert_allclose(seen[1], 0, atol=1e-12)
+    assert np.isfinite(both).all() and np.isfinite(halves).all()
+    np.testing.assert_allclose(halves, both, atol=1e-4)  # of equal images the statistics are those of one
 
 
 # --- losses
@@ -366,27 +379,33 @@ def answers_of(shape, dtype) -> np.ndarray:
 
 
 def test_a_vector_an_example_weighs_what_infer_says():
-    """ImageNet-1K, three networks: 0.78 % are the 10 images a class of 1,281,167, and with its labels 0.81 % (0.818, cut off) where an
-    image of the whole is 224x224x3 bytes. Of labels that are asked for again it says 4.53 and 22.67 % for 10 and 50 a class, without
-    saying of what; that they are five times as many is all that can be had."""
-    whole, ipc, classes = 1_281_167, 10, 1000
-    n = natural_sets(ipc, classes, 3) * 4 * classes
-    labels = Interpolated(np.zeros(n, np.int32), answers_of((n, classes), np.float16), 20.0, "", "running")
-    images = 100 * ipc * classes / whole
-    assert images == pytest.approx(0.78, abs=0.005)
-    assert math.floor(100 * (images + 100 * labels.nbytes() / (whole * 224 * 224 * 3))) == 81
-    ratio = released_label_bytes(50 * classes, 300, classes) / released_label_bytes(10 * classes, 300, classes)
-    assert ratio == pytest.approx(22.67 / 4.53, rel=0.005)
+    """ImageNet-1K at 10 a class, three networks: labels take the step from 0.78 % (images alone) to 0.81 % of the whole, whose images are
+    224x224x3 bytes each.
+
+    Not reproduced: 0.78 % is what ten images a class are of 1,281,167, while those stored are fewer, 0.70 %. Labels that are asked for
+    again are said to take 4.53 and 22.67 % at 10 and 50 a class, of a whole that is not stated.
+    """
+    whole, classes = 1_281_167, 1000
+    sets = natural_sets(10, classes, 3)
+    n = sets * 4 * classes
+    labels = Interpolated(answers_of((n,), np.int32), answers_of((n, classes), np.float16), 20.0, "", "running")
+    share = 100 * labels.nbytes() / (whole * 224 * 224 * 3)
+    assert 0.81 - 0.78 - 0.01 < share < 0.81 - 0.78 + 0.01, "more or fewer examples, or other bytes of one, than the paper's"
+    assert 100 * sets * (classes + 3) / whole == pytest.approx(0.7046, abs=1e-4), "another budget than the paper's"
 
 
 def test_two_numbers_a_view_weigh_what_nrr_says():
-    """ImageNet-1K at 200 a class, 300 epochs: 120 GB of logits, and 0.24 GB or a 500th of two numbers in half precision, half that here."""
+    """ImageNet-1K at 200 a class, 300 epochs: 120 GB of logits, and at most the 0.2 GB and the 500th part that two numbers a view take.
+
+    Not reproduced: 0.2 GB itself, which is two numbers of half precision; here they take a byte each, so a 1000th part with the indices.
+    """
     n, epochs = 200_000, 300
-    index, more = answers_of(n, np.int32), ("", "running", 0, 100, "plain")
-    logits = Committee(index, answers_of((epochs, n, 1000), np.float16), 20.0, *more).nbytes() - index.nbytes
-    codes = Distances(index, answers_of((epochs, n, 2), np.uint8), 1000, 1.0, *more, 1.0, "l1").nbytes() - index.nbytes
-    assert logits == pytest.approx(120e9, rel=0.005) and 2 * codes == pytest.approx(0.24e9, rel=0.005)
-    assert logits / (2 * codes) == pytest.approx(500, rel=0.005)
+    index, more = answers_of((n,), np.int32), ("", "running", 0, 100, "plain")
+    logits = Committee(index, answers_of((epochs, n, 1000), np.float16), 20.0, *more).nbytes()
+    codes = Distances(index, answers_of((epochs, n, 2), np.uint8), 1000, 1.0, *more, 1.0, "l1").nbytes()
+    assert logits == pytest.approx(120e9, rel=0.005), "other bytes of a view's logits than the paper's"
+    assert codes <= 0.2e9 and logits / codes >= 500, "more bytes a view than the paper's"
+    assert logits / codes == pytest.approx(1000, rel=0.01)
 
 
 # --- files

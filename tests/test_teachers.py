@@ -13,14 +13,15 @@ from condense import teachers as module
 from condense.__main__ import run as command
 from condense.api import distill
 from condense.data import load_data
-from condense.handed import split_seed
+from condense.handed import Context, split_seed
 from condense.teacher_gate import classify, demand_sense
 from condense.teacher_store import load_teachers, read_teachers
-from condense.teachers import Recipe, default_committee, make_teachers
+from condense.teachers import Recipe, default_committee, make_teachers, provide_teachers
 from matchers import REGISTRY
 from synth.base import Examples, Net, Out, Teacher, Vars
 from synth.errors import BadInput, RunFailed
-from synth.teacher_labels import flat
+from synth.file import load_set
+from synth.teacher_labels import digest, flat
 from tests.scoring import clouds
 
 NETS, TRAINED = ("mlp:norm=batch,width=16", "mlp:norm=batch,width=12"), {"epochs": 2, "batch": 16, "lr": 0.1}
@@ -115,6 +116,29 @@ def test_a_run_leaves_out_the_images_that_its_teachers_left_out(spec, made, copi
     del index["split_seed"]
     (copied / "teachers.json").write_text(json.dumps(index))
     assert split_seed(REGISTRY["rded"], {"teachers": str(copied)}, 7) == 7
+
+
+@pytest.mark.parametrize(("method", "count"), [("sre2l", 1), ("infer", 4), ("cvdd", 5)])
+def test_a_run_without_teachers_asks_for_as_many_as_its_method_uses(spec, tmp_path, monkeypatch, method, count):
+    asked, data = [], load_data(spec)
+    monkeypatch.setattr(module, "make_teachers", lambda data, folder, *, net, seed: asked.append((folder, net, seed)))
+    monkeypatch.setattr(module, "load_teachers", lambda folder, data: (folder, data))
+    assert provide_teachers(Context(method, data, None, 3, tmp_path)) == (tmp_path / "teachers", data)
+    assert asked == [(tmp_path / "teachers", module.SMALL[:count], 3)] and len(module.SMALL) == 5
+
+
+@pytest.mark.slow
+def test_a_run_without_teachers_makes_its_own_beside_its_set(spec, tmp_path, monkeypatch, capsys):
+    """One of the default committee, which is what `sre2l` uses, and the set is labelled by it."""
+    monkeypatch.setattr(module, "SMALL", ("mlp:norm=batch,width=12", "mlp:norm=batch,width=16"))
+    flags = ["--data", spec, "--ipc", "1", "--steps", "1", "--recipe", "rded_small", "--label-epochs", "2", "--crop", "1", "--roll", "0"]
+    assert command(["distill", "sre2l", *flags, "--out", str(tmp_path / "a")]) == 0
+    own = tmp_path / "a" / "teachers"
+    assert f"sre2l works from teachers and was given none: 1 of 5 epochs in {own}" in " ".join(capsys.readouterr().err.split())
+    (member,) = read_teachers(own).members
+    assert member.name.startswith("mlp:width=12")
+    labels = load_set(tmp_path / "a" / "set.npz").y
+    assert labels.kind == "committee" and labels.logits.shape == (2, 3, 3) and labels.teachers == f"{digest(member)}*1"
 
 
 def test_a_network_that_learns_nothing_is_no_teacher(spec, tmp_path):
