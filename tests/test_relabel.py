@@ -75,14 +75,20 @@ def test_a_relabelled_set_says_how_it_is_trained(committee, stored):
     np.testing.assert_array_equal(after.y.index, before.y.index)
 
 
-def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, stored, teachers, tmp_path, monkeypatch):
-    out, tick = tmp_path / "set.npz", module.Partial.tick
+def cut_after(epochs: int):
+    """A `tick` that saves as the real one does, and dies after so many epochs."""
+    tick = module.Partial.tick
 
     def cut(self, done, rows):
         tick(self, done, rows)
-        if done == 2:
+        if done == epochs:
             raise KeyboardInterrupt
 
+    return cut
+
+
+def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, stored, teachers, tmp_path, monkeypatch):
+    out, cut = tmp_path / "set.npz", cut_after(2)
     monkeypatch.setattr(module.Partial, "tick", cut)
     with pytest.raises(KeyboardInterrupt):
         relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
@@ -109,16 +115,11 @@ def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, o
     """Of a method that descends and of one that selects: the teachers are asked for the last epoch alone, and the bits are the same; what
     is stored of the teachers stays as it was."""
     held = {path.name: path.read_bytes() for path in (teachers / "members").iterdir()}
-    options, tick, seen = {"ipc": 2, "teachers": str(teachers), "label_epochs": 3, **own}, module.Partial.tick, []
+    options, seen = {"ipc": 2, "teachers": str(teachers), "label_epochs": 3, **own}, []
     distill(method, data, out=tmp_path / "a", **options)
 
-    def cut(self, done, rows):
-        tick(self, done, rows)
-        if done == 2:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(module.Partial, "tick", cut)
+        patch.setattr(module.Partial, "tick", cut_after(2))
         with pytest.raises(KeyboardInterrupt):
             distill(method, data, out=tmp_path / "b", **options)
     assert (tmp_path / "b" / FOLDER).is_dir() and not (tmp_path / "b" / "set.npz").exists()
@@ -152,7 +153,7 @@ def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, 
 def test_answers_that_no_disk_takes_are_given_again_and_a_damaged_piece_too(
     data, committee, stored, teachers, tmp_path, monkeypatch, capsys
 ):
-    out, tick = tmp_path / "set.npz", module.Partial.tick
+    out = tmp_path / "set.npz"
 
     def full(*args):
         raise RunFailed("no space")
@@ -163,12 +164,7 @@ def test_answers_that_no_disk_takes_are_given_again_and_a_damaged_piece_too(
     assert out.read_bytes() == committee.read_bytes() and capsys.readouterr().err.count("labels so far are not kept: no space") == 1
     out.unlink()
 
-    def cut(self, done, rows):
-        tick(self, done, rows)
-        if done == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(module.Partial, "tick", cut)
+    monkeypatch.setattr(module.Partial, "tick", cut_after(2))
     with pytest.raises(KeyboardInterrupt):
         relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
     (tmp_path / ".set.npz.partial" / "1.npz").write_bytes(b"torn")
