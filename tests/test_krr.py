@@ -60,7 +60,8 @@ def test_a_score_is_that_of_the_ridge_regression_in_numpy(name):
     assert len(set(report.accuracy)) == (1 if name == "ntk" else 3)
 
 
-def test_the_head_is_fitted_to_the_features_of_given_networks(tmp_path):
+@pytest.mark.parametrize("place", ["two", pytest.param("own", marks=pytest.mark.slow)])
+def test_the_head_is_fitted_to_the_features_of_given_networks(place, tmp_path):
     """Of a committee's members, against the ridge regression in numpy; of a self-supervised teacher, by its representations."""
     arrays, rng = clouds(), np.random.default_rng(0)
     for name in ("x_test", "y_test"):  # more, and so noisy that not all of them are right
@@ -71,20 +72,22 @@ def test_the_head_is_fitted_to_the_features_of_given_networks(tmp_path):
     synth = regression(data)
     save_set(tmp_path / "set.npz", synth)
     flags = f"evaluate {tmp_path / 'set.npz'} --recipe krr --seeds 2 --rows distilled,random --json {tmp_path / 'a.json'} --frozen"
-    make_teachers(data, tmp_path / "two", net=("mlp:norm=batch,width=16", "mlp:norm=batch,width=12"), epochs=2, batch=16, lr=0.1)
-    train_teacher(data, tmp_path / "own", config=Config(net="convnet:width=4,depth=1,norm=batch", epochs=1, batch=32))
-    members = load_teachers(tmp_path / "two", data)
-    for place, known in {"two": members, "own": [load_teacher(tmp_path / "own")]}.items():
-        assert command([*flags.split(), str(tmp_path / place)]) == 0
-        rows = json.loads((tmp_path / "a.json").read_text())["results"]
-        assert [row["set_kind"] for row in rows] == ["distilled", "random"] * len(known)
-        for number, (member, row) in enumerate(zip(known, rows[::2], strict=True), 1):  # rows of the set, the same for every seed
-            s, t = (np.asarray(member.net.apply(member.vars, jnp.asarray(x)).embed, np.float64) for x in (synth.x.pixels, data.test.x))
-            within = s @ s.T
-            solved = np.linalg.solve(within + 1e-6 * np.trace(within) / len(s) * np.eye(len(s)), np.asarray(synth.y.values, np.float64))
-            right = (t @ s.T @ solved).argmax(1) == data.test.y
-            assert row["accuracy"][0] == row["accuracy"][1] == pytest.approx(right.mean(), abs=1.01 / 120) and row["mean"] < 1
-            assert row["net"].endswith(f"(frozen {number})") and row["recipe"] == "krr"
+    if place == "two":
+        make_teachers(data, tmp_path / place, net=("mlp:norm=batch,width=16", "mlp:norm=batch,width=12"), epochs=2, batch=16, lr=0.1)
+        known = load_teachers(tmp_path / place, data)
+    else:
+        train_teacher(data, tmp_path / place, config=Config(net="convnet:width=4,depth=1,norm=batch", epochs=1, batch=32))
+        known = [load_teacher(tmp_path / place)]
+    assert command([*flags.split(), str(tmp_path / place)]) == 0
+    rows = json.loads((tmp_path / "a.json").read_text())["results"]
+    assert [row["set_kind"] for row in rows] == ["distilled", "random"] * len(known)
+    for number, (member, row) in enumerate(zip(known, rows[::2], strict=True), 1):  # rows of the set, the same for every seed
+        s, t = (np.asarray(member.net.apply(member.vars, jnp.asarray(x)).embed, np.float64) for x in (synth.x.pixels, data.test.x))
+        within = s @ s.T
+        solved = np.linalg.solve(within + 1e-6 * np.trace(within) / len(s) * np.eye(len(s)), np.asarray(synth.y.values, np.float64))
+        right = (t @ s.T @ solved).argmax(1) == data.test.y
+        assert row["accuracy"][0] == row["accuracy"][1] == pytest.approx(right.mean(), abs=1.01 / 120) and row["mean"] < 1
+        assert row["net"].endswith(f"(frozen {number})") and row["recipe"] == "krr"
 
 
 def test_labels_of_every_kind_are_regressed():

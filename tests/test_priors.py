@@ -71,6 +71,7 @@ def test_a_prior_is_measured_with_the_options_of_the_run(spec, made, monkeypatch
     assert seen == [(made.members[:1], 2, {"member": 1, "label_epochs": 2, "lr": 0.05, "crop": 0.5, "patches": "easy"})]
 
 
+@pytest.mark.slow
 def test_scores_of_priors_are_means_over_networks(spec, monkeypatch):
     """Three fresh networks as `evaluate` draws them, not the first alone."""
     data = load_data(spec)

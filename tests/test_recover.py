@@ -146,6 +146,7 @@ def test_regularisers_of_images_by_hand():
     assert not np.asarray(jax.grad(mean_norm)(0 * flat)).any()
 
 
+@pytest.mark.slow
 def test_regularisers_join_the_loss_by_their_weights_and_are_off_by_default():
     held, (synth, examples) = teacher(0), started()
     x, y = synth.x.pixels, synth.y.index
@@ -211,7 +212,7 @@ def test_the_optimiser_does_not_know_of_the_clip():
     assert np.abs(np.asarray(now.x.pixels)).max() < 3
 
 
-@pytest.mark.parametrize("method", [sre2l, infer])
+@pytest.mark.parametrize("method", [sre2l, pytest.param(infer, marks=pytest.mark.slow)])
 def test_mirroring_can_be_left_out(method):
     """As it is for CIFAR, although a mirrored image keeps its label."""
     held, (synth, examples) = committee(1), started(4)

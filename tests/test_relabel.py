@@ -109,7 +109,11 @@ def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, s
 
 
 @pytest.mark.parametrize(
-    ("method", "own"), [("sre2l", {"steps": 2, "recipe": "cvdd"}), ("rded", {"recipe": "rded_small", "labels": "committee"})]
+    ("method", "own"),
+    [
+        pytest.param("sre2l", {"steps": 2, "recipe": "cvdd"}, marks=pytest.mark.slow),
+        ("rded", {"recipe": "rded_small", "labels": "committee"}),
+    ],
 )
 def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, own, data, teachers, tmp_path, monkeypatch):
     """Of a method that descends and of one that selects: the teachers are asked for the last epoch alone, and the bits are the same; what
