@@ -63,6 +63,7 @@ def relabel(
     statistics: str = "running",
     alpha: float = 1.0,
     norm: str = "l1",
+    sce: str = "mixed",
     seed: int = 0,
 ) -> SyntheticSet:
     """A set with labels of another kind from teachers, for a recipe. The same call again resumes, and gives the same bits.
@@ -81,7 +82,7 @@ def relabel(
       members: which teachers answer, from 1; by default all.
       weights: of their logits; by default equal.
       statistics: of their batch norms: `running`, `batch`, `batch/2`; see `synth.teacher_labels.ask`.
-      alpha, norm: of the loss of `distances`.
+      alpha, norm, sce: of the loss of `distances`.
       seed: of the views.
 
     Raises:
@@ -98,7 +99,7 @@ def relabel(
     known = () if kind == "hard" else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
     asked = pick_members(known, members) if known else known
     x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
-    own = {"weights": weights, "statistics": statistics, "alpha": alpha, "norm": norm}
+    own = {"weights": weights, "statistics": statistics, "alpha": alpha, "norm": norm, "sce": sce}
     if out:
         fewer = "give --kind online, or fewer --epochs"
         demand_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)

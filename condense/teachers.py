@@ -11,8 +11,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +83,13 @@ class Recipe(NamedTuple):
     optimizer: str = "sgd"
     decay: float = 5e-4
 
+    def checked(self) -> "Recipe":
+        """With numbers of the right types. Raises BadInput, naming the flag, where one is out of range."""
+        numbers = check_whole("epochs", self.epochs), check_real("lr", self.lr), check_whole("batch", self.batch, least=2)
+        if self.optimizer not in ("sgd", "adam") or not 0 <= self.decay < math.inf:
+            raise BadInput(f"--optimizer {self.optimizer} --decay {self.decay}: give sgd or adam, and a weight decay of at least 0")
+        return Recipe(*numbers, self.optimizer, float(self.decay))
+
     def optimiser(self, factor):
         """At a share of the step size."""
         if self.optimizer == "adam":
@@ -92,6 +100,38 @@ class Recipe(NamedTuple):
         """What records hold of it: what came later is left out at its default, so that older folders are found again."""
         known = Recipe._field_defaults
         return {name: value for name, value in self._asdict().items() if name not in known or value != known[name]}
+
+
+class Member(NamedTuple):
+    """A network to be trained, by its full specification, and how."""
+
+    net: str
+    recipe: Recipe
+
+    def told(self, shared: Recipe) -> str:
+        """As `member_of` reads it."""
+        own = self.recipe._asdict()
+        changed = [f"{name}={value}" for name, value in own.items() if value != getattr(shared, name)]
+        return self.net + "@" * bool(changed) + ",".join(changed)
+
+
+def member_of(text: str, shared: Recipe) -> Member:
+    """`NET`, trained by the committee's recipe, or `NET@key=value,...`, by one that differs in these keys. Raises BadInput."""
+    net, _, rest = text.partition("@")
+    kinds, changed = get_type_hints(Recipe), {}
+    for item in rest.split(",") if rest else ():
+        key, _, value = item.partition("=")
+        if key not in kinds or key in changed:
+            raise BadInput(f"--net {text}: give each of {', '.join(kinds)} at most once behind the @, as in @lr=0.1,epochs=9; got '{item}'")
+        try:
+            changed[key] = kinds[key](value)
+        except ValueError:
+            raise BadInput(f"--net {text}: {key} must be a number, got '{value}'") from None
+    try:
+        own = shared._replace(**changed).checked()
+    except BadInput as error:
+        raise BadInput(f"--net {text}: {error}") from error
+    return Member(nets.canonical(net), own)
 
 
 def make_teachers(
@@ -113,7 +153,7 @@ def make_teachers(
     Args:
       data: data or its specification.
       out: the folder.
-      net: specifications of the members; by default `default_committee`.
+      net: specifications of the members, each with what of its recipe is its own (`member_of`); by default `default_committee`.
       epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
       optimizer, decay: `sgd` or `adam`, and its weight decay (>= 0).
       seed: of weights, order and views, and of the validation split where `data` is a specification.
@@ -122,16 +162,15 @@ def make_teachers(
     Raises:
       BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
     """
-    if optimizer not in ("sgd", "adam") or not 0 <= decay < math.inf:
-        raise BadInput(f"--optimizer {optimizer} --decay {decay}: give sgd or adam, and a weight decay of at least 0")
-    numbers = check_whole("epochs", epochs), check_real("lr", lr), check_whole("batch", batch, least=2)
-    recipe, seed = Recipe(*numbers, optimizer, float(decay)), check_seed(seed)
+    recipe, seed = Recipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
     data = demand_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
-    names = [nets.canonical(name) for name in net or default_committee(data.image)]
-    for name in names:
-        nets.build(name, data.image, len(data.classes))
+    members = [member_of(text, recipe) for text in net or default_committee(data.image)]
+    for member in members:
+        nets.build(member.net, data.image, len(data.classes))
+    names = [member.told(recipe) for member in members]
     config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.told()}
-    steps, folder = recipe.epochs * len(names), Path(out)
+    ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
+    steps = ends[-1]
     where = open_run(folder, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force)
     with where as held:
         if not held.done:
@@ -139,10 +178,10 @@ def make_teachers(
             log = MetricsLog(folder / "metrics.jsonl", step=held.record["step"])
             told = []
             with progress(steps * PIECES, "teachers", done=held.record["step"] * PIECES) as bar:
-                for number, name in enumerate(names):
-                    told.append(
-                        _member(jax.random.fold_in(jax.random.key(seed), number), number, name, data, recipe, folder, log, held, bar)
-                    )
+                for number, (member, end) in enumerate(zip(members, ends, strict=True)):
+                    key, before = jax.random.fold_in(jax.random.key(seed), number), end - member.recipe.epochs
+                    entry = _train(key, number, member, before, data, folder, log, held, bar)
+                    told.append(entry | ({"recipe": member.recipe.told()} if member.recipe != recipe else {}))
             write_index(folder, data, recipe.told(), told)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return read_teachers(folder)
@@ -156,14 +195,16 @@ class Progress(NamedTuple):
     state: Fit
 
 
-def _member(key, number: int, name: str, data: Data, recipe: Recipe, folder: Path, log: MetricsLog, held, bar) -> dict:
-    """Trains one member from wherever it was left, stores it, and says what `teachers.json` holds of it."""
+def _train(key, number: int, member: Member, before: int, data: Data, folder: Path, log: MetricsLog, held, bar) -> dict:
+    """Trains one member, `before` epochs of others after the start, from wherever it was left, stores it, and says what `teachers.json`
+    holds of it."""
+    name, recipe = member
     net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number))
     blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), begin(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
     done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
     for epoch in range(recipe.epochs):
-        step = number * recipe.epochs + epoch + 1
+        step = before + epoch + 1
         if epoch >= done:
             train = train or trainer(net, data, recipe)
             state = train(key, state, epoch, bar)

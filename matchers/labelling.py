@@ -26,7 +26,7 @@ class Labelling(NamedTuple):
       epochs: that stored answers cover; the recipe's for None.
       weights: of the teachers' logits; equal for None.
       statistics: of the teachers' batch norms, for kinds that answer to views; see `synth.teacher_labels.ask`.
-      alpha, norm: of the loss of `distances`.
+      alpha, norm, sce: of the loss of `distances`.
       temperature: of the labels; by default their kind's (`Plan.at`).
     """
 
@@ -39,6 +39,7 @@ class Labelling(NamedTuple):
     statistics: str = "running"
     alpha: float = 1.0
     norm: str = "l1"
+    sce: str = "mixed"
     temperature: float | None = None
 
     def demand_room(self, synth: SyntheticSet) -> None:
@@ -67,5 +68,6 @@ class Labelling(NamedTuple):
             statistics=self.statistics if views else "running",
             alpha=self.alpha,
             norm=self.norm,
+            sce=self.sce,
         )
         return replace(synth, y=made)

@@ -73,6 +73,7 @@ def nrr(
     labels: LabelKind = "distances",
     alpha_dbr: float = 1.0,
     norm_dbr: Literal["l1", "l2", "huber"] = "l1",
+    sce_dbr: Literal["mixed", "smoothed", "soft"] = "mixed",
     label_temperature: float | None = None,
     recipe: str = "nrr",
     label_epochs: int | None = None,
@@ -83,8 +84,8 @@ def nrr(
     of `sre2l`: pixels with C >= epsilon keep every bit. Crops are those with the highest mean of the class's map over them, one of each
     real image; of the `keep` times as many as are needed with the highest, the ones that the network is least sure of are stitched. At its
     end the set gets distance-based labels (`synth.teacher_kinds.Distances`). The paper's code is not public: what its text leaves open
-    (optimiser, step sizes, epsilon, whether the map is renewed, numbers of crops, norm, weight and temperature of the labels' loss) is an
-    option here; its cross entropy to the classes is that to mixed one-hot rows, neither smoothed nor softened.
+    (optimiser, step sizes, epsilon, whether the map is renewed, numbers of crops, norm, weight and temperature of the labels' loss and its
+    cross entropy) is an option here.
 
     Args:
       teachers: trained networks, of which one is used; it must average its last feature map.
@@ -104,6 +105,7 @@ def nrr(
       member: which of the teachers, from 1; by default the first that averages its last feature map.
       labels: kind of the labels that the set gets.
       alpha_dbr, norm_dbr: weight and norm of the loss of `distances`.
+      sce_dbr: its cross entropy: to mixed one-hot rows, to `smoothed` ones, or to what the distances say of the teachers (`soft`).
       label_temperature: T of the labels, > 0; by default the recipe's, and 1 for `distances`.
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
@@ -112,7 +114,7 @@ def nrr(
     chosen = chosen_map(teachers, task.image, member)
     if label_temperature is not None and label_temperature <= 0:
         raise BadInput(f"--label-temperature {label_temperature}: give a number above 0")
-    more = {"alpha": alpha_dbr, "norm": norm_dbr, "temperature": label_temperature}
+    more = {"alpha": alpha_dbr, "norm": norm_dbr, "sce": sce_dbr, "temperature": label_temperature}
     labelling = Labelling((chosen,), task, recipe, labels, label_epochs, **more)
     tx = on_pixels(settings, task, rule=optimizer)
 

@@ -219,8 +219,8 @@ def _typed(value, kind: type, shown: str):
 
 
 def _fields(header: dict, part: str, kind: type, path) -> dict[str, Any]:
-    """The plain fields of a kind, all required."""
-    table = _table(_table(header, "fields", path), part, path)
+    """The plain fields of a kind; those with a default came later and may be missing."""
+    table = kind._field_defaults | _table(_table(header, "fields", path), part, path)
     return {name: _typed(table.get(name), hint, f'{path}: "fields" {part} {name}') for name, hint in _plain(kind).items()}
 
 

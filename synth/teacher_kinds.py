@@ -21,6 +21,7 @@ from synth.views import Mixed, Seen, view_of
 
 STEP = 1 / 20  # nats between two codes of a stored distance; 255 of them reach 12.75
 NORMS = {"l1": jnp.abs, "l2": jnp.square, "huber": optax.losses.huber_loss}
+ENTROPIES, SMOOTHING = ("mixed", "smoothed", "soft"), 0.1
 STATISTICS = re.compile(r"running|batch(/[1-9][0-9]?)?")
 MEMBER = re.compile(r"[0-9a-f]{12}\*-?[0-9.]+(e-?[0-9]+)?")
 
@@ -162,10 +163,12 @@ class Pair(NamedTuple):
 class Distances(NamedTuple):
     """Two numbers a view: the teachers' cross entropies d = -log p_T(y) to the classes of a mixed image and of its partner.
 
-    Loss: L = lam CE(z, y_i) + (1 - lam) CE(z, y_j) + alpha sum_{y in (y_i, y_j)} rho(-log softmax(z / T)_y - d_y), with rho an absolute
-    value, square or Huber loss (DBR of NRR-DD, CVPR 2025; norm, temperature and alpha are not published and are options). A distance is
-    stored as u8, in steps of 1/20 nat up to 12.75: two bytes a view instead of two a class. That is not the paper's storage: it keeps two
-    floating-point numbers a view, of half precision where its 0.2 GB for ImageNet-1K at 200 images a class are to be reached.
+    Loss: L = L_sce + alpha sum_{y in (y_i, y_j)} rho(-log softmax(z / T)_y - d_y), with rho an absolute value, square or Huber loss, and
+    L_sce a cross entropy -sum_c q_c log softmax(z)_c (DBR of NRR-DD, CVPR 2025). What is not published is an option: norm, alpha, the
+    temperature T of the gaps, and q. `mixed`: q = lam onehot(y_i) + (1 - lam) onehot(y_j); `smoothed`: a tenth of it is spread over all
+    classes; `soft`: the teachers' own, as far as the two numbers say: exp(-d_y), what is left spread over the other classes, at T.
+    A distance is stored as u8, in steps of 1/20 nat up to 12.75: two bytes a view instead of two a class. That is not the paper's storage:
+    it keeps two floating-point numbers a view, of half precision where its 0.2 GB for ImageNet-1K at 200 images a class are to be reached.
     """
 
     index: Int[Array, " n"]
@@ -179,6 +182,7 @@ class Distances(NamedTuple):
     view: str
     alpha: float
     norm: str
+    sce: str = "mixed"
     kind = "distances"
     sees = replays = True
 
@@ -197,16 +201,32 @@ class Distances(NamedTuple):
 
     def loss(self, logits: Float[Array, "b c"], targets: Pair) -> Float[Array, " b"]:
         """L of every example, in nats."""
-        entropies = to_classes(logits, targets.classes)
-        gaps = to_classes(logits / self.temperature, targets.classes) - targets.distances.astype(logits.dtype)
-        lam = targets.lam.astype(logits.dtype)
-        return lam * entropies[:, 0] + (1 - lam) * entropies[:, 1] + self.alpha * jnp.sum(NORMS[self.norm](gaps), -1)
+        distances = targets.distances.astype(logits.dtype)
+        gaps = to_classes(logits / self.temperature, targets.classes) - distances
+        own = logits / self.temperature if self.sce == "soft" else logits
+        entropy = -jnp.sum(self._classes(targets, distances) * jax.nn.log_softmax(own), -1)
+        return entropy + self.alpha * jnp.sum(NORMS[self.norm](gaps), -1)
+
+    def _classes(self, targets: Pair, distances: Float[Array, "b 2"]) -> Float[Array, "b c"]:
+        """q, what L_sce says of every class."""
+        rows, lam = jax.nn.one_hot(targets.classes, self.classes, dtype=distances.dtype), targets.lam.astype(distances.dtype)
+        if self.sce != "soft":
+            mixed = lam * rows[:, 0] + (1 - lam) * rows[:, 1]
+            return mixed if self.sce == "mixed" else (1 - SMOOTHING) * mixed + SMOOTHING / self.classes
+        known = rows.max(1)  # 1 for the one or two classes whose probabilities are known
+        named = jnp.max(rows * jnp.exp(-distances)[..., None], 1)
+        others = self.classes - jnp.sum(known, -1, keepdims=True)
+        left = jnp.maximum(1 - jnp.sum(named, -1, keepdims=True), 0) / jnp.maximum(others, 1)
+        q = jnp.where(known > 0, named, left)
+        return q / jnp.sum(q, -1, keepdims=True)  # codes are rounded
 
     def check(self) -> None:
         """Raises ValueError where a field is out of range."""
         _check(self)
         if self.norm not in NORMS or not (0 <= self.alpha < math.inf):
             raise ValueError(f"norm '{self.norm[:20]}' and alpha {self.alpha}: one of {', '.join(NORMS)} and a number from 0 are right")
+        if self.sce not in ENTROPIES:
+            raise ValueError(f"sce '{self.sce[:20]}': one of {', '.join(ENTROPIES)} is right")
 
     def nbytes(self) -> int:
         """Payload bytes: indices and codes."""

@@ -21,7 +21,7 @@ from synth.fit import epoch_items, in_batches, see
 from synth.labels import Hard, Labels
 from synth.npz import LIMIT
 from synth.teacher_asked import Present, ask
-from synth.teacher_kinds import NORMS, STATISTICS, Committee, Distances, Interpolated, Online, Static, encode, to_classes
+from synth.teacher_kinds import ENTROPIES, NORMS, STATISTICS, Committee, Distances, Interpolated, Online, Static, encode, to_classes
 from synth.views import View, view_of
 
 KINDS = ("hard", "static", "interpolated", "committee", "online", "distances")  # what `label` makes
@@ -163,6 +163,7 @@ def label(
     statistics: str = "running",
     alpha: float = 1.0,
     norm: str = "l1",
+    sce: str = "mixed",
     seed: int | None = None,
     done: tuple[int, np.ndarray] | None = None,
     tick: Callable[[int, np.ndarray], None] | None = None,
@@ -177,22 +178,23 @@ def label(
       plan: what the recipe does that the set will be trained with; stored views follow it.
       weights: of the teachers' logits; by default equal, summing to 1.
       statistics: of the teachers' batch norms: `running`, `batch` or `batch/k`, see `ask`.
-      alpha, norm: of the loss of `distances`.
+      alpha, norm, sce: of the loss of `distances`.
       seed: of the views, in place of one that the key draws.
       done: how many epochs are labelled and the array of all, from an earlier call that was cut off: answers do not depend on it.
       tick: called after every epoch with the number done and the array.
 
     Raises:
-      BadInput: an unknown kind, statistics or norm; no teacher; batch statistics for labels of single examples.
+      BadInput: an unknown kind, statistics, norm or cross entropy; no teacher; batch statistics for labels of single examples.
     """
     if kind not in KINDS:
         raise BadInput(f"--kind: unknown kind of labels '{kind}' (known: {', '.join(KINDS)})")
     index = jnp.asarray(index, jnp.int32)
     if kind == "hard":
         return Hard(index, classes)
-    if not STATISTICS.fullmatch(statistics) or norm not in NORMS:
+    if not STATISTICS.fullmatch(statistics) or norm not in NORMS or sce not in ENTROPIES:
         raise BadInput(
-            f"labels: statistics '{statistics}' and norm '{norm}' must be running, batch or batch/2, and one of {', '.join(NORMS)}"
+            f"labels: statistics '{statistics}', norm '{norm}' and sce '{sce}' must be running, batch or batch/2,"
+            f" one of {', '.join(NORMS)}, and one of {', '.join(ENTROPIES)}"
         )
     if not teachers:
         raise BadInput("--teachers: labels need one or more teachers")
@@ -223,7 +225,7 @@ def label(
                 tick(epoch + 1, rows)
     said |= {"seed": seed, "batch": batch, "view": str(plan.view)}
     if two:
-        return Distances(index, jnp.asarray(rows), classes, **said, alpha=float(alpha), norm=norm)
+        return Distances(index, jnp.asarray(rows), classes, **said, alpha=float(alpha), norm=norm, sce=sce)
     return Committee(index, jnp.asarray(rows), **said)
 
 
@@ -254,5 +256,5 @@ def label_alike(
     if getattr(labels, "replays", False):
         plan = plan._replace(view=view_of(labels.view))
     if isinstance(labels, Distances):
-        own |= {"alpha": labels.alpha, "norm": labels.norm}
+        own |= {"alpha": labels.alpha, "norm": labels.norm, "sce": labels.sce}
     return label(jax.random.key(0), labels.kind, x, index, labels.classes, teachers, plan, **own)

@@ -219,6 +219,19 @@ def test_new_kind_needs_no_change(tmp_path, monkeypatch):
         load_set(path)
 
 
+def test_a_field_that_came_later_may_be_missing(tmp_path):
+    """Distances of before say nothing of their cross entropy: it is the mixed one. A field without a default must be there."""
+    own = {"temperature": 1.0, "teachers": "0" * 12 + "*1", "statistics": "running", "seed": 0, "batch": 2, "view": "plain", "alpha": 1.0}
+    arrays = {"y/codes": np.zeros((2, 4, 2), np.uint8)}
+    for fields, expected in ((own | {"norm": "l1"}, "mixed"), (own | {"norm": "l1", "sce": "soft"}, "soft")):
+        np.savez(tmp_path / "set.npz", **plain(header=header(labels="distances", fields={"y": fields}), **arrays))
+        assert load_set(tmp_path / "set.npz").y.sce == expected
+    for fields, says in ((own, '"fields" y norm'), (own | {"norm": "l1", "sce": "hard"}, "sce 'hard': one of mixed, smoothed, soft")):
+        np.savez(tmp_path / "set.npz", **plain(header=header(labels="distances", fields={"y": fields}), **arrays))
+        with pytest.raises(BadInput, match=says):
+            load_set(tmp_path / "set.npz")
+
+
 def pixels(value):
     """Four images with one odd value."""
     array = np.zeros((4, 3, 2, 2))

@@ -82,7 +82,12 @@ def test_a_key_decides_the_weights():
     assert (a.stats["norms"][0]["mean"] == 0).all() and (a.stats["norms"][0]["var"] == 1).all()
 
 
-@pytest.mark.parametrize("name", [name for name in NETS if name not in GRAPH_NETS])
+DEEP = ("resnet50", "mobilenet_v2", "shufflenet_v2", "densenet121", "efficientnet_b0")  # seconds to trace
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in DEEP else ()) for name in NETS if name not in GRAPH_NETS]
+)
 def test_every_network_takes_any_channels_and_classes(name):
     for norm in ("instance", "group", "batch", "none"):
         if (name, norm) == ("mlp", "instance"):

@@ -122,7 +122,25 @@ def test_labels_asked_anew_take_the_steps_of_a_set_without_compensators():
         assert settings["label_epochs"] == stated[name.split("_")[1]] and settings["labels"] == "online"
 
 
-@pytest.mark.parametrize(("data", "names"), [("cifar10", "mobilenet densenet"), ("tiny", "resnet18 mobilenet")])
+def test_the_committees_are_the_published_ones():
+    """Of CV-DD and INFER, in the papers' order, by the names of their networks; on ImageNet INFER has three."""
+    cvdd = ["resnet18", "resnet50", "shufflenet_v2", "mobilenet_v2", "densenet121"]
+    four = ["resnet18", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2"]
+    for name, expected in {
+        "cvdd_tiny_10": cvdd,
+        "infer_cifar100_10": four,
+        "infer_imagenet_10": four[:3],
+        "sre2l_tiny_50": cvdd[:1],
+    }.items():
+        asked = parse(teachers.RECORD, shlex.split(presets.PRESETS[name].first)[2:], "condense teachers").net
+        assert [net.split(":")[0] for net in asked] == expected
+        assert all(nets.parse(net)[1]["norm"] == "batch" for net in asked)
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [("cifar10", "mobilenet_v2 densenet121"), ("cifar100", "shufflenet_v2 mobilenet_v2"), ("tiny", "resnet18 mobilenet_v2")],
+)
 def test_one_image_a_class_is_recovered_from_the_published_pair(data, names):
     preset = presets.PRESETS[f"cvdd_{data}_1"]
     asked = parse(teachers.RECORD, shlex.split(preset.first)[2:], "condense teachers").net

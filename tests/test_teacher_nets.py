@@ -1,13 +1,21 @@
-"""Depthwise convolutions against XLA's grouped ones, and the networks built of them against counts and graphs worked out by hand."""
+"""Depthwise convolutions against XLA's grouped ones, networks for small images against counts and graphs worked out by hand, and published
+ones against torchvision (a file written by fixtures/make_published.py)."""
+
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
-from condense.nets import build, count
+from condense.nets import NETS as KNOWN
+from condense.nets import adapter, build, count, parse
 from condense.nets.depthwise import depthwise
+from condense.nets.layers import Draw
 from condense.nets.shufflenet import shuffle
+from synth import backend
+from synth.base import Vars
 from tests.netcases import call, images, prepared
 from tests.toys import central_differences
 
@@ -16,13 +24,15 @@ NETS = ("shufflenet:width=2,depth=1", *(pytest.param(spec, marks=pytest.mark.slo
 
 def grouped(x, kernel, stride):
     form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": x.shape[-1]}
-    return jax.lax.conv_general_dilated(x, kernel[:, :, None], (stride, stride), [(1, 1), (1, 1)], **form)
+    return jax.lax.conv_general_dilated(x, kernel[:, :, None], (stride, stride), [(len(kernel) // 2,) * 2] * 2, **form)
 
 
-@pytest.mark.parametrize(("size", "stride"), [((1, 3), 1), ((5, 6), 2), pytest.param((4, 4), 2, marks=pytest.mark.slow)])
-def test_depthwise_is_a_grouped_convolution_in_value_and_derivatives(size, stride):
+@pytest.mark.parametrize(
+    ("size", "stride", "side"), [((1, 3), 1, 3), ((5, 6), 2, 3), ((6, 5), 2, 5), pytest.param((4, 4), 2, 3, marks=pytest.mark.slow)]
+)
+def test_depthwise_is_a_grouped_convolution_in_value_and_derivatives(size, stride, side):
     rng = np.random.default_rng(0)
-    x, kernel = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((2, *size, 3), (3, 3, 3)))
+    x, kernel = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((2, *size, 3), (side, side, 3)))
     np.testing.assert_allclose(depthwise(x, kernel, stride=stride), grouped(x, kernel, stride), atol=1e-5)
 
     def curved(convolve):
@@ -109,3 +119,54 @@ def test_gradients_are_those_of_finite_differences(spec, float64):
 
 def test_a_shuffle_interleaves_halves():
     np.testing.assert_array_equal(shuffle(jnp.arange(6.0)[None, None, None])[0, 0, 0], [0, 3, 1, 4, 2, 5])
+
+
+# Published networks.
+
+PUBLISHED = {  # parameters at 1,000 classes, as torchvision's documentation has them
+    "resnet18:norm=batch": 11_689_512,
+    "resnet50": 25_557_032,
+    "mobilenet_v2": 3_504_872,
+    "shufflenet_v2": 2_278_604,
+    "shufflenet_v2:width=48": 1_366_792,
+    "densenet121": 7_978_856,
+    "efficientnet_b0": 5_288_548,
+}
+
+
+@pytest.mark.parametrize("spec", PUBLISHED)
+def test_published_networks_have_the_published_parameters(spec):
+    assert count(build(spec, (224, 224, 3), 1000)) == PUBLISHED[spec]
+
+
+class Handed(Draw):
+    """Hands out the numbers of fixtures/make_published.py, in PyTorch's order of axes turned into ours."""
+
+    def __init__(self):
+        super().__init__()
+        self.rng = np.random.default_rng(0)
+
+    def parameter(self, shape, fan_in):
+        last = len(shape) - 1
+        if last == 0:
+            return nnx.Param(jnp.asarray(self.rng.normal(size=shape)))
+        theirs = (shape[last], *((shape[2],) if last == 3 else ()), *shape[:2]) if last > 1 else shape[::-1]
+        numbers = self.rng.normal(size=theirs) / np.sqrt(np.prod(theirs[1:]))
+        return nnx.Param(jnp.asarray(numbers.transpose({1: (1, 0), 2: (1, 2, 0), 3: (2, 3, 1, 0)}[last])))
+
+
+FAST = ("shufflenet_v2:width=48", 32)
+CASES = [(spec, side) for spec in PUBLISHED for side in (32, 160)]
+
+
+@pytest.mark.parametrize(("spec", "side"), [pytest.param(*case, marks=() if case == FAST else pytest.mark.slow) for case in CASES])
+def test_published_networks_compute_what_torchvision_does(spec, side, float64, monkeypatch):
+    """In double precision, through batch statistics; small images without the first two halvings."""
+    monkeypatch.setattr(backend, "is_cpu", lambda: False)  # XLA's own convolutions compile faster
+    with np.load(Path(__file__).parent / "fixtures" / "published.npz") as file:
+        expected = file[f"{spec}_{side}"]
+    name, options = parse(spec)
+    _, params, stats = nnx.split(KNOWN[name](**options)((side, side, 3), 7, Handed()), nnx.Param, nnx.BatchStat)
+    vars = Vars(*(jax.tree.map(jnp.float64, adapter._plain(nnx.to_pure_dict(part))) for part in (params, stats)))
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(2, side, side, 3)))
+    np.testing.assert_allclose(call(build(spec, (side, side, 3), 7), vars, x, train=True).logits, expected, rtol=1e-6, atol=1e-8)

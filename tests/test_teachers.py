@@ -197,6 +197,38 @@ def test_a_committee_whose_normalisation_is_not_its_own_is_refused(spec, copied)
         load_teachers(copied, load_data(spec))
 
 
+def test_a_member_with_a_recipe_of_its_own_is_trained_by_it_and_the_others_are_not(spec, made, tmp_path):
+    """The second keeps its key and its shared recipe, so its bits are those of the committee without the change."""
+    own = make_teachers(spec, tmp_path, net=[f"{NETS[0]}@epochs=3,lr=0.2,optimizer=sgd", NETS[1]], **TRAINED)
+    assert bits(own)[-1] == bits(made)[-1] and bits(own)[0] != bits(made)[0]
+    index = json.loads((tmp_path / "teachers.json").read_text())
+    told = [member.get("recipe") for member in index["members"]]
+    assert index["recipe"] == TRAINED and told == [{**TRAINED, "epochs": 3, "lr": 0.2}, None]
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["member"], row["epoch"]) for row in rows] == [(1, 0, 1), (2, 0, 2), (3, 0, 3), (4, 1, 1), (5, 1, 2)]
+    alone = make_teachers(spec, tmp_path / "alone", net=NETS[:1], **TRAINED | {"epochs": 3, "lr": 0.2})
+    assert bits(alone)[0] == bits(own)[0]
+    with pytest.raises(BadInput, match=r"holds another run .*nets was .*@epochs=3,lr=0.2.* now "):
+        make_teachers(spec, tmp_path, net=NETS, **TRAINED)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mlp@rate=1", "got 'rate=1'"),
+        ("mlp@lr=1,lr=2", "at most once behind the @, as in @lr=0.1,epochs=9; got 'lr=2'"),
+        ("mlp@epochs=1.5", "epochs must be a number, got '1.5'"),
+        ("mlp@lr=0", "--net mlp@lr=0: --lr 0.0: give a number above 0"),
+        ("mlp@optimizer=lion", "give sgd or adam"),
+        ("mpl@lr=1", "unknown network 'mpl'"),
+    ],
+)
+def test_a_wrong_recipe_of_a_member_is_refused_in_one_line(text, says):
+    with pytest.raises(BadInput) as error:
+        module.member_of(text, Recipe(1, 0.1, 8))
+    assert says in str(error.value) and str(error.value).startswith("--net ") and "\n" not in str(error.value)
+
+
 def test_members_can_be_trained_by_adam(spec, made, tmp_path):
     """As CV-DD trains its own for CIFAR; what is not said is not recorded, so that folders of before are found again."""
     told = TRAINED | {"lr": 0.01, "optimizer": "adam", "decay": 1e-4}

@@ -14,13 +14,14 @@ import jax
 from condense.nets import adapter
 from condense.nets.alexnet import alexnet
 from condense.nets.convnet import convnet, convnet_doubling
-from condense.nets.densenet import densenet
+from condense.nets.densenet import densenet, densenet121
+from condense.nets.efficientnet import efficientnet_b0
 from condense.nets.graphs import GRAPH_NETS
 from condense.nets.lenet import lenet
 from condense.nets.mlp import mlp
-from condense.nets.mobilenet import mobilenet
-from condense.nets.resnet import resnet, resnet18
-from condense.nets.shufflenet import shufflenet
+from condense.nets.mobilenet import mobilenet, mobilenet_v2
+from condense.nets.resnet import resnet, resnet18, resnet50
+from condense.nets.shufflenet import shufflenet, shufflenet_v2
 from condense.nets.vgg import vgg
 from synth.base import Net
 from synth.errors import BadInput
@@ -35,9 +36,14 @@ NETS = {
     "vgg": vgg,
     "resnet": resnet,
     "resnet18": resnet18,
+    "resnet50": resnet50,
     "mobilenet": mobilenet,
+    "mobilenet_v2": mobilenet_v2,
     "shufflenet": shufflenet,
+    "shufflenet_v2": shufflenet_v2,
     "densenet": densenet,
+    "densenet121": densenet121,
+    "efficientnet_b0": efficientnet_b0,
     **GRAPH_NETS,
 }
 

@@ -21,6 +21,7 @@ NormKind = Literal["instance", "group", "batch", "none"]
 Activation = Literal["relu", "leaky_relu", "sigmoid", "swish"]
 Pooling = Literal["avg", "max", "none"]
 EPSILON, MOMENTUM, GROUPS = 1e-5, 0.1, 4
+LARGE = 160  # pixels a side, above Tiny ImageNet's 64 and the 128 of ImageNet's subsets, below 224
 
 
 class Tape:
@@ -68,11 +69,11 @@ class Conv(nnx.Module):
 
 
 class Depthwise(nnx.Module):
-    """3x3 convolution of every channel by itself, one zero pixel on every side: kernel f32[3 3 c], bias f32[c] or none."""
+    """Convolution of every channel by itself, size // 2 zero pixels on every side: kernel f32[size size c], size odd, and maybe a bias."""
 
-    def __init__(self, channels: int, draw: Draw, *, stride: int = 1, bias: bool = True):
-        self.kernel = draw.parameter((3, 3, channels), 9)
-        self.bias = draw.parameter((channels,), 9) if bias else None
+    def __init__(self, channels: int, size: int, draw: Draw, *, stride: int = 1, bias: bool = True):
+        self.kernel = draw.parameter((size, size, channels), size * size)
+        self.bias = draw.parameter((channels,), size * size) if bias else None
         self.stride = stride
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
@@ -164,7 +165,7 @@ class ConvNorm(nnx.Module):
     def __init__(self, inputs: int, outputs: int, size: int, draw: Draw, *, norm: NormKind, stride: int = 1, depthwise: bool = False):
         bias = norm == "none"
         square = {"stride": stride, "bias": bias}
-        self.conv = Depthwise(inputs, draw, **square) if depthwise else Conv(inputs, outputs, size, draw, padding=size // 2, **square)
+        self.conv = Depthwise(inputs, size, draw, **square) if depthwise else Conv(inputs, outputs, size, draw, padding=size // 2, **square)
         self.norm = norm_layer(norm, outputs)
 
     def __call__(self, x: Float[Array, "b h w c"], tape: Tape) -> Float[Array, "b h2 w2 d"]:
@@ -177,6 +178,12 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     return reduce(jnp.maximum, [x[:, i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)])
 
 
+def max_pool3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """Maximum over 3x3 windows with stride 2 of values >= 0, one zero pixel on every side: h2 = (h + 1) // 2, and w2 alike."""
+    (h, w), x = x.shape[1:3], jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return reduce(jnp.maximum, [x[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)])
+
+
 def flatten(x: Float[Array, "b *s c"]) -> Float[Array, "b d"]:
     """Rows, columns, channels in this order: a PyTorch head (channels, rows, columns) needs its rows permuted."""
     return x.reshape(x.shape[0], -1)
@@ -185,6 +192,19 @@ def flatten(x: Float[Array, "b *s c"]) -> Float[Array, "b d"]:
 def global_average(x: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
     """Mean over the pixels."""
     return x.mean((1, 2))
+
+
+def is_large(image: tuple[int, int, int]) -> bool:
+    """Whether networks that were published for ImageNet halve these images five times, as published. Smaller images, as in research on
+    them, are halved three times: the first two are left out."""
+    return min(image[:2]) >= LARGE
+
+
+def strides_for(image: tuple[int, int, int], strides: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of a network; for images that are not large, the first 2s beyond three are 1."""
+    halvings = [i for i, stride in enumerate(strides) if stride == 2]
+    skipped = [] if is_large(image) else halvings[:-3]
+    return tuple(1 if i in skipped else stride for i, stride in enumerate(strides))
 
 
 ACTIVATIONS = {"relu": jax.nn.relu, "leaky_relu": jax.nn.leaky_relu, "sigmoid": jax.nn.sigmoid, "swish": jax.nn.swish}

@@ -1,11 +1,14 @@
-"""Inverted residuals with depthwise convolutions, for small images (Sandler et al., MobileNetV2, arXiv 1801.04381, section 3)."""
+"""Inverted residuals with depthwise convolutions (Sandler et al., MobileNetV2, arXiv 1801.04381, section 3)."""
 
+import math
 from functools import partial
 
 import jax
 from flax import nnx
 
-from condense.nets.layers import ConvNorm, Linear, NormKind, Tape, global_average, not_erased
+from condense.nets.layers import ConvNorm, Linear, NormKind, Tape, global_average, not_erased, strides_for
+
+TABLE = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))  # the paper's table 2
 
 
 class Inverted(nnx.Module):
@@ -13,30 +16,33 @@ class Inverted(nnx.Module):
 
     def __init__(self, inputs: int, width: int, stride: int, draw, *, expand: int, norm: NormKind):
         inner = expand * inputs
-        self.up = ConvNorm(inputs, inner, 1, draw, norm=norm)
+        self.up = ConvNorm(inputs, inner, 1, draw, norm=norm) if expand > 1 else None
         self.deep = ConvNorm(inner, inner, 3, draw, norm=norm, stride=stride, depthwise=True)
         self.down = ConvNorm(inner, width, 1, draw, norm=norm)
         self.short = (inputs, stride) == (width, 1)
 
     def __call__(self, x, tape: Tape):
-        y = jax.nn.relu6(self.up(x, tape))
+        y = jax.nn.relu6(self.up(x, tape)) if self.up else x
         y = self.down(jax.nn.relu6(self.deep(y, tape)), tape)
         return x + y if self.short else y
 
 
 class MobileNet(nnx.Module):
-    """3x3 stem, three stages of inverted residuals, 1x1 convolution to twice the channels, global average, one linear layer."""
+    """3x3 stem, stages of inverted residuals, 1x1 convolution to `last` channels, global average, one linear layer.
 
-    def __init__(self, image, classes, draw, *, width: int, depth: int, expand: int, norm: NormKind):
-        not_erased("mobilenet", norm, image, 4)
-        self.stem, blocks, inputs = ConvNorm(image[2], width, 3, draw, norm=norm), [], width
-        for stage in range(3):
+    A stage is (expand, width, depth, stride); `stem` is that convolution's width and stride.
+    """
+
+    def __init__(self, image, classes, draw, *, name: str, stem: tuple[int, int], stages, last: int, norm: NormKind):
+        first, *strides = strides_for(image, (stem[1], *(stage[3] for stage in stages)))
+        not_erased(name, norm, image, math.prod((first, *strides)))
+        self.stem, blocks, inputs = ConvNorm(image[2], stem[0], 3, draw, norm=norm, stride=first), [], stem[0]
+        for (expand, width, depth, _), stride in zip(stages, strides, strict=True):
             for block in range(depth):
-                stride, outputs = 2 if stage and not block else 1, width * 2**stage
-                blocks.append(Inverted(inputs, outputs, stride, draw, expand=expand, norm=norm))
-                inputs = outputs
-        self.blocks, self.last = nnx.List(blocks), ConvNorm(inputs, 2 * inputs, 1, draw, norm=norm)
-        self.head = Linear(2 * inputs, classes, draw)
+                blocks.append(Inverted(inputs, width, 1 if block else stride, draw, expand=expand, norm=norm))
+                inputs = width
+        self.blocks, self.last = nnx.List(blocks), ConvNorm(inputs, last, 1, draw, norm=norm)
+        self.head = Linear(last, classes, draw)
 
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
@@ -49,4 +55,10 @@ class MobileNet(nnx.Module):
 
 def mobilenet(*, width: int = 16, depth: int = 1, expand: int = 4, norm: NormKind = "batch"):
     """MobileNetV2's inverted residuals for small images: three stages of `depth` blocks with `width`, 2 and 4 `width` channels."""
-    return partial(MobileNet, width=width, depth=depth, expand=expand, norm=norm)
+    stages = tuple((expand, width * 2**stage, depth, 2 if stage else 1) for stage in range(3))
+    return partial(MobileNet, name="mobilenet", stem=(width, 1), stages=stages, last=8 * width, norm=norm)
+
+
+def mobilenet_v2(*, norm: NormKind = "batch"):
+    """MobileNetV2 without its dropout. Images of less than 160 pixels a side are halved three times, not five."""
+    return partial(MobileNet, name="mobilenet_v2", stem=(32, 2), stages=TABLE, last=1280, norm=norm)

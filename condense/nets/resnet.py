@@ -1,17 +1,19 @@
-"""Residual networks for small images: 3x3 stem, stages of basic blocks, global average, one linear layer (He et al., arXiv 1512.03385)."""
+"""Residual networks: stem, stages of blocks, global average, one linear layer (He et al., arXiv 1512.03385)."""
 
 from functools import partial
 
 import jax
 from flax import nnx
 
-from condense.nets.layers import Conv, Linear, NormKind, Tape, global_average
+from condense.nets.layers import Conv, ConvNorm, Linear, NormKind, Tape, global_average, is_large, max_pool3
 from condense.nets.layers import norm as norm_layer
 from synth.errors import BadInput
 
 
 class Block(nnx.Module):
     """relu(norm(conv(relu(norm(conv(x))))) + x), with a strided 1x1 convolution and norm on x where shapes change."""
+
+    growth = 1  # output channels a unit of width
 
     def __init__(self, inputs: int, width: int, stride: int, draw, *, norm: NormKind):
         bias = norm == "none"
@@ -27,10 +29,31 @@ class Block(nnx.Module):
         return jax.nn.relu(y + (self.norm3(self.conv3(x), tape) if self.project else x))
 
 
-class ResNet(nnx.Module):
-    """Stages of `blocks` basic blocks; every stage after the first halves the image."""
+class Bottleneck(nnx.Module):
+    """A 1x1 convolution to `width` channels, a strided 3x3 one and a 1x1 one to four times the width, and x added as in `Block`."""
 
-    def __init__(self, image, classes, draw, *, name: str, widths: tuple[int, ...], blocks: int, norm: NormKind):
+    growth = 4
+
+    def __init__(self, inputs: int, width: int, stride: int, draw, *, norm: NormKind):
+        outputs = self.growth * width
+        self.down = ConvNorm(inputs, width, 1, draw, norm=norm)
+        self.wide = ConvNorm(width, width, 3, draw, norm=norm, stride=stride)
+        self.up = ConvNorm(width, outputs, 1, draw, norm=norm)
+        self.short = ConvNorm(inputs, outputs, 1, draw, norm=norm, stride=stride) if (inputs, stride) != (outputs, 1) else None
+
+    def __call__(self, x, tape: Tape):
+        y = jax.nn.relu(self.wide(jax.nn.relu(self.down(x, tape)), tape))
+        y = self.up(y, tape)
+        return jax.nn.relu(y + (self.short(x, tape) if self.short else x))
+
+
+class ResNet(nnx.Module):
+    """Stages of so many `blocks` each; every stage after the first halves the image.
+
+    The stem is a 3x3 convolution; with `halving`, and large images, the published one: 7x7 of stride 2 and 3x3 max pooling of stride 2.
+    """
+
+    def __init__(self, image, classes, draw, *, name: str, block=Block, widths, blocks: tuple[int, ...], norm: NormKind, halving=True):
         h, w, channels = image
         shrink = 2 ** (len(widths) - 1)
         if norm == "instance" and max(h, w) <= shrink:
@@ -38,17 +61,21 @@ class ResNet(nnx.Module):
                 f"--net {name}:norm=instance erases {h}x{w} images, which end as single pixels: "
                 f"use norm=group, batch or none, or images of at least {shrink + 1}x{shrink + 1}"
             )
-        self.stem, self.norm = Conv(channels, widths[0], 3, draw, padding=1, bias=norm == "none"), norm_layer(norm, widths[0])
-        layers, inputs = [], widths[0]
-        for stage, width in enumerate(widths):
-            for block in range(blocks):
-                layers.append(Block(inputs, width, 2 if stage and not block else 1, draw, norm=norm))
-                inputs = width
+        self.halving, bias = halving and is_large(image), norm == "none"
+        size, stride = (7, 2) if self.halving else (3, 1)
+        self.stem = Conv(channels, widths[0], size, draw, stride=stride, padding=size // 2, bias=bias)
+        self.norm, layers, inputs = norm_layer(norm, widths[0]), [], widths[0]
+        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            for number in range(count):
+                layers.append(block(inputs, width, 2 if stage and not number else 1, draw, norm=norm))
+                inputs = block.growth * width
         self.blocks, self.head = nnx.List(layers), Linear(inputs, classes, draw)
 
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         x = jax.nn.relu(self.norm(self.stem(x), tape))
+        if self.halving:
+            x = max_pool3(x)
         for block in self.blocks:
             x = block(x, tape)
         tape.conv = x
@@ -63,9 +90,16 @@ def resnet(*, depth: int = 8, width: int = 16, norm: NormKind = "batch"):
     """
     if depth < 8 or depth % 6 != 2:
         raise BadInput(f"--net resnet:depth must be 8, 14, 20, ... (6n + 2), got {depth}")
-    return partial(ResNet, name="resnet", widths=(width, 2 * width, 4 * width), blocks=(depth - 2) // 6, norm=norm)
+    blocks = ((depth - 2) // 6,) * 3
+    return partial(ResNet, name="resnet", widths=(width, 2 * width, 4 * width), blocks=blocks, norm=norm, halving=False)
 
 
 def resnet18(*, norm: NormKind = "instance"):
-    """ResNet-18 for small images: 3x3 stem, four stages of two blocks with 64, 128, 256 and 512 channels."""
-    return partial(ResNet, name="resnet18", widths=(64, 128, 256, 512), blocks=2, norm=norm)
+    """ResNet-18: four stages of two blocks with 64, 128, 256 and 512 channels; a 3x3 stem below 160 pixels a side, else the published."""
+    return partial(ResNet, name="resnet18", widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), norm=norm)
+
+
+def resnet50(*, norm: NormKind = "batch"):
+    """ResNet-50: 3, 4, 6 and 3 bottlenecks with 256, 512, 1024 and 2048 channels at their ends; stems as `resnet18`'s. The stride is that
+    of the 3x3 convolutions, as in common weights."""
+    return partial(ResNet, name="resnet50", block=Bottleneck, widths=(64, 128, 256, 512), blocks=(3, 4, 6, 3), norm=norm)

@@ -1,4 +1,4 @@
-"""Channel splits and shuffles, for small images (Ma et al., ShuffleNet V2, arXiv 1807.11164, section 4)."""
+"""Channel splits and shuffles (Ma et al., ShuffleNet V2, arXiv 1807.11164, section 4)."""
 
 from functools import partial
 
@@ -6,13 +6,19 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from condense.nets.layers import ConvNorm, Linear, NormKind, Tape, global_average, not_erased
+from condense.nets.layers import ConvNorm, Linear, NormKind, Tape, global_average, is_large, max_pool3, not_erased
 from synth.errors import BadInput
 
 
 def shuffle(x):
     """The two halves of the channels, interleaved."""
     return jnp.stack(jnp.split(x, 2, -1), -1).reshape(x.shape)
+
+
+def even(name: str, width: int) -> None:
+    """Raises BadInput where channels could not be split in halves."""
+    if width % 2:
+        raise BadInput(f"--net {name}:width must be even, because channels are split in halves, got {width}")
 
 
 class Branch(nnx.Module):
@@ -52,22 +58,28 @@ class Shrink(nnx.Module):
 
 
 class ShuffleNet(nnx.Module):
-    """3x3 stem, two stages that halve the image, 1x1 convolution to twice the channels, global average, one linear layer."""
+    """3x3 stem, stages that halve the image, 1x1 convolution to `last` channels, global average, one linear layer.
 
-    def __init__(self, image, classes, draw, *, width: int, depth: int, norm: NormKind):
-        if width % 2:
-            raise BadInput(f"--net shufflenet:width must be even, because channels are split in halves, got {width}")
-        not_erased("shufflenet", norm, image, 4)
-        self.stem, blocks = ConvNorm(image[2], width, 3, draw, norm=norm), []
-        for inputs in (width, 2 * width):
-            blocks.append(Shrink(inputs, 2 * inputs, draw, norm=norm))
-            blocks += [Unit(2 * inputs, draw, norm=norm) for _ in range(depth)]
-        self.blocks, self.last = nnx.List(blocks), ConvNorm(4 * width, 8 * width, 1, draw, norm=norm)
-        self.head = Linear(8 * width, classes, draw)
+    A stage has `widths` channels and, after its unit of stride 2, so many plain ones as `depths` says. With `halving`, large images are
+    first halved by the stem's stride and by max pooling.
+    """
+
+    def __init__(self, image, classes, draw, *, name: str, stem: int, widths, depths, last: int, norm: NormKind, halving: bool):
+        self.halving = halving and is_large(image)
+        not_erased(name, norm, image, 2 ** (len(widths) + 2 * self.halving))
+        self.stem, blocks, inputs = ConvNorm(image[2], stem, 3, draw, norm=norm, stride=1 + self.halving), [], stem
+        for width, depth in zip(widths, depths, strict=True):
+            blocks.append(Shrink(inputs, width, draw, norm=norm))
+            blocks += [Unit(width, draw, norm=norm) for _ in range(depth)]
+            inputs = width
+        self.blocks, self.last = nnx.List(blocks), ConvNorm(inputs, last, 1, draw, norm=norm)
+        self.head = Linear(last, classes, draw)
 
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         x = jax.nn.relu(self.stem(x, tape))
+        if self.halving:
+            x = max_pool3(x)
         for block in self.blocks:
             x = block(x, tape)
         tape.conv = jax.nn.relu(self.last(x, tape))
@@ -75,5 +87,23 @@ class ShuffleNet(nnx.Module):
 
 
 def shufflenet(*, width: int = 24, depth: int = 2, norm: NormKind = "batch"):
-    """ShuffleNet V2's units for small images: stages of 2 and 4 `width` channels, each a unit of stride 2 and `depth` plain ones."""
-    return partial(ShuffleNet, width=width, depth=depth, norm=norm)
+    """ShuffleNet V2's units for small images: stages of 2 and 4 `width` channels, each a unit of stride 2 and `depth` plain ones.
+
+    Raises:
+      BadInput: an odd width.
+    """
+    even("shufflenet", width)
+    sizes = {"stem": width, "widths": (2 * width, 4 * width), "depths": (depth, depth), "last": 8 * width}
+    return partial(ShuffleNet, name="shufflenet", norm=norm, halving=False, **sizes)
+
+
+def shufflenet_v2(*, width: int = 116, norm: NormKind = "batch"):
+    """ShuffleNet V2: stages of `width`, 2 and 4 `width` channels; 116 is the paper's 1x, 48 its 0.5x and 176 its 1.5x. Images of less than
+    160 pixels a side are halved three times, not five.
+
+    Raises:
+      BadInput: an odd width.
+    """
+    even("shufflenet_v2", width)
+    sizes = {"stem": 24, "widths": (width, 2 * width, 4 * width), "depths": (3, 7, 3), "last": 1024}
+    return partial(ShuffleNet, name="shufflenet_v2", norm=norm, halving=True, **sizes)

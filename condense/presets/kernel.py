@@ -3,8 +3,8 @@
 FRePo's scores are those that later tables state for it, with a network of 128, 256 and 512 channels that is retrained. What differs from
 the released code: its norms stand before the convolutions, and their running statistics forget nine tenths in a step where ours forget one;
 it whitens with 0.1 of the mean eigenvalue, after standardising, where `normalise=zca` adds 0.1. KRR-ST's code learns towards a ResNet-18 of
-Barlow Twins whose first convolution is padded by 2, and for Imagenette a ResNet-50, where these presets train a plain ResNet-18; and its
-images are not normalised, where ours live in model space.
+Barlow Twins whose first convolution is padded by 2, where these presets train a plain one, and for Imagenette towards released weights of a
+ResNet-50, which these train; and its images are not normalised, where ours live in model space.
 """
 
 from condense.presets.base import Preset
@@ -45,7 +45,8 @@ def _published():
     yield Preset("kip_cifar10_10", "kip", "cifar10", UNSTATED, KIP, "1,000 steps", kip)
     for name, (data, size, width, depth, lr) in KRRST_SOURCES.items():
         settings = {"size": size, "net": f"convnet_doubling:width={width},depth={depth}", "lr": lr, **KRRST_STEPS}
-        first = f"condense teachers --ssl barlow --data '{data}' --net resnet18:norm=batch --out X"
+        teacher = "resnet50" if name == "imagenette" else "resnet18:norm=batch"
+        first = f"condense teachers --ssl barlow --data '{data}' --net {teacher} --out X"
         yield Preset(f"krrst_{name}_{size}", "krrst", data, UNSTATED, KRRST, "160,000 steps, on a GPU", settings, first)
 
 

@@ -1,9 +1,8 @@
 """Methods from trained networks: SRe2L, CV-DD, INFER, RDED, NRR-DD.
 
-Scores are those that the papers' repositories show for ResNet-18 (SRe2L on CIFAR: as the table of G-VBSM shows it). The published
-committees hold ResNet-18 and -50, ShuffleNetV2, MobileNetV2, EfficientNet-B0 and DenseNet-121 (ImageNet: torchvision's weights). The
-command of a preset trains ResNet-18 and what is nearest here to the others, for as many epochs as papers state; what a run trains itself,
-without --teachers, is smaller and learns for five epochs. NRR-DD states no settings, and its scores are as others quote them.
+Scores are those that the papers' repositories show for ResNet-18 (SRe2L on CIFAR: as the table of G-VBSM shows it). The command of a preset
+trains the published networks for as many epochs as papers state (on ImageNet the papers took torchvision's weights); what a run trains
+itself, without --teachers, is smaller and learns for five epochs. NRR-DD states no settings, and its scores are as others quote them.
 """
 
 from collections.abc import Iterator
@@ -21,8 +20,10 @@ PAPERS = {
 }
 DATA = {"cifar10": "cifar10", "cifar100": "cifar100", "tiny": "folder:tiny-imagenet-200?size=64", "imagenet": "folder:imagenet?size=224"}
 NET = "resnet18:norm=batch"
-COMMITTEE = (NET, "mobilenet:width=32,depth=3", "shufflenet:width=48,depth=4", "densenet:growth=12,depth=6", "resnet:depth=20,width=64")
-MEMBERS = {"infer": 4, "cvdd": 5}  # of the committee; the others use one
+COMMITTEES = {  # in the papers' order; the other methods use one network
+    "cvdd": (NET, "resnet50", "shufflenet_v2", "mobilenet_v2", "densenet121"),
+    "infer": (NET, "mobilenet_v2", "efficientnet_b0", "shufflenet_v2"),
+}
 LONG = "--epochs 200 --lr 0.1"
 SQUEEZE = {"cifar10": LONG, "cifar100": LONG, "tiny": "--epochs 50 --lr 0.1", "imagenet": "--epochs 90 --lr 0.1 --decay 0.0001"}
 ADAM = "--epochs 200 --lr 0.001 --batch 512 --optimizer adam --decay 0.0001"
@@ -67,7 +68,7 @@ DYNAMIC: dict[str, dict[int, float]] = {
 # Stored answers to 300 epochs of 1,000 classes are 28 GiB for 50 images a class, which no set's file holds beside the images: these methods
 # ask their teachers while networks train instead.
 LARGE = {"sre2l", "cvdd", "nrr"}
-PAIRS = {"cifar10": (2, 4), "cifar100": (2, 3), "tiny": (1, 2), "imagenet": (1, 3)}  # of the committee, at one image a class
+PAIRS = {"cifar10": (4, 5), "cifar100": (3, 4), "tiny": (1, 4), "imagenet": (1, 3)}  # of the committee, at one image a class
 SMOOTH = {("cifar100", 10), ("tiny", 1), ("tiny", 50), ("imagenet", 1), ("imagenet", 10)}  # where CV-DD's table says eta = 2
 
 
@@ -103,9 +104,9 @@ PUBLISHED = {"sre2l": _sre2l, "cvdd": _cvdd, "infer": _infer, "rded": _rded, "nr
 
 
 def _squeeze(method: str, data: str) -> str:
-    members = 3 if (method, data) == ("infer", "imagenet") else MEMBERS.get(method, 1)
-    how, names = OWN.get(method, {}).get(data, SQUEEZE[data]), " ".join(COMMITTEE[:members])
-    return f"condense teachers --data '{DATA[data]}' --net {names} {how} --out X"
+    members = 3 if (method, data) == ("infer", "imagenet") else None
+    how, names = OWN.get(method, {}).get(data, SQUEEZE[data]), COMMITTEES.get(method, (NET,))[:members]
+    return f"condense teachers --data '{DATA[data]}' --net {' '.join(names)} {how} --out X"
 
 
 def _dynamic() -> Iterator[Preset]:

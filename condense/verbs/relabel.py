@@ -27,6 +27,9 @@ class Flags:
     statistics: Annotated[str, about("of their batch norms: running, or the batch's own: batch, batch/2 (in halves)")] = "running"
     alpha: Annotated[float, about("weight of the distances' loss")] = 1.0
     norm: Annotated[str, about("of the distances' loss: l1, l2 or huber")] = "l1"
+    sce: Annotated[str, about("cross entropy beside the distances' gaps: to the mixed classes, smoothed, or soft as the teachers")] = (
+        "mixed"
+    )
     seed: Annotated[int, about("seed of the views")] = 0
 
 
@@ -38,7 +41,7 @@ def act(call: Flags) -> None:
         from condense.relabel import relabel
         from evals.budget import count_bytes
 
-    names = ("data", "recipe", "epochs", "temperature", "members", "weights", "statistics", "alpha", "norm", "seed")
+    names = ("data", "recipe", "epochs", "temperature", "members", "weights", "statistics", "alpha", "norm", "sce", "seed")
     made = relabel(call.what, call.out, call.teachers, call.kind, **{name: getattr(call, name) for name in names})
     counted = count_bytes(made)
     print(f"{call.out}: {call.kind} labels of {counted['labels']:,} bytes beside {counted['content']:,} bytes of images; next:")

@@ -18,7 +18,12 @@ class Flags:
     data: Annotated[str, about("data to train on", metavar="SPEC")]
     out: Annotated[str, about("folder of the teachers; the same command again resumes there", metavar="DIR")]
     net: Annotated[
-        tuple[str, ...] | None, about("members; by default five of different kinds, with --ssl one ConvNet with batch norm", metavar="NET")
+        tuple[str, ...] | None,
+        about(
+            "members, each with what of its recipe is its own behind an @, as in resnet18:norm=batch@lr=0.1,epochs=9; by default five"
+            " of different kinds, with --ssl one ConvNet with batch norm",
+            metavar="NET",
+        ),
     ] = None
     ssl: Annotated[str | None, about("learn without labels, by this method", metavar="barlow")] = None
     epochs: Annotated[int | None, about("epochs of every member; by default 5, with --ssl as many as make about 4,000 steps")] = None
