@@ -17,6 +17,7 @@ from condense.data import Data, demand_images, load_data
 from condense.graph_data import GraphData
 from condense.log import note
 from condense.pretrain import Goal, make_job, run_jobs
+from condense.protocols import demand_possible, read_draws, read_protocols
 from condense.score import find_set, take_data
 from condense.ssl import Representer, take_teacher
 from evals.base import Report
@@ -30,7 +31,6 @@ from synth.labels import Target
 from synth.set import SyntheticSet
 from synth.start import choose_kmeans
 
-PROTOCOLS = ("probe", "finetune")
 ROWS = ("none", "distilled", "random", "kmeans", "full")
 DRAW, LABELS = 2, 3  # key streams, after those of the work
 AMONG = 10_000  # training images, drawn anew for every seed, among which the k-means row looks for its centres
@@ -53,6 +53,7 @@ class Transfer(NamedTuple):
     spec: str
     digest: str
     split: str
+    seed: int
     size: int
     bytes: dict[str, int | None]
     landings: tuple[Landing, ...]
@@ -75,6 +76,7 @@ class Transfer(NamedTuple):
                 "data": {"spec": self.spec, "digest": self.digest},
                 "target": {"spec": landing.target, "digest": landing.target_digest},
                 **({} if self.split == "test" else {"split": self.split}),
+                "seed": self.seed,
                 "fraction": landing.fraction,
                 "protocol": landing.protocol,
                 "ipc": None,
@@ -166,7 +168,7 @@ def transfer(
     protocol: Sequence[str] | str = "probe",
     net: Sequence[str] | str | None = None,
     seeds: int = 5,
-    draws: int = 1,
+    draws: Sequence[int] | int = 1,
     epochs: int | None = None,
     steps: int | None = None,
     rows: Sequence[str] | str = ("none", "distilled", "random", "kmeans"),
@@ -188,7 +190,8 @@ def transfer(
       protocol: `probe`, a logistic regression on the frozen body, or `finetune`, of all weights under a new head; one or several, each with
         a fraction of its own if it names one, as in `probe:0.01`.
       net: specifications; by default the set's, else `convnet`.
-      seeds: networks pre-trained for every row (>= 1), each scored on `draws` draws of labels where not all are read.
+      seeds: networks pre-trained for every row (>= 1).
+      draws: of labels that every network is scored on where not all are read; one number, or one for each target.
       epochs: of pre-training, 1,000 by default; the row `full` keeps its 20.
       steps: of fine-tuning, 500 by default.
       rows: of `none`, `distilled`, `random`, `kmeans`, `full`.
@@ -201,17 +204,17 @@ def transfer(
     """
     path = find_set(what) if isinstance(what, str | Path) else None
     synth = load_set(path) if path else what
-    seeds, draws, seed = check_whole("seeds", seeds), check_whole("draws", draws), check_seed(seed)
+    seeds, seed = check_whole("seeds", seeds), check_seed(seed)
     epochs = None if epochs is None else check_whole("epochs", epochs)
     ways = read_protocols([protocol] if isinstance(protocol, str) else protocol, fraction)
-    demand_possible(synth, ways, split, draws, steps)
+    demand_possible(synth, ways, split, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
-    wanted = [to] if isinstance(to, str | Data | GraphData) else to
-    targets = [take_target(spec, source, synth.info.split_seed, seed=seed, split=split) for spec in dict.fromkeys(wanted)]
-    if not targets:
-        raise BadInput("--to: names no data; give one set or more")
+    wanted = list(dict.fromkeys([to] if isinstance(to, str | Data | GraphData) else to))
+    times = read_draws([draws] if isinstance(draws, int) else draws, len(wanted), ways)
+    targets = [take_target(spec, source, synth.info.split_seed, seed=seed, split=split) for spec in wanted]
     how = Finetune(check_whole("steps", Finetune.steps if steps is None else steps))
-    goals = [goal for target in targets for goal in make_goals(key, target, ways, source.image, split=split, draws=draws, how=how)]
+    made = [make_goals(key, *each, ways, source.image, split=split, how=how) for each in zip(targets, times, strict=True)]
+    goals = [goal for each in made for goal in each]
     find = cache(lambda: take_teacher(teacher, path, synth, source))
     kinds = make_rows(key, synth, source, [rows] if isinstance(rows, str) else list(rows), find)
     if {"random", "kmeans", "full"} & kinds.keys():
@@ -221,29 +224,7 @@ def transfer(
     found = run_jobs(key, jobs, goals, source.image, synth.y.values.shape[1], seeds=seeds)
     places = [(target.spec, target.digest, part, name) for target in targets for name, part in ways]
     landings = tuple(Landing(*place, reports) for place, reports in zip(places, found, strict=True))
-    return Transfer(str(path or ""), source.spec, source.digest, split, len(synth), count_bytes(synth, file=path), landings)
-
-
-def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, float]]:
-    """(protocol, fraction of the labels) of every `NAME[:FRACTION]`, once each. Raises BadInput for an unknown name, a fraction not in
-    (0, 1], and a common one that none takes."""
-    ways = []
-    for one in given:
-        name, _, part = one.partition(":")
-        if name not in PROTOCOLS:
-            raise BadInput(f"--protocol: unknown protocol '{name}' (known: {', '.join(PROTOCOLS)})")
-        try:
-            value = float(part) if part else fraction
-        except ValueError:
-            raise BadInput(f"--protocol {one}: {part!r} is no number; give a fraction above 0 and at most 1, as in {name}:0.01") from None
-        if not 0 < value <= 1:
-            raise BadInput(f"{f'--protocol {one}' if part else f'--fraction {fraction}'}: give a number above 0 and at most 1")
-        ways.append((name, value))
-    if not ways:
-        raise BadInput(f"--protocol: names none (known: {', '.join(PROTOCOLS)})")
-    if fraction != 1 and all(one.partition(":")[2] for one in given):
-        raise BadInput(f"--fraction {fraction}: every protocol names its own; leave it out")
-    return list(dict.fromkeys(ways))
+    return Transfer(str(path or ""), source.spec, source.digest, split, seed, len(synth), count_bytes(synth, file=path), landings)
 
 
 def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
@@ -261,11 +242,11 @@ def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, 
 def make_goals(
     key: jax.Array,
     target: Data,
+    draws: int,
     ways: Sequence[tuple[str, float]],
     image: tuple[int, int, int],
     *,
     split: str,
-    draws: int,
     how: Finetune,
 ) -> list[Goal]:
     """A goal for every protocol on one target. Raises BadInput where there is no image to score on, or what is given holds none."""
@@ -285,15 +266,3 @@ def make_goals(
         return Goal(train, labelled, scored, len(target.classes), times, how if name == "finetune" else None)
 
     return [goal(*way) for way in ways]
-
-
-def demand_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split: str, draws: int, steps: int | None) -> None:
-    """Raises BadInput for a set without target representations, and for choices that are unknown or idle."""
-    if not hasattr(synth.y, "values"):
-        raise BadInput(f"the set's labels are of kind {synth.y.kind}: transfer needs target representations, such as krrst learns")
-    if split not in ("test", "val"):
-        raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
-    if draws > 1 and all(fraction == 1 for _, fraction in ways):
-        raise BadInput(f"--draws {draws}: all labels are one draw; give a --fraction below 1, or more --seeds")
-    if steps is not None and all(name == "probe" for name, _ in ways):
-        raise BadInput(f"--steps {steps}: a probe is solved, not stepped; leave it out, or give --protocol finetune")

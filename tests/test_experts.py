@@ -289,6 +289,7 @@ def test_flat_experts_are_trained_as_a_plain_loop_of_gsam_does(spec, tmp_path):
     assert LR * gsam_moved > 1e-2, "plain gradients would do as well"
 
 
+@pytest.mark.slow
 def test_gsam_without_radius_and_alpha_is_the_gradient():
     objective, params, item = toy_objective()
     (loss, _), plain = jax.jit(slope(objective))(params, (), item)

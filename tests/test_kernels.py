@@ -182,7 +182,7 @@ def test_a_weight_counts_as_equal_rows(float64):
         options = {"reg": 1e-2, "rule": "trace", "gram": gram}
         predict = jax.jit(lambda f, y, w, options=options, t=t: regression(f, y, **options, weight=w)(t))
         weighted = predict(f, y, jnp.asarray(often, jnp.float64))
-        repeated = regression(jnp.repeat(f, often, 0), jnp.repeat(y, often, 0), **options)(t)
+        repeated = jax.jit(lambda f, y, options=options, t=t: regression(f, y, **options)(t))(*(np.repeat(a, often, 0) for a in (f, y)))
         np.testing.assert_allclose(weighted, repeated, atol=1e-10)
         assert np.abs(weighted - predict(f, y, jnp.ones(6))).max() > 1e-3
 
@@ -225,7 +225,7 @@ def test_ntk_is_symmetric_positive_and_differentiable(float64):
     np.testing.assert_allclose(own, 2 * 1.5**4 * np.asarray(f) / 5, rtol=1e-10)
 
 
-@pytest.mark.parametrize("hidden", [1, 2])
+@pytest.mark.parametrize("hidden", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ntk_equals_that_of_wide_networks(hidden):
     """Autodiff kernels of eight networks of width 4096 in the NTK parametrisation: each near, their mean nearer."""
     f, _, t = problem(n=3, d=5, m=2, dtype=np.float32)

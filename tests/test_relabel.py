@@ -255,11 +255,17 @@ def test_real_images_are_labelled_in_the_batches_that_they_are_trained_in(data, 
     row = make_rows(jax.random.key(0), synth, data, ["random"], labels=teach(synth, known, chosen))["random"](0)
     assert len(row) == 21 and (synth.y.batch, row.y.batch) == batches and chosen.batch_of(21, 3) == batches[1]
     items = epoch_items(jax.random.key(row.y.seed), jnp.int32(1), 21, batch=batches[1])
+
+    @jax.jit
+    def both(item):
+        shown = see(item, row.x.pixels, view)
+        answers = sum(member.net.apply(member.vars, shown.images).logits for member in known) / 2
+        return row.y.targets(item.index, shown), jax.nn.softmax(answers / 20.0)
+
     for number in range(len(items.index)):
         item = jax.tree.map(lambda leaf, number=number: leaf[number], items)
-        shown, counts = see(item, row.x.pixels, view), np.asarray(item.counts) > 0
-        answers = jax.nn.softmax(sum(member.net.apply(member.vars, shown.images).logits for member in known) / 2 / 20.0)
-        np.testing.assert_allclose(row.y.targets(item.index, shown)[counts], answers[counts], atol=1e-3)
+        (targets, answers), counts = both(item), np.asarray(item.counts) > 0
+        np.testing.assert_allclose(targets[counts], answers[counts], atol=1e-3)
 
 
 @pytest.mark.parametrize(("kind", "type_"), [("static", Static), ("distances", Distances), ("online", Online), ("hard", Hard)])

@@ -13,9 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from condense import mesh, nets, pretrain
 from condense.__main__ import run
 from condense.data import load_data
+from condense.protocols import read_draws, read_protocols
 from condense.runs import digest
 from condense.ssl import Representer, load_teacher, recorded_teacher, save_teacher, take_teacher
-from condense.transfer import fitted, make_rows, read_protocols, take_target, transfer
+from condense.transfer import fitted, make_rows, take_target, transfer
 from condense.verbs.distill import scoring
 from evals.retrain import make_trainer, stack, train_group
 from evals.transfer import (
@@ -262,6 +263,7 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
         assert again.reports[0].accuracy == result.reports[2].accuracy, "a row does not depend on those beside it"
 
 
+@pytest.mark.slow
 def test_several_targets_and_protocols_share_the_pre_training(source, teacher, other, monkeypatch):
     """Every landing has the scores that it has alone, and every network is pre-trained once."""
     calls, clock = [], SimpleNamespace(now=0)
@@ -346,7 +348,7 @@ def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
     assert run([*argv, "--rows", "none,distilled"]) == 0
     assert "pre-trained on" in capsys.readouterr().out
     document = json.loads(out.read_text())
-    keys = ["set", "data", "target", "fraction", "protocol", "ipc", "size", "bytes", "results"]
+    keys = ["set", "data", "target", "seed", "fraction", "protocol", "ipc", "size", "bytes", "results"]
     assert list(document) == keys and document["target"]["spec"] == other and document["ipc"] is None and document["size"] == 6
     assert [row["set_kind"] for row in document["results"]] == ["none", "distilled"]
     assert list(document["results"][0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
@@ -355,12 +357,12 @@ def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
 def test_several_landings_on_the_command_line(source, teacher, other, tmp_path, monkeypatch, capsys):
     """A list of documents, targets in order and the protocols of each; rows by network, and of each by what it was pre-trained on."""
     monkeypatch.setenv("COLUMNS", "400")
-    monkeypatch.setattr(pretrain, "_land", lambda key, adapter, vars, goal, number, tick: [0.5])  # scores are compared above
+    monkeypatch.setattr(pretrain, "_land", lambda key, adapter, vars, goal, number, tick: [0.5] * goal.draws)  # scores are compared above
     keep(tmp_path / "teacher", teacher)
     save_set(tmp_path / "set.npz", made(source, teacher))
     names = [NET, f"{NET},act=swish"]
     argv = ["transfer", str(tmp_path / "set.npz"), "--to", other, source.spec, "--protocol", "probe", "finetune:0.2", "--net", *names]
-    flags = f"--rows distilled,kmeans --seeds 1 --epochs 1 --steps 2 --json {tmp_path / 't.json'}"
+    flags = f"--rows distilled,kmeans --seeds 1 --draws 2 3 --seed 4 --epochs 1 --steps 2 --json {tmp_path / 't.json'}"
     assert run([*argv, *flags.split()]) == 0
     said = capsys.readouterr().out
     assert said.index("distilled, mlp") < said.index("kmeans, mlp") < said.rindex("distilled, mlp") < said.rindex("kmeans, mlp")
@@ -368,11 +370,11 @@ def test_several_landings_on_the_command_line(source, teacher, other, tmp_path, 
     assert [(one["target"]["spec"], one["protocol"], one["fraction"]) for one in documents] == [
         (spec, *way) for spec in (other, source.spec) for way in (("probe", 1.0), ("finetune", 0.2))
     ]
-    for document in documents:
+    for document, draws in zip(documents, (1, 2, 1, 3), strict=True):  # all labels are one draw
         assert [(row["net"], row["set_kind"]) for row in document["results"]] == [
             (nets.canonical(name), kind) for name in names for kind in ("distilled", "kmeans")
         ]
-        assert all(len(row["accuracy"]) == 1 for row in document["results"])
+        assert document["seed"] == 4 and all(len(row["accuracy"]) == draws for row in document["results"])
 
 
 def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
@@ -433,6 +435,8 @@ def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
         ({"split": "train"}, ["--split: unknown split 'train'"]),
         ({"rows": "best"}, ["--rows: unknown row 'best'", "none, distilled, random, kmeans, full"]),
         ({"draws": 3}, ["--draws 3", "--fraction below 1"]),
+        ({"draws": 0}, ["--draws 0", "at least 1"]),
+        ({"draws": [1, 2], "fraction": 0.5}, ["--draws 1 2", "one for each of the 1 targets"]),
         ({"steps": 3}, ["--steps 3", "--protocol finetune"]),
         ({"steps": 0, "protocol": "finetune"}, ["--steps 0", "at least 1"]),
         ({"seeds": 0}, ["--seeds 0"]),
@@ -448,6 +452,11 @@ def test_a_wrong_call_says_what_would_be_right(changes, words, source, teacher, 
     with pytest.raises(BadInput) as error:
         transfer(made(source, teacher), **call)
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_draws_are_of_all_targets_or_of_each():
+    ways = [("probe", 0.1)]
+    assert read_draws([3], 2, ways) == [3, 3] and read_draws([1, 10], 2, ways) == [1, 10] and read_draws([1], 1, [("probe", 1.0)]) == [1]
 
 
 def test_what_is_named_twice_is_one():

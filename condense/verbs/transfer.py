@@ -30,7 +30,7 @@ class Flags:
         tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")
     ] = None
     seeds: Annotated[int, about("networks pre-trained for every row")] = 5
-    draws: Annotated[int, about("draws of labels for every network")] = 1
+    draws: Annotated[tuple[int, ...], about("draws of labels for every network; one number, or one for each target", metavar="N")] = (1,)
     epochs: Annotated[int | None, about("epochs of pre-training; 1,000 by default")] = None
     steps: Annotated[int | None, about("steps of fine-tuning; 500 by default")] = None
     rows: Annotated[str, about("of none, distilled, random, kmeans and full", metavar="LIST")] = "none,distilled,random,kmeans"
