@@ -210,7 +210,7 @@ def transfer(
     demand_possible(synth, ways, split, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
     wanted = list(dict.fromkeys([to] if isinstance(to, str | Data | GraphData) else to))
-    times = read_draws([draws] if isinstance(draws, int) else draws, len(wanted), ways)
+    times = read_draws(draws if isinstance(draws, Sequence) else [draws], len(wanted), ways)
     targets = [take_target(spec, source, synth.info.split_seed, seed=seed, split=split) for spec in wanted]
     how = Finetune(check_whole("steps", Finetune.steps if steps is None else steps))
     made = [make_goals(key, *each, ways, source.image, split=split, how=how) for each in zip(targets, times, strict=True)]

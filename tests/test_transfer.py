@@ -436,6 +436,7 @@ def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
         ({"rows": "best"}, ["--rows: unknown row 'best'", "none, distilled, random, kmeans, full"]),
         ({"draws": 3}, ["--draws 3", "--fraction below 1"]),
         ({"draws": 0}, ["--draws 0", "at least 1"]),
+        ({"draws": 2.5}, ["--draws 2.5", "whole number"]),
         ({"draws": [1, 2], "fraction": 0.5}, ["--draws 1 2", "one for each of the 1 targets"]),
         ({"steps": 3}, ["--steps 3", "--protocol finetune"]),
         ({"steps": 0, "protocol": "finetune"}, ["--steps 0", "at least 1"]),

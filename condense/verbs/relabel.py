@@ -27,9 +27,7 @@ class Flags:
     statistics: Annotated[str, about("of their batch norms: running, or the batch's own: batch, batch/2 (in halves)")] = "running"
     alpha: Annotated[float, about("weight of the distances' loss")] = 1.0
     norm: Annotated[str, about("of the distances' loss: l1, l2 or huber")] = "l1"
-    sce: Annotated[str, about("cross entropy beside the distances' gaps: to the mixed classes, smoothed, or soft as the teachers")] = (
-        "mixed"
-    )
+    sce: Annotated[str, about("cross entropy beside the distances' gaps: mixed, smoothed or soft")] = "mixed"
     seed: Annotated[int, about("seed of the views")] = 0
 
 
