@@ -93,7 +93,9 @@ def test_second_derivative_by_finite_differences(float64, name):
     np.testing.assert_allclose(jnp.vdot(gx, u) + jnp.vdot(gk, v), slope, rtol=1e-7)
 
 
-@pytest.mark.parametrize("name, axes", [("odd", (2, 3)), ("thin in", (0, 0)), ("thin in", (0, None)), ("thin in", (None, 0))])
+@pytest.mark.parametrize(
+    "name, axes", [pytest.param("odd", (2, 3), marks=pytest.mark.slow), ("thin in", (0, 0)), ("thin in", (0, None)), ("thin in", (None, 0))]
+)
 def test_vmap_equals_a_loop(float64, name, axes):
     """Over images, over the kernels of several networks, over both; the derivative is mapped too."""
     ours, _, (x, kernel) = setting(name)

@@ -391,6 +391,7 @@ def test_smooth_adds_twice_the_penalty_of_images_that_are_not_augmented():
     assert float(plain) == pytest.approx(float(entropy), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_step_size_of_smooth_falls_late_and_momentum_starts_anew(spec, tmp_path):
     """Seven epochs of one step each, against momentum and decay written out; the drop is before the sixth."""
     data, net = load_data(spec), nets.build(NET, (4, 4, 1), 3)

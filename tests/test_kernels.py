@@ -212,6 +212,7 @@ def test_arc_cosine_kernels_and_their_derivatives(float64):
     assert np.isfinite(np.asarray(jax.vmap(jax.grad(arc_zero))(jnp.array([-1.0, 1.0, 1 + 1e-12])))).all()
 
 
+@pytest.mark.slow
 def test_ntk_is_symmetric_positive_and_differentiable(float64):
     """Pairs of different inputs against central differences; those of equal ones, where rounding spoils differences, in closed form."""
     f, y, _ = problem(d=5)

@@ -316,7 +316,7 @@ def test_outer_momentum_is_the_scalar_recurrence():
     np.testing.assert_allclose(np.asarray(current.x.pixels), x, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", DSA_SLOW)
+@pytest.mark.parametrize("name", ["dc", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dsa", "dm"))])
 def test_certain_soft_labels_are_hard_labels(name):
     """Two steps, with the network trained on the set between them: logits of 60 and 0 leave no probability to the other classes."""
     net, real, hard = smooth_net(), per_class(blobs(4)), as_set(blobs(2, seed=1))
