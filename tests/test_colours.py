@@ -21,7 +21,7 @@ from synth.packing import Forest
 from synth.trees import Tree, to_text
 from tests.graphs import as_networkx, doubled, joined, renamed, some_graphs, unrolled
 
-NETS = ("gin", *(pytest.param(spec, marks=pytest.mark.slow) for spec in ("gcn", "gat:heads=2", "sage")))
+NETS = ("gin", "gcn", pytest.param("gat:heads=2", marks=pytest.mark.slow), pytest.param("sage", marks=pytest.mark.slow))
 
 
 def spec(name: str, **options) -> str:

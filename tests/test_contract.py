@@ -143,11 +143,7 @@ class Straight(NamedTuple):
     compilations: int
 
 
-IN_THE_LOOP = [name for name in OF_IMAGES if not built(name).host]
-FEW = ("dm", "mtt", "cvdd", "infer", "frepo", "kip")  # one of every kind of step
-
-
-@pytest.fixture(scope="module", params=IN_THE_LOOP)
+@pytest.fixture(scope="module", params=[name for name in OF_IMAGES if not built(name).host])
 def straight(request, spec, tmp_path_factory) -> Straight:
     """Every method that runs in the loop; its tests share one compiled step."""
     case, folder = ready(request.param, spec), tmp_path_factory.mktemp(request.param)
@@ -202,9 +198,6 @@ def test_a_convolutional_network_resumes_to_the_bits_of_one_run(spec, tmp_path):
     assert not np.array_equal(case.at_start(), whole.x.decode())
 
 
-@pytest.mark.parametrize(
-    "straight", [pytest.param(name, marks=() if name in FEW else pytest.mark.slow) for name in IN_THE_LOOP], indirect=True
-)
 def test_four_devices_give_what_one_gives(straight, monkeypatch):
     assert len(mesh.devices()) == 4
     monkeypatch.setattr(mesh, "devices", lambda: tuple(jax.local_devices()[:1]))

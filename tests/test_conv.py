@@ -57,10 +57,7 @@ def penalty(convolve):
     return lambda x, kernel: jnp.sum(jax.grad(energy(convolve), 1)(x, kernel) ** 2) + jnp.sum(jax.grad(energy(convolve))(x, kernel) ** 3)
 
 
-REPEATS = ("even", "valid", "full")  # of what "odd", "padded by three" and the thin ones take through the same forms
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in REPEATS else ()) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients(float64, name):
     ours, oracle, args = setting(name)
     same(ours(*args), oracle(*args))
@@ -93,9 +90,7 @@ def test_second_derivative_by_finite_differences(float64, name):
     np.testing.assert_allclose(jnp.vdot(gx, u) + jnp.vdot(gk, v), slope, rtol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "name, axes", [pytest.param("odd", (2, 3), marks=pytest.mark.slow), ("thin in", (0, 0)), ("thin in", (0, None)), ("thin in", (None, 0))]
-)
+@pytest.mark.parametrize("name, axes", [("odd", (2, 3)), ("thin in", (0, 0)), ("thin in", (0, None)), ("thin in", (None, 0))])
 def test_vmap_equals_a_loop(float64, name, axes):
     """Over images, over the kernels of several networks, over both; the derivative is mapped too."""
     ours, _, (x, kernel) = setting(name)
@@ -111,7 +106,7 @@ def test_vmap_equals_a_loop(float64, name, axes):
     same(gradient if axes[1] is None else jnp.sum(gradient, axes[1]), summed)
 
 
-@pytest.mark.parametrize("name", [pytest.param("odd", marks=pytest.mark.slow), "thin in"])
+@pytest.mark.parametrize("name", ["odd", "thin in"])
 def test_gradient_through_training_inside_scan(float64, name):
     """Three gradient steps on the kernel, differentiated by the images, with and without recomputation."""
 
@@ -132,7 +127,6 @@ def test_float32_errs_as_little_as_the_native_form():
     assert float(jnp.abs(ours - oracle).max()) < 5e-6 * float(jnp.abs(oracle).max()), "F(4x4, 3x3) should lose no more than a digit"
 
 
-@pytest.mark.slow
 def test_a_batch_laid_over_devices_gives_the_same():
     x, kernel = normal(0, 4, 6, 6, 5).astype(jnp.float32), normal(1, 3, 3, 5, 6).astype(jnp.float32)
     mesh = jax.make_mesh((4,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
@@ -179,7 +173,7 @@ def test_instance_norm_of_a_constant_image_is_finite():
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("b", [1, 5, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("b", [1, 5, 8])
 def test_pieces_equal_the_whole(float64, b, monkeypatch):
     """Batches that the pieces divide and that they do not, values and two orders of derivatives by an argument closed over."""
     monkeypatch.setattr(pieces_module, "PIXELS", 3 * 64)

@@ -169,7 +169,7 @@ def unlike_classes(kind: str) -> GraphExamples:
 
 
 @pytest.mark.parametrize("kind", ("sizes", "apart", "mixed"))
-@pytest.mark.parametrize("n", (pytest.param(16, marks=pytest.mark.slow), 256))
+@pytest.mark.parametrize("n", (16, 256))
 def test_the_feed_pads_little(n, kind):
     """At least 1 / 1.3 of all nodes, of all edges and of all graphs are real in every class."""
     examples, steps = unlike_classes(kind), 60

@@ -247,7 +247,6 @@ def test_a_file_whose_labels_count_other_examples_is_refused(method, options, da
     assert command(["evaluate", str(place), "--data", "toy_graphs"]) == 2 and "y/counts" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_the_command_line_scores_graphs(tmp_path, capsys):
     flags = f"--data toy_graphs --bytes 90 --out {tmp_path / 'a'}"
     assert command(["distill", "mirage", *flags.split()]) == 0

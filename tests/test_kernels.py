@@ -212,7 +212,6 @@ def test_arc_cosine_kernels_and_their_derivatives(float64):
     assert np.isfinite(np.asarray(jax.vmap(jax.grad(arc_zero))(jnp.array([-1.0, 1.0, 1 + 1e-12])))).all()
 
 
-@pytest.mark.slow
 def test_ntk_is_symmetric_positive_and_differentiable(float64):
     """Pairs of different inputs against central differences; those of equal ones, where rounding spoils differences, in closed form."""
     f, y, _ = problem(d=5)
@@ -226,7 +225,7 @@ def test_ntk_is_symmetric_positive_and_differentiable(float64):
     np.testing.assert_allclose(own, 2 * 1.5**4 * np.asarray(f) / 5, rtol=1e-10)
 
 
-@pytest.mark.parametrize("hidden", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("hidden", [1, 2])
 def test_ntk_equals_that_of_wide_networks(hidden):
     """Autodiff kernels of eight networks of width 4096 in the NTK parametrisation: each near, their mean nearer."""
     f, _, t = problem(n=3, d=5, m=2, dtype=np.float32)

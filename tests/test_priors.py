@@ -114,7 +114,6 @@ def test_two_runs_do_not_measure_one_prior_at_once(spec, made, tmp_path, monkeyp
         measured(load_data(spec), made.members, folder=tmp_path, **QUICK)
 
 
-@pytest.mark.slow
 def test_priors_of_few_images_are_measured_on_as_many_as_their_collages_take(made, tmp_path, monkeypatch):
     """Fifteen training images a class or a few less, four of them in a collage: three images a class, not ten."""
     held = clouds()

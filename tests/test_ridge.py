@@ -98,7 +98,6 @@ def test_gradients_equal_finite_differences_of_the_formula(float64, name):
     np.testing.assert_allclose(by_y, central_differences(lambda y: by_hand(x, y), y), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.slow
 def test_the_methods_are_the_settings_they_are_said_to_be(float64):
     """KRR-ST's regression without a bias, at 1/n of FRePo's reg, is FRePo's up to C/2, but that its lambda is held; FRePo on one network
     that is never trained is KIP on its kernel, but for the margin."""
@@ -118,7 +117,6 @@ def test_the_methods_are_the_settings_they_are_said_to_be(float64):
         np.testing.assert_allclose(ours, other, rtol=1e-7, atol=1e-12)
 
 
-@pytest.mark.slow
 def test_only_what_is_learned_moves():
     """The real images get no gradient; the networks take none of its steps: who served differs by its own training on the new set, and
     nobody else does. `learn` leaves the other part of the set alone."""
@@ -380,10 +378,9 @@ def test_krrst_mirrors_only_where_a_mirror_image_keeps_its_label():
     "factory",
     [
         lambda t, **o: frepo(smooth_net(), t, **o),
-        lambda t, **o: krrst(smooth_net(), Half(), t, **o),
+        pytest.param(lambda t, **o: krrst(smooth_net(), Half(), t, **o), marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.slow
 def test_step_sizes_fall_over_the_run(factory):
     """As they do where the number of its steps is given; over more steps they fall more slowly."""
     options = {"pool": 1, "pool_steps": 1, "lr": 0.1}
@@ -439,7 +436,7 @@ def test_frepo_is_its_formula_with_margin_flip_and_lamb(float64):
     assert int(later.aux.age.sum()) == int(state.aux.age.sum()) + 1
 
 
-@pytest.mark.parametrize("learn", ["both", *(pytest.param(part, marks=pytest.mark.slow) for part in ("images", "targets"))])
+@pytest.mark.parametrize("learn", ["both", "images", "targets"])
 def test_krrst_is_its_formula_with_a_bias_and_a_constant_lambda(float64, learn):
     """mean || F_t F_s^T (F_s F_s^T + lambda I)^-1 Y_s - g(x_t) ||^2; networks start trained, and only what is learned moves."""
     net, _, synth, real = problem()

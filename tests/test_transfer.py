@@ -245,9 +245,7 @@ def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
     assert (Finetune().lr, Finetune().momentum, Finetune().weight_decay, Finetune().batch, Finetune().steps) == (0.01, 0.9, 5e-4, 256, 500)
 
 
-@pytest.mark.parametrize(
-    ("protocol", "third"), [pytest.param(*case, marks=pytest.mark.slow) for case in (("probe", "full"), ("finetune", "random"))]
-)
+@pytest.mark.parametrize(("protocol", "third"), [pytest.param("probe", "full", marks=pytest.mark.slow), ("finetune", "random")])
 def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, teacher, other):
     how = {"steps": 3} if protocol == "finetune" else {}
     call = {"to": other, "fraction": 0.1, "protocol": protocol, "seeds": 2, "draws": 2, "epochs": 2, "teacher": teacher, **how}
@@ -265,7 +263,6 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
         assert again.reports[0].accuracy == result.reports[2].accuracy, "a row does not depend on those beside it"
 
 
-@pytest.mark.slow
 def test_several_targets_and_protocols_share_the_pre_training(source, teacher, other, monkeypatch):
     """Every landing has the scores that it has alone, and every network is pre-trained once."""
     calls, clock = [], SimpleNamespace(now=0)

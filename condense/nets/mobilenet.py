@@ -8,54 +8,59 @@ from flax import nnx
 
 from condense.nets.layers import ConvNorm, Linear, NormKind, Tape, global_average, not_erased, strides_for
 
-TABLE = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))  # the paper's table 2
+# expand, width, depth, stride, kernel size: the paper's table 2
+TABLE = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3), (6, 96, 3, 1, 3), (6, 160, 3, 2, 3), (6, 320, 1, 1, 3))
 
 
 class Inverted(nnx.Module):
-    """1x1 convolution to `expand` times the channels, depthwise 3x3, 1x1 down without activation, and x added where shapes agree."""
+    """1x1 convolution to `expand` times the channels, depthwise one, 1x1 down without activation, and x added where shapes agree.
+    `weigh`, a module made of the block's input channels and the expanded ones, changes the image before it is brought down."""
 
-    def __init__(self, inputs: int, width: int, stride: int, draw, *, expand: int, norm: NormKind):
+    def __init__(self, inputs: int, width: int, stride: int, draw, *, expand: int, size: int, norm: NormKind, act, weigh):
         inner = expand * inputs
         self.up = ConvNorm(inputs, inner, 1, draw, norm=norm) if expand > 1 else None
-        self.deep = ConvNorm(inner, inner, 3, draw, norm=norm, stride=stride, depthwise=True)
+        self.deep = ConvNorm(inner, inner, size, draw, norm=norm, stride=stride, depthwise=True)
+        self.weigh = weigh(inputs, inner, draw) if weigh else None
         self.down = ConvNorm(inner, width, 1, draw, norm=norm)
-        self.short = (inputs, stride) == (width, 1)
+        self.short, self.act = (inputs, stride) == (width, 1), act
 
     def __call__(self, x, tape: Tape):
-        y = jax.nn.relu6(self.up(x, tape)) if self.up else x
-        y = self.down(jax.nn.relu6(self.deep(y, tape)), tape)
+        y = self.act(self.up(x, tape)) if self.up else x
+        y = self.act(self.deep(y, tape))
+        y = self.down(self.weigh(y) if self.weigh else y, tape)
         return x + y if self.short else y
 
 
 class MobileNet(nnx.Module):
     """3x3 stem, stages of inverted residuals, 1x1 convolution to `last` channels, global average, one linear layer.
 
-    A stage is (expand, width, depth, stride); `stem` is that convolution's width and stride.
+    A stage is (expand, width, depth, stride, kernel size); `stem` is that convolution's width and stride.
     """
 
-    def __init__(self, image, classes, draw, *, name: str, stem: tuple[int, int], stages, last: int, norm: NormKind):
+    def __init__(self, image, classes, draw, *, name: str, stem, stages, last: int, norm: NormKind, act=jax.nn.relu6, weigh=None):
         first, *strides = strides_for(image, (stem[1], *(stage[3] for stage in stages)))
         not_erased(name, norm, image, math.prod((first, *strides)))
         self.stem, blocks, inputs = ConvNorm(image[2], stem[0], 3, draw, norm=norm, stride=first), [], stem[0]
-        for (expand, width, depth, _), stride in zip(stages, strides, strict=True):
-            for block in range(depth):
-                blocks.append(Inverted(inputs, width, 1 if block else stride, draw, expand=expand, norm=norm))
+        for (expand, width, depth, _, size), stride in zip(stages, strides, strict=True):
+            for number in range(depth):
+                kind = {"expand": expand, "size": size, "norm": norm, "act": act, "weigh": weigh}
+                blocks.append(Inverted(inputs, width, 1 if number else stride, draw, **kind))
                 inputs = width
         self.blocks, self.last = nnx.List(blocks), ConvNorm(inputs, last, 1, draw, norm=norm)
-        self.head = Linear(last, classes, draw)
+        self.head, self.act = Linear(last, classes, draw), act
 
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
-        x = jax.nn.relu6(self.stem(x, tape))
+        x = self.act(self.stem(x, tape))
         for block in self.blocks:
             x = block(x, tape)
-        tape.conv = jax.nn.relu6(self.last(x, tape))
+        tape.conv = self.act(self.last(x, tape))
         return global_average(tape.conv)
 
 
 def mobilenet(*, width: int = 16, depth: int = 1, expand: int = 4, norm: NormKind = "batch"):
     """MobileNetV2's inverted residuals for small images: three stages of `depth` blocks with `width`, 2 and 4 `width` channels."""
-    stages = tuple((expand, width * 2**stage, depth, 2 if stage else 1) for stage in range(3))
+    stages = tuple((expand, width * 2**stage, depth, 2 if stage else 1, 3) for stage in range(3))
     return partial(MobileNet, name="mobilenet", stem=(width, 1), stages=stages, last=8 * width, norm=norm)
 
 

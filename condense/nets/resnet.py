@@ -5,7 +5,7 @@ from functools import partial
 import jax
 from flax import nnx
 
-from condense.nets.layers import Conv, ConvNorm, Linear, NormKind, Tape, global_average, is_large, max_pool3
+from condense.nets.layers import Conv, ConvNorm, Linear, NormKind, Tape, global_average, is_large, max_pool3, not_erased
 from condense.nets.layers import norm as norm_layer
 from synth.errors import BadInput
 
@@ -54,16 +54,10 @@ class ResNet(nnx.Module):
     """
 
     def __init__(self, image, classes, draw, *, name: str, block=Block, widths, blocks: tuple[int, ...], norm: NormKind, halving=True):
-        h, w, channels = image
-        shrink = 2 ** (len(widths) - 1)
-        if norm == "instance" and max(h, w) <= shrink:
-            raise BadInput(
-                f"--net {name}:norm=instance erases {h}x{w} images, which end as single pixels: "
-                f"use norm=group, batch or none, or images of at least {shrink + 1}x{shrink + 1}"
-            )
+        not_erased(name, norm, image, 2 ** (len(widths) - 1))
         self.halving, bias = halving and is_large(image), norm == "none"
         size, stride = (7, 2) if self.halving else (3, 1)
-        self.stem = Conv(channels, widths[0], size, draw, stride=stride, padding=size // 2, bias=bias)
+        self.stem = Conv(image[2], widths[0], size, draw, stride=stride, padding=size // 2, bias=bias)
         self.norm, layers, inputs = norm_layer(norm, widths[0]), [], widths[0]
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for number in range(count):
