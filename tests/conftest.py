@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# XLA's older emitters compile the tests' small programs in half the time. It aborts on flags it does not know: for the tested version alone.
+# XLA's older emitters compile the tests' small programs in half the time. It aborts on flags it does not know: not for other versions.
 if f"jaxlib=={version('jaxlib')}" in Path(__file__).parents[1].joinpath("constraints.txt").read_text().split():
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 
