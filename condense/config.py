@@ -38,8 +38,8 @@ def check_seed(value: Any) -> int:
 
 
 def check_real(name: str, value: Any) -> float:
-    """A finite number as a float: a momentum in [0, 1), a learning rate (`lr`, `..._lr`) above 0."""
-    wanted = "in [0, 1)" if name == "momentum" else "above 0" if name.split("_")[-1] == "lr" else "that is finite"
+    """A finite number as a float: a momentum in [0, 1), a learning rate (`lr`, `..._lr`) or regularisation (`reg`) above 0."""
+    wanted = "in [0, 1)" if name == "momentum" else "above 0" if name.split("_")[-1] in ("lr", "reg") else "that is finite"
     right = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     if not right or (wanted == "in [0, 1)" and not 0 <= value < 1) or (wanted == "above 0" and value <= 0):
         raise BadInput(f"{dashed(name)} {value}: give a number {wanted}")

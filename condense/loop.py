@@ -75,9 +75,13 @@ def _strong(leaf: jax.Array) -> jax.Array:
 
 def begin(key: jax.Array, matcher: Matcher, synth: SyntheticSet) -> RunState:
     """The carry before the first step, in buffers of its own: the compiled step takes the carry's memory over, and `synth` stays usable."""
+    return replicate(_begin(key, matcher, synth))
+
+
+def _begin(key, matcher, synth):
     synth = jax.tree.map(jnp.asarray, synth.bare())
     state = jax.jit(matcher.init)(stream(key, INIT), synth)
-    return replicate(jax.tree.map(lambda leaf: jnp.array(_strong(leaf), copy=True), RunState(jnp.int32(0), synth, state)))
+    return jax.tree.map(lambda leaf: jnp.array(_strong(leaf), copy=True), RunState(jnp.int32(0), synth, state))
 
 
 def _advance(matcher, key, carry, bad, batch):
@@ -162,14 +166,13 @@ class _Loop:
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.finish, self.finish_key = matcher.finish or (lambda key, state, synth: synth), stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
-        self.carry, self.bad = begin(key, matcher, synth), replicate(jnp.full(len(FAULTS), -1, jnp.int32))
-        self.step, self.stored, self.fed = 0, 0, (None, None)
-        self.checkpoints = Checkpoints(folder / "checkpoints") if folder else None
-        with whole():
-            found = self.checkpoints.restore(self.carry) if self.checkpoints else None
-        if found:
-            self.carry = replicate(jax.tree.map(jnp.array, found))
-            self.step = self.stored = int(found.step)
+        self.bad, self.fed = replicate(jnp.full(len(FAULTS), -1, jnp.int32)), (None, None)
+        self.checkpoints, found = Checkpoints(folder / "checkpoints") if folder else None, None
+        if self.checkpoints:
+            with whole():  # a start can take minutes, as that of a pool of trained networks: one that is gone on from is not made again
+                found = self.checkpoints.restore(jax.eval_shape(lambda: _begin(key, matcher, synth)))
+        self.carry = replicate(jax.tree.map(jnp.array, found)) if found else begin(key, matcher, synth)
+        self.step = self.stored = int(found.step) if found else 0
         if self.step > schedule.steps:
             raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or another --out")
         self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None

@@ -58,9 +58,7 @@ def measured(
     ipc = min(ipc, max(1, smallest // FACTOR**2))
     settings = {"ipc": ipc, "steps": steps, "recipe": RECIPE, "epochs": epochs, "net": teachers[0].name, "data": data.digest}
     settings |= {"split_seed": data.seed, "seeds": SEEDS, "options": options}
-    records = _records(folder)
-    kept = next((priors for said, priors in records if said == settings), {})
-    others = [record for record in records if record[0] != settings]
+    kept = _kept(folder, settings)
     for number, teacher in enumerate(teachers):
         if digest(teacher) not in kept:
             place = folder and folder / FOLDER / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
@@ -70,7 +68,9 @@ def measured(
                 accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place, options=options)
             kept[digest(teacher)] = accuracy
             note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
-            if folder:
+            if folder:  # read again: other runs, at these or other settings, may have written in the hours that a measure takes
+                kept = _kept(folder, settings) | kept
+                others = [record for record in _records(folder) if record[0] != settings]
                 told = [{"settings": said, "priors": priors} for said, priors in (*others, (settings, kept))]
                 write_bytes(folder / FILE, (json.dumps(told, indent=1) + "\n").encode())
                 shutil.rmtree(place, ignore_errors=True)
@@ -106,6 +106,10 @@ def worth(
         description=f"prior of {teacher.name.split(':')[0]}",
     )
     return 100 * validation_score(data, net, chosen, seed=data.seed, teachers=(teacher,), seeds=SEEDS)(synth)
+
+
+def _kept(folder: Path | None, settings: dict[str, Any]) -> dict[str, float]:
+    return next((priors for said, priors in _records(folder) if said == settings), {})
 
 
 def _records(folder: Path | None) -> list[tuple[dict[str, Any], dict[str, float]]]:

@@ -30,9 +30,10 @@ from synth.file import load_set, save_set
 from synth.labels import Labels
 from synth.npz import opened, write_npz
 from synth.set import SyntheticSet
-from synth.teacher_labels import KINDS, Plan, demand_room, label, named
+from synth.teacher_labels import KINDS, Plan, demand_distances, demand_room, label, named
 
 STORED = ("committee", "distances")  # kinds that answer to the views of every epoch
+LOSS = ("alpha", "norm", "sce")  # of distances; no answer depends on them
 PIECES = 20  # a labelling is saved about so often
 FOLDER = ".labels.partial"  # in a run's folder: of labels that are under way
 
@@ -96,6 +97,7 @@ def relabel(
     plan = plan_of(chosen, data.image, data.flips).at(kind, temperature=temperature)
     if plan.temperature <= 0:
         raise BadInput(f"--temperature {temperature}: give a number above 0")
+    demand_distances(kind, alpha, norm, sce)
     known = () if kind == "hard" else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
     asked = pick_members(known, members) if known else known
     x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
@@ -135,7 +137,7 @@ def label_in_pieces(
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "temperature": plan.temperature,
         "epochs": plan.epochs,
-        **own,
+        **{name: value for name, value in own.items() if name not in LOSS},
     }
     seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
     said |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": seen}

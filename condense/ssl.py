@@ -94,7 +94,8 @@ def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), 
     folder, config = Path(folder), complete(config, data.image, len(data.train.y))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart
-    with open_run(folder, identity, steps=config.epochs, seed=config.seed, command=command, data_digest=data.digest, force=force) as held:
+    asked = {"steps": config.epochs, "seed": config.seed, "command": command, "data_digest": data.digest, "force": force}
+    with open_run(folder, identity, beside={"trained_on": data.trained_on}, **asked) as held:
         if held.done:
             return load_teacher(folder)
         held.begin()

@@ -12,6 +12,7 @@ import numpy as np
 
 from condense import nets
 from condense.data import Data
+from condense.log import note
 from condense.teacher_gate import demand_sense
 from synth import preprocess as pre
 from synth.atomic import write_bytes
@@ -131,6 +132,9 @@ def load_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -
     if stored.classes != data.classes or stored.image != data.image:
         theirs = f"{len(stored.classes)} classes ({', '.join(stored.classes[:4])} ...) of {'x'.join(map(str, stored.image))}"
         raise BadInput(f"{flag} {folder}: trained on {theirs}, which {data.spec} has not; give teachers of this data")
+    if stored.data_digest != data.digest:
+        what = "validation images may be among theirs, and accuracies on these too high"
+        note(f"{flag} {folder}: trained on other images than those of {data.spec}; {what}")
     members = tuple(between(member, stored.preprocess, data.preprocess, f"{flag} {folder}") for member in stored.members)
     for member, known in zip(members, stored.accuracies, strict=True):
         demand_sense(member, data, advice=f"train other teachers than those in {folder}", known=known)

@@ -171,7 +171,8 @@ def make_teachers(
     config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.told()}
     ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
     steps = ends[-1]
-    where = open_run(folder, config, steps=steps, seed=seed, command=command, data_digest=data.digest, force=force)
+    asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
+    where = open_run(folder, config, beside={"trained_on": data.trained_on}, **asked)
     with where as held:
         if not held.done:
             held.begin()

@@ -1,5 +1,6 @@
 """Recipes belong to the evaluator: methods neither choose nor change how a set is scored."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -158,10 +159,22 @@ ABOUT = {
 
 def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
     """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's, and
-    is found by that name too.
+    is found by that name too. One in closed form is called `NAME:reg=R` where its regularisation R > 0 is another.
 
-    Raises BadInput for an unknown name or no epoch, and for epochs of a recipe that has none.
+    Raises BadInput for an unknown name, no epoch or no regularisation, and for epochs of a recipe that has none.
     """
+    plain, _, said = name.partition(":reg=")
+    if said and isinstance(closed := RECIPES.get(plain), Closed):
+        try:
+            reg = float(said)
+        except ValueError:
+            reg = 0.0
+        if not 0 < reg < math.inf:
+            raise BadInput(f"--recipe {name}: give a regularisation above 0, as in {plain}:reg=0.001")
+        closed = replace(closed, name=name, reg=reg)
+        if epochs is None:
+            return closed
+        name = plain
     plain, _, said = name.partition(":epochs=")
     if said.isascii() and said.isdigit():
         name, epochs = plain, int(said) if epochs is None else epochs

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from evals.base import Closed, Report
 from synth.base import Examples, Net, Vars, fresh
+from synth.errors import RunFailed
 from synth.fit import in_batches
 from synth.kernels import linear, ntk, regression
 from synth.labels import Labels, Target
@@ -26,7 +27,7 @@ def regressed(y: Labels) -> Float[Array, "n c"]:
 
 
 def make_scorer(net: Net | None, recipe: Closed, *, frozen: Vars | None = None) -> Callable:
-    """(key, synth, x, y) -> i32[], how many of the examples are predicted right, compiled.
+    """(key, synth, x, y) -> i32[2], how many of the examples are predicted right and of how many a value is not finite, compiled.
 
     The kernel is linear on the features, in evaluation mode, of a network that is not trained here: drawn from the key, or with the
     `frozen` variables; or it is the NTK of flattened images. An example that counts w times counts as w equal rows.
@@ -41,7 +42,9 @@ def make_scorer(net: Net | None, recipe: Closed, *, frozen: Vars | None = None) 
     def score(key, frozen, synth: SyntheticSet, x, y):
         vars = Vars(()) if recipe.kernel == "ntk" else fresh(key, net) if frozen is None else frozen
         head = regression(features(vars, synth.x.decode()), regressed(synth.y), gram=gram, reg=recipe.reg, weight=synth.weight)
-        return jnp.sum(in_batches(lambda vars, piece: head(features(vars, piece)).argmax(-1), vars, x, batch=PIECE) == y)
+        values = in_batches(lambda vars, piece: head(features(vars, piece)), vars, x, batch=PIECE)
+        finite = jnp.isfinite(values).all(-1)
+        return jnp.stack([jnp.sum(finite & (values.argmax(-1) == y)), jnp.sum(~finite)])
 
     return lambda key, synth, x, y: score(key, frozen, synth, x, y)
 
@@ -58,12 +61,21 @@ def closed_form(
     set_kind: str = "distilled",
     tick: Callable[[int], None] | None = None,
 ) -> Report:
-    """Accuracy of the ridge head of `draw(seed)` for `seeds` networks, network i drawn from fold_in(key, i). `tick(1)` after each."""
+    """Accuracy of the ridge head of `draw(seed)` for `seeds` networks, network i drawn from fold_in(key, i). `tick(1)` after each.
+
+    Raises RunFailed where a head says what is no number.
+    """
     began, accuracies = time.perf_counter(), []
     x, y = jnp.asarray(test.x), jnp.asarray(test.y)
     for number in range(seeds):
         synth = draw(number).bare()
-        accuracies.append(int(score(jax.random.fold_in(key, number), synth, x, y)) / len(y))
+        right, lost = map(int, score(jax.random.fold_in(key, number), synth, x, y))
+        if lost:
+            why = (
+                f"has no finite value for {lost} of {len(y)} images; its images or targets are too large, look at them with `condense show`"
+            )
+            raise RunFailed(f"the ridge head of the {set_kind} set under recipe {recipe.name} {why}")
+        accuracies.append(right / len(y))
         if tick:
             tick(1)
     return Report(net_name, recipe.name, set_kind, tuple(accuracies), time.perf_counter() - began)

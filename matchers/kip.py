@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from evals.base import Closed
 from matchers.base import Matcher, once
 from matchers.pool import Life
 from matchers.ridge import NOTHING, Ridge, descend_ridge, embed, one_hot_targets
@@ -42,7 +43,8 @@ def kip(
 
     L = E_t 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2, lambda = reg tr(K_ss) / n, with Adam. With labels that are
     solved, the images stay the real ones that they start from, and Y_s = argmin || K_ts (K_ss + lambda I)^-1 Y - Y_t ||^2 over the whole
-    training split, in closed form, in one step on the host.
+    training split, in closed form, in one step on the host. The network of `kernel="net"` is drawn from the run's key and not kept: recipe
+    `krr` scores on others.
 
     Args:
       net: the network that `kernel` may ask for.
@@ -56,6 +58,8 @@ def kip(
     life = (lambda synth: frozen) if kernel == "net" else None
 
     recipe = "krr" if life else "krr-ntk"
+    if reg != Closed.reg:
+        recipe += f":reg={reg:g}"  # a set is scored by the kernel ridge regression that it was made for
     ridge = Ridge(embed(net), one_hot_targets, reg=reg) if life else Ridge(flat, one_hot_targets, gram=ntk, reg=reg)
     if labels == "solved":
         return once(lambda key, synth, examples: solve_labels(key, ridge, net if life else None, synth, examples))._replace(

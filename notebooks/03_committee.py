@@ -59,7 +59,7 @@ print([f"{teacher.name.split(':')[0]} {accuracy:.3f}" for teacher, accuracy in z
 # ## Recover
 #
 # `cvdd` (committee voting) starts from collages of real crops and changes their pixels until two of the teachers recognise the classes and
-# find the batch's statistics to be those of real data. Ten images a class are ten *slots*, and every slot has another pair of teachers.
+# find the batch's statistics to be those of real data. Ten images a class are ten *slots*, and every slot has a pair of teachers.
 # When it is done it asks all of them for their answers to the very views (crops and mixtures) that the training of a student will draw.
 #
 # The views need not be stored: they follow from one number and from their place in the training, so whoever trains on the set draws the

@@ -75,6 +75,12 @@ def demand_room(kind: str, n: int, classes: int, epochs: int, *, images: int, ad
         raise BadInput(f"{what}, and a set's file holds at most {LIMIT:,}: {advice}")
 
 
+def demand_distances(kind: str, alpha: float, norm: str, sce: str) -> None:
+    """Raises BadInput where the loss of `distances` is set for labels of another kind."""
+    if kind != "distances" and (alpha, norm, sce) != (1.0, "l1", "mixed"):
+        raise BadInput(f"alpha, norm and sce: are of the loss of distances, and labels of kind {kind} have none; leave them out")
+
+
 def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:
     """Weights softmax(alpha_k / T) of teachers by their priors alpha in per cent (Zhou et al., CV-DD, arXiv 2501.07575)."""
     scaled = np.asarray(priors, np.float64) / temperature

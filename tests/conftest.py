@@ -8,7 +8,7 @@ import pytest
 
 # XLA's older emitters compile the tests' small programs in half the time. It aborts on flags it does not know: not for other versions.
 if f"jaxlib=={version('jaxlib')}" in Path(__file__).parents[1].joinpath("constraints.txt").read_text().split():
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()  # the last one counts
 
 import jax
 

@@ -18,9 +18,10 @@ from condense.score import find_set
 from condense.ssl import load_teacher, train_teacher
 from condense.teacher_store import load_teachers
 from condense.teachers import make_teachers
-from evals.base import Closed
+from evals.base import Closed, recipe
 from evals.krr import closed_form, make_scorer, regressed
-from synth.errors import BadInput
+from synth.content import Pixels
+from synth.errors import BadInput, RunFailed
 from synth.file import load_set, save_set
 from synth.kernels import centred
 from synth.kernels import ntk as kernel
@@ -131,6 +132,32 @@ def test_kip_from_the_command_line_to_its_score(data, tmp_path, capsys):
 def test_kip_has_no_kernel_that_its_recipe_does_not_score_with(data):
     with pytest.raises(BadInput, match="kip has no option --hidden"):
         distill("kip", data, ipc=2, hidden=2)
+
+
+def test_kip_is_scored_at_its_own_regularisation(data, tmp_path):
+    out = tmp_path / "run"
+    distill("kip", data, ipc=2, labels="solved", net="mlp:width=4", reg=0.5, out=out)
+    synth = load_set(find_set(out))
+    assert synth.info.recipe == "krr-ntk:reg=0.5"
+    own, usual = (evaluate(synth, data=data, recipe=name, rows="distilled", seeds=1).reports[0] for name in (None, "krr-ntk"))
+    x, y = (np.asarray(part, np.float64) for part in (synth.x.pixels.reshape(6, -1), synth.y.values))
+    test = data.test.x.reshape(len(data.test.x), -1).astype(np.float64)
+    within, between = (np.asarray(kernel(jnp.asarray(a, jnp.float32), jnp.asarray(x, jnp.float32)), np.float64) for a in (x, test))
+    guess = (between @ np.linalg.solve(within + 0.5 * np.trace(within) / 6 * np.eye(6), y)).argmax(-1)
+    assert own.accuracy[0] == pytest.approx(np.mean(guess == data.test.y), abs=1 / len(guess)) and own.recipe == synth.info.recipe
+    assert usual.recipe == "krr-ntk" and recipe("krr-ntk:reg=0.5").reg == 0.5
+    for wrong in ("krr-ntk:reg=0", "krr-ntk:reg=-1", "krr-ntk:reg=nan", "krr-ntk:reg=x"):
+        with pytest.raises(BadInput, match="give a regularisation above 0"):
+            recipe(wrong)
+    with pytest.raises(BadInput, match="--reg 0: give a number above 0"):
+        distill("kip", data, ipc=2, reg=0)
+
+
+def test_a_head_without_finite_values_has_no_score(data):
+    """Pixels that are finite themselves, and whose kernel is not."""
+    huge = replace(regression(data), x=Pixels(jnp.full((6, *data.image), 1e25)))
+    with pytest.raises(RunFailed, match=r"the ridge head of the distilled set under recipe krr-ntk has no finite value for \d+ of"):
+        evaluate(huge, data=data, recipe="krr-ntk", rows="distilled", seeds=1)
 
 
 def test_wrong_calls(data, tmp_path):

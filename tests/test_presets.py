@@ -123,17 +123,20 @@ def test_labels_asked_anew_take_the_steps_of_a_set_without_compensators():
 
 
 def test_the_committees_are_the_published_ones():
-    """Of CV-DD and INFER, in the papers' order, by the names of their networks; on ImageNet INFER has three."""
+    """Of CV-DD and INFER, in the papers' order; on ImageNet INFER has three, and on small images CV-DD a ShuffleNetV2 of half the width."""
     cvdd = ["resnet18", "resnet50", "shufflenet_v2", "mobilenet_v2", "densenet121"]
     four = ["resnet18", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2"]
+    half = [net.replace("shufflenet_v2", "shufflenet_v2:width=48") for net in cvdd]
     for name, expected in {
-        "cvdd_tiny_10": cvdd,
+        "cvdd_cifar10_1": half,
+        "cvdd_tiny_10": half,
+        "cvdd_imagenet_10": cvdd,
         "infer_cifar100_10": four,
         "infer_imagenet_10": four[:3],
         "sre2l_tiny_50": cvdd[:1],
     }.items():
         asked = parse(teachers.RECORD, shlex.split(presets.PRESETS[name].first)[2:], "condense teachers").net
-        assert [net.split(":")[0] for net in asked] == expected
+        assert [nets.canonical(net) for net in asked] == [nets.canonical(net) for net in expected]
         assert all(nets.parse(net)[1]["norm"] == "batch" for net in asked)
 
 
@@ -174,6 +177,11 @@ RIDGE = {
     "frepo_cifar10_10": (10, "convnet_doubling:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
     "frepo_cifar100_1": (1, "convnet_doubling:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
 }
+
+
+def test_kip_is_as_released():
+    """Labels stay as they are there."""
+    assert presets.PRESETS["kip_cifar10_10"].settings["labels"] == "fixed" and "labels" not in presets.PRESETS["kip_digits_10"].settings
 
 
 @pytest.mark.parametrize("name", RIDGE)

@@ -104,6 +104,22 @@ def test_priors_are_measured_once_and_kept_beside_the_teachers(spec, made, tmp_p
     assert measured(data, made.members, folder=folder, **QUICK) == (30.0, 30.0)
 
 
+def test_what_another_run_measured_meanwhile_stays(spec, made, tmp_path, monkeypatch):
+    data, folder = load_data(spec), shutil.copytree(made.folder, tmp_path / "teachers")
+
+    def slow(*args, **more):
+        with monkeypatch.context() as patch:
+            patch.setattr(priors, "worth", lambda *args, **more: 20.0)
+            measured(data, made.members[1:], folder=folder, **QUICK | {"steps": 3})
+        return 60.0
+
+    monkeypatch.setattr(priors, "worth", slow)
+    assert measured(data, made.members[:1], folder=folder, **QUICK) == (60.0,)
+    monkeypatch.setattr(priors, "worth", lambda *args, **more: pytest.fail("measured before"))
+    assert measured(data, made.members[1:], folder=folder, **QUICK | {"steps": 3}) == (20.0,)
+    assert measured(data, made.members[:1], folder=folder, **QUICK) == (60.0,)
+
+
 def test_two_runs_do_not_measure_one_prior_at_once(spec, made, tmp_path, monkeypatch):
     def meet(*args, folder, **more):
         with locked(folder):

@@ -24,7 +24,20 @@ from synth.fit import epoch_items, see
 from synth.labels import Hard
 from synth.preprocess import Standard
 from synth.set import Info, SyntheticSet
-from synth.teacher_kinds import ENTROPIES, STEP, Committee, Distances, Interpolated, Online, Pair, Static, encode, targets_of, to_classes
+from synth.teacher_kinds import (
+    ENTROPIES,
+    STEP,
+    Committee,
+    Distances,
+    Interpolated,
+    Online,
+    Pair,
+    Static,
+    divergence,
+    encode,
+    targets_of,
+    to_classes,
+)
 from synth.teacher_labels import KINDS, Plan, ask, batch_of, label, label_alike, present, recall, vote
 from synth.views import Mixed, Seen, View
 from tests.bench.labels import survey
@@ -352,13 +365,13 @@ def test_a_student_like_its_teacher_has_no_gap_and_other_classes_do_not_matter()
 
 
 def test_of_two_classes_distances_know_everything():
-    """The gap is zero just where the divergence is."""
+    """The gaps in the loss are zero just where the divergence is."""
     z = jnp.asarray(np.random.default_rng(3).normal(size=(50, 2)), jnp.float32)
     pair = jnp.tile(jnp.array([[0, 1]]), (50, 1))
-    for student in (z + 0.7, z[::-1]):
-        gap = jnp.abs(to_classes(student, pair) - to_classes(z, pair)).sum(-1)
-        p, q = jax.nn.softmax(z), jax.nn.softmax(student)
-        np.testing.assert_array_equal(np.asarray(gap) > 1e-5, np.asarray(jnp.abs(p - q).sum(-1)) > 1e-5)
+    for student, same in ((z + 0.7, True), (z[::-1], False)):
+        with_gap, without = (distances(alpha, classes=2).loss(student, Pair(to_classes(z, pair), pair, 0.5)) for alpha in (1.0, 0.0))
+        assert ((np.asarray(with_gap - without) < 1e-5) == same).all()
+        assert ((np.asarray(divergence(jax.nn.softmax(z), student, 1.0)) < 1e-6) == same).all()
 
 
 def test_codes_round_to_the_nearest_twentieth_and_end_at_255():

@@ -179,6 +179,14 @@ def test_teachers_of_other_classes_order_or_images_are_refused(spec, made, tmp_p
         load_teachers(made.folder, load_data(f"{spec}?normalise=zca"))
 
 
+def test_teachers_of_other_images_are_told_of(spec, made, capsys):
+    """Their training images may be among those that the run validates on."""
+    load_teachers(made.folder, load_data(spec))
+    assert "other images" not in capsys.readouterr().err
+    load_teachers(made.folder, load_data(f"{spec}?limit=60"))
+    assert f"{made.folder}: trained on other images than those of {spec}?limit=60; validation images may be" in capsys.readouterr().err
+
+
 def test_teachers_see_other_normalisations_through_their_own(spec, made):
     data = load_data(spec)
     shifted = data.under(data.preprocess._replace(mean=data.preprocess.mean + np.float32(0.3), std=data.preprocess.std * 2))

@@ -219,6 +219,12 @@ def test_rows_carry_the_representations_of_distinct_training_images(source, teac
             assert len({row.tobytes() for row in x} & known) == 9
             np.testing.assert_allclose(drawn.y.values, teacher.represent(x), atol=1e-6)
         assert not np.array_equal(first.x.pixels, second.x.pixels), "a draw of its own for every seed"
+    real = source.train.x.reshape(len(source.train.y), -1)
+    far = {
+        kind: np.square(real[:, None] - np.asarray(rows[kind](0).x.pixels).reshape(9, -1)).sum(-1).min(1).mean()
+        for kind in ("random", "kmeans")
+    }
+    assert far["kmeans"] < far["random"], "nearest to centres, which lie near all images"
     assert len(rows["full"](0)) == len(source.train.y)
     assert rows["full"](0) is rows["full"](1), "as large as the data: kept once"
 

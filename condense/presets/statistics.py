@@ -1,8 +1,9 @@
 """Methods from trained networks: SRe2L, CV-DD, INFER, RDED, NRR-DD.
 
 Scores are those that the papers' repositories show for ResNet-18 (SRe2L on CIFAR: as the table of G-VBSM shows it). The command of a preset
-trains the published networks for as many epochs as papers state (on ImageNet the papers took torchvision's weights); what a run trains
-itself, without --teachers, is smaller and learns for five epochs. NRR-DD states no settings, and its scores are as others quote them.
+trains the published networks for as many epochs as papers state (on ImageNet the papers took torchvision's weights); for INFER on small
+images these are the nearest here, as its own differ from the published ones in strides and shortcuts. What a run trains itself, without
+--teachers, learns for five epochs. NRR-DD states no settings, and its scores are as others quote them.
 """
 
 from collections.abc import Iterator
@@ -104,8 +105,11 @@ PUBLISHED = {"sre2l": _sre2l, "cvdd": _cvdd, "infer": _infer, "rded": _rded, "nr
 
 
 def _squeeze(method: str, data: str) -> str:
-    members = 3 if (method, data) == ("infer", "imagenet") else None
-    how, names = OWN.get(method, {}).get(data, SQUEEZE[data]), COMMITTEES.get(method, (NET,))[:members]
+    names, how = COMMITTEES.get(method, (NET,)), OWN.get(method, {}).get(data, SQUEEZE[data])
+    if (method, data) == ("infer", "imagenet"):
+        names = names[:3]
+    if method == "cvdd" and data != "imagenet":
+        names = tuple(f"{name}:width=48" if name == "shufflenet_v2" else name for name in names)  # half as wide on small images
     return f"condense teachers --data '{DATA[data]}' --net {' '.join(names)} {how} --out X"
 
 
@@ -149,6 +153,8 @@ SCORED = {  # here, a ResNet-8 of width 16, each with its own labels and recipe,
     ("infer", "fashion_mnist"): "72.0 ± 0.8 % of a ResNet-8 under recipe infer",
 }
 
+COST = {("cvdd", "fashion_mnist"): "an hour on two cores, half of it for what its teachers are worth"}
+
 
 def _small() -> Iterator[Preset]:
     for method, own in SMALL_SETTINGS.items():
@@ -158,7 +164,8 @@ def _small() -> Iterator[Preset]:
                 settings |= {**GENTLE, "start": "random"}
             source = f"scaled down from {PAPERS[method]}"
             claim = SCORED.get((method, name), "no published score")
-            yield Preset(f"{method}_{name}_10", method, data, claim, source, "minutes on two cores", settings)
+            cost = COST.get((method, name), "minutes on two cores")
+            yield Preset(f"{method}_{name}_10", method, data, claim, source, cost, settings)
 
 
 PRESETS = (*_published(), *_dynamic(), *_small())
