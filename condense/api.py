@@ -24,7 +24,7 @@ from condense.jobs import validation_score
 from condense.log import note, progress
 from condense.loop import PREPARE, START, STEPS, Schedule, paced, run, stream
 from condense.relabel import FOLDER
-from condense.runs import Run, as_call, digest, open_run
+from condense.runs import Run, as_call, demand_same, digest, open_run
 from condense.score import Evaluation, evaluate, find_set
 from condense.ssl import load_teacher, train_teacher
 from condense.transfer import Transfer, transfer
@@ -110,6 +110,8 @@ def distill(
         raise BadInput(f"{method}: takes graphs, and {data.spec} holds images; give --data toy_graphs, tu:FILE or smiles:FILE")
     budget = Budget(ipc, size, bytes)
     budget.check()  # before anything is made for the method
+    if place and not force and flagged(find_method(method)):
+        demand_same(place, {"method": method, "data": data.spec, **asdict(budget), **options})
     context = Context(method, data, nets.canonical(net) if net else None, seed, place, force=force, steps=steps or STEPS)
     handed, identity, net = hand_over(find_method(method), places, context)
     matcher = build_method(method, options, **handed)

@@ -134,9 +134,7 @@ def open_run(
         differ = _differences(old, identity) if old else []
         replaces = old if old and force and (differ or old.get("state") == "done") else None
         if differ and not force:
-            raise BadInput(
-                f"--out {folder}: holds another run ({'; '.join(differ)}); give another folder, or --force to remove it and start anew"
-            )
+            raise BadInput(_other(folder, differ))
         held = fresh if replaces or not old else old
         if held["finished"] < steps < held.get("step", 0):
             at = held["step"]
@@ -161,6 +159,21 @@ def open_run(
                     run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise
         run._write(state="done", finished=steps, step=steps)
+
+
+def demand_same(folder: Path, config: dict[str, Any]) -> None:
+    """Before a run makes what it works from, which takes long. Raises BadInput where the folder holds another run than these choices are
+    of; there may be further ones, which `open_run` looks at."""
+    if (folder / RECORD).exists():
+        old = _read(folder)
+        if differ := _differences(
+            {"config": {name: old["config"].get(name) for name in config}}, json.loads(json.dumps({"config": config}))
+        ):
+            raise BadInput(_other(folder, differ))
+
+
+def _other(folder: Path, differ: list[str]) -> str:
+    return f"--out {folder}: holds another run ({'; '.join(differ)}); give another folder, or --force to remove it and start anew"
 
 
 @contextlib.contextmanager

@@ -152,13 +152,15 @@ def test_labels_are_two_numbers_a_view():
     held, (synth, examples) = committee(1), started(1)
 
     def labelled(**own):
-        return nrr(held, task(), crops=2, keep=2, alpha_dbr=0.3, norm_dbr="l2", **own).finish(KEY, None, made).y
+        return nrr(held, task(), crops=2, keep=2, **own).finish(KEY, None, made).y
 
     made = nrr(held, task(), crops=2, keep=2).prepare(KEY, synth, examples)
-    y, x = labelled(label_temperature=3.0), made.x.store().decode()
+    y, x = labelled(label_temperature=3.0, alpha_dbr=0.3, norm_dbr="l2"), made.x.store().decode()
     assert y.kind == "distances" and y.codes.shape == (2, 3, 2) and (y.alpha, y.norm, y.temperature) == (0.3, "l2", 3.0)
     expected = teacher_labels.label(KEY, "distances", x, y.index, 3, held, PLAN._replace(temperature=3.0))
     np.testing.assert_array_equal(y.codes, expected.codes)
     assert [labelled(labels="online", label_temperature=t).temperature for t in (None, 7.0)] == [PLAN.temperature, 7.0]
+    with pytest.raises(BadInput, match="alpha, norm and sce: are of the loss of distances, and labels of kind online have none"):
+        labelled(labels="online", alpha_dbr=0.3)
     with pytest.raises(BadInput, match=r"--label-temperature 0.0: give a number above 0"):
         labelled(label_temperature=0.0)

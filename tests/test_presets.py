@@ -124,8 +124,8 @@ def test_labels_asked_anew_take_the_steps_of_a_set_without_compensators():
 
 def test_the_committees_are_the_published_ones():
     """Of CV-DD and INFER, in the papers' order; on ImageNet INFER has three, and on small images CV-DD a ShuffleNetV2 of half the width."""
-    cvdd = ["resnet18", "resnet50", "shufflenet_v2", "mobilenet_v2", "densenet121"]
-    four = ["resnet18", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2"]
+    cvdd = ["resnet18:norm=batch", "resnet50", "shufflenet_v2", "mobilenet_v2", "densenet121"]
+    four = ["resnet18:norm=batch", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2"]
     half = [net.replace("shufflenet_v2", "shufflenet_v2:width=48") for net in cvdd]
     for name, expected in {
         "cvdd_cifar10_1": half,

@@ -152,6 +152,11 @@ def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, 
     with pytest.raises(KeyboardInterrupt):  # as many epochs as before are of this labelling, fewer are another
         relabel(turned, tmp_path / "set.npz", teachers, "distances", data=load_data(spec), **QUICK | {"epochs": 2})
     assert seen.pop() == 1
+    with pytest.raises(KeyboardInterrupt):  # answers do not depend on how a loss weighs them
+        relabel(turned, tmp_path / "set.npz", teachers, "distances", data=load_data(spec), alpha=2.0, sce="soft", **QUICK | {"epochs": 2})
+    assert seen.pop() == 2
+    with pytest.raises(BadInput, match="of the loss of distances, and labels of kind committee have none"):
+        relabel(stored, tmp_path / "set.npz", teachers, "committee", data=data, sce="soft", **QUICK)
 
 
 def test_answers_that_no_disk_takes_are_given_again_and_a_damaged_piece_too(

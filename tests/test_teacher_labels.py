@@ -369,7 +369,9 @@ def test_of_two_classes_distances_know_everything():
     z = jnp.asarray(np.random.default_rng(3).normal(size=(50, 2)), jnp.float32)
     pair = jnp.tile(jnp.array([[0, 1]]), (50, 1))
     for student, same in ((z + 0.7, True), (z[::-1], False)):
-        with_gap, without = (distances(alpha, classes=2).loss(student, Pair(to_classes(z, pair), pair, 0.5)) for alpha in (1.0, 0.0))
+        with_gap, without = (
+            distances(alpha, classes=2).loss(student, Pair(to_classes(z, pair), pair, jnp.float32(0.5))) for alpha in (1.0, 0.0)
+        )
         assert ((np.asarray(with_gap - without) < 1e-5) == same).all()
         assert ((np.asarray(divergence(jax.nn.softmax(z), student, 1.0)) < 1e-6) == same).all()
 

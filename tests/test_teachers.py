@@ -127,6 +127,14 @@ def test_a_run_without_teachers_asks_for_as_many_as_its_method_uses(spec, tmp_pa
     assert asked == [(tmp_path / "teachers", module.SMALL[:count], 3)] and len(module.SMALL) == 5
 
 
+def test_no_teachers_are_made_in_the_folder_of_another_run(spec, tmp_path, monkeypatch):
+    distill("random", spec, ipc=1, out=tmp_path)
+    monkeypatch.setattr(module, "make_teachers", lambda *args, **more: pytest.fail("this takes long"))
+    with pytest.raises(BadInput, match=r"holds another run \(.*method was 'random', now 'sre2l'.*--force to remove"):
+        distill("sre2l", spec, ipc=1, out=tmp_path)
+    assert not (tmp_path / "teachers").exists()
+
+
 @pytest.mark.slow
 def test_a_run_without_teachers_makes_its_own_beside_its_set(spec, tmp_path, monkeypatch, capsys):
     """One of the default committee, which is what `sre2l` uses, and the set is labelled by it."""
