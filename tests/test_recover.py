@@ -23,6 +23,7 @@ from synth.errors import BadInput
 from synth.preprocess import Whiten
 from synth.set import Info
 from synth.statistics import statistics_gap
+from synth.teacher_labels import digest
 from tests.teachers import KEY, MEAN, PLAIN, PLAN, STD, bn_net, committee, priors, ran, started, task, teacher
 from tests.toys import blobs, central_differences, smooth_net
 
@@ -299,12 +300,14 @@ def test_a_given_pair_votes_on_every_slot():
         cvdd(held, worth, task(), pair=(1, 2), member=1)
 
 
-def test_one_vote_is_sre2l():
+def test_one_vote_is_sre2l_and_teachers_stay_as_they_are():
     held, (synth, examples) = committee(1), started()
+    known = digest(held[0])
     options = {"lr": 0.1, "labels": "hard", **PLAIN}
     alone = ran(sre2l(held, task(), **options), synth, examples, 3)[1]
     single = ran(cvdd(held, priors(1), task(), votes=1, patches="none", **options), synth, examples, 3)[1]
     np.testing.assert_allclose(single.x.pixels, alone.x.pixels, atol=1e-6)
+    assert digest(held[0]) == known
 
 
 @pytest.mark.slow

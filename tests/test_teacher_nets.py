@@ -12,7 +12,7 @@ from flax import nnx
 from condense.nets import NETS as KNOWN
 from condense.nets import adapter, build, count, parse
 from condense.nets.depthwise import depthwise
-from condense.nets.layers import Draw
+from condense.nets.layers import Draw, max_pool3, strides_for
 from condense.nets.shufflenet import shuffle
 from synth import backend
 from synth.base import Vars
@@ -155,11 +155,24 @@ class Handed(Draw):
         return nnx.Param(jnp.asarray(numbers.transpose({1: (1, 0), 2: (1, 2, 0), 3: (2, 3, 1, 0)}[last])))
 
 
-FAST = ("shufflenet_v2:width=48", 32)
+@pytest.mark.parametrize("size", [(7, 8), (8, 7), (1, 2)])
+def test_the_pool_of_large_stems_is_that_of_xla(size):
+    x = jax.nn.relu(jax.random.normal(jax.random.key(0), (2, *size, 3)))
+    expected = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    np.testing.assert_array_equal(max_pool3(x), expected)
+
+
+def test_small_images_leave_out_the_first_halvings():
+    published = (2, 1, 2, 2, 2, 1, 2)
+    assert strides_for((160, 160, 3), published) == published
+    assert strides_for((32, 32, 3), published) == (1, 1, 1, 2, 2, 1, 2)
+
+
+FAST = (("shufflenet_v2:width=48", 32), ("mobilenet_v2", 32))
 CASES = [(spec, side) for spec in PUBLISHED for side in (32, 160)]
 
 
-@pytest.mark.parametrize(("spec", "side"), [pytest.param(*case, marks=() if case == FAST else pytest.mark.slow) for case in CASES])
+@pytest.mark.parametrize(("spec", "side"), [pytest.param(*case, marks=() if case in FAST else pytest.mark.slow) for case in CASES])
 def test_published_networks_compute_what_torchvision_does(spec, side, float64, monkeypatch):
     """In double precision, through batch statistics; small images without the first two halvings."""
     monkeypatch.setattr(backend, "is_cpu", lambda: False)  # XLA's own convolutions compile faster
