@@ -90,7 +90,7 @@ def parse_spec(text: str) -> Spec:
 
 
 def read(spec: Spec) -> Source:
-    """The raw data of a specification, whole. Raises BadInput as its reader does."""
+    """The raw data of a specification, of a folder with a limit a part of them. Raises BadInput as its reader does."""
     text, name = spec.text, spec.name
     named = NAMED.get(name, Named(spec.kind, "")) if not spec.location else Named(spec.kind, "")
     place = Path(spec.location)
@@ -111,7 +111,8 @@ def read(spec: Spec) -> Source:
         return readers.read_npz(place, text, name=name)
     if spec.kind == "folder":
         grey = spec.choice("grey", TRUTH, False)
-        return pictures.read_folder(place, text, name=name, size=spec.number("size", most=4096), grey=grey)
+        limit = spec.number("limit")  # a part of what could not be held whole
+        return pictures.read_folder(place, text, name=name, size=spec.number("size", most=4096), grey=grey, limit=limit)
     stored, remedy = spec.location or name, "give a folder that tensorflow_datasets prepared as array_record"
     if not spec.location or (stored.isidentifier() and not place.is_dir()):
         place, named, name = home() / "tfds" / stored, NAMED.get(stored, named), stored

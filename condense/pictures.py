@@ -16,7 +16,7 @@ from jaxtyping import Int32, UInt8
 from PIL import Image, ImageOps
 
 from condense.log import progress
-from condense.readers import LARGEST, Source, regular
+from condense.readers import LARGEST, Source, regular, stratified
 from synth.errors import BadInput
 
 MOST_PIXELS = 1 << 26  # of one picture: 8192 x 8192
@@ -81,7 +81,7 @@ def gather(
         if x is None:
             like = like or picture.shape
             if n * picture.nbytes > LARGEST:
-                raise BadInput(f"{spec}: {n} pictures of {picture.shape} take more than {LARGEST} bytes; use size=N or fewer")
+                raise BadInput(f"{spec}: {n} pictures of {picture.shape} take more than {LARGEST} bytes; use size=N, limit=N or fewer")
             x = np.empty((n, *like), np.uint8)
         if picture.shape != like:
             have, want = ("x".join(map(str, shape)) for shape in (picture.shape, like))
@@ -99,8 +99,11 @@ def _watched(items: Iterable[Item], n: int, spec: str) -> Iterable[Item]:
                 bar.advance(row % 500 + 1)
 
 
-def read_folder(folder: Path, spec: str, *, name: str, size: int | None = None, grey: bool = False, flips: bool = True) -> Source:
-    """Class folders: train/CLASS/*.png|jpg and test/CLASS (or val/CLASS); classes are the sorted folder names.
+def read_folder(
+    folder: Path, spec: str, *, name: str, size: int | None = None, grey: bool = False, limit: int | None = None, flips: bool = True
+) -> Source:
+    """Class folders: train/CLASS/*.png|jpg and test/CLASS (or val/CLASS); classes are the sorted folder names. With a `limit` only that
+    many training pictures are decoded, the first of every class in proportion.
 
     Raises:
       BadInput: a missing part, different classes, other files, links that leave the folder, pictures of several sizes without `size`.
@@ -119,8 +122,10 @@ def read_folder(folder: Path, spec: str, *, name: str, size: int | None = None, 
         odd = sorted(set(names) ^ set(other))
         raise BadInput(f"{spec}: class folder '{odd[0]}' is not in both train and {held.name}; both must have the same")
     arrays, like = [], None
-    for listing in listings:
+    for listing, most in zip(listings, (limit, None), strict=True):
         items = [Item(path, label, str(path)) for label, paths in enumerate(listing.values()) for path in paths]
+        if most is not None and most < len(items):
+            items = [items[row] for row in stratified(np.array([item.label for item in items]), most)]
         if not items:
             raise BadInput(f"{spec}: {folder} has a part without pictures; {layout}")
         arrays += gather(items, len(items), spec, like=like, channels=1 if grey else None, size=size)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from condense import pictures
 from condense.data import load_data
+from synth.errors import BadInput
 from tests.test_readers import little_memory, refused
 
 
@@ -35,6 +36,19 @@ def test_folder_keeps_pixels_and_sorts_classes(tmp_path, mode):
     for label, name in enumerate("abc"):
         for part, x, y in (("train", source.x_train, source.y_train), ("test", source.x_test, source.y_test)):
             np.testing.assert_array_equal(x[y == label].squeeze(), made[part, name])
+
+
+def test_a_limit_decodes_no_more_than_it_takes(tmp_path, monkeypatch):
+    """And takes what it takes of other data: two of each class, of whose third pictures nothing is seen."""
+    class_folders(tmp_path)
+    rows = load_data(f"folder:{tmp_path}", validation=0.0).source.x_train[[0, 1, 3, 4, 6, 7]]
+    for name in "abc":
+        (tmp_path / "train" / name / "2.png").write_bytes(b"torn")
+    monkeypatch.setattr(pictures, "LARGEST", 9 * rows[0].nbytes)  # the test pictures fit too
+    np.testing.assert_array_equal(load_data(f"folder:{tmp_path}?limit=6", validation=0.0).source.x_train, rows)
+    monkeypatch.setattr(pictures, "LARGEST", 6 * rows[0].nbytes - 1)
+    with pytest.raises(BadInput, match=r"6 pictures of \(6, 8, 3\) take more than .*limit=N or fewer"):
+        load_data(f"folder:{tmp_path}?limit=6")
 
 
 def test_folder_options_and_val(tmp_path):
