@@ -171,7 +171,7 @@ def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
             reg = 0.0
         if not 0 < reg < math.inf:
             raise BadInput(f"--recipe {name}: give a regularisation above 0, as in {plain}:reg=0.001")
-        closed = replace(closed, name=name, reg=reg)
+        closed = closed if reg == closed.reg else replace(closed, name=name, reg=reg)
         if epochs is None:
             return closed
         name = plain

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evals.base import Closed
 from matchers.base import Matcher, once
 from matchers.pool import Life
 from matchers.ridge import NOTHING, Ridge, descend_ridge, embed, one_hot_targets
@@ -57,9 +56,7 @@ def kip(
     frozen = Life(net, adam(lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=1, most=0)
     life = (lambda synth: frozen) if kernel == "net" else None
 
-    recipe = "krr" if life else "krr-ntk"
-    if reg != Closed.reg:
-        recipe += f":reg={reg:g}"  # a set is scored by the kernel ridge regression that it was made for
+    recipe = f"{'krr' if life else 'krr-ntk'}:reg={reg!r}"  # a set is scored by the ridge regression that it was made for
     ridge = Ridge(embed(net), one_hot_targets, reg=reg) if life else Ridge(flat, one_hot_targets, gram=ntk, reg=reg)
     if labels == "solved":
         return once(lambda key, synth, examples: solve_labels(key, ridge, net if life else None, synth, examples))._replace(

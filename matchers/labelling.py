@@ -10,7 +10,7 @@ from matchers.base import Task
 from synth.base import Teacher
 from synth.labels import Hard
 from synth.set import SyntheticSet
-from synth.teacher_labels import demand_room
+from synth.teacher_labels import demand_distances, demand_room
 
 LabelKind = Literal["hard", "static", "interpolated", "committee", "online", "distances"]
 
@@ -41,6 +41,11 @@ class Labelling(NamedTuple):
     norm: str = "l1"
     sce: str = "mixed"
     temperature: float | None = None
+
+    def checked(self) -> "Labelling":
+        """Itself. Raises BadInput where the loss of `distances` is set for another kind."""
+        demand_distances(self.kind, self.alpha, self.norm, self.sce)
+        return self
 
     def demand_room(self, synth: SyntheticSet) -> None:
         """Before any work. Raises BadInput where the set with these labels, its images in bytes, would be more than its file may hold."""

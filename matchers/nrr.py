@@ -30,7 +30,6 @@ from synth.cam import attention, averages, demand_map
 from synth.collage import compose, critical_patches
 from synth.content import Pixels
 from synth.errors import BadInput
-from synth.teacher_labels import demand_distances
 
 
 class Refining(NamedTuple):
@@ -115,9 +114,8 @@ def nrr(
     chosen = chosen_map(teachers, task.image, member)
     if label_temperature is not None and label_temperature <= 0:
         raise BadInput(f"--label-temperature {label_temperature}: give a number above 0")
-    demand_distances(labels, alpha_dbr, norm_dbr, sce_dbr)
     more = {"alpha": alpha_dbr, "norm": norm_dbr, "sce": sce_dbr, "temperature": label_temperature}
-    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, **more)
+    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, **more).checked()
     tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):
