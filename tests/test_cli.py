@@ -30,7 +30,7 @@ from condense.config import build_method, complete_options, option_parameters
 from condense.data import load_data, parse_spec
 from condense.readers import NAMED
 from condense.score import Evaluation
-from evals.base import RECIPES, Report
+from evals.base import RECIPES, Report, recipe
 from matchers import REGISTRY
 from synth.augment import dsa, dsa_strategy
 from synth.errors import BadInput, RunFailed
@@ -571,7 +571,7 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     handed |= {"experts": SimpleNamespace(epochs=50), "teacher": None, "budget": None if "support" in settings else ("ipc", 1)}
     matcher = build_method(method, complete_options(method, own), **handed)
     assert matcher.own_start is None or "start" not in settings
-    assert matcher.start in STARTS and matcher.recipe in RECIPES
+    assert matcher.start in STARTS and recipe(matcher.recipe).name in RECIPES
     place = f" --{preset.flag()} X" if preset.first else ""
     assert f"condense distill {method} --preset {name}{place} --out " in preset.record() and preset.claim in preset.record()
 
