@@ -165,10 +165,8 @@ def demand_same(folder: Path, config: dict[str, Any]) -> None:
     """Before a run makes what it works from, which takes long. Raises BadInput where the folder holds another run than these choices are
     of; there may be further ones, which `open_run` looks at."""
     if (folder / RECORD).exists():
-        old = _read(folder)
-        if differ := _differences(
-            {"config": {name: old["config"].get(name) for name in config}}, json.loads(json.dumps({"config": config}))
-        ):
+        old, config = _read(folder)["config"], json.loads(json.dumps(config))
+        if differ := _differences({"config": {name: old.get(name) for name in config}}, {"config": config}):
             raise BadInput(_other(folder, differ))
 
 

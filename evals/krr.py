@@ -71,10 +71,8 @@ def closed_form(
         synth = draw(number).bare()
         right, lost = map(int, score(jax.random.fold_in(key, number), synth, x, y))
         if lost:
-            why = (
-                f"has no finite value for {lost} of {len(y)} images; its images or targets are too large, look at them with `condense show`"
-            )
-            raise RunFailed(f"the ridge head of the {set_kind} set under recipe {recipe.name} {why}")
+            what = f"the ridge head of the {set_kind} set under recipe {recipe.name}"
+            raise RunFailed(f"{what} has no finite value for {lost} of {len(y)} images; look at the set with `condense show`")
         accuracies.append(right / len(y))
         if tick:
             tick(1)
