@@ -6,9 +6,9 @@ import signal
 import sys
 import warnings
 
-from condense.interrupts import hand_on
-from synth.atomic import FULL
+from condense.runtime.interrupts import hand_on
 from synth.errors import BadInput, RunFailed
+from synth.files.atomic import FULL
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 SMALLER = "use a smaller budget, --net width or --batch"
@@ -36,7 +36,7 @@ def hush() -> None:
 def run(argv: list[str]) -> int:
     """The exit code of a command line; failures leave one line on stderr, and a traceback only under CONDENSE_DEBUG=1."""
     try:
-        from condense.cli import call
+        from condense.cli.app import call
 
         call(argv)
         sys.stdout.flush()
@@ -44,7 +44,7 @@ def run(argv: list[str]) -> int:
     except SystemExit as stop:  # help was shown
         return stop.code or DONE
     except KeyboardInterrupt:
-        from condense.cli import LASTING
+        from condense.cli.app import LASTING
 
         resumes = argv[:1] and argv[0] in LASTING
         return say("interrupted" + "; the same command goes on where it stopped" * bool(resumes), INTERRUPTED)

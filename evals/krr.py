@@ -10,13 +10,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from evals.base import Closed, Report
+from evals.recipes import Closed
+from evals.report import Report
 from synth.base import Examples, Net, Vars, fresh
 from synth.errors import RunFailed
-from synth.fit import in_batches
-from synth.kernels import linear, ntk, regression
-from synth.labels import Labels, Target
+from synth.labels import Labels
+from synth.labels.plain import Target
 from synth.set import SyntheticSet
+from synth.training.fit import in_batches
+from synth.training.ridge import linear, ntk, regression
 
 PIECE = 64  # images that go through a network together
 

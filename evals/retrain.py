@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evals.base import Recipe, Report
-from synth import backend
+from evals.recipes import Recipe
+from evals.report import Report
 from synth.base import Examples, Net
 from synth.errors import RunFailed
-from synth.fit import Fit, begin, epoch_items, fit, in_batches, on_examples
+from synth.images.views import View
+from synth.numerics import backend
+from synth.numerics.pytree import all_finite
 from synth.set import SyntheticSet
-from synth.tree import all_finite
-from synth.views import View
+from synth.training.fit import Fit, begin, epoch_items, fit, in_batches, on_examples
 
 CHUNKS = 50  # pieces that a training is cut into, at least where it has as many epochs; between them progress is shown
 

@@ -16,10 +16,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from evals.base import Recipe
+from evals.recipes import Recipe
 from synth.base import Examples, Net, Vars, fresh
-from synth.fit import Fit, Item, fit, in_batches, on_examples, sgd
-from synth.labels import Hard
+from synth.labels.plain import Hard
+from synth.training.fit import Fit, Item, fit, in_batches, on_examples, sgd
 
 PRETRAIN = Recipe("mse", 1000, lr=0.1, weight_decay=1e-3, schedule="constant")
 WHOLE = Recipe("mse-full", 20, lr=0.1, weight_decay=1e-3, schedule="constant")
@@ -47,7 +47,7 @@ class Finetune:
 
 
 def on_mean_squares(recipe: Recipe, width: int) -> Recipe:
-    """The recipe that makes of SGD on 1/2 sum_i (f_i - y_i)^2, the loss of `synth.labels.Target`, that of `recipe` on their mean over i.
+    """The recipe that makes of SGD on 1/2 sum_i (f_i - y_i)^2, the loss of `synth.labels.plain.Target`, that of `recipe` on their mean over i.
 
     The gradient is width / 2 times as large: at 2 / width of the step size and width / 2 of the decay, every step is the same.
     """

@@ -1,26 +1,26 @@
 """Distillation methods, one a file, named by the paper's name. `REGISTRY` holds one line a method."""
 
-from matchers.ast import ast
-from matchers.colour import colour
-from matchers.cvdd import cvdd
-from matchers.datm import datm
-from matchers.dc import dc
-from matchers.dm import dm
-from matchers.doscond import doscond
-from matchers.dsa import dsa
-from matchers.frepo import frepo
-from matchers.ftd import ftd
-from matchers.herding import herding
-from matchers.infer import infer
-from matchers.kip import kip
-from matchers.kmeans import kmeans
-from matchers.krrst import krrst
-from matchers.mirage import mirage
-from matchers.mtt import mtt
-from matchers.nrr import nrr
-from matchers.random import random
-from matchers.rded import rded
-from matchers.sre2l import sre2l
+from matchers.decoupled.cvdd import cvdd
+from matchers.decoupled.infer import infer
+from matchers.decoupled.nrr import nrr
+from matchers.decoupled.rded import rded
+from matchers.decoupled.sre2l import sre2l
+from matchers.distribution.dm import dm
+from matchers.gradient.dc import dc
+from matchers.gradient.dsa import dsa
+from matchers.graphs.colour import colour
+from matchers.graphs.doscond import doscond
+from matchers.graphs.mirage import mirage
+from matchers.kernel.frepo import frepo
+from matchers.kernel.kip import kip
+from matchers.kernel.krrst import krrst
+from matchers.selection.herding import herding
+from matchers.selection.kmeans import kmeans
+from matchers.selection.random import random
+from matchers.trajectory.ast import ast
+from matchers.trajectory.datm import datm
+from matchers.trajectory.ftd import ftd
+from matchers.trajectory.mtt import mtt
 
 REGISTRY = {
     "random": random,

@@ -8,8 +8,8 @@ import jax
 import optax
 from jaxtyping import Array, Float, Int
 
+from synth.labelling import label
 from synth.set import SyntheticSet
-from synth.teacher_labels import label
 
 
 class PerClass(NamedTuple):
@@ -29,7 +29,7 @@ class Whole(NamedTuple):
 
 
 class GraphsPerClass(NamedTuple):
-    """A feed of a `synth.graphs.GraphBatch` a class: n real graphs of it, or a few fewer where the drawn ones are large, each class at a
+    """A feed of a `synth.graphs.base.GraphBatch` a class: n real graphs of it, or a few fewer where the drawn ones are large, each class at a
     fixed total size of its own."""
 
     n: int
@@ -70,8 +70,8 @@ class Task(NamedTuple):
       image: height, width and channels of the images.
       flips: whether a mirrored image keeps its label.
       steps: of the run.
-      plan: name of an evaluation recipe -> what it does with a set (`synth.teacher_labels.Plan`).
-      label: gives a set its labels, called as `synth.teacher_labels.label`; a run keeps on the disk what teachers have answered so far.
+      plan: name of an evaluation recipe -> what it does with a set (`synth.labelling.Plan`).
+      label: gives a set its labels, called as `synth.labelling.label`; a run keeps on the disk what teachers have answered so far.
     """
 
     image: tuple[int, int, int]
@@ -98,7 +98,7 @@ class Matcher(NamedTuple):
       init: (key, synth) -> state, a PyTree of arrays.
       step: (key, state, synth, batch) -> (synth, state, metrics); metrics are scalars by name, among them `loss` where there is one.
       feed: the real data one step eats.
-      start: what the synthetic images are before the first step, a name in `synth.start.STARTS`.
+      start: what the synthetic images are before the first step, a name in `synth.selection.choose.STARTS`.
       recipe: the evaluation recipe that the method's paper scores with, stored in the set.
       host: set -> parts of the work, for a method whose `step` runs once on the host, outside compiled code; such a step takes `done` as
         well, to call after each part but the last. None for a method of compiled steps.

@@ -25,11 +25,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from condense.plots.images import draw_grid
+from condense.teachers.train import make_teachers
+
 # %%
 from condense.api import distill, evaluate, load_data, load_set
-from condense.grid import draw_grid
-from condense.relabel import relabel
-from condense.teachers import make_teachers
+from condense.workflows.relabel import relabel
 
 # %% tags=["parameters"]
 ipc = 10  # the budget: images a class

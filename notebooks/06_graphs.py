@@ -26,9 +26,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from condense.plots.graphs import draw_grid
 from condense.api import distill, evaluate, load_data
-from condense.graph_grid import draw_grid
-from synth.colours import evaluations, refine, share
+from synth.graphs.refinement import evaluations, refine, share
 
 # %% tags=["parameters"]
 molecules = "toy_graphs"  # or tu:FILE?fold=1 for a set of the TU collection

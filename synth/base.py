@@ -1,4 +1,4 @@
-"""Networks as values. An image batch is f32[b h w c] in model space (after `synth.preprocess`); class labels are i32."""
+"""Networks as values. An image batch is f32[b h w c] in model space (after `synth.images.preprocess`); class labels are i32."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""The synthetic set: one PyTree that methods learn, evaluators train on and `synth.file` stores."""
+"""The synthetic set: one PyTree that methods learn, evaluators train on and `synth.files.format` stores."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,8 +6,8 @@ import jax
 from jaxtyping import Array, Float
 
 from synth.content import Content
+from synth.images.preprocess import Preprocess
 from synth.labels import Labels
-from synth.preprocess import Preprocess
 
 UNLABELLED = ("krrst",)  # methods that read no labels: the targets of their sets belong to no class, even where they are as many
 

@@ -12,7 +12,7 @@ if f"jaxlib=={version('jaxlib')}" in Path(__file__).parents[1].joinpath("constra
 
 import jax
 
-from tests import typecheck
+from tests.support import typecheck
 
 typecheck.install()
 jax.config.update("jax_num_cpu_devices", 4)

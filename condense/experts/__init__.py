@@ -9,20 +9,21 @@ from typing import Any
 import jax
 
 from condense import nets
-from condense.config import check_option, check_seed, check_whole, dashed
-from condense.data import Data, demand_images, load_data
+from condense.data.images import Data, demand_images
+from condense.data.load import load_data
 from condense.experts.base import Recipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
 from condense.experts.store import Experts, Header, load_experts
 from condense.experts.train import Training, make_trainer
-from condense.log import note
-from condense.runs import open_run
-from synth.augment import dsa, dsa_strategy
+from condense.runtime.checks import check_option, check_seed, check_whole, dashed
+from condense.runtime.log import note
+from condense.runtime.run_folder import open_run
 from synth.base import Net
 from synth.errors import BadInput
-from synth.preprocess import Preprocess
+from synth.images.augment import dsa, dsa_strategy
+from synth.images.preprocess import Preprocess
 
 __all__ = ["RECIPES", "Experts", "complete_recipe", "load_experts", "preprocess_digest", "train_experts"]
 

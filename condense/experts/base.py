@@ -1,4 +1,4 @@
-"""What an expert recipe is: the pure pieces that `synth.fit` trains one network with."""
+"""What an expert recipe is: the pure pieces that `synth.training.fit` trains one network with."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import optax
 
-from synth.fit import on_examples, sgd, slope
+from synth.training.fit import on_examples, sgd, slope
 
 
 def on_views(net, augment, x, y) -> Callable:
@@ -18,10 +18,10 @@ class Recipe(NamedTuple):
     """How an expert is trained.
 
     Args:
-      lr, momentum, weight_decay: of SGD as PyTorch defines it (`synth.fit.sgd`).
+      lr, momentum, weight_decay: of SGD as PyTorch defines it (`synth.training.fit.sgd`).
       batch: examples a step.
-      objective: (net, augment, x, labels) -> objective as `synth.fit.fit` takes it.
-      direction: what is descended, as `synth.fit.fit` takes it.
+      objective: (net, augment, x, labels) -> objective as `synth.training.fit.fit` takes it.
+      direction: what is descended, as `synth.training.fit.fit` takes it.
       drop: what the step size is multiplied with from epoch `drop_epoch(epochs)` on, where momentum starts anew.
     """
 

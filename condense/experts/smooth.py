@@ -7,9 +7,9 @@ from jaxtyping import Array, Float
 from condense.experts.base import Recipe
 from synth.base import Net, Vars
 from synth.errors import BadInput
-from synth.fit import on_examples
-from synth.pieces import rows_of, total
-from synth.tree import safe_norm
+from synth.numerics.pytree import safe_norm
+from synth.training.fit import on_examples
+from synth.training.microbatch import rows_of, total
 
 WARM = 10  # epochs of the slow start
 DROP = 0.6

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from condense.log import megabytes
-from condense.readers import regular
-from synth.atomic import write_bytes
+from condense.data.readers.source import regular
+from condense.runtime.log import megabytes
 from synth.errors import BadInput, RunFailed
-from synth.npz import read_npy_header
+from synth.files.atomic import write_bytes
+from synth.files.npz import read_npy_header
 
 FORMAT = 1
 RECORD = "experts.json"

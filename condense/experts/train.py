@@ -14,19 +14,18 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from condense.checkpoint import Checkpoints
-from condense.estimate import held
 from condense.experts.base import Recipe
 from condense.experts.store import RECORD, Header, Recorder, bytes_needed, demand_room, read_header, write_header
-from condense.interrupts import whole
-from condense.log import MetricsLog, megabytes, note, progress
-from condense.mesh import devices, over_devices, replicate, replicated
+from condense.runtime.checkpoint import Checkpoints
+from condense.runtime.devices import devices, over_devices, replicate, replicated
+from condense.runtime.interrupts import whole
+from condense.runtime.log import MetricsLog, held, megabytes, note, progress
 from evals.retrain import group_size
-from synth import backend
 from synth.base import Examples, Net
 from synth.errors import BadInput, RunFailed
-from synth.fit import Fit, begin, epoch_items, fit, in_batches
-from synth.labels import Hard
+from synth.labels.plain import Hard
+from synth.numerics import backend
+from synth.training.fit import Fit, begin, epoch_items, fit, in_batches
 
 
 class Trainer(NamedTuple):

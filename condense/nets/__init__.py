@@ -1,7 +1,7 @@
 """Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`; `NETS` is the only registry.
 
 A network maps images f32[b h w c] in model space to logits f32[b classes] (`synth.base.Net`);
-those of `GRAPH_NETS` map a `synth.graphs.GraphBatch`.
+those of `GRAPH_NETS` map a `synth.graphs.base.GraphBatch`.
 """
 
 import inspect
@@ -25,7 +25,7 @@ from condense.nets.shufflenet import shufflenet, shufflenet_v2
 from condense.nets.vgg import vgg
 from synth.base import Net
 from synth.errors import BadInput
-from synth.graphs import Alphabet
+from synth.graphs.base import Alphabet
 
 NETS = {
     "convnet": convnet,

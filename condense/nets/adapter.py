@@ -15,7 +15,7 @@ from condense.nets.conv import in_pieces
 from condense.nets.layers import Draw, Tape
 from synth.base import Net, Out, Vars
 from synth.errors import BadInput
-from synth.graphs import Alphabet, GraphBatch
+from synth.graphs.base import Alphabet, GraphBatch
 
 Image = tuple[int, int, int]
 
@@ -84,7 +84,7 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
 def adapt_graphs(construct: Callable[[Alphabet, int, Draw], nnx.Module], alphabet: Alphabet, classes: int) -> Net:
     """A network of graphs from the constructor of a module that has `features(batch) -> (f32[b d], f32[n d])` and a linear layer `head`.
 
-    `Net.apply` takes a `synth.graphs.GraphBatch`; the tap `nodes` holds the vectors of the nodes after the last layer. No network here has
+    `Net.apply` takes a `synth.graphs.base.GraphBatch`; the tap `nodes` holds the vectors of the nodes after the last layer. No network here has
     statistics, and none reads `key` or `train`.
 
     Args:

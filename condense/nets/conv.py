@@ -21,8 +21,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
-from synth import backend
-from synth.pieces import cut, rows_of
+from synth.numerics import backend
+from synth.training.microbatch import cut, rows_of
 
 # Winograd F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308, section 4): output tile A^T [(G k G^T) * (B^T d B)] A, `*` summed over channels,
 # from the points 0, 1, -1, 2, -2 and infinity: a quarter of the direct products. In float32 it errs by 1e-5 of the largest output.
@@ -228,7 +228,7 @@ by_out, by_image, by_kernel = trilinear(
 def in_pieces(fn: Callable, x: Float[Array, "b h w c"]):
     """fn(x) for a `fn` that treats each image by itself and returns arrays with the batch first, or a PyTree of them.
 
-    A CPU takes the batch in pieces that stay in its cache (`synth.pieces`), and recomputes a piece when its gradient is asked for: faster
+    A CPU takes the batch in pieces that stay in its cache (`synth.training.microbatch`), and recomputes a piece when its gradient is asked for: faster
     than one pass over the whole batch, and the memory does not grow with it. Elsewhere, and for small batches, `fn(x)` itself.
     """
     b, rows = len(x), rows_of(len(x), x.shape[1:])

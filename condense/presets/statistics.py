@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from condense.presets.base import Preset
-from evals.base import recipe
+from evals.recipes import recipe
 
 PAPERS = {
     "sre2l": "SRe2L, NeurIPS 2023",

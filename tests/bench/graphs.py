@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.data import load_data
-from condense.graph_score import depth_of, read_as_colours
+from condense.data.load import load_data
+from condense.evaluation.graphs import depth_of, read_as_colours
 from condense.nets.graphs import NEEDS_DEGREES
 from synth.base import Vars
-from synth.colours import evaluations, refine
-from synth.graphs import batches
+from synth.graphs.base import batches
+from synth.graphs.refinement import evaluations, refine
 
 BATCH, ROUNDS = 128, 5
 

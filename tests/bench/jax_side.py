@@ -10,20 +10,23 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from condense.nets import build
-from evals.base import Recipe
+from evals.recipes import Recipe
 from evals.retrain import make_trainer, stack
-from matchers import dc, dm, frepo, mtt
 from matchers.base import Piece, Task
-from matchers.frepo import margin, start_labels
-from matchers.pool import Life
-from matchers.ridge import Ridge, descend_ridge, embed, one_hot_targets
-from matchers.trajectory import Student, distance
-from synth.augment import none
+from matchers.distribution import dm
+from matchers.gradient import dc
+from matchers.kernel import frepo
+from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
+from matchers.kernel.frepo import margin, start_labels
+from matchers.kernel.pool import Life
+from matchers.trajectory import mtt
+from matchers.trajectory.common import Student, distance
 from synth.base import Examples, Vars
-from synth.content import Pixels
-from synth.fit import sgd
-from synth.labels import Hard
+from synth.images.augment import none
+from synth.images.content import Pixels
+from synth.labels.plain import Hard
 from synth.set import SyntheticSet
+from synth.training.fit import sgd
 from tests.bench import problem
 from tests.bench.problem import CLASSES, DEPTH, SIDE
 

@@ -13,14 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from condense.relabel import choose_recipe, plan_of
-from condense.score import find_set, take_data
-from condense.teacher_store import load_teachers
+from condense.data.for_set import find_set, take_data
+from condense.teachers.labelling import plan_of
+from condense.teachers.store import load_teachers
+from condense.workflows.relabel import choose_recipe
 from synth.base import Teacher
-from synth.file import load_set
-from synth.fit import epoch_items
+from synth.files.format import load_set
+from synth.labelling import Plan, batch_of, label
 from synth.set import SyntheticSet
-from synth.teacher_labels import Plan, batch_of, label
+from synth.training.fit import epoch_items
 
 STATISTICS = ("running", "batch/2")
 

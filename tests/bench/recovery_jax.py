@@ -1,4 +1,4 @@
-"""The recovery step as the library does it: `matchers.recover.recover`, one jitted step, from networks that are drawn here."""
+"""The recovery step as the library does it: `matchers.decoupled.common.recover`, one jitted step, from networks that are drawn here."""
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +6,10 @@ import numpy as np
 
 from condense.nets import build
 from matchers.base import Task
-from matchers.recover import Jitter, Settings, batches_of, recover, vote
+from matchers.decoupled.common import Jitter, Settings, batches_of, recover, vote
 from synth.base import Teacher, Vars
-from synth.content import Bounded
-from synth.labels import Hard
+from synth.images.content import Bounded
+from synth.labels.plain import Hard
 from synth.set import SyntheticSet
 from tests.bench.recovery import CLASSES, SETTINGS, SIDE, SLOTS
 

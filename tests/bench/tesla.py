@@ -10,14 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from condense import api, nets
-from condense.data import load_data
+from condense import nets
+from condense.data.load import load_data
+from condense.engine.feeds import make_feed
 from condense.experts import load_experts
-from condense.feeds import make_feed
-from condense.log import progress
-from matchers import mtt
-from matchers.trajectory import Student, distance
-from synth.augment import dsa, dsa_strategy
+from condense.runtime.log import progress
+from condense.workflows import distill as api
+from matchers.trajectory import mtt
+from matchers.trajectory.common import Student, distance
+from synth.images.augment import dsa, dsa_strategy
 from synth.set import Info
 
 

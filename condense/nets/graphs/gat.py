@@ -9,7 +9,7 @@ from flax import nnx
 from condense.nets.graphs.network import EdgeLabels, GraphNet, Readout
 from condense.nets.layers import Linear
 from synth.errors import BadInput
-from synth.graphs import edge_softmax, message
+from synth.graphs.base import edge_softmax, message
 
 SLOPE = 0.2
 

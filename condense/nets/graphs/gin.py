@@ -8,7 +8,7 @@ from flax import nnx
 
 from condense.nets.graphs.network import EdgeLabels, GraphNet, Readout
 from condense.nets.layers import Linear
-from synth.graphs import message
+from synth.graphs.base import message
 
 
 class GinLayer(nnx.Module):

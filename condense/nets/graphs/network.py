@@ -1,6 +1,6 @@
 """What all graph networks share: tags to vectors, layers of messages, a readout, one hidden layer and the linear head.
 
-A layer maps f32[n d] on one level of a `synth.graphs.GraphBatch` to f32[m d] on the next. It sends with `synth.graphs.message` alone, so
+A layer maps f32[n d] on one level of a `synth.graphs.base.GraphBatch` to f32[m d] on the next. It sends with `synth.graphs.base.message` alone, so
 the same weights run on graphs, on trees and on colour graphs, and give a node there what they give it here.
 """
 
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from condense.nets.layers import Draw, Linear
 from synth.errors import BadInput
-from synth.graphs import Alphabet, GraphBatch, Hop, pool
+from synth.graphs.base import Alphabet, GraphBatch, Hop, pool
 
 Readout = Literal["sum", "mean", "max"]
 

@@ -1,0 +1,42 @@
+"""The command line: finds the verb, reads its flags, acts. A verb is one file in `condense.cli` and one line in VERBS."""
+
+from collections.abc import Sequence
+
+from condense.cli import data, demo, distill, evaluate, experts, list, relabel, show, teachers, transfer
+from condense.cli.flags import aligned, parse
+from synth.errors import BadInput
+
+VERBS = {
+    "distill": distill,
+    "evaluate": evaluate,
+    "experts": experts,
+    "teachers": teachers,
+    "relabel": relabel,
+    "transfer": transfer,
+    "show": show,
+    "list": list,
+    "data": data,
+    "demo": demo,
+}
+LASTING = ("distill", "demo", "experts", "teachers", "relabel")  # verbs that go on where they were interrupted
+
+
+def call(argv: Sequence[str]) -> None:
+    """Runs one command line. Raises BadInput for a wrong call."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        if not argv:
+            raise BadInput(f"give a verb: {', '.join(VERBS)}")
+        return
+    verb, rest = argv[0], [*argv[1:]]
+    if verb not in VERBS:
+        raise BadInput(f"unknown verb '{verb}' (known: {', '.join(VERBS)})")
+    record, act = VERBS[verb].RECORD, VERBS[verb].act
+    act(rest if record is None else parse(record, rest, f"condense {verb}"))
+
+
+def usage() -> str:
+    """The first page of help."""
+    verbs = {verb: (module.RECORD or module.act).__doc__.splitlines()[0] for verb, module in VERBS.items()}
+    more = "`condense VERB --help` explains a verb, `condense distill METHOD --help` a method."
+    return f"usage: condense VERB ...\n\n{aligned(verbs)}\n\n{more}"

@@ -1,0 +1,113 @@
+"""`condense distill`: flags come from one record and from the signatures of the methods' factories."""
+
+import inspect
+import shlex
+from dataclasses import MISSING, field, fields, make_dataclass
+from itertools import pairwise
+from typing import Annotated, Any, get_args, get_origin
+
+from docstring_parser import parse as parse_docstring
+
+from condense.cli.flags import about, aligned, first_line, parse
+from condense.runtime.interrupts import whole
+from synth.errors import BadInput
+
+RECORD = None
+
+COMMON: dict[str, tuple[Any, Any]] = {
+    "data": (
+        Annotated[str, about("data: a name or KIND:LOCATION[?key=value&...]; `condense list data` shows names", metavar="SPEC")],
+        MISSING,
+    ),
+    "out": (Annotated[str, about("folder of the run; the same command again resumes there", metavar="DIR")], MISSING),
+    "ipc": (Annotated[int | None, about("images a class; give one of --ipc, --size, --bytes")], None),
+    "size": (Annotated[int | None, about("images in all")], None),
+    "bytes": (Annotated[int | None, about("payload bytes, labels included")], None),
+    "net": (
+        Annotated[str | None, about("network to match with, NAME[:key=value,...]; convnet, or what experts are of", metavar="NET")],
+        None,
+    ),
+    "steps": (Annotated[int | None, about("steps in all; 1000 unless a preset says otherwise, one for selection methods")], None),
+    "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
+    "start": (
+        Annotated[str | None, about("first images: noise, random, kmeans, herding or collage; by default the method's", metavar="KIND")],
+        None,
+    ),
+    "eval_every": (Annotated[int | None, about("score on the validation split every N steps and keep best.npz; by default never")], None),
+    "checkpoint_every": (Annotated[int | None, about("steps between checkpoints; by default a twentieth of the run")], None),
+    "preset": (
+        Annotated[str | None, about("settings of a published experiment, which flags beat; `condense list presets`", metavar="NAME")],
+        None,
+    ),
+    "force": (
+        Annotated[bool, about("start anew where DIR holds another run or one that is done; try what seems too large for memory")],
+        False,
+    ),
+}
+
+
+def method_class(method: str, preset: dict[str, Any]) -> type:
+    """A record of the common flags and the method's own, with a preset's settings as defaults."""
+    from condense.inputs.registry import flagged
+    from condense.workflows.options import find_method, option_parameters
+
+    factory = find_method(method)
+    document = parse_docstring(inspect.getdoc(factory) or "")
+    helps = {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
+    own = {}
+    for name, p in option_parameters(factory).items():
+        text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME
+        several = any(get_origin(kind) is tuple for kind in get_args(p.annotation))  # else shown as {None}|{[N [N ...]]}
+        own[name] = (Annotated[p.annotation, about(text, metavar="N ..." if several else None)], p.default)
+    places = {name: (Annotated[str | None, about(handed.flag, metavar="DIR")], None) for name, handed in flagged(factory).items()}
+    rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (COMMON | places | own).items()}
+    required = [(name, kind) for name, (kind, default) in rows.items() if default is MISSING]
+    optional = [(name, kind, field(default=default)) for name, (kind, default) in rows.items() if default is not MISSING]
+    made = make_dataclass(method, required + optional, frozen=True)
+    made.__doc__ = "\n\n".join(filter(None, (document.short_description, document.long_description)))
+    return made
+
+
+def act(args: list[str]) -> None:
+    """Distil a data set to a budget with a method; the same command again resumes or says that it is done."""
+    with whole():  # an extension module that is interrupted while it loads ends in a traceback
+        from condense.presets import PRESETS
+        from condense.presets import preset as find_preset
+        from condense.runtime.log import note
+        from condense.workflows.options import find_method
+        from matchers import REGISTRY
+
+    if not args or args[0].startswith("-"):
+        print("usage: condense distill METHOD --data SPEC (--ipc N | --size N | --bytes N) --out DIR [...]\n")
+        print(aligned({name: first_line(factory) for name, factory in REGISTRY.items()}))
+        print("\n`condense distill METHOD --help` shows all flags of a method.")
+        if args[:1] not in (["-h"], ["--help"]):
+            raise BadInput(f"distill: give a method first: {', '.join(REGISTRY)}")
+        return
+    method, rest = args[0], args[1:]
+    find_method(method)
+    tokens = [part for token in rest for part in token.split("=", 1)]
+    named = dict(pairwise(tokens)).get("--preset")
+    settings = {} if named is None else find_preset(named, method)
+    budget = {"ipc", "size", "bytes"}
+    if {f"--{name}" for name in budget} & set(tokens):  # a budget on the command line replaces the preset's
+        settings = {name: value for name, value in settings.items() if name not in budget}
+    call = parse(method_class(method, settings), rest, f"condense distill {method}")
+    given = {f.name: getattr(call, f.name) for f in fields(call) if f.name != "preset"}
+
+    with whole():
+        from condense.api import distill as run
+    if named is not None and (asked := PRESETS[named]).first and not given[asked.flag()]:
+        note(f"--preset {named}: it is meant for other {asked.flag()} than the small ones that this run makes; first {asked.first}")
+
+    synth = run(method, command="condense distill " + shlex.join(args), **given)
+    print(f"{call.out}/set.npz and {call.out}/grid.png are ready; next:")
+    print("  " + shlex.join(scoring(synth, call)))
+
+
+def scoring(synth: Any, call: Any) -> list[str]:
+    """The command that scores a set which a call made: representations on other data, with the teacher that was handed over, if any."""
+    if not synth.represents:
+        return ["condense", "evaluate", call.out, "--data", call.data]
+    teacher = [] if call.teacher is None else ["--teacher", call.teacher]
+    return ["condense", "transfer", call.out, "--to", "SPEC", *teacher]

@@ -1,0 +1,67 @@
+"""`condense experts`: flags come from one record and from the signature of the chosen recipe."""
+
+import inspect
+import shlex
+from dataclasses import MISSING, field, fields, make_dataclass
+from itertools import pairwise
+from typing import Annotated, Any
+
+from docstring_parser import parse as parse_docstring
+
+from condense.cli.flags import about, parse
+from condense.runtime.interrupts import whole
+
+RECORD = None
+
+COMMON: dict[str, tuple[Any, Any]] = {
+    "data": (Annotated[str, about("data to train on, without its validation split", metavar="SPEC")], MISSING),
+    "count": (Annotated[int, about("how many networks; more than before adds to those there")], MISSING),
+    "epochs": (Annotated[int, about("passes over the training images of each")], MISSING),
+    "out": (Annotated[str, about("folder of the experts; the same command again resumes there", metavar="DIR")], MISSING),
+    "net": (Annotated[str, about("network, NAME[:key=value,...], without batch statistics", metavar="NET")], "convnet"),
+    "recipe": (Annotated[str, about("sgd, flat or smooth; each has options of its own", metavar="NAME")], "sgd"),
+    "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
+    "force": (Annotated[bool, about("start anew where DIR holds another run or one that is done")], False),
+}
+
+
+def recipe_class(recipe: str) -> type:
+    """A record of the common flags and the recipe's own. Raises BadInput for an unknown recipe."""
+    from condense.experts import RECIPES, complete_recipe
+
+    complete_recipe(recipe, {})
+    factory = RECIPES[recipe]
+    document = parse_docstring(inspect.getdoc(factory))
+    helps = {p.arg_name: " ".join(p.description.split()).rstrip(".") for p in document.params}
+    own = {
+        name: (Annotated[p.annotation, about(helps[name])], p.default)
+        for name, p in inspect.signature(factory, eval_str=True).parameters.items()
+    }
+    rows = (COMMON | own).items()
+    required = [(name, kind) for name, (kind, default) in rows if default is MISSING]
+    optional = [(name, kind, field(default=default)) for name, (kind, default) in rows if default is not MISSING]
+    made = make_dataclass("experts", required + optional, frozen=True)
+    made.__doc__ = "\n\n".join([inspect.getdoc(act).splitlines()[0], f"--recipe {recipe}: {document.short_description}"])
+    return made
+
+
+def act(args: list[str]) -> None:
+    """Train networks on real data and record their trajectories, which mtt, ftd, ast and datm match."""
+    tokens = [part for token in args for part in token.split("=", 1)]
+    recipe = dict(pairwise(tokens)).get("--recipe", "sgd")
+    call = parse(recipe_class(recipe), args, "condense experts")
+
+    with whole():
+        from condense.experts import train_experts
+        from condense.inputs.experts import RECIPES
+
+    given = {f.name: getattr(call, f.name) for f in fields(call)}
+    experts = train_experts(**given, command="condense experts " + shlex.join(args))
+    print(f"{experts.count} experts of {experts.size:,} parameters, {experts.epochs} epochs each, are ready in {call.out}")
+    for number, row in enumerate(experts.header.accuracy):
+        shown = sorted({0, 1, experts.epochs // 2, experts.epochs})
+        print(f"  expert {number}: validation accuracy " + ", ".join(f"{100 * row[epoch]:.1f} % after {epoch}" for epoch in shown))
+    print("next:")
+    method = next(name for name, published in RECIPES.items() if published == recipe)
+    words = ["condense", "distill", method, "--experts", call.out, "--data", call.data, "--ipc", "10", "--out", f"runs/{method}"]
+    print("  " + shlex.join(words))

@@ -1,0 +1,135 @@
+"""How flags are declared and read: tyro's records and help pages, with its boxed complaints made one line."""
+
+import contextlib
+import inspect
+import io
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, arg
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from synth.errors import BadInput, RunFailed
+from synth.files.atomic import FULL
+
+NUMBERS = ConstructorRegistry()
+
+
+@NUMBERS.primitive_rule
+def read_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """How tyro reads numbers: with a plain complaint, and without None among the values."""
+    if info.type not in (int, int | None, float, float | None):
+        return None
+    kind, metavar, wanted = (float, "X", "a number") if info.type in (float, float | None) else (int, "N", "a whole number")
+
+    def read(texts: list[str]) -> int | float:
+        try:
+            return kind(texts[0])
+        except ValueError:
+            raise ValueError(f"'{texts[0][:40]}' is not {wanted}") from None
+
+    return PrimitiveConstructorSpec(1, metavar, read, lambda value: True, lambda value: [str(value)])
+
+
+@NUMBERS.primitive_rule
+def read_name(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """How tyro reads a text that may be left out, without None among the values."""
+    if info.type != str | None:
+        return None
+    return PrimitiveConstructorSpec(1, "NAME", lambda texts: texts[0], lambda value: True, lambda value: [str(value)])
+
+
+def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
+    """tyro's notes on one flag: its help, what stands for its value, another name. A default that says nothing is not shown."""
+
+    def show(default: str) -> str:
+        return "" if default in ("None", "False") else f"(default: {default})"
+
+    named |= {"metavar": metavar} if metavar else {}
+    return arg(help=text, help_behavior_hint=show, **named)
+
+
+def parse(record: type, args: Sequence[str], prog: str) -> Any:
+    """An instance of a record of flags; its positional field, if it has one, is called `what`. Raises BadInput in one line."""
+    demand_once(record, args)
+    heard, how = io.StringIO(), {"config": (FlagCreatePairsOff,), "registry": NUMBERS, "return_unknown_args": True}
+    try:
+        with contextlib.redirect_stderr(heard):
+            made, strays = tyro.cli(record, args=list(args), prog=prog, **how)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise BadInput(f"{complaint(heard.getvalue())}; `{prog} --help` lists what it takes") from None
+    if strays:
+        known = ", ".join("--" + f.name.strip("_").replace("_", "-") for f in fields(record) if f.name != "what")
+        raise BadInput(f"{prog.removeprefix('condense ')}: unknown argument '{strays[0]}' (known: {known})")
+    return made
+
+
+def demand_once(record: type, args: Sequence[str]) -> None:
+    """Raises BadInput where a flag of several values is given again: tyro would keep the last values alone."""
+    said = [token.split("=", 1)[0].replace("_", "-") for token in args]
+    for f in fields(record):
+        flag = "--" + f.name.strip("_").replace("_", "-")
+        if takes_several(f.type) and said.count(flag) > 1:
+            raise BadInput(f"{flag} is given {said.count(flag)} times; give all its values after one")
+
+
+def takes_several(kind: Any) -> bool:
+    """Whether an annotation has a tuple in it."""
+    return get_origin(kind) is tuple or any(map(takes_several, get_args(kind)))
+
+
+def complaint(box: str) -> str:
+    """What tyro's box says between its title and its first rule, in one line. Where the terminal has no such letters it has no frame."""
+    body = re.split(r"^(?:╭|[│ ] ?[─-]{3}).*$", re.sub(r"\x1b\[[0-9;]*m", "", box), flags=re.M)[1]
+    lines = [line[2:].rstrip("│ ") for line in body.splitlines() if line.strip()]
+    if lines[0].startswith("Missing from "):  # flags that are missing are indented by 4, their helps by 8
+        missing = " and ".join(line.strip() for line in lines[1:] if line[4:5].strip())
+        return f"{lines[0].removeprefix('Missing from condense ')} give {missing}"
+    text = " ".join(line.strip() for line in lines).removeprefix("Error parsing ").rstrip(".")
+    return re.sub(r"Missing value for argument '(\S+)'.*", r"\1: needs a value", text)
+
+
+def aligned(lines: dict[str, str]) -> str:
+    """Names and what is said of them, in two columns, a line each."""
+    return "\n".join(f"  {name:<{max(map(len, lines))}}  {text}" for name, text in lines.items())
+
+
+def first_line(thing: Any) -> str:
+    """What a docstring says first."""
+    return (inspect.getdoc(thing) or "").splitlines()[0]
+
+
+def conclude(result: Any, path: str | None) -> None:
+    """Writes a result's JSON where a path is given, and prints its table."""
+    from rich.console import Console
+
+    from synth.files.atomic import write_bytes
+
+    if path is not None:
+        write_bytes(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
+    Console().print(result.table())
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a list with commas between."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def demand_place(flag: str, path: str) -> None:
+    """Raises BadInput where a file cannot be written: asked before the work, not after it."""
+    try:
+        if Path(path).is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        tempfile.TemporaryFile(dir=Path(path).absolute().parent).close()
+    except OSError as error:
+        full = error.errno in FULL
+        hint = "make room and run again" if full else "give a file in a folder that exists and may be written"
+        raise (RunFailed if full else BadInput)(f"{flag} {path}: cannot write there ({error.strerror}); {hint}") from None

@@ -1,0 +1,37 @@
+"""`condense list`."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from operator import attrgetter, methodcaller
+from typing import Annotated
+
+from tyro.conf import Positional
+
+from condense.cli.flags import about, aligned, first_line
+from synth.errors import BadInput
+
+LISTS = {
+    "methods": ("matchers", "REGISTRY", first_line),
+    "data": ("condense.data.readers.source", "NAMED", attrgetter("about")),
+    "nets": ("condense.nets", "NETS", first_line),
+    "presets": ("condense.presets", "PRESETS", methodcaller("record")),
+    "recipes": ("evals.recipes", "ABOUT", str),
+}
+
+
+@dataclass(frozen=True)
+class Flags:
+    """List what there is: methods, data, nets, presets or recipes."""
+
+    what: Annotated[Positional[str], about("which list", metavar="methods|data|nets|presets|recipes")]
+
+
+def act(call: Flags) -> None:
+    """Prints one of the lists."""
+    if call.what not in LISTS:
+        raise BadInput(f"list: unknown list '{call.what}' (known: {', '.join(LISTS)})")
+    module, registry, say = LISTS[call.what]
+    print(aligned({name: say(thing) for name, thing in getattr(import_module(module), registry).items()}))
+
+
+RECORD = Flags

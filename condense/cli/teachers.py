@@ -1,0 +1,87 @@
+"""`condense teachers`."""
+
+import shlex
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from condense.cli.flags import about
+from condense.runtime.interrupts import whole
+from synth.errors import BadInput
+
+NUMBERS, COMMITTEE = ("epochs", "lr", "batch"), ("optimizer", "decay")  # flags whose defaults are those of whoever trains
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Train a committee of networks, or with --ssl one that reads no labels; the same command again resumes."""
+
+    data: Annotated[str, about("data to train on", metavar="SPEC")]
+    out: Annotated[str, about("folder of the teachers; the same command again resumes there", metavar="DIR")]
+    net: Annotated[
+        tuple[str, ...] | None,
+        about(
+            "members, each with what of its recipe is its own behind an @, as in resnet18:norm=batch@lr=0.1,epochs=9; by default five"
+            " of different kinds, with --ssl one ConvNet with batch norm",
+            metavar="NET",
+        ),
+    ] = None
+    ssl: Annotated[str | None, about("learn without labels, by this method", metavar="barlow")] = None
+    epochs: Annotated[int | None, about("epochs of every member; by default 5, with --ssl as many as make about 4,000 steps")] = None
+    lr: Annotated[float | None, about("largest step size; by default 0.05, with --ssl Adam's 0.002")] = None
+    batch: Annotated[int | None, about("images a step; by default 128, with --ssl 256")] = None
+    optimizer: Annotated[str | None, about("of a committee's training; by default sgd", metavar="sgd|adam")] = None
+    decay: Annotated[float | None, about("weight decay of a committee's training; by default 0.0005")] = None
+    seed: Annotated[int, about("seed of weights, order and views, and of the validation split")] = 0
+    force: Annotated[bool, about("start anew where DIR holds other teachers, or these and they are done")] = False
+
+
+def act(call: Flags) -> None:
+    """Trains, and prints what validation images say."""
+    if call.ssl not in (None, "barlow"):
+        raise BadInput(f"--ssl: unknown way to learn '{call.ssl}' (known: barlow)")
+    words = ["condense", "teachers", "--data", call.data, "--out", call.out, "--seed", str(call.seed)]
+    words += ["--net", *call.net] if call.net else []
+    words += ["--ssl", call.ssl] if call.ssl else []
+    for flag in NUMBERS + COMMITTEE:
+        words += [] if (value := getattr(call, flag)) is None else [f"--{flag}", str(value)]
+    (learn_alone if call.ssl else learn_classes)(call, shlex.join(words))
+
+
+def chosen(call: Flags, flags: tuple[str, ...]) -> dict[str, Any]:
+    """The settings of the training that are given; what is not stays as whoever trains has it."""
+    return {name: value for name in flags if (value := getattr(call, name)) is not None}
+
+
+def learn_classes(call: Flags, command: str) -> None:
+    """A committee."""
+    with whole():
+        from condense.teachers.train import make_teachers
+
+    given = chosen(call, NUMBERS + COMMITTEE)
+    made = make_teachers(call.data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)
+    for member, accuracy in zip(made.members, made.accuracies, strict=True):
+        print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
+    print(f"{call.out} is ready; next:")
+    print("  " + shlex.join(["condense", "distill", "cvdd", "--data", call.data, "--ipc", "10", "--teachers", call.out, "--out", "RUN"]))
+
+
+def learn_alone(call: Flags, command: str) -> None:
+    """A self-supervised teacher."""
+    with whole():
+        from condense.data.load import load_data
+        from condense.runtime.checks import check_seed
+        from condense.teachers.barlow import Config
+        from condense.teachers.self_supervised import train_teacher
+
+    if alien := chosen(call, COMMITTEE):
+        raise BadInput(f"--{next(iter(alien))}: is for a committee; leave it out with --ssl")
+    if call.net and len(call.net) > 1:
+        raise BadInput(f"--net {' '.join(call.net)}: a teacher without labels is one network; give one")
+    config = Config(net=call.net[0] if call.net else None, seed=check_seed(call.seed), **chosen(call, NUMBERS))
+    teacher = train_teacher(load_data(call.data, seed=call.seed), call.out, config=config, command=command, force=call.force)
+    accuracy = teacher.about["probe"]["accuracy"]
+    probed = "" if accuracy is None else f"; a linear probe on it: {100 * accuracy:.1f} % of validation images"
+    print(f"{call.out} holds the teacher{probed}")
+
+
+RECORD = Flags

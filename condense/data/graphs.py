@@ -1,0 +1,155 @@
+"""Graph data by specification: what graph methods train and score on. See `condense.data.readers.graph_files` for the formats.
+
+Test graphs are those of a published fold (`?fold=K`) or a tenth drawn by `?split=N` (0), whatever the seed of a run; validation graphs are
+cut from the rest by that seed. Degrees are counted on the whole graph, so no split changes them.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from condense.data.readers import graph_files as graph_readers
+from condense.data.readers import toy_graphs
+from condense.data.readers.graph_files import GraphSource
+from condense.data.readers.source import stratified
+from condense.runtime.log import note
+from synth.errors import BadInput
+from synth.graphs.base import Alphabet, GraphExamples, Graphs
+from synth.images.preprocess import Nothing, Preprocess
+from synth.set import SyntheticSet
+
+COMMON = ("degree", "edges", "split")
+KINDS = {"tu": (*COMMON, "fold"), "smiles": (*COMMON, "smiles", "label"), "toy_graphs": COMMON}
+TRUTH = {"true": True, "false": False}
+TEST = 0.1  # of the graphs, where no published fold says which
+TAGS = 1 << 20  # a tag and a degree together are a number below this
+
+
+@dataclass(frozen=True, eq=False)
+class GraphData:
+    """Graphs, split.
+
+    Args:
+      spec, name: what was asked for, and a short name.
+      classes: class names in the order of the labels.
+      image: the alphabet, what networks are built for.
+      digest: of the contents, before any split. seed: of the validation split.
+      source: all graphs. rows: which are for training, for validation and for the test.
+    """
+
+    spec: str
+    name: str
+    classes: tuple[str, ...]
+    image: Alphabet
+    digest: str
+    seed: int
+    source: GraphSource = field(repr=False)
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray] = field(repr=False)
+    preprocess: Preprocess = field(default_factory=Nothing)
+    flips: bool = False
+
+    @cached_property
+    def train(self) -> GraphExamples:
+        """Training graphs without the validation split."""
+        return self._part(0)
+
+    @cached_property
+    def val(self) -> GraphExamples:
+        """The validation split: all selection happens here, that of the epoch too."""
+        return self._part(1)
+
+    @cached_property
+    def test(self) -> GraphExamples:
+        """The test split: scored once."""
+        return self._part(2)
+
+    def under(self, preprocess: Preprocess) -> "GraphData":
+        """The same data: graphs have no preprocessing."""
+        return self
+
+    def _part(self, part: int) -> GraphExamples:
+        return GraphExamples(self.source.graphs, self.source.y, len(self.classes), self.image).take(self.rows[part])
+
+
+def load(spec: Any, *, seed: int, validation: float) -> GraphData:
+    """Reads, checks, tags and splits.
+
+    Args:
+      spec: parsed (`condense.data.spec.Spec`), of a kind in `KINDS`.
+      seed: draws the validation split.
+      validation: fraction of the graphs that are not for the test, every class in proportion.
+
+    Raises BadInput as the readers do, and where a class is left without training graphs.
+    """
+    source, place = read(spec), Path(spec.location).expanduser()
+    degree = spec.choice("degree", TRUTH, not source.tagged)
+    graphs = with_degrees(spec.text, source.graphs, tagged=source.tagged) if degree else source.graphs
+    if not spec.choice("edges", TRUTH, True):
+        graphs = graphs._replace(labels=np.zeros_like(graphs.labels))
+    source = source._replace(graphs=graphs)
+    fold, g = spec.number("fold", most=1000), len(graphs.nodes)
+    if fold is not None and "split" in spec.options:
+        raise BadInput(f"{spec.text}: give fold=K or split=N, not both")
+    split = spec.number("split", least=0, most=10**6) or 0
+    test = stratified(source.y, round(TEST * g), seed=split) if fold is None else graph_readers.read_folds(place, spec.text, fold, g)
+    rest = np.setdiff1d(np.arange(g), test)
+    held = rest[stratified(source.y[rest], round(validation * len(rest)), seed=seed)]
+    train = np.setdiff1d(rest, held)
+    if len(np.unique(source.y[train])) < len(source.classes):
+        raise BadInput(f"{spec.text}: a class is left without training graphs; use another fold or split, or more graphs")
+    alphabet = Alphabet(int(graphs.tags.max()) + 1, int(graphs.labels.max(initial=0)) + 1, _directed(graphs))
+    if alphabet.directed:
+        note(f"{spec.text}: some edges stand there in one direction only, so the graphs are read as directed")
+    return GraphData(spec.text, spec.name, source.classes, alphabet, digest(source), seed, source, (train, held, test))
+
+
+def read(spec: Any) -> GraphSource:
+    """All graphs of a specification. Raises BadInput as its reader does."""
+    if spec.kind == "toy_graphs":
+        graphs, y = toy_graphs.toy_graphs()
+        return GraphSource(graphs, y, ("plain", "forked"), True, ("0", "1", "2"))
+    place = Path(spec.location).expanduser()
+    if spec.kind == "smiles":
+        columns = {key: spec.options.get(key, key) for key in ("smiles", "label")}
+        return graph_readers.read_smiles(place, spec.text, **columns)
+    return graph_readers.read_tu(place, spec.text) if place.is_dir() else graph_readers.read_text(place, spec.text)
+
+
+def with_degrees(spec: str, graphs: Graphs, *, tagged: bool) -> Graphs:
+    """The graphs with the degree as tag, beside the tag where nodes have one. Raises BadInput where that gives too many tags."""
+    degree = graphs.degrees()
+    kinds = int(degree.max(initial=0)) + 1
+    if tagged and (int(graphs.tags.max()) + 1) * kinds > TAGS:
+        raise BadInput(f"{spec}: degree=true gives more than {TAGS} tags; leave it out")
+    return graphs._replace(tags=(graphs.tags * kinds + degree if tagged else degree).astype(np.int32))
+
+
+def digest(source: GraphSource) -> str:
+    """sha256 of the contents, in hexadecimal."""
+    whole = hashlib.sha256("\0".join(source.classes).encode())
+    for array in (*source.graphs, source.y):
+        whole.update(f"{array.dtype.str}{array.shape}".encode())
+        whole.update(np.ascontiguousarray(array).data)
+    return whole.hexdigest()
+
+
+def _directed(graphs: Graphs) -> bool:
+    """Whether some edge has no partner in the other direction."""
+    there, back = (np.stack([a, b, graphs.labels], 1) for a, b in ((graphs.senders, graphs.receivers), (graphs.receivers, graphs.senders)))
+    return not np.array_equal(there[np.lexsort(there.T)], back[np.lexsort(back.T)])
+
+
+def fit_together(synth: SyntheticSet, data: GraphData) -> None:
+    """Raises BadInput where classes or alphabet of the set are not the data's."""
+    if synth.info.classes != data.classes:
+        raise BadInput(f"--data {data.spec}: its classes are not the set's; give the data the set was made for")
+    alphabet = getattr(synth.x, "alphabet", None)
+    if alphabet is None:
+        raise BadInput(f"--data {data.spec}: holds graphs, the set images; give the data the set was made for")
+    if alphabet[:2] != data.image[:2]:
+        was, now = (f"{a.tags} tags and {a.edges} edge labels" for a in (alphabet, data.image))
+        raise BadInput(f"--data {data.spec}: its graphs have {now}, the set's {was}; give the data the set was made for")

@@ -1,0 +1,99 @@
+"""Readers of IDX files, MNIST's format, and of the embedded digits."""
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import UInt8
+
+from condense.data.readers.source import AGAIN, LARGEST, Source, demand_alike, numbered, regular, stratified
+from synth.errors import BadInput
+from synth.files.npz import Member
+
+IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+
+
+def read_digits(spec: str) -> Source:
+    """scikit-learn's 8x8x1 digits, 16 becoming 1.0; always the same 360 of them are the test split."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x = (digits.images / 16).astype(np.float32)[..., None]
+    y = digits.target.astype(np.int32)
+    test = stratified(y, 360, seed=0)
+    train = np.setdiff1d(np.arange(len(y)), test)
+    return Source("digits", spec, x[train], y[train], x[test], y[test], numbered(y), flips=False)
+
+
+def find_idx(folder: Path, spec: str, *, remedy: str = "it must hold the four IDX files") -> list[Path]:
+    """The four IDX files of a folder, plain or .gz: images and labels of train, then of test. Raises BadInput if one is missing."""
+    found = []
+    for name in IDX:
+        plain = folder / name
+        zipped = folder / f"{name}.gz"
+        if not plain.exists() and not zipped.exists():
+            raise BadInput(f"{spec}: there is no {name} or {name}.gz in {folder}; {remedy}")
+        found.append(regular(plain if plain.exists() else zipped, spec, remedy=remedy))
+    return found
+
+
+@contextmanager
+def idx_file(path: Path, spec: str, *, ndim: int) -> Iterator[tuple[BinaryIO, tuple[int, ...]]]:
+    """An IDX file of bytes (plain or .gz), open where its body begins, and the shape that it declares.
+
+    Its head is the magic 0, 0, 8, ndim, then big-endian sizes.
+
+    Raises:
+      BadInput: another magic, more bytes declared than the file can hold, or damage, also where it shows only while the body is read.
+    """
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            head = file.read(4 + 4 * ndim)
+            if len(head) < 4 + 4 * ndim or head[:4] != bytes((0, 0, 8, ndim)):
+                raise BadInput(f"{spec}: {path} does not begin as an IDX file of {ndim}-dimensional bytes; {AGAIN}")
+            shape = tuple(int(size) for size in np.frombuffer(head, ">u4", offset=4))
+            # gzip packs at most 1032 to 1, so a larger claim is false whatever follows
+            reach = path.stat().st_size * (1032 if path.suffix == ".gz" else 1)
+            if math.prod(shape) > min(LARGEST, reach):
+                raise BadInput(f"{spec}: {path} declares {'x'.join(map(str, shape))} bytes, more than it can hold; {AGAIN}")
+            yield file, shape
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{spec}: {path} is damaged ({error}); {AGAIN}") from None
+
+
+def read_idx(path: Path, spec: str, *, ndim: int) -> UInt8[np.ndarray, "..."]:
+    """One IDX file of row-major bytes.
+
+    Raises:
+      BadInput: as `idx_file`, and where there are not exactly as many bytes as declared; never more than that is read.
+    """
+    with idx_file(path, spec, ndim=ndim) as (file, shape):
+        size = math.prod(shape)
+        body = file.read(size + 1)
+    if len(body) != size:
+        have = "more" if len(body) > size else len(body)
+        raise BadInput(f"{spec}: {path} declares {'x'.join(map(str, shape))} = {size} bytes but holds {have}; {AGAIN}")
+    return np.frombuffer(body, np.uint8).reshape(shape)
+
+
+def read_idx_folder(
+    folder: Path, spec: str, *, name: str, remedy: str, classes: tuple[str, ...] | None = None, flips: bool = True
+) -> Source:
+    """The four IDX files of MNIST's layout in one folder.
+
+    Raises:
+      BadInput: what `find_idx` and `read_idx` refuse, and files that do not fit each other; that is known before any body is read.
+    """
+    files, declared = list(zip(find_idx(folder, spec, remedy=remedy), (3, 1, 3, 1), strict=True)), []
+    for path, ndim in files:
+        with idx_file(path, spec, ndim=ndim) as (_, shape):
+            declared.append(Member(np.dtype(np.uint8), (*shape, 1) if ndim == 3 else shape))
+    demand_alike(spec, *declared)
+    x_train, y_train, x_test, y_test = (read_idx(path, spec, ndim=ndim) for path, ndim in files)
+    y_train, y_test = y_train.astype(np.int32), y_test.astype(np.int32)
+    return Source(name, spec, x_train[..., None], y_train, x_test[..., None], y_test, classes or numbered(y_train), flips)

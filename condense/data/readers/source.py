@@ -1,0 +1,120 @@
+"""Readers of raw data: a place becomes a `Source`. Raw images are u8[n h w c] in 0..255 or f32[n h w c] in [0, 1], labels i32 in 0..C-1.
+
+Nothing here trusts a file: sizes that it declares are checked against the bytes that are there before memory is spent.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int, Int32, Integer, UInt8
+
+from synth.errors import BadInput
+from synth.files.format import printable
+from synth.files.npz import Member
+
+Raw = UInt8[np.ndarray, "_ _ _ _"] | Float32[np.ndarray, "_ _ _ _"]  # n h w c, compared by `Source`
+LARGEST = 16 << 30  # bytes of one array
+AGAIN = "fetch the file again"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Raw data, checked.
+
+    Args:
+      name, spec: a short name, and what the user asked for (messages begin with it).
+      x_train, x_test: raw images of one size. y_train, y_test: class indices.
+      classes: C >= 2 names, in the order of the class indices; kept as sets store them, with U+FFFD for what cannot be printed.
+      flips: whether a mirrored image keeps its label.
+
+    Raises:
+      BadInput: sizes that differ, labels outside 0..C-1, classes with fewer than two training images, values out of range or NaN.
+    """
+
+    name: str
+    spec: str
+    x_train: Raw
+    y_train: Int32[np.ndarray, " _"]
+    x_test: Raw
+    y_test: Int32[np.ndarray, " _"]
+    classes: tuple[str, ...]
+    flips: bool = True
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        if len(set(self.classes)) < len(self.classes):
+            raise BadInput(f"{self.spec}: two classes have the same name, as it can be printed; every class needs its own")
+        demand_alike(self.spec, self.x_train, self.y_train, self.x_test, self.y_test)
+        for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
+            if y.min() < 0 or y.max() >= len(self.classes):
+                last = len(self.classes) - 1
+                raise BadInput(f"{self.spec}: {part} labels run from {y.min()} to {y.max()}; {last + 1} classes have 0..{last}")
+            low, high = x.min(), x.max()
+            if x.dtype != np.uint8 and not (low >= 0 and high <= 1):
+                what = "NaN" if np.isnan(low) else f"values from {low:g} to {high:g}"
+                raise BadInput(f"{self.spec}: {part} images hold {what}; float images must lie in [0, 1], or store bytes (uint8) 0..255")
+        counts = np.bincount(self.y_train, minlength=len(self.classes))
+        if len(self.classes) < 2 or counts.min() < 2:
+            rare = int(counts.argmin())
+            raise BadInput(
+                f"{self.spec}: class {rare} ('{self.classes[rare]}') of {len(self.classes)} has {counts[rare]} training images; "
+                "there must be two or more classes 0..C-1, each with two or more"
+            )
+
+
+def demand_alike(spec: str, x_train, y_train, x_test, y_test) -> None:
+    """Compares arrays, or what files declare of them, by dtype and shape: images [n h w c] and labels [n].
+
+    Raises BadInput for no images, for another number of labels, and for test images of another size or type than those of train.
+    """
+    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
+        if len(x.shape) != 4 or 0 in x.shape:
+            raise BadInput(f"{spec}: {part} images have shape {x.shape}; needed are one or more of [n height width channels]")
+        if x.shape[0] != y.shape[0]:
+            raise BadInput(f"{spec}: {x.shape[0]} {part} images but {y.shape[0]} {part} labels; there must be as many")
+    if x_train.shape[1:] != x_test.shape[1:] or x_train.dtype != x_test.dtype:
+        raise BadInput(f"{spec}: train images are {_look(x_train)} but test images {_look(x_test)}; they must be alike")
+
+
+def _look(x: np.ndarray | Member) -> str:
+    return "x".join(map(str, x.shape[1:])) + f" {x.dtype}"
+
+
+def regular(path: Path, spec: str, *, remedy: str) -> Path:
+    """`path` if it is an ordinary file (links are followed; devices and pipes are refused). Raises BadInput that ends in `remedy`."""
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            return path
+    except OSError as error:
+        raise BadInput(f"{spec}: cannot read {path} ({error.strerror}); {remedy}") from None
+    raise BadInput(f"{spec}: {path} is not an ordinary file; {remedy}")
+
+
+def class_indices(y: Integer[np.ndarray, " n"] | Integer[np.ndarray, "n 1"], where: str, *, most: int) -> Int32[np.ndarray, " n"]:
+    """Labels of any integer type as i32[n]. Raises BadInput for a negative index, or one of `most` or more."""
+    y = y.ravel()
+    if len(y) and (y.min() < 0 or y.max() >= most):
+        raise BadInput(f"{where} holds labels from {y.min()} to {y.max()}; they must be 0..C-1 with two or more training images each")
+    return y.astype(np.int32)
+
+
+def numbered(y: Int[np.ndarray, " n"]) -> tuple[str, ...]:
+    """Names '0', '1', ... up to the largest label."""
+    return tuple(str(index) for index in range(int(y.max(initial=0)) + 1))
+
+
+def stratified(y: Int[np.ndarray, " n"], count: int, *, seed: int | None = None) -> Int[np.ndarray, " count"]:
+    """Sorted rows of `count` examples with the classes in proportion (largest remainders): drawn by `seed`, or the first of every class."""
+    sizes = np.bincount(y)
+    quota = sizes * count / max(len(y), 1)
+    take = np.floor(quota).astype(int)
+    take[np.argsort(take - quota, kind="stable")[: count - take.sum()]] += 1
+    rng = None if seed is None else np.random.default_rng(seed)
+    rows = []
+    for index, number in enumerate(take):
+        mine = np.flatnonzero(y == index)
+        rows.append((mine if rng is None else rng.permutation(mine))[:number])
+    return np.sort(np.concatenate(rows))

@@ -1,0 +1,1 @@
+"""What runs a method: how a set starts, its feeds, the loop, and what a step takes. May import `data`, `nets` and `runtime`."""

@@ -1,0 +1,77 @@
+"""How large a set may be, and what a budget buys of the data."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from condense.data.images import Data
+from condense.runtime.checks import dashed
+from evals.storage import count_bytes
+from matchers.base import Matcher
+from synth.errors import BadInput
+from synth.set import SyntheticSet
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How large a set may be; exactly one of the three is given, a whole number.
+
+    Args:
+      ipc: examples a class (>= 1).
+      size: examples in all, a multiple of the number of classes.
+      bytes: payload bytes, content and labels together.
+    """
+
+    ipc: int | None = None
+    size: int | None = None
+    bytes: int | None = None
+
+    def check(self) -> tuple[str, int]:
+        """The one that is given, and its value. Raises BadInput where that is none or several."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        if len(given) != 1:
+            raise BadInput(f"give exactly one of --ipc, --size and --bytes (given: {', '.join(map(dashed, given)) or 'none'})")
+        ((name, value),) = given.items()
+        return name, value
+
+    def per_class(self, image: tuple[int, int, int], classes: int) -> int:
+        """Examples a class under this budget, for float32 pixels with int32 labels. Raises BadInput where it buys none."""
+        name, value = self.check()
+        unit = {"ipc": 1, "size": classes, "bytes": classes * (math.prod(image) + 1) * 4}[name]  # what one image a class takes
+        if value < unit:
+            raise BadInput(f"{dashed(name)} {value}: one image a class needs at least {unit}")
+        if name == "size" and value % classes:
+            near = f"{value // classes * classes} and {(value // classes + 1) * classes}"
+            raise BadInput(f"--size {value}: not a multiple of the {classes} classes; the nearest are {near}")
+        return value // unit
+
+
+def budget_of(config: dict[str, Any]) -> str:
+    """Which of the three a run's configuration gives; empty where it gives none."""
+    return next((name for name in Budget.__dataclass_fields__ if config.get(name) is not None), "")
+
+
+def images_a_class(method: str, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None) -> int:
+    """What a budget buys of this data; in all, for a method that reads no labels. Raises BadInput where it buys nothing, and where the
+    method's sets have no classes to be given by or scored on."""
+    if matcher.unlabelled and budget.ipc:
+        raise BadInput(f"--ipc {budget.ipc}: {method} reads no labels; give --size N or --bytes N")
+    if budget.bytes and not matcher.counts_bytes:
+        raise BadInput(f"--bytes {budget.bytes}: what {method} stores is not known before it is done; give --ipc N or --size N")
+    if matcher.unlabelled and eval_every:
+        raise BadInput(
+            f"--eval-every {eval_every}: {method} reads no labels, so its sets classify nothing; `condense transfer` scores them"
+        )
+    return budget.per_class(data.image, 1 if matcher.unlabelled else len(data.classes))
+
+
+def within(budget: Budget, make: Callable[[int], SyntheticSet], per_class: int) -> SyntheticSet:
+    """`make(per_class)`, or as much less as its labels take more than the class indices that the budget was counted with."""
+    synth = make(per_class)
+    took = count_bytes(synth)["total"]
+    if budget.bytes is None or took <= budget.bytes:
+        return synth
+    if not (fewer := per_class * budget.bytes // took):
+        raise BadInput(f"--bytes {budget.bytes}: one image a class with this method's labels needs at least {-(-took // per_class)}")
+    return make(fewer)

@@ -1,0 +1,159 @@
+"""Real data, a step at a time: a batch is a pure function of the seed and the step number, so a resumed run sees what it would have seen.
+
+Images are f32[h w c] in model space, as `condense.data.images` hands them over; class indices are i32.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32
+
+from condense.runtime.log import note
+from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled
+from synth.base import Examples
+from synth.errors import BadInput
+from synth.graphs.base import GraphBatch, GraphExamples, batch_of
+
+GRAPHS = 3  # stream of the seed, beside those of the image feeds
+
+PER_CLASS, SHUFFLED, ORDER, EPOCH = 1, 2, 3, 4  # each feed draws from streams of its own
+
+
+class Trajectories(Protocol):
+    """What a `Segment` feed reads: parameters of `count` networks before training and after each of `epochs` epochs."""
+
+    count: int
+    epochs: int
+
+    def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
+        """The parameters of one network after each of the epochs, as flat vectors."""
+        ...
+
+
+def make_feed(
+    request: Feed, examples: Examples, classes: int, *, seed: int, experts: Trajectories | None = None
+) -> Callable[[int], object]:
+    """The feed that a matcher asks for, as step -> batch.
+
+    Args:
+      request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
+        of `examples`, `Segment(...)` a `Piece` of an expert's trajectory, `GraphsPerClass(n)` a batch of graphs a class,
+        `Given(value)` that value, None nothing.
+      examples: the training split, as numpy arrays.
+      classes: how many; labels are in [0, classes).
+      seed: of the run, >= 0.
+      experts: what `Segment` reads.
+    Raises BadInput where a class is empty, where the data is smaller than one shuffled batch, or where the experts' training is too short.
+    """
+    if seed < 0:
+        raise BadInput(f"--seed {seed} is negative; give 0 or more")
+    match request:
+        case PerClass(n):
+            return _per_class(n, examples, classes, seed)
+        case Shuffled(n):
+            return _shuffled(n, examples, seed)
+        case Segment():
+            return _segment(request, experts, seed)
+        case Given(value):
+            return lambda step: value
+        case GraphsPerClass(n):
+            return graphs_per_class(n, examples, seed=seed)
+        case None:
+            return lambda step: None
+    return lambda step: examples
+
+
+def _rng(*entropy: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+
+
+def _per_class(n: int, examples: Examples, classes: int, seed: int) -> Callable:
+    rows = [np.flatnonzero(examples.y == c) for c in range(classes)]
+    empty = [c for c, members in enumerate(rows) if not len(members)]
+    if empty:
+        raise BadInput(f"--data has no training example of class {empty[0]}; this method draws from each of the {classes} classes")
+
+    def feed(step: int):
+        rng = _rng(seed, PER_CLASS, step)
+        chosen = np.stack([members[rng.choice(len(members), n, replace=len(members) < n)] for members in rows])
+        return np.take(examples.x, chosen, axis=0)
+
+    return feed
+
+
+def _shuffled(n: int, examples: Examples, seed: int) -> Callable:
+    size = len(examples.y)
+    if size < n:
+        raise BadInput(f"--data has {size} training examples, fewer than the {n} of one batch; choose a batch of at most {size}")
+    permutation = lru_cache(1)(lambda epoch: _rng(seed, SHUFFLED, epoch).permutation(size))
+
+    def feed(step: int):
+        epoch, place = divmod(step, size // n)
+        chosen = permutation(epoch)[place * n : (place + 1) * n]
+        return Examples(examples.x[chosen], examples.y[chosen])
+
+    return feed
+
+
+def start_bound(request: Segment, step: int) -> int:
+    """U, the bound that start epochs stay below at this step; it grows from U0 at step 0 to T+ at step E where `grow` = (U0, E)."""
+    if request.grow is None:
+        return request.last
+    first, end = request.grow
+    return min(request.last, first + (request.last - first) * step // end)
+
+
+def _segment(request: Segment, experts: Trajectories, seed: int) -> Callable:
+    span, first, last = request.span, request.first, request.last
+    most = experts.epochs - span + 1  # the last target is at most the last epoch recorded
+    least = last if request.grow is None else request.grow[0]
+    if min(most, least, last) <= first:
+        raise BadInput(
+            f"no start epoch: from {first} to below {least}, matched {span} epochs further on, by experts trained for {experts.epochs};"
+            f" raise the upper bound of start epochs, or give experts of at least {first + span} epochs"
+        )
+    if last > most:
+        note(f"start epochs stay below {most}, not {last}: the experts are trained for {experts.epochs} epochs")
+    shuffle = lru_cache(1)(lambda turn: _rng(seed, ORDER, turn).permutation(experts.count))
+
+    def feed(step: int):
+        turn, place = divmod(step, experts.count)
+        start = int(_rng(seed, EPOCH, step).integers(first, min(most, start_bound(request, step))))
+        after = range(start + 1, start + span + 1) if request.every else (start + span,)
+        rows = experts.read(int(shuffle(turn)[place]), [start, *after])
+        return Piece(rows[0], rows[1:], np.int32(start))
+
+    return feed
+
+
+def graphs_per_class(n: int, examples: GraphExamples, *, seed: int) -> Callable[[int], tuple[GraphBatch, ...]]:
+    """The feed of `matchers.base.GraphsPerClass(n)`: about n graphs a class, each class in a room of its own, the same at every step.
+
+    The room is what n graphs of the class hold on average. A class fills it with graphs in random order, all of them before one returns,
+    until the next does not fit. From n = 16 on few places stay empty: nodes, edges and graphs are each less than 1.3 times those that are
+    there. Below that they may be more, because the room is never smaller than the largest graph.
+    """
+    rows = [np.flatnonzero(examples.y == c) for c in range(examples.classes)]
+    if empty := [c for c, members in enumerate(rows) if not len(members)]:
+        raise BadInput(f"--data has no training graph of class {empty[0]}; this method draws from each class")
+    nodes, edges = examples.x.nodes, np.bincount(examples.x.graph[examples.x.receivers], minlength=len(examples.x.nodes))
+
+    def one(rng: np.random.Generator, members: np.ndarray) -> GraphBatch:
+        room = {"nodes": _room(nodes[members], n), "edges": _room(edges[members], n)}
+        drawn = np.concatenate([rng.permutation(members) for _ in range(math.ceil(n / len(members)))])[:n]
+        fits = (np.cumsum(nodes[drawn]) <= room["nodes"]) & (np.cumsum(edges[drawn]) <= room["edges"])
+        return batch_of(examples.x.take(drawn[fits]), **room, count=n)
+
+    def feed(step: int) -> tuple[GraphBatch, ...]:
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, GRAPHS, step))))
+        return tuple(one(rng, members) for members in rows)
+
+    return feed
+
+
+def _room(sizes: np.ndarray, n: int) -> int:
+    """The total of n graphs on average, and at least the largest one."""
+    return max(math.ceil(n * sizes.mean()), int(sizes.max()), 1)

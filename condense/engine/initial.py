@@ -1,0 +1,72 @@
+"""How a set starts, and what it says of itself."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.engine.budget import budget_of
+from condense.engine.loop import PREPARE, START, stream
+from condense.runtime.log import progress
+from condense.runtime.run_folder import digest
+from matchers.base import Matcher
+from synth.base import Examples
+from synth.errors import BadInput
+from synth.graphs.content import PackedGraphs
+from synth.images.content import Pixels
+from synth.labels.plain import Hard, Runs
+from synth.selection.choose import STARTS
+from synth.set import Info, SyntheticSet
+
+
+def demand_start(method: str, matcher: Matcher, start: str | None) -> None:
+    """Raises BadInput where a start is asked for and the method makes its own."""
+    if start is not None and matcher.own_start is not None:
+        other = f"give {matcher.own_start} as well" if matcher.own_start else "leave it out"
+        raise BadInput(f"--start {start}: {method} makes the first images itself; {other}")
+
+
+def describe(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
+    """What a set made from `data` under this configuration says of itself."""
+    return Info(
+        classes=data.classes,
+        preprocess=data.preprocess,
+        data=data.spec,
+        data_digest=data.digest,
+        method=config["method"],
+        config=digest(config),
+        seed=seed,
+        split_seed=data.seed,
+        net=config["net"],
+        budget=budget_of(config),
+        recipe=recipe,
+    )
+
+
+def begin(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
+    """The set before the first step: `per_class` images of every class as `start` makes them, class-major, with hard labels, and what
+    the method makes of them. A method that reads no labels gets `per_class` images of any class, all labelled 0."""
+    examples, classes = data.train, len(data.classes)
+    labels = 1 if matcher.unlabelled else classes
+    if matcher.unlabelled:
+        examples = Examples(examples.x, np.zeros_like(examples.y))
+    make = partial(STARTS[start], stream(key, START), examples, per_class)
+    if start == "kmeans":
+        with progress(labels, f"choosing the first images by k-means among {len(examples.y):,}") as bar:
+            first = make(done=bar.advance)
+            bar.advance()
+    else:
+        first = make()
+    index = jnp.repeat(jnp.arange(labels, dtype=jnp.int32), per_class)
+    synth = SyntheticSet(Pixels(jnp.asarray(first, jnp.float32)), Hard(index, classes), info=info)
+    return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
+
+
+def empty(data: GraphData, info: Info) -> SyntheticSet:
+    """A set without a graph, which every graph method fills."""
+    content = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
+    return SyntheticSet(content, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(data.train.sizes())), info=info)

@@ -1,0 +1,280 @@
+"""The loop: it owns keys, compilation, devices, checkpoints and logs, so that a method is nothing but its mathematics.
+
+The whole carry is the whole checkpoint. Every draw is a function of the seed and the step number, so a run that was stopped anywhere and
+resumed gives the bits of one that was not (same versions, backend and device count).
+"""
+
+import contextlib
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from condense.engine.memory import Gauge
+from condense.runtime.checkpoint import Checkpoints
+from condense.runtime.checks import dashed
+from condense.runtime.devices import place_batch, replicate, replicated
+from condense.runtime.interrupts import whole
+from condense.runtime.log import MetricsLog, note, progress
+from matchers.base import Matcher
+from synth.errors import BadInput, RunFailed
+from synth.files.format import save_set
+from synth.set import SyntheticSet
+
+INIT, STEP, START, FINISH, PREPARE = range(5)  # key streams of a run
+STEPS = 1000  # of a method that descends, where nothing else is said
+FAULTS = (  # what stops a run, and what to try
+    ("the loss or the set is not finite", "try a smaller step size"),
+    ("the learned step size is not above 0", "try a smaller --lr-lr, or --positive log, which keeps it above 0"),
+)
+AHEAD = 2  # steps handed to the devices before the host waits for one: enough to keep them busy, few enough to bound the batches in memory
+
+
+class RunState(NamedTuple):
+    """Everything a run carries: steps done, the set without its info, the method's state."""
+
+    step: Int[Array, ""]
+    synth: SyntheticSet
+    state: Any
+
+
+class Schedule(NamedTuple):
+    """Steps in all; every how many of them metrics are logged, a checkpoint is saved, the set is scored (0: never); also at the last."""
+
+    steps: int
+    log_every: int = 10
+    checkpoint_every: int = 100
+    eval_every: int = 0
+
+
+def paced(method: str, matcher: Matcher, *, steps: int | None, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
+    """The schedule of a run whose caller gave these numbers, None for the usual. A method of one step says which of them change nothing."""
+    given = {"steps": steps, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
+    if matcher.host and (idle := [dashed(name) for name, value in given.items() if value is not None]):
+        note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
+    steps = 1 if matcher.host else steps or STEPS
+    return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), 0 if matcher.host else eval_every or 0)
+
+
+def stream(key: jax.Array, number: int) -> jax.Array:
+    """The `number`-th stream of keys; the key of a step is `fold_in(stream, step)`."""
+    return jax.random.fold_in(key, number)
+
+
+def _strong(leaf: jax.Array) -> jax.Array:
+    return jax.lax.convert_element_type(leaf, leaf.dtype)  # a weakly typed leaf would compile the step twice
+
+
+def begin(key: jax.Array, matcher: Matcher, synth: SyntheticSet) -> RunState:
+    """The carry before the first step, in buffers of its own: the compiled step takes the carry's memory over, and `synth` stays usable."""
+    return replicate(_begin(key, matcher, synth))
+
+
+def _begin(key, matcher, synth):
+    synth = jax.tree.map(jnp.asarray, synth.bare())
+    state = jax.jit(matcher.init)(stream(key, INIT), synth)
+    return jax.tree.map(lambda leaf: jnp.array(_strong(leaf), copy=True), RunState(jnp.int32(0), synth, state))
+
+
+def _advance(matcher, key, carry, bad, batch):
+    synth, state, metrics = matcher.step(jax.random.fold_in(key, carry.step), carry.state, carry.synth, batch)
+    after = jax.tree.map(_strong, RunState(carry.step + 1, synth, state))
+    _same_types(carry, after)
+    reals = [leaf for leaf in jax.tree.leaves((synth, metrics.get("loss"))) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in reals]).all()
+    positive = jnp.bool_(True) if synth.lr is None else synth.lr > 0
+    return after, jnp.where(jnp.stack([finite, positive]) | (bad >= 0), bad, after.step), metrics
+
+
+def compile_step(matcher: Matcher) -> Callable:
+    """(key of the stream STEP, carry, bad, batch) -> (carry, bad, metrics), compiled once for a matcher; the carry given is used up.
+
+    `bad` i32[2] holds for each of FAULTS the first step that left it, or -1. The first call raises TypeError for a method
+    that changes a shape or a dtype of what it carries.
+    """
+    return partial(jax.jit(_advance, static_argnums=0, donate_argnums=2, out_shardings=replicated()), matcher)
+
+
+def _same_types(before, after) -> None:
+    if (was := jax.tree.structure(before)) != (now := jax.tree.structure(after)):
+        raise TypeError(f"the method's step changes the structure of its state from {was} to {now}")
+    leaves, _ = jax.tree_util.tree_flatten_with_path(before)
+    for (path, old), new in zip(leaves, jax.tree.leaves(after), strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise TypeError(f"the method's step changes {name} from {old.dtype}{list(old.shape)} to {new.dtype}{list(new.shape)}")
+
+
+def run(
+    key: jax.Array,
+    matcher: Matcher,
+    synth: SyntheticSet,
+    feed: Callable[[int], Any],
+    schedule: Schedule,
+    *,
+    folder: Path | None = None,
+    starting: Callable[[], None] = lambda: None,
+    saved: Callable[[int], None] = lambda step: None,
+    evaluate: Callable[[SyntheticSet], float] | None = None,
+    measure: str = "val_accuracy",
+    description: str = "distill",
+    force: bool = False,
+) -> SyntheticSet:
+    """Runs a method to `schedule.steps`, from the latest checkpoint in `folder` if there is one, and returns the set after the last step.
+
+    Args:
+      key: the run's; the method's start and steps draw from its streams INIT and STEP.
+      synth: the start.
+      feed: step -> batch, as `condense.engine.feeds.make_feed` builds it.
+      folder: gets `checkpoints/`, `metrics.jsonl` and, with `evaluate`, `best.npz`; of a method of one step `metrics.jsonl` alone; without
+        it nothing is written.
+      starting: called before the folder is read or written; of a method of one step when that is done.
+      saved: called with the step after every checkpoint.
+      evaluate: set -> accuracy on validation data; `measure` is what the log calls it.
+      force: tries a step although memory does not seem to suffice.
+    Raises RunFailed where the loss or the set is not finite, or memory or disk do not suffice; BadInput where the run is past its steps.
+    Ctrl-C saves the last complete step first.
+    """
+    with _memory_refused():
+        if matcher.host:
+            with progress(matcher.host(synth), description) as bar:
+                start = matcher.init(stream(key, INIT), synth)
+                synth_after, _, metrics = matcher.step(stream(key, STEP), start, synth, feed(0), bar.advance)
+                bar.advance()
+            _demand_finite(synth_after)
+            starting()
+            if folder:
+                MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
+            return replace(synth_after, info=synth.info)
+        starting()
+        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate, measure).run(description, force=force)
+
+
+class _Loop:
+    """One run under way."""
+
+    def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate, measure):
+        self.feed, self.schedule, self.folder, self.saved, self.evaluate, self.measure = feed, schedule, folder, saved, evaluate, measure
+        self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
+        self.finish, self.finish_key = matcher.finish or (lambda key, state, synth: synth), stream(key, FINISH)
+        self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
+        self.bad, self.fed = replicate(jnp.full(len(FAULTS), -1, jnp.int32)), (None, None)
+        self.checkpoints, found = Checkpoints(folder / "checkpoints") if folder else None, None
+        if self.checkpoints:
+            with whole():  # a start can take minutes, as that of a pool of trained networks: one that is gone on from is not made again
+                found = self.checkpoints.restore(jax.eval_shape(lambda: _begin(key, matcher, synth)))
+        self.carry = replicate(jax.tree.map(jnp.array, found)) if found else begin(key, matcher, synth)
+        self.step = self.stored = int(found.step) if found else 0
+        if self.step > schedule.steps:
+            raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or another --out")
+        self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None
+        self.scores = self.log.column(measure) if self.log else {}
+
+    def run(self, description: str, *, force: bool) -> SyntheticSet:
+        pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, force=force)
+        with progress(self.schedule.steps, description, done=self.step) as bar:
+            try:
+                self.score()
+                while self.step < self.schedule.steps:
+                    batch = self.batch()
+                    with whole():
+                        gauge.before(self.key, self.carry, self.bad, batch)
+                        self.carry, self.bad, metrics = self.advance(self.key, self.carry, self.bad, batch)
+                        self.step += 1
+                        shown = self.record(metrics) if self.due(self.schedule.log_every) else {}
+                    gauge.after(metrics, self.schedule.steps - self.step)
+                    pending.append(metrics)
+                    if len(pending) > AHEAD:
+                        jax.block_until_ready(pending.popleft())
+                    bar.advance(1, **shown)
+                    if self.due(self.schedule.checkpoint_every):
+                        self.save()
+                    self.score()
+            except KeyboardInterrupt:
+                if not self.carry.step.is_deleted() and (np.asarray(self.bad) < 0).all():  # deleted: stopped twice, in the middle of a step
+                    self.save()
+                raise
+        return self.result()
+
+    def result(self) -> SyntheticSet:
+        """What the run would give at this step."""
+        carry = jax.tree.map(jnp.array, self.on_host())
+        return replace(self.finish(self.finish_key, carry.state, carry.synth), info=self.info)
+
+    def batch(self):
+        raw = self.feed(self.step)
+        if raw is not self.fed[0]:  # a whole training set is moved to the devices once
+            self.fed = raw, place_batch(raw)
+        return self.fed[1]
+
+    def due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.schedule.steps
+
+    def record(self, metrics) -> dict[str, float]:
+        self.demand_finite()
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        if self.log:
+            self.log.add(self.step, **values)
+        return {"loss": values["loss"]} if "loss" in values else {}
+
+    def demand_finite(self) -> None:
+        found = [(int(step), *fault) for step, fault in zip(np.asarray(self.bad), FAULTS, strict=True) if step >= 0]
+        if found:
+            step, what, remedy = min(found, key=lambda fault: fault[0])
+            raise RunFailed(f"{what} at step {step}; {self.last_good()}: {remedy}")
+
+    def last_good(self) -> str:
+        return f"the last good checkpoint is of step {self.stored}" if self.stored else "there is no checkpoint before it"
+
+    def on_host(self) -> RunState:
+        # Copies, because a view would see its memory taken over by the next step.
+        return jax.tree.map(lambda leaf: np.array(leaf, copy=True), self.carry)
+
+    def save(self) -> None:
+        if not self.checkpoints or self.stored == self.step:
+            return
+        self.demand_finite()
+        carry = self.on_host()
+        if any(np.isnan(leaf).any() for leaf in jax.tree.leaves(carry.state) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
+            raise RunFailed(f"the method's state holds NaN at step {self.step}; {self.last_good()}: try a smaller step size")
+        with whole():  # the writer's threads do not survive an interruption without a noise
+            self.checkpoints.save(self.step, carry)
+            self.stored = self.step
+            self.saved(self.step)
+
+    def score(self) -> None:
+        """Scores the set where that is due and was not done before the run was stopped; keeps the best beside the last."""
+        every = self.schedule.eval_every
+        if not (self.evaluate and every and self.step and self.due(every)) or self.step in self.scores:
+            return
+        self.demand_finite()
+        synth = self.result()
+        accuracy = float(self.evaluate(synth))
+        if self.log:
+            if accuracy > max(self.scores.values(), default=-math.inf):
+                save_set(self.folder / "best.npz", synth)
+            self.log.add(self.step, **{self.measure: accuracy})
+        self.scores[self.step] = accuracy
+
+
+def _demand_finite(synth: SyntheticSet) -> None:
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(synth) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
+        raise RunFailed("the set that the method chose is not finite; look at the data")
+
+
+@contextlib.contextmanager
+def _memory_refused() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise RunFailed("memory does not suffice for a step; try a smaller batch, network or set") from error
+        raise

@@ -1,0 +1,156 @@
+"""The work of a transfer table: a network pre-trained for every row and seed, then brought to the labels of every target and scored."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense import nets
+from condense.runtime.devices import devices, over_devices
+from condense.runtime.log import progress
+from evals.recipes import Recipe
+from evals.report import Report
+from evals.retrain import Trainer, group_size, make_trainer, stack, train_group
+from evals.transfer import PRETRAIN, WHOLE, Adapter, Finetune, finetune_accuracy, make_adapter, on_mean_squares, probe_accuracy
+from synth.base import Examples, Net, Vars, fresh
+from synth.errors import RunFailed
+from synth.numerics import backend
+from synth.numerics.pytree import all_finite
+from synth.set import SyntheticSet
+
+TRAIN, HEAD = 0, 1  # key streams
+
+
+class Job(NamedTuple):
+    """One row of one network: what it is pre-trained on (None: nothing), seed by seed, how, and `group` seeds at a time."""
+
+    net: str
+    kind: str
+    recipe: Recipe
+    draw: Callable[[int], SyntheticSet] | None
+    group: int
+
+
+class Goal(NamedTuple):
+    """What a body is brought to: labelled training images, rows of them by seed and draw, images to score on, and the way there.
+
+    `draws` counts the draws of rows for every seed; `how` fine-tunes, and None is the linear probe.
+    """
+
+    train: Examples
+    rows: Callable[[int], list[np.ndarray]]
+    test: Examples
+    classes: int
+    draws: int
+    how: Finetune | None
+
+    @property
+    def steps(self) -> int:
+        """What the progress bar counts for one seed."""
+        return self.draws * (self.how.steps if self.how else 1)
+
+
+def make_job(net: str, kind: str, draw: Callable[[int], SyntheticSet] | None, seeds: int, epochs: int | None) -> Job:
+    """All of the source is pre-trained on under its own recipe, one network a device, because every network holds a copy of it."""
+    whole = kind == "full"
+    recipe = PRETRAIN if epochs is None else replace(PRETRAIN, name=f"{PRETRAIN.name}:epochs={epochs}", epochs=epochs)
+    group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
+    return Job(net, kind, WHOLE if whole else recipe, draw, group)
+
+
+class Pieces(NamedTuple):
+    """What is compiled once and shared by rows: networks with so many outputs, their training under a recipe, their way to the target."""
+
+    net: Callable[[str, int], Net]
+    trainer: Callable[[str, int, Recipe], Trainer]
+    adapter: Callable[[str, int, int, Finetune | None], Adapter]
+
+
+def make_pieces(image: tuple[int, int, int]) -> Pieces:
+    """Pieces for images h w c, each built when first asked for; an adapter by the target's classes and how to fine-tune too."""
+    net = cache(lambda name, width: nets.build(name, image, width))
+    trainer = cache(
+        lambda name, width, recipe: make_trainer(net(name, width), on_mean_squares(recipe, width), None, over_devices=over_devices)
+    )
+    adapter = cache(lambda name, width, classes, how: make_adapter(net(name, width), net(name, classes), classes, how=how or Finetune()))
+    return Pieces(net, trainer, adapter)
+
+
+def run_jobs(
+    key: jax.Array, jobs: Sequence[Job], goals: Sequence[Goal], image: tuple[int, int, int], outputs: int, *, seeds: int
+) -> list[tuple[Report, ...]]:
+    """All jobs, one after another, behind one progress bar that counts mini-batches; a network is pre-trained once for all goals.
+
+    Args:
+      image: h w c of all images.
+      outputs: of networks that are not pre-trained; the others have as many as their set's targets are wide.
+      seeds: networks of a row.
+
+    Returns:
+      the reports of every goal, in the order of the jobs.
+    """
+    pieces = make_pieces(image)
+    for job in jobs:
+        pieces.net(job.net, outputs)  # refuses what cannot take such images before the work begins
+    sizes = [0 if job.draw is None else len(job.draw(0)) for job in jobs]
+    epochs = [-(-size // job.recipe.batch) * job.recipe.epochs * -(-seeds // job.group) for job, size in zip(jobs, sizes, strict=True)]
+    after = seeds * sum(goal.steps for goal in goals)
+    with progress(sum(epochs) + len(jobs) * after, "transfer") as bar:
+        return list(zip(*(_report(key, job, goals, pieces, outputs, seeds, bar.advance) for job in jobs), strict=True))
+
+
+def _report(key, job: Job, goals: Sequence[Goal], pieces: Pieces, outputs: int, seeds: int, tick) -> list[Report]:
+    """One report a goal; the time of each is its own, and the first goal's that of the pre-training too, which all of them share."""
+    accuracies, seconds = [[] for _ in goals], [0.0] * len(goals)
+    k_train, k_head = jax.random.fold_in(key, TRAIN), jax.random.fold_in(key, HEAD)
+    for first in range(0, seeds, job.group):
+        began = time.perf_counter()
+        numbers = [min(number, seeds - 1) for number in range(first, first + job.group)]  # a short group would compile everything again
+        drawn = [job.draw(number) for number in numbers] if job.draw else []
+        width = drawn[0].y.values.shape[1] if drawn else outputs
+        vars = _pretrain([jax.random.fold_in(k_train, at) for at in numbers], pieces, job, width, drawn, tick)
+        seconds[0] += time.perf_counter() - began
+        for at, goal in enumerate(goals):
+            began = time.perf_counter()
+            adapter = pieces.adapter(job.net, width, goal.classes, goal.how)
+            for place, number in enumerate(range(first, min(first + job.group, seeds))):
+                one = jax.tree.map(lambda leaf: leaf[place], vars)  # noqa: B023 (used at once)
+                found = _land(k_head, adapter, one, goal, number, tick)
+                if not np.isfinite(found).all():
+                    way, on = ("fine-tuned" if goal.how else "probed"), f"pre-trained on the {job.kind} images" if job.draw else "as drawn"
+                    raise RunFailed(f"{job.net} {on} diverged when {way}; try another --net")
+                accuracies[at] += found
+            seconds[at] += time.perf_counter() - began
+    pretrained = [job.recipe.name] if job.draw else []
+    names = ["+".join([*pretrained, goal.how.name if goal.how else "probe"]) for goal in goals]
+    of_each = zip(names, accuracies, seconds, strict=True)
+    return [Report(job.net, name, job.kind, tuple(scores), own) for name, scores, own in of_each]
+
+
+def _land(key, adapter: Adapter, vars: Vars, goal: Goal, number: int, tick) -> list[float]:
+    """Accuracies of one pre-trained network, one for every draw of labels of its seed `number`."""
+    rows = goal.rows(number)
+    if goal.how is None:
+        found = probe_accuracy(adapter, vars, goal.train, rows, goal.test, classes=goal.classes)
+        tick(len(rows))
+        return found
+    keys = [jax.random.fold_in(key, number * goal.draws + draw) for draw in range(len(rows))]
+    tune = partial(finetune_accuracy, how=goal.how, tick=tick)
+    return [tune(one, adapter, vars, goal.train, chosen, goal.test)[0] for one, chosen in zip(keys, rows, strict=True)]
+
+
+def _pretrain(keys: list[jax.Array], pieces: Pieces, job: Job, width: int, drawn: list[SyntheticSet], tick) -> Vars:
+    """Networks of one group of seeds, over a leading axis: as drawn, or after regression on their sets."""
+    if not drawn:
+        net = pieces.net(job.net, width)
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(fresh(jax.random.fold_in(key, 0), net) for key in keys))
+    trainer, batches = pieces.trainer(job.net, width, job.recipe), -(-len(drawn[0]) // job.recipe.batch)
+    vars = train_group(trainer, job.recipe, jnp.stack(keys), stack(drawn), tick=lambda epochs: tick(epochs * batches)).vars
+    if not all_finite(vars):
+        raise RunFailed(f"{job.net} pre-trained on the {job.kind} images under recipe {job.recipe.name} diverged; try another --net")
+    return vars

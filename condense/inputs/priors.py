@@ -1,0 +1,122 @@
+"""What teachers are worth: how well networks do on data that was recovered from each of them alone, as the weights of `cvdd` take it.
+
+The measure is the method's own baseline, SRe2L++ (`cvdd` with a single member) at the run's settings but for its steps, scored on the
+validation split by three fresh networks, of one kind for all members. It is taken once: `priors.json` in the teachers' folder keeps it, by
+the settings and the digest of the member.
+"""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from condense.data.images import Data
+from condense.engine.feeds import make_feed
+from condense.engine.loop import Schedule, run, stream
+from condense.runtime.log import note
+from condense.runtime.run_folder import digest as settings_digest
+from condense.runtime.run_folder import locked, sign
+from matchers.decoupled.common import FACTOR
+from synth.base import Teacher
+from synth.files.atomic import write_bytes
+from synth.labelling import digest
+
+FILE, FOLDER = "priors.json", "priors"
+IPC, STEPS, SEEDS = 10, 300, 3
+METHOD, RECIPE = "cvdd", "cvdd"
+
+
+def measured(
+    data: Data,
+    teachers: Sequence[Teacher],
+    *,
+    folder: Path | None,
+    ipc: int = IPC,
+    steps: int = STEPS,
+    epochs: int | None = None,
+    **options: Any,
+) -> tuple[float, ...]:
+    """Accuracy in per cent of every teacher's data, in their order.
+
+    Args:
+      data: that the teachers know.
+      teachers: the committee.
+      folder: of the teachers, where what is measured is kept; without one it is measured each time. A run that was stopped resumes there.
+      ipc, steps: images a class, fewer where there are not as many real images as their collages show, and steps of the recovery;
+        `epochs` of the scoring networks, by default the recipe's.
+      options: of the method, as the run has them that asks.
+
+    Raises:
+      BadInput: as the method does. RunFailed: as a run does.
+    """
+    smallest = int(np.bincount(data.train.y, minlength=len(data.classes)).min())
+    ipc = min(ipc, max(1, smallest // FACTOR**2))
+    settings = {"ipc": ipc, "steps": steps, "recipe": RECIPE, "epochs": epochs, "net": teachers[0].name, "data": data.digest}
+    settings |= {"split_seed": data.seed, "seeds": SEEDS, "options": options}
+    kept = _kept(folder, settings)
+    for number, teacher in enumerate(teachers):
+        if digest(teacher) not in kept:
+            place = folder and folder / FOLDER / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
+            with locked(place) if place else contextlib.nullcontext() as lock:
+                if lock:
+                    sign(lock)
+                accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place, options=options)
+            kept[digest(teacher)] = accuracy
+            note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
+            if folder:  # read again: other runs, at these or other settings, may have written in the hours that a measure takes
+                kept = _kept(folder, settings) | kept
+                others = [record for record in _records(folder) if record[0] != settings]
+                told = [{"settings": said, "priors": priors} for said, priors in (*others, (settings, kept))]
+                write_bytes(folder / FILE, (json.dumps(told, indent=1) + "\n").encode())
+                shutil.rmtree(place, ignore_errors=True)
+    if folder:
+        with contextlib.suppress(OSError):  # it stays while another run measures at other settings
+            (folder / FOLDER).rmdir()
+    return tuple(kept[digest(teacher)] for teacher in teachers)
+
+
+def worth(
+    data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epochs: int | None, folder: Path | None, options: dict[str, Any]
+) -> float:
+    """Mean accuracy in per cent on the validation split of fresh `net`s trained on data that is recovered from this teacher alone."""
+    from condense.engine.initial import begin, describe  # which hand this module's measure over, and so import it
+    from condense.evaluation.images import validation_score
+    from condense.inputs.context import Context
+    from condense.inputs.task import task_of
+    from evals.recipes import recipe
+    from matchers import REGISTRY
+
+    context = Context(METHOD, data, net, data.seed, folder, steps=steps)
+    matcher = REGISTRY[METHOD]((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
+    chosen = recipe(RECIPE, epochs=epochs)
+    config = {"method": METHOD, "net": net, "teacher": digest(teacher)}
+    info = describe(data, config, seed=data.seed, recipe=chosen.name)
+    key = stream(jax.random.key(data.seed), int(digest(teacher)[:7], 16))
+    synth = run(
+        key,
+        matcher,
+        begin(key, matcher, matcher.start, data, ipc, info),
+        make_feed(matcher.feed, data.train, len(data.classes), seed=data.seed),
+        Schedule(steps, max(1, steps // 100), max(1, steps // 20)),
+        folder=folder,
+        description=f"prior of {teacher.name.split(':')[0]}",
+    )
+    return 100 * validation_score(data, net, chosen, seed=data.seed, teachers=(teacher,), seeds=SEEDS)(synth)
+
+
+def _kept(folder: Path | None, settings: dict[str, Any]) -> dict[str, float]:
+    return next((priors for said, priors in _records(folder) if said == settings), {})
+
+
+def _records(folder: Path | None) -> list[tuple[dict[str, Any], dict[str, float]]]:
+    """What was measured before: settings, and accuracies by the digest of the member."""
+    try:
+        told = json.loads((folder / FILE).read_text())
+        return [(one["settings"], {str(name): float(value) for name, value in one["priors"].items()}) for one in told]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return []  # none, or a torn file: measured again

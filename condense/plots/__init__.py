@@ -1,0 +1,1 @@
+"""Pictures of sets. May import `data`, `nets` and `runtime`."""

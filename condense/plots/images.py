@@ -1,0 +1,78 @@
+"""A picture of a synthetic set: a row for every class, its first images side by side, names at the left.
+
+Images are drawn as raw pixels: the normalisation or whitening is undone, then values are clipped to [0, 1]. `stretch` maps every image's
+own smallest and largest value to black and white instead: it shows structure that clipping hides, and says nothing about brightness.
+"""
+
+import io
+import math
+import os
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
+
+from synth.errors import BadInput
+from synth.files.atomic import write_bytes
+from synth.set import SyntheticSet
+
+CELL = 32  # smaller images are enlarged by a whole factor to at least this
+GAP = 2
+LETTERS = 20
+ROWS = 100
+
+
+def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> Image.Image:
+    """The grid as an RGB picture.
+
+    Args:
+      synth: a set of images with `info`; soft labels go to the row of their largest class; images with representations fill rows
+        without names.
+      per_class: images a row, at least 1; a class with fewer leaves cells empty. Beyond 100 classes the first 100 are drawn.
+      stretch: whether every image uses its own range instead of [0, 1].
+
+    Raises ValueError for a set without `info`, BadInput for one that holds no images or for `per_class` < 1.
+    """
+    if synth.info is None:
+        raise ValueError("a set without info cannot be drawn: its preprocessing is unknown")
+    if per_class < 1:
+        raise BadInput(f"per_class is {per_class}; a row takes 1 image or more")
+    decoded = synth.x.decode()
+    if getattr(decoded, "ndim", 0) != 4:
+        raise BadInput("the set holds no images, so there is no grid to draw")
+    images = _shades(synth.info.preprocess.undo(np.asarray(decoded, np.float32)), stretch)
+    classes, of = synth.info.classes[:ROWS], np.asarray(synth.y.probs()).argmax(1)
+    if synth.represents:  # representations belong to no class: the images in order, without names
+        of = np.arange(len(images)) // per_class
+        classes = ("",) * min(ROWS, of[-1] + 1)
+    rows = [images[of == c][:per_class] for c in range(len(classes))]
+    names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in classes]
+    font = ImageFont.load_default()
+    margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * GAP
+    height, width = images.shape[1] + GAP, images.shape[2] + GAP
+    picture = Image.new("RGB", (margin + GAP + max(map(len, rows), default=0) * width, GAP + len(rows) * height), "white")
+    pen = ImageDraw.Draw(picture)
+    for at, (name, row) in enumerate(zip(names, rows, strict=True)):
+        top = GAP + at * height
+        pen.text((GAP, top + height / 2), name, fill="black", font=font, anchor="lm")
+        for column, image in enumerate(row):
+            picture.paste(Image.fromarray(image), (margin + GAP + column * width, top))
+    return picture
+
+
+def save_grid(path: str | os.PathLike, synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> None:
+    """`draw_grid` as a PNG file, whole or not at all. Raises as `draw_grid` and `synth.files.atomic.replacing` do."""
+    data = io.BytesIO()
+    draw_grid(synth, per_class=per_class, stretch=stretch).save(data, "PNG")
+    write_bytes(path, data.getvalue())
+
+
+def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool) -> np.ndarray:
+    """Raw images as enlarged u8[n h w 3]; other than 1 or 3 channels are averaged to grey."""
+    if stretch:
+        low, high = x.min((1, 2, 3), keepdims=True), x.max((1, 2, 3), keepdims=True)
+        x = (x - low) / np.maximum(high - low, np.float32(1e-12))
+    if x.shape[3] != 3:
+        x = np.repeat(x.mean(3, keepdims=True), 3, 3)
+    factor = max(1, math.ceil(CELL / min(x.shape[1:3])))
+    return np.round(np.clip(x, 0, 1) * 255).astype(np.uint8).repeat(factor, 1).repeat(factor, 2)

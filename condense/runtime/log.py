@@ -1,0 +1,172 @@
+"""What a run says while it works: `metrics.jsonl`, the progress bar and notes. Bar and notes go to stderr; stdout is for results."""
+
+import contextlib
+import errno
+import json
+import math
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import jax
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from synth.errors import RunFailed
+from synth.files.atomic import write_bytes
+
+PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one JSON object a line, `step` (steps done) and scalars by name; a value that is not finite is null."""
+
+    def __init__(self, path: Path, *, step: int = 0):
+        """Opens the file and cuts it back to lines up to `step`; a torn last line goes too."""
+        self.path, kept = Path(path), []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path.read_text(errors="replace").splitlines():
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    row = json.loads(line)
+                    if row["step"] <= step:
+                        kept.append(row)
+        self.rows = kept
+        write_bytes(self.path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+    def add(self, step: int, **metrics: float) -> None:
+        """Appends one line. Raises RunFailed where the disk is full or fails."""
+        row = {"step": step, **{name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}}
+        self.rows.append(row)
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise disk_failure(self.path, error) from error
+
+    def column(self, name: str) -> dict[int, float]:
+        """Values of one metric by step."""
+        return {row["step"]: row[name] for row in self.rows if row.get(name) is not None}
+
+
+def disk_failure(path: Path, error: OSError) -> RunFailed:
+    """The one line for a file that cannot be written."""
+    reason = "no space left on the device" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+    return RunFailed(f"{path}: cannot write ({reason}); earlier results are intact: free some space and run the same command again")
+
+
+@lru_cache(1)
+def _console() -> Console:
+    return Console(stderr=True)  # one for all, so that a bar inside a bar shares the screen
+
+
+def note(text: str) -> None:
+    """One line to the user, on stderr, above whatever bar is shown."""
+    _console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def megabytes(size: float) -> str:
+    """Bytes in words: 12.3 MB, 4.56 GB."""
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+
+
+def _rate(per_second: float | None) -> str:
+    if not per_second:
+        return ""
+    return f"{per_second:.1f} it/s" if per_second >= 1 else f"{1 / per_second:.1f} s/it"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def _values(metrics: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task) -> Text:
+        return Text(_rate(task.finished_speed or task.speed))
+
+
+class _Bar:
+    """A bar on a terminal or in a notebook."""
+
+    def __init__(self, total: int, description: str, done: int):
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeElapsedColumn(),
+            TextColumn("<"),  # time gone < time left
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}", markup=False),
+            console=_console(),
+        )
+        self.task = self.progress.add_task(description, total=total, completed=done, values="")
+        self.progress.start()
+
+    def advance(self, n: int = 1, **metrics: float) -> None:
+        """`n` more are done; `metrics`, where given, are shown beside the bar."""
+        self.progress.update(self.task, advance=n, **({"values": _values(metrics)} if metrics else {}))
+
+    def close(self) -> None:
+        self.progress.refresh()  # a notebook would keep the last but one state
+        self.progress.stop()
+
+
+class _Lines:
+    """Lines where nobody watches a terminal: the first after ten seconds, then one every ten, and a final one."""
+
+    def __init__(self, total: int, description: str, done: int):
+        self.total, self.description, self.done, self.start = total, description, done, done
+        self.began = self.printed = time.monotonic()
+        self.first, self.shown, self.values = None, -1, {}
+
+    def advance(self, n: int = 1, **metrics: float) -> None:
+        """`n` more are done; `metrics`, where given, stand at the end of the next line."""
+        self.done, self.values = self.done + n, metrics or self.values
+        self.first = self.first or (time.monotonic(), self.done)
+        if time.monotonic() - self.printed >= PLAIN_EVERY:
+            self.line()
+
+    def line(self) -> None:
+        self.printed, self.shown = time.monotonic(), self.done
+        elapsed = self.printed - self.began
+        since, start = self.first or (self.began, self.start)
+        if self.done == start:  # nothing but the first, which compiled
+            since, start = self.began, self.start
+        speed = (self.done - start) / (self.printed - since) if self.printed > since else 0.0
+        left = f"{_clock((self.total - self.done) / speed)} left" if speed and self.done < self.total else ""
+        parts = [f"{self.description} {self.done}/{self.total}", _rate(speed), f"{_clock(elapsed)} elapsed", left, _values(self.values)]
+        note("  ".join(part for part in parts if part))
+
+    def close(self) -> None:
+        if self.done != self.shown:
+            self.line()
+
+
+@contextlib.contextmanager
+def progress(total: int, description: str, *, done: int = 0) -> Iterator[_Bar | _Lines]:
+    """A progress display with `.advance(n=1, **metrics)`: rate, time gone, time left and the latest metrics.
+
+    Args:
+      total: how many iterations there are, of which `done` were done before.
+    """
+    console = _console()
+    drawn = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
+    shown = (_Bar if drawn else _Lines)(total, description, done)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def held(tree) -> str:
+    """Bytes of a tree's arrays, in words."""
+    return megabytes(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))

@@ -1,0 +1,284 @@
+"""The run folder: what a run is, who works on it, and whether the same command goes on, is done, or is another run.
+
+`run.json` is the record: the command and configuration (with digest), versions, revision, backend, devices and threads, the data's digest,
+the state (`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds and peak memory, both over all its
+processes.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TextIO
+
+import jax
+
+from condense.runtime.devices import devices
+from condense.runtime.log import note
+from synth.errors import BadInput, RunFailed
+from synth.files.atomic import FULL, write_bytes
+
+LOCK = ".lock"
+RECORD = "run.json"
+OWNED = (
+    "set.npz",
+    "best.npz",
+    "grid.png",
+    "metrics.jsonl",
+    "checkpoints",
+    "experts.json",
+    "expert_*.npy",
+    ".expert_*.npy.partial",
+    "teacher.json",
+    "teacher.npz",
+    "members",
+    "priors",
+    "priors.json",
+    "teachers.json",
+    "normalisation.npz",
+)  # what --force may remove, as patterns of names
+LEFT = ".*.tmp"  # of a process that was killed while it wrote a file
+MADE = ("experts", "teachers", "teacher", ".labels.partial")  # made before a run's record, and kept by --force where they fit
+PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
+
+
+def digest(config: dict[str, Any]) -> str:
+    """Sixteen hexadecimal digits that tell one configuration from another: of the SHA-256 of its JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def as_call(values: dict[str, Any]) -> str:
+    """The call of `distill` with these values; None is left out."""
+    return f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in values.items() if value is not None)})"
+
+
+class Run:
+    """A folder that this process holds. `done` says whether it finished before with at least the steps asked for.
+
+    Nothing in the folder changes before `begin`, but for what is MADE before a run begins.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any], fresh: dict[str, Any], *, done: bool, replaces: dict[str, Any] | None):
+        self.folder, self.record, self.done, self.begun = folder, record, done, False
+        self._fresh, self._replaces = fresh, replaces
+        self._began, self._before = time.monotonic(), (record["wall_seconds"], record["peak_memory_bytes"])
+
+    def begin(self) -> None:
+        """To be called once the call has shown to be right, before the first file is written: removes the run that this one replaces."""
+        if self.begun:
+            return
+        for place in self.folder.glob(LEFT):
+            place.unlink()
+        if self._replaces:
+            _clear(self.folder, self._replaces)
+        self.begun = True
+        self.record.pop("error", None)
+        self.record |= {name: value for name, value in self._fresh.items() if name not in self.record}  # an older version's lacks some
+        self._write(**{name: self._fresh[name] for name in ("command", *SURROUNDINGS, "revision", "threads", "state", "steps")})
+
+    def saved(self, step: int) -> None:
+        """Notes that the state at `step` is safe, and the time and memory it took so far."""
+        self._write(step=step)
+
+    def _write(self, **fields) -> None:
+        assert self.begun, "a run was written to before it began"
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        wall = round(self._before[0] + time.monotonic() - self._began, 3)
+        self.record |= {**fields, "wall_seconds": wall, "peak_memory_bytes": max(self._before[1], peak)}
+        write_bytes(self.folder / RECORD, (json.dumps(self.record, indent=1) + "\n").encode())
+
+
+@contextlib.contextmanager
+def open_run(
+    folder: str | os.PathLike,
+    config: dict[str, Any],
+    *,
+    steps: int,
+    seed: int = 0,
+    command: str = "",
+    data_digest: str = "",
+    beside: dict[str, Any] | None = None,
+    force: bool = False,
+) -> Iterator[Run]:
+    """Holds the run in `folder` for a block: new, resumed, continued to more steps, or done (then nothing in it changes).
+
+    The block calls `begin` before it writes. The run is `done` when the block ends, `failed` when it raises, and goes on another time when
+    it is interrupted or killed; a block that raises before `begin` leaves the run that was there as it was.
+
+    Args:
+      config: every choice that makes it this run and no other, as JSON values by field; `steps` is not among them.
+      steps: how many it shall have done in all.
+      beside: choices that change what lies beside the result and not the result, by field; part of no digest. They too make it another
+        run, where its record has them: older ones lack them.
+      force: replaces another run, and one that is done, when this one begins. An unfinished run of the same choices goes on all the same.
+    Raises BadInput where another process holds the folder, or where it holds something else than a run, or a run of another config,
+    seed or data.
+    """
+    folder, config = Path(folder), json.loads(json.dumps(config))
+    identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
+    fresh = {"command": command, "digest": digest(config), **identity, **_surroundings(), "state": "running", "steps": steps}
+    fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
+    with locked(folder) as lock:
+        old = _read(folder)
+        differ = _differences(old, identity) if old else []
+        replaces = old if old and force and (differ or old.get("state") == "done") else None
+        if differ and not force:
+            raise BadInput(_other(folder, differ))
+        held = fresh if replaces or not old else old
+        if held["finished"] < steps < held.get("step", 0):
+            at = held["step"]
+            raise BadInput(f"--steps {steps}: the run in {folder} is past that, at step {at}; give more, or another --out")
+        run = Run(folder, held, fresh, done=held["finished"] >= steps, replaces=replaces)
+        if run.done:
+            yield run
+            return
+        sign(lock)
+        _note_surroundings(None if replaces else old, fresh)
+        try:
+            yield run
+        except Exception as error:
+            if isinstance(error, BadInput) and not old:  # a wrong call is no run: the right one may have the folder
+                (folder / RECORD).unlink(missing_ok=True)
+                (folder / LOCK).unlink()
+                with contextlib.suppress(OSError):  # it is empty where this call made it
+                    folder.rmdir()
+            elif run.begun or not old:
+                with contextlib.suppress(BadInput, RunFailed):  # on a full disk the first failure is the one to tell
+                    run.begin()
+                    run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
+            raise
+        run._write(state="done", finished=steps, step=steps)
+
+
+def demand_same(folder: Path, config: dict[str, Any]) -> None:
+    """Before a run makes what it works from, which takes long. Raises BadInput where the folder holds another run than these choices are
+    of; there may be further ones, which `open_run` looks at."""
+    if (folder / RECORD).exists():
+        old, config = _read(folder)["config"], json.loads(json.dumps(config))
+        if differ := _differences({"config": {name: old.get(name) for name in config}}, {"config": config}):
+            raise BadInput(_other(folder, differ))
+
+
+def _other(folder: Path, differ: list[str]) -> str:
+    return f"--out {folder}: holds another run ({'; '.join(differ)}); give another folder, or --force to remove it and start anew"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[TextIO]:
+    """The lock of a folder, made if need be, until the block ends. Raises BadInput where another process holds it, naming that one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "a+")  # noqa: SIM115 (held until the block ends; closing unlocks, and so does dying)
+    except OSError as error:
+        if error.errno in FULL:
+            raise RunFailed(f"--out {folder}: cannot write there ({error.strerror}); make room and run again") from error
+        raise BadInput(f"--out {folder}: cannot write there ({error.strerror}); give a folder that is new or holds a run") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise BadInput(f"--out {folder}: process {file.read()} is working on this run; wait for it or give another folder") from error
+        except OSError as error:
+            raise BadInput(f"--out {folder}: cannot be locked ({error.strerror}); give a folder on a local disk") from error
+        yield file
+
+
+def sign(lock: TextIO) -> None:
+    """Says in the lock file who holds it; not done for a finished run, in whose folder nothing changes."""
+    try:
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+    except OSError as error:
+        raise RunFailed(f"{lock.name}: cannot be written ({error.strerror}); make room and run again") from error
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    if not (folder / RECORD).exists():
+        others = sorted(place.name for place in folder.iterdir() if place.name not in (LOCK, *MADE) and not place.match(LEFT))
+        if others:
+            (folder / LOCK).unlink()
+            raise BadInput(f"--out {folder}: holds files but no run (such as {others[0]}); give a folder that is new, empty or holds a run")
+        return None
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        missing = {"config", "seed", "data_digest", "steps", "finished", "wall_seconds", "peak_memory_bytes"} - record.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder / RECORD}: cannot be read ({error}); remove the folder or give another --out") from error
+    if missing:
+        raise BadInput(f"{folder / RECORD}: is not a run's record ({sorted(missing)[0]} is missing); give another --out")
+    return record
+
+
+def _clear(folder: Path, old: dict[str, Any]) -> None:
+    # The old record goes last and says `running` meanwhile: whoever dies here leaves a run without results, not a run with another's.
+    write_bytes(folder / RECORD, json.dumps(old | {"state": "running", "step": 0, "finished": 0}).encode())
+    for place in list(folder.iterdir()):
+        if not any(place.match(pattern) for pattern in OWNED):
+            continue
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
+
+
+def _differences(old: dict[str, Any], identity: dict[str, Any]) -> list[str]:
+    """What makes a run another one, in words, a field each."""
+    others = [name for name in identity if name != "config" and name in old]
+    before, now = (record["config"] | {name: record[name] for name in others} for record in (old, identity))
+    fields = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
+    return [f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in fields]
+
+
+def _surroundings() -> dict[str, Any]:
+    return {
+        "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
+        "revision": _revision(),
+        "backend": jax.default_backend(),
+        "devices": len(devices()),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def _version(name: str) -> str | None:
+    with contextlib.suppress(Exception):
+        return version(name)
+    return None
+
+
+def _revision() -> str | None:
+    """The commit of the checkout that runs; None where the packages are installed without one, or without git."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        return told.stdout.strip() or None
+    return None
+
+
+def _flat(tree: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {name: tree}
+    return {path: leaf for key, value in tree.items() for path, leaf in _flat(value, f"{name}.{key}" if name else str(key)).items()}
+
+
+def _note_surroundings(old: dict[str, Any] | None, fresh: dict[str, Any]) -> None:
+    if old:
+        before, now = (_flat({name: record.get(name) for name in SURROUNDINGS}) for record in (old, fresh))
+        for name in sorted(before | now):
+            if before.get(name) != now.get(name):
+                note(f"going on with {name} {now.get(name)} (was {before.get(name)}): the result need not be bit for bit that of one run")

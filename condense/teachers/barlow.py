@@ -1,0 +1,164 @@
+"""Barlow Twins (Zbontar et al., ICML 2021, arXiv 2103.03230): learning representations without labels.
+
+Two random views of a batch go through the network and a projector; the cross-correlation matrix of the two outputs is pulled to the
+identity. Images are f32[b h w c] in model space.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from condense import nets
+from condense.runtime.checks import check_real, check_whole
+from synth.base import Net, Vars, fresh
+from synth.images.distortions import Ranges, views
+from synth.training.fit import Fit, adam, epoch_items, fit
+from synth.training.optim import scheduled
+
+LAMBDA = 5e-3
+STEPS = 4000
+EPSILON = 1e-5
+
+
+class Config(NamedTuple):
+    """How a teacher is trained.
+
+    Args:
+      net: specification of the network; by default a ConvNet of width 32 with batch norm: three blocks, two for images below 16 pixels.
+      epochs: passes over the training images (>= 1); by default as many as make about 4,000 steps.
+      batch: images a step; the correlations are over them.
+      lr, weight_decay: of Adam with decoupled decay; the step size rises for a twentieth of the training and falls to 0 as a half cosine.
+      projector: width of the three layers that stand on the network while it is trained.
+      seed: of weights, order and views.
+    """
+
+    net: str | None = None
+    epochs: int | None = None
+    batch: int = 256
+    lr: float = 2e-3
+    weight_decay: float = 1e-6
+    projector: int = 512
+    seed: int = 0
+
+
+def standardised(z: Float[Array, "b d"], *, epsilon: float = EPSILON) -> Float[Array, "b d"]:
+    """(z - mean) / sqrt(var + epsilon), statistics of every column over the batch (biased variance)."""
+    mean = z.mean(0, keepdims=True)
+    return (z - mean) * jax.lax.rsqrt(jnp.mean((z - mean) ** 2, 0, keepdims=True) + epsilon)
+
+
+def barlow_loss(a: Float[Array, "b d"], b: Float[Array, "b d"], *, trade: float = LAMBDA, epsilon: float = EPSILON) -> Float[Array, ""]:
+    """L = sum_i (1 - C_ii)^2 + trade * sum_{i != j} C_ij^2 with C = A^T B / b of batch-standardised columns (paper, eq. 1 and 2).
+
+    Args:
+      a, b: projections of two views of one batch, row by row.
+      trade: weight of the off-diagonal entries (> 0).
+      epsilon: added to every variance (>= 0).
+    """
+    c = standardised(a, epsilon=epsilon).T @ standardised(b, epsilon=epsilon) / len(a)
+    diagonal = jnp.diagonal(c)
+    return jnp.sum((1 - diagonal) ** 2) + trade * (jnp.sum(c * c) - jnp.sum(diagonal**2))
+
+
+def init_projector(key: jax.Array, inputs: int, width: int) -> list[dict[str, jax.Array]]:
+    """Three layers from U(-1/sqrt(inputs), 1/sqrt(inputs)); the first two end in a batch norm with scale and bias."""
+    layers = []
+    for number, fan_in in enumerate((inputs, width, width)):
+        bound = 1 / fan_in**0.5
+        kernel = jax.random.uniform(jax.random.fold_in(key, number), (fan_in, width), jnp.float32, -bound, bound)
+        norm = {"scale": jnp.ones(width), "bias": jnp.zeros(width)} if number < 2 else {}
+        layers.append({"kernel": kernel, **norm})
+    return layers
+
+
+def project(layers: list[dict[str, jax.Array]], x: Float[Array, "b d"]) -> Float[Array, "b e"]:
+    """linear, batch norm, ReLU; twice; linear. Norms always use the batch: the projector is thrown away after training."""
+    for layer in layers:
+        x = x @ layer["kernel"]
+        if "scale" in layer:
+            x = jax.nn.relu(standardised(x) * layer["scale"][None] + layer["bias"][None])
+    return x
+
+
+class Progress(NamedTuple):
+    """The carry of a teacher's training: the fit of {"net", "projector"} and the sum of this epoch's losses."""
+
+    fit: Fit
+    total: Float[Array, ""]
+
+
+class Training(NamedTuple):
+    """Compiled training of one teacher.
+
+    Args:
+      begin: key -> carry.
+      advance: (carry, key, x, epoch, first, stop) -> carry: batches first .. stop - 1 of an epoch of x f32[n h w c].
+      steps: batches an epoch; a last short one is left out.
+    """
+
+    begin: Callable
+    advance: Callable
+    steps: int
+
+
+def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *, ranges: Ranges) -> Training:
+    """Barlow Twins on images of `shape` n h w c. Both views of a batch go through the network together, so batch norms see either."""
+    n, *image = shape
+    batch = min(config.batch, n)
+    steps = n // batch
+    tx = optimiser(config, steps)
+
+    @jax.jit
+    def begin(key):
+        k_net, k_projector = jax.random.split(key)
+        drawn = fresh(k_net, net)
+        width = jax.eval_shape(net.apply, drawn, jnp.zeros((2, *image))).embed.shape[1]
+        params = {"net": drawn.params, "projector": init_projector(k_projector, width, config.projector)}
+        return Progress(Fit(Vars(params, drawn.stats), tx.init(params)), jnp.float32(0))
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(carry, key, x, epoch, first, stop):
+        def objective(params, stats, item):
+            k_a, k_b = jax.random.split(item.key)
+            images = x[item.index]
+            both = jnp.concatenate([views(k_a, images, ranges), views(k_b, images, ranges)])
+            out = net.apply(Vars(params["net"], stats), both, train=True)
+            a, b = jnp.split(project(params["projector"], out.embed), 2)
+            return barlow_loss(a, b), out.stats
+
+        items = epoch_items(key, epoch, n, batch=batch)
+
+        def step(number, carry):
+            item = jax.tree.map(lambda leaf: leaf[number][None], items)
+            state, losses = fit(objective, tx, carry.fit, item)
+            return Progress(state, jnp.where(number == 0, 0, carry.total) + losses[0])
+
+        return jax.lax.fori_loop(first, stop, step, carry)
+
+    return Training(begin, advance, steps)
+
+
+def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
+    """Adam with decoupled decay under the schedule of a training of `steps` batches an epoch."""
+    whole, rise = steps * config.epochs, max(1, steps * config.epochs // 20)
+
+    def factor(count):
+        done = count.astype(jnp.float32)
+        return jnp.minimum(1, (done + 1) / rise) * (1 + jnp.cos(jnp.pi * jnp.minimum(done / whole, 1))) / 2
+
+    return scheduled(adam(config.lr, weight_decay=config.weight_decay, decoupled=True), factor)
+
+
+def complete(config: Config, image: tuple[int, int, int], n: int) -> Config:
+    """The configuration for n images h w c with everything said that it leaves open. Raises BadInput for numbers out of range."""
+    batch = min(check_whole("batch", config.batch, least=2), n)
+    epochs = max(1, round(STEPS / (n // batch))) if config.epochs is None else check_whole("epochs", config.epochs)
+    check_whole("projector", config.projector)
+    check_real("lr", config.lr)
+    net = config.net or f"convnet:width=32,depth={3 if min(image[:2]) >= 16 else 2},norm=batch"
+    return config._replace(net=nets.canonical(net), epochs=epochs)

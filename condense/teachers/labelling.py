@@ -1,0 +1,109 @@
+"""Labels from teachers, resumable, epoch by epoch: of any kind, for a set that is there or one that a run has just made."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from condense.runtime.interrupts import whole
+from condense.runtime.log import note, progress
+from evals.recipes import RECIPES, Closed, Recipe
+from synth.base import Teacher
+from synth.errors import BadInput, RunFailed
+from synth.files.atomic import FULL, write_bytes
+from synth.files.npz import opened, write_npz
+from synth.labelling import Plan, label, named
+from synth.labels import Labels
+
+STORED = ("committee", "distances")  # kinds that answer to the views of every epoch
+LOSS = ("alpha", "norm", "sce")  # of distances; no answer depends on them
+PIECES = 20  # a labelling is saved about so often
+FOLDER = ".labels.partial"  # in a run's folder: of labels that are under way
+
+
+def plan_of(chosen: Recipe | Closed, image: tuple[int, int, int], flips: bool) -> Plan:
+    """What a recipe does with a set of such images, with a progress bar. Raises BadInput for one that shows no view."""
+    view = None if isinstance(chosen, Closed) else chosen.sight(height=image[0], flips=flips)
+    if view is None:
+        known = ", ".join(name for name, other in RECIPES.items() if getattr(other, "view", ""))
+        raise BadInput(
+            f"--recipe {chosen.name}: teachers label the views that a recipe draws, and this one draws none; take one of {known}"
+        )
+    return Plan(chosen.epochs, chosen.batch, view, chosen.temperature, progress)
+
+
+def label_in_pieces(
+    key: jax.Array,
+    kind: str,
+    x: Float[Array, "n h w c"],
+    index: Int[Array, " n"],
+    classes: int,
+    teachers: Sequence[Teacher],
+    plan: Plan,
+    *,
+    folder: Path,
+    **own: Any,
+) -> Labels:
+    """What `synth.labelling.label` gives. Answers to stored views are kept in `folder` on the way, from which the same call goes on;
+    the folder may go as soon as the labels are safe."""
+    if kind not in STORED:
+        return label(key, kind, x, index, classes, teachers, plan, **own)
+    said = {
+        "kind": kind,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "temperature": plan.temperature,
+        "epochs": plan.epochs,
+        **{name: value for name, value in own.items() if name not in LOSS},
+    }
+    seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
+    said |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": seen}
+    given = Partial(folder, said, plan.epochs, len(x), classes)
+    return label(key, kind, x, index, classes, teachers, plan, **own, done=given.done, tick=given.tick)
+
+
+class Partial:
+    """Answers that are given so far, in a folder, a file for every piece; those of another labelling are thrown away.
+
+    `done` is what `synth.labelling.label` takes: how many epochs, and the array of all; None at the start.
+    """
+
+    def __init__(self, folder: Path, said: dict[str, Any], epochs: int, n: int, classes: int):
+        self.folder, self.every, self.epochs, self.stored = folder, max(1, epochs // PIECES), epochs, 0
+        shape, dtype = ((epochs, n, 2), np.uint8) if said["kind"] == "distances" else ((epochs, n, classes), np.float16)
+        text = json.dumps(said, sort_keys=True)
+        place = folder / "labels.json"
+        if folder.exists() and not (place.is_file() and place.read_text() == text):
+            shutil.rmtree(folder)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            kind, hint = (RunFailed, "make room and run again") if error.errno in FULL else (BadInput, "give a folder that may be written")
+            raise kind(f"--out: cannot write {folder} ({error.strerror}); {hint}") from error
+        write_bytes(place, text.encode())
+        rows = np.zeros(shape, dtype)
+        with suppress(BadInput):  # there is no further piece, or it is damaged: its epochs are labelled again
+            while self.stored < epochs:
+                with opened(folder / f"{self.stored}.npz") as archive:
+                    piece = archive.read("rows")
+                rows[self.stored : self.stored + len(piece)] = piece
+                self.stored += len(piece)
+        self.done = (self.stored, rows) if self.stored else None
+
+    def tick(self, done: int, rows: np.ndarray) -> None:
+        """Saves what is new, twenty times in all. A disk that takes no more of it is told of, and labelling goes on."""
+        if done % self.every or done >= self.epochs:
+            return
+        try:
+            with whole():
+                write_npz(self.folder / f"{self.stored}.npz", {"rows": rows[self.stored : done]})
+                self.stored = done
+        except RunFailed as error:
+            note(f"labels so far are not kept: {error}")
+            self.every = self.epochs

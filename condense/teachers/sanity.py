@@ -1,0 +1,50 @@
+"""Whether a teacher knows the data at hand: one that is near chance there was trained on other classes or another normalisation."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from condense.data.images import Data
+from synth.base import Examples, Net, Teacher
+from synth.errors import BadInput
+from synth.training.fit import in_batches
+
+LOOKED_AT, FEW = 2000, 500  # validation images
+MARGIN = 0.05
+
+
+@lru_cache(maxsize=16)
+def _reader(net: Net):
+    return lambda vars, x: net.apply(vars, x).logits.argmax(-1)
+
+
+def some(examples: Examples, count: int) -> Examples:
+    """At most so many examples, the same for every call. They are drawn, because files may be in order of class."""
+    index = np.sort(np.random.default_rng(0).permutation(len(examples.y))[:count])
+    return Examples(examples.x[index], examples.y[index])
+
+
+def classify(teacher: Teacher, examples: Examples) -> float:
+    """Share of the examples, or of 2,000 of them, that a teacher classifies right, under running statistics."""
+    x, y = some(examples, LOOKED_AT)
+    return float((np.asarray(in_batches(_reader(teacher.net), teacher.vars, x)) == y).mean())
+
+
+def demand_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadInput, advice: str, known: float | None = None) -> None:
+    """Raises `failed` where the teacher is near chance on validation images of the data, or far below the `known` share it once had.
+
+    Near chance is within five points, or three standard deviations, of always naming the most frequent class. Where there are few
+    validation images, training images are looked at too.
+    """
+    part = some(data.val, LOOKED_AT)
+    if len(part.y) < FEW:
+        part = Examples(*(np.concatenate([seen, more]) for seen, more in zip(part, some(data.train, FEW), strict=True)))
+    accuracy, labels = classify(teacher, part), part.y
+    chance = np.bincount(labels).max() / len(labels)
+    near = chance + max(MARGIN, 3 * np.sqrt(chance * (1 - chance) / len(labels)))
+    if accuracy > near and (known is None or accuracy > known / 2):
+        return
+    once = "" if known is None else f", and once had {100 * known:.1f} %"
+    why = "" if known is None else " (classes in another order, or another normalisation, look like this)"
+    there = f"{100 * accuracy:.1f} % of {data.spec}, where chance is {100 * chance:.1f} %"
+    raise failed(f"teacher {teacher.name} is right on {there}{once}{why}: {advice}")

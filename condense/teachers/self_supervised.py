@@ -1,0 +1,234 @@
+"""Self-supervised teachers: networks trained without labels, whose representations are what a distilled set regresses on.
+
+A teacher's folder holds `teacher.json` and `teacher.npz` (arrays by path), beside the record, metrics and checkpoints of its training.
+Images are f32[b h w c] in model space.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from condense import nets
+from condense.data.images import Data, demand_images
+from condense.runtime.checkpoint import Checkpoints
+from condense.runtime.interrupts import whole
+from condense.runtime.log import MetricsLog, progress
+from condense.runtime.run_folder import RECORD, digest, open_run
+from condense.teachers.barlow import Config, Training, complete, make_training
+from evals.transfer import draw_balanced, probe
+from synth.base import Net, Vars
+from synth.errors import BadInput, RunFailed
+from synth.files.atomic import write_bytes
+from synth.files.npz import Archive, opened, write_npz
+from synth.images.distortions import Ranges
+from synth.images.preprocess import KINDS, Preprocess
+from synth.set import SyntheticSet
+from synth.training.fit import in_batches
+
+FORMAT = 1
+PIECE = 20  # mini-batches between which progress is shown
+
+
+@dataclass(frozen=True, eq=False)
+class Representer:
+    """A trained network that turns images into target representations.
+
+    Args:
+      net: the network, and `net_name`, its specification.
+      vars: its variables; batch norms use their running statistics.
+      image: h, w, c of the images it takes, normalised by `preprocess`.
+      about: what `teacher.json` says of it.
+    """
+
+    net: Net = field(repr=False)
+    vars: Vars = field(repr=False)
+    net_name: str
+    image: tuple[int, int, int]
+    preprocess: Preprocess = field(repr=False)
+    about: dict[str, Any] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that tell its weights from another's."""
+        return digest({name: hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for name, leaf in _named(self.vars).items()})
+
+    @cached_property
+    def _read(self) -> Callable:
+        return lambda vars, piece: self.net.apply(vars, piece).embed  # one function for all calls, so that it compiles once
+
+    def represent(self, x: Float[Array | np.ndarray, "n h w c"]) -> Float[Array, "n d"]:
+        """The body's output in evaluation mode, in pieces; usable inside compiled code."""
+        return in_batches(self._read, self.vars, jnp.asarray(x))
+
+    def demand_fit(self, data: Data, flag: str) -> None:
+        """Raises BadInput where the teacher takes other images than `data` gives: of another size, or normalised otherwise."""
+        if self.image != data.image:
+            own, other = ("x".join(map(str, image)) for image in (self.image, data.image))
+            raise BadInput(f"{flag}: the teacher takes {own} images, {data.spec} has {other}; train one on that data")
+        own, other = self.preprocess._asdict(), data.preprocess._asdict()
+        if own.keys() != other.keys() or not all(np.allclose(own[name], other[name], rtol=0.02, atol=0.02) for name in own):
+            raise BadInput(f"{flag}: the teacher was trained on images normalised otherwise than {data.spec}; train one on that data")
+
+
+def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), command: str = "", force: bool = False) -> Representer:
+    """Trains a teacher on the training images of `data`, whose labels only the logged probe sees, or loads the one that `folder` holds.
+
+    The same call resumes an interrupted training. metrics.jsonl gets the loss of every epoch and, five times, the accuracy on validation
+    images of a linear probe on at most 5,000 labelled training images (`probe_accuracy`); the last one is of all of them.
+
+    Raises:
+      BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
+    """
+    demand_images(data, "--data")
+    folder, config = Path(folder), complete(config, data.image, len(data.train.y))
+    identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
+    del identity["seed"]  # which every run keeps apart
+    asked = {"steps": config.epochs, "seed": config.seed, "command": command, "data_digest": data.digest, "force": force}
+    with open_run(folder, identity, beside={"trained_on": data.trained_on}, **asked) as held:
+        if held.done:
+            return load_teacher(folder)
+        held.begin()
+        vars, accuracy = _train(config, data, folder, held.saved)
+        about = {"format": FORMAT, **identity, "seed": config.seed, "data_digest": data.digest}
+        about |= {"image": list(data.image), "outputs": len(data.classes)}
+        about |= {"probe": {"split": "val", "accuracy": accuracy, "labels": len(data.train.y)}}
+        save_teacher(folder, vars, data.preprocess, about)
+    return load_teacher(folder)
+
+
+def take_teacher(given: Representer | str | Path | None, path: Path | None, synth: SyntheticSet, data: Data) -> Representer:
+    """The teacher of a set with target representations: itself, that of a folder, or the one beside the set's file.
+
+    Raises BadInput where there is none, it takes other images than those of `data`, represents them by more or fewer numbers than the
+    set's targets have, or is not the one that the record of the set's run names.
+    """
+    if given is None:
+        if path is None or not (path.parent / "teacher" / "teacher.json").is_file():
+            rows = "for rows of real images, or --rows none,distilled"
+            raise BadInput(f"--teacher: no teacher lies beside the set; give the folder of the one it was made with {rows}")
+        given = path.parent / "teacher"
+    found = given if isinstance(given, Representer) else load_teacher(given)
+    found.demand_fit(data, "--teacher")
+    own, theirs = synth.y.values.shape[1], jax.eval_shape(found.represent, jax.ShapeDtypeStruct((1, *data.image), jnp.float32)).shape[1]
+    remedy = "give the one that the set was made with"
+    if own != theirs:
+        raise BadInput(f"--teacher: represents images by {theirs} numbers, the set's targets have {own}; {remedy}")
+    if (made := recorded_teacher(path, synth)) and made != found.digest:
+        raise BadInput(f"--teacher: is of digest {found.digest}, the set was made with one of digest {made}; {remedy}")
+    return found
+
+
+def recorded_teacher(path: Path | None, synth: SyntheticSet) -> str | None:
+    """Digest of the teacher that made a set, as the run beside its file records it; None where no record of that run lies there."""
+    try:
+        config = json.loads((path.parent / RECORD).read_text())["config"] if path else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return config.get("teacher") if digest(config) == synth.info.config else None
+
+
+@lru_cache(4)
+def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, flips: bool) -> tuple[Training, Callable]:
+    """The training, and the body's output in evaluation mode; the same call again compiles nothing anew."""
+    net = nets.build(config.net, shape[1:], classes)
+    return make_training(net, config, shape, ranges=Ranges(flips=flips)), lambda vars, piece: net.apply(vars, piece).embed
+
+
+def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None]) -> tuple[Vars, float | None]:
+    x, key = jnp.asarray(data.train.x), jax.random.key(config.seed)
+    training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
+    checkpoints, carry = Checkpoints(folder / "checkpoints"), training.begin(jax.random.fold_in(key, 0))
+    with whole():
+        found = checkpoints.restore((jnp.int32(0), carry))
+    done, carry = (int(found[0]), jax.tree.map(jnp.array, found[1])) if found else (0, carry)
+    log, piece = MetricsLog(folder / "metrics.jsonl", step=done), min(training.steps, PIECE)
+    probe_every, save_every = max(1, config.epochs // 5), max(1, config.epochs // 20)
+    with progress(config.epochs * training.steps, "teacher", done=done * training.steps) as bar:
+        for epoch in range(done, config.epochs):
+            for first in range(0, training.steps, piece):
+                stop = min(first + piece, training.steps)
+                carry = training.advance(carry, jax.random.fold_in(key, 1), x, jnp.int32(epoch), jnp.int32(first), jnp.int32(stop))
+                bar.advance(stop - first, loss=float(carry.total) / stop)
+            if not math.isfinite(loss := float(carry.total) / training.steps):
+                raise RunFailed(f"{folder}: the loss of the teacher is not finite in epoch {epoch + 1}; try another --net")
+            vars, last = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats), epoch + 1 == config.epochs
+            due = last or not (epoch + 1) % probe_every
+            probed = probe_accuracy(read, vars, data, most=None if last else 5000) if due else None
+            log.add(epoch + 1, loss=loss, **({} if probed is None else {"probe_accuracy": probed}))
+            if last or not (epoch + 1) % save_every:
+                with whole():
+                    checkpoints.save(epoch + 1, jax.device_get((jnp.int32(epoch + 1), carry)))
+                    saved(epoch + 1)
+    vars = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats)
+    return vars, log.column("probe_accuracy").get(config.epochs)
+
+
+def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None = None) -> float | None:
+    """Accuracy on validation images of a linear probe on training images, at most `most` of them; None where there is no such image.
+
+    Args:
+      read: (vars, x) -> f32[b d], the features.
+    """
+    if not len(data.val.y):
+        return None
+    fraction = 1 if most is None else min(1.0, most / len(data.train.y))
+    rows = draw_balanced(jax.random.key(0), data.train.y, fraction)
+    features, held_out = (in_batches(read, vars, jnp.asarray(x)) for x in (data.train.x[rows], data.val.x))
+    found = probe(features, jnp.asarray(data.train.y[rows]), held_out, classes=len(data.classes))
+    return float(np.mean(np.asarray(found) == data.val.y))
+
+
+def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[str, Any]) -> None:
+    """Writes `teacher.npz`, then `teacher.json`: a folder with the latter is complete."""
+    arrays = _named(jax.device_get(vars)) | {f"preprocess/{name}": value for name, value in preprocess._asdict().items()}
+    write_npz(folder / "teacher.npz", arrays)
+    write_bytes(folder / "teacher.json", (json.dumps(about | {"preprocess": preprocess.kind}, indent=1) + "\n").encode())
+
+
+def load_teacher(folder: str | Path) -> Representer:
+    """The teacher that `folder` holds. Raises BadInput where there is none, or where its files are damaged or do not belong together."""
+    place = Path(folder) / "teacher.json"
+    if not place.is_file():
+        raise BadInput(f"{folder}: holds no teacher.json; `condense teachers --ssl barlow --data SPEC --out DIR` trains a teacher")
+    try:
+        about = json.loads(place.read_text())
+        image, outputs, name, kind = tuple(map(int, about["image"])), int(about["outputs"]), str(about["net"]), KINDS[about["preprocess"]]
+        right = about["format"] == FORMAT and len(image) == 3 and min(*image, outputs) > 0 and type(about.get("split_seed", 0)) is int
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{place}: is not a teacher's description ({type(error).__name__}: {error}); train it again") from error
+    if not right:
+        raise BadInput(f"{place}: is of another format or names impossible sizes; train the teacher again")
+    net = nets.build(name, image, outputs)
+    with opened(Path(folder) / "teacher.npz") as archive:
+        wanted = jax.eval_shape(net.init, jax.random.key(0))
+        arrays = {path: _array(archive, path, leaf.shape) for path, leaf in _named(wanted).items()}
+        preprocess = kind(*(_array(archive, f"preprocess/{name}") for name in kind._fields))
+    vars = jax.tree.unflatten(jax.tree.structure(wanted), [jnp.asarray(array) for array in arrays.values()])
+    return Representer(net, vars, nets.canonical(name), image, preprocess, about)
+
+
+def _named(tree) -> dict[str, Any]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _array(archive: Archive, name: str, *shape: tuple[int, ...]) -> np.ndarray:
+    """One array as f32, of the given shape if any, finite."""
+    found = archive.members.get(name)
+    if found and (found.dtype != np.float32 or (shape and found.shape != shape[0])):
+        what = f"'{name}' is {found.dtype}{list(found.shape)}"
+        raise BadInput(f"{archive.path}: {what}, not what teacher.json announces; train the teacher again")
+    array = archive.read(name)
+    if not np.isfinite(array).all():
+        raise BadInput(f"{archive.path}: '{name}' holds values that are not finite; train the teacher again")
+    return array

@@ -1,0 +1,233 @@
+"""Teachers: a committee of networks trained on real data, epoch by epoch, in a folder that resumes.
+
+The folder is a run (`run.json`, `metrics.jsonl`) and holds `teachers.json`, written when all are trained, and `members/K.npz`, the
+variables of the K-th network by path. Networks see the model space of the data they were trained on; `load_teachers` puts them behind a
+change of normalisation where the data at hand has another one.
+"""
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple, get_type_hints
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense import nets
+from condense.data.images import Data, demand_images
+from condense.data.load import load_data
+from condense.runtime.checkpoint import Checkpoints
+from condense.runtime.checks import check_real, check_seed, check_whole
+from condense.runtime.log import MetricsLog, note, progress
+from condense.runtime.run_folder import open_run
+from condense.teachers.sanity import classify, demand_sense
+from condense.teachers.store import Teachers, read_teachers, write_index, write_member
+from synth.base import Net, Teacher
+from synth.errors import BadInput, RunFailed
+from synth.images.views import View
+from synth.labels.plain import Hard
+from synth.numerics.pytree import all_finite
+from synth.training.fit import Fit, Item, adam, begin, epoch_items, fit, on_examples, sgd
+
+SMALL = ("resnet:width=16", "convnet:norm=batch,width=64", "mobilenet", "shufflenet", "densenet")
+LARGE = (
+    "resnet18:norm=batch",
+    "convnet:norm=batch",
+    "mobilenet:width=32,depth=3",
+    "shufflenet:width=48,depth=4",
+    "densenet:growth=12,depth=6",
+)
+EPOCHS = 5
+PIECES = 20  # an epoch is trained in so many pieces, between which progress is shown
+
+
+def default_committee(image: tuple[int, int, int]) -> tuple[str, ...]:
+    """Five networks with batch statistics and of different kinds: ten pairs. Those for 48 pixels a side and more take an accelerator."""
+    return SMALL if min(image[:2]) < 48 else LARGE
+
+
+class Recipe(NamedTuple):
+    """How a teacher is trained: SGD with momentum 0.9, or Adam, whose decay joins the gradient, its step size on a cosine that falls with
+    every step, on mini-batches shifted by up to an eighth of the side and, where labels allow, flipped."""
+
+    epochs: int
+    lr: float
+    batch: int
+    optimizer: str = "sgd"
+    decay: float = 5e-4
+
+    def checked(self) -> "Recipe":
+        """With numbers of the right types. Raises BadInput, naming the flag, where one is out of range."""
+        numbers = check_whole("epochs", self.epochs), check_real("lr", self.lr), check_whole("batch", self.batch, least=2)
+        if self.optimizer not in ("sgd", "adam") or not 0 <= self.decay < math.inf:
+            raise BadInput(f"--optimizer {self.optimizer} --decay {self.decay}: give sgd or adam, and a weight decay of at least 0")
+        return Recipe(*numbers, self.optimizer, float(self.decay))
+
+    def optimiser(self, factor):
+        """At a share of the step size."""
+        if self.optimizer == "adam":
+            return adam(self.lr * factor, weight_decay=self.decay)
+        return sgd(self.lr * factor, momentum=0.9, weight_decay=self.decay)
+
+    def told(self) -> dict:
+        """What records hold of it: what came later is left out at its default, so that older folders are found again."""
+        known = Recipe._field_defaults
+        return {name: value for name, value in self._asdict().items() if name not in known or value != known[name]}
+
+
+class Member(NamedTuple):
+    """A network to be trained, by its full specification, and how."""
+
+    net: str
+    recipe: Recipe
+
+    def told(self, shared: Recipe) -> str:
+        """As `member_of` reads it."""
+        own = self.recipe._asdict()
+        changed = [f"{name}={value}" for name, value in own.items() if value != getattr(shared, name)]
+        return self.net + "@" * bool(changed) + ",".join(changed)
+
+
+def member_of(text: str, shared: Recipe) -> Member:
+    """`NET`, trained by the committee's recipe, or `NET@key=value,...`, by one that differs in these keys. Raises BadInput."""
+    net, _, rest = text.partition("@")
+    kinds, changed = get_type_hints(Recipe), {}
+    for item in rest.split(",") if rest else ():
+        key, _, value = item.partition("=")
+        if key not in kinds or key in changed:
+            raise BadInput(f"--net {text}: give each of {', '.join(kinds)} at most once behind the @, as in @lr=0.1,epochs=9; got '{item}'")
+        try:
+            changed[key] = kinds[key](value)
+        except ValueError:
+            raise BadInput(f"--net {text}: {key} must be a number, got '{value}'") from None
+    try:
+        own = shared._replace(**changed).checked()
+    except BadInput as error:
+        raise BadInput(f"--net {text}: {error}") from error
+    return Member(nets.canonical(net), own)
+
+
+def make_teachers(
+    data: Data | str,
+    out: str | Path,
+    *,
+    net: Sequence[str] | None = None,
+    epochs: int = EPOCHS,
+    lr: float = 0.05,
+    batch: int = 128,
+    optimizer: str = "sgd",
+    decay: float = 5e-4,
+    seed: int = 0,
+    force: bool = False,
+    command: str = "",
+) -> Teachers:
+    """Trains a committee on the training split and stores it. The same call again resumes, or gives what is there.
+
+    Args:
+      data: data or its specification.
+      out: the folder.
+      net: specifications of the members, each with what of its recipe is its own (`member_of`); by default `default_committee`.
+      epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
+      optimizer, decay: `sgd` or `adam`, and its weight decay (>= 0).
+      seed: of weights, order and views, and of the validation split where `data` is a specification.
+      force: removes another committee that the folder holds, or this one where it is done.
+
+    Raises:
+      BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
+    """
+    recipe, seed = Recipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
+    data = demand_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
+    members = [member_of(text, recipe) for text in net or default_committee(data.image)]
+    for member in members:
+        nets.build(member.net, data.image, len(data.classes))
+    names = [member.told(recipe) for member in members]
+    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.told()}
+    ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
+    steps = ends[-1]
+    asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
+    where = open_run(folder, config, beside={"trained_on": data.trained_on}, **asked)
+    with where as held:
+        if not held.done:
+            held.begin()
+            log = MetricsLog(folder / "metrics.jsonl", step=held.record["step"])
+            told = []
+            with progress(steps * PIECES, "teachers", done=held.record["step"] * PIECES) as bar:
+                for number, (member, end) in enumerate(zip(members, ends, strict=True)):
+                    key, before = jax.random.fold_in(jax.random.key(seed), number), end - member.recipe.epochs
+                    entry = _train(key, number, member, before, data, folder, log, held, bar)
+                    told.append(entry | ({"recipe": member.recipe.told()} if member.recipe != recipe else {}))
+            write_index(folder, data, recipe.told(), told)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return read_teachers(folder)
+
+
+class Progress(NamedTuple):
+    """What a member's checkpoint holds: epochs done, validation accuracy after each (0 for those to come), the training's state."""
+
+    epoch: jax.Array
+    accuracies: jax.Array
+    state: Fit
+
+
+def _train(key, number: int, member: Member, before: int, data: Data, folder: Path, log: MetricsLog, held, bar) -> dict:
+    """Trains one member, `before` epochs of others after the start, from wherever it was left, stores it, and says what `teachers.json`
+    holds of it."""
+    name, recipe = member
+    net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number))
+    blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), begin(key, net, recipe.optimiser(1.0)))
+    found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
+    done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
+    for epoch in range(recipe.epochs):
+        step = before + epoch + 1
+        if epoch >= done:
+            train = train or trainer(net, data, recipe)
+            state = train(key, state, epoch, bar)
+            if not all_finite(state.vars):
+                raise RunFailed(f"{name} diverged in epoch {epoch + 1} at step size {recipe.lr:g}; try a smaller --lr")
+            accuracies[epoch] = classify(Teacher(net, state.vars), data.val)
+            kept.save(epoch + 1, jax.tree.map(np.array, Progress(np.int32(epoch + 1), accuracies, state)))
+        if step not in log.column("val_accuracy"):
+            log.add(step, member=number, epoch=epoch + 1, val_accuracy=accuracies[epoch])
+            held.saved(step)
+    last = float(accuracies[-1])
+    if done < recipe.epochs:
+        note(f"{name}: {100 * last:.1f} % of validation images")
+    demand_sense(Teacher(net, state.vars, name), data, failed=RunFailed, advice="give more --epochs, or look at the data's labels")
+    write_member(folder / "members" / f"{number}.npz", state.vars)
+    return {"net": name, "accuracy": last, "accuracies": [float(value) for value in accuracies]}
+
+
+def trainer(net: Net, data: Data, recipe: Recipe) -> Callable:
+    """(key, state, epoch, bar) -> state after the epoch; compiled once for a network."""
+    view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
+    n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
+    steps = -(-n // batch)
+    x, y = jnp.asarray(data.train.x), Hard(jnp.asarray(data.train.y), len(data.classes))
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(state: Fit, items: Item, x, y, epoch, first, stop):
+        objective = on_examples(net, x, y, view=view)
+
+        def one(i, state):
+            share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)
+            tx = recipe.optimiser((1 + jnp.cos(jnp.pi * share)) / 2)
+            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i, 1), items))[0]
+
+        return jax.lax.fori_loop(first, stop, one, state)
+
+    order = jax.jit(lambda key, epoch: epoch_items(key, epoch, n, batch=batch))
+
+    def train(key, state: Fit, epoch: int, bar) -> Fit:
+        items = order(jax.random.fold_in(key, 1), jnp.int32(epoch))
+        for piece in range(PIECES):
+            first, stop = (steps * at // PIECES for at in (piece, piece + 1))
+            state = advance(state, items, x, y, jnp.int32(epoch), jnp.int32(first), jnp.int32(stop))
+            jax.block_until_ready(state.vars.params)
+            bar.advance(1)
+        return state
+
+    return train

@@ -1,0 +1,107 @@
+"""Labels of another kind for a set that is there."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from condense.data.for_set import find_set, take_data
+from condense.data.images import Data
+from condense.runtime.checks import check_seed
+from condense.teachers.labelling import label_in_pieces, plan_of
+from condense.teachers.store import load_teachers
+from evals.recipes import Recipe
+from evals.recipes import recipe as find_recipe
+from synth.base import Teacher
+from synth.errors import BadInput
+from synth.files.format import load_set, save_set
+from synth.labelling import KINDS, demand_distances, demand_room, label
+from synth.set import SyntheticSet
+
+
+def relabel(
+    what: SyntheticSet | str | Path,
+    out: str | Path | None,
+    teachers: str | Path | Sequence[Teacher],
+    kind: str,
+    *,
+    data: Data | str | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    temperature: float | None = None,
+    members: Sequence[int] | None = None,
+    weights: Sequence[float] | None = None,
+    statistics: str = "running",
+    alpha: float = 1.0,
+    norm: str = "l1",
+    sce: str = "mixed",
+    seed: int = 0,
+) -> SyntheticSet:
+    """A set with labels of another kind from teachers, for a recipe. The same call again resumes, and gives the same bits.
+
+    A step size that was learned with the set is left out: it is one of plain descent on the labels of before, and recipes that show views
+    take steps of Adam.
+
+    Args:
+      what: a set, its file, or a run's folder.
+      out: the file to write, or None.
+      teachers: folder of a committee, or networks in the set's model space.
+      kind: one of `synth.labelling.KINDS`.
+      data: what teachers and flips are checked on; by default what the set was made from.
+      recipe: that networks will be trained with; by default the set's, or `cvdd` where that shows no views. `epochs` replaces its length.
+      temperature: of the labels; by default the recipe's, and 1 for `distances`.
+      members: which teachers answer, from 1; by default all.
+      weights: of their logits; by default equal.
+      statistics: of their batch norms: `running`, `batch`, `batch/2`; see `synth.labelling.ask`.
+      alpha, norm, sce: of the loss of `distances`.
+      seed: of the views.
+
+    Raises:
+      BadInput: unknown names, a recipe without views, teachers of other data, labels that no file holds.
+    """
+    synth = load_set(find_set(what)) if isinstance(what, str | Path) else what
+    if kind not in KINDS:
+        raise BadInput(f"--kind: unknown kind of labels '{kind}' (known: {', '.join(KINDS)})")
+    data, seed = take_data(synth, data), check_seed(seed)
+    chosen = choose_recipe(synth, recipe, epochs)
+    plan = plan_of(chosen, data.image, data.flips).at(kind, temperature=temperature)
+    if plan.temperature <= 0:
+        raise BadInput(f"--temperature {temperature}: give a number above 0")
+    demand_distances(kind, alpha, norm, sce)
+    known = () if kind == "hard" else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
+    asked = pick_members(known, members) if known else known
+    x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
+    own = {"weights": weights, "statistics": statistics, "alpha": alpha, "norm": norm, "sce": sce}
+    if out:
+        fewer = "give --kind online, or fewer --epochs"
+        demand_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)
+    under_way = Path(out).with_name(f".{Path(out).name}.partial") if out else None
+    ask = partial(label_in_pieces, folder=under_way) if out else label
+    made = replace(synth, y=ask(jax.random.key(seed), kind, x, index, classes, asked, plan, **own), lr=None)
+    if made.info:
+        made = replace(made, info=replace(made.info, recipe=chosen.name))
+    if out:
+        save_set(out, made)
+        shutil.rmtree(under_way, ignore_errors=True)
+    return made
+
+
+def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Recipe:
+    """The recipe asked for, else the set's, else `cvdd` where that shows no views."""
+    if recipe is None:
+        own = find_recipe(synth.info.recipe or "cvdd")
+        recipe = own.name if getattr(own, "view", "") else "cvdd"
+    return find_recipe(recipe, epochs=epochs)
+
+
+def pick_members(known: Sequence[Teacher], members: Sequence[int] | None) -> tuple[Teacher, ...]:
+    """The chosen teachers, numbered from 1; all for None. Raises BadInput for a number that is none of theirs."""
+    numbers = range(1, len(known) + 1) if members is None else members
+    if wrong := [number for number in numbers if not 1 <= number <= len(known)]:
+        names = ", ".join(f"{i + 1} {teacher.name}" for i, teacher in enumerate(known))
+        raise BadInput(f"--members {wrong[0]}: there is no such teacher (there are {names})")
+    return tuple(known[number - 1] for number in numbers)

@@ -1,0 +1,56 @@
+"""Scores of one set under one recipe and network."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Report(NamedTuple):
+    """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed, never a maximum over epochs.
+
+    Reports on graphs say otherwise: there `epochs` holds the epoch of each seed, chosen on validation graphs, and `auc` areas under the ROC
+    curve. `best_on_test` is for comparison with papers that report the best of several scorings on the test images: the highest accuracy of
+    each seed. Nothing is chosen by it.
+    """
+
+    net: str
+    recipe: str
+    set_kind: str
+    accuracy: tuple[float, ...]
+    seconds: float
+    auc: tuple[float, ...] | None = None
+    epochs: tuple[int, ...] | None = None
+    best_on_test: tuple[float, ...] | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds, a fraction."""
+        return float(np.mean(self.accuracy))
+
+    @property
+    def std(self) -> float:
+        """Population standard deviation over seeds."""
+        return float(np.std(self.accuracy))
+
+    def area(self) -> tuple[float, float]:
+        """Mean and population standard deviation over seeds of the area under the ROC curve; NaN where there is none."""
+        return (float(np.mean(self.auc)), float(np.std(self.auc))) if self.auc else (float("nan"), float("nan"))
+
+    def as_json(self) -> dict:
+        """The result row of `evaluate --json`; an area that is not defined is None."""
+
+        def known(areas):
+            return [None if np.isnan(area) else area for area in areas]
+
+        return {
+            "net": self.net,
+            "recipe": self.recipe,
+            "set_kind": self.set_kind,
+            "accuracy": list(self.accuracy),
+            "mean": self.mean,
+            "std": self.std,
+            "seconds": round(self.seconds, 3),
+            **({} if self.auc is None else dict(zip(("auc_mean", "auc_std"), known(self.area()), strict=True), auc=known(self.auc))),
+            **({} if self.epochs is None else {"epochs": list(self.epochs)}),
+            **({} if self.best_on_test is None else {"best_on_test": list(self.best_on_test)}),
+        }

@@ -1,0 +1,152 @@
+"""Retraining on graphs: fresh networks trained on a set from several seeds, the epoch chosen on validation graphs, the test scored once.
+
+An example i of class c counts p_i = size_c / sum(size) * f_i / sum over the class of f: classes as often as in the data, examples within
+a class as often as their frequency says. Sets of at most one batch are sampled by p; larger ones, and all under a recipe whose batch is 0,
+are passed over whole, weighted by p.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from evals.recipes import Recipe
+from evals.report import Report
+from synth.base import Net, Vars, fresh
+from synth.errors import RunFailed
+from synth.graphs.base import GraphBatch
+from synth.numerics.pytree import all_finite
+
+INIT, DRAW = 0, 1  # key streams of a seed
+
+
+class Lesson(NamedTuple):
+    """What one network learns from: a batch of graphs, their class indices, and how much each counts (they sum to 1)."""
+
+    x: GraphBatch
+    y: Int[Array, " b"]
+    p: Float[Array, " b"]
+
+
+class Trained(NamedTuple):
+    """A network under training, and the best one so far by accuracy on validation graphs (the earliest of equals)."""
+
+    vars: Vars
+    opt: optax.OptState
+    best: Vars
+    score: Float[Array, ""]
+    epoch: Int[Array, ""]
+
+
+def shares(y: Int[np.ndarray, " n"], frequency: Float[np.ndarray, " n"], sizes: Float[np.ndarray, " c"]) -> Float[np.ndarray, " n"]:
+    """p of the module's docstring; classes without examples leave their share to the others."""
+    within = np.bincount(y, frequency, minlength=len(sizes))
+    prior = np.where(within > 0, sizes, 0)
+    return (prior[y] / prior.sum() * frequency / within[y]).astype(np.float32)
+
+
+def draw(key: jax.Array, p: Float[Array, " n"], size: int) -> Float[Array, " n"]:
+    """How often each example is among `size` that are drawn with probabilities p, as fractions."""
+    chosen = jax.random.categorical(key, jnp.log(p), shape=(size,))
+    return jnp.bincount(chosen, length=len(p)).astype(p.dtype) / size
+
+
+def accuracy(logits: Float[Array, "b c"], y: Int[Array, " b"], real: Float[Array, " b"]) -> Float[Array, ""]:
+    """The fraction of the real graphs that are classified right."""
+    right = (logits.argmax(-1) == y).astype(real.dtype)
+    return jnp.sum(right * real) / jnp.sum(real)
+
+
+def roc_auc(scores: Float[np.ndarray, "n c"], y: Int[np.ndarray, " n"]) -> float:
+    """Area under the ROC curve: the chance that of one example of a class and one of the others the former scores higher, ties half.
+
+    For two classes that of the second; for more the mean over classes (one against the rest). NaN where a class has no example.
+    """
+    classes = range(scores.shape[1])
+    return float(np.mean([_auc(scores[:, c] - np.delete(scores, c, 1).max(1), y == c) for c in (classes if len(classes) > 2 else (1,))]))
+
+
+def _auc(score: np.ndarray, positive: np.ndarray) -> float:
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    n = int(positive.sum())
+    return (rank[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)) if 0 < n < len(score) else float("nan")
+
+
+class Trainer(NamedTuple):
+    """Compiled pieces of one (network, recipe) pair; lessons of the same shapes share the compilation.
+
+    Args:
+      train: (key, lesson, validation, epochs) -> Trained after so many epochs; `validation` is (batch, class indices).
+      read: (vars, batch) -> logits.
+    """
+
+    train: Callable
+    read: Callable
+
+
+def make_trainer(net: Net, recipe: Recipe) -> Trainer:
+    """Builds the compiled pieces."""
+
+    def loss(params, lesson: Lesson, weight):
+        logits = net.apply(Vars(params), lesson.x, train=True).logits
+        return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, lesson.y) * weight)
+
+    @jax.jit
+    def train(key, lesson: Lesson, validation, epochs) -> Trained:
+        seen, truth = validation
+
+        def epoch(number, state: Trained) -> Trained:
+            k_draw = jax.random.fold_in(jax.random.fold_in(key, DRAW), number)
+            weight = draw(k_draw, lesson.p, recipe.batch) if recipe.batch and len(lesson.p) <= recipe.batch else lesson.p
+            grads = jax.grad(loss)(state.vars.params, lesson, weight)
+            tx = recipe.optimiser(recipe.lr * recipe.factor(number, jnp.int32(recipe.epochs)))
+            updates, opt = tx.update(grads, state.opt, state.vars.params)
+            vars = Vars(optax.apply_updates(state.vars.params, updates))
+            score = accuracy(net.apply(vars, seen).logits, truth, seen.real)
+            better = score > state.score
+            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), vars, state.best)
+            return Trained(vars, opt, best, jnp.where(better, score, state.score), jnp.where(better, jnp.int32(number) + 1, state.epoch))
+
+        vars = fresh(jax.random.fold_in(key, INIT), net)
+        start = Trained(vars, recipe.optimiser(jnp.float32(recipe.lr)).init(vars.params), vars, jnp.float32(-1), jnp.int32(0))
+        return jax.lax.fori_loop(0, epochs, epoch, start)
+
+    return Trainer(train, jax.jit(lambda vars, x: net.apply(vars, x).logits))
+
+
+def retrain(
+    key: jax.Array,
+    trainer: Trainer,
+    recipe: Recipe,
+    lessons: Callable[[int], Lesson],
+    validation: tuple[GraphBatch, Int[Array, " b"]],
+    test: Sequence[tuple[GraphBatch, np.ndarray]],
+    *,
+    seeds: int = 10,
+    net_name: str = "",
+    set_kind: str = "distilled",
+    tick: Callable[[int], None] = lambda done: None,
+) -> Report:
+    """Accuracy and ROC-AUC of `seeds` fresh networks trained on `lessons(seed)`, each as it was at its best epoch on validation graphs.
+
+    Validation and test graphs come with their class indices i32[b]; those of the test in pieces.
+
+    Seed i uses fold_in(key, i). Raises RunFailed where a training diverges.
+    """
+    began, rows = time.perf_counter(), []
+    for seed in range(seeds):
+        trained = trainer.train(jax.random.fold_in(key, seed), lessons(seed), validation, jnp.int32(recipe.epochs))
+        if not all_finite(trained.vars):
+            raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged; try another --net or --recipe")
+        logits = np.concatenate([np.asarray(trainer.read(trained.best, x))[: len(y)] for x, y in test])
+        truth = np.concatenate([y for _, y in test])
+        rows.append((float((logits.argmax(1) == truth).mean()), roc_auc(logits, truth), int(trained.epoch)))
+        tick(1)
+    scores, areas, epochs = zip(*rows, strict=True)
+    return Report(net_name, recipe.name, set_kind, scores, time.perf_counter() - began, areas, epochs)

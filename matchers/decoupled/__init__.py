@@ -1,0 +1,1 @@
+"""Methods from trained networks: recover or compose images, then label them."""

@@ -1,0 +1,117 @@
+"""Committee voting (CV-DD, arXiv 2501.07575): images recovered from pairs of networks, weighted by what each is known to give."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from matchers.base import Matcher, Task
+from matchers.decoupled.common import Jitter, Patches, Settings, patched, pick, recover
+from matchers.decoupled.labelling import LabelKind, Labelling
+from synth.base import Teacher
+from synth.errors import BadInput
+from synth.labelling import vote
+
+
+def committees(slots: int, priors: Sequence[float], size: int) -> list[tuple[int, ...]]:
+    """Which `size` teachers vote on every slot: with one slot those of the highest priors; with at most as many slots as there are such
+    committees, one after another in lexical order; with more, one drawn for every slot, the same in all runs of so many slots."""
+    known = list(combinations(range(len(priors)), size))
+    if slots == 1:
+        return [tuple(sorted(sorted(range(len(priors)), key=lambda k: -priors[k])[:size]))]
+    if slots <= len(known):
+        return known[:slots]
+    return [known[i] for i in np.random.default_rng(slots).integers(len(known), size=slots)]
+
+
+def voting_weights(slots: int, priors: Sequence[float], *, size: int, temperature: float) -> Float[np.ndarray, "slots k"]:
+    """w = softmax(prior / T) over the committee of every slot, 0 for the others."""
+    table = np.zeros((slots, len(priors)))
+    for slot, members in enumerate(committees(slots, priors, size)):
+        table[slot, list(members)] = vote([priors[k] for k in members], temperature=temperature)
+    return table
+
+
+def cvdd(
+    teachers: tuple[Teacher, ...],
+    priors: Callable[..., tuple[float, ...]],
+    task: Task,
+    *,
+    lr: float = 0.25,
+    alpha_bn: float = 0.01,
+    first: float = 10.0,
+    crop: float = 0.08,
+    roll: float = 0.125,
+    batch: int = 100,
+    patches: Patches = "medium",
+    votes: int = 2,
+    member: int | None = None,
+    pair: tuple[int, ...] | None = None,
+    prior: Literal["distilled", "equal"] = "distilled",
+    temperature: float = 5.0,
+    labels: LabelKind = "committee",
+    label_temperature: float = 10.0,
+    recipe: str = "cvdd",
+    label_epochs: int | None = None,
+    parts: int = 2,
+) -> Matcher:
+    """Recovers every slot (one image of every class) from a committee of trained networks, and labels the set with the votes of all.
+
+    L = sum_k w_k (CE_k + alpha R_k), w = softmax(prior / T) over the slot's committee, CE and R those of `sre2l` for network k under one
+    random crop, flip and roll. One slot has the committee of the highest priors, up to as many slots as committees take all in order, more
+    draw one each. With a single `member` this is the paper's baseline SRe2L++. Labels are sum_k w_k z_k of all networks, their w from
+    `label_temperature`, batch norms normalising by the statistics of the batch itself (batch-specific soft labels).
+
+    Args:
+      teachers: trained networks.
+      priors: (options of this recovery, by name) -> what data recovered from each of them alone is worth, accuracy in per cent.
+      task: the run that it serves; the step size falls over its steps.
+      lr: step size of the pixels in model space (> 0).
+      alpha_bn: weight of the statistics (>= 0).
+      first: weight of the first layer's statistics (>= 0).
+      crop: least share of the area that a random crop takes, in (0, 1]; 1 for no crop.
+      roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
+      batch: classes whose images go through a network together and share their statistics.
+      patches: `easy`, `medium` or `hard` starts from 2x2 collages of real crops of that rank of difficulty to the networks, whatever
+        --start says; `none` leaves the start as it is.
+      votes: networks in the committee of a slot; 2 as published.
+      member: this one of the teachers, from 1, votes and labels alone.
+      pair: these of the teachers, from 1, vote on every slot, as is published for one image a class; all label.
+      prior: `distilled` weighs teachers by `priors`, which may have to be measured first; `equal` all alike.
+      temperature: T, > 0; large gives all members equal weight, small the best alone.
+      labels: kind of the labels that the set gets.
+      label_temperature: T of the weights of labels, > 0.
+      recipe: that the set is labelled for and to be trained with.
+      label_epochs: epochs that stored answers cover; by default the recipe's.
+      parts: equal parts of a batch that each have their own statistics when labelled; 2 as released, 1 for the whole batch.
+    """
+    if member is not None:
+        teachers, votes = (pick(teachers, member),), 1
+    if pair is not None:
+        if member is not None or not pair or len(set(pair)) < len(pair):
+            raise BadInput(f"--pair {' '.join(map(str, pair))}: give different teachers, and no --member beside them")
+        for number in pair:
+            pick(teachers, number, flag="--pair")
+    if votes > len(teachers):
+        raise BadInput(f"--votes {votes}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
+    for flag, value in (("--temperature", temperature), ("--label-temperature", label_temperature)):
+        if value <= 0:
+            raise BadInput(f"{flag} {value}: give a number above 0")
+    alone = {"lr": lr, "alpha_bn": alpha_bn, "first": first, "crop": crop, "roll": roll, "batch": batch, "patches": patches, "parts": parts}
+    known = priors(**alone) if prior == "distilled" and len(teachers) > 1 else (0.0,) * len(teachers)
+    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
+    statistics = "batch" if parts == 1 else f"batch/{parts}"
+    own = vote(known, temperature=label_temperature)
+    labelling = Labelling(teachers, task, recipe, labels, label_epochs, weights=own, statistics=statistics)
+
+    def weights(slots: int):
+        if pair is None:
+            return voting_weights(slots, known, size=votes, temperature=temperature)
+        row = np.zeros(len(known))
+        row[[number - 1 for number in pair]] = vote([known[number - 1] for number in pair], temperature=temperature)
+        return np.tile(row, (slots, 1))
+
+    made = recover(teachers, task, weights, settings, labelling, batch=batch, prepare=patched(teachers, patches))
+    return made._replace(start="collage", own_start=None if patches == "none" else "--patches none")

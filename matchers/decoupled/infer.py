@@ -1,0 +1,134 @@
+"""Inter-class feature compensation (INFER, ICLR 2025): images added to one real image of every class each."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from matchers.base import Given, Matcher, Task
+from matchers.decoupled.common import Jitter, Settings, batch_loss, bounded, demand_statistics, on_pixels
+from matchers.decoupled.labelling import LabelKind, Labelling
+from synth.base import Teacher, Vars
+from synth.errors import BadInput
+from synth.images.content import Summed
+from synth.labels.plain import Hard
+from synth.numerics.backend import over
+from synth.set import SyntheticSet
+
+MOST = 4  # compensators of a natural set, as published for small images
+
+
+def natural_sets(ipc: int, classes: int, compensators: int) -> int:
+    """floor(ipc / (1 + M / C)): how many natural sets fit, each of C real images and M compensators, into ipc images a class.
+
+    Raises BadInput where none fits.
+    """
+    sets = ipc * classes // (classes + compensators)
+    if not sets:
+        least = -(-(classes + compensators) // classes)
+        why = f"{compensators} compensators and {classes} real images are more than {ipc * classes} images"
+        raise BadInput(f"--ipc {ipc}: {why}, so infer is not defined there; give at least {least}, or fewer --compensators")
+    return sets
+
+
+def compensate(synth: SyntheticSet, compensators: int) -> SyntheticSet:
+    """As many of the first images of every class as the budget has natural sets, with additions of zero, and labels of the examples."""
+    made, classes = bounded(synth), synth.y.classes
+    image = made.x.pixels.shape[1:]
+    s = natural_sets(len(synth) // classes, classes, compensators)
+    base = made.x.pixels.reshape(classes, -1, *image)[:, :s].reshape(-1, *image)
+    x = Summed(base, jnp.zeros((s, compensators, *image), base.dtype), made.x.mean, made.x.std)
+    return replace(made, x=x, y=Hard(jnp.repeat(jnp.arange(classes, dtype=jnp.int32), s * (compensators + 1)), classes))
+
+
+def slopes_of(
+    key: jax.Array,
+    teachers: Sequence[Teacher],
+    vars: Sequence[Vars],
+    natural: Float[Array, "s classes h w c"],
+    delta: Float[Array, "s k h w c"],
+    y: Int[Array, " classes"],
+    settings: Settings,
+):
+    """(f32[s k h w c], {name: f32[]}): the gradient of L_ik = CE + alpha R of the i-th natural set plus its k-th addition, by the addition,
+    through network k; means of the loss and its two terms."""
+    keys, slopes, totals = jax.random.split(key, delta.shape[:2]), [], jnp.zeros(3, delta.dtype)
+    for k, teacher in enumerate(teachers):
+
+        def one(key, x, u, net=teacher.net, vars=vars[k]):
+            def loss(u):
+                return batch_loss(net, vars, settings.jitter(key, x + u[None]), y, settings)
+
+            (total, terms), slope = jax.value_and_grad(loss, has_aux=True)(u)
+            return jnp.stack([total, *terms]), slope
+
+        each, slope = over(one, keys[:, k], natural, delta[:, k])
+        slopes, totals = [*slopes, slope], totals + each.sum(0)
+    names = ("loss", "entropy", "statistics")
+    return jnp.stack(slopes, 1), {name: total / delta[:, :, 0, 0, 0].size for name, total in zip(names, totals, strict=True)}
+
+
+def infer(
+    teachers: tuple[Teacher, ...],
+    task: Task,
+    *,
+    lr: float = 0.25,
+    alpha_bn: float = 1.0,
+    first: float = 10.0,
+    crop: float = 1.0,
+    roll: float = 0.125,
+    flip: bool = True,
+    compensators: int | None = None,
+    labels: LabelKind = "interpolated",
+    recipe: str = "infer",
+    label_epochs: int | None = None,
+) -> Matcher:
+    """Learns images that serve all classes at once: each is added to one real image of every class.
+
+    L = mean_c CE(f_m(A(x_ic + u_im)), c) + alpha R_m(A(x_i + u_im)), minimised by the compensator u_im of every natural set i (one real
+    image x_ic of every class c) and every network m, from zero; R and A those of `sre2l`. The set holds all x_ic and, clipped, all
+    x_ic + u_im: of ipc images a class, ipc_init = floor(ipc / (1 + M / C)) natural sets and as many times M compensators are stored, which
+    give ipc_init (M + 1) examples a class.
+
+    Args:
+      teachers: trained networks.
+      task: the run that it serves; the step size falls over its steps.
+      lr: step size of the compensators in model space (> 0).
+      alpha_bn: weight of the statistics (>= 0); 1 as released for CIFAR, 0.01 for ImageNet.
+      first: weight of the first layer's statistics (>= 0).
+      crop: least share of the area that a random crop takes, in (0, 1]; 1 for no crop, as released for CIFAR.
+      roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
+      flip: whether batches are mirrored at random, where labels allow it; not in what is released for CIFAR.
+      compensators: M, the first so many teachers take part; by default all, but at most 4.
+      labels: kind of the labels; by default the networks' mean answer to every example, once, mixed as images are mixed.
+      recipe: that the set is labelled for and to be trained with.
+      label_epochs: epochs that stored answers cover; by default the recipe's.
+    """
+    count = min(MOST, len(teachers)) if compensators is None else compensators
+    if count > len(teachers):
+        raise BadInput(f"--compensators {count}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
+    members = tuple(teachers[:count])
+    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips)).check()
+    labelling, tx = Labelling(members, task, recipe, labels, label_epochs), on_pixels(settings, task)
+
+    def prepare(key, synth, examples):
+        demand_statistics(members, synth.x.decode().shape[1:])
+        made = compensate(synth, count)
+        labelling.demand_room(made)
+        return made
+
+    def step(key, state, synth, vars):
+        x, y = synth.x, jnp.arange(synth.y.classes)
+        natural = x.base.reshape(len(y), len(x.delta), *x.base.shape[1:]).swapaxes(0, 1)
+        slopes, metrics = slopes_of(key, members, vars, natural, x.delta, y, settings)
+        updates, after = tx.update(slopes, state, x.delta)
+        return replace(synth, x=x._replace(delta=x.delta + updates)), after, metrics
+
+    def finish(key, state, synth):
+        return labelling.attach(key, replace(synth, x=synth.x.store()))
+
+    feed = Given(tuple(teacher.vars for teacher in members))
+    init = lambda key, synth: tx.init(synth.x.delta)  # noqa: E731
+    return Matcher(init, step, feed, recipe=recipe, prepare=prepare, finish=finish, counts_bytes=False)

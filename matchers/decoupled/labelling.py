@@ -1,0 +1,78 @@
+"""How a method from trained networks labels its set when it is done."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+import jax
+
+from matchers.base import Task
+from synth.base import Teacher
+from synth.labelling import demand_distances, demand_room
+from synth.labels.plain import Hard
+from synth.set import SyntheticSet
+
+LabelKind = Literal["hard", "static", "interpolated", "committee", "online", "distances"]
+
+
+class Labelling(NamedTuple):
+    """Labels to be.
+
+    Args:
+      teachers: who is asked.
+      task: the run that is served.
+      recipe: the one that the set is to be trained with.
+      kind: of the labels.
+      epochs: that stored answers cover; the recipe's for None.
+      weights: of the teachers' logits; equal for None.
+      statistics: of the teachers' batch norms, for kinds that answer to views; see `synth.labelling.ask`.
+      alpha, norm, sce: of the loss of `distances`.
+      temperature: of the labels; by default their kind's (`Plan.at`).
+    """
+
+    teachers: Sequence[Teacher]
+    task: Task
+    recipe: str
+    kind: str
+    epochs: int | None = None
+    weights: Sequence[float] | None = None
+    statistics: str = "running"
+    alpha: float = 1.0
+    norm: str = "l1"
+    sce: str = "mixed"
+    temperature: float | None = None
+
+    def checked(self) -> "Labelling":
+        """Itself. Raises BadInput where the loss of `distances` is set for another kind."""
+        demand_distances(self.kind, self.alpha, self.norm, self.sce)
+        return self
+
+    def demand_room(self, synth: SyntheticSet) -> None:
+        """Before any work. Raises BadInput where the set with these labels, its images in bytes, would be more than its file may hold."""
+        epochs = self.epochs or self.task.plan(self.recipe).epochs
+        images = sum(leaf.size for leaf in jax.tree.leaves(synth.x) if leaf.ndim > 1)
+        advice = "give --labels online, or fewer --label-epochs or images"
+        demand_room(self.kind, len(synth), synth.y.classes, epochs, images=images, advice=advice)
+
+    def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
+        """The set with these labels, asked of its images as they will be stored, at their temperature."""
+        if not isinstance(synth.y, Hard):
+            return synth
+        plan = self.task.plan(self.recipe).at(self.kind, temperature=self.temperature)
+        plan = plan._replace(epochs=self.epochs or plan.epochs)
+        views = self.kind in ("committee", "online", "distances")
+        made = self.task.label(
+            key,
+            self.kind,
+            synth.x.decode(),
+            synth.y.index,
+            synth.y.classes,
+            self.teachers,
+            plan,
+            weights=self.weights,
+            statistics=self.statistics if views else "running",
+            alpha=self.alpha,
+            norm=self.norm,
+            sce=self.sce,
+        )
+        return replace(synth, y=made)

@@ -1,0 +1,1 @@
+"""Methods that match distributions of features."""

@@ -1,0 +1,1 @@
+"""Methods with a ridge regression in closed form inside."""

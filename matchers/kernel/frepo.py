@@ -1,0 +1,68 @@
+"""Neural feature regression with pooling (Zhou, Nezhadarya and Ba, NeurIPS 2022)."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from matchers.base import Matcher, Task
+from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
+from matchers.kernel.pool import Life
+from synth.base import Net
+from synth.labels.plain import Target
+from synth.training.fit import adam, on_examples
+from synth.training.optim import cosine, lamb, scheduled
+from synth.training.ridge import centred
+
+ROWS = 1000  # of a larger set, drawn for every step of a network, as released
+
+
+def margin(y: Float[Array, "n c"]) -> Float[Array, ""]:
+    """- mean_j min(y_j(1) - y_j(2), 1 / C) over the two largest of every label: pushes them 1 / C apart, and no further."""
+    first, second = jax.lax.top_k(y, 2)[0].T
+    return -jnp.mean(jnp.minimum(first - second, jnp.asarray(1 / y.shape[1], y.dtype)))
+
+
+def start_labels(key, synth, examples):
+    """Hard labels become centred one-hot rows over sqrt(C / 10)."""
+    classes = synth.y.classes
+    return replace(synth, y=Target(centred(synth.y.index, classes) / jnp.sqrt(jnp.float32(classes / 10))))
+
+
+def frepo(
+    net: Net,
+    task: Task,
+    *,
+    lr: float = 3e-4,
+    decay: int | None = None,
+    batch: int = 512,
+    pool: int = 10,
+    pool_steps: int = 100,
+    net_lr: float = 3e-4,
+    reg: float = 1e-6,
+    flip: bool = False,
+) -> Matcher:
+    """Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.
+
+    L = E_t 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2 - E_j min(y_j(1) - y_j(2), 1 / C), with K = <phi(x), phi(x')>,
+    lambda = reg tr(K_ss) / n and the two largest numbers y(1), y(2) of a learned label. phi is a network of the pool in evaluation mode;
+    one that has served takes a step on the set (Adam, half the squared error), and is renewed after `pool_steps` of them. LAMB moves
+    images and labels.
+
+    Args:
+      net: the family of networks.
+      task: the run that it serves.
+      lr: step size of LAMB, relative to the norm of the images and of the labels (> 0); falls to a tenth by a cosine.
+      decay: steps until it has fallen; by default those of the run.
+      batch: real images a step.
+      pool: networks kept.
+      pool_steps: steps on the set that a network trains before it is renewed.
+      net_lr: step size of that training (> 0).
+      reg: of the ridge regression, times the mean of the diagonal (> 0).
+      flip: whether mirror images join the set in the regression, with the same labels.
+    """
+    life = Life(net, adam(net_lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=pool, most=pool_steps, rows=ROWS)
+    ridge = Ridge(embed(net), one_hot_targets, reg=reg, flip=flip, penalty=margin)
+    tx = scheduled(lamb(lr), cosine(task.steps if decay is None else decay, floor=0.1))
+    return descend_ridge(ridge, tx, batch=batch, life=lambda synth: life, prepare=start_labels, recipe="frepo")

@@ -1,0 +1,41 @@
+"""What selection methods share: the space in which they compare images, and how chosen ones enter a set."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from synth.base import Examples, Net
+from synth.images.content import Pixels
+from synth.set import SyntheticSet
+from synth.training.fit import in_batches, train_on
+
+Space = Literal["pixels", "embed"]
+
+
+def parts_of(space: Space, epochs: int) -> Callable[[SyntheticSet], int]:
+    """set -> parts of its selection for the progress bar: the epochs of the network that embeds, and the classes."""
+    return lambda synth: synth.y.classes + (epochs if space == "embed" else 0)
+
+
+def features(
+    key: jax.Array, net: Net, examples: Examples, *, classes: int, space: Space, epochs: int, done: Callable
+) -> Float[np.ndarray, "n d"]:
+    """Flattened pixels, or the embedding of a network trained on the examples for `epochs` epochs; `done()` is called after each."""
+    if space == "pixels":
+        return np.asarray(examples.x).reshape(len(examples.x), -1)
+    trained = train_on(key, net, examples.x, examples.y, classes, epochs=epochs, done=done)
+
+    def read(vars, x):
+        return net.apply(vars, x).embed
+
+    return np.asarray(in_batches(read, trained, examples.x))
+
+
+def put(synth: SyntheticSet, examples: Examples, index: Int[np.ndarray, " m"]) -> SyntheticSet:
+    """The set with the chosen real images, class-major, in place of its own."""
+    return replace(synth, x=Pixels(jnp.asarray(np.asarray(examples.x)[index])))

@@ -1,0 +1,22 @@
+"""Real examples drawn at random: the floor of every comparison."""
+
+from matchers.base import Matcher, once
+from matchers.selection.common import put
+from synth.graphs.base import GraphExamples
+from synth.selection.choose import choose_random
+from synth.selection.graphs import choose_within, pack
+
+
+def random(budget: tuple[str, int] | None) -> Matcher:
+    """Real examples of every class, drawn uniformly without replacement; of graphs, as many as a number of bytes holds.
+
+    Args:
+      budget: what it may cost; images have been counted before.
+    """
+
+    def solve(key, synth, examples):
+        if isinstance(examples, GraphExamples):
+            return pack(synth, examples, choose_within(key, examples, budget))
+        return put(synth, examples, choose_random(key, examples.y, len(synth) // synth.y.classes))
+
+    return once(solve)._replace(own_start="")

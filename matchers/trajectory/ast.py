@@ -1,0 +1,97 @@
+"""Alignment with smooth and high-quality expert trajectories (Shen, Yang and Lam, arXiv 2310.10541)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from matchers.base import Matcher, Segment
+from matchers.trajectory.common import Positive, Student, follow, logits
+from synth.base import Net
+from synth.images.content import Pixels
+from synth.selection.choose import choose_kmeans
+
+CENTRES = 10  # of the logits of a class, as released
+
+
+def ast(
+    net: Net,
+    augment: Callable,
+    experts,
+    *,
+    inner_steps: int = 20,
+    span: int = 2,
+    max_start: int = 30,
+    min_start: int = 0,
+    batch: int | None = None,
+    lr: float = 100.0,
+    lr_lr: float = 1e-5,
+    step_size: float = 0.01,
+    momentum: float = 0.5,
+    representative: bool = True,
+    inner_momentum: float = 0.9,
+    balanced: bool = True,
+    intermediate: Literal["none", "agg", "adaptive"] = "agg",
+    perturb: float = 1.0,
+    positive: Positive = "none",
+) -> Matcher:
+    """Follows smooth experts with a student that has momentum, is compared on the way, and starts from noisy kernels.
+
+    L = sum_{k=1..M} w_k || theta_{s_k} - theta*_{t+k} ||^2 / || theta_0 - theta*_{t+k} ||^2, s_k = k floor(N / M) for k < M, s_M = N and
+    w_M = 1; theta_{i+1} = theta_i - beta b_i, b_i = mu b_{i-1} + c(t) grad l(A(x_i); theta_i), and theta_0 is theta*_t with noise on its
+    kernels. Formulae as in the released code. With every switch off this is MTT.
+
+    Args:
+      net: the experts' network; one with batch statistics is refused.
+      augment: siamese augmentation (key, x, siamese) -> x, called without siamese.
+      experts: recorded trajectories, recipe `smooth`.
+      inner_steps: N, steps of the student.
+      span: M, the expert's epochs that they should reach.
+      max_start: T+, bound that start epochs t stay below; cut to what is recorded.
+      min_start: T-, least start epoch.
+      batch: synthetic images a step of the student; by default all of them.
+      lr: step size of the images (> 0).
+      lr_lr: step size of beta (> 0).
+      step_size: beta at the start (> 0).
+      momentum: of the optimisers of the images and of beta, in [0, 1).
+      representative: start from the real images nearest to the centres of a k-means of each class, on the logits of one expert at its
+        end; without it --start decides. The released code takes floor(ipc / 10) images of each of ten centres, none for ipc < 10; here
+        there are min(10, ipc) centres that take turns until ipc images are chosen.
+      inner_momentum: mu of the student, in [0, 1).
+      balanced: whether c(t) is `emphasis` instead of 1.
+      intermediate: w_k for k < M: 0 (`none`), 1 (`agg`) or k / M (`adaptive`).
+      perturb: alpha >= 0, relative size of the noise on each convolution kernel.
+      positive: keeps beta above 0, as in `mtt`; `none` as published.
+
+    Raises:
+      BadInput: an option out of its range, or a network with batch statistics.
+    """
+    weights = {"none": [], "agg": [1.0] * (span - 1), "adaptive": [k / span for k in range(1, span)]}[intermediate]
+    bound = min(max_start, experts.epochs - span + 1)  # as the feed cuts it
+    factor = (lambda epoch: emphasis(epoch, bound)) if balanced else None
+    student = Student(inner_steps, batch, momentum=inner_momentum, weights=tuple(weights), perturb=perturb, emphasis=factor)
+    request = Segment(span, min_start, max_start, every=bool(weights))
+    rates = {"x": (lr, momentum), "lr": (lr_lr, momentum)}
+    matcher = follow(net, augment, student, request, rates, step_size=step_size, positive=positive)
+
+    def prepare(key, synth, examples):
+        k_expert, k_centres = jax.random.split(key)
+        if representative:
+            expert = int(jax.random.randint(k_expert, (), 0, experts.count))
+            features = logits(net, experts.last(expert), examples.x)
+            chosen = choose_kmeans(k_centres, features, examples.y, len(synth) // synth.y.classes, centres=CENTRES)
+            synth = replace(synth, x=Pixels(jnp.asarray(np.asarray(examples.x)[chosen])))
+        return matcher.prepare(key, synth, examples)
+
+    return matcher._replace(prepare=prepare, own_start="--no-representative" if representative else None)
+
+
+def emphasis(epoch: Int[Array, ""], bound: int) -> Float[Array, ""]:
+    """c(t): log_5(t - h + 8) from h = T+ // 2 on, 1 / log_5(h - t + 8) before; early epochs weigh less, late ones more."""
+    half = bound // 2
+    far = jnp.log(jnp.abs(epoch - half).astype(jnp.float32) + 8) / jnp.log(jnp.float32(5))
+    return jnp.where(epoch >= half, far, 1 / far)

@@ -1,0 +1,55 @@
+"""Matching training trajectories (Cazenavette et al., CVPR 2022)."""
+
+from collections.abc import Callable
+
+from matchers.base import Matcher, Segment
+from matchers.trajectory.common import GradientKind, Positive, Student, follow
+from synth.base import Net
+
+
+def mtt(
+    net: Net,
+    augment: Callable,
+    experts,
+    *,
+    inner_steps: int = 20,
+    span: int = 2,
+    max_start: int = 20,
+    min_start: int = 0,
+    batch: int | None = None,
+    lr: float = 100.0,
+    lr_lr: float = 1e-5,
+    step_size: float = 0.01,
+    momentum: float = 0.5,
+    gradient: GradientKind = "exact",
+    positive: Positive = "none",
+) -> Matcher:
+    """Lets a student trained on the set arrive where an expert arrived that was trained on the real data.
+
+    L = || theta_N - theta*_{t+M} ||^2 / || theta*_t - theta*_{t+M} ||^2 with theta_0 = theta*_t, parameters of an expert after t epochs,
+    and theta_{i+1} = theta_i - beta grad l(A(b_i); theta_i): b_i mini-batches of synthetic images, A an augmentation with parameters for
+    every image, l the mean cross entropy. The images and beta descend the gradient through all N steps.
+
+    Args:
+      net: the experts' network; one with batch statistics is refused.
+      augment: siamese augmentation (key, x, siamese) -> x, called without siamese.
+      experts: recorded trajectories.
+      inner_steps: N, steps of the student.
+      span: M, the expert's epochs that they should reach.
+      max_start: T+, bound that start epochs t stay below; cut to what is recorded.
+      min_start: T-, least start epoch.
+      batch: synthetic images a step of the student; by default all of them.
+      lr: step size of the images (> 0).
+      lr_lr: step size of beta (> 0).
+      step_size: beta at the start (> 0).
+      momentum: of the optimisers of the images and of beta, in [0, 1).
+      gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
+        for N = 1, and not the gradient of L for N > 1.
+      positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead; `none` as published.
+
+    Raises:
+      BadInput: an option out of its range, or a network with batch statistics.
+    """
+    student = Student(inner_steps, batch, gradient)
+    rates = {"x": (lr, momentum), "lr": (lr_lr, momentum)}
+    return follow(net, augment, student, Segment(span, min_start, max_start), rates, step_size=step_size, positive=positive)

@@ -1,0 +1,1 @@
+"""Graphs: how they are held, packed, refined and stored in a set."""

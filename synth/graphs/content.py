@@ -1,0 +1,300 @@
+"""What a synthetic set of graphs stores, and the `GraphBatch` it stands for. Each of its kinds is one of `synth.content.KINDS`.
+
+`decode(depth=None)` runs on the host. Given the depth of a network it may compute no more than that network asks for.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+
+from synth.errors import BadInput
+from synth.graphs.base import Alphabet, GraphBatch, Graphs, Hop, batch_of
+from synth.graphs.packing import Forest, unpack_forest, unpack_graphs
+from synth.graphs.refinement import colour_batch, refine
+from synth.graphs.tree_batch import forest_batch
+
+DEEPEST = 16
+
+
+class TreeSummary(NamedTuple):
+    """Frequent sets of computation trees, packed into bits (`synth.graphs.packing`): trees, sets and their frequencies.
+
+    Args:
+      payload: u8[p].
+      tag_kinds, edge_kinds: how many node tags and edge labels the data have.
+      depth: of the trees; the most layers a network may have.
+      exact: whether every leaf carries its own degree in the graph, or the mean of its tag.
+    """
+
+    payload: UInt8[Array, " p"]
+    tag_kinds: int
+    edge_kinds: int
+    depth: int
+    exact: bool
+    kind = "trees"
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """Of the graphs that it stands for."""
+        return Alphabet(self.tag_kinds, self.edge_kinds)
+
+    def forest(self) -> Forest:
+        """The trees and sets themselves."""
+        return unpack_forest(np.asarray(self.payload), self.alphabet, depth=self.depth, exact=self.exact)
+
+    def decode(self, *, depth: int | None = None) -> GraphBatch:
+        """Every set as one graph of a batch, in which equal subtrees are one node."""
+        if depth is not None and depth > self.depth:
+            raise BadInput(f"--net: {depth} layers look further than the set's trees of depth {self.depth}; use depth={self.depth}")
+        return forest_batch(self.forest(), depth=self.depth)
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(self.frequency())
+
+    def frequency(self) -> Float[np.ndarray, " n"]:
+        """How many real graphs hold each set of trees."""
+        return np.array([frequency for _, frequency in self.forest().sets], np.float64)
+
+    def nbytes(self) -> int:
+        """Payload bytes."""
+        return self.payload.nbytes
+
+    def check(self) -> None:
+        """Raises ValueError where the bytes stand for no trees."""
+        _check_alphabet(self)
+        if not 1 <= self.depth <= DEEPEST:
+            raise ValueError(f"trees of depth {self.depth}; 1 to {DEEPEST} is possible")
+        self.forest()
+
+
+class PackedGraphs(NamedTuple):
+    """Whole graphs, packed into bits (`synth.graphs.packing`)."""
+
+    payload: UInt8[Array, " p"]
+    tag_kinds: int
+    edge_kinds: int
+    directed: bool
+    kind = "graphs"
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """Of the graphs."""
+        return Alphabet(self.tag_kinds, self.edge_kinds, self.directed)
+
+    def graphs(self) -> Graphs:
+        """The graphs themselves."""
+        return unpack_graphs(np.asarray(self.payload), self.alphabet)
+
+    def decode(self, *, depth: int | None = None) -> GraphBatch:
+        """The graphs; for a network of `depth` layers, their colour graph."""
+        graphs = self.graphs()
+        return batch_of(graphs) if depth is None else colour_batch(refine(graphs, depth, degrees=True))
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(self.frequency())
+
+    def frequency(self) -> Float[np.ndarray, " n"]:
+        """Every graph counts once."""
+        return np.ones(len(self.graphs().nodes))
+
+    def nbytes(self) -> int:
+        """Payload bytes."""
+        return self.payload.nbytes
+
+    def check(self) -> None:
+        """Raises ValueError where the bytes stand for no graphs."""
+        _check_alphabet(self)
+        self.graphs()
+
+
+class ColourGraph(NamedTuple):
+    """All graphs, without loss: a node for every colour of every round of refinement, with multiplicities.
+
+    Args:
+      tags: of the colours of round 0, the leaves.
+      degrees: of all colours, round after round.
+      same: what each colour above round 0 is in the round below.
+      senders, receivers, labels, counts: edges, hop after hop; rows within a round, an edge label, how often.
+      levels, hops: how many colours each round and edges each hop has.
+      graph, node, times: graph g holds colour `node` of the last round `times` times.
+      exact: whether colours tell the degrees of leaves apart, as GCN needs it.
+    """
+
+    tags: Int[Array, " leaves"]
+    degrees: Float[Array, " colours"]
+    same: Int[Array, " above"]
+    senders: Int[Array, " edges"]
+    receivers: Int[Array, " edges"]
+    labels: Int[Array, " edges"]
+    counts: Int[Array, " edges"]
+    levels: Int[Array, " rounds"]
+    hops: Int[Array, " depth"]
+    graph: Int[Array, " entries"]
+    node: Int[Array, " entries"]
+    times: Int[Array, " entries"]
+    tag_kinds: int
+    edge_kinds: int
+    exact: bool
+    kind = "colours"
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """Of the graphs that it stands for."""
+        return Alphabet(self.tag_kinds, self.edge_kinds)
+
+    @property
+    def depth(self) -> int:
+        """The most layers a network may have."""
+        return len(self.hops)
+
+    def decode(self, *, depth: int | None = None) -> GraphBatch:
+        """The colour graph, in whose readout every real graph is one graph."""
+        if depth is not None and depth > self.depth:
+            raise BadInput(f"--net: {depth} layers look further than the set's {self.depth} rounds of colours; use depth={self.depth}")
+        host = [np.asarray(value) for value in self[:12]]
+        tags, degrees, same, senders, receivers, labels, counts, levels, hops, graph, node, times = host
+        at, cut = np.cumsum(levels)[:-1], np.cumsum(hops)[:-1]
+        edges = (np.split(row, cut) for row in (senders, receivers, labels, counts.astype(np.float32)))
+        made = tuple(Hop(*row) for row in zip(*edges, np.split(same, at[1:] - at[0]), strict=True))
+        readout = graph, node, times.astype(np.float32), np.ones(int(graph.max()) + 1, np.float32)
+        return jax.tree.map(jnp.asarray, GraphBatch(tags, tuple(np.split(degrees, at)), made, *readout))
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(self.frequency())
+
+    def frequency(self) -> Float[np.ndarray, " n"]:
+        """Every graph counts once."""
+        return np.ones(int(np.max(self.graph)) + 1)
+
+    def nbytes(self) -> int:
+        """Payload bytes: all arrays."""
+        return sum(value.nbytes for value in self[:12])
+
+    def check(self) -> None:
+        """Raises ValueError where an index leads out of its round, or sizes do not add up."""
+        _check_alphabet(self)
+        levels, hops = np.asarray(self.levels, np.int64), np.asarray(self.hops, np.int64)
+        if len(levels) != len(hops) + 1 or levels.min() < 1 or hops.min() < 1:
+            raise ValueError(f"{len(levels)} rounds with {len(hops)} hops; one hop leads from each round to the next, none is empty")
+        sizes = (len(self.tags), len(self.degrees), len(self.same), len(self.senders))
+        if sizes != (levels[0], levels.sum(), levels[1:].sum(), hops.sum()):
+            raise ValueError("levels and hops do not add up to the colours and edges that are there")
+        hop = np.repeat(np.arange(len(hops)), hops)
+        bounds = {"tags": self.tag_kinds, "labels": self.edge_kinds, "senders": levels[:-1][hop], "receivers": levels[1:][hop]}
+        bounds |= {"same": np.repeat(levels[:-1], levels[1:]), "node": levels[-1], "graph": len(self.graph)}
+        for name, bound in bounds.items():
+            if (np.asarray(getattr(self, name)) < 0).any() or (np.asarray(getattr(self, name)) >= bound).any():
+                raise ValueError(f"{name} leads out of what is there")
+        if min(float(np.min(part)) for part in (self.counts, self.times, self.degrees)) < 0:
+            raise ValueError("a multiplicity or degree is negative")
+
+
+def colour_graph(batch: GraphBatch, alphabet: Alphabet, *, exact: bool) -> ColourGraph:
+    """A colour graph, as `synth.graphs.refinement.colour_batch` makes it, as content."""
+
+    def whole(arrays, dtype=np.int32):
+        return jnp.asarray(np.concatenate([np.asarray(array) for array in arrays]).astype(dtype))
+
+    hops = [whole(getattr(hop, name) for hop in batch.hops) for name in ("senders", "receivers", "labels", "counts")]
+    sizes = [jnp.asarray([len(row) for row in rows], jnp.int32) for rows in (batch.degrees, [hop.senders for hop in batch.hops])]
+    levels = whole([batch.tags]), whole(batch.degrees, np.float32), whole(hop.same for hop in batch.hops)
+    return ColourGraph(*levels, *hops, *sizes, batch.graph, batch.node, whole([batch.times]), alphabet.tags, alphabet.edges, exact)
+
+
+class DenseGraphs(NamedTuple):
+    """Learned graphs of one size: node features, and which nodes are joined.
+
+    Args:
+      features: f32[n v tag_kinds], unbounded.
+      adjacency: u8[n b], the pairs (0, 1), (0, 2), ..., (1, 2), ... of each graph as bits, filled up with zeros; no graph has loops.
+    """
+
+    features: Float[Array, "n v t"]
+    adjacency: UInt8[Array, "n b"]
+    kind = "dense"
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """Of the graphs: their edges are all alike."""
+        return Alphabet(self.features.shape[2])
+
+    def edges(self) -> Float[np.ndarray, "n p"]:
+        """1 where a pair of nodes is joined."""
+        v = self.features.shape[1]
+        return np.unpackbits(np.asarray(self.adjacency), axis=1, count=v * (v - 1) // 2).astype(np.float32)
+
+    def decode(self, *, depth: int | None = None) -> GraphBatch:
+        """The graphs, with the pairs that are joined as edges."""
+        return hard_batch(self.features, self.edges())
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(self.frequency())
+
+    def frequency(self) -> Float[np.ndarray, " n"]:
+        """Every graph counts once."""
+        return np.ones(len(self.features))
+
+    def nbytes(self) -> int:
+        """Payload bytes."""
+        return self.features.nbytes + self.adjacency.nbytes
+
+    def check(self) -> None:
+        """Raises ValueError where the bits do not fit the nodes."""
+        v, b = self.features.shape[1], self.adjacency.shape[1]
+        if v < 2 or b != (v * (v - 1) // 2 + 7) // 8:
+            raise ValueError(f"{b} bytes of adjacency; graphs of {v} nodes need {(v * (v - 1) // 2 + 7) // 8}")
+
+
+def hard_batch(features: Float[Array, "n v t"], joined: Float[np.ndarray, "n p"]) -> GraphBatch:
+    """Graphs of one size with an edge, there and back, for every pair of nodes that is joined; made on the host."""
+    n, v, tags = features.shape
+    graph, pair = np.nonzero(joined)
+    low, high = ((side[pair] + graph * v).astype(np.int32) for side in np.triu_indices(v, 1))
+    ends = np.concatenate([low, high]), np.concatenate([high, low])
+    plain = Graphs(np.full(n, v, np.int32), np.zeros(n * v, np.int32), *ends, np.zeros(2 * len(pair), np.int32))
+    return batch_of(plain, nodes=n * v)._replace(tags=jnp.reshape(features, (n * v, tags)))
+
+
+def dense_batch(features: Float[Array, "n v t"], joined: Float[Array, "n p"]) -> GraphBatch:
+    """Graphs of one size with every pair of nodes as an edge that counts `joined` times, in [0, 1]; traceable and smooth in both."""
+    n, v, _ = features.shape
+    low, high = np.triu_indices(v, 1)
+    place = np.zeros((v, v), np.int32)
+    place[low, high] = place[high, low] = np.arange(len(low))
+    receivers, senders = (side.ravel().astype(np.int32) for side in np.nonzero(~np.eye(v, dtype=bool)))
+    counts = joined[:, place[receivers, senders]].ravel()
+    shift = np.repeat(np.arange(n, dtype=np.int32) * v, len(senders))
+    ends = [jnp.asarray(np.tile(side, n) + shift) for side in (senders, receivers)]
+    nodes = jnp.arange(n * v, dtype=jnp.int32)
+    degree = jax.ops.segment_sum(counts, ends[1], num_segments=n * v)
+    hop = Hop(*ends, jnp.zeros_like(ends[0]), counts, nodes)
+    once = jnp.ones(n * v, features.dtype)
+    return GraphBatch(features.reshape(n * v, -1), (degree,), (hop,), nodes // v, nodes, once, jnp.ones(n, features.dtype))
+
+
+def _check_alphabet(content) -> None:
+    if content.tag_kinds < 1 or content.edge_kinds < 1:
+        raise ValueError(f"{content.tag_kinds} tags and {content.edge_kinds} edge labels; there must be one or more of both")
+
+
+def _static(kind: type, arrays: int) -> None:
+    """Only the first fields are leaves; what the header holds is part of the structure."""
+    jax.tree_util.register_pytree_node(kind, lambda x: (x[:arrays], x[arrays:]), lambda fixed, leaves: kind(*leaves, *fixed))
+
+
+_static(TreeSummary, 1)
+_static(PackedGraphs, 1)
+_static(ColourGraph, 12)
+
+GRAPH_KINDS = (TreeSummary, PackedGraphs, ColourGraph, DenseGraphs)

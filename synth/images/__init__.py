@@ -1,0 +1,1 @@
+"""Images: how a set stores them, their normalisation, augmentation and views."""

@@ -1,0 +1,200 @@
+"""What a synthetic set stores of its examples, and the examples it stands for.
+
+Every kind offers `n`, the number of examples, `decode()`, the examples f32[n h w c] in model space, and `nbytes()`. `images` is how many
+images' worth of numbers it stores, which is `n` unless examples share some.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+HAIR = 1 / 512  # of a grey level: a pixel that came from a byte stays that byte, although float32 may bring it back a little lower
+
+
+class Pixels(NamedTuple):
+    """Images stored as they are: f32[n h w c] in model space, unbounded."""
+
+    pixels: Float[Array, "n h w c"]
+    kind = "pixels"
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return self.pixels.shape[0]
+
+    @property
+    def images(self) -> int:
+        """How many images are stored."""
+        return self.n
+
+    def decode(self) -> jax.Array:
+        """The examples themselves, f32[n h w c]."""
+        return self.pixels
+
+    def nbytes(self) -> int:
+        """Payload bytes."""
+        return self.pixels.nbytes
+
+
+class Bytes(NamedTuple):
+    """Images of 8 bits a channel; the normalisation that leads from [0, 1] to model space stands beside them."""
+
+    pixels: UInt8[Array, "n h w c"]
+    mean: Float[Array, " c"]
+    std: Float[Array, " c"]
+    kind = "bytes"
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return self.pixels.shape[0]
+
+    @property
+    def images(self) -> int:
+        """How many images are stored."""
+        return self.n
+
+    def decode(self) -> jax.Array:
+        """(pixels / 255 - mean) / std, f32[n h w c]."""
+        return normalised(self.pixels.astype(jnp.float32) / 255, self.mean, self.std)
+
+    def check(self) -> None:
+        """Raises ValueError where a standard deviation is not positive."""
+        _positive(self.std)
+
+    def nbytes(self) -> int:
+        """Payload bytes: the pixels. The normalisation is preprocessing, which counts apart."""
+        return self.pixels.nbytes
+
+
+class Compensated(NamedTuple):
+    """Real images, and images that are added to one real image of every class each (INFER, ICLR 2025).
+
+    base u8[m h w c] holds s images of each of m / s classes, class-major. delta u8[s k h w c] holds k additions for the i-th image of every
+    class, i < s, as 128 + 127 d of a difference d in [-1, 1] between raw images, rounded.
+    The examples are, for every class and i, the image itself and its k sums, kept within [0, 1]: n = m (k + 1), class-major.
+    """
+
+    base: UInt8[Array, "m h w c"]
+    delta: UInt8[Array, "s k h w c"]
+    mean: Float[Array, " c"]
+    std: Float[Array, " c"]
+    kind = "compensated"
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return self.base.shape[0] * (self.delta.shape[1] + 1)
+
+    @property
+    def images(self) -> int:
+        """How many images are stored: m + s k."""
+        return self.base.shape[0] + self.delta.shape[0] * self.delta.shape[1]
+
+    def decode(self) -> jax.Array:
+        """The images and their sums, f32[n h w c]."""
+        raw = self.base.astype(jnp.float32) / 255
+        summed = with_sums(raw, (self.delta.astype(jnp.float32) - 128) / 127)
+        return normalised(jnp.clip(summed, 0, 1), self.mean, self.std)
+
+    def check(self) -> None:
+        """Raises ValueError where a standard deviation is not positive, or the classes have not s images each."""
+        _positive(self.std)
+        if self.base.shape[0] % self.delta.shape[0]:
+            raise ValueError(f"{self.base.shape[0]} images are not {self.delta.shape[0]} of every class")
+
+    def nbytes(self) -> int:
+        """Payload bytes: images and additions. The normalisation is preprocessing, which counts apart."""
+        return self.base.nbytes + self.delta.nbytes
+
+
+class Bounded(NamedTuple):
+    """Images under work that are to end as `Bytes`: f32[n h w c] in model space, and the normalisation that led there. Not stored."""
+
+    pixels: Float[Array, "n h w c"]
+    mean: Float[Array, " c"]
+    std: Float[Array, " c"]
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return self.pixels.shape[0]
+
+    def decode(self) -> jax.Array:
+        """The examples themselves, f32[n h w c]."""
+        return self.pixels
+
+    def nbytes(self) -> int:
+        """Payload bytes as they stand."""
+        return self.pixels.nbytes
+
+    def clip(self, pixels: Float[Array, "... h w c"]) -> Float[Array, "... h w c"]:
+        """Images of this normalisation, every channel kept within what a raw image can hold: [-mean / std, (1 - mean) / std]."""
+        return jnp.clip(pixels, *(normalised(jnp.full((1,) * pixels.ndim, end, pixels.dtype), self.mean, self.std) for end in (0, 1)))
+
+    def store(self) -> Bytes:
+        """The images in bytes, truncated."""
+        return Bytes(to_bytes(raw_of(self.pixels, self.mean, self.std)), self.mean, self.std)
+
+
+class Summed(NamedTuple):
+    """Images and additions under work that are to end as `Compensated`, f32[m h w c] and f32[s k h w c] in model space. Not stored."""
+
+    base: Float[Array, "m h w c"]
+    delta: Float[Array, "s k h w c"]
+    mean: Float[Array, " c"]
+    std: Float[Array, " c"]
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return self.base.shape[0] * (self.delta.shape[1] + 1)
+
+    def decode(self) -> jax.Array:
+        """The images and their sums, kept within what a raw image can hold, f32[n h w c]."""
+        return Bounded(self.base, self.mean, self.std).clip(with_sums(self.base, self.delta))
+
+    def nbytes(self) -> int:
+        """Payload bytes as they stand."""
+        return self.base.nbytes + self.delta.nbytes
+
+    def store(self) -> Compensated:
+        """Both in bytes. An addition beyond [-1, 1] is cut there, which changes no example."""
+        difference = jnp.clip(self.delta * along(self.std, self.delta.ndim), -1, 1)
+        delta = jnp.round(128 + 127 * difference).astype(jnp.uint8)
+        return Compensated(to_bytes(raw_of(self.base, self.mean, self.std)), delta, self.mean, self.std)
+
+
+def along(channels: Float[Array, " c"], ndim: int) -> Float[Array, "... c"]:
+    """Numbers of every channel against arrays of `ndim` axes that end with it."""
+    return jnp.reshape(channels, (1,) * (ndim - 1) + (-1,))
+
+
+def normalised(raw: Float[Array, "... c"], mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, "... c"]:
+    """Raw images in [0, 1] to model space."""
+    return (raw - along(mean, raw.ndim)) / along(std, raw.ndim)
+
+
+def raw_of(pixels: Float[Array, "... c"], mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, "... c"]:
+    """Model space to raw images."""
+    return pixels * along(std, pixels.ndim) + along(mean, pixels.ndim)
+
+
+def to_bytes(raw: Float[Array, "..."]) -> UInt8[Array, "..."]:
+    """Raw images in [0, 1] as bytes: 255 times the value, cut to 0..255 and truncated, as the papers' released code stores images."""
+    return jnp.floor(jnp.clip(raw * 255 + HAIR, 0, 255)).astype(jnp.uint8)
+
+
+def with_sums(base: Float[Array, "m h w c"], delta: Float[Array, "s k h w c"]) -> Float[Array, "n h w c"]:
+    """Every image, then itself plus each of its k additions; base is class-major with s images a class."""
+    images = base.reshape(-1, len(delta), 1, *base.shape[1:])
+    added = jnp.concatenate([jnp.zeros_like(delta[:, :1]), delta], 1)
+    return (images + added[None]).reshape(-1, *base.shape[1:])
+
+
+def _positive(std) -> None:
+    if np.min(std) <= 0:
+        raise ValueError(f"std is {np.min(std)} in a channel; every one must be positive")

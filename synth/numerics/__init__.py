@@ -1,0 +1,1 @@
+"""Numbers: PyTrees, and what depends on the backend."""

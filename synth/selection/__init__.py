@@ -1,0 +1,1 @@
+"""Which real examples a set starts from, or is compared with."""

@@ -1,0 +1,184 @@
+"""Collages: crops of real images of a class, shrunk and laid out in a grid. Images are f32[n h w c] in model space, square crops only.
+
+How a teacher sees a crop decides which are kept: it is shown the crop in the middle of an image that is 0 (the mean, in model space)
+elsewhere, and its cross entropy to the crop's class is the crop's difficulty (RDED, CVPR 2024).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from synth.base import Examples, Net, Teacher
+from synth.errors import BadInput
+from synth.selection.cam import attention
+from synth.training.fit import in_batches
+
+Difficulty = Literal["easy", "medium", "hard"]
+SCALE = (0.08, 1.0)  # a crop's share of the area
+
+
+def cell_size(image: tuple[int, int, int], factor: int) -> tuple[int, int]:
+    """Height and width of a cell of a factor x factor collage. Raises BadInput where they are not whole."""
+    h, w, _ = image
+    if h % factor or w % factor:
+        raise BadInput(f"collages of {factor}x{factor}: images of {h}x{w} have no such equal cells; use a factor or start that suits them")
+    return h // factor, w // factor
+
+
+def shrink(image: Float[Array, "h w c"], top, left, side, cell: tuple[int, int]) -> Float[Array, "p q c"]:
+    """The square box of `side` pixels at (top, left), resized to a cell: bilinear, averaging over all pixels that a cell's pixel covers."""
+    h, w, _ = image.shape
+    down, across = _weights(h, top, side, cell[0]), _weights(w, left, side, cell[1])
+    return jnp.einsum("ph,hwc,qw->pqc", down.astype(image.dtype), image, across.astype(image.dtype), precision=jax.lax.Precision.HIGHEST)
+
+
+def _weights(n: int, start, side, cells: int) -> Float[Array, "p n"]:
+    """Row p: a tent around the centre of the p-th of `cells` equal parts of the box, as wide as a part but at least one pixel a side."""
+    start, side = (jnp.asarray(value, jnp.float32) for value in (start, side))
+    part = side / cells
+    centre = start + (jnp.arange(cells, dtype=jnp.float32) + 0.5) * part
+    pixel = jnp.arange(n, dtype=jnp.float32) + 0.5
+    tent = jnp.maximum(0, 1 - jnp.abs(centre[:, None] - pixel[None, :]) / jnp.maximum(part, 1))
+    inside = (pixel > start) & (pixel < start + side)
+    tent = jnp.where(inside[None, :], tent, 0)
+    return tent / tent.sum(1, keepdims=True)
+
+
+def draw_square(key: jax.Array, size: tuple[int, int], *, scale: tuple[float, float] = SCALE) -> tuple[Int[Array, ""], ...]:
+    """Top, left and side of a random square: its area is a share U(scale) of the image's, at most the largest square, its place uniform."""
+    h, w = size
+    k_area, k_place = jax.random.split(key)
+    side = jnp.round(jnp.sqrt(h * w * jax.random.uniform(k_area, (), jnp.float32, *scale)))
+    side = jnp.clip(side, 1, min(h, w)).astype(jnp.int32)
+    u = jax.random.uniform(k_place, (2,), jnp.float32)
+    top, left = (jnp.floor(u[i] * (room - side + 1).astype(jnp.float32)).astype(jnp.int32) for i, room in enumerate((h, w)))
+    return top, left, side
+
+
+@partial(jax.jit, static_argnames=("count", "cell"))
+def draw_crops(key: jax.Array, x: Float[Array, "n h w c"], *, count: int, cell: tuple[int, int]) -> Float[Array, "n count p q c"]:
+    """`count` random square crops of every image, each the size of a cell."""
+
+    def crop(key, image):
+        return shrink(image, *draw_square(key, image.shape[:2]), cell)
+
+    keys = jax.random.split(key, (len(x), count))
+    return jax.vmap(lambda keys, image: jax.vmap(lambda key: crop(key, image))(keys))(keys, x)
+
+
+def framed(patches: Float[Array, "n p q c"], image: tuple[int, int, int]) -> Float[Array, "n h w c"]:
+    """Patches in the middle of images that are 0 elsewhere."""
+    (h, w, _), (_, p, q, _) = image, patches.shape
+    top, left = (h - p) // 2, (w - q) // 2
+    return jnp.pad(patches, ((0, 0), (top, h - p - top), (left, w - q - left), (0, 0)))
+
+
+@cache
+def _log_probs(net: Net) -> Callable:
+    return lambda vars, piece: jax.nn.log_softmax(net.apply(vars, piece).logits)
+
+
+def difficulty(teachers: Sequence[Teacher], x: Float[Array, "n h w c"], label: int) -> Float[np.ndarray, " n"]:
+    """Cross entropy of every image to a class, the mean over the teachers, in nats."""
+    each = [in_batches(_log_probs(teacher.net), teacher.vars, x) for teacher in teachers]
+    return -np.mean([np.asarray(log_probs)[:, label] for log_probs in each], 0)
+
+
+def members_of(examples: Examples, needed: int, images: int) -> tuple[list[np.ndarray], int]:
+    """Indices of the examples of every class, and how many of each are looked at: `images`, or all of the smallest class.
+
+    Raises BadInput where that is fewer than are needed.
+    """
+    y = np.asarray(examples.y)
+    members = [np.flatnonzero(y == c) for c in range(int(y.max()) + 1)]
+    images = min(images, *map(len, members))
+    if images < needed:
+        why = f"the collages of a class take {needed} real images, of {images} that there are to choose from"
+        raise BadInput(f"--ipc: {why}; give fewer, smaller collages, or more images to choose from")
+    return members, images
+
+
+def choose_patches(
+    key: jax.Array,
+    teachers: Sequence[Teacher],
+    examples: Examples,
+    per_class: int,
+    *,
+    factor: int,
+    images: int = 300,
+    crops: int = 5,
+    rank: Difficulty = "easy",
+) -> Float[np.ndarray, "classes k p q c"]:
+    """The per_class factor^2 patches of every class for its collages, the easiest first: of each of `images` real images the easiest of
+    `crops` crops, and of these the easiest, those in the middle of the ranking or the hardest.
+
+    Raises BadInput where there are fewer images than patches are needed.
+    """
+    x, needed, found = np.asarray(examples.x), per_class * factor**2, []
+    cell, (members, images) = cell_size(x.shape[1:], factor), members_of(examples, needed, images)
+    first = {"easy": 0, "medium": (images - needed) // 2, "hard": images - needed}[rank]
+    for label, rows in enumerate(members):
+        k_class, k_crops = jax.random.split(jax.random.fold_in(key, label))
+        chosen = rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]]
+        patches = draw_crops(k_crops, jnp.asarray(x[chosen]), count=crops, cell=cell)
+        scores = difficulty(teachers, framed(patches.reshape(-1, *patches.shape[2:]), x.shape[1:]), label).reshape(images, crops)
+        best = np.asarray(patches)[np.arange(images), scores.argmin(1)]
+        found.append(best[np.argsort(scores.min(1), kind="stable")[first : first + needed]])
+    return np.stack(found)
+
+
+@cache
+def _maps(net: Net) -> Callable:
+    def read(asked, piece):
+        vars, label = asked
+        return attention(net, vars, piece, jnp.full(len(piece), label))
+
+    return read
+
+
+def critical_patches(
+    key: jax.Array, teacher: Teacher, examples: Examples, per_class: int, *, factor: int, images: int, crops: int, keep: int
+) -> Float[np.ndarray, "classes k p q c"]:
+    """The per_class factor^2 patches of every class where a network sees it, the one that it is least sure of first.
+
+    Of each of `images` real images the one of `crops` crops over which the class's map has the highest mean; of these the `keep` times as
+    many as are needed with the highest; of these the ones with the highest cross entropy. Raises BadInput as `choose_patches` does.
+    """
+    x, needed, found = np.asarray(examples.x), per_class * factor**2, []
+    cell, (members, images) = cell_size(x.shape[1:], factor), members_of(examples, needed, images)
+    for label, rows in enumerate(members):
+        k_class, k_crops = jax.random.split(jax.random.fold_in(key, label))
+        chosen = jnp.asarray(x[rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]]])
+        maps = in_batches(_maps(teacher.net), (teacher.vars, jnp.int32(label)), chosen)
+        both = np.asarray(draw_crops(k_crops, jnp.concatenate([chosen, maps[..., None]], -1), count=crops, cell=cell))
+        seen = both[..., -1].mean((2, 3))
+        best = both[np.arange(images), seen.argmax(1), ..., :-1]
+        top = best[np.argsort(-seen.max(1), kind="stable")[: keep * needed]]
+        found.append(top[np.argsort(-difficulty((teacher,), framed(jnp.asarray(top), x.shape[1:]), label), kind="stable")[:needed]])
+    return np.stack(found)
+
+
+def compose(patches: Float[np.ndarray, "classes k p q c"], factor: int) -> Float[np.ndarray, "n h w c"]:
+    """Collages, class-major: of k = ipc factor^2 patches the i-th collage shows i, ipc + i, 2 ipc + i ..., row by row."""
+    classes, k, p, q, c = patches.shape
+    ipc = k // factor**2
+    grid = patches.reshape(classes, factor, factor, ipc, p, q, c).transpose(0, 3, 1, 4, 2, 5, 6)
+    return grid.reshape(classes * ipc, factor * p, factor * q, c)
+
+
+def random_collages(key: jax.Array, examples: Examples, per_class: int, *, factor: int = 2) -> Float[np.ndarray, "n h w c"]:
+    """Collages of random crops, each of another real image of the class as long as there are some left."""
+    x, y, found = np.asarray(examples.x), np.asarray(examples.y), []
+    cell = cell_size(x.shape[1:], factor)
+    for label in range(int(y.max()) + 1):
+        rows = np.flatnonzero(y == label)
+        k_class, k_crops = jax.random.split(jax.random.fold_in(key, label))
+        order = rows[np.asarray(jax.random.permutation(k_class, len(rows)))]
+        chosen = np.resize(order, per_class * factor**2)  # from the start again, where there are not enough
+        found.append(np.asarray(draw_crops(k_crops, jnp.asarray(x[chosen]), count=1, cell=cell))[:, 0])
+    return compose(np.stack(found), factor)

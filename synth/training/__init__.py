@@ -1,0 +1,1 @@
+"""Training loops, optimisers, ridge regression and statistics of networks."""

@@ -1,0 +1,63 @@
+"""Optimisers and step-size schedules beside those of `synth.training.fit`. A schedule maps the number of steps done, i32[], to a factor f32[]."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from synth.numerics.pytree import safe_norm
+from synth.training.fit import adam
+
+
+def cosine(steps: int, *, floor: float = 0.0) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
+    """floor + (1 - floor) (1 + cos(pi t / steps)) / 2, and `floor` from `steps` on."""
+
+    def factor(count):
+        share = jnp.minimum(count.astype(jnp.float32) / steps, 1)
+        return floor + (1 - floor) * (1 + jnp.cos(jnp.pi * share)) / 2
+
+    return factor
+
+
+def linear(steps: int, *, floor: float = 0.0) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
+    """A straight line from 1 to `floor` at `steps`, and `floor` from there on."""
+
+    def factor(count):
+        return 1 - (1 - floor) * jnp.minimum(count.astype(jnp.float32) / steps, 1)
+
+    return factor
+
+
+def scheduled(tx: optax.GradientTransformation, factor: Callable) -> optax.GradientTransformation:
+    """The updates of `tx` times the factor of the steps done before."""
+
+    def init(params):
+        return jnp.zeros((), jnp.int32), tx.init(params)
+
+    def update(grads, state, params):
+        count, inner = state
+        updates, inner = tx.update(grads, inner, params)
+        return jax.tree.map(lambda u: u * factor(count).astype(u.dtype), updates), (count + 1, inner)
+
+    return optax.GradientTransformation(init, update)
+
+
+def lamb(lr, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-6) -> optax.GradientTransformation:
+    """LAMB (You et al., ICLR 2020, algorithm 2) without weight decay: Adam's direction, scaled to `lr` times the norm of the parameters.
+
+    Every array of the tree is a layer. One that is zero, or whose direction is, moves as under Adam.
+    """
+    tx = adam(lr, b1=b1, b2=b2, epsilon=epsilon)
+
+    def update(grads, state, params):
+        updates, state = tx.update(grads, state, params)
+
+        def scale(u, p):
+            of, to = safe_norm(u.ravel(), axis=0) / jnp.asarray(lr, u.dtype), safe_norm(p.ravel(), axis=0)
+            return u * jnp.where((of > 0) & (to > 0), to / jnp.where(of > 0, of, 1), 1)
+
+        return jax.tree.map(scale, updates, params), state
+
+    return optax.GradientTransformation(tx.init, update)

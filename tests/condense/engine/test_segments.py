@@ -1,0 +1,114 @@
+"""The feed of trajectory pieces: which experts, which epochs, which numbers."""
+
+import jax
+import numpy as np
+import pytest
+
+from condense.engine.feeds import make_feed, start_bound
+from condense.runtime import devices as mesh
+from matchers.base import Piece, Segment
+from synth.base import Examples
+from synth.errors import BadInput
+
+NOTHING = Examples(np.zeros((0, 1, 1, 1), np.float32), np.zeros(0, np.int32))
+
+
+class Numbered:
+    """Trajectories whose numbers say whose they are: 1000 expert + epoch, plus a tenth of the parameter's place."""
+
+    def __init__(self, count: int = 5, epochs: int = 8):
+        self.count, self.epochs, self.reads = count, epochs, []
+
+    def read(self, expert, epochs):
+        assert 0 <= expert < self.count and all(0 <= epoch <= self.epochs for epoch in epochs)
+        self.reads.append(list(epochs))
+        rows = 1000 * expert + np.asarray(epochs, np.float32)[:, None] + np.arange(3, dtype=np.float32)[None, :] / 10
+        return rows.astype(np.float32)
+
+
+def feed(request: Segment, *, experts=None, seed: int = 0):
+    return make_feed(request, NOTHING, 3, seed=seed, experts=experts or Numbered())
+
+
+def parts(piece: Piece) -> tuple[int, int, list[int]]:
+    """Expert, start epoch, target epochs, as the numbers themselves say."""
+    expert, start = divmod(int(piece.start[0]), 1000)
+    assert all(int(row[0]) // 1000 == expert for row in piece.targets)
+    return expert, start, [int(row[0]) % 1000 for row in piece.targets]
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_piece_holds_the_start_and_the_epochs_it_is_matched_with(every):
+    make = feed(Segment(3, 1, 4, every=every))
+    for step in range(60):
+        piece = make(step)
+        expert, start, targets = parts(piece)
+        assert int(piece.epoch) == start and targets == ([start + 1, start + 2, start + 3] if every else [start + 3])
+        np.testing.assert_array_equal(
+            piece.start, np.float32([1000 * expert + start, 1000 * expert + start + 0.1, 1000 * expert + start + 0.2])
+        )
+        assert (piece.start.shape, piece.targets.shape) == ((3,), (len(targets), 3))
+        assert (piece.start.dtype, piece.targets.dtype, piece.epoch.dtype) == (np.float32, np.float32, np.int32)
+
+
+def test_start_epochs_are_uniform_between_the_bounds():
+    starts = [parts(step)[1] for step in map(feed(Segment(2, 2, 6)), range(400))]
+    counts = np.bincount(starts, minlength=8)
+    assert set(starts) == {2, 3, 4, 5}
+    assert (np.abs(counts[2:6] - 100) < 40).all()  # five deviations of a binomial
+
+
+def test_every_expert_serves_once_before_any_serves_again():
+    used = [parts(piece)[0] for piece in map(feed(Segment(1, 0, 4)), range(40))]
+    passes = [used[at : at + 5] for at in range(0, 40, 5)]
+    assert all(sorted(turn) == [0, 1, 2, 3, 4] for turn in passes)
+    assert len({tuple(turn) for turn in passes}) > 1  # shuffled anew
+
+
+def test_a_piece_is_a_function_of_seed_and_step():
+    forward, again = feed(Segment(2, 0, 6)), feed(Segment(2, 0, 6))
+    expected = [parts(forward(step)) for step in range(12)]
+    assert [parts(again(step)) for step in reversed(range(12))] == expected[::-1]
+    assert [parts(feed(Segment(2, 0, 6), seed=1)(step)) for step in range(12)] != expected
+
+
+def test_a_step_reads_no_row_that_it_does_not_need():
+    experts = Numbered()
+    make = feed(Segment(4, 0, 3), experts=experts)
+    make(0)
+    assert len(experts.reads) == 1 and len(experts.reads[0]) == 2
+
+
+def test_the_bound_grows_to_its_end_and_stays():
+    request = Segment(2, 0, 20, grow=(10, 1000))
+    bounds = [start_bound(request, step) for step in (0, 99, 100, 500, 999, 1000, 5000)]
+    assert bounds == [10, 10, 11, 15, 19, 20, 20]
+    assert all(
+        a <= b
+        for a, b in zip(
+            map(lambda s: start_bound(request, s), range(1100)), map(lambda s: start_bound(request, s), range(1, 1101)), strict=True
+        )
+    )
+    early = {parts(make)[1] for make in map(feed(Segment(2, 0, 6, grow=(2, 500))), range(60))}
+    late = {parts(make)[1] for make in map(feed(Segment(2, 0, 6, grow=(2, 500))), range(500, 600))}
+    assert early == {0, 1} and late == {0, 1, 2, 3, 4, 5}
+
+
+def test_epochs_that_were_not_recorded_are_left_out_and_said(capsys):
+    make = feed(Segment(3, 0, 20), experts=Numbered(epochs=8))
+    assert {parts(make(step))[1] for step in range(100)} == {0, 1, 2, 3, 4, 5}
+    assert "start epochs stay below 6, not 20: the experts are trained for 8 epochs" in capsys.readouterr().err
+    feed(Segment(3, 0, 6))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("request_", [Segment(9, 0, 4), Segment(2, 7, 20), Segment(2, 3, 3), Segment(2, 4, 6, grow=(4, 10))])
+def test_bounds_that_leave_no_epoch_are_refused(request_):
+    with pytest.raises(BadInput, match=r"no start epoch: .* experts trained for 8.* at least \d+ epochs"):
+        feed(request_)
+
+
+def test_a_piece_is_whole_on_every_device():
+    placed = mesh.place_batch(feed(Segment(2, 0, 4, every=True))(0))
+    assert len(mesh.devices()) == 4
+    assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(placed)) and isinstance(placed, Piece)

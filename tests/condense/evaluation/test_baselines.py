@@ -1,0 +1,92 @@
+"""The real images that stand beside a set: fresh for every seed, from train alone, as many of every class as the set holds."""
+
+from collections import Counter
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from condense.evaluation.baselines import class_counts, make_rows
+from synth.labels.plain import Soft
+from tests.support.three_classes import make_set, rows_of, three_classes
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return three_classes(tmp_path_factory.mktemp("data"))
+
+
+def drawn_rows(data, synth, kinds=("random", "kmeans", "full"), seeds=5):
+    draws = make_rows(jax.random.key(3), synth, data, kinds)
+    return {kind: [draw(seed) for seed in range(seeds)] for kind, draw in draws.items()}
+
+
+@pytest.mark.parametrize("counts", [(2, 2, 2), (3, 1, 0), (1, 5, 4)])
+def test_baselines_are_fresh_real_training_images_at_the_sets_budget(data, counts):
+    train = {row: y for row, y in zip(rows_of(data.train.x), data.train.y.tolist(), strict=True)}
+    barred = {*rows_of(data.val.x), *rows_of(data.test.x)}
+    assert len(train) == len(data.train.y) and not barred & train.keys() and len(data.val.y) == 12
+    rows = drawn_rows(data, make_set(data, counts))
+    for kind in ("random", "kmeans"):
+        for synth in rows[kind]:
+            shown = rows_of(synth.x.pixels)
+            assert len(set(shown)) == len(shown) == sum(counts) and set(shown) <= train.keys()
+            assert [train[row] for row in shown] == synth.y.index.tolist()
+            held = Counter(synth.y.index.tolist())
+            assert [held[c] for c in range(3)] == list(counts)
+    assert len({tuple(sorted(rows_of(synth.x.pixels))) for synth in rows["random"]}) == 5  # a draw of its own for every seed
+    again = drawn_rows(data, make_set(data, counts), seeds=2)
+    np.testing.assert_array_equal(again["random"][1].x.pixels, rows["random"][1].x.pixels)
+    assert sorted(rows_of(rows["full"][0].x.pixels)) == sorted(train)
+
+
+def test_kmeans_draws_anew_and_uses_as_many_centres_as_a_class_has_images(data):
+    """One centre is the mean: a class of one image shows the real one nearest to its class mean, whatever the other classes hold."""
+    rows = drawn_rows(data, make_set(data, (1, 6, 3)), kinds=("kmeans",))["kmeans"]
+    members = data.train.x[data.train.y == 0]
+    nearest = members[np.square(members - members.mean(0)).sum((1, 2, 3)).argmin()]
+    for synth in rows:
+        np.testing.assert_array_equal(np.asarray(synth.x.pixels)[synth.y.index.tolist().index(0)], nearest)
+    assert len({tuple(sorted(rows_of(synth.x.pixels))) for synth in rows}) > 1
+
+
+def test_kmeans_among_many_images_has_a_bar_of_its_classes(data, monkeypatch, capsys):
+    drawn_rows(data, make_set(data, (2, 2, 1)), kinds=("kmeans",), seeds=1)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("condense.evaluation.baselines.LONG", 100)
+    drawn_rows(data, make_set(data, (2, 2, 1)), kinds=("kmeans",), seeds=1)
+    assert [line.split("  ")[0] for line in capsys.readouterr().err.splitlines()] == [f"k-means among 108 images {n}/{n}" for n in (1, 2)]
+
+
+def test_random_draws_are_uniform_over_the_class(data):
+    """Chi-square over 27 training images of class 1 in 540 draws; 54.05 is the 0.999 quantile with 26 degrees of freedom."""
+    draw = make_rows(jax.random.key(0), make_set(data, (0, 1, 0)), data, ("random",))["random"]
+    place = {row: i for i, row in enumerate(rows_of(data.train.x[data.train.y == 1]))}
+    assert len(place) == 27
+    seen = np.bincount([place[rows_of(draw(seed).x.pixels)[0]] for seed in range(540)], minlength=27)
+    assert ((seen - 20) ** 2 / 20).sum() < 54.05
+
+
+def test_soft_labels_count_for_their_most_probable_class(data):
+    synth = replace(make_set(data), y=Soft(jnp.asarray([[2, 0, 1], [5, 0, 0], [0, 3, 2], [0, 1, 0], [0, 0, 1], [9, 0, 8]], jnp.float32)))
+    assert class_counts(synth).tolist() == [3, 2, 1]
+    assert Counter(drawn_rows(data, synth, ("random",), 1)["random"][0].y.index.tolist()) == {0: 3, 1: 2, 2: 1}
+
+
+def test_memory_does_not_grow_with_the_seeds(data):
+    """Bytes of all live arrays while nobody holds a draw: those of one set, after two draws as after twenty."""
+
+    def labelled(real):
+        return replace(real, y=Soft(jnp.zeros((len(real), 3))))
+
+    draw = make_rows(jax.random.key(0), make_set(data), data, ("random",), labels=labelled)["random"]
+
+    def held_after(seeds):
+        for seed in range(seeds):
+            draw(seed)
+        return sum(array.nbytes for array in jax.live_arrays())
+
+    few = held_after(2)
+    assert held_after(20) <= few + 64

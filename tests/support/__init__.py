@@ -1,0 +1,1 @@
+"""What tests share: places, toy data, toy networks and teachers, a toy run."""
