@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 
-from condense.runtime.interrupts import hand_on
+from condense.runtime.interrupts import reraise_interrupts
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import FULL
 
@@ -17,7 +17,7 @@ SMALLER = "use a smaller budget, --net width or --batch"
 def main(argv: list[str] | None = None) -> None:
     """Exits with 0 done, 1 the run failed, 2 a wrong call or bad input, 130 interrupted."""
     hush()
-    hand_on()
+    reraise_interrupts()
     code = run(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # what is left is to leave, with this code
     sys.exit(code)

@@ -15,7 +15,7 @@ from synth.training.fit import adam, sgd
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EvalRecipe:
     """How a fresh network is trained on shuffled mini-batches.
 
     Args:
@@ -50,7 +50,7 @@ class Recipe:
     warmup: int = 0
     decay: Literal["all", "matrices"] = "all"
 
-    def sight(self, *, height: int, flips: bool) -> View | None:
+    def view_for(self, *, height: int, flips: bool) -> View | None:
         """The view of a mini-batch of images so high, None where it is shown as it is. A pad is stated for 32 pixels and goes with the
         height; there is no flip where a mirrored image means something else."""
         if not self.view:
@@ -103,7 +103,7 @@ class Closed:
 
 
 # FRePo retrains for a number of steps that depends on the images in the set, {10: 1000, 100: 2000, 200: 20000, 400 and 500: 5000,
-# 1000: 10000, 2000 and 5000: 40000}, of which 500 warm up to the step size and the rest follow a cosine to a hundredth of it. Recipe
+# 1000: 10000, 2000 and 5000: 40000}, of which 500 warm up to the step size and the rest follow a cosine to a hundredth of it. EvalRecipe
 # `frepo` is 2,000 epochs for every set: as many steps at 100 images, twice as many at 10, and 2,000, 2,000 and 4,000 at 200, 500 and
 # 1,000. Its cosine begins with the warm-up, which multiplies it, and ends at 0.
 ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "optimizer": "adamw", "schedule": "cosine"}
@@ -112,25 +112,25 @@ MATRICES = {**ADAMW, "decay": "matrices"}
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("dc", 300),
-        Recipe("dc_digits", 1000, augment="dc"),
-        Recipe("dsa", 1000, augment="dsa"),
-        Recipe("quick", 100, lr=0.05),
-        Recipe("full", 20),
-        Recipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
-        Recipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=0, optimizer="adam", schedule="cosine"),
-        Recipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment="dsa", optimizer="adam", schedule="cosine", warmup=500),
+        EvalRecipe("dc", 300),
+        EvalRecipe("dc_digits", 1000, augment="dc"),
+        EvalRecipe("dsa", 1000, augment="dsa"),
+        EvalRecipe("quick", 100, lr=0.05),
+        EvalRecipe("full", 20),
+        EvalRecipe("graph", 300, lr=1e-3, weight_decay=0.0, batch=128, optimizer="adam", schedule="constant"),
+        EvalRecipe("graph_full", 500, lr=1e-2, weight_decay=0.0, batch=0, optimizer="adam", schedule="cosine"),
+        EvalRecipe("frepo", 2000, lr=3e-4, weight_decay=0.0, batch=500, augment="dsa", optimizer="adam", schedule="cosine", warmup=500),
         Closed("krr", "net"),
         Closed("krr-ntk", "ntk"),
-        Recipe("sre2l", 400, batch=128, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
-        Recipe("fkd", 300, batch=1024, view="crop=0.08-1,flip,cutmix=1", **MATRICES),
-        Recipe("rded", 300, batch=0, view="shuffle=2,crop=0.5-1,flip,cutmix=1", stretch=2.0, **MATRICES),
-        Recipe("rded_small", 300, batch=0, view="flip,cutmix=1", stretch=2.0, **MATRICES),
-        Recipe("cvdd", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
-        Recipe("cvdd_smooth", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", stretch=2.0, **ADAMW),
-        Recipe("infer", 400, batch=64, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
-        Recipe("infer_large", 300, batch=128, view="crop=0.08-1,flip,cutmix=1", **MATRICES),
-        Recipe("nrr", 300, batch=0, view="crop=0.5-1,flip,cutmix=1", temperature=1.0, stretch=2.0, **ADAMW),
+        EvalRecipe("sre2l", 400, batch=128, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
+        EvalRecipe("fkd", 300, batch=1024, view="crop=0.08-1,flip,cutmix=1", **MATRICES),
+        EvalRecipe("rded", 300, batch=0, view="shuffle=2,crop=0.5-1,flip,cutmix=1", stretch=2.0, **MATRICES),
+        EvalRecipe("rded_small", 300, batch=0, view="flip,cutmix=1", stretch=2.0, **MATRICES),
+        EvalRecipe("cvdd", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", **ADAMW),
+        EvalRecipe("cvdd_smooth", 300, batch=16, micro=2, view="crop=0.08-1,flip,cutmix=1", stretch=2.0, **ADAMW),
+        EvalRecipe("infer", 400, batch=64, view="pad=4,flip,mixup=0.8", temperature=30.0, **ADAMW),
+        EvalRecipe("infer_large", 300, batch=128, view="crop=0.08-1,flip,cutmix=1", **MATRICES),
+        EvalRecipe("nrr", 300, batch=0, view="crop=0.5-1,flip,cutmix=1", temperature=1.0, stretch=2.0, **ADAMW),
     )
 }
 ABOUT = {
@@ -156,7 +156,7 @@ ABOUT = {
 }
 
 
-def recipe(name: str, *, epochs: int | None = None) -> Recipe | Closed:
+def recipe(name: str, *, epochs: int | None = None) -> EvalRecipe | Closed:
     """A named recipe; with another number of epochs (>= 1) it is called `NAME:epochs=N`, because its scores are not the named one's, and
     is found by that name too. One in closed form is called `NAME:reg=R` where its regularisation R > 0 is another.
 

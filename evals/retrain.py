@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from evals.report import Report
 from synth.base import Examples, Net
 from synth.errors import RunFailed
@@ -17,7 +17,7 @@ from synth.images.views import View
 from synth.numerics import backend
 from synth.numerics.pytree import all_finite
 from synth.set import SyntheticSet
-from synth.training.fit import Fit, begin, epoch_items, fit, in_batches, on_examples
+from synth.training.fit import Fit, epoch_items, fit, in_batches, init_fit, on_examples
 
 CHUNKS = 50  # pieces that a training is cut into, at least where it has as many epochs; between them progress is shown
 
@@ -37,9 +37,9 @@ class Trainer(NamedTuple):
 
 
 def make_trainer(
-    net: Net, recipe: Recipe, augment: Callable | None, *, view: View | None = None, over_devices: Callable | None = None
+    net: Net, recipe: EvalRecipe, augment: Callable | None, *, view: View | None = None, over_devices: Callable | None = None
 ) -> Trainer:
-    """Builds the compiled pieces. `view` is the recipe's, as `Recipe.sight` has it for the images; `over_devices(fn, *xs)` spreads the
+    """Builds the compiled pieces. `view` is the recipe's, as `EvalRecipe.sight` has it for the images; `over_devices(fn, *xs)` spreads the
     leading axis over a mesh, one device needs none.
 
     Labels that hold answers to certain views are trained on under these, whatever the key.
@@ -52,7 +52,7 @@ def make_trainer(
         return recipe.optimiser(lr * factor)
 
     def begin_one(key, synth):
-        return begin(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
+        return init_fit(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
     def advance_one(state, key, synth, first, stop, epochs):
         n, y = len(synth), synth.y
@@ -97,7 +97,7 @@ def stack(synths: Sequence[SyntheticSet]) -> SyntheticSet:
 
 def train_group(
     trainer: Trainer,
-    recipe: Recipe,
+    recipe: EvalRecipe,
     keys: jax.Array,
     synths: SyntheticSet,
     *,
@@ -118,7 +118,7 @@ def train_group(
     return states
 
 
-def pieces(recipe: Recipe) -> list[tuple[int, int]]:
+def pieces(recipe: EvalRecipe) -> list[tuple[int, int]]:
     """First epoch, and epoch to stop before, of the pieces that a training is cut into: CHUNKS to twice as many, one ends at the drop."""
     drop, size = min(recipe.drop_epoch(), recipe.epochs), max(1, recipe.epochs // CHUNKS)
     spans = ((0, drop), (drop, recipe.epochs))
@@ -128,7 +128,7 @@ def pieces(recipe: Recipe) -> list[tuple[int, int]]:
 def retrain(
     key: jax.Array,
     trainer: Trainer,
-    recipe: Recipe,
+    recipe: EvalRecipe,
     draw: Callable[[int], SyntheticSet],
     test: Examples,
     *,
@@ -169,7 +169,7 @@ def group_size(seeds: int, together: int) -> int:
     return -(-seeds // -(-seeds // together))
 
 
-def _step_size(recipe: Recipe, synth: SyntheticSet) -> str:
+def _step_size(recipe: EvalRecipe, synth: SyntheticSet) -> str:
     if synth.lr is not None:
         return f"the set's own step size {float(synth.lr):g} is too large for it; try another --net or another set"
     return f"step size {recipe.lr:g} is too large for it; try another --recipe or --net"

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from evals.report import Report
 from synth.base import Net, Vars, fresh
 from synth.errors import RunFailed
@@ -25,7 +25,7 @@ from synth.numerics.pytree import all_finite
 INIT, DRAW = 0, 1  # key streams of a seed
 
 
-class Lesson(NamedTuple):
+class WeightedBatch(NamedTuple):
     """What one network learns from: a batch of graphs, their class indices, and how much each counts (they sum to 1)."""
 
     x: GraphBatch
@@ -90,15 +90,15 @@ class Trainer(NamedTuple):
     read: Callable
 
 
-def make_trainer(net: Net, recipe: Recipe) -> Trainer:
+def make_trainer(net: Net, recipe: EvalRecipe) -> Trainer:
     """Builds the compiled pieces."""
 
-    def loss(params, lesson: Lesson, weight):
+    def loss(params, lesson: WeightedBatch, weight):
         logits = net.apply(Vars(params), lesson.x, train=True).logits
         return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, lesson.y) * weight)
 
     @jax.jit
-    def train(key, lesson: Lesson, validation, epochs) -> Trained:
+    def train(key, lesson: WeightedBatch, validation, epochs) -> Trained:
         seen, truth = validation
 
         def epoch(number, state: Trained) -> Trained:
@@ -123,8 +123,8 @@ def make_trainer(net: Net, recipe: Recipe) -> Trainer:
 def retrain(
     key: jax.Array,
     trainer: Trainer,
-    recipe: Recipe,
-    lessons: Callable[[int], Lesson],
+    recipe: EvalRecipe,
+    lessons: Callable[[int], WeightedBatch],
     validation: tuple[GraphBatch, Int[Array, " b"]],
     test: Sequence[tuple[GraphBatch, np.ndarray]],
     *,

@@ -16,13 +16,13 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from synth.base import Examples, Net, Vars, fresh
 from synth.labels.plain import Hard
 from synth.training.fit import Fit, Item, fit, in_batches, on_examples, sgd
 
-PRETRAIN = Recipe("mse", 1000, lr=0.1, weight_decay=1e-3, schedule="constant")
-WHOLE = Recipe("mse-full", 20, lr=0.1, weight_decay=1e-3, schedule="constant")
+PRETRAIN = EvalRecipe("mse", 1000, lr=0.1, weight_decay=1e-3, schedule="constant")
+WHOLE = EvalRecipe("mse-full", 20, lr=0.1, weight_decay=1e-3, schedule="constant")
 ITERATIONS, TOLERANCE = 200, 1e-4  # of the probe's solver: it stops where no entry of the mean loss's gradient is larger
 
 
@@ -46,8 +46,9 @@ class Finetune:
         return "finetune" if self.steps == Finetune.steps else f"finetune:steps={self.steps}"
 
 
-def on_mean_squares(recipe: Recipe, width: int) -> Recipe:
-    """The recipe that makes of SGD on 1/2 sum_i (f_i - y_i)^2, the loss of `synth.labels.plain.Target`, that of `recipe` on their mean over i.
+def on_mean_squares(recipe: EvalRecipe, width: int) -> EvalRecipe:
+    """The recipe that makes of SGD on 1/2 sum_i (f_i - y_i)^2, the loss of `synth.labels.plain.Target`, that of `recipe` on their mean over
+    i.
 
     The gradient is width / 2 times as large: at 2 / width of the step size and width / 2 of the decay, every step is the same.
     """

@@ -29,8 +29,8 @@ class Whole(NamedTuple):
 
 
 class GraphsPerClass(NamedTuple):
-    """A feed of a `synth.graphs.base.GraphBatch` a class: n real graphs of it, or a few fewer where the drawn ones are large, each class at a
-    fixed total size of its own."""
+    """A feed of a `synth.graphs.base.GraphBatch` a class: n real graphs of it, or a few fewer where the drawn ones are large, each class at
+    a fixed total size of its own."""
 
     n: int
 

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from condense.plots.images import draw_grid
 from condense.api import distill, evaluate, load_data
+from condense.plots.images import draw_grid
 
 # %% tags=["parameters"]
 ipc = 1  # the budget: images a class

@@ -28,11 +28,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from condense.experts import train_experts
-from condense.plots.images import draw_grid
-
 # %%
 from condense.api import distill, evaluate, load_data
+from condense.experts import train_experts
+from condense.plots.images import draw_grid
 
 # %% tags=["parameters"]
 ipc = 1  # the budget: images a class

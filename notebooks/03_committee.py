@@ -25,11 +25,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from condense.plots.images import draw_grid
-from condense.teachers.train import make_teachers
-
 # %%
 from condense.api import distill, evaluate, load_data, load_set
+from condense.plots.images import draw_grid
+from condense.teachers.train import make_teachers
 from condense.workflows.relabel import relabel
 
 # %% tags=["parameters"]

@@ -23,9 +23,9 @@
 # %%
 
 
+from condense.api import distill, load_data, train_teacher, transfer
 from condense.plots.images import draw_grid
 from condense.teachers.barlow import Config
-from condense.api import distill, load_data, train_teacher, transfer
 
 # %% tags=["parameters"]
 source, near, far = "fashion_mnist", "mnist", "digits"  # to distil without labels; to transfer to, images of one size and smaller ones

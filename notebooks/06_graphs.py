@@ -26,8 +26,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from condense.plots.graphs import draw_grid
 from condense.api import distill, evaluate, load_data
+from condense.plots.graphs import draw_grid
 from synth.graphs.refinement import evaluations, refine, share
 
 # %% tags=["parameters"]

@@ -20,7 +20,7 @@ from synth.errors import BadInput
 from synth.files.npz import LIMIT
 from synth.images.views import View, view_of
 from synth.labels import Labels
-from synth.labels.online import Present, ask
+from synth.labels.online import OnlineWithTeachers, ask
 from synth.labels.plain import Hard
 from synth.labels.teacher import ENTROPIES, NORMS, STATISTICS, Committee, Distances, Interpolated, Online, Static, encode, to_classes
 from synth.training.fit import epoch_items, in_batches, see
@@ -62,7 +62,7 @@ def batch_of(batch: int, n: int, classes: int) -> int:
     return min(batch, n)
 
 
-def demand_room(kind: str, n: int, classes: int, epochs: int, *, images: int, advice: str) -> None:
+def check_room(kind: str, n: int, classes: int, epochs: int, *, images: int, advice: str) -> None:
     """Raises BadInput where labels of n examples, beside `images` bytes, are more than a set's file may hold, see `synth.files.npz`.
 
     Args:
@@ -76,7 +76,7 @@ def demand_room(kind: str, n: int, classes: int, epochs: int, *, images: int, ad
         raise BadInput(f"{what}, and a set's file holds at most {LIMIT:,}: {advice}")
 
 
-def demand_distances(kind: str, alpha: float, norm: str, sce: str) -> None:
+def check_distances(kind: str, alpha: float, norm: str, sce: str) -> None:
     """Raises BadInput where the loss of `distances` is set for labels of another kind."""
     if kind != "distances" and (alpha, norm, sce) != (1.0, "l1", "mixed"):
         raise BadInput(f"alpha, norm and sce: are of the loss of distances, and labels of kind {kind} have none; leave them out")
@@ -127,7 +127,7 @@ def present(labels: Labels, known: Sequence[Teacher]) -> Labels:
     if not isinstance(labels, Online):
         return labels
     teachers, weights = recall(labels.teachers, known)
-    return Present(labels, tuple(t.vars for t in teachers), tuple(t.net for t in teachers), weights)
+    return OnlineWithTeachers(labels, tuple(t.vars for t in teachers), tuple(t.net for t in teachers), weights)
 
 
 @lru_cache(maxsize=8)

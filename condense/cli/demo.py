@@ -10,7 +10,7 @@ from typing import Annotated
 from rich.console import Console
 
 from condense.cli.flags import about
-from condense.runtime.interrupts import whole
+from condense.runtime.interrupts import defer_interrupt
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Flags:
 
 def act(call: Flags) -> None:
     """Runs the whole way once."""
-    with whole():
+    with defer_interrupt():
         from condense.api import distill as run
         from condense.api import evaluate as score
 

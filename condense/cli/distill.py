@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 from docstring_parser import parse as parse_docstring
 
 from condense.cli.flags import about, aligned, first_line, parse
-from condense.runtime.interrupts import whole
+from condense.runtime.interrupts import defer_interrupt
 from synth.errors import BadInput
 
 RECORD = None
@@ -70,7 +70,7 @@ def method_class(method: str, preset: dict[str, Any]) -> type:
 
 def act(args: list[str]) -> None:
     """Distil a data set to a budget with a method; the same command again resumes or says that it is done."""
-    with whole():  # an extension module that is interrupted while it loads ends in a traceback
+    with defer_interrupt():  # an extension module that is interrupted while it loads ends in a traceback
         from condense.presets import PRESETS
         from condense.presets import preset as find_preset
         from condense.runtime.log import note
@@ -95,7 +95,7 @@ def act(args: list[str]) -> None:
     call = parse(method_class(method, settings), rest, f"condense distill {method}")
     given = {f.name: getattr(call, f.name) for f in fields(call) if f.name != "preset"}
 
-    with whole():
+    with defer_interrupt():
         from condense.api import distill as run
     if named is not None and (asked := PRESETS[named]).first and not given[asked.flag()]:
         note(f"--preset {named}: it is meant for other {asked.flag()} than the small ones that this run makes; first {asked.first}")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from condense.cli.flags import about, conclude, demand_place, words_of
-from condense.runtime.interrupts import whole
+from condense.cli.flags import about, check_place, conclude, words_of
+from condense.runtime.interrupts import defer_interrupt
 from synth.errors import BadInput
 
 
@@ -40,11 +40,11 @@ class Flags:
 def act(call: Flags) -> None:
     """Scores, writes the JSON, prints the table."""
     if call.json is not None:
-        demand_place("--json", call.json)
+        check_place("--json", call.json)
     if call.net == ():
         raise BadInput("--net: names no network; give one or more, or leave it out for the set's")
 
-    with whole():
+    with defer_interrupt():
         from condense.api import evaluate as score
 
     taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "seed")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from docstring_parser import parse as parse_docstring
 
 from condense.cli.flags import about, parse
-from condense.runtime.interrupts import whole
+from condense.runtime.interrupts import defer_interrupt
 
 RECORD = None
 
@@ -51,7 +51,7 @@ def act(args: list[str]) -> None:
     recipe = dict(pairwise(tokens)).get("--recipe", "sgd")
     call = parse(recipe_class(recipe), args, "condense experts")
 
-    with whole():
+    with defer_interrupt():
         from condense.experts import train_experts
         from condense.inputs.experts import RECIPES
 

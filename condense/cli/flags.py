@@ -57,7 +57,7 @@ def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
 
 def parse(record: type, args: Sequence[str], prog: str) -> Any:
     """An instance of a record of flags; its positional field, if it has one, is called `what`. Raises BadInput in one line."""
-    demand_once(record, args)
+    check_once(record, args)
     heard, how = io.StringIO(), {"config": (FlagCreatePairsOff,), "registry": NUMBERS, "return_unknown_args": True}
     try:
         with contextlib.redirect_stderr(heard):
@@ -72,7 +72,7 @@ def parse(record: type, args: Sequence[str], prog: str) -> Any:
     return made
 
 
-def demand_once(record: type, args: Sequence[str]) -> None:
+def check_once(record: type, args: Sequence[str]) -> None:
     """Raises BadInput where a flag of several values is given again: tyro would keep the last values alone."""
     said = [token.split("=", 1)[0].replace("_", "-") for token in args]
     for f in fields(record):
@@ -123,7 +123,7 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def demand_place(flag: str, path: str) -> None:
+def check_place(flag: str, path: str) -> None:
     """Raises BadInput where a file cannot be written: asked before the work, not after it."""
     try:
         if Path(path).is_dir():

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from condense.cli.flags import about, demand_place
-from condense.runtime.interrupts import whole
+from condense.cli.flags import about, check_place
+from condense.runtime.interrupts import defer_interrupt
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Flags:
 
 def act(call: Flags) -> None:
     """Labels, and says what the labels weigh."""
-    demand_place("--out", call.out)
+    check_place("--out", call.out)
 
-    with whole():
+    with defer_interrupt():
         from condense.workflows.relabel import relabel
         from evals.storage import count_bytes
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from condense.cli.flags import about, demand_place
+from condense.cli.flags import about, check_place
 from synth.errors import BadInput
 
 
@@ -21,7 +21,7 @@ class Flags:
 
 def act(call: Flags) -> None:
     """Draws a set."""
-    demand_place("--out", call.out)
+    check_place("--out", call.out)
 
     from condense.data.for_set import find_set
     from condense.plots import graphs as graph_grid

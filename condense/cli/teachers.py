@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from condense.cli.flags import about
-from condense.runtime.interrupts import whole
+from condense.runtime.interrupts import defer_interrupt
 from synth.errors import BadInput
 
 NUMBERS, COMMITTEE = ("epochs", "lr", "batch"), ("optimizer", "decay")  # flags whose defaults are those of whoever trains
@@ -54,7 +54,7 @@ def chosen(call: Flags, flags: tuple[str, ...]) -> dict[str, Any]:
 
 def learn_classes(call: Flags, command: str) -> None:
     """A committee."""
-    with whole():
+    with defer_interrupt():
         from condense.teachers.train import make_teachers
 
     given = chosen(call, NUMBERS + COMMITTEE)
@@ -67,7 +67,7 @@ def learn_classes(call: Flags, command: str) -> None:
 
 def learn_alone(call: Flags, command: str) -> None:
     """A self-supervised teacher."""
-    with whole():
+    with defer_interrupt():
         from condense.data.load import load_data
         from condense.runtime.checks import check_seed
         from condense.teachers.barlow import Config

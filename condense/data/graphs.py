@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class GraphData:
     rows: tuple[np.ndarray, np.ndarray, np.ndarray] = field(repr=False)
     preprocess: Preprocess = field(default_factory=Nothing)
     flips: bool = False
+    modality: ClassVar[str] = "graphs"
 
     @cached_property
     def train(self) -> GraphExamples:

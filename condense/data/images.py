@@ -7,6 +7,7 @@ whitened by what was fitted on `train`) and i32 class indices in 0..C-1.
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from synth.images.preprocess import Preprocess
 from synth.set import SyntheticSet
 
 
-def demand_images(data: "Data | GraphData", flag: str) -> "Data":
+def check_images(data: "Data | GraphData", flag: str) -> "Data":
     """The data. Raises BadInput where they are graphs."""
     if isinstance(data, GraphData):
         raise BadInput(f"{flag} {data.spec}: holds graphs, and this takes images; `condense list data` shows sets of images")
@@ -59,6 +60,7 @@ class Data:
     preprocess: Preprocess = field(repr=False)
     source: Source = field(repr=False)
     rows: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    modality: ClassVar[str] = "images"
 
     @cached_property
     def train(self) -> Examples:

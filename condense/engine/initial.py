@@ -23,14 +23,14 @@ from synth.selection.choose import STARTS
 from synth.set import Info, SyntheticSet
 
 
-def demand_start(method: str, matcher: Matcher, start: str | None) -> None:
+def check_start(method: str, matcher: Matcher, start: str | None) -> None:
     """Raises BadInput where a start is asked for and the method makes its own."""
     if start is not None and matcher.own_start is not None:
         other = f"give {matcher.own_start} as well" if matcher.own_start else "leave it out"
         raise BadInput(f"--start {start}: {method} makes the first images itself; {other}")
 
 
-def describe(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
+def set_info(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
     """What a set made from `data` under this configuration says of itself."""
     return Info(
         classes=data.classes,
@@ -47,7 +47,7 @@ def describe(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> I
     )
 
 
-def begin(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
+def initial_set(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
     """The set before the first step: `per_class` images of every class as `start` makes them, class-major, with hard labels, and what
     the method makes of them. A method that reads no labels gets `per_class` images of any class, all labelled 0."""
     examples, classes = data.train, len(data.classes)

@@ -22,7 +22,7 @@ from condense.engine.memory import Gauge
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import dashed
 from condense.runtime.devices import place_batch, replicate, replicated
-from condense.runtime.interrupts import whole
+from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import MetricsLog, note, progress
 from matchers.base import Matcher
 from synth.errors import BadInput, RunFailed
@@ -55,7 +55,7 @@ class Schedule(NamedTuple):
     eval_every: int = 0
 
 
-def paced(method: str, matcher: Matcher, *, steps: int | None, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
+def make_schedule(method: str, matcher: Matcher, *, steps: int | None, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
     """The schedule of a run whose caller gave these numbers, None for the usual. A method of one step says which of them change nothing."""
     given = {"steps": steps, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
     if matcher.host and (idle := [dashed(name) for name, value in given.items() if value is not None]):
@@ -73,12 +73,12 @@ def _strong(leaf: jax.Array) -> jax.Array:
     return jax.lax.convert_element_type(leaf, leaf.dtype)  # a weakly typed leaf would compile the step twice
 
 
-def begin(key: jax.Array, matcher: Matcher, synth: SyntheticSet) -> RunState:
+def initial_state(key: jax.Array, matcher: Matcher, synth: SyntheticSet) -> RunState:
     """The carry before the first step, in buffers of its own: the compiled step takes the carry's memory over, and `synth` stays usable."""
-    return replicate(_begin(key, matcher, synth))
+    return replicate(_initial_state(key, matcher, synth))
 
 
-def _begin(key, matcher, synth):
+def _initial_state(key, matcher, synth):
     synth = jax.tree.map(jnp.asarray, synth.bare())
     state = jax.jit(matcher.init)(stream(key, INIT), synth)
     return jax.tree.map(lambda leaf: jnp.array(_strong(leaf), copy=True), RunState(jnp.int32(0), synth, state))
@@ -149,7 +149,7 @@ def run(
                 start = matcher.init(stream(key, INIT), synth)
                 synth_after, _, metrics = matcher.step(stream(key, STEP), start, synth, feed(0), bar.advance)
                 bar.advance()
-            _demand_finite(synth_after)
+            _check_finite(synth_after)
             starting()
             if folder:
                 MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
@@ -169,9 +169,11 @@ class _Loop:
         self.bad, self.fed = replicate(jnp.full(len(FAULTS), -1, jnp.int32)), (None, None)
         self.checkpoints, found = Checkpoints(folder / "checkpoints") if folder else None, None
         if self.checkpoints:
-            with whole():  # a start can take minutes, as that of a pool of trained networks: one that is gone on from is not made again
-                found = self.checkpoints.restore(jax.eval_shape(lambda: _begin(key, matcher, synth)))
-        self.carry = replicate(jax.tree.map(jnp.array, found)) if found else begin(key, matcher, synth)
+            with (
+                defer_interrupt()
+            ):  # a start can take minutes, as that of a pool of trained networks: one that is gone on from is not made again
+                found = self.checkpoints.restore(jax.eval_shape(lambda: _initial_state(key, matcher, synth)))
+        self.carry = replicate(jax.tree.map(jnp.array, found)) if found else initial_state(key, matcher, synth)
         self.step = self.stored = int(found.step) if found else 0
         if self.step > schedule.steps:
             raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or another --out")
@@ -185,7 +187,7 @@ class _Loop:
                 self.score()
                 while self.step < self.schedule.steps:
                     batch = self.batch()
-                    with whole():
+                    with defer_interrupt():
                         gauge.before(self.key, self.carry, self.bad, batch)
                         self.carry, self.bad, metrics = self.advance(self.key, self.carry, self.bad, batch)
                         self.step += 1
@@ -219,13 +221,13 @@ class _Loop:
         return self.step % every == 0 or self.step == self.schedule.steps
 
     def record(self, metrics) -> dict[str, float]:
-        self.demand_finite()
+        self.check_finite()
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         if self.log:
             self.log.add(self.step, **values)
         return {"loss": values["loss"]} if "loss" in values else {}
 
-    def demand_finite(self) -> None:
+    def check_finite(self) -> None:
         found = [(int(step), *fault) for step, fault in zip(np.asarray(self.bad), FAULTS, strict=True) if step >= 0]
         if found:
             step, what, remedy = min(found, key=lambda fault: fault[0])
@@ -241,11 +243,11 @@ class _Loop:
     def save(self) -> None:
         if not self.checkpoints or self.stored == self.step:
             return
-        self.demand_finite()
+        self.check_finite()
         carry = self.on_host()
         if any(np.isnan(leaf).any() for leaf in jax.tree.leaves(carry.state) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
             raise RunFailed(f"the method's state holds NaN at step {self.step}; {self.last_good()}: try a smaller step size")
-        with whole():  # the writer's threads do not survive an interruption without a noise
+        with defer_interrupt():  # the writer's threads do not survive an interruption without a noise
             self.checkpoints.save(self.step, carry)
             self.stored = self.step
             self.saved(self.step)
@@ -255,7 +257,7 @@ class _Loop:
         every = self.schedule.eval_every
         if not (self.evaluate and every and self.step and self.due(every)) or self.step in self.scores:
             return
-        self.demand_finite()
+        self.check_finite()
         synth = self.result()
         accuracy = float(self.evaluate(synth))
         if self.log:
@@ -265,7 +267,7 @@ class _Loop:
         self.scores[self.step] = accuracy
 
 
-def _demand_finite(synth: SyntheticSet) -> None:
+def _check_finite(synth: SyntheticSet) -> None:
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(synth) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
         raise RunFailed("the set that the method chose is not finite; look at the data")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-from condense.runtime.log import held, megabytes, note
+from condense.runtime.log import megabytes, note, tree_bytes
 from matchers.base import Piece
 from synth.errors import RunFailed
 
@@ -20,7 +20,8 @@ class Gauge:
 
     Args:
       description: what the run is called.
-      step: a `functools.partial` of a jitted function, as `condense.engine.loop.compile_step` makes it; compiled here, and not again when called.
+      step: a `functools.partial` of a jitted function, as `condense.engine.loop.compile_step` makes it; compiled here, and not again when
+        called.
       kept: parameter vectors, of the size of those in a `Piece`, that are part of the step's working memory.
       force: only warns where memory does not suffice.
     """
@@ -39,7 +40,7 @@ class Gauge:
         needed = sizes.temp_size_in_bytes + max(0, sizes.output_size_in_bytes - sizes.alias_size_in_bytes)
         free = free_memory()
         note(
-            f"{self.description}: set and state {held(carry)}, batch {held(batch)}{snapshots(batch)}, working memory of a step"
+            f"{self.description}: set and state {tree_bytes(carry)}, batch {tree_bytes(batch)}{snapshots(batch)}, working memory of a step"
             f" {megabytes(needed)}{parts(needed, batch, self.kept)}; {megabytes(free)} are free"
         )
         if needed <= free:

@@ -12,7 +12,7 @@ import numpy as np
 from condense.data.images import Data
 from condense.data.readers.encoded import LONG
 from condense.runtime.log import progress
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.images.content import Pixels
@@ -64,7 +64,7 @@ def find_teachers(
     return ()
 
 
-def teach(synth: SyntheticSet, known: Sequence[Teacher], recipe: Recipe) -> Callable[[SyntheticSet], SyntheticSet]:
+def teach(synth: SyntheticSet, known: Sequence[Teacher], recipe: EvalRecipe) -> Callable[[SyntheticSet], SyntheticSet]:
     """What gives real images the set's kind of labels: as they are without teachers, from the set's own teachers where it has labels of
     theirs, else from all known ones while networks train, the set's too."""
     if not known:
@@ -73,7 +73,7 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], recipe: Recipe) -> Call
         # a row may hold another number of images than the set, and so be trained on in other batches
         more = {"batch": getattr(recipe, "batch", None), "progress": progress}
         return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, **more), known))
-    if not isinstance(recipe, Recipe):
+    if not isinstance(recipe, EvalRecipe):
         raise BadInput(f"--teachers: they answer while networks train, and recipe {recipe.name} trains none; leave --teachers out")
     plan = Plan(1, 0, View(), recipe.temperature)
 

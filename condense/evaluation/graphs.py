@@ -19,9 +19,9 @@ from condense.evaluation.images import duration
 from condense.evaluation.report import GraphEvaluation
 from condense.nets.graphs import NEEDS_DEGREES
 from condense.runtime.log import note, progress
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from evals.recipes import recipe as find_recipe
-from evals.retrain_graphs import Lesson, Trainer, make_trainer, retrain, shares
+from evals.retrain_graphs import Trainer, WeightedBatch, make_trainer, retrain, shares
 from evals.storage import count_bytes
 from synth.errors import BadInput
 from synth.graphs.base import RATIO, GraphBatch, GraphExamples, Sizes, batches, common, padded, sizes_of
@@ -46,7 +46,7 @@ def depth_of(net: str) -> int:
     return nets.parse(net)[1]["depth"]
 
 
-def lesson(synth: SyntheticSet, net: str) -> Lesson:
+def lesson(synth: SyntheticSet, net: str) -> WeightedBatch:
     """What a network learns from a set. Raises BadInput where the set cannot serve the network."""
     if isinstance(synth.x, ColourGraph) and not synth.x.exact and nets.parse(net)[0] in NEEDS_DEGREES:
         raise BadInput(f"--net {net}: reads degrees of leaves, which this set does not tell apart; distil with --leaves exact")
@@ -58,15 +58,17 @@ def lesson(synth: SyntheticSet, net: str) -> Lesson:
     if len(index) != len(frequency):
         raise BadInput(f"the set has {len(index)} labels for {len(frequency)} examples; it is damaged")
     sizes = np.asarray(synth.y.sizes if isinstance(synth.y, Runs) else np.bincount(index, minlength=synth.y.classes), np.float64)
-    return Lesson(synth.x.decode(depth=depth_of(net)), jnp.asarray(index), jnp.asarray(shares(index, frequency, sizes)))
+    return WeightedBatch(synth.x.decode(depth=depth_of(net)), jnp.asarray(index), jnp.asarray(shares(index, frequency, sizes)))
 
 
-def full_lesson(examples: GraphExamples, net: str) -> Lesson:
+def full_batch(examples: GraphExamples, net: str) -> WeightedBatch:
     """All graphs, each as often as any other."""
-    return Lesson(read_as_colours(examples, net), jnp.asarray(examples.y), jnp.full(len(examples.y), 1 / len(examples.y), jnp.float32))
+    return WeightedBatch(
+        read_as_colours(examples, net), jnp.asarray(examples.y), jnp.full(len(examples.y), 1 / len(examples.y), jnp.float32)
+    )
 
 
-def same_shapes(lessons: Sequence[Lesson]) -> list[Lesson]:
+def same_shapes(lessons: Sequence[WeightedBatch]) -> list[WeightedBatch]:
     """The lessons filled up to a few shapes, so that few compilations serve them all: lessons of about one size get the least that holds
     them, if it is at most RATIO times what each has. What is added counts 0."""
     sizes, shared = [sizes_of(lesson.x) for lesson in lessons], []
@@ -78,9 +80,9 @@ def same_shapes(lessons: Sequence[Lesson]) -> list[Lesson]:
             shared.append((size, [size]))
     shape = {size: whole for whole, members in shared for size in members}
 
-    def fill(lesson: Lesson, whole: Sizes) -> Lesson:
+    def fill(lesson: WeightedBatch, whole: Sizes) -> WeightedBatch:
         short = (0, whole.graphs - len(lesson.y))
-        return Lesson(padded(lesson.x, whole), jnp.pad(lesson.y, short), jnp.pad(lesson.p, short))
+        return WeightedBatch(padded(lesson.x, whole), jnp.pad(lesson.y, short), jnp.pad(lesson.p, short))
 
     return [fill(lesson, shape[size]) for lesson, size in zip(lessons, sizes, strict=True)]
 
@@ -95,21 +97,23 @@ class Job(NamedTuple):
 
     net: str
     kind: str
-    recipe: Recipe
-    lessons: Callable[[int], Lesson]
+    recipe: EvalRecipe
+    lessons: Callable[[int], WeightedBatch]
 
 
-def make_lessons(synth: SyntheticSet, data: GraphData, kind: str, net: str, draws: Sequence[SyntheticSet]) -> Callable[[int], Lesson]:
+def make_lessons(
+    synth: SyntheticSet, data: GraphData, kind: str, net: str, draws: Sequence[SyntheticSet]
+) -> Callable[[int], WeightedBatch]:
     """seed -> lesson of one row; `draws` are the random graphs of every seed."""
     if kind == "random":
         rows = same_shapes([lesson(drawn, net) for drawn in draws])
         return lambda seed: rows[seed]
-    same = lesson(synth, net) if kind == "distilled" else full_lesson(data.train, net)
+    same = lesson(synth, net) if kind == "distilled" else full_batch(data.train, net)
     return lambda seed: same
 
 
 def make_jobs(
-    key: jax.Array, synth: SyntheticSet, data: GraphData, names: Sequence[str], kinds: Sequence[str], chosen: Recipe, *, seeds: int
+    key: jax.Array, synth: SyntheticSet, data: GraphData, names: Sequence[str], kinds: Sequence[str], chosen: EvalRecipe, *, seeds: int
 ) -> list[Job]:
     """All rows of all networks. Raises BadInput where the set cannot serve one of them, and where its bytes hold no random graphs."""
     full = find_recipe("graph_full")
@@ -160,14 +164,14 @@ def evaluate_graphs(
     path: Path | None,
     names: Sequence[str],
     seeds: int,
-    chosen: Recipe,
+    chosen: EvalRecipe,
     rows: Sequence[str] | str,
     split: str,
     seed: int,
 ) -> GraphEvaluation:
     """Reports of every row and network. The arguments are those of `condense.workflows.evaluate.evaluate`, checked."""
     key, kinds = jax.random.key(seed), check_rows(rows, synth)
-    if not isinstance(chosen, Recipe) or chosen.augment or chosen.view:
+    if not isinstance(chosen, EvalRecipe) or chosen.augment or chosen.view:
         raise BadInput(f"--recipe {chosen.name}: is for images; use graph")
     names, part = [nets.canonical(name) for name in dict.fromkeys(names)], data.test if split == "test" else data.val
     if not len(part.y) or not len(data.val.y):
@@ -193,7 +197,7 @@ def evaluate_graphs(
     return GraphEvaluation(str(path or ""), data.spec, data.digest, split, ipc, *told)
 
 
-def validation_score(data: GraphData, net: str, recipe: Recipe, *, seed: int) -> Callable[[SyntheticSet], float]:
+def validation_score(data: GraphData, net: str, recipe: EvalRecipe, *, seed: int) -> Callable[[SyntheticSet], float]:
     """Accuracy of one fresh network on the validation graphs, at its best epoch: what selection during distillation may see."""
     trainer = make_trainer(nets.build(net, data.image, len(data.classes)), recipe)
     validation = read_as_colours(data.val, net), jnp.asarray(data.val.y)

@@ -14,7 +14,7 @@ from condense.data.images import Data
 from condense.runtime.devices import devices, over_devices
 from condense.runtime.log import note, progress
 from evals.krr import closed_form, make_scorer
-from evals.recipes import Closed, Recipe
+from evals.recipes import Closed, EvalRecipe
 from evals.recipes import recipe as find_recipe
 from evals.report import Report
 from evals.retrain import Trainer, group_size, make_trainer, pieces, retrain, stack
@@ -34,25 +34,25 @@ class Job(NamedTuple):
 
     net: str
     kind: str
-    recipe: Recipe | Closed
+    recipe: EvalRecipe | Closed
     draw: Callable[[int], SyntheticSet]
     group: int
     rounds: int
 
 
-def build_trainer(net: str, chosen: Recipe | Closed, data: Data) -> Trainer | Callable:
+def build_trainer(net: str, chosen: EvalRecipe | Closed, data: Data) -> Trainer | Callable:
     """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels; or, where the recipe trains
     nothing, the compiled ridge head."""
     built = None if net == NTK else nets.build(net, data.image, len(data.classes))
     if isinstance(chosen, Closed):
         return make_scorer(built, chosen)
-    view = chosen.sight(height=data.image[0], flips=data.flips)
+    view = chosen.view_for(height=data.image[0], flips=data.flips)
     augment = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each}[chosen.augment]
     return make_trainer(built, chosen, augment, view=view, over_devices=over_devices)
 
 
 def seconds_a_group(
-    trainer: Trainer | Callable, chosen: Recipe | Closed, synth: SyntheticSet, group: int, *, watched: Examples | None = None
+    trainer: Trainer | Callable, chosen: EvalRecipe | Closed, synth: SyntheticSet, group: int, *, watched: Examples | None = None
 ) -> float:
     """Compiles the training and times one epoch of it, and one scoring on what is `watched` on the way, for the estimate that users see
     before anything long starts."""
@@ -77,7 +77,7 @@ def seconds_a_group(
     return min(spans[1:]) * chosen.epochs + scoring * len(pieces(chosen))
 
 
-def make_job(net: str, kind: str, chosen: Recipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
+def make_job(net: str, kind: str, chosen: EvalRecipe, draw: Callable[[int], SyntheticSet], seeds: int) -> Job:
     """The whole training set trains under its own recipe, one network a device, because every network holds a copy of its set."""
     whole = kind == "full"
     if isinstance(chosen, Closed):
@@ -131,7 +131,7 @@ def duration(seconds: float) -> str:
 
 
 def validation_score(
-    data: Data, net: str, recipe: Recipe | Closed, *, seed: int, teachers: Sequence[Teacher] = (), seeds: int = 1
+    data: Data, net: str, recipe: EvalRecipe | Closed, *, seed: int, teachers: Sequence[Teacher] = (), seeds: int = 1
 ) -> Callable[[SyntheticSet], float]:
     """Mean accuracy of `seeds` fresh networks on the validation split: what selection during distillation may see. `teachers` made the
     labels."""
@@ -150,7 +150,7 @@ def validation_score(
     return score
 
 
-def name_nets(given: Sequence[str], chosen: Recipe | Closed, synth: SyntheticSet) -> list[str]:
+def name_nets(given: Sequence[str], chosen: EvalRecipe | Closed, synth: SyntheticSet) -> list[str]:
     """The networks that are scored, by canonical specification: those given, else the set's; a recipe without networks has none."""
     if isinstance(chosen, Closed) and chosen.kernel == NTK:
         if given:
@@ -159,7 +159,7 @@ def name_nets(given: Sequence[str], chosen: Recipe | Closed, synth: SyntheticSet
     return [nets.canonical(name) for name in given or [synth.info.net or "convnet"]]
 
 
-def take_frozen(place: str | Path | None, chosen: Recipe | Closed, given: Sequence[str], data: Data) -> dict[str, Teacher]:
+def take_frozen(place: str | Path | None, chosen: EvalRecipe | Closed, given: Sequence[str], data: Data) -> dict[str, Teacher]:
     """The trained networks in a folder by name, none where none is named. Raises BadInput for a recipe that takes no such features, and
     where networks are given as well."""
     if place is None:
@@ -173,7 +173,7 @@ def take_frozen(place: str | Path | None, chosen: Recipe | Closed, given: Sequen
     return load_frozen(place, data)
 
 
-def demand_scorable(synth: SyntheticSet, chosen: Recipe | Closed, rows: Sequence[str]) -> None:
+def check_scorable(synth: SyntheticSet, chosen: EvalRecipe | Closed, rows: Sequence[str]) -> None:
     """Raises BadInput for representations in place of class labels, and for a retrained row beside ridge heads."""
     if synth.represents:
         classes = len(synth.info.classes)
@@ -183,7 +183,7 @@ def demand_scorable(synth: SyntheticSet, chosen: Recipe | Closed, rows: Sequence
         raise BadInput(f"--rows full: it is retrained, and recipe {chosen.name} scores by a ridge head; leave it out")
 
 
-def take_recipe(synth: SyntheticSet, data: Data, recipe: str | None, epochs: int | None) -> Recipe | Closed:
+def take_recipe(synth: SyntheticSet, data: Data, recipe: str | None, epochs: int | None) -> EvalRecipe | Closed:
     """The recipe asked for, else the set's, else `dsa`.
 
     Raises BadInput where the set's labels answer to certain views and this recipe shows others.
@@ -195,7 +195,7 @@ def take_recipe(synth: SyntheticSet, data: Data, recipe: str | None, epochs: int
         raise BadInput(f"--recipe {recipe}: it shows a set as it is, and the set's labels answer to views; leave --recipe out")
     chosen = find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs or (None if recipe else y.epochs))
     here = {
-        "views": str(chosen.sight(height=data.image[0], flips=data.flips)),
+        "views": str(chosen.view_for(height=data.image[0], flips=data.flips)),
         "epochs": chosen.epochs,
         "batch": chosen.batch_of(len(synth), y.classes),
     }

@@ -13,7 +13,7 @@ import numpy as np
 from condense import nets
 from condense.runtime.devices import devices, over_devices
 from condense.runtime.log import progress
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from evals.report import Report
 from evals.retrain import Trainer, group_size, make_trainer, stack, train_group
 from evals.transfer import PRETRAIN, WHOLE, Adapter, Finetune, finetune_accuracy, make_adapter, on_mean_squares, probe_accuracy
@@ -31,7 +31,7 @@ class Job(NamedTuple):
 
     net: str
     kind: str
-    recipe: Recipe
+    recipe: EvalRecipe
     draw: Callable[[int], SyntheticSet] | None
     group: int
 
@@ -67,7 +67,7 @@ class Pieces(NamedTuple):
     """What is compiled once and shared by rows: networks with so many outputs, their training under a recipe, their way to the target."""
 
     net: Callable[[str, int], Net]
-    trainer: Callable[[str, int, Recipe], Trainer]
+    trainer: Callable[[str, int, EvalRecipe], Trainer]
     adapter: Callable[[str, int, int, Finetune | None], Adapter]
 
 

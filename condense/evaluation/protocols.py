@@ -44,7 +44,7 @@ def read_draws(given: Sequence[int], targets: int, ways: Sequence[tuple[str, flo
     return draws * (targets // len(draws))
 
 
-def demand_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split: str, steps: int | None) -> None:
+def check_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split: str, steps: int | None) -> None:
     """Raises BadInput for a set without target representations, and for choices that are unknown or idle."""
     if not hasattr(synth.y, "values"):
         raise BadInput(f"the set's labels are of kind {synth.y.kind}: transfer needs target representations, such as krrst learns")

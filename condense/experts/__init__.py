@@ -9,9 +9,9 @@ from typing import Any
 import jax
 
 from condense import nets
-from condense.data.images import Data, demand_images
+from condense.data.images import Data, check_images
 from condense.data.load import load_data
-from condense.experts.base import Recipe
+from condense.experts.base import ExpertRecipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
@@ -27,7 +27,7 @@ from synth.images.preprocess import Preprocess
 
 __all__ = ["RECIPES", "Experts", "complete_recipe", "load_experts", "preprocess_digest", "train_experts"]
 
-RECIPES: dict[str, Callable[..., Recipe]] = {"sgd": sgd, "flat": flat, "smooth": smooth}
+RECIPES: dict[str, Callable[..., ExpertRecipe]] = {"sgd": sgd, "flat": flat, "smooth": smooth}
 EXPERTS = 5  # key stream of the experts, beside those of a distillation with the same seed
 
 
@@ -63,10 +63,10 @@ def train_experts(
     """
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
-    data = demand_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
+    data = check_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
     net = nets.canonical(net)
     built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
-    demand_no_statistics(net, built)
+    check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     with open_run(out, config, steps=count * epochs, seed=seed, command=command, data_digest=data.digest, force=force) as held:
@@ -93,7 +93,7 @@ def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def demand_no_statistics(spec: str, net: Net) -> None:
+def check_no_statistics(spec: str, net: Net) -> None:
     """Raises BadInput for a network whose running statistics a trajectory of parameters would lose."""
     if jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)).stats):
         raise BadInput(

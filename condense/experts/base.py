@@ -14,7 +14,7 @@ def on_views(net, augment, x, y) -> Callable:
     return on_examples(net, x, y, augment=augment)
 
 
-class Recipe(NamedTuple):
+class ExpertRecipe(NamedTuple):
     """How an expert is trained.
 
     Args:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from condense.experts.base import Recipe
+from condense.experts.base import ExpertRecipe
 from synth.errors import BadInput
 
 TINY = 1e-12
@@ -43,7 +43,7 @@ def gsam(objective: Callable, *, rho: float, alpha: float, adaptive: bool) -> Ca
     return direction
 
 
-def flat(*, lr: float = 0.01, batch: int = 256, rho: float = 0.01, alpha: float = 0.3, unscaled: bool = False) -> Recipe:
+def flat(*, lr: float = 0.01, batch: int = 256, rho: float = 0.01, alpha: float = 0.3, unscaled: bool = False) -> ExpertRecipe:
     """SGD on the surrogate gap's direction (GSAM): two gradients a step, the second where the loss nearby is higher.
 
     w <- w - lr (g_p - alpha g_perp), g = grad l(w), g_p = grad l(w + e), e = rho w^2 g / || |w| g ||, g_perp = g - <g, g_p> g_p / |g_p|^2.
@@ -59,4 +59,4 @@ def flat(*, lr: float = 0.01, batch: int = 256, rho: float = 0.01, alpha: float 
     for name, value in (("rho", rho), ("alpha", alpha)):
         if value < 0:
             raise BadInput(f"--{name} {value}: give a number of at least 0")
-    return Recipe(lr, batch=batch, direction=lambda objective: gsam(objective, rho=rho, alpha=alpha, adaptive=not unscaled))
+    return ExpertRecipe(lr, batch=batch, direction=lambda objective: gsam(objective, rho=rho, alpha=alpha, adaptive=not unscaled))

@@ -1,9 +1,9 @@
 """Experts of trajectory matching (Cazenavette et al., CVPR 2022): plain SGD."""
 
-from condense.experts.base import Recipe
+from condense.experts.base import ExpertRecipe
 
 
-def sgd(*, lr: float = 0.01, batch: int = 256) -> Recipe:
+def sgd(*, lr: float = 0.01, batch: int = 256) -> ExpertRecipe:
     """Plain SGD on augmented mini-batches, without momentum, decay or schedule.
 
     theta <- theta - lr grad l(A(x); theta), l the mean cross entropy and A one operation of DSA with parameters drawn for every image.
@@ -12,4 +12,4 @@ def sgd(*, lr: float = 0.01, batch: int = 256) -> Recipe:
       lr: step size (> 0).
       batch: examples a step.
     """
-    return Recipe(lr, batch=batch)
+    return ExpertRecipe(lr, batch=batch)

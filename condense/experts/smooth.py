@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from condense.experts.base import Recipe
+from condense.experts.base import ExpertRecipe
 from synth.base import Net, Vars
 from synth.errors import BadInput
 from synth.numerics.pytree import safe_norm
@@ -34,7 +34,7 @@ def gradient_penalty(net: Net, params, x: Float[Array, "b h w c"], counts: Float
 
 def smooth(
     *, lr: float = 0.003, momentum: float = 0.9, weight_decay: float = 1e-3, batch: int = 256, penalty: float = 2.0, cold: bool = False
-) -> Recipe:
+) -> ExpertRecipe:
     """SGD with momentum and decay on a loss that starts light and keeps the gradient by the image near length one.
 
     L = w(epoch) l(A(x); theta) + penalty E_(x, pixel) (|| d sum_k f_k(x) / dx || - 1)^2, w = 0.50, 0.55, ..., 0.95, then 1; l the mean
@@ -65,4 +65,4 @@ def smooth(
 
         return loss
 
-    return Recipe(lr, momentum, weight_decay, batch, objective, drop=DROP)
+    return ExpertRecipe(lr, momentum, weight_decay, batch, objective, drop=DROP)

@@ -185,7 +185,7 @@ def bytes_needed(count: int, epochs: int, size: int) -> int:
     return count * (epochs + 1) * size * 4
 
 
-def demand_room(folder: Path, needed: int) -> None:
+def check_room(folder: Path, needed: int) -> None:
     """Raises RunFailed where the disk of a folder has no room for `needed` bytes more."""
     free = shutil.disk_usage(folder).free
     if needed + SPARE > free:

@@ -14,18 +14,18 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from condense.experts.base import Recipe
-from condense.experts.store import RECORD, Header, Recorder, bytes_needed, demand_room, read_header, write_header
+from condense.experts.base import ExpertRecipe
+from condense.experts.store import RECORD, Header, Recorder, bytes_needed, check_room, read_header, write_header
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import devices, over_devices, replicate, replicated
-from condense.runtime.interrupts import whole
-from condense.runtime.log import MetricsLog, held, megabytes, note, progress
+from condense.runtime.interrupts import defer_interrupt
+from condense.runtime.log import MetricsLog, megabytes, note, progress, tree_bytes
 from evals.retrain import group_size
 from synth.base import Examples, Net
 from synth.errors import BadInput, RunFailed
 from synth.labels.plain import Hard
 from synth.numerics import backend
-from synth.training.fit import Fit, begin, epoch_items, fit, in_batches
+from synth.training.fit import Fit, epoch_items, fit, in_batches, init_fit
 
 
 class Trainer(NamedTuple):
@@ -44,12 +44,12 @@ class Trainer(NamedTuple):
     score: Callable
 
 
-def make_trainer(net: Net, recipe: Recipe, augment: Callable, classes: int, *, epochs: int) -> Trainer:
+def make_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, classes: int, *, epochs: int) -> Trainer:
     """Builds the compiled pieces; experts are spread over the devices."""
     dropped = recipe.drop_epoch(epochs)
 
     def begin_one(key):
-        return begin(jax.random.fold_in(key, 0), net, recipe.optimiser())
+        return init_fit(jax.random.fold_in(key, 0), net, recipe.optimiser())
 
     def advance_one(state, key, train, epoch):
         opt = jax.tree.map(lambda leaf: jnp.where(epoch == dropped, jnp.zeros_like(leaf), leaf), state.opt)
@@ -116,7 +116,7 @@ class Training:
         self.header = header
         left = bytes_needed(header.asked - header.count, header.epochs, header.size)
         note(f"{header.asked} experts of {header.size:,} parameters, {header.epochs + 1} snapshots each: {megabytes(left)} more on disk")
-        demand_room(folder, left)
+        check_room(folder, left)
 
     def run(self, key: jax.Array) -> None:
         """Trains what is missing; expert i draws from fold_in(key, i)."""
@@ -143,9 +143,9 @@ class Training:
             began = time.perf_counter()
             states, losses = self.trainer.advance(states, keys, self.train, jnp.int32(epoch))
             rows = np.asarray(self.trainer.rows(states))
-            self.demand_finite(rows, experts, epoch)
+            self.check_finite(rows, experts, epoch)
             accuracy[:, epoch + 1] = self.score(states)
-            with whole():
+            with defer_interrupt():
                 self.record(files, epoch + 1, rows)
                 step = base + (epoch + 1) * len(experts)
                 for place, expert in enumerate(experts):
@@ -157,7 +157,7 @@ class Training:
             if epoch == done + 1:
                 self.tell_time(time.perf_counter() - began, len(experts))
             bar.advance(len(experts), loss=float(np.mean(losses)), **({"val": float(accuracy[:, epoch + 1].mean())} if scores else {}))
-        with whole():
+        with defer_interrupt():
             for file in files:
                 file.finish()
             shown = accuracy[: len(experts)].tolist() if len(self.val.y) else []
@@ -168,7 +168,7 @@ class Training:
         """Says, before the first group, what lies in memory beside what an epoch works with."""
         if not self.told:
             count = len(jax.tree.leaves(states.vars.params)[0])
-            note(f"{count} experts at once: networks and optimisers {held(states)}, images {held((self.train, self.val))}")
+            note(f"{count} experts at once: networks and optimisers {tree_bytes(states)}, images {tree_bytes((self.train, self.val))}")
         self.told.add("memory")
 
     def tell_time(self, seconds: float, count: int) -> None:
@@ -182,7 +182,7 @@ class Training:
         """States, accuracies and epochs done: from the latest checkpoint that the recorded rows agree with, else from the start."""
         states = self.trainer.begin(keys)
         accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
-        with whole():
+        with defer_interrupt():
             try:
                 found = checkpoints.restore(Group(jnp.int32(0), states, accuracy))
             except BadInput:  # with another --count other experts are trained together
@@ -210,7 +210,7 @@ class Training:
         count = len(self.val.y)
         return np.asarray(self.trainer.score(states, self.val), np.float32) / np.float32(count) if count else np.float32(0)
 
-    def demand_finite(self, rows: np.ndarray, experts: list[int], epoch: int) -> None:
+    def check_finite(self, rows: np.ndarray, experts: list[int], epoch: int) -> None:
         """Raises RunFailed naming the expert whose parameters are not finite."""
         bad = [expert for expert, row in zip(experts, rows, strict=False) if not np.isfinite(row).all()]
         if bad:

@@ -35,7 +35,7 @@ class Context(NamedTuple):
     budget: tuple[str, int] | None = None
 
 
-class Handed(NamedTuple):
+class Provider(NamedTuple):
     """A value that factories may ask for.
 
     Args:

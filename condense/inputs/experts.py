@@ -20,7 +20,7 @@ def provide(context: Context) -> Experts:
     """
     if context.given is not None:
         experts = load_experts(context.given)
-        demand_same_data(experts, context.data)
+        check_same_data(experts, context.data)
         return experts
     recipe = RECIPES.get(context.method, "sgd")
     note(
@@ -44,7 +44,7 @@ def _make(context: Context, out: Path, recipe: str, *, force: bool = False) -> E
     return train_experts(context.data, count=COUNT, epochs=EPOCHS, out=out, **settings, force=force, command=command)
 
 
-def demand_same_data(experts: Experts, data: Data) -> None:
+def check_same_data(experts: Experts, data: Data) -> None:
     """Raises BadInput where experts saw other images than the run will, or saw those it sets aside."""
     header, at = experts.header, f"--experts {experts.folder}"
     if header.data_digest != data.digest:

@@ -84,7 +84,7 @@ def worth(
     data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epochs: int | None, folder: Path | None, options: dict[str, Any]
 ) -> float:
     """Mean accuracy in per cent on the validation split of fresh `net`s trained on data that is recovered from this teacher alone."""
-    from condense.engine.initial import begin, describe  # which hand this module's measure over, and so import it
+    from condense.engine.initial import initial_set, set_info
     from condense.evaluation.images import validation_score
     from condense.inputs.context import Context
     from condense.inputs.task import task_of
@@ -95,12 +95,12 @@ def worth(
     matcher = REGISTRY[METHOD]((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
     chosen = recipe(RECIPE, epochs=epochs)
     config = {"method": METHOD, "net": net, "teacher": digest(teacher)}
-    info = describe(data, config, seed=data.seed, recipe=chosen.name)
+    info = set_info(data, config, seed=data.seed, recipe=chosen.name)
     key = stream(jax.random.key(data.seed), int(digest(teacher)[:7], 16))
     synth = run(
         key,
         matcher,
-        begin(key, matcher, matcher.start, data, ipc, info),
+        initial_set(key, matcher, matcher.start, data, ipc, info),
         make_feed(matcher.feed, data.train, len(data.classes), seed=data.seed),
         Schedule(steps, max(1, steps // 100), max(1, steps // 20)),
         folder=folder,

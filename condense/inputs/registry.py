@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from condense.inputs.context import Context, Handed
+from condense.inputs.context import Context, Provider
 from condense.inputs.task import task_of
 from matchers.inputs import EXPERTS, TEACHER, TEACHERS
 from synth.errors import BadInput
@@ -80,22 +80,22 @@ def _priors(context: Context):
     return partial(measured, context.data, context.values["teachers"], folder=place and Path(place))
 
 
-HANDED = {
-    "net": Handed(_net),
-    "augment": Handed(_augment),
-    "experts": Handed(_experts, EXPERTS, _experts_identity, _experts_split),
-    "teacher": Handed(_teacher, TEACHER, lambda teacher: teacher.digest, _teacher_split),
-    "teachers": Handed(_teachers, TEACHERS, _members, _teachers_split),
-    "task": Handed(task_of),
-    "priors": Handed(_priors),
-    "budget": Handed(lambda context: context.budget),
+PROVIDERS = {
+    "net": Provider(_net),
+    "augment": Provider(_augment),
+    "experts": Provider(_experts, EXPERTS, _experts_identity, _experts_split),
+    "teacher": Provider(_teacher, TEACHER, lambda teacher: teacher.digest, _teacher_split),
+    "teachers": Provider(_teachers, TEACHERS, _members, _teachers_split),
+    "task": Provider(task_of),
+    "priors": Provider(_priors),
+    "budget": Provider(lambda context: context.budget),
 }
 
 
-def flagged(factory: Callable) -> dict[str, Handed]:
+def flagged(factory: Callable) -> dict[str, Provider]:
     """The values with a flag that a factory asks for, by name."""
     wanted = inspect.signature(factory).parameters
-    return {name: handed for name, handed in HANDED.items() if handed.flag and name in wanted}
+    return {name: handed for name, handed in PROVIDERS.items() if handed.flag and name in wanted}
 
 
 def split_seed(factory: Callable, places: dict[str, str | None], seed: int) -> int:
@@ -106,7 +106,7 @@ def split_seed(factory: Callable, places: dict[str, str | None], seed: int) -> i
     return seed
 
 
-def hand_over(factory: Callable, places: dict[str, str | None], context: Context) -> tuple[dict[str, Any], dict[str, Any], str]:
+def resolve_inputs(factory: Callable, places: dict[str, str | None], context: Context) -> tuple[dict[str, Any], dict[str, Any], str]:
     """All that a factory asks for, what the run's configuration records of it, and the network's canonical specification.
 
     Args:
@@ -131,5 +131,5 @@ def hand_over(factory: Callable, places: dict[str, str | None], context: Context
         net = values["teachers"][0].name if "teachers" in values else nets.canonical("convnet")
     context = context._replace(net=net, values=values, places=places)
     wanted = inspect.signature(factory).parameters
-    plain = {name: handed.provide(context) for name, handed in HANDED.items() if not handed.flag and name in wanted}
+    plain = {name: handed.provide(context) for name, handed in PROVIDERS.items() if not handed.flag and name in wanted}
     return values | plain, identity, context.net

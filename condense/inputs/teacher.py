@@ -29,5 +29,5 @@ def find_teacher(data: Data, given: str | Path | None, out: Path | None, *, seed
             if not force:
                 raise
             teacher = train_teacher(data, place, config=Config(seed=seed), force=True)
-    teacher.demand_fit(data, "--teacher")
+    teacher.check_fit(data, "--teacher")
     return teacher

@@ -84,8 +84,8 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
 def adapt_graphs(construct: Callable[[Alphabet, int, Draw], nnx.Module], alphabet: Alphabet, classes: int) -> Net:
     """A network of graphs from the constructor of a module that has `features(batch) -> (f32[b d], f32[n d])` and a linear layer `head`.
 
-    `Net.apply` takes a `synth.graphs.base.GraphBatch`; the tap `nodes` holds the vectors of the nodes after the last layer. No network here has
-    statistics, and none reads `key` or `train`.
+    `Net.apply` takes a `synth.graphs.base.GraphBatch`; the tap `nodes` holds the vectors of the nodes after the last layer. No network here
+    has statistics, and none reads `key` or `train`.
 
     Args:
       construct: (alphabet, classes, source of initial weights) -> module.

@@ -67,7 +67,7 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._sweep()
-            self._demand_room(ROOM + sum(array.nbytes for array in arrays.values()))
+            self._check_room(ROOM + sum(array.nbytes for array in arrays.values()))
             _orbax().save(temporary, arrays)
             (temporary / SUMS).write_text(json.dumps(_sums(temporary)))
             shutil.rmtree(self._place(step), ignore_errors=True)
@@ -116,7 +116,7 @@ class Checkpoints:
         note(f"{place} is damaged; going on from {f'step {earlier[-1]}' if earlier else 'the start'}")
         return None
 
-    def _demand_room(self, size: int) -> None:
+    def _check_room(self, size: int) -> None:
         # Where a disk is full, or a quota used up, orbax would say so in the tracebacks of a dozen threads.
         with tempfile.TemporaryFile(dir=self.folder) as file:
             try:

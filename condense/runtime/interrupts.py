@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 
-def hand_on() -> None:
+def reraise_interrupts() -> None:
     """Raises again, in the main thread, an interruption that struck where Python drops exceptions.
 
     JAX runs a Python function at every garbage collection, and an exception in there is printed and forgotten: while a step is traced,
@@ -28,7 +28,7 @@ def hand_on() -> None:
 
 
 @contextlib.contextmanager
-def whole() -> Iterator[None]:
+def defer_interrupt() -> Iterator[None]:
     """Ctrl-C waits for the end of the block, so that a step and its assignment are one; a second Ctrl-C does not wait."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -167,6 +167,6 @@ def progress(total: int, description: str, *, done: int = 0) -> Iterator[_Bar | 
         shown.close()
 
 
-def held(tree) -> str:
+def tree_bytes(tree) -> str:
     """Bytes of a tree's arrays, in words."""
     return megabytes(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))

@@ -161,7 +161,7 @@ def open_run(
         run._write(state="done", finished=steps, step=steps)
 
 
-def demand_same(folder: Path, config: dict[str, Any]) -> None:
+def check_same(folder: Path, config: dict[str, Any]) -> None:
     """Before a run makes what it works from, which takes long. Raises BadInput where the folder holds another run than these choices are
     of; there may be further ones, which `open_run` looks at."""
     if (folder / RECORD).exists():

@@ -20,6 +20,6 @@ def load_frozen(place: str | Path, data: Data) -> dict[str, Teacher]:
         raise BadInput(f"--frozen {place}: holds no trained networks; give the folder of a finished `condense teachers`, --ssl or not")
     else:
         found = load_teacher(place)
-        found.demand_fit(data, f"--frozen {place}")
+        found.check_fit(data, f"--frozen {place}")
         known = (Teacher(found.net, found.vars, found.net_name),)
     return {f"{teacher.name} (frozen {number})": teacher for number, teacher in enumerate(known, 1)}

@@ -30,7 +30,7 @@ def classify(teacher: Teacher, examples: Examples) -> float:
     return float((np.asarray(in_batches(_reader(teacher.net), teacher.vars, x)) == y).mean())
 
 
-def demand_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadInput, advice: str, known: float | None = None) -> None:
+def check_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadInput, advice: str, known: float | None = None) -> None:
     """Raises `failed` where the teacher is near chance on validation images of the data, or far below the `known` share it once had.
 
     Near chance is within five points, or three standard deviations, of always naming the most frequent class. Where there are few

@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from condense import nets
-from condense.data.images import Data, demand_images
+from condense.data.images import Data, check_images
 from condense.runtime.checkpoint import Checkpoints
-from condense.runtime.interrupts import whole
+from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import MetricsLog, progress
 from condense.runtime.run_folder import RECORD, digest, open_run
 from condense.teachers.barlow import Config, Training, complete, make_training
@@ -70,7 +70,7 @@ class Representer:
         """The body's output in evaluation mode, in pieces; usable inside compiled code."""
         return in_batches(self._read, self.vars, jnp.asarray(x))
 
-    def demand_fit(self, data: Data, flag: str) -> None:
+    def check_fit(self, data: Data, flag: str) -> None:
         """Raises BadInput where the teacher takes other images than `data` gives: of another size, or normalised otherwise."""
         if self.image != data.image:
             own, other = ("x".join(map(str, image)) for image in (self.image, data.image))
@@ -89,7 +89,7 @@ def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), 
     Raises:
       BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
     """
-    demand_images(data, "--data")
+    check_images(data, "--data")
     folder, config = Path(folder), complete(config, data.image, len(data.train.y))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart
@@ -118,7 +118,7 @@ def take_teacher(given: Representer | str | Path | None, path: Path | None, synt
             raise BadInput(f"--teacher: no teacher lies beside the set; give the folder of the one it was made with {rows}")
         given = path.parent / "teacher"
     found = given if isinstance(given, Representer) else load_teacher(given)
-    found.demand_fit(data, "--teacher")
+    found.check_fit(data, "--teacher")
     own, theirs = synth.y.values.shape[1], jax.eval_shape(found.represent, jax.ShapeDtypeStruct((1, *data.image), jnp.float32)).shape[1]
     remedy = "give the one that the set was made with"
     if own != theirs:
@@ -148,7 +148,7 @@ def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None
     x, key = jnp.asarray(data.train.x), jax.random.key(config.seed)
     training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
     checkpoints, carry = Checkpoints(folder / "checkpoints"), training.begin(jax.random.fold_in(key, 0))
-    with whole():
+    with defer_interrupt():
         found = checkpoints.restore((jnp.int32(0), carry))
     done, carry = (int(found[0]), jax.tree.map(jnp.array, found[1])) if found else (0, carry)
     log, piece = MetricsLog(folder / "metrics.jsonl", step=done), min(training.steps, PIECE)
@@ -166,7 +166,7 @@ def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None
             probed = probe_accuracy(read, vars, data, most=None if last else 5000) if due else None
             log.add(epoch + 1, loss=loss, **({} if probed is None else {"probe_accuracy": probed}))
             if last or not (epoch + 1) % save_every:
-                with whole():
+                with defer_interrupt():
                     checkpoints.save(epoch + 1, jax.device_get((jnp.int32(epoch + 1), carry)))
                     saved(epoch + 1)
     vars = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats)

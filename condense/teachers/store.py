@@ -13,7 +13,7 @@ import numpy as np
 from condense import nets
 from condense.data.images import Data
 from condense.runtime.log import note
-from condense.teachers.sanity import demand_sense
+from condense.teachers.sanity import check_sense
 from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.files.atomic import write_bytes
@@ -137,7 +137,7 @@ def load_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -
         note(f"{flag} {folder}: trained on other images than those of {data.spec}; {what}")
     members = tuple(between(member, stored.preprocess, data.preprocess, f"{flag} {folder}") for member in stored.members)
     for member, known in zip(members, stored.accuracies, strict=True):
-        demand_sense(member, data, advice=f"train other teachers than those in {folder}", known=known)
+        check_sense(member, data, advice=f"train other teachers than those in {folder}", known=known)
     return members
 
 

@@ -18,20 +18,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.data.images import Data, demand_images
+from condense.data.images import Data, check_images
 from condense.data.load import load_data
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_real, check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
 from condense.runtime.run_folder import open_run
-from condense.teachers.sanity import classify, demand_sense
+from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import Teachers, read_teachers, write_index, write_member
 from synth.base import Net, Teacher
 from synth.errors import BadInput, RunFailed
 from synth.images.views import View
 from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
-from synth.training.fit import Fit, Item, adam, begin, epoch_items, fit, on_examples, sgd
+from synth.training.fit import Fit, Item, adam, epoch_items, fit, init_fit, on_examples, sgd
 
 SMALL = ("resnet:width=16", "convnet:norm=batch,width=64", "mobilenet", "shufflenet", "densenet")
 LARGE = (
@@ -50,7 +50,7 @@ def default_committee(image: tuple[int, int, int]) -> tuple[str, ...]:
     return SMALL if min(image[:2]) < 48 else LARGE
 
 
-class Recipe(NamedTuple):
+class TeacherRecipe(NamedTuple):
     """How a teacher is trained: SGD with momentum 0.9, or Adam, whose decay joins the gradient, its step size on a cosine that falls with
     every step, on mini-batches shifted by up to an eighth of the side and, where labels allow, flipped."""
 
@@ -60,12 +60,12 @@ class Recipe(NamedTuple):
     optimizer: str = "sgd"
     decay: float = 5e-4
 
-    def checked(self) -> "Recipe":
+    def checked(self) -> "TeacherRecipe":
         """With numbers of the right types. Raises BadInput, naming the flag, where one is out of range."""
         numbers = check_whole("epochs", self.epochs), check_real("lr", self.lr), check_whole("batch", self.batch, least=2)
         if self.optimizer not in ("sgd", "adam") or not 0 <= self.decay < math.inf:
             raise BadInput(f"--optimizer {self.optimizer} --decay {self.decay}: give sgd or adam, and a weight decay of at least 0")
-        return Recipe(*numbers, self.optimizer, float(self.decay))
+        return TeacherRecipe(*numbers, self.optimizer, float(self.decay))
 
     def optimiser(self, factor):
         """At a share of the step size."""
@@ -75,7 +75,7 @@ class Recipe(NamedTuple):
 
     def told(self) -> dict:
         """What records hold of it: what came later is left out at its default, so that older folders are found again."""
-        known = Recipe._field_defaults
+        known = TeacherRecipe._field_defaults
         return {name: value for name, value in self._asdict().items() if name not in known or value != known[name]}
 
 
@@ -83,19 +83,19 @@ class Member(NamedTuple):
     """A network to be trained, by its full specification, and how."""
 
     net: str
-    recipe: Recipe
+    recipe: TeacherRecipe
 
-    def told(self, shared: Recipe) -> str:
+    def told(self, shared: TeacherRecipe) -> str:
         """As `member_of` reads it."""
         own = self.recipe._asdict()
         changed = [f"{name}={value}" for name, value in own.items() if value != getattr(shared, name)]
         return self.net + "@" * bool(changed) + ",".join(changed)
 
 
-def member_of(text: str, shared: Recipe) -> Member:
+def member_of(text: str, shared: TeacherRecipe) -> Member:
     """`NET`, trained by the committee's recipe, or `NET@key=value,...`, by one that differs in these keys. Raises BadInput."""
     net, _, rest = text.partition("@")
-    kinds, changed = get_type_hints(Recipe), {}
+    kinds, changed = get_type_hints(TeacherRecipe), {}
     for item in rest.split(",") if rest else ():
         key, _, value = item.partition("=")
         if key not in kinds or key in changed:
@@ -139,8 +139,8 @@ def make_teachers(
     Raises:
       BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
     """
-    recipe, seed = Recipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
-    data = demand_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
+    recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
+    data = check_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
     members = [member_of(text, recipe) for text in net or default_committee(data.image)]
     for member in members:
         nets.build(member.net, data.image, len(data.classes))
@@ -178,7 +178,7 @@ def _train(key, number: int, member: Member, before: int, data: Data, folder: Pa
     holds of it."""
     name, recipe = member
     net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number))
-    blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), begin(key, net, recipe.optimiser(1.0)))
+    blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
     done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
     for epoch in range(recipe.epochs):
@@ -196,12 +196,12 @@ def _train(key, number: int, member: Member, before: int, data: Data, folder: Pa
     last = float(accuracies[-1])
     if done < recipe.epochs:
         note(f"{name}: {100 * last:.1f} % of validation images")
-    demand_sense(Teacher(net, state.vars, name), data, failed=RunFailed, advice="give more --epochs, or look at the data's labels")
+    check_sense(Teacher(net, state.vars, name), data, failed=RunFailed, advice="give more --epochs, or look at the data's labels")
     write_member(folder / "members" / f"{number}.npz", state.vars)
     return {"net": name, "accuracy": last, "accuracies": [float(value) for value in accuracies]}
 
 
-def trainer(net: Net, data: Data, recipe: Recipe) -> Callable:
+def trainer(net: Net, data: Data, recipe: TeacherRecipe) -> Callable:
     """(key, state, epoch, bar) -> state after the epoch; compiled once for a network."""
     view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))

@@ -16,23 +16,23 @@ from condense.data.images import Data
 from condense.data.load import load_data
 from condense.engine.budget import Budget, images_a_class, within
 from condense.engine.feeds import make_feed
-from condense.engine.initial import begin, demand_start, describe
-from condense.engine.loop import STEPS, Schedule, paced, run
+from condense.engine.initial import check_start, initial_set, set_info
+from condense.engine.loop import STEPS, Schedule, make_schedule, run
 from condense.evaluation.images import validation_score
 from condense.evaluation.report import Evaluation
 from condense.inputs.context import Context
-from condense.inputs.registry import flagged, hand_over, split_seed
+from condense.inputs.registry import flagged, resolve_inputs, split_seed
 from condense.plots.images import save_grid
 from condense.runtime.checks import check_option, check_seed, check_validation
 from condense.runtime.log import note
-from condense.runtime.run_folder import Run, as_call, demand_same, open_run
+from condense.runtime.run_folder import Run, as_call, check_same, open_run
 from condense.teachers.labelling import FOLDER
 from condense.teachers.self_supervised import load_teacher, train_teacher
 from condense.workflows.distill_graphs import Wishes, distill_graphs
 from condense.workflows.evaluate import evaluate
 from condense.workflows.options import build_method, complete_options, find_method
 from condense.workflows.transfer import Transfer, transfer
-from evals.recipes import Recipe, recipe
+from evals.recipes import EvalRecipe, recipe
 from matchers import OF_GRAPHS
 from matchers.base import Matcher
 from synth.base import Teacher
@@ -112,13 +112,13 @@ def distill(
     budget = Budget(ipc, size, bytes)
     budget.check()  # before anything is made for the method
     if place and not force and flagged(find_method(method)):
-        demand_same(place, {"method": method, "data": data.spec, **asdict(budget), **options})
+        check_same(place, {"method": method, "data": data.spec, **asdict(budget), **options})
     context = Context(method, data, nets.canonical(net) if net else None, seed, place, force=force, steps=steps or STEPS)
-    handed, identity, net = hand_over(find_method(method), places, context)
+    handed, identity, net = resolve_inputs(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
-    demand_start(method, matcher, start)
+    check_start(method, matcher, start)
     per_class, start = images_a_class(method, matcher, budget, data, eval_every), start or matcher.start
-    schedule = paced(method, matcher, steps=steps, eval_every=eval_every, checkpoint_every=checkpoint_every)
+    schedule = make_schedule(method, matcher, steps=steps, eval_every=eval_every, checkpoint_every=checkpoint_every)
     check_validation(schedule.eval_every, data)
     steps = schedule.steps
     config = {"method": method, "data": data.spec, "net": net, "start": start, **asdict(budget), **options, **identity}
@@ -126,7 +126,7 @@ def distill(
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     command = command or as_call({**config, **places, "steps": steps, "seed": seed, "out": str(out)})
     chosen = recipe(matcher.recipe, epochs=options.get("label_epochs"))
-    info = describe(data, config, seed=seed, recipe=chosen.name)
+    info = set_info(data, config, seed=seed, recipe=chosen.name)
     asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
     asked["beside"] = {"eval_every": schedule.eval_every or None, "trained_on": data.trained_on}
     where = open_run(out, config, **asked) if out else nullcontext()
@@ -135,7 +135,7 @@ def distill(
         if held and held.done:
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(out))
-        synth = within(budget, lambda count: begin(key, matcher, start, data, count, info), per_class)
+        synth = within(budget, lambda count: initial_set(key, matcher, start, data, count, info), per_class)
         feed = make_feed(matcher.feed, data.train, len(data.classes), seed=seed, experts=handed.get("experts"))
         more = {"folder": place, "held": held, "force": force, "teachers": handed.get("teachers", ())}
         return work(key, method, matcher, synth, data, feed, schedule, **more)
@@ -168,7 +168,9 @@ def work(
         starting=held.begin if held else lambda: None,
         saved=held.saved if held else lambda step: None,
         evaluate=validation_score(data, synth.info.net, chosen, seed=seed, teachers=teachers) if schedule.eval_every else None,
-        measure="val_accuracy" if isinstance(chosen, Recipe) else "val_ridge_accuracy",  # of a head in closed form, never mixed with others
+        measure="val_accuracy"
+        if isinstance(chosen, EvalRecipe)
+        else "val_ridge_accuracy",  # of a head in closed form, never mixed with others
         description=method,
         force=force,
     )

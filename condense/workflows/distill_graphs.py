@@ -12,10 +12,10 @@ from condense.data.graphs import GraphData
 from condense.engine.budget import Budget, budget_of
 from condense.engine.feeds import make_feed
 from condense.engine.initial import empty
-from condense.engine.loop import PREPARE, Schedule, paced, run, stream
+from condense.engine.loop import PREPARE, Schedule, make_schedule, run, stream
 from condense.evaluation.graphs import validation_score
 from condense.inputs.context import Context
-from condense.inputs.registry import flagged, hand_over
+from condense.inputs.registry import flagged, resolve_inputs
 from condense.plots.graphs import save_grid
 from condense.runtime.checks import check_option, check_validation
 from condense.runtime.log import note
@@ -57,10 +57,10 @@ def distill_graphs(method: str, data: GraphData, budget: Budget, wishes: Wishes,
     nets.build(net, data.image, len(data.classes))  # refuses a network of images before anything is done
     given = budget.check() if any(value is not None for value in (budget.ipc, budget.size, budget.bytes)) else None
     context = Context(method, data, net, seed, out, force=wishes.force, budget=given)
-    handed, identity, net = hand_over(find_method(method), places, context)
+    handed, identity, net = resolve_inputs(find_method(method), places, context)
     matcher = build_method(method, options, **handed)
     named = {name: check_option(name, getattr(wishes, name), int | None) for name in ("steps", "eval_every", "checkpoint_every")}
-    schedule, config = paced(method, matcher, **named), {"method": method, "data": data.spec, "net": net}
+    schedule, config = make_schedule(method, matcher, **named), {"method": method, "data": data.spec, "net": net}
     check_validation(schedule.eval_every, data)
     steps = schedule.steps
     config |= {"ipc": budget.ipc, "size": budget.size, "bytes": budget.bytes, **options, **identity}

@@ -11,7 +11,7 @@ from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.evaluation.baselines import find_teachers, make_rows, row_counts, teach
 from condense.evaluation.graphs import evaluate_graphs
-from condense.evaluation.images import INIT, demand_scorable, make_job, name_nets, run_jobs, take_frozen, take_recipe
+from condense.evaluation.images import INIT, check_scorable, make_job, name_nets, run_jobs, take_frozen, take_recipe
 from condense.evaluation.report import Evaluation, GraphEvaluation
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
@@ -88,7 +88,7 @@ def evaluate(
         asked = {"seeds": seeds, "chosen": chosen, "rows": rows, "split": split, "seed": seed}
         return evaluate_graphs(synth, data, path=path, names=names, **asked)
     chosen, kinds = take_recipe(synth, data, recipe, epochs), [rows] if isinstance(rows, str) else list(rows)
-    demand_scorable(synth, chosen, kinds)
+    check_scorable(synth, chosen, kinds)
     if best_on_test and isinstance(chosen, Closed):
         raise BadInput(f"--best-on-test: recipe {chosen.name} trains nothing, so there is one score; leave it out")
     given = [net] if isinstance(net, str) else list(net or ())

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from condense.inputs.registry import HANDED, flagged
+from condense.inputs.registry import PROVIDERS, flagged
 from condense.runtime.checks import check_option, dashed
 from matchers import REGISTRY
 from matchers.base import Matcher
@@ -20,7 +20,7 @@ def find_method(name: str) -> Callable[..., Matcher]:
 
 def option_parameters(factory: Callable) -> dict[str, inspect.Parameter]:
     """The parameters of a factory that a user sets, by name, with their defaults and types."""
-    return {name: p for name, p in inspect.signature(factory, eval_str=True).parameters.items() if name not in HANDED}
+    return {name: p for name, p in inspect.signature(factory, eval_str=True).parameters.items() if name not in PROVIDERS}
 
 
 def complete_options(method: str, options: dict[str, Any]) -> dict[str, Any]:

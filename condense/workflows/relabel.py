@@ -14,12 +14,12 @@ from condense.data.images import Data
 from condense.runtime.checks import check_seed
 from condense.teachers.labelling import label_in_pieces, plan_of
 from condense.teachers.store import load_teachers
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from evals.recipes import recipe as find_recipe
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
-from synth.labelling import KINDS, demand_distances, demand_room, label
+from synth.labelling import KINDS, check_distances, check_room, label
 from synth.set import SyntheticSet
 
 
@@ -71,14 +71,14 @@ def relabel(
     plan = plan_of(chosen, data.image, data.flips).at(kind, temperature=temperature)
     if plan.temperature <= 0:
         raise BadInput(f"--temperature {temperature}: give a number above 0")
-    demand_distances(kind, alpha, norm, sce)
+    check_distances(kind, alpha, norm, sce)
     known = () if kind == "hard" else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
     asked = pick_members(known, members) if known else known
     x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
     own = {"weights": weights, "statistics": statistics, "alpha": alpha, "norm": norm, "sce": sce}
     if out:
         fewer = "give --kind online, or fewer --epochs"
-        demand_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)
+        check_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)
     under_way = Path(out).with_name(f".{Path(out).name}.partial") if out else None
     ask = partial(label_in_pieces, folder=under_way) if out else label
     made = replace(synth, y=ask(jax.random.key(seed), kind, x, index, classes, asked, plan, **own), lr=None)
@@ -90,7 +90,7 @@ def relabel(
     return made
 
 
-def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Recipe:
+def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> EvalRecipe:
     """The recipe asked for, else the set's, else `cvdd` where that shows no views."""
     if recipe is None:
         own = find_recipe(synth.info.recipe or "cvdd")

@@ -14,10 +14,10 @@ from rich.text import Text
 from condense import nets
 from condense.data.for_set import find_set, take_data
 from condense.data.graphs import GraphData
-from condense.data.images import Data, demand_images
+from condense.data.images import Data, check_images
 from condense.data.load import load_data
 from condense.evaluation.pretraining import Goal, make_job, run_jobs
-from condense.evaluation.protocols import demand_possible, read_draws, read_protocols
+from condense.evaluation.protocols import check_possible, read_draws, read_protocols
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.teachers.self_supervised import Representer, take_teacher
@@ -37,7 +37,7 @@ DRAW, LABELS = 2, 3  # key streams, after those of the work
 AMONG = 10_000  # training images, drawn anew for every seed, among which the k-means row looks for its centres
 
 
-class Landing(NamedTuple):
+class TransferResult(NamedTuple):
     """Reports on one target by one protocol on a part of its labels: an accuracy for every seed and draw of labels, seed by seed."""
 
     target: str
@@ -57,12 +57,12 @@ class Transfer(NamedTuple):
     seed: int
     size: int
     bytes: dict[str, int | None]
-    landings: tuple[Landing, ...]
+    results_by_target: tuple[TransferResult, ...]
 
     @property
     def reports(self) -> tuple[Report, ...]:
-        """Those of all landings, one after another."""
-        return tuple(report for landing in self.landings for report in landing.reports)
+        """Those of all results_by_target, one after another."""
+        return tuple(report for landing in self.results_by_target for report in landing.reports)
 
     def as_json(self) -> dict[str, Any] | list[dict[str, Any]]:
         """The document of `transfer --json`, or a list of them where there are several targets or protocols: targets in the order given,
@@ -85,7 +85,7 @@ class Transfer(NamedTuple):
                 "bytes": self.bytes,
                 "results": [report.as_json() for report in landing.reports],
             }
-            for landing in self.landings
+            for landing in self.results_by_target
         ]
         return documents[0] if len(documents) == 1 else documents
 
@@ -94,12 +94,12 @@ class Transfer(NamedTuple):
         standard deviation."""
         title = f"{self.spec}, {self.split} accuracy in %, {self.size} images, {self.bytes['total']:,} bytes"
         table = Table("pre-trained on", title=Text(title))
-        for landing in self.landings:
+        for landing in self.results_by_target:
             scores = len(landing.reports[0].accuracy)
             how = f"{landing.protocol} on {100 * landing.fraction:g} % of the labels, {scores} scores"
             table.add_column(f"{landing.target}: {how}", justify="right", overflow="fold")
         several = len({report.net for report in self.reports}) > 1
-        for row in zip(*(landing.reports for landing in self.landings), strict=True):
+        for row in zip(*(landing.reports for landing in self.results_by_target), strict=True):
             name = f"{row[0].set_kind}, {row[0].net}" if several else row[0].set_kind
             table.add_row(name, *(f"{100 * report.mean:.1f} ± {100 * report.std:.1f}" for report in row))
         return table
@@ -208,7 +208,7 @@ def transfer(
     seeds, seed = check_whole("seeds", seeds), check_seed(seed)
     epochs = None if epochs is None else check_whole("epochs", epochs)
     ways = read_protocols([protocol] if isinstance(protocol, str) else protocol, fraction)
-    demand_possible(synth, ways, split, steps)
+    check_possible(synth, ways, split, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
     wanted = list(dict.fromkeys([to] if isinstance(to, str | Data | GraphData) else to))
     times = read_draws(draws if isinstance(draws, Sequence) else [draws], len(wanted), ways)
@@ -224,8 +224,8 @@ def transfer(
     jobs = [make_job(name, kind, draw, seeds, epochs) for name in dict.fromkeys(map(nets.canonical, names)) for kind, draw in kinds.items()]
     found = run_jobs(key, jobs, goals, source.image, synth.y.values.shape[1], seeds=seeds)
     places = [(target.spec, target.digest, part, name) for target in targets for name, part in ways]
-    landings = tuple(Landing(*place, reports) for place, reports in zip(places, found, strict=True))
-    return Transfer(str(path or ""), source.spec, source.digest, split, seed, len(synth), count_bytes(synth, file=path), landings)
+    results_by_target = tuple(TransferResult(*place, reports) for place, reports in zip(places, found, strict=True))
+    return Transfer(str(path or ""), source.spec, source.digest, split, seed, len(synth), count_bytes(synth, file=path), results_by_target)
 
 
 def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
@@ -251,7 +251,7 @@ def make_goals(
     how: Finetune,
 ) -> list[Goal]:
     """A goal for every protocol on one target. Raises BadInput where there is no image to score on, or what is given holds none."""
-    demand_images(target, "--to")
+    check_images(target, "--to")
     part = target.test if split == "test" else target.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {target.spec} has no image there; use more data, or the other split")

@@ -84,7 +84,7 @@ class Settings(NamedTuple):
         return self
 
 
-def demand_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -> None:
+def check_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -> None:
     """Raises BadInput where a teacher keeps no batch statistics."""
     for teacher in teachers:
         taps = jax.eval_shape(lambda x, teacher=teacher: teacher.net.apply(teacher.vars, x).taps, jnp.zeros((1, *image), jnp.float32))
@@ -239,8 +239,8 @@ def recover(
     tx = on_pixels(settings.check(), task)
 
     def ready(key, synth, examples):
-        labelling.demand_room(synth)
-        demand_statistics(teachers, synth.x.decode().shape[1:])
+        labelling.check_room(synth)
+        check_statistics(teachers, synth.x.decode().shape[1:])
         batch_size(synth.y.classes, batch)
         return bounded(prepare(key, synth, examples) if prepare else synth)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Given, Matcher, Task
-from matchers.decoupled.common import Jitter, Settings, batch_loss, bounded, demand_statistics, on_pixels
+from matchers.decoupled.common import Jitter, Settings, batch_loss, bounded, check_statistics, on_pixels
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher, Vars
 from synth.errors import BadInput
@@ -114,9 +114,9 @@ def infer(
     labelling, tx = Labelling(members, task, recipe, labels, label_epochs), on_pixels(settings, task)
 
     def prepare(key, synth, examples):
-        demand_statistics(members, synth.x.decode().shape[1:])
+        check_statistics(members, synth.x.decode().shape[1:])
         made = compensate(synth, count)
-        labelling.demand_room(made)
+        labelling.check_room(made)
         return made
 
     def step(key, state, synth, vars):

@@ -8,7 +8,7 @@ import jax
 
 from matchers.base import Task
 from synth.base import Teacher
-from synth.labelling import demand_distances, demand_room
+from synth.labelling import check_distances, check_room
 from synth.labels.plain import Hard
 from synth.set import SyntheticSet
 
@@ -44,15 +44,15 @@ class Labelling(NamedTuple):
 
     def checked(self) -> "Labelling":
         """Itself. Raises BadInput where the loss of `distances` is set for another kind."""
-        demand_distances(self.kind, self.alpha, self.norm, self.sce)
+        check_distances(self.kind, self.alpha, self.norm, self.sce)
         return self
 
-    def demand_room(self, synth: SyntheticSet) -> None:
+    def check_room(self, synth: SyntheticSet) -> None:
         """Before any work. Raises BadInput where the set with these labels, its images in bytes, would be more than its file may hold."""
         epochs = self.epochs or self.task.plan(self.recipe).epochs
         images = sum(leaf.size for leaf in jax.tree.leaves(synth.x) if leaf.ndim > 1)
         advice = "give --labels online, or fewer --label-epochs or images"
-        demand_room(self.kind, len(synth), synth.y.classes, epochs, images=images, advice=advice)
+        check_room(self.kind, len(synth), synth.y.classes, epochs, images=images, advice=advice)
 
     def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
         """The set with these labels, asked of its images as they will be stored, at their temperature."""

@@ -18,7 +18,7 @@ from matchers.decoupled.common import (
     batch_size,
     batches_of,
     bounded,
-    demand_statistics,
+    check_statistics,
     images_of,
     on_pixels,
     pick,
@@ -28,7 +28,7 @@ from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.images.content import Pixels
-from synth.selection.cam import attention, averages, demand_map
+from synth.selection.cam import attention, averages, check_map
 from synth.selection.collage import compose, critical_patches
 
 
@@ -44,7 +44,7 @@ def chosen_map(teachers: Sequence[Teacher], image: tuple[int, int, int], number:
     """The `number`-th teacher, or the first that has class activation maps. Raises BadInput where it has none."""
     if number is None:
         number = next((i + 1 for i, teacher in enumerate(teachers) if averages(teacher.net, teacher.vars, image)), 1)
-    demand_map(chosen := pick(teachers, number), image)
+    check_map(chosen := pick(teachers, number), image)
     return chosen
 
 
@@ -119,8 +119,8 @@ def nrr(
     tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):
-        labelling.demand_room(synth)
-        demand_statistics((chosen,), task.image)
+        labelling.check_room(synth)
+        check_statistics((chosen,), task.image)
         batch_size(synth.y.classes, batch)
         ipc = len(synth) // synth.y.classes
         images = max(MOST_IMAGES, ipc * factor**2)

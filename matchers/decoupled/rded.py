@@ -48,7 +48,7 @@ def rded(
     labelling = Labelling((chosen,), task, recipe, labels, label_epochs)
 
     def solve(key, synth, examples):
-        labelling.demand_room(synth)
+        labelling.check_room(synth)
         k_patches, k_labels = jax.random.split(key)
         ipc = len(synth) // synth.y.classes
         patches = choose_patches(k_patches, (chosen,), examples, ipc, factor=factor, images=images, crops=crops)

@@ -33,8 +33,8 @@ def sre2l(
     L = CE(f(A(s)), y) + alpha sum_l m_l (|| mean_l - running mean_l || + || var_l - running var_l ||) over a batch of one image s of every
     class, A a random crop, flip and roll that the batch shares, statistics those of the inputs of the batch-normalisation layers l of the
     frozen network f, m_1 = `first` and 1 elsewhere (in the form of the released code). `tv` TV(A(s)) and `l2` mean || A(s) || may be added,
-    TV the norms of differences between neighbours (`matchers.decoupled.common.total_variation`); all released settings leave them out. Adam on
-    pixels, its step size on a cosine. At its end the set gets the network's answers to the views that training will draw.
+    TV the norms of differences between neighbours (`matchers.decoupled.common.total_variation`); all released settings leave them out. Adam
+    on pixels, its step size on a cosine. At its end the set gets the network's answers to the views that training will draw.
 
     Args:
       teachers: trained networks, of which one is used.

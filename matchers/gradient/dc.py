@@ -32,7 +32,7 @@ def loops(per_class: int) -> tuple[int, int]:
     return LOOPS[max(row for row in LOOPS if row <= per_class)]
 
 
-def rows(a: PyTree, b: PyTree) -> jax.Array:
+def channelwise_cosine(a: PyTree, b: PyTree) -> jax.Array:
     """sum over kernels and output channels o of 1 - <a_o, b_o> / (|a_o| |b_o| + 1e-6); vectors (biases, norms) count nothing."""
 
     def gap(g, h):
@@ -53,7 +53,7 @@ def cos(a: PyTree, b: PyTree) -> jax.Array:
     return 1 - jnp.sum(g * h) / (safe_norm(g, axis=0) * safe_norm(h, axis=0) + EPSILON)
 
 
-DISTANCES = {"rows": rows, "mse": mse, "cos": cos}
+DISTANCES = {"rows": channelwise_cosine, "mse": mse, "cos": cos}
 
 
 def class_gradient(net: Net, vars: Vars, x: Float[Array, "b h w c"], label: Int[Array, ""]) -> PyTree:

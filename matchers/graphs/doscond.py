@@ -27,6 +27,7 @@ class LearnedGraphs(NamedTuple):
 
     features: Float[Array, "n v t"]
     logits: Float[Array, "n p"]
+    modality = "graphs"
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
         """The graphs with the edges whose probability is above a half."""
@@ -37,7 +38,7 @@ class LearnedGraphs(NamedTuple):
         return self.features.nbytes + self.logits.nbytes
 
 
-class Course(NamedTuple):
+class DosCondState(NamedTuple):
     """Steps done, and the share of pairs that the graphs joined at first."""
 
     step: Int[Array, ""]
@@ -79,12 +80,12 @@ def doscond(
             )
         v = nodes or max(2, round(float(examples.x.nodes.mean())))
         count = _count(budget, examples, v)
-        features, joined = begin(key, examples, count, v)
+        features, joined = initial_graphs(key, examples, count, v)
         counts = np.full(examples.classes, count, np.int32)
         return replace(synth, x=LearnedGraphs(features, joined), y=Runs(jnp.asarray(counts), jnp.asarray(examples.sizes())))
 
     def init(key, synth):
-        return Course(jnp.int32(0), jnp.mean((synth.x.logits > 0).astype(jnp.float32)))
+        return DosCondState(jnp.int32(0), jnp.mean((synth.x.logits > 0).astype(jnp.float32)))
 
     def loss(key, synth, course, real):
         k_net, k_edges = jax.random.split(key)
@@ -153,7 +154,7 @@ def two_rates(features_lr: float, adjacency_lr: float, decay: int) -> optax.Grad
     return optax.GradientTransformation(unit.init, update)
 
 
-def begin(key: jax.Array, examples: GraphExamples, count: int, v: int) -> tuple[Float[Array, "n v t"], Float[Array, "n p"]]:
+def initial_graphs(key: jax.Array, examples: GraphExamples, count: int, v: int) -> tuple[Float[Array, "n v t"], Float[Array, "n p"]]:
     """`count` real graphs of every class, of those whose size is nearest to v nodes, cut to v nodes or filled up with nodes that are
     joined to nothing: one-hot features, and logits of 5 for an edge and -5 for none."""
     rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])

@@ -13,7 +13,7 @@ from matchers.graphs.itemsets import Frequent, mine, mine_top
 from synth.errors import BadInput
 from synth.graphs.base import GraphExamples
 from synth.graphs.content import DEEPEST, TreeSummary
-from synth.graphs.packing import MOST, Forest, pack_forest
+from synth.graphs.packing import MOST, TreeSets, pack_tree_sets
 from synth.graphs.refinement import Colours, grower, refine, share
 from synth.graphs.trees import Tree, count_nodes
 from synth.labels.plain import Runs
@@ -152,5 +152,5 @@ class Wood:
         for mined in found:
             placed = [(tuple(sorted(order[grown[item]] for item in one.items)), one.support) for one in mined]
             rows += sorted(placed, key=lambda one: (-one[1], len(one[0]), one[0]))
-        forest = Forest(list(order), rows, self.leaves)
-        return pack_forest(forest, self.examples.alphabet, depth=self.colours.depth, exact=self.colours.exact)
+        forest = TreeSets(list(order), rows, self.leaves)
+        return pack_tree_sets(forest, self.examples.alphabet, depth=self.colours.depth, exact=self.colours.exact)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from matchers.base import Matcher, Shuffled, descend
 from matchers.kernel import pool as pools
-from matchers.kernel.pool import Life
+from matchers.kernel.pool import PoolSchedule
 from synth.base import Examples, Net, Vars
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches
@@ -74,7 +74,7 @@ def descend_ridge(
     tx: optax.GradientTransformation,
     *,
     batch: int,
-    life: Callable[[SyntheticSet], Life] | None = None,
+    life: Callable[[SyntheticSet], PoolSchedule] | None = None,
     learn: tuple[str, ...] = ("x", "y"),
     **more,
 ) -> Matcher:
@@ -101,7 +101,7 @@ def descend_ridge(
         return value, metrics
 
     def init(key, synth):
-        return pools.begin(key, life(synth), synth)
+        return pools.init_pool(key, life(synth), synth)
 
     def after(key, synth, pool):
         return pools.advance(key, life(synth), pool, synth)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from matchers.base import Matcher, Task
 from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
-from matchers.kernel.pool import Life
+from matchers.kernel.pool import PoolSchedule
 from synth.base import Net
 from synth.labels.plain import Target
 from synth.training.fit import adam, on_examples
@@ -62,7 +62,7 @@ def frepo(
       reg: of the ridge regression, times the mean of the diagonal (> 0).
       flip: whether mirror images join the set in the regression, with the same labels.
     """
-    life = Life(net, adam(net_lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=pool, most=pool_steps, rows=ROWS)
+    life = PoolSchedule(net, adam(net_lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=pool, most=pool_steps, rows=ROWS)
     ridge = Ridge(embed(net), one_hot_targets, reg=reg, flip=flip, penalty=margin)
     tx = scheduled(lamb(lr), cosine(task.steps if decay is None else decay, floor=0.1))
     return descend_ridge(ridge, tx, batch=batch, life=lambda synth: life, prepare=start_labels, recipe="frepo")

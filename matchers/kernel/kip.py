@@ -9,7 +9,7 @@ import numpy as np
 
 from matchers.base import Matcher, once
 from matchers.kernel.common import NOTHING, Ridge, descend_ridge, embed, one_hot_targets
-from matchers.kernel.pool import Life
+from matchers.kernel.pool import PoolSchedule
 from synth.base import Examples, Net, fresh
 from synth.labels.plain import Target
 from synth.set import SyntheticSet
@@ -53,7 +53,7 @@ def kip(
       batch: real images a step.
       reg: times the mean of the kernel's diagonal (> 0).
     """
-    frozen = Life(net, adam(lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=1, most=0)
+    frozen = PoolSchedule(net, adam(lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=1, most=0)
     life = (lambda synth: frozen) if kernel == "net" else None
 
     recipe = f"{'krr' if life else 'krr-ntk'}:reg={reg!r}"  # a set is scored by the ridge regression that it was made for

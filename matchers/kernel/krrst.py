@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from matchers.base import Matcher, Task
 from matchers.kernel.common import Ridge, descend_ridge, embed
-from matchers.kernel.pool import Life
+from matchers.kernel.pool import PoolSchedule
 from synth.base import Net, Out, Vars
 from synth.images.augment import draw_crop, translate
 from synth.labels.plain import Target
@@ -97,7 +97,7 @@ def krrst(
     def prepare(key, synth, examples):
         return replace(synth, y=Target(teacher.represent(synth.x.decode())))
 
-    def life(synth: SyntheticSet) -> Life:
+    def life(synth: SyntheticSet) -> PoolSchedule:
         x = synth.x.decode()
         features = jax.eval_shape(lambda key, x: net.apply(net.init(key), x).embed, jax.random.key(0), x).shape[1]
         body = headed(net, features, synth.y.classes)
@@ -112,7 +112,7 @@ def krrst(
 
             return mean_square
 
-        return Life(body, tx, objective, pool, pool_steps, warm=True, forgetful=resets == "released")
+        return PoolSchedule(body, tx, objective, pool, pool_steps, warm=True, forgetful=resets == "released")
 
     def features(vars, x):
         return embed(net, bias=True)(Vars(vars.params["body"], vars.stats), x)

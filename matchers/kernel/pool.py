@@ -30,7 +30,7 @@ class Pool(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Life:
+class PoolSchedule:
     """How the networks of a pool live. One that has served is trained by a step on the set, or renewed where it is old.
 
     Args:
@@ -55,7 +55,7 @@ class Life:
     rows: int | None = None
 
 
-def begin(key: jax.Array, life: Life, synth: SyntheticSet) -> Pool:
+def init_pool(key: jax.Array, life: PoolSchedule, synth: SyntheticSet) -> Pool:
     """The pool before the first step."""
     k_draw, k_age, k_train, k_at = jax.random.split(key, 4)
     vars = jax.lax.map(lambda k: fresh(k, life.net), jax.random.split(k_draw, life.size))
@@ -74,7 +74,7 @@ def current(pool: Pool) -> Vars:
     return at(pool.vars, pool.at)
 
 
-def advance(key: jax.Array, life: Life, pool: Pool, synth: SyntheticSet) -> Pool:
+def advance(key: jax.Array, life: PoolSchedule, pool: Pool, synth: SyntheticSet) -> Pool:
     """Trains the network that served by one step, or renews it, and draws the next."""
     if not life.most:
         return pool
@@ -93,7 +93,7 @@ def advance(key: jax.Array, life: Life, pool: Pool, synth: SyntheticSet) -> Pool
     return Pool(vars, opt, pool.age.at[pool.at].set(age), jax.random.randint(k_at, (), 0, life.size))
 
 
-def train(key: jax.Array, life: Life, synth: SyntheticSet, state: Fit, steps) -> Fit:
+def train(key: jax.Array, life: PoolSchedule, synth: SyntheticSet, state: Fit, steps) -> Fit:
     """`steps` (may be traced) full-batch steps on the set, or on `life.rows` of its examples where it has more."""
     n, objective = len(synth), life.objective(synth)
     few = min(n, life.rows or n)

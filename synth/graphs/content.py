@@ -12,9 +12,9 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, GraphBatch, Graphs, Hop, batch_of
-from synth.graphs.packing import Forest, unpack_forest, unpack_graphs
+from synth.graphs.packing import TreeSets, unpack_graphs, unpack_tree_sets
 from synth.graphs.refinement import colour_batch, refine
-from synth.graphs.tree_batch import forest_batch
+from synth.graphs.tree_batch import tree_batch
 
 DEEPEST = 16
 
@@ -35,21 +35,22 @@ class TreeSummary(NamedTuple):
     depth: int
     exact: bool
     kind = "trees"
+    modality = "graphs"
 
     @property
     def alphabet(self) -> Alphabet:
         """Of the graphs that it stands for."""
         return Alphabet(self.tag_kinds, self.edge_kinds)
 
-    def forest(self) -> Forest:
+    def forest(self) -> TreeSets:
         """The trees and sets themselves."""
-        return unpack_forest(np.asarray(self.payload), self.alphabet, depth=self.depth, exact=self.exact)
+        return unpack_tree_sets(np.asarray(self.payload), self.alphabet, depth=self.depth, exact=self.exact)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
         """Every set as one graph of a batch, in which equal subtrees are one node."""
         if depth is not None and depth > self.depth:
             raise BadInput(f"--net: {depth} layers look further than the set's trees of depth {self.depth}; use depth={self.depth}")
-        return forest_batch(self.forest(), depth=self.depth)
+        return tree_batch(self.forest(), depth=self.depth)
 
     @property
     def n(self) -> int:
@@ -80,6 +81,7 @@ class PackedGraphs(NamedTuple):
     edge_kinds: int
     directed: bool
     kind = "graphs"
+    modality = "graphs"
 
     @property
     def alphabet(self) -> Alphabet:
@@ -143,6 +145,7 @@ class ColourGraph(NamedTuple):
     edge_kinds: int
     exact: bool
     kind = "colours"
+    modality = "graphs"
 
     @property
     def alphabet(self) -> Alphabet:
@@ -221,6 +224,7 @@ class DenseGraphs(NamedTuple):
     features: Float[Array, "n v t"]
     adjacency: UInt8[Array, "n b"]
     kind = "dense"
+    modality = "graphs"
 
     @property
     def alphabet(self) -> Alphabet:

@@ -20,7 +20,7 @@ STEPS = 16  # mean degrees of leaves are stored in sixteenths
 Sets = list[tuple[tuple[int, ...], int]]
 
 
-class Forest(NamedTuple):
+class TreeSets(NamedTuple):
     """Sets of trees and how frequent they are.
 
     Args:
@@ -34,7 +34,7 @@ class Forest(NamedTuple):
     leaves: dict[int, float]
 
 
-def pack_forest(forest: Forest, alphabet: Alphabet, *, depth: int, exact: bool) -> UInt8[np.ndarray, " p"]:
+def pack_tree_sets(forest: TreeSets, alphabet: Alphabet, *, depth: int, exact: bool) -> UInt8[np.ndarray, " p"]:
     """A forest as bytes.
 
     Args:
@@ -74,7 +74,7 @@ def pack_forest(forest: Forest, alphabet: Alphabet, *, depth: int, exact: bool) 
     return out.payload()
 
 
-def unpack_forest(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, depth: int, exact: bool) -> Forest:
+def unpack_tree_sets(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, depth: int, exact: bool) -> TreeSets:
     """The forest that bytes stand for. Raises ValueError where they stand for none."""
     bits = Reader(payload)
     tags = _unpack_tags(bits, alphabet)
@@ -106,7 +106,7 @@ def unpack_forest(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, depth
     bits.done()
     if not trees or not sets:
         raise ValueError("the payload holds no trees")
-    return Forest(trees, sets, leaves)
+    return TreeSets(trees, sets, leaves)
 
 
 def pack_graphs(graphs: Graphs, alphabet: Alphabet) -> UInt8[np.ndarray, " p"]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from synth.graphs.base import GraphBatch, Hop
-from synth.graphs.packing import Forest
+from synth.graphs.packing import TreeSets
 from synth.graphs.trees import Tree
 
 
@@ -19,7 +19,7 @@ def cut(tree: Tree, depth: int) -> Tree:
     return Tree(tree.tag, tree.degree, below)
 
 
-def forest_batch(forest: Forest, *, depth: int) -> GraphBatch:
+def tree_batch(forest: TreeSets, *, depth: int) -> GraphBatch:
     """The colour graph of the trees, in whose readout every set of trees is one graph.
 
     Level l holds, for every node of a tree that is at least l levels above the leaves, the subtree of depth l below it.
@@ -50,7 +50,7 @@ def forest_batch(forest: Forest, *, depth: int) -> GraphBatch:
     return jax.tree.map(lambda leaf: jnp.asarray(np.ascontiguousarray(leaf)), whole)
 
 
-def _degree(tree: Tree, forest: Forest) -> float:
+def _degree(tree: Tree, forest: TreeSets) -> float:
     return float(tree.degree) if tree.degree >= 0 else forest.leaves.get(tree.tag, 0.0)
 
 

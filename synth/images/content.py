@@ -19,6 +19,7 @@ class Pixels(NamedTuple):
 
     pixels: Float[Array, "n h w c"]
     kind = "pixels"
+    modality = "images"
 
     @property
     def n(self) -> int:
@@ -46,6 +47,7 @@ class Bytes(NamedTuple):
     mean: Float[Array, " c"]
     std: Float[Array, " c"]
     kind = "bytes"
+    modality = "images"
 
     @property
     def n(self) -> int:
@@ -83,6 +85,7 @@ class Compensated(NamedTuple):
     mean: Float[Array, " c"]
     std: Float[Array, " c"]
     kind = "compensated"
+    modality = "images"
 
     @property
     def n(self) -> int:
@@ -117,6 +120,7 @@ class Bounded(NamedTuple):
     pixels: Float[Array, "n h w c"]
     mean: Float[Array, " c"]
     std: Float[Array, " c"]
+    modality = "images"
 
     @property
     def n(self) -> int:
@@ -147,6 +151,7 @@ class Summed(NamedTuple):
     delta: Float[Array, "s k h w c"]
     mean: Float[Array, " c"]
     std: Float[Array, " c"]
+    modality = "images"
 
     @property
     def n(self) -> int:

@@ -27,7 +27,7 @@ class Mixed(NamedTuple):
     lam: Float[Array, ""]
 
 
-class Seen(NamedTuple):
+class BatchView(NamedTuple):
     """What a label kind is told of a mini-batch: its place, the images after all operations, and how they were mixed."""
 
     epoch: Int[Array, ""]

@@ -30,7 +30,7 @@ def ask(nets: Sequence[Net], vars: Sequence[Vars], x: Float[Array, "b h w c"], w
     return sum(weight * logits(net, held) for net, held, weight in zip(nets, vars, weights, strict=True))
 
 
-class Present(NamedTuple):
+class OnlineWithTeachers(NamedTuple):
     """Labels of the kind `online` together with the teachers: not stored, trained on as they are."""
 
     online: Online
@@ -64,5 +64,5 @@ class Present(NamedTuple):
 
 
 jax.tree_util.register_pytree_node(
-    Present, lambda p: ((p.online, p.vars), (p.nets, p.weights)), lambda static, leaves: Present(*leaves, *static)
+    OnlineWithTeachers, lambda p: ((p.online, p.vars), (p.nets, p.weights)), lambda static, leaves: OnlineWithTeachers(*leaves, *static)
 )

@@ -1,8 +1,9 @@
-"""Label kinds. A kind owns its loss; `view`, a `synth.images.views.Seen`, is there for kinds that label an augmented view.
+"""Label kinds. A kind owns its loss; `view`, a `synth.images.views.BatchView`, is there for kinds that label an augmented view.
 
 Every kind offers `classes`, `targets(index, view)`, `mix(a, b, lam)`, `loss(logits, targets) -> f32[b]`, `probs() -> f32[n c]` and
 `nbytes()`.
-A kind whose values have a range offers `check()` too, which raises ValueError; `synth.files.format` stores every array field by its annotation.
+A kind whose values have a range offers `check()` too, which raises ValueError; `synth.files.format` stores every array field by its
+annotation.
 """
 
 from typing import NamedTuple

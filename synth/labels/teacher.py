@@ -2,8 +2,9 @@
 
 Logits are stored in half precision. `teachers` names them as DIGEST*WEIGHT, joined by '+', with the weights of their logits; `statistics`
 says what their batch norms normalised by: `running`, the batch's own (`batch`), or those of each of k parts of it (`batch/k`). Kinds with
-`sees` answer for one view of a batch, as `synth.training.fit` draws it; those with `replays` hold answers for the views that `seed`, `batch` and
-`view` (the text of a `synth.images.views.View`) draw, epoch after epoch, and for no others. `probs` is the class that an example stands for.
+`sees` answer for one view of a batch, as `synth.training.fit` draws it; those with `replays` hold answers for the views that `seed`,
+`batch` and `view` (the text of a `synth.images.views.View`) draw, epoch after epoch, and for no others. `probs` is the class that an
+example stands for.
 """
 
 import math
@@ -17,7 +18,7 @@ import optax
 from jaxtyping import Array, Float, Float16, Int, UInt8
 
 from synth.errors import BadInput
-from synth.images.views import Mixed, Seen, view_of
+from synth.images.views import BatchView, Mixed, view_of
 
 STEP = 1 / 20  # nats between two codes of a stored distance; 255 of them reach 12.75
 NORMS = {"l1": jnp.abs, "l2": jnp.square, "huber": optax.losses.huber_loss}
@@ -53,7 +54,7 @@ def _check(labels) -> None:
             raise ValueError(f"seed {labels.seed} and batch {labels.batch} must be whole numbers, in [0, 2^32) and of at least 1")
 
 
-def _place(labels, index: Int[Array, " b"], view: Seen) -> Int[Array, " b"]:
+def _place(labels, index: Int[Array, " b"], view: BatchView) -> Int[Array, " b"]:
     """Where the rows of a mini-batch stand among the stored ones of its epoch; rows that fill up the last batch, and do not count, clip."""
     return jnp.minimum(view.batch * labels.batch + jnp.arange(len(index)), len(labels.index) - 1)
 
@@ -146,7 +147,7 @@ class Committee(NamedTuple):
         """How many epochs are labelled."""
         return self.logits.shape[-3]
 
-    def targets(self, index: Int[Array, " b"], view: Seen) -> Float[Array, "b c"]:
+    def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
         """softmax(z / T) of the views."""
         logits = self.logits[view.epoch, _place(self, index, view)]
         return tempered(logits.astype(jnp.float32), self.temperature)
@@ -193,7 +194,7 @@ class Distances(NamedTuple):
         """How many epochs are labelled."""
         return self.codes.shape[-3]
 
-    def targets(self, index: Int[Array, " b"], view: Seen) -> Pair:
+    def targets(self, index: Int[Array, " b"], view: BatchView) -> Pair:
         """Distances of the views, and to which classes."""
         own, mixed = self.index[index], view.mixed
         distances = self.codes[view.epoch, _place(self, index, view)].astype(jnp.float32) * STEP
@@ -259,7 +260,7 @@ class Online(NamedTuple):
 
     probs, check, loss = Static.probs, Static.check, Static.loss
 
-    def targets(self, index: Int[Array, " b"], view: Seen) -> Float[Array, "b c"]:
+    def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
         """Raises BadInput: the teachers are not here."""
         raise BadInput("the set's labels are asked of its teachers while a network trains: give --teachers DIR")
 
@@ -289,7 +290,7 @@ _register(Online, "index")
 TEACHER_KINDS = (Static, Interpolated, Committee, Online, Distances)
 
 
-def targets_of(labels, index: Int[Array, " b"], seen: Seen, *, mixes: bool):
+def targets_of(labels, index: Int[Array, " b"], seen: BatchView, *, mixes: bool):
     """What a mini-batch is trained on: the kind's own answer to the view, or its answers for the examples, mixed as their images are."""
     own = labels.targets(index, seen)
     if not mixes or getattr(labels, "sees", False):

@@ -33,7 +33,7 @@ def attention(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " 
     return fine[:, top : top + h, left : left + w]
 
 
-def demand_map(teacher: Teacher, image: tuple[int, int, int]) -> None:
+def check_map(teacher: Teacher, image: tuple[int, int, int]) -> None:
     """Raises BadInput where the teacher's logits are not linear in the mean of its last feature map."""
     if not averages(teacher.net, teacher.vars, image):
         why = "a class activation map needs a network that averages its last feature map over its pixels"

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from synth.base import Net, Vars, fresh
-from synth.images.views import Seen, View, look, unmixed
+from synth.images.views import BatchView, View, look, unmixed
 from synth.labels import Labels
 from synth.labels.plain import Hard
 from synth.labels.teacher import targets_of
@@ -74,7 +74,7 @@ def adam(
     return optax.GradientTransformation(init, update)
 
 
-def begin(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
+def init_fit(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
     """A fresh network and its optimiser."""
     drawn = fresh(key, net)
     return Fit(drawn, tx.init(drawn.params))
@@ -119,11 +119,11 @@ def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
     return Item(jax.random.split(k_items, steps), index, counts, (epochs, jnp.arange(steps)))
 
 
-def see(item: Item, x: Float[Array, "n h w c"], view: View | None) -> Seen:
+def see(item: Item, x: Float[Array, "n h w c"], view: View | None) -> BatchView:
     """The images of a mini-batch as the view draws them from the item's key; as they are without one."""
     images = x[item.index]
     images, mixed = (images, unmixed(images)) if view is None else look(jax.random.split(item.key)[0], images, view)
-    return Seen(*item.view, images, mixed)
+    return BatchView(*item.view, images, mixed)
 
 
 def on_examples(
@@ -184,7 +184,7 @@ def train_on(
     `done()` is called after every epoch.
     """
     k_init, k_fit = jax.random.split(key)
-    state = begin(k_init, net, sgd(lr, momentum=0.9, weight_decay=5e-4))
+    state = init_fit(k_init, net, sgd(lr, momentum=0.9, weight_decay=5e-4))
     x, y = jnp.asarray(x), jnp.asarray(y)
     for epoch in range(epochs):
         state = jax.block_until_ready(_real_epoch(net, state, k_fit, epoch, x, y, jnp.float32(lr), classes=classes, batch=batch))

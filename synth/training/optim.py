@@ -1,4 +1,5 @@
-"""Optimisers and step-size schedules beside those of `synth.training.fit`. A schedule maps the number of steps done, i32[], to a factor f32[]."""
+"""Optimisers and step-size schedules beside those of `synth.training.fit`. A schedule maps the number of steps done, i32[], to a factor
+f32[]."""
 
 from collections.abc import Callable
 

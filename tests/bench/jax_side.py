@@ -10,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from condense.nets import build
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from evals.retrain import make_trainer, stack
 from matchers.base import Piece, Task
 from matchers.distribution import dm
@@ -63,7 +63,7 @@ def make(sizes: problem.Sizes, numbers: dict) -> dict:
         return partial(first, key, synth, batch)
 
     image = {"lr": problem.LR_IMAGE, "momentum": problem.MOMENTUM_IMAGE}
-    recipe = Recipe("bench", problem.EPOCHS, lr=problem.LR_NET, momentum=problem.MOMENTUM_NET, weight_decay=problem.DECAY_NET)
+    recipe = EvalRecipe("bench", problem.EPOCHS, lr=problem.LR_NET, momentum=problem.MOMENTUM_NET, weight_decay=problem.DECAY_NET)
     trainer = make_trainer(fixed, recipe, None)
 
     @jax.jit

@@ -19,7 +19,8 @@ from condense.data.images import Data
 from condense.data.load import load_data
 from condense.engine import loop
 from condense.engine.feeds import make_feed
-from condense.inputs.registry import HANDED
+from condense.engine.initial import check_start, initial_set
+from condense.inputs.registry import PROVIDERS
 from condense.runtime import devices as mesh
 from condense.workflows import distill as api
 from condense.workflows.options import build_method, option_parameters
@@ -80,7 +81,7 @@ def handed() -> dict:
     values = {"net": net, "augment": dsa("color_crop"), "experts": ToyExperts(net, spec=nets.canonical(NET))}
     values |= {"teacher": Representation(net, net.init(KEY)), "teachers": committee(2, image=(8, 8, 1)), "priors": priors(2)}
     values |= {"task": task((8, 8, 1), steps=2 * HALF), "budget": None}
-    assert set(values) == set(HANDED), "the workbench hands over something new: build it here too, for all methods"
+    assert set(values) == set(PROVIDERS), "the workbench hands over something new: build it here too, for all methods"
     return values
 
 
@@ -114,7 +115,7 @@ def ready(name: str, spec: str) -> Case:
     data, matcher = load_data(spec), built(name)
     assert matcher.unlabelled == (name in UNLABELLED), "what tells representations from class scores"
     per_class = IPC * CLASSES if matcher.unlabelled else IPC
-    return Case(matcher, data, api.begin(KEY, matcher, matcher.start, data, per_class, Info(data.classes, data.preprocess)))
+    return Case(matcher, data, initial_set(KEY, matcher, matcher.start, data, per_class, Info(data.classes, data.preprocess)))
 
 
 class Compilations(logging.Handler):
@@ -242,15 +243,15 @@ def test_a_method_that_makes_its_own_start_says_so(name, spec):
     """Noise and real images give one and the same first set, or, on the host, one choice, where `--start` is refused, and nowhere else."""
     matcher, data = built(name), load_data(spec)
     per_class = IPC * CLASSES if matcher.unlabelled else IPC
-    firsts = [api.begin(KEY, matcher, start, data, per_class, Info(data.classes, data.preprocess)) for start in ("noise", "random")]
+    firsts = [initial_set(KEY, matcher, start, data, per_class, Info(data.classes, data.preprocess)) for start in ("noise", "random")]
     if matcher.host:
         firsts = [loop.run(KEY, matcher, synth, ready(name, spec).feed(), loop.Schedule(1)) for synth in firsts]
     same = np.array_equal(*(np.asarray(synth.x.decode()) for synth in firsts))
     assert same == (matcher.own_start is not None)
     if same:
         with pytest.raises(BadInput, match=f"--start noise: {name} makes the first images itself; "):
-            api.demand_start(name, matcher, "noise")
-    api.demand_start(name, matcher, None)
+            check_start(name, matcher, "noise")
+    check_start(name, matcher, None)
 
 
 def test_a_start_that_would_be_ignored_is_refused_and_none_is_recorded(monkeypatch, spec, tmp_path):
@@ -274,7 +275,7 @@ def test_a_start_that_would_be_ignored_is_refused_and_none_is_recorded(monkeypat
 def test_a_signature_is_a_configuration(name):
     """What the workbench hands over is required; whatever else is keyword-only, with a type and a default that `run.json` can hold."""
     parameters = inspect.signature(REGISTRY[name], eval_str=True).parameters
-    assert all(parameters[given].default is inspect.Parameter.empty for given in HANDED if given in parameters)
+    assert all(parameters[given].default is inspect.Parameter.empty for given in PROVIDERS if given in parameters)
     for option, parameter in option_parameters(REGISTRY[name]).items():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, f"{option} is not keyword-only"
         assert parameter.default is not inspect.Parameter.empty, f"{option} has no default"
@@ -282,7 +283,7 @@ def test_a_signature_is_a_configuration(name):
         assert json.loads(json.dumps(parameter.default)) == parameter.default, f"the default of {option} is no plain value"
 
 
-def demand_docstring(factory, *, host: bool) -> None:
+def check_docstring(factory, *, host: bool) -> None:
     """The docstring of a method says what it computes and lists every argument."""
     text = inspect.getdoc(factory)
     definition, _, listed = text.partition("\nArgs:\n")
@@ -300,7 +301,7 @@ def demand_docstring(factory, *, host: bool) -> None:
 @pytest.mark.parametrize("name", REGISTRY)
 def test_a_docstring_says_what_a_method_computes_and_lists_every_argument(name):
     assert REGISTRY[name].__name__ == name and REGISTRY[name].__module__ == f"matchers.{name}"
-    demand_docstring(REGISTRY[name], host=built(name).host)
+    check_docstring(REGISTRY[name], host=built(name).host)
 
 
 def test_the_method_that_the_readme_adds_keeps_the_contract(monkeypatch, spec):
@@ -311,7 +312,7 @@ def test_the_method_that_the_readme_adds_keeps_the_contract(monkeypatch, spec):
     exec(compile(block, "README.md", "exec"), module)
     factory = module["mean_pixels"]
     assert module["__doc__"]
-    demand_docstring(factory, host=False)
+    check_docstring(factory, host=False)
     monkeypatch.setitem(REGISTRY, "mean_pixels", factory)
     start, made = (np.asarray(api.distill("mean_pixels", spec, ipc=1, net=NET, steps=1, lr=lr).x.decode()) for lr in (1e-9, 0.25))
     train = load_data(spec).train

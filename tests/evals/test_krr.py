@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from condense.__main__ import run as command
+from condense.api import distill, evaluate
 from condense.data.for_set import find_set
 from condense.data.load import load_data
 from condense.evaluation.baselines import make_rows
@@ -17,7 +18,6 @@ from condense.teachers.barlow import Config
 from condense.teachers.self_supervised import load_teacher, train_teacher
 from condense.teachers.store import load_teachers
 from condense.teachers.train import make_teachers
-from condense.api import distill, evaluate
 from evals.krr import closed_form, make_scorer, regressed
 from evals.recipes import Closed, recipe
 from synth.errors import BadInput, RunFailed

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evals.recipes import ABOUT, RECIPES, Recipe, recipe
+from evals.recipes import ABOUT, RECIPES, EvalRecipe, recipe
 from evals.retrain import make_trainer, retrain
 from evals.storage import count_bytes
 from synth.base import Examples
@@ -30,7 +30,7 @@ def test_shuffled_labels_give_chance_and_true_ones_do_not():
     the standard deviation sqrt(0.1 * 0.9 / 10) = 0.095, and three of the mean of 128 are 2.5 points.
     """
     train, test = blobs(6, 10), blobs(20, 10)
-    chosen = Recipe("short", 15, lr=0.1, weight_decay=0.05, batch=8)
+    chosen = EvalRecipe("short", 15, lr=0.1, weight_decay=0.05, batch=8)
     trainer = make_trainer(linear_net(classes=10), chosen, None)
 
     def shuffled(seed):
@@ -51,7 +51,7 @@ def test_all_the_real_data_reach_the_ceiling():
         return Examples(x.astype(np.float32), y)
 
     train, test, bayes = draw(2000), draw(4000), (1 + erf(1 / sqrt(2))) / 2
-    full = Recipe("full", 6, lr=0.05)
+    full = EvalRecipe("full", 6, lr=0.05)
     report = retrain(KEY, make_trainer(linear_net(classes=2), full, None), full, lambda seed: as_set(train, 2), test, seeds=3, together=3)
     noise = sqrt(bayes * (1 - bayes) / 4000)
     assert abs(report.mean - bayes) < 3 * noise + 0.005
@@ -75,11 +75,11 @@ def test_recipes_are_the_published_ones():
 
 def test_recipes_decay_what_released_scripts_decay():
     """Those for large images and RDED's spare norms and biases; those for CIFAR do not, nor does CV-DD's as it is scored here, and SGD's
-    decay is all parameters'. FRePo and graphs have none. Seen in a step without a gradient."""
+    decay is all parameters'. FRePo and graphs have none. BatchView in a step without a gradient."""
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     reached = {}
     for name, chosen in RECIPES.items():
-        if isinstance(chosen, Recipe):
+        if isinstance(chosen, EvalRecipe):
             tx = chosen.optimiser(jnp.float32(0.1))
             updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
             moved = [leaf for leaf in params if np.asarray(updates[leaf]).any()]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from condense.runtime import devices as mesh
-from evals.recipes import Recipe
+from evals.recipes import EvalRecipe
 from evals.report import Report
 from evals.retrain import Trainer, group_size, make_trainer, retrain, stack, train_group
 from synth.base import Examples, Net, Out, Vars
@@ -24,7 +24,7 @@ from tests.support.toy_data import as_set, blobs
 from tests.synth.training.test_fit import linear_gradient, linear_net, softmax
 
 KEY = jax.random.key(11)
-PLAIN = Recipe("plain", 6, lr=0.1, weight_decay=0.05, batch=256)
+PLAIN = EvalRecipe("plain", 6, lr=0.1, weight_decay=0.05, batch=256)
 SMALL = replace(PLAIN, batch=8)  # several batches an epoch, so that order matters
 
 

@@ -13,7 +13,7 @@ from matchers import REGISTRY
 from matchers.base import PerClass
 from matchers.distribution import dm
 from matchers.gradient import dc, dsa
-from matchers.gradient.dc import DISTANCES, LOOPS, Student, cos, loops, mse, rows
+from matchers.gradient.dc import DISTANCES, LOOPS, Student, channelwise_cosine, cos, loops, mse
 from synth.base import Net, Out, Vars
 from synth.images.augment import dsa as make_augment
 from synth.images.augment import none
@@ -48,21 +48,23 @@ def test_distance_counts_rows_as_published():
     flat = np.asarray(g["kernel"], np.float64).reshape(-1, 4)
     short = {"kernel": g["kernel"] * jnp.float32(1e-3), "bias": g["bias"]}  # rows of about the length that is added
     square = (flat**2).sum(0) * 1e-6
-    np.testing.assert_allclose(float(rows(short, short)), (1e-6 / (square + 1e-6)).sum(), rtol=1e-4)
-    np.testing.assert_allclose(float(rows(g, jax.tree.map(jnp.negative, g))), 8, atol=1e-5)  # two for each of four opposite rows
+    np.testing.assert_allclose(float(channelwise_cosine(short, short)), (1e-6 / (square + 1e-6)).sum(), rtol=1e-4)
+    np.testing.assert_allclose(
+        float(channelwise_cosine(g, jax.tree.map(jnp.negative, g))), 8, atol=1e-5
+    )  # two for each of four opposite rows
     scaled = {"kernel": g["kernel"] * jnp.asarray([0.1, 1, 7, 100], jnp.float32)[None, None, None, :], "bias": -5 * g["bias"]}
-    np.testing.assert_allclose(float(rows(g, scaled)), 0, atol=1e-4)  # neither a row's length nor a vector counts
+    np.testing.assert_allclose(float(channelwise_cosine(g, scaled)), 0, atol=1e-4)  # neither a row's length nor a vector counts
     h = {"kernel": jnp.asarray(rng.normal(size=(3, 3, 2, 4)), jnp.float32), "bias": g["bias"]}
     other = np.asarray(h["kernel"], np.float64).reshape(-1, 4)
     expected = sum(1 - flat[:, o] @ other[:, o] / (np.linalg.norm(flat[:, o]) * np.linalg.norm(other[:, o]) + 1e-6) for o in range(4))
-    np.testing.assert_allclose(float(rows(g, h)), expected, rtol=1e-5)
+    np.testing.assert_allclose(float(channelwise_cosine(g, h)), expected, rtol=1e-5)
 
 
 def test_a_dead_row_counts_one_and_has_a_finite_derivative():
     g = {"kernel": jnp.ones((5, 2))}
     dead = {"kernel": jnp.ones((5, 2)).at[:, 1].set(0)}
-    np.testing.assert_allclose(float(rows(g, dead)), 1, atol=1e-5)
-    slope = jax.grad(lambda h: rows(g, {"kernel": h}))(dead["kernel"])
+    np.testing.assert_allclose(float(channelwise_cosine(g, dead)), 1, atol=1e-5)
+    slope = jax.grad(lambda h: channelwise_cosine(g, {"kernel": h}))(dead["kernel"])
     assert np.isfinite(np.asarray(slope)).all()
 
 
@@ -285,7 +287,7 @@ def test_batch_statistics_come_from_sixteen_real_images_a_class_and_stand_still(
             return jax.grad(entropy)(params)
 
         images = fake.x.pixels.reshape(3, -1, 4, 4, 1)
-        return sum(rows(gradient(real[c], c), gradient(images[c], c)) for c in range(3))
+        return sum(channelwise_cosine(gradient(real[c], c), gradient(images[c], c)) for c in range(3))
 
     loss = float(jax.jit(matcher.step)(KEY, state, fake, real)[2]["loss"])
     np.testing.assert_allclose(loss, float(by_hand(real[:, :16])), rtol=1e-4)

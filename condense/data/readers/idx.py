@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import UInt8
 
-from condense.data.readers.source import AGAIN, LARGEST, Source, demand_alike, numbered, regular, stratified
+from condense.data.readers.source import AGAIN, LARGEST, Source, check_alike, numbered, regular, stratified
 from synth.errors import BadInput
 from synth.files.npz import Member
 
@@ -93,7 +93,7 @@ def read_idx_folder(
     for path, ndim in files:
         with idx_file(path, spec, ndim=ndim) as (_, shape):
             declared.append(Member(np.dtype(np.uint8), (*shape, 1) if ndim == 3 else shape))
-    demand_alike(spec, *declared)
+    check_alike(spec, *declared)
     x_train, y_train, x_test, y_test = (read_idx(path, spec, ndim=ndim) for path, ndim in files)
     y_train, y_test = y_train.astype(np.int32), y_test.astype(np.int32)
     return Source(name, spec, x_train[..., None], y_train, x_test[..., None], y_test, classes or numbered(y_train), flips)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from condense.data.readers.source import LARGEST, Source, class_indices, demand_alike, numbered
+from condense.data.readers.source import LARGEST, Source, check_alike, class_indices, numbered
 from synth.errors import BadInput
 from synth.files.npz import Member, opened
 
@@ -21,7 +21,7 @@ def read_npz(path: Path, spec: str, *, name: str) -> Source:
     arrays = {}
     with opened(path, text=("class_names",), limit=LARGEST) as archive:
         wanted = {key: _wanted(archive.members, key, spec) for key in NPZ}
-        demand_alike(spec, *wanted.values())
+        check_alike(spec, *wanted.values())
         for key in ("y_train", "y_test"):
             arrays[key] = class_indices(archive.read(key), f"{spec}: {key}", most=max(2, wanted["x_train"].shape[0]))
         for key in ("x_train", "x_test"):

@@ -47,7 +47,7 @@ class Source:
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
         if len(set(self.classes)) < len(self.classes):
             raise BadInput(f"{self.spec}: two classes have the same name, as it can be printed; every class needs its own")
-        demand_alike(self.spec, self.x_train, self.y_train, self.x_test, self.y_test)
+        check_alike(self.spec, self.x_train, self.y_train, self.x_test, self.y_test)
         for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
             if y.min() < 0 or y.max() >= len(self.classes):
                 last = len(self.classes) - 1
@@ -65,7 +65,7 @@ class Source:
             )
 
 
-def demand_alike(spec: str, x_train, y_train, x_test, y_test) -> None:
+def check_alike(spec: str, x_train, y_train, x_test, y_test) -> None:
     """Compares arrays, or what files declare of them, by dtype and shape: images [n h w c] and labels [n].
 
     Raises BadInput for no images, for another number of labels, and for test images of another size or type than those of train.

@@ -1,7 +1,7 @@
 """What all graph networks share: tags to vectors, layers of messages, a readout, one hidden layer and the linear head.
 
-A layer maps f32[n d] on one level of a `synth.graphs.base.GraphBatch` to f32[m d] on the next. It sends with `synth.graphs.base.message` alone, so
-the same weights run on graphs, on trees and on colour graphs, and give a node there what they give it here.
+A layer maps f32[n d] on one level of a `synth.graphs.base.GraphBatch` to f32[m d] on the next. It sends with `synth.graphs.base.message`
+alone, so the same weights run on graphs, on trees and on colour graphs, and give a node there what they give it here.
 """
 
 from collections.abc import Callable

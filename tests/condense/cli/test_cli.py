@@ -26,11 +26,11 @@ import condense.cli.distill
 import condense.workflows.distill
 from condense import nets, presets
 from condense.__main__ import run
+from condense.api import distill
 from condense.data.load import load_data
 from condense.data.spec import NAMED, parse_spec
 from condense.evaluation.report import Evaluation
 from condense.runtime import run_folder as runs
-from condense.api import distill
 from condense.workflows.options import build_method, complete_options, option_parameters
 from evals.recipes import RECIPES, recipe
 from evals.report import Report
@@ -897,7 +897,7 @@ def test_an_interruption_in_a_place_that_drops_it_is_raised_again():
     code = """
 import gc, signal, sys, time
 from condense import interrupts
-interrupts.hand_on()
+interrupts.reraise_interrupts()
 done = []
 gc.callbacks.append(lambda phase, info: done or (done.append(1), signal.raise_signal(signal.SIGINT)))
 try:

@@ -13,11 +13,11 @@ from sklearn.metrics import roc_auc_score
 from condense import nets
 from condense.__main__ import run as command
 from condense.data.load import load_data
-from condense.evaluation.graphs import draw_random, full_lesson, lesson, make_lessons, read_as_colours, same_shapes
+from condense.evaluation.graphs import draw_random, full_batch, lesson, make_lessons, read_as_colours, same_shapes
 from condense.workflows import distill as api
-from evals.recipes import RECIPES, Recipe
+from evals.recipes import RECIPES, EvalRecipe
 from evals.report import Report
-from evals.retrain_graphs import Lesson, make_trainer, retrain, roc_auc, shares
+from evals.retrain_graphs import WeightedBatch, make_trainer, retrain, roc_auc, shares
 from evals.storage import count_bytes
 from synth.base import Vars
 from synth.errors import BadInput, RunFailed
@@ -27,7 +27,7 @@ from synth.labels.plain import Runs
 from synth.training.fit import adam
 
 NET = "gin:width=4"
-QUICK = Recipe("tiny", 4, lr=0.01, weight_decay=0.0, batch=6, optimizer="adam", schedule="constant")
+QUICK = EvalRecipe("tiny", 4, lr=0.01, weight_decay=0.0, batch=6, optimizer="adam", schedule="constant")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_all_graphs_at_once_are_all_graphs_however_few(data):
     """A step under `graph_full` on forty graphs follows the gradient of their mean loss, taken on the graphs themselves."""
     recipe = replace(RECIPES["graph_full"], epochs=1, lr=1.0, optimizer="sgd", momentum=0.0, schedule="constant")
     few, net = data.train.take(np.arange(40)), nets.build(NET, data.image, 2)
-    learned, key = full_lesson(few, NET), jax.random.key(0)
+    learned, key = full_batch(few, NET), jax.random.key(0)
     trained = make_trainer(net, recipe).train(key, learned, (learned.x, learned.y), jnp.int32(1))
     start = net.init(jax.random.fold_in(key, 0)).params
 
@@ -123,7 +123,7 @@ def test_all_graphs_at_once_are_all_graphs_however_few(data):
 @pytest.mark.slow
 def test_a_training_that_diverges_fails(data, synth):
     net, learned = nets.build(NET, data.image, 2), lesson(synth, NET)
-    broken = Lesson(learned.x, learned.y, learned.p * jnp.nan)
+    broken = WeightedBatch(learned.x, learned.y, learned.p * jnp.nan)
     wild = replace(QUICK, batch=1)
     with pytest.raises(RunFailed, match="gin trained on the random set under recipe tiny diverged"):
         call = jax.random.key(0), make_trainer(net, wild), wild, lambda seed: broken, (learned.x, learned.y), []
@@ -201,7 +201,7 @@ def test_an_area_that_is_not_defined_is_null():
 
 def test_the_full_row_is_all_graphs(data):
     colour = api.distill("colour", data, leaves="exact")
-    one, two = lesson(colour, NET), full_lesson(data.train, NET)
+    one, two = lesson(colour, NET), full_batch(data.train, NET)
     net = nets.build(NET, data.image, 2)
     vars, apply = net.init(jax.random.key(0)), jax.jit(net.apply)
     ours, theirs = (np.sort(np.asarray(apply(vars, row.x).logits), 0) for row in (one, two))
@@ -277,7 +277,7 @@ def test_random_draws_share_shapes_that_are_no_more_than_a_quarter_too_large():
         tags = rng.integers(0, 2, size).astype(np.int32)
         graphs = Graphs(np.array([size], np.int32), tags, *ends, np.zeros(2 * size - 2, np.int32))
         exact = batch_of(graphs, nodes=size, edges=2 * size - 2)
-        lessons.append(Lesson(exact, jnp.zeros(1, jnp.int32), jnp.ones(1, jnp.float32)))
+        lessons.append(WeightedBatch(exact, jnp.zeros(1, jnp.int32), jnp.ones(1, jnp.float32)))
     filled = same_shapes(lessons)
     for before, after in zip(lessons, filled, strict=True):
         for a, b in zip(jax.tree.leaves(sizes_of(after.x)), jax.tree.leaves(sizes_of(before.x)), strict=True):

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from condense.__main__ import run as command
+from condense.api import distill
 from condense.data.images import Data
 from condense.data.load import load_data
 from condense.evaluation import images as score
 from condense.evaluation.baselines import make_rows
 from condense.evaluation.images import seconds_a_group, validation_score
 from condense.evaluation.report import Evaluation
-from condense.api import distill
 from condense.workflows.evaluate import evaluate
 from evals.recipes import recipe
 from evals.report import Report

@@ -285,14 +285,14 @@ def test_several_targets_and_protocols_share_the_pre_training(source, teacher, o
     call = {"rows": ["none", "distilled"], "net": NET, "seeds": 2, "draws": 2, "epochs": 2, "steps": 3, "teacher": teacher}
     both = transfer(made(source, teacher), to=[other, source, other], protocol=["probe", "finetune:0.2", "probe:1"], **call)
     together = len(calls)
-    assert [(one.target, one.protocol, one.fraction) for one in both.landings] == [
+    assert [(one.target, one.protocol, one.fraction) for one in both.results_by_target] == [
         (spec, name, part) for spec in (other, source.spec) for name, part in (("probe", 1.0), ("finetune", 0.2))
     ]
-    assert [sum(report.seconds for report in one.reports) for one in both.landings] == [100 * together, 0, 0, 0], "counted once"
+    assert [sum(report.seconds for report in one.reports) for one in both.results_by_target] == [100 * together, 0, 0, 0], "counted once"
     assert [len(report.accuracy) for report in both.reports] == [2, 2, 4, 4] * 2, "all labels are one draw"
     alone = transfer(made(source, teacher), to=source, protocol="finetune", fraction=0.2, **call)
     assert len(calls) == 2 * together, "as often for one landing as for four"
-    assert [report.accuracy for report in alone.reports] == [report.accuracy for report in both.landings[3].reports]
+    assert [report.accuracy for report in alone.reports] == [report.accuracy for report in both.results_by_target[3].reports]
     documents = both.as_json()
     assert [document["fraction"] for document in documents] == [1.0, 0.2, 1.0, 0.2] and documents[3]["results"][0]["set_kind"] == "none"
     assert len(both.table().columns) == 5 and both.table().row_count == 2

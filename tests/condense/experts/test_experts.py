@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 
 from condense import experts, nets
 from condense.__main__ import run as command
+from condense.api import distill
 from condense.data.load import load_data
 from condense.experts import EXPERTS, RECIPES, Experts, complete_recipe, load_experts, store, train, train_experts
 from condense.experts.flat import ascent, dot, gsam, surrogate
@@ -22,7 +23,6 @@ from condense.experts.smooth import gradient_penalty, loss_weight
 from condense.inputs import experts as provide
 from condense.inputs.context import Context
 from condense.runtime import devices as mesh
-from condense.api import distill
 from matchers import REGISTRY
 from matchers.base import Matcher, Segment, once
 from synth.base import Net, Out, Vars
@@ -94,7 +94,7 @@ def test_snapshot_0_is_the_network_as_drawn_and_consecutive_ones_differ(trained)
 
 
 def test_a_trajectory_is_that_of_a_plain_loop(spec, trained):
-    """Recipe sgd, written out: theta - lr grad of the mean cross entropy of augmented batches."""
+    """ExpertRecipe sgd, written out: theta - lr grad of the mean cross entropy of augmented batches."""
     data, net = load_data(spec), nets.build(NET, (4, 4, 1), 3)
     key = jax.random.fold_in(jax.random.fold_in(KEY, EXPERTS), 1)
     view, flat = augment.dsa(augment.dsa_strategy(data.flips)), load_experts(trained).read(1, range(3))
@@ -434,7 +434,7 @@ def test_a_wrong_recipe_is_refused_by_name(recipe, options, words):
         complete_recipe(recipe, options)
 
 
-# Handed to methods
+# Provider to methods
 
 
 def chase(experts: Experts, *, span: int = 2) -> Matcher:

@@ -15,7 +15,7 @@ from condense.teachers.labelling import plan_of
 from condense.workflows.options import build_method, complete_options, option_parameters
 from evals.recipes import recipe
 from matchers import REGISTRY
-from synth.labelling import demand_room
+from synth.labelling import check_room
 from tests.support.toy_teachers import committee, priors, task
 
 FIRST = [name for name, preset in presets.PRESETS.items() if preset.first]
@@ -160,7 +160,7 @@ def test_the_set_of_a_preset_fits_into_its_file(name):
     own = complete_options(preset.method, {key: value for key, value in preset.settings.items() if key in known})
     images, epochs = preset.settings["ipc"] * classes, own["label_epochs"] or recipe(own["recipe"] or "rded").epochs
     n = images * 5 if preset.method == "infer" else images
-    demand_room(own["labels"], n, classes, epochs, images=images * side * side * 3, advice="")
+    check_room(own["labels"], n, classes, epochs, images=images * side * side * 3, advice="")
 
 
 @pytest.mark.parametrize(("name", "flips"), [("sre2l_cifar10_10", False), ("infer_cifar100_10", False), ("sre2l_tiny_50", True)])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from condense.__main__ import run as command
+from condense.api import distill
 from condense.data.load import load_data
 from condense.evaluation.baselines import find_teachers, make_rows, row_counts, teach
 from condense.evaluation.images import take_recipe
@@ -16,7 +17,6 @@ from condense.teachers import labelling as module
 from condense.teachers.labelling import FOLDER
 from condense.teachers.store import load_teachers
 from condense.teachers.train import make_teachers
-from condense.api import distill
 from condense.workflows.evaluate import evaluate
 from condense.workflows.relabel import relabel
 from evals.recipes import recipe
@@ -24,7 +24,7 @@ from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.images.content import Compensated
 from synth.labelling import Plan, label, label_alike
-from synth.labels.online import Present
+from synth.labels.online import OnlineWithTeachers
 from synth.labels.plain import Hard
 from synth.labels.teacher import Committee, Distances, Online, Static
 from synth.training.fit import epoch_items, see
@@ -232,7 +232,7 @@ def test_a_set_of_hard_labels_is_trained_under_teachers_on_request(data, teacher
     give = teach(synth, known, recipe("sre2l"))
     for held in (synth, make_rows(jax.random.key(0), synth, data, ["random"], labels=give)["random"](0)):
         y = give(held).y
-        assert isinstance(y, Present) and y.weights == (0.5, 0.5) and y.online.temperature == 30
+        assert isinstance(y, OnlineWithTeachers) and y.weights == (0.5, 0.5) and y.online.temperature == 30
         np.testing.assert_array_equal(np.asarray(y.probs()).argmax(-1), np.asarray(held.y.probs()).argmax(-1))
 
 
@@ -254,7 +254,7 @@ def test_real_images_are_labelled_in_the_batches_that_they_are_trained_in(data, 
     """Thirty examples of twenty stored images beside 21 real ones, which a recipe may show in other batches: the targets of every batch are
     the teachers' answers to its views."""
     chosen, known = recipe(name, epochs=2), load_teachers(teachers, data)
-    view = chosen.sight(height=8, flips=False)
+    view = chosen.view_for(height=8, flips=False)
     x = Compensated(jnp.zeros((15, 8, 8, 1), jnp.uint8), jnp.zeros((5, 1, 8, 8, 1), jnp.uint8), jnp.zeros(1), jnp.ones(1))
     y = jnp.repeat(jnp.arange(3), 10)
     plan = Plan(2, chosen.batch, view, 20.0)

@@ -16,7 +16,7 @@ from condense import nets
 from condense.__main__ import run
 from condense.data.load import load_data
 from condense.inputs.context import Context
-from condense.inputs.registry import HANDED, split_seed
+from condense.inputs.registry import PROVIDERS, split_seed
 from condense.inputs.teacher import find_teacher
 from condense.runtime.log import MetricsLog
 from condense.teachers import barlow
@@ -242,12 +242,12 @@ def test_a_teacher_is_taken_from_a_folder_or_the_run(data, trained, tmp_path, mo
     shutil.copytree(trained, tmp_path / "run" / "teacher")
     monkeypatch.setattr("condense.teachers.self_supervised.Config", partial(SMALL._replace))
     context = Context("krrst", data, None, 0, tmp_path / "run")
-    teacher = HANDED["teacher"].provide(context)
-    assert HANDED["teacher"].identity(teacher) == load_teacher(trained).digest
+    teacher = PROVIDERS["teacher"].provide(context)
+    assert PROVIDERS["teacher"].identity(teacher) == load_teacher(trained).digest
     assert "no --teacher is given" in capsys.readouterr().err
     monkeypatch.setattr("condense.teachers.self_supervised.Config", partial(SMALL._replace, epochs=1))
     with pytest.raises(BadInput, match="holds another run"):
-        HANDED["teacher"].provide(context)
+        PROVIDERS["teacher"].provide(context)
 
 
 def test_a_run_leaves_out_the_images_that_its_teacher_left_out(trained):
@@ -260,8 +260,8 @@ def test_a_teacher_is_made_where_none_fits(data, trained, tmp_path, monkeypatch)
     shutil.copytree(trained, tmp_path / "run" / "teacher")
     monkeypatch.setattr("condense.teachers.self_supervised.Config", partial(SMALL._replace, epochs=1))
     context = Context("krrst", data, None, 0, tmp_path / "run", force=True)
-    assert HANDED["teacher"].provide(context).digest != load_teacher(trained).digest
-    assert HANDED["teacher"].provide(context._replace(out=None)).about["epochs"] == 1
+    assert PROVIDERS["teacher"].provide(context).digest != load_teacher(trained).digest
+    assert PROVIDERS["teacher"].provide(context._replace(out=None)).about["epochs"] == 1
 
 
 def test_the_command_line_trains_one(data, tmp_path, capsys):
@@ -310,10 +310,10 @@ def test_a_wrong_call_leaves_nothing(flags, words, tmp_path, capsys):
 def test_a_teacher_of_other_images_is_refused(data, trained, tmp_path):
     teacher = load_teacher(trained)
     with pytest.raises(BadInput, match="takes 4x4x1 images, digits has 8x8x1"):
-        teacher.demand_fit(load_data("digits"), "--teacher")
+        teacher.check_fit(load_data("digits"), "--teacher")
     with pytest.raises(BadInput, match="normalised otherwise"):
-        teacher.demand_fit(load_data(data.spec + "?normalise=zca"), "--teacher")
-    teacher.demand_fit(load_data(data.spec, seed=3), "--teacher")
+        teacher.check_fit(load_data(data.spec + "?normalise=zca"), "--teacher")
+    teacher.check_fit(load_data(data.spec, seed=3), "--teacher")
 
 
 @pytest.mark.parametrize("damage", ["missing", "no json", "no net", "shape", "nan", "cut"])

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from condense.__main__ import run as command
+from condense.api import distill
 from condense.data.load import load_data
 from condense.inputs.context import Context
 from condense.inputs.registry import split_seed
 from condense.inputs.teachers import provide_teachers
 from condense.teachers import train as module
-from condense.teachers.sanity import classify, demand_sense
+from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import load_teachers, read_teachers
-from condense.teachers.train import Recipe, default_committee, make_teachers
-from condense.api import distill
+from condense.teachers.train import TeacherRecipe, default_committee, make_teachers
 from matchers import REGISTRY
 from synth.base import Examples, Net, Out, Teacher, Vars
 from synth.errors import BadInput, RunFailed
@@ -169,7 +169,7 @@ def test_teachers_are_looked_at_on_images_of_all_classes(few):
 
     teacher = Teacher(Net(lambda key: Vars({}), apply), Vars({}), "three of four")
     assert classify(teacher, whole) == pytest.approx(0.75, abs=0.03)
-    demand_sense(teacher, data, advice="give others", known=0.75)
+    check_sense(teacher, data, advice="give others", known=0.75)
 
 
 def test_teachers_of_other_classes_order_or_images_are_refused(spec, made, tmp_path):
@@ -243,7 +243,7 @@ def test_a_member_with_a_recipe_of_its_own_is_trained_by_it_and_the_others_are_n
 )
 def test_a_wrong_recipe_of_a_member_is_refused_in_one_line(text, says):
     with pytest.raises(BadInput) as error:
-        module.member_of(text, Recipe(1, 0.1, 8))
+        module.member_of(text, TeacherRecipe(1, 0.1, 8))
     assert says in str(error.value) and str(error.value).startswith("--net ") and "\n" not in str(error.value)
 
 
@@ -253,7 +253,7 @@ def test_members_can_be_trained_by_adam(spec, made, tmp_path):
     other = make_teachers(spec, tmp_path, net=NETS[:1], **told)
     assert json.loads((tmp_path / "teachers.json").read_text())["recipe"] == told
     assert bits(other)[0] != bits(made)[0] and other.accuracies[0] > 0.5
-    tx = Recipe(1, 0.01, 8, "adam", 0.1).optimiser(0.5)  # a step of the step size's share against the decay alone
+    tx = TeacherRecipe(1, 0.01, 8, "adam", 0.1).optimiser(0.5)  # a step of the step size's share against the decay alone
     updates, _ = tx.update({"w": jnp.zeros(2)}, tx.init({"w": jnp.ones(2)}), {"w": jnp.ones(2)})
     np.testing.assert_allclose(updates["w"], -0.005, rtol=1e-5)
     with pytest.raises(BadInput, match=r"--optimizer lion .*give sgd or adam"):

@@ -11,7 +11,7 @@ from condense import nets
 from condense.data.load import load_data
 from condense.engine.feeds import graphs_per_class
 from condense.engine.initial import empty
-from matchers.graphs.doscond import LearnedGraphs, begin, doscond, draw_edges, gap, gradient, two_rates
+from matchers.graphs.doscond import LearnedGraphs, doscond, draw_edges, gap, gradient, initial_graphs, two_rates
 from synth.base import fresh
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, GraphExamples, Graphs, batch_of
@@ -92,7 +92,7 @@ def test_the_gradient_of_the_gap_is_that_of_finite_differences(float64):
 
 def test_the_start_is_real_graphs():
     examples = some_examples(2, count=30, most=6)
-    features, logits = begin(jax.random.key(0), examples, 3, 4)
+    features, logits = initial_graphs(jax.random.key(0), examples, 3, 4)
     assert features.shape == (6, 4, 3) and logits.shape == (6, 6) and set(np.abs(np.asarray(logits)).ravel()) == {5.0}
     content = LearnedGraphs(features, logits).decode()
     degrees = [sorted(row) for row in np.asarray(content.degrees[0]).reshape(6, 4)]

@@ -15,7 +15,7 @@ from matchers.kernel import frepo, kip, krrst, pool
 from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
 from matchers.kernel.frepo import margin, start_labels
 from matchers.kernel.krrst import crop_flip, headed
-from matchers.kernel.pool import Life
+from matchers.kernel.pool import PoolSchedule
 from synth.base import Examples, Net, Out, Vars, fresh
 from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
@@ -39,7 +39,7 @@ def problem(dtype=np.float64):
     y = np.asarray(centred(jnp.asarray(blobs(2).y), 3), dtype) + 0.1 * rng.normal(size=(6, 3)).astype(dtype)
     synth = SyntheticSet(Pixels(jnp.asarray(blobs(2, seed=1, dtype=dtype).x)), Target(jnp.asarray(y)))
     real = Examples(*(jnp.asarray(part) for part in blobs(4, dtype=dtype)))
-    life = Life(net, sgd(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=1, most=0)
+    life = PoolSchedule(net, sgd(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=1, most=0)
     return net, life, synth, real
 
 
@@ -73,7 +73,7 @@ def test_gradients_equal_finite_differences_of_the_formula(float64, name):
     _, life, synth, real = problem()
     ridge = CASES[name]
     by_x, by_y, error = gradients(ridge, life, synth, real)
-    p = jax.tree.map(lambda leaf: np.asarray(leaf[0]), pool.begin(KEY, life, synth).vars.params)
+    p = jax.tree.map(lambda leaf: np.asarray(leaf[0]), pool.init_pool(KEY, life, synth).vars.params)
 
     def features(x):
         f = np.tanh(np.asarray(x).reshape(len(x), -1) @ p["w"] + p["b"])
@@ -181,8 +181,8 @@ def near(ours, theirs, *, atol=1e-5):
 def test_a_pool_is_a_list_of_networks():
     """Ten steps against a Python list: who serves is trained by one step, or renewed at age 2, and nobody else changes."""
     net, _, synth, _ = problem(np.float32)
-    life = Life(net, adam(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=2, most=2)
-    state, step = jax.jit(lambda key: pool.begin(key, life, synth))(KEY), jax.jit(lambda key, p: pool.advance(key, life, p, synth))
+    life = PoolSchedule(net, adam(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=2, most=2)
+    state, step = jax.jit(lambda key: pool.init_pool(key, life, synth))(KEY), jax.jit(lambda key, p: pool.advance(key, life, p, synth))
     np.testing.assert_array_equal(state.age, [0, 1])
     nets = [(*pool.at((state.vars, state.opt), i), int(state.age[i])) for i in range(2)]
     served, renewed = [], 0
@@ -204,9 +204,9 @@ def test_a_pool_is_a_list_of_networks():
 
 def test_a_forgetful_pool_ends_as_fresh_networks_and_a_warm_one_starts_trained():
     net, _, synth, _ = problem(np.float32)
-    life = Life(net, sgd(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=2, most=3, forgetful=True)
+    life = PoolSchedule(net, sgd(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=2, most=3, forgetful=True)
     step = jax.jit(lambda key, p: pool.advance(key, life, p, synth))
-    state = pool.begin(KEY, life, synth)._replace(age=jnp.array([3, 3]), at=jnp.int32(1))
+    state = pool.init_pool(KEY, life, synth)._replace(age=jnp.array([3, 3]), at=jnp.int32(1))
     for number in range(4):  # always renewed, never trained: it keeps its age
         key, at = jax.random.fold_in(KEY, number), state.at
         state = step(key, state)
@@ -214,7 +214,7 @@ def test_a_forgetful_pool_ends_as_fresh_networks_and_a_warm_one_starts_trained()
         near(pool.at(state.vars, at), drawn, atol=0)
         assert state.age.tolist() == [3, 3]
     warm = replace(life, warm=True, most=5, size=6, forgetful=False)
-    start, cold = (jax.jit(lambda key, w=w: pool.begin(key, replace(warm, warm=w), synth))(KEY) for w in (True, False))
+    start, cold = (jax.jit(lambda key, w=w: pool.init_pool(key, replace(warm, warm=w), synth))(KEY) for w in (True, False))
     assert start.age.min() >= 1 and start.age.max() < 5 and len(set(start.age.tolist())) > 1
     np.testing.assert_array_equal(cold.age, [0, 0, 1, 2, 3, 4])
     trained, _ = train_by_hand(warm, *pool.at((cold.vars, cold.opt), 5), synth, int(start.age[5]))
@@ -228,7 +228,7 @@ def test_a_pool_samples_large_sets(rows, shown):
     life = replace(
         life, most=9, rows=rows, objective=lambda s: lambda params, stats, item: (seen.append(item.index.shape), (0.0, stats))[1]
     )
-    jax.eval_shape(lambda key: pool.advance(key, life, pool.begin(key, life, synth), synth), KEY)
+    jax.eval_shape(lambda key: pool.advance(key, life, pool.init_pool(key, life, synth), synth), KEY)
     assert len(synth) == 6 and set(seen) == {(shown,)}
 
 

@@ -11,13 +11,13 @@ from synth.errors import BadInput
 from synth.graphs.base import Alphabet, Graphs
 from synth.graphs.bits import Reader, Writer, width
 from synth.graphs.content import PackedGraphs, TreeSummary
-from synth.graphs.packing import Forest, count_bits, count_bytes, pack_forest, pack_graphs, unpack_forest, unpack_graphs
+from synth.graphs.packing import TreeSets, count_bits, count_bytes, pack_graphs, pack_tree_sets, unpack_graphs, unpack_tree_sets
 from synth.graphs.refinement import refine, trees
 from synth.graphs.trees import Tree, from_text, to_text
 from tests.support.toy_graphs import some_graphs
 
 
-def some_forest(seed: int, *, depth: int, exact: bool, edges: int = 2) -> Forest:
+def some_forest(seed: int, *, depth: int, exact: bool, edges: int = 2) -> TreeSets:
     graphs = some_graphs(seed, count=5, tags=5, edges=edges)
     colours = refine(graphs, depth, degrees=exact)
     order = sorted(trees(colours, np.arange(len(colours.first[-1]))))
@@ -27,7 +27,7 @@ def some_forest(seed: int, *, depth: int, exact: bool, edges: int = 2) -> Forest
         for frequency in sorted(rng.integers(1, 300, 6).tolist(), reverse=True):
             sets.append((tuple(sorted(rng.integers(0, len(order), rng.integers(1, 4)).tolist())), frequency))
     leaves = {} if exact else {tag: 0.0 for tag in range(5)} | {int(tag): int(rng.integers(0, 80)) / 16 for tag in graphs.tags}
-    return Forest(order, sets, leaves)
+    return TreeSets(order, sets, leaves)
 
 
 @given(st.lists(st.integers(0, 2**30), min_size=1), st.lists(st.integers(0, 200)))
@@ -55,12 +55,12 @@ def test_gamma_codes_are_as_long_as_they_should_be():
 @given(st.integers(0, 10**6), st.integers(1, 3), st.booleans())
 def test_a_forest_comes_back(seed, depth, exact):
     forest = some_forest(seed, depth=depth, exact=exact)
-    payload = pack_forest(forest, Alphabet(5, 2), depth=depth, exact=exact)
-    back = unpack_forest(payload, Alphabet(5, 2), depth=depth, exact=exact)
+    payload = pack_tree_sets(forest, Alphabet(5, 2), depth=depth, exact=exact)
+    back = unpack_tree_sets(payload, Alphabet(5, 2), depth=depth, exact=exact)
     assert back.trees == forest.trees and back.sets == forest.sets
     used = {tag for tree in forest.trees for tag in _tags(tree)}
     assert back.leaves == ({} if exact else {tag: forest.leaves[tag] for tag in used})
-    assert np.array_equal(pack_forest(forest, Alphabet(5, 2), depth=depth, exact=exact), payload)
+    assert np.array_equal(pack_tree_sets(forest, Alphabet(5, 2), depth=depth, exact=exact), payload)
 
 
 def _tags(tree: Tree):
@@ -162,8 +162,8 @@ def test_text_tells_trees_apart_and_children_have_no_order():
 
 def test_bytes_are_those_of_the_payload():
     """A tree 1(0,0) of tags 0 and 1 out of 4, once, counted by hand."""
-    forest = Forest([Tree(1, 2, ((0, Tree(0)), (0, Tree(0))))], [((0,), 5)], {0: 1.0, 1: 2.0})
-    payload = pack_forest(forest, Alphabet(4), depth=1, exact=False)
+    forest = TreeSets([Tree(1, 2, ((0, Tree(0)), (0, Tree(0))))], [((0,), 5)], {0: 1.0, 1: 2.0})
+    payload = pack_tree_sets(forest, Alphabet(4), depth=1, exact=False)
     tags, degrees, count, tree, sets = 3 + 2 * 2, 9 + 11, 3, 1 + 3 + 2 * 1, 3 + 1 + 5 + 1 + 0
     assert len(payload) == -(-(tags + degrees + count + tree + sets) // 8)
     assert TreeSummary(payload, 4, 1, 1, False).nbytes() == len(payload)
@@ -180,14 +180,14 @@ def test_sets_of_one_tree_are_not_read_without_end(monkeypatch):
     """An entry takes no bits where there is one tree: a few bytes may announce as many as are allowed, set after set."""
     monkeypatch.setattr(sys.modules["synth.graphs.packing"], "MOST", 1000)
     for held, sets, wrong in ((1000, 1, None), (400, 2, None), (400, 3, "sets of more than 1000 entries")):
-        forest = Forest([Tree(0, 0)], [((0,) * held, 7)] * sets, {})
-        payload = pack_forest(forest, Alphabet(1), depth=1, exact=True)
+        forest = TreeSets([Tree(0, 0)], [((0,) * held, 7)] * sets, {})
+        payload = pack_tree_sets(forest, Alphabet(1), depth=1, exact=True)
         assert len(payload) < 20
         if wrong is None:
-            assert unpack_forest(payload, Alphabet(1), depth=1, exact=True).sets == forest.sets
+            assert unpack_tree_sets(payload, Alphabet(1), depth=1, exact=True).sets == forest.sets
         else:
             with pytest.raises(ValueError, match=wrong):
-                unpack_forest(payload, Alphabet(1), depth=1, exact=True)
+                unpack_tree_sets(payload, Alphabet(1), depth=1, exact=True)
 
 
 @settings(max_examples=200, deadline=None)

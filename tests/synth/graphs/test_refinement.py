@@ -15,9 +15,9 @@ from condense import nets
 from synth.base import Vars
 from synth.graphs.base import Alphabet, Graphs, batch_of
 from synth.graphs.content import colour_graph
-from synth.graphs.packing import Forest
+from synth.graphs.packing import TreeSets
 from synth.graphs.refinement import colour_batch, evaluations, refine, share, trees
-from synth.graphs.tree_batch import cut, forest_batch
+from synth.graphs.tree_batch import cut, tree_batch
 from synth.graphs.trees import Tree, to_text
 from tests.support.toy_graphs import as_networkx, doubled, joined, renamed, some_graphs, unrolled
 
@@ -207,7 +207,7 @@ def test_all_trees_of_a_graph_are_the_graph(readout, float64):
         kinds = trees(colours, np.arange(len(colours.first[-1])))
         ordered = sorted(kinds)
         items = tuple(sorted(ordered.index(kinds[colour]) for colour in colours.rounds[-1]))
-        batch = doubled(forest_batch(Forest(ordered, [(items, 1)], {}), depth=2))
+        batch = doubled(tree_batch(TreeSets(ordered, [(items, 1)], {}), depth=2))
         assert (np.abs(apply(vars, batch).logits - there).max() < 1e-12) == right
 
 

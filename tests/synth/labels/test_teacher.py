@@ -20,7 +20,7 @@ from synth.errors import BadInput
 from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
 from synth.images.preprocess import Standard
-from synth.images.views import Mixed, Seen, View
+from synth.images.views import BatchView, Mixed, View
 from synth.labelling import KINDS, Plan, ask, batch_of, label, label_alike, present, recall, vote
 from synth.labels.plain import Hard
 from synth.labels.teacher import (
@@ -65,7 +65,7 @@ def answers(x, teachers, *, train=False):
 
 def seen(x=X, *, epoch=0, batch=0, partner=None, lam=1.0):
     partner = jnp.arange(len(x), dtype=jnp.int32) if partner is None else jnp.asarray(partner, jnp.int32)
-    return Seen(jnp.int32(epoch), jnp.int32(batch), x, Mixed(partner, jnp.float32(lam)))
+    return BatchView(jnp.int32(epoch), jnp.int32(batch), x, Mixed(partner, jnp.float32(lam)))
 
 
 # --- votes
@@ -580,9 +580,9 @@ def test_half_a_cosine_ends_at_half():
 
 
 def test_views_of_recipes_go_with_the_data():
-    assert recipe("sre2l").sight(height=32, flips=True) == View(pad=4, flip=True, mix="mixup", alpha=0.8)
-    assert recipe("sre2l").sight(height=8, flips=False) == View(pad=1, mix="mixup", alpha=0.8)
-    assert recipe("dsa").sight(height=8, flips=True) is None
+    assert recipe("sre2l").view_for(height=32, flips=True) == View(pad=4, flip=True, mix="mixup", alpha=0.8)
+    assert recipe("sre2l").view_for(height=8, flips=False) == View(pad=1, mix="mixup", alpha=0.8)
+    assert recipe("dsa").view_for(height=8, flips=True) is None
     assert recipe("cvdd:epochs=7").epochs == 7 and recipe("cvdd:epochs=7").name == "cvdd:epochs=7"
     with pytest.raises(BadInput, match="unknown recipe 'cvdd:epochs=x'"):
         recipe("cvdd:epochs=x")

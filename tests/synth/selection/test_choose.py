@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import pairwise_distances_argmin
 
 from condense.data.load import load_data
-from condense.engine.initial import begin
+from condense.engine.initial import initial_set
 from matchers import REGISTRY
 from synth.base import Examples
 from synth.errors import BadInput
@@ -98,7 +98,7 @@ def test_kmeans_is_a_function_of_the_key():
 def test_a_start_by_kmeans_has_a_bar_of_its_classes(capsys):
     method, data = REGISTRY["random"](None), load_data("digits")
     for kind, told in (("random", r""), ("kmeans", rf"choosing the first images by k-means among {len(data.train.y):,} 10/10 .*\n")):
-        begin(jax.random.key(0), method, kind, data, 1, Info(data.classes, data.preprocess))
+        initial_set(jax.random.key(0), method, kind, data, 1, Info(data.classes, data.preprocess))
         assert re.fullmatch(told, capsys.readouterr().err)
 
 

@@ -11,7 +11,7 @@ import pytest
 from synth.base import Net, Out, Vars
 from synth.labels.plain import Hard, Soft
 from synth.training import fit as module
-from synth.training.fit import Fit, Item, adam, begin, epoch_items, fit, in_batches, on_examples, sgd, train_on
+from synth.training.fit import Fit, Item, adam, epoch_items, fit, in_batches, init_fit, on_examples, sgd, train_on
 from tests.support.toy_data import blobs, smooth_net
 
 KEY = jax.random.key(5)
@@ -191,7 +191,7 @@ def test_augmentation_is_drawn_for_every_batch_and_a_sample_at_a_time():
     objective = on_examples(net, jnp.zeros((6, 2, 2, 1)), Hard(jnp.zeros(6, jnp.int32), 3), augment=augment)
     tx = sgd(0.0)
     run = jax.jit(lambda epoch, state: fit(objective, tx, state, epoch_items(KEY, epoch, 6, batch=2))[0])
-    state = begin(KEY, net, tx)
+    state = init_fit(KEY, net, tx)
     for epoch in (0, 1, 0):
         jax.block_until_ready(run(jnp.int32(epoch), state))
     jax.effects_barrier()
