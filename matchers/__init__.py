@@ -1,48 +1,121 @@
-"""Distillation methods, one a file, named by the paper's name. `REGISTRY` holds one line a method."""
+"""Distillation methods: a family a folder, one method a file, named by the paper's name. May import `synth` alone.
 
-from matchers.decoupled.cvdd import cvdd
-from matchers.decoupled.infer import infer
-from matchers.decoupled.nrr import nrr
-from matchers.decoupled.rded import rded
-from matchers.decoupled.sre2l import sre2l
-from matchers.distribution.dm import dm
-from matchers.gradient.dc import dc
-from matchers.gradient.dsa import dsa
-from matchers.graphs.colour import colour
-from matchers.graphs.doscond import doscond
-from matchers.graphs.mirage import mirage
-from matchers.kernel.frepo import frepo
-from matchers.kernel.kip import kip
-from matchers.kernel.krrst import krrst
-from matchers.selection.herding import herding
-from matchers.selection.kmeans import kmeans
-from matchers.selection.random import random
-from matchers.trajectory.ast import ast
-from matchers.trajectory.datm import datm
-from matchers.trajectory.ftd import ftd
-from matchers.trajectory.mtt import mtt
+`REGISTRY` holds one record a method. A list of methods needs no JAX: nothing is imported here but the records.
+"""
 
-REGISTRY = {
-    "random": random,
-    "kmeans": kmeans,
-    "herding": herding,
-    "dc": dc,
-    "dsa": dsa,
-    "dm": dm,
-    "mtt": mtt,
-    "ftd": ftd,
-    "ast": ast,
-    "datm": datm,
-    "kip": kip,
-    "frepo": frepo,
-    "krrst": krrst,
-    "sre2l": sre2l,
-    "cvdd": cvdd,
-    "infer": infer,
-    "nrr": nrr,
-    "rded": rded,
-    "mirage": mirage,
-    "colour": colour,
-    "doscond": doscond,
-}
-OF_GRAPHS = ("random", "mirage", "colour", "doscond")  # what takes graphs; all but `random` take nothing else
+from matchers.method import Method
+
+BOTH, GRAPHS = ("images", "graphs"), ("graphs",)
+BUILT_IN = (
+    Method(
+        "random",
+        "matchers.selection.random:random",
+        "Real examples of every class, drawn uniformly without replacement; of graphs, as many as a number of bytes holds.",
+        BOTH,
+    ),
+    Method(
+        "kmeans",
+        "matchers.selection.kmeans:kmeans",
+        "One k-means a class with as many centres as images; each centre gives the nearest real image not taken yet.",
+    ),
+    Method(
+        "herding",
+        "matchers.selection.herding:herding",
+        "Greedy selection: s_{t+1} = argmin_x || mu_c - (x + sum_{i<=t} s_i) / (t + 1) || over the images of class c not taken yet.",
+    ),
+    Method(
+        "dc",
+        "matchers.gradient.dc:dc",
+        "Matches the gradients that real and synthetic images of every class give a network trained on the synthetic set.",
+    ),
+    Method("dsa", "matchers.gradient.dsa:dsa", "Gradient matching with the same random augmentation on real and synthetic images."),
+    Method("dm", "matchers.distribution.dm:dm", "Matches the mean embedding of every class under freshly drawn random networks."),
+    Method(
+        "mtt",
+        "matchers.trajectory.mtt:mtt",
+        "Lets a student trained on the set arrive where an expert arrived that was trained on the real data.",
+        experts="sgd",
+    ),
+    Method(
+        "ftd",
+        "matchers.trajectory.ftd:ftd",
+        "Matches the trajectories of experts that were steered into flat minima, and gives the running mean of the images.",
+        experts="flat",
+    ),
+    Method(
+        "ast",
+        "matchers.trajectory.ast:ast",
+        "Follows smooth experts with a student that has momentum, is compared on the way, and starts from noisy kernels.",
+        experts="smooth",
+    ),
+    Method(
+        "datm",
+        "matchers.trajectory.datm:datm",
+        "Matches trajectories of a difficulty that suits the budget, and learns soft labels with the images.",
+        experts="flat",
+    ),
+    Method("kip", "matchers.kernel.kip:kip", "Learns images and labels whose kernel ridge regression is right about real images."),
+    Method(
+        "frepo",
+        "matchers.kernel.frepo:frepo",
+        "Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.",
+    ),
+    Method(
+        "krrst",
+        "matchers.kernel.krrst:krrst",
+        "Learns images and target representations that make a network pre-trained on them represent real images as a teacher does.",
+        labelled=False,
+    ),
+    Method(
+        "sre2l",
+        "matchers.decoupled.sre2l:sre2l",
+        "Recovers images that a trained network recognises and whose statistics in it are those of real data.",
+        teachers=1,
+    ),
+    Method(
+        "cvdd",
+        "matchers.decoupled.cvdd:cvdd",
+        "Recovers every slot (one image of every class) from a committee of trained networks, and labels the set with the votes of all.",
+    ),
+    Method(
+        "infer",
+        "matchers.decoupled.infer:infer",
+        "Learns images that serve all classes at once: each is added to one real image of every class.",
+        teachers=4,
+    ),
+    Method(
+        "nrr",
+        "matchers.decoupled.nrr:nrr",
+        "Stitches critical crops of real images together and refines what lies around the critical regions.",
+        teachers=1,
+    ),
+    Method(
+        "rded",
+        "matchers.decoupled.rded:rded",
+        "Chooses crops of real images and lays them out in collages; nothing is optimised.",
+        teachers=1,
+    ),
+    Method(
+        "mirage",
+        "matchers.graphs.mirage:mirage",
+        "Keeps the sets of computation trees that most graphs of a class hold, with their frequencies; nothing is trained.",
+        GRAPHS,
+        net="gin:depth={depth}",
+    ),
+    Method(
+        "colour",
+        "matchers.graphs.colour:colour",
+        "Joins all nodes that a network of L layers cannot tell apart; training on the result is training on all graphs, at fewer "
+        "evaluations.",
+        GRAPHS,
+        net="gin:depth={depth}",
+    ),
+    Method(
+        "doscond",
+        "matchers.graphs.doscond:doscond",
+        "Matches the gradients that real and learned graphs of every class give a fresh network, once a network.",
+        GRAPHS,
+        net="gcn:depth=3",
+    ),
+)
+REGISTRY = {method.name: method for method in BUILT_IN}

@@ -99,14 +99,13 @@ class Matcher(NamedTuple):
       step: (key, state, synth, batch) -> (synth, state, metrics); metrics are scalars by name, among them `loss` where there is one.
       feed: the real data one step eats.
       start: what the synthetic images are before the first step, a name in `synth.selection.choose.STARTS`.
-      recipe: the evaluation recipe that the method's paper scores with, stored in the set.
+      recipe: the evaluation recipe that the method's paper scores with, stored in the set; empty for the modality's own.
       host: set -> parts of the work, for a method whose `step` runs once on the host, outside compiled code; such a step takes `done` as
         well, to call after each part but the last. None for a method of compiled steps.
       prepare: (key, synth, examples) -> synth, on the host: what the method makes of the started set before its first step, such as
         a learned step size, soft labels or images of its own choice. A resumed run calls it again.
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
       remarks: examples -> lines for the user about these data, before the first step: what the method's premise is worth on them.
-      unlabelled: whether the method reads no labels: the set starts from images of any class, and its budget is `--size`.
       own_start: where the method makes the first images itself, so that `--start` would be ignored and is refused: the flag that lets
         `--start` decide, empty where none does. None where `--start` decides.
       counts_bytes: whether the set ends as it starts, as float32 pixels and int32 labels, so that a budget in bytes can be met.
@@ -116,12 +115,11 @@ class Matcher(NamedTuple):
     step: Callable
     feed: Feed = None
     start: str = "random"
-    recipe: str = "dsa"
+    recipe: str = ""
     host: Callable[[SyntheticSet], int] | None = None
     prepare: Callable | None = None
     finish: Callable | None = None
     remarks: Callable | None = None
-    unlabelled: bool = False
     own_start: str | None = None
     counts_bytes: bool = True
 

@@ -1,5 +1,32 @@
-"""The inputs that a factory may ask for by a parameter's name."""
+"""The inputs that a factory may ask for by a parameter's name, and which parameters are options that a user sets."""
 
-EXPERTS = "folder of `condense experts`; by default a few small ones are trained in OUT/experts"
-TEACHER = "folder of a self-supervised teacher of `condense teachers --ssl barlow`; by default one is trained in OUT/teacher"
-TEACHERS = "committee of `condense teachers`; by default one is made in the run's folder"
+import inspect
+from collections.abc import Callable
+
+# name -> help of the flag that names a folder with it; None for an input without a flag
+INPUTS = {
+    "net": None,
+    "augment": None,
+    "experts": "folder of `condense experts`; by default a few small ones are trained in OUT/experts",
+    "teacher": "folder of a self-supervised teacher of `condense teachers --ssl barlow`; by default one is trained in OUT/teacher",
+    "teachers": "committee of `condense teachers`; by default one is made in the run's folder",
+    "task": None,
+    "priors": None,
+    "budget": None,
+}
+
+
+def input_names(factory: Callable) -> tuple[str, ...]:
+    """The inputs that a factory asks for."""
+    wanted = inspect.signature(factory).parameters
+    return tuple(name for name in INPUTS if name in wanted)
+
+
+def flagged_inputs(factory: Callable) -> dict[str, str]:
+    """The inputs with a flag that a factory asks for, and the help of these flags."""
+    return {name: INPUTS[name] for name in input_names(factory) if INPUTS[name]}
+
+
+def option_parameters(factory: Callable) -> dict[str, inspect.Parameter]:
+    """The parameters of a factory that a user sets, by name, with their defaults and types."""
+    return {name: p for name, p in inspect.signature(factory, eval_str=True).parameters.items() if name not in INPUTS}

@@ -2,14 +2,19 @@
 
 import inspect
 import shlex
+from collections.abc import Callable
 from dataclasses import MISSING, field, fields, make_dataclass
 from itertools import pairwise
 from typing import Annotated, Any, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 
-from condense.cli.flags import about, aligned, first_line, parse
+from condense.cli.flags import about, aligned, parse
+from condense.presets import preset_of
 from condense.runtime.interrupts import defer_interrupt
+from condense.workflows.options import BUDGETS, find_method, known_methods
+from matchers.inputs import flagged_inputs, option_parameters
+from matchers.method import Method
 from synth.errors import BadInput
 
 RECORD = None
@@ -39,6 +44,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[str | None, about("settings of a published experiment, which flags beat; `condense list presets`", metavar="NAME")],
         None,
     ),
+    "dry_run": (Annotated[bool, about("print what would be done, with an estimate, and write nothing")], False),
     "force": (
         Annotated[bool, about("start anew where DIR holds another run or one that is done; try what seems too large for memory")],
         False,
@@ -46,12 +52,8 @@ COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
-def method_class(method: str, preset: dict[str, Any]) -> type:
+def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, dry_run: bool) -> type:
     """A record of the common flags and the method's own, with a preset's settings as defaults."""
-    from condense.inputs.registry import flagged
-    from condense.workflows.options import find_method, option_parameters
-
-    factory = find_method(method)
     document = parse_docstring(inspect.getdoc(factory) or "")
     helps = {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
     own = {}
@@ -59,48 +61,48 @@ def method_class(method: str, preset: dict[str, Any]) -> type:
         text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME
         several = any(get_origin(kind) is tuple for kind in get_args(p.annotation))  # else shown as {None}|{[N [N ...]]}
         own[name] = (Annotated[p.annotation, about(text, metavar="N ..." if several else None)], p.default)
-    places = {name: (Annotated[str | None, about(handed.flag, metavar="DIR")], None) for name, handed in flagged(factory).items()}
+    places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (COMMON | places | own).items()}
+    if dry_run:
+        rows["out"] = (Annotated[str | None, about("folder of the run", metavar="DIR")], None)
     required = [(name, kind) for name, (kind, default) in rows.items() if default is MISSING]
     optional = [(name, kind, field(default=default)) for name, (kind, default) in rows.items() if default is not MISSING]
-    made = make_dataclass(method, required + optional, frozen=True)
+    made = make_dataclass(method.name, required + optional, frozen=True)
     made.__doc__ = "\n\n".join(filter(None, (document.short_description, document.long_description)))
     return made
 
 
 def act(args: list[str]) -> None:
     """Distil a data set to a budget with a method; the same command again resumes or says that it is done."""
-    with defer_interrupt():  # an extension module that is interrupted while it loads ends in a traceback
-        from condense.presets import PRESETS
-        from condense.presets import preset as find_preset
-        from condense.runtime.log import note
-        from condense.workflows.options import find_method
-        from matchers import REGISTRY
-
     if not args or args[0].startswith("-"):
         print("usage: condense distill METHOD --data SPEC (--ipc N | --size N | --bytes N) --out DIR [...]\n")
-        print(aligned({name: first_line(factory) for name, factory in REGISTRY.items()}))
+        print(aligned({name: method.summary for name, method in known_methods().items()}))
         print("\n`condense distill METHOD --help` shows all flags of a method.")
         if args[:1] not in (["-h"], ["--help"]):
-            raise BadInput(f"distill: give a method first: {', '.join(REGISTRY)}")
+            raise BadInput(f"distill: give a method first: {', '.join(known_methods())}")
         return
-    method, rest = args[0], args[1:]
-    find_method(method)
+    method, rest = find_method(args[0]), args[1:]
+    with defer_interrupt():  # an extension module that is interrupted while it loads ends in a traceback
+        factory = method.load()
     tokens = [part for token in rest for part in token.split("=", 1)]
     named = dict(pairwise(tokens)).get("--preset")
-    settings = {} if named is None else find_preset(named, method)
-    budget = {"ipc", "size", "bytes"}
-    if {f"--{name}" for name in budget} & set(tokens):  # a budget on the command line replaces the preset's
-        settings = {name: value for name, value in settings.items() if name not in budget}
-    call = parse(method_class(method, settings), rest, f"condense distill {method}")
-    given = {f.name: getattr(call, f.name) for f in fields(call) if f.name != "preset"}
+    settings = {} if named is None else preset_of(named, method.name)
+    if {f"--{name}" for name in BUDGETS} & set(tokens):  # a budget on the command line replaces the preset's
+        settings = {name: value for name, value in settings.items() if name not in BUDGETS}
+    record = method_class(method, factory, settings, dry_run="--dry-run" in tokens)
+    call = parse(record, rest, f"condense distill {method.name}")
+    given = {f.name: value for f in fields(call) if (value := getattr(call, f.name)) != f.default}  # what is as it was is not the call's
+    dry_run = given.pop("dry_run", False)
 
     with defer_interrupt():
-        from condense.api import distill as run
-    if named is not None and (asked := PRESETS[named]).first and not given[asked.flag()]:
-        note(f"--preset {named}: it is meant for other {asked.flag()} than the small ones that this run makes; first {asked.first}")
-
-    synth = run(method, command="condense distill " + shlex.join(args), **given)
+        from condense.workflows.distill import execute
+        from condense.workflows.plan import plan
+        from condense.workflows.preview import preview
+    made = plan(method, command="condense distill " + shlex.join(args), **given)
+    if dry_run:
+        print("\n".join(preview(made)))
+        return
+    synth = execute(made)
     print(f"{call.out}/set.npz and {call.out}/grid.png are ready; next:")
     print("  " + shlex.join(scoring(synth, call)))
 

@@ -10,6 +10,7 @@ from docstring_parser import parse as parse_docstring
 
 from condense.cli.flags import about, parse
 from condense.runtime.interrupts import defer_interrupt
+from matchers import REGISTRY
 
 RECORD = None
 
@@ -53,7 +54,6 @@ def act(args: list[str]) -> None:
 
     with defer_interrupt():
         from condense.experts import train_experts
-        from condense.inputs.experts import RECIPES
 
     given = {f.name: getattr(call, f.name) for f in fields(call)}
     experts = train_experts(**given, command="condense experts " + shlex.join(args))
@@ -62,6 +62,6 @@ def act(args: list[str]) -> None:
         shown = sorted({0, 1, experts.epochs // 2, experts.epochs})
         print(f"  expert {number}: validation accuracy " + ", ".join(f"{100 * row[epoch]:.1f} % after {epoch}" for epoch in shown))
     print("next:")
-    method = next(name for name, published in RECIPES.items() if published == recipe)
+    method = next(name for name, method in REGISTRY.items() if method.experts == recipe)
     words = ["condense", "distill", method, "--experts", call.out, "--data", call.data, "--ipc", "10", "--out", f"runs/{method}"]
     print("  " + shlex.join(words))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter, methodcaller
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import Positional
 
@@ -11,7 +11,7 @@ from condense.cli.flags import about, aligned, first_line
 from synth.errors import BadInput
 
 LISTS = {
-    "methods": ("matchers", "REGISTRY", first_line),
+    "methods": ("condense.workflows.options", "known_methods", attrgetter("summary")),
     "data": ("condense.data.readers.source", "NAMED", attrgetter("about")),
     "nets": ("condense.nets", "NETS", first_line),
     "presets": ("condense.presets", "PRESETS", methodcaller("record")),
@@ -26,12 +26,18 @@ class Flags:
     what: Annotated[Positional[str], about("which list", metavar="methods|data|nets|presets|recipes")]
 
 
+def listed(module: str, registry: str) -> dict[str, Any]:
+    """The things of a list by name: a dictionary of a module, or what its function of that name returns."""
+    found = getattr(import_module(module), registry)
+    return found() if callable(found) else found
+
+
 def act(call: Flags) -> None:
     """Prints one of the lists."""
     if call.what not in LISTS:
         raise BadInput(f"list: unknown list '{call.what}' (known: {', '.join(LISTS)})")
     module, registry, say = LISTS[call.what]
-    print(aligned({name: say(thing) for name, thing in getattr(import_module(module), registry).items()}))
+    print(aligned({name: say(thing) for name, thing in listed(module, registry).items()}))
 
 
 RECORD = Flags

@@ -68,6 +68,11 @@ class GraphData:
         """The test split: scored once."""
         return self._part(2)
 
+    @property
+    def trained_on(self) -> str:
+        """Which graphs the split leaves for training, in words that tell one split from another."""
+        return f"{len(self.rows[0])} graphs ({hashlib.sha256(np.asarray(self.rows[0], np.int64).tobytes()).hexdigest()[:8]})"
+
     def under(self, preprocess: Preprocess) -> "GraphData":
         """The same data: graphs have no preprocessing."""
         return self

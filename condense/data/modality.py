@@ -1,4 +1,4 @@
-"""Modalities: what kind of thing an example is. A modality is a record of facts; what acts for it is a registry in each room, by this name."""
+"""Modalities: what kind of thing an example is. A modality is a record of facts; what acts for it is one registry a room, by its name."""
 
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ class Modality(NamedTuple):
       recipe: the evaluation recipe where neither a call nor a set names one.
       seeds: fresh networks a row of an evaluation, where a call does not say.
       sources: data that hold this modality, for messages.
+      starts: whether the workbench starts its sets, from as many examples as a budget buys and `--start` chooses; otherwise methods do.
     """
 
     name: str
@@ -23,13 +24,14 @@ class Modality(NamedTuple):
     recipe: str
     seeds: int
     sources: str
+    starts: bool
 
 
 MODALITIES = {
     modality.name: modality
     for modality in (
-        Modality("images", "image", "convnet", "dsa", 5, "`condense list data` shows sets of images"),
-        Modality("graphs", "graph", "gin", "graph", 10, "--data toy_graphs, tu:FILE or smiles:FILE"),
+        Modality("images", "image", "convnet", "dsa", 5, "`condense list data` shows sets of images", True),
+        Modality("graphs", "graph", "gin", "graph", 10, "--data toy_graphs, tu:FILE or smiles:FILE", False),
     )
 }
 

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from condense.data.images import Data
-from condense.runtime.checks import dashed
 from evals.storage import count_bytes
 from matchers.base import Matcher
+from matchers.method import Method
 from synth.errors import BadInput
+from synth.options import flag_of
 from synth.set import SyntheticSet
 
 
@@ -27,20 +28,25 @@ class Budget:
     size: int | None = None
     bytes: int | None = None
 
+    def given(self) -> tuple[str, int] | None:
+        """The one that is given, and its value; None where there is none. Raises BadInput for several."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        if len(given) > 1:
+            raise BadInput(f"give exactly one of --ipc, --size and --bytes (given: {', '.join(map(flag_of, given))})")
+        return next(iter(given.items()), None)
+
     def check(self) -> tuple[str, int]:
         """The one that is given, and its value. Raises BadInput where that is none or several."""
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        if len(given) != 1:
-            raise BadInput(f"give exactly one of --ipc, --size and --bytes (given: {', '.join(map(dashed, given)) or 'none'})")
-        ((name, value),) = given.items()
-        return name, value
+        if (given := self.given()) is None:
+            raise BadInput("give exactly one of --ipc, --size and --bytes (given: none)")
+        return given
 
     def per_class(self, image: tuple[int, int, int], classes: int) -> int:
         """Examples a class under this budget, for float32 pixels with int32 labels. Raises BadInput where it buys none."""
         name, value = self.check()
         unit = {"ipc": 1, "size": classes, "bytes": classes * (math.prod(image) + 1) * 4}[name]  # what one image a class takes
         if value < unit:
-            raise BadInput(f"{dashed(name)} {value}: one image a class needs at least {unit}")
+            raise BadInput(f"{flag_of(name)} {value}: one image a class needs at least {unit}")
         if name == "size" and value % classes:
             near = f"{value // classes * classes} and {(value // classes + 1) * classes}"
             raise BadInput(f"--size {value}: not a multiple of the {classes} classes; the nearest are {near}")
@@ -52,23 +58,26 @@ def budget_of(config: dict[str, Any]) -> str:
     return next((name for name in Budget.__dataclass_fields__ if config.get(name) is not None), "")
 
 
-def images_a_class(method: str, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None) -> int:
+def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None) -> int:
     """What a budget buys of this data; in all, for a method that reads no labels. Raises BadInput where it buys nothing, and where the
     method's sets have no classes to be given by or scored on."""
-    if matcher.unlabelled and budget.ipc:
-        raise BadInput(f"--ipc {budget.ipc}: {method} reads no labels; give --size N or --bytes N")
+    if not method.labelled and budget.ipc:
+        raise BadInput(f"--ipc {budget.ipc}: {method.name} reads no labels; give --size N or --bytes N")
     if budget.bytes and not matcher.counts_bytes:
-        raise BadInput(f"--bytes {budget.bytes}: what {method} stores is not known before it is done; give --ipc N or --size N")
-    if matcher.unlabelled and eval_every:
+        raise BadInput(f"--bytes {budget.bytes}: what {method.name} stores is not known before it is done; give --ipc N or --size N")
+    if not method.labelled and eval_every:
         raise BadInput(
-            f"--eval-every {eval_every}: {method} reads no labels, so its sets classify nothing; `condense transfer` scores them"
+            f"--eval-every {eval_every}: {method.name} reads no labels, so its sets classify nothing; `condense transfer` scores them"
         )
-    return budget.per_class(data.image, 1 if matcher.unlabelled else len(data.classes))
+    return budget.per_class(data.image, len(data.classes) if method.labelled else 1)
 
 
-def within(budget: Budget, make: Callable[[int], SyntheticSet], per_class: int) -> SyntheticSet:
-    """`make(per_class)`, or as much less as its labels take more than the class indices that the budget was counted with."""
+def fit_to_budget(budget: Budget, make: Callable[[int | None], SyntheticSet], per_class: int | None) -> SyntheticSet:
+    """`make(per_class)`, or as much less as its labels take more than the class indices that the budget was counted with. Where the method
+    counts itself, `per_class` is None, and what it makes is what there is."""
     synth = make(per_class)
+    if per_class is None:
+        return synth
     took = count_bytes(synth)["total"]
     if budget.bytes is None or took <= budget.bytes:
         return synth

@@ -16,6 +16,7 @@ from condense.runtime.run_folder import digest
 from matchers.base import Matcher
 from synth.base import Examples
 from synth.errors import BadInput
+from synth.graphs.base import GraphExamples
 from synth.graphs.content import PackedGraphs
 from synth.images.content import Pixels
 from synth.labels.plain import Hard, Runs
@@ -47,13 +48,24 @@ def set_info(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> I
     )
 
 
-def initial_set(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
-    """The set before the first step: `per_class` images of every class as `start` makes them, class-major, with hard labels, and what
-    the method makes of them. A method that reads no labels gets `per_class` images of any class, all labelled 0."""
-    examples, classes = data.train, len(data.classes)
-    labels = 1 if matcher.unlabelled else classes
-    if matcher.unlabelled:
+def initial_set(
+    key: jax.Array, matcher: Matcher, start: str | None, data: Data | GraphData, per_class: int | None, info: Info, *, labelled: bool = True
+) -> SyntheticSet:
+    """The set before the first step, and what the method makes of it.
+
+    Where the workbench starts sets of this modality there are `per_class` examples of every class, as `start` makes them; elsewhere none. A
+    method that reads no labels gets `per_class` examples of any class, all labelled 0.
+    """
+    examples = data.train
+    if not labelled:
         examples = Examples(examples.x, np.zeros_like(examples.y))
+    synth = STARTERS[data.modality](key, start or matcher.start, data, examples, per_class, info)
+    return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
+
+
+def start_images(key: jax.Array, start: str, data: Data, examples: Examples, per_class: int, info: Info) -> SyntheticSet:
+    """`per_class` images of every label of the examples, class-major, with hard labels."""
+    labels = int(examples.y.max()) + 1
     make = partial(STARTS[start], stream(key, START), examples, per_class)
     if start == "kmeans":
         with progress(labels, f"choosing the first images by k-means among {len(examples.y):,}") as bar:
@@ -62,11 +74,13 @@ def initial_set(key: jax.Array, matcher: Matcher, start: str, data: Data, per_cl
     else:
         first = make()
     index = jnp.repeat(jnp.arange(labels, dtype=jnp.int32), per_class)
-    synth = SyntheticSet(Pixels(jnp.asarray(first, jnp.float32)), Hard(index, classes), info=info)
-    return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
+    return SyntheticSet(Pixels(jnp.asarray(first, jnp.float32)), Hard(index, len(data.classes)), info=info)
 
 
-def empty(data: GraphData, info: Info) -> SyntheticSet:
+def start_graphs(key: jax.Array, start: str, data: GraphData, examples: GraphExamples, per_class: None, info: Info) -> SyntheticSet:
     """A set without a graph, which every graph method fills."""
     content = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
     return SyntheticSet(content, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(data.train.sizes())), info=info)
+
+
+STARTERS = {"images": start_images, "graphs": start_graphs}  # by modality

@@ -20,10 +20,9 @@ from jaxtyping import Array, Int
 
 from condense.engine.memory import Gauge
 from condense.runtime.checkpoint import Checkpoints
-from condense.runtime.checks import dashed
 from condense.runtime.devices import place_batch, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, note, progress
+from condense.runtime.log import MetricsLog, progress
 from matchers.base import Matcher
 from synth.errors import BadInput, RunFailed
 from synth.files.format import save_set
@@ -55,11 +54,8 @@ class Schedule(NamedTuple):
     eval_every: int = 0
 
 
-def make_schedule(method: str, matcher: Matcher, *, steps: int | None, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
-    """The schedule of a run whose caller gave these numbers, None for the usual. A method of one step says which of them change nothing."""
-    given = {"steps": steps, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
-    if matcher.host and (idle := [dashed(name) for name, value in given.items() if value is not None]):
-        note(f"{method} selects in one step: {', '.join(idle)} changes nothing")
+def make_schedule(matcher: Matcher, *, steps: int | None, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
+    """The schedule of a run whose caller gave these numbers, None for the usual. A method of one step takes one."""
     steps = 1 if matcher.host else steps or STEPS
     return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), 0 if matcher.host else eval_every or 0)
 
@@ -101,6 +97,11 @@ def compile_step(matcher: Matcher) -> Callable:
     that changes a shape or a dtype of what it carries.
     """
     return partial(jax.jit(_advance, static_argnums=0, donate_argnums=2, out_shardings=replicated()), matcher)
+
+
+def faultless() -> Int[Array, " faults"]:
+    """What a step is told of the faults before it: none."""
+    return replicate(jnp.full(len(FAULTS), -1, jnp.int32))
 
 
 def _same_types(before, after) -> None:
@@ -166,7 +167,7 @@ class _Loop:
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.finish, self.finish_key = matcher.finish or (lambda key, state, synth: synth), stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
-        self.bad, self.fed = replicate(jnp.full(len(FAULTS), -1, jnp.int32)), (None, None)
+        self.bad, self.fed = faultless(), (None, None)
         self.checkpoints, found = Checkpoints(folder / "checkpoints") if folder else None, None
         if self.checkpoints:
             with (

@@ -34,10 +34,8 @@ class Gauge:
         """Before the first step: says its memory. Raises RunFailed where that is more than there is."""
         if self.calls:
             return
-        sizes = self.step.func.lower(*self.step.args, key, carry, bad, batch).compile().memory_analysis()
-        if sizes is None:
+        if not (needed := memory_of_step(self.step, key, carry, bad, batch)):
             return
-        needed = sizes.temp_size_in_bytes + max(0, sizes.output_size_in_bytes - sizes.alias_size_in_bytes)
         free = free_memory()
         note(
             f"{self.description}: set and state {tree_bytes(carry)}, batch {tree_bytes(batch)}{snapshots(batch)}, working memory of a step"
@@ -60,6 +58,12 @@ class Gauge:
         self.began = now
         if self.calls == 2 and (now - before) * left > SHORT:
             note(f"{self.description}: {now - before:.3g} s a step after the first")
+
+
+def memory_of_step(step, key, carry, bad, batch) -> int:
+    """Bytes of working memory that a compiled step takes beside what it is given; 0 where the backend does not say."""
+    sizes = step.func.lower(*step.args, key, carry, bad, batch).compile().memory_analysis()
+    return 0 if sizes is None else sizes.temp_size_in_bytes + max(0, sizes.output_size_in_bytes - sizes.alias_size_in_bytes)
 
 
 def snapshots(batch) -> str:

@@ -15,10 +15,9 @@ import numpy as np
 
 from condense import nets
 from condense.data.graphs import GraphData
-from condense.evaluation.images import duration
 from condense.evaluation.report import GraphEvaluation
 from condense.nets.graphs import NEEDS_DEGREES
-from condense.runtime.log import note, progress
+from condense.runtime.log import duration, note, progress
 from evals.recipes import EvalRecipe
 from evals.recipes import recipe as find_recipe
 from evals.retrain_graphs import Trainer, WeightedBatch, make_trainer, retrain, shares
@@ -197,7 +196,7 @@ def evaluate_graphs(
     return GraphEvaluation(str(path or ""), data.spec, data.digest, split, ipc, *told)
 
 
-def validation_score(data: GraphData, net: str, recipe: EvalRecipe, *, seed: int) -> Callable[[SyntheticSet], float]:
+def validation_score(data: GraphData, net: str, recipe: EvalRecipe, *, seed: int, teachers=()) -> Callable[[SyntheticSet], float]:
     """Accuracy of one fresh network on the validation graphs, at its best epoch: what selection during distillation may see."""
     trainer = make_trainer(nets.build(net, data.image, len(data.classes)), recipe)
     validation = read_as_colours(data.val, net), jnp.asarray(data.val.y)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from condense import nets
 from condense.data.images import Data
 from condense.runtime.devices import devices, over_devices
-from condense.runtime.log import note, progress
+from condense.runtime.log import duration, note, progress
 from evals.krr import closed_form, make_scorer
 from evals.recipes import Closed, EvalRecipe
 from evals.recipes import recipe as find_recipe
@@ -121,13 +121,6 @@ def run_jobs(
 
     with progress(sum(job.rounds * job.recipe.epochs for job in jobs), "evaluate") as bar:
         return tuple(report(job, bar.advance) for job in jobs)
-
-
-def duration(seconds: float) -> str:
-    """A span in words: 40 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def validation_score(

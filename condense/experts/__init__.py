@@ -17,13 +17,14 @@ from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
 from condense.experts.store import Experts, Header, load_experts
 from condense.experts.train import Training, make_trainer
-from condense.runtime.checks import check_option, check_seed, check_whole, dashed
+from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.runtime.run_folder import open_run
 from synth.base import Net
 from synth.errors import BadInput
 from synth.images.augment import dsa, dsa_strategy
 from synth.images.preprocess import Preprocess
+from synth.options import check_option, flag_of
 
 __all__ = ["RECIPES", "Experts", "complete_recipe", "load_experts", "preprocess_digest", "train_experts"]
 
@@ -87,7 +88,7 @@ def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
         raise BadInput(f"--recipe: unknown recipe '{recipe}' of experts (known: {', '.join(RECIPES)})")
     known = inspect.signature(RECIPES[recipe], eval_str=True).parameters
     if unknown := [name for name in options if name not in known]:
-        raise BadInput(f"--recipe {recipe}: has no option {dashed(unknown[0])} (known: {', '.join(map(dashed, known))})")
+        raise BadInput(f"--recipe {recipe}: has no option {flag_of(unknown[0])} (known: {', '.join(map(flag_of, known))})")
     options = {name: check_option(name, options.get(name, p.default), p.annotation) for name, p in known.items()}
     RECIPES[recipe](**options)  # a recipe refuses what its types cannot say
     return options

@@ -1,6 +1,7 @@
 """Flat experts (Du et al., Minimizing the Accumulated Trajectory Error, CVPR 2023): SGD on a sharpness-aware direction."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from jaxtyping import Array, Float, PyTree
 
 from condense.experts.base import ExpertRecipe
 from synth.errors import BadInput
+from synth.options import NonNegative, Positive
 
 TINY = 1e-12
 
@@ -43,7 +45,14 @@ def gsam(objective: Callable, *, rho: float, alpha: float, adaptive: bool) -> Ca
     return direction
 
 
-def flat(*, lr: float = 0.01, batch: int = 256, rho: float = 0.01, alpha: float = 0.3, unscaled: bool = False) -> ExpertRecipe:
+def flat(
+    *,
+    lr: Annotated[float, Positive] = 0.01,
+    batch: int = 256,
+    rho: Annotated[float, NonNegative] = 0.01,
+    alpha: Annotated[float, NonNegative] = 0.3,
+    unscaled: bool = False,
+) -> ExpertRecipe:
     """SGD on the surrogate gap's direction (GSAM): two gradients a step, the second where the loss nearby is higher.
 
     w <- w - lr (g_p - alpha g_perp), g = grad l(w), g_p = grad l(w + e), e = rho w^2 g / || |w| g ||, g_perp = g - <g, g_p> g_p / |g_p|^2.

@@ -1,5 +1,7 @@
 """Smooth experts of AST (Shen, Yang and Lam, arXiv 2310.10541): a slow start, a gradient penalty and a late drop of the step size."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -8,6 +10,7 @@ from condense.experts.base import ExpertRecipe
 from synth.base import Net, Vars
 from synth.errors import BadInput
 from synth.numerics.pytree import safe_norm
+from synth.options import BelowOne, NonNegative, Positive
 from synth.training.fit import on_examples
 from synth.training.microbatch import rows_of, total
 
@@ -33,7 +36,13 @@ def gradient_penalty(net: Net, params, x: Float[Array, "b h w c"], counts: Float
 
 
 def smooth(
-    *, lr: float = 0.003, momentum: float = 0.9, weight_decay: float = 1e-3, batch: int = 256, penalty: float = 2.0, cold: bool = False
+    *,
+    lr: Annotated[float, Positive] = 0.003,
+    momentum: Annotated[float, BelowOne] = 0.9,
+    weight_decay: Annotated[float, NonNegative] = 1e-3,
+    batch: int = 256,
+    penalty: Annotated[float, NonNegative] = 2.0,
+    cold: bool = False,
 ) -> ExpertRecipe:
     """SGD with momentum and decay on a loss that starts light and keeps the gradient by the image near length one.
 

@@ -1,52 +1,94 @@
-"""What a provider of an input may look at, and what it is."""
+"""What an input is: something that a method's factory asks for by a parameter's name, found where the call says, or made for the run."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from condense.data.images import Data
+from matchers.method import Method
 
-class Context(NamedTuple):
-    """What a provider may look at.
+
+class ToMake(NamedTuple):
+    """An input that is not there yet: what a plan says of it before anything is done.
 
     Args:
-      method: name of the method that asks.
-      data: `condense.data.images.Data`.
-      net: the network asked for, a canonical specification, or None while it is still open.
-      seed: of the run.
-      out: the run's folder, or None where nothing is written.
-      given: what the value's flag says.
-      budget: the name and value of the budget, None where none is given.
-      force: whether what stands in its way may be removed.
-      steps: of the run.
-      values, places: values with a flag, and what their flags say, by name; for those without one.
+      kind: what it is, as in `experts`.
+      net: specifications of the networks that are trained.
+      recipe: how, in words.
+      place: the folder that keeps it; None where it is made, used and forgotten.
+      batches: mini-batches of every network's training, and `batch`, how many examples each has.
+      gradients: gradients that a mini-batch takes; 0 where no such training is what takes the time.
+      begun: whether the folder holds a part of it, or all, which the run goes on from if it fits.
     """
 
-    method: str
-    data: Any
+    kind: str
+    net: tuple[str, ...]
+    recipe: str
+    place: Path | None
+    batches: int = 0
+    batch: int = 256
+    gradients: int = 1
+    begun: bool = False
+
+
+class Input(NamedTuple):
+    """An input of a run, or what stands in for it in a plan.
+
+    Args:
+      value: what the factory is given. Where the input is still to be made: something of the same shape, for the plan alone.
+      net: specification of the network that the value settles for the run; None where it settles none.
+      usual_net: the network where neither the call nor another input says one; None where this input does not say.
+      to_make: what is to be made; None for an input that is there.
+    """
+
+    value: Any
+    net: str | None = None
+    usual_net: str | None = None
+    to_make: ToMake | None = None
+
+
+class Context(NamedTuple):
+    """What an input may depend on.
+
+    Args:
+      method: the method that asks.
+      data: the data of the run.
+      net: the network of the run, a canonical specification; None while it is open.
+      seed: of the run.
+      out: the run's folder; None where nothing is written.
+      steps: of the run.
+      force: whether something else that stands in the input's place may be removed.
+      given: the folder that the input's flag names; None where the call gives none.
+      budget: name and value of the budget, for a method that counts itself; None for others.
+      values, places: the inputs that have a flag, and the folders that their flags name, for the inputs without a flag.
+    """
+
+    method: Method
+    data: Data
     net: str | None
     seed: int
     out: Path | None
-    given: str | None = None
+    steps: int
     force: bool = False
-    steps: int = 1
+    given: str | None = None
+    budget: tuple[str, int] | None = None
     values: Mapping[str, Any] = MappingProxyType({})
     places: Mapping[str, str | None] = MappingProxyType({})
-    budget: tuple[str, int] | None = None
 
 
 class Provider(NamedTuple):
-    """A value that factories may ask for.
+    """Where an input comes from.
 
     Args:
-      provide: Context -> value. A value with a text attribute `net` settles the network.
-      flag: help of its flag, None where there is none.
-      identity: value -> what `run.json` records of it, a JSON value that tells it from another; only for values with a flag.
-      split: what the flag says -> seed of the validation split that the value left out and the run shall leave out too, None where that is
-        not recorded; None for any.
+      find: context -> the input, or what stands in for it. It reads and writes nothing else.
+      make: context -> the input, made if it is not there; None where `find` always gives it.
+      identity: value -> what `run.json` records of it, a JSON value that tells it from another; None for inputs without a flag, which the
+        rest of the record determines.
+      split: folder -> seed of the validation split that the input left out, and the run leaves out too; None where the folder does not say.
     """
 
-    provide: Callable[[Context], Any]
-    flag: str | None = None
-    identity: Callable[[Any], Any] = str
+    find: Callable[[Context], Input]
+    make: Callable[[Context], Input] | None = None
+    identity: Callable[[Any], Any] | None = None
     split: Callable[[str], int | None] | None = None

@@ -1,46 +1,92 @@
-"""The experts of a distillation: loaded and checked, or a few small ones made in its folder."""
+"""The experts of a distillation: those that `--experts` names, or a few small ones made in the run's folder."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Float32
+
+from condense import nets
 from condense.data.images import Data
 from condense.experts import Experts, load_experts, preprocess_digest, train_experts
-from condense.inputs.context import Context
+from condense.experts.store import RECORD, read_header
+from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
 from synth.errors import BadInput
 
 COUNT, EPOCHS = 4, 8  # enough for a first look on two cores; the papers train 100 experts for 50 epochs
-RECIPES = {"mtt": "sgd", "ftd": "flat", "datm": "flat", "ast": "smooth"}  # as published, by method
 
 
-def provide(context: Context) -> Experts:
-    """The experts that `--experts` names; without it, `COUNT` of them, made in OUT/experts by the recipe of the method's paper.
+GRADIENTS = {"sgd": 1, "flat": 2, "smooth": 3}  # of a mini-batch, by recipe: what a penalty on a gradient costs is about two more
+
+
+class StandIns(NamedTuple):
+    """Stands in a plan for experts that are still to be trained, whose fields it has; its parameters are random."""
+
+    net: str
+    count: int
+    epochs: int
+    size: int
+
+    def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
+        """Parameters of a network after each of the epochs, drawn anew."""
+        rng = np.random.default_rng(expert)
+        return rng.normal(scale=0.05, size=(len(epochs), self.size)).astype(np.float32)
+
+    def last(self, expert: int) -> Float32[np.ndarray, " p"]:
+        """Parameters after the last epoch."""
+        return self.read(expert, [self.epochs])[0]
+
+
+def find(context: Context) -> Input:
+    """The experts that the flag names; without it, what stands in for those that the run trains.
 
     Raises BadInput for a folder without experts, or experts of other data or another validation split.
     """
     if context.given is not None:
         experts = load_experts(context.given)
         check_same_data(experts, context.data)
-        return experts
-    recipe = RECIPES.get(context.method, "sgd")
+        return Input(experts, net=experts.net)
+    net, place = context.net or nets.canonical("convnet"), context.out and context.out / "experts"
+    examples = len(context.data.train.y)
+    recipe = f"{COUNT} networks, {EPOCHS} epochs of {examples:,} examples, recipe {context.method.experts}"
+    begun = bool(place and (place / RECORD).is_file())
+    work = {"batches": COUNT * EPOCHS * -(-examples // 256), "gradients": GRADIENTS[context.method.experts]}
+    to_make = ToMake("experts", (net,), recipe, place, **work, begun=begun)
+    return Input(StandIns(net, COUNT, EPOCHS, _parameters(net, context)), net=net, to_make=to_make)
+
+
+def _parameters(net: str, context: Context) -> int:
+    return nets.count(nets.build(net, context.data.image, len(context.data.classes)))
+
+
+def make(context: Context) -> Input:
+    """The experts that the flag names; without it, `COUNT` of them, trained by the recipe of the method's paper, kept in OUT/experts."""
+    if context.given is not None:
+        return find(context)
+    recipe = context.method.experts
     note(
         f"no --experts: {COUNT} are trained for {EPOCHS} epochs with recipe {recipe}; `condense experts` makes more, and longer trained,"
         " which one run after another may use"
     )
     if context.out is None:
         with tempfile.TemporaryDirectory(prefix="experts.") as folder:
-            return _make(context, Path(folder), recipe)  # mapped files outlive their names
-    try:
-        return _make(context, context.out / "experts", recipe)
-    except BadInput:
-        if not context.force:
-            raise
-        return _make(context, context.out / "experts", recipe, force=True)
+            experts = _train(context, Path(folder))  # mapped files outlive their names
+    else:
+        try:
+            experts = _train(context, context.out / "experts")
+        except BadInput:  # the folder holds others; those that fit are kept
+            if not context.force:
+                raise
+            experts = _train(context, context.out / "experts", force=True)
+    return Input(experts, net=experts.net)
 
 
-def _make(context: Context, out: Path, recipe: str, *, force: bool = False) -> Experts:
-    command = f"made for {context.method}"
-    settings = {"net": context.net or "convnet", "recipe": recipe, "seed": context.seed}
+def _train(context: Context, out: Path, *, force: bool = False) -> Experts:
+    command = f"made for {context.method.name}"
+    settings = {"net": context.net or "convnet", "recipe": context.method.experts, "seed": context.seed}
     return train_experts(context.data, count=COUNT, epochs=EPOCHS, out=out, **settings, force=force, command=command)
 
 
@@ -53,3 +99,6 @@ def check_same_data(experts: Experts, data: Data) -> None:
     if header.preprocess != preprocess_digest(data.preprocess) or header.split_seed != data.seed:
         cut = f"cut by seed {header.split_seed}, here {data.spec}, cut by {data.seed}"
         raise BadInput(f"{at}: trained on {header.data}, {cut}: normalisation or validation split are not the same")
+
+
+PROVIDER = Provider(find, make, lambda experts: experts.identity(), lambda place: read_header(Path(place)).split_seed)

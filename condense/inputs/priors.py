@@ -9,6 +9,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,18 @@ import numpy as np
 
 from condense.data.images import Data
 from condense.engine.feeds import make_feed
+from condense.engine.initial import initial_set, set_info
 from condense.engine.loop import Schedule, run, stream
+from condense.evaluation.images import validation_score
+from condense.inputs.context import Context, Input, Provider, ToMake
+from condense.inputs.task import task_of
 from condense.runtime.log import note
 from condense.runtime.run_folder import digest as settings_digest
 from condense.runtime.run_folder import locked, sign
+from evals.recipes import recipe
+from matchers import REGISTRY
 from matchers.decoupled.common import FACTOR
+from matchers.decoupled.cvdd import cvdd
 from synth.base import Teacher
 from synth.files.atomic import write_bytes
 from synth.labelling import digest
@@ -84,15 +92,8 @@ def worth(
     data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epochs: int | None, folder: Path | None, options: dict[str, Any]
 ) -> float:
     """Mean accuracy in per cent on the validation split of fresh `net`s trained on data that is recovered from this teacher alone."""
-    from condense.engine.initial import initial_set, set_info
-    from condense.evaluation.images import validation_score
-    from condense.inputs.context import Context
-    from condense.inputs.task import task_of
-    from evals.recipes import recipe
-    from matchers import REGISTRY
-
-    context = Context(METHOD, data, net, data.seed, folder, steps=steps)
-    matcher = REGISTRY[METHOD]((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
+    context = Context(REGISTRY[METHOD], data, net, data.seed, folder, steps)
+    matcher = cvdd((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
     chosen = recipe(RECIPE, epochs=epochs)
     config = {"method": METHOD, "net": net, "teacher": digest(teacher)}
     info = set_info(data, config, seed=data.seed, recipe=chosen.name)
@@ -120,3 +121,37 @@ def _records(folder: Path | None) -> list[tuple[dict[str, Any], dict[str, float]
         return [(one["settings"], {str(name): float(value) for name, value in one["priors"].items()}) for one in told]
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return []  # none, or a torn file: measured again
+
+
+def folder_of(context: Context) -> Path | None:
+    """The folder of the run's teachers, which keeps what is measured of them."""
+    place = context.places.get("teachers") or (context.out and context.out / "teachers")
+    return place and Path(place)
+
+
+class Unmeasured:
+    """Stands in a plan for the measure: all teachers alike. `asked` says whether the method has asked for it."""
+
+    def __init__(self, teachers: Sequence[Teacher]):
+        self.teachers, self.asked = teachers, False
+
+    def __call__(self, **options: Any) -> tuple[float, ...]:
+        """0 for every teacher."""
+        self.asked = True
+        return (0.0,) * len(self.teachers)
+
+
+def find(context: Context) -> Input:
+    """What stands in for the measure, which takes long; where the method asks for it, it is to be made."""
+    teachers = context.values["teachers"]
+    recipe = f"cvdd from each teacher alone, {IPC} a class, {STEPS} steps, then {SEEDS} networks on the validation split"
+    names = tuple(teacher.name for teacher in teachers)
+    return Input(Unmeasured(teachers), to_make=ToMake("priors", names, recipe, folder_of(context), gradients=0))
+
+
+def make(context: Context) -> Input:
+    """The measure itself, which takes what the teachers' folder keeps of it."""
+    return Input(partial(measured, context.data, context.values["teachers"], folder=folder_of(context)))
+
+
+PROVIDER = Provider(find, make)

@@ -1,135 +1,76 @@
-"""What the workbench hands to a method whose factory asks for it by a parameter's name.
+"""The inputs of a run: for every parameter by which a factory may ask for one, where it comes from."""
 
-A value with a flag (`--experts DIR`) is loaded from there, or made in the run's folder where the flag is not given.
-"""
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-import inspect
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-from condense.inputs.context import Context, Provider
-from condense.inputs.task import task_of
-from matchers.inputs import EXPERTS, TEACHER, TEACHERS
+from condense import nets
+from condense.data.modality import MODALITIES
+from condense.inputs import augment, budget, experts, net, priors, task, teacher, teachers
+from condense.inputs.context import Context, Input, Provider
+from matchers.inputs import flagged_inputs, input_names
 from synth.errors import BadInput
 
-
-def _net(context: Context):
-    from condense import nets
-
-    return nets.build(context.net, context.data.image, len(context.data.classes))
-
-
-def _augment(context: Context):
-    from synth.images.augment import dsa, dsa_strategy
-
-    return dsa(dsa_strategy(context.data.flips))
-
-
-def _experts(context: Context):
-    from condense.inputs.experts import provide
-
-    return provide(context)
-
-
-def _experts_identity(experts) -> str:
-    return experts.identity()
-
-
-def _experts_split(place: str) -> int:
-    from condense.experts.store import read_header
-
-    return read_header(Path(place)).split_seed
-
-
-def _teacher(context: Context):
-    from condense.inputs.teacher import find_teacher
-
-    return find_teacher(context.data, context.given, context.out, seed=context.seed, force=context.force)
-
-
-def _teacher_split(place: str) -> int | None:
-    from condense.teachers.self_supervised import load_teacher
-
-    return load_teacher(place).about.get("split_seed")
-
-
-def _teachers(context: Context):
-    from condense.inputs.teachers import provide_teachers
-
-    return provide_teachers(context)
-
-
-def _teachers_split(place: str) -> int | None:
-    from condense.teachers.store import read_teachers
-
-    return read_teachers(place).split_seed
-
-
-def _members(teachers) -> list[str]:
-    from synth.labelling import digest
-
-    return [digest(teacher) for teacher in teachers]
-
-
-def _priors(context: Context):
-    from condense.inputs.priors import measured
-
-    place = context.places.get("teachers") or (context.out and context.out / "teachers")
-    return partial(measured, context.data, context.values["teachers"], folder=place and Path(place))
-
-
-PROVIDERS = {
-    "net": Provider(_net),
-    "augment": Provider(_augment),
-    "experts": Provider(_experts, EXPERTS, _experts_identity, _experts_split),
-    "teacher": Provider(_teacher, TEACHER, lambda teacher: teacher.digest, _teacher_split),
-    "teachers": Provider(_teachers, TEACHERS, _members, _teachers_split),
-    "task": Provider(task_of),
-    "priors": Provider(_priors),
-    "budget": Provider(lambda context: context.budget),
+PROVIDERS: dict[str, Provider] = {
+    "net": net.PROVIDER,
+    "augment": augment.PROVIDER,
+    "experts": experts.PROVIDER,
+    "teacher": teacher.PROVIDER,
+    "teachers": teachers.PROVIDER,
+    "task": task.PROVIDER,
+    "priors": priors.PROVIDER,
+    "budget": budget.PROVIDER,
 }
 
 
-def flagged(factory: Callable) -> dict[str, Provider]:
-    """The values with a flag that a factory asks for, by name."""
-    wanted = inspect.signature(factory).parameters
-    return {name: handed for name, handed in PROVIDERS.items() if handed.flag and name in wanted}
+class Resolved(NamedTuple):
+    """The inputs of a run by name, and the network, a canonical specification."""
+
+    inputs: dict[str, Input]
+    net: str
+
+    def values(self) -> dict[str, Any]:
+        """What the factory is given."""
+        return {name: found.value for name, found in self.inputs.items()}
+
+    def identity(self) -> dict[str, Any]:
+        """What `run.json` records of the inputs that have a flag."""
+        return {name: identify(found.value) for name, found in self.inputs.items() if (identify := PROVIDERS[name].identity)}
 
 
-def split_seed(factory: Callable, places: dict[str, str | None], seed: int) -> int:
-    """The seed of the validation split: the run's, or that of what is handed over and was trained without such a split."""
-    for name, handed in flagged(factory).items():
-        if handed.split and places.get(name) is not None and (found := handed.split(places[name])) is not None:
+def split_seed(factory: Callable, places: Mapping[str, str | None], seed: int) -> int:
+    """The seed of the validation split: the run's, or that of an input that was trained without such a split."""
+    for name in flagged_inputs(factory):
+        split = PROVIDERS[name].split
+        if places.get(name) is not None and (found := split(places[name])) is not None:
             return found
     return seed
 
 
-def resolve_inputs(factory: Callable, places: dict[str, str | None], context: Context) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """All that a factory asks for, what the run's configuration records of it, and the network's canonical specification.
+def resolve_inputs(factory: Callable, context: Context, *, usual_net: str, make: bool) -> Resolved:
+    """All inputs that a factory asks for, those with a flag first, because they may settle the network.
 
     Args:
       factory: of the method.
-      places: what the flags of values say, by name.
-      context: with the network that was asked for, or None.
+      context: with the network that the call names, or None, and the places that its flags name.
+      usual_net: the method's own network where nothing else says one; empty where it has none.
+      make: whether what is not there is made; otherwise something stands in for it.
 
-    Raises BadInput where another network is asked for than a value is made for, and as the providers do.
+    Raises BadInput where the call names another network than an input is made for, and as the providers do.
     """
-    from condense import nets
-
-    asked = flagged(factory)
-    values = {name: handed.provide(context._replace(given=places.get(name))) for name, handed in asked.items()}
-    identity = {name: handed.identity(values[name]) for name, handed in asked.items()}
-    net = context.net
-    for name, value in values.items():
-        if isinstance(made_for := getattr(value, "net", None), str):
-            if net not in (None, made_for):
-                raise BadInput(f"--net {net}: the {name} are of {made_for}; leave --net out, or give other {name}")
-            net = made_for
-    if net is None:  # what learns from teachers has batch statistics, as they have
-        net = values["teachers"][0].name if "teachers" in values else nets.canonical("convnet")
-    context = context._replace(net=net, values=values, places=places)
-    wanted = inspect.signature(factory).parameters
-    plain = {name: handed.provide(context) for name, handed in PROVIDERS.items() if not handed.flag and name in wanted}
-    return values | plain, identity, context.net
+    found, spec = {}, context.net
+    for name in flagged_inputs(factory):
+        provider = PROVIDERS[name]
+        one = context._replace(given=context.places.get(name))
+        found[name] = (provider.make if make and provider.make else provider.find)(one)
+        if settled := found[name].net:
+            if spec not in (None, settled):
+                raise BadInput(f"--net {spec}: the {name} are of {settled}; leave --net out, or give other {name}")
+            spec = settled
+    usual = [one.usual_net for one in found.values() if one.usual_net]
+    spec = spec or next(iter(usual), None) or nets.canonical(usual_net or MODALITIES[context.data.modality].net)
+    context = context._replace(net=spec, values={name: one.value for name, one in found.items()})
+    for name in input_names(factory):
+        if name not in found:
+            provider = PROVIDERS[name]
+            found[name] = (provider.make if make and provider.make else provider.find)(context)
+    return Resolved(found, spec)

@@ -2,15 +2,17 @@
 
 from functools import partial
 
-from condense.inputs.context import Context
+from condense.inputs.context import Context, Input, Provider
+from condense.teachers.labelling import FOLDER, label_in_pieces, plan_of
+from evals.recipes import recipe
+from matchers.base import Task
 
 
-def task_of(context: Context):
-    """What a method may be told of its run."""
-    from condense.teachers.labelling import FOLDER, label_in_pieces, plan_of
-    from evals.recipes import recipe
-    from matchers.base import Task
-
+def task_of(context: Context) -> Task:
+    """The task of a run; with a folder to write to, its labelling keeps there what teachers have answered so far."""
     data = context.data
-    told = Task(data.image, data.flips, context.steps, lambda name: plan_of(recipe(name), data.image, data.flips))
-    return told._replace(label=partial(label_in_pieces, folder=context.out / FOLDER)) if context.out else told
+    task = Task(data.image, data.flips, context.steps, lambda name: plan_of(recipe(name), data.image, data.flips))
+    return task._replace(label=partial(label_in_pieces, folder=context.out / FOLDER)) if context.out else task
+
+
+PROVIDER = Provider(lambda context: Input(task_of(context)))

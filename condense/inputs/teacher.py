@@ -1,33 +1,71 @@
-"""The self-supervised teacher of a distillation."""
+"""The self-supervised teacher of a distillation: the one that `--teacher` names, or one trained in the run's folder."""
 
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-from condense.data.images import Data
+import jax
+import jax.numpy as jnp
+
+from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
-from condense.teachers.barlow import Config
+from condense.teachers.barlow import Config, complete
 from condense.teachers.self_supervised import Representer, load_teacher, train_teacher
 from synth.errors import BadInput
 
 
-def find_teacher(data: Data, given: str | Path | None, out: Path | None, *, seed: int = 0, force: bool = False) -> Representer:
-    """The teacher in the folder `given`, else the one in OUT/teacher, trained there first if need be and kept where it fits.
+class Blank(NamedTuple):
+    """Stands in a plan for a teacher that is still to be trained: it represents every image by one 0."""
 
-    Without a folder to write to, it is trained and forgotten. Raises BadInput where it takes other images than those of `data`.
+    digest: str = ""
+
+    def represent(self, x: jax.Array) -> jax.Array:
+        """f32[n 1], zeros."""
+        return jnp.zeros((len(x), 1), jnp.float32)
+
+
+def find(context: Context) -> Input:
+    """The teacher that the flag names; without it, what stands in for the one that the run trains.
+
+    Raises BadInput where the teacher takes other images than those of the data.
     """
-    if given is not None:
-        teacher = load_teacher(given)
-    elif out is None:
+    if context.given is not None:
+        return Input(_fitting(load_teacher(context.given), context))
+    config = complete(Config(seed=context.seed), context.data.image, len(context.data.train.y))
+    place = context.out and context.out / "teacher"
+    recipe = f"Barlow Twins, {config.epochs} epochs of {len(context.data.train.y):,} images"
+    batches = config.epochs * max(1, len(context.data.train.y) // config.batch)
+    begun = bool(place and (place / "teacher.json").is_file())
+    return Input(Blank(), to_make=ToMake("teacher", (config.net,), recipe, place, batches, config.batch, gradients=2, begun=begun))
+
+
+def make(context: Context) -> Input:
+    """The teacher that the flag names; without it, the one in OUT/teacher, trained there first if need be, and kept where it fits."""
+    if context.given is not None:
+        return find(context)
+    config = Config(seed=context.seed)
+    if context.out is None:
         with tempfile.TemporaryDirectory() as place:
-            teacher = train_teacher(data, place, config=Config(seed=seed))
-    else:
-        place = out / "teacher"
-        note(f"no --teacher is given: {'using' if (place / 'teacher.json').is_file() else 'training'} the one in {place}")
-        try:
-            teacher = train_teacher(data, place, config=Config(seed=seed))
-        except BadInput:
-            if not force:
-                raise
-            teacher = train_teacher(data, place, config=Config(seed=seed), force=True)
-    teacher.check_fit(data, "--teacher")
+            return Input(_fitting(train_teacher(context.data, place, config=config), context))
+    place = context.out / "teacher"
+    note(f"no --teacher is given: {'using' if (place / 'teacher.json').is_file() else 'training'} the one in {place}")
+    try:
+        teacher = train_teacher(context.data, place, config=config)
+    except BadInput:
+        if not context.force:
+            raise
+        teacher = train_teacher(context.data, place, config=config, force=True)
+    return Input(_fitting(teacher, context))
+
+
+def _fitting(teacher: Representer, context: Context) -> Representer:
+    teacher.check_fit(context.data, "--teacher")
     return teacher
+
+
+def split_of(place: str | Path) -> int | None:
+    """The seed of the validation split that a teacher's training left out; None where its folder does not say."""
+    return load_teacher(place).about.get("split_seed")
+
+
+PROVIDER = Provider(find, make, lambda teacher: teacher.digest, split_of)

@@ -1,34 +1,65 @@
-"""The teachers of a distillation: loaded and checked, or a committee made in its folder."""
+"""The teachers of a distillation: the committee that `--teachers` names, or one made in the run's folder."""
 
 import contextlib
 import tempfile
 from pathlib import Path
 
+import jax
+import numpy as np
+
+from condense import nets
+from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
-from condense.teachers.store import load_teachers
-from condense.teachers.train import EPOCHS, default_committee, make_teachers
+from condense.teachers.store import INDEX, load_teachers, read_teachers
+from condense.teachers.train import BATCH, EPOCHS, default_committee, make_teachers
 from synth.base import Teacher
 from synth.errors import BadInput
+from synth.labelling import digest
 
-USED = {"sre2l": 1, "rded": 1, "nrr": 1, "infer": 4}  # of the default committee, by methods that do not use all
+
+def names_of(context: Context) -> tuple[str, ...]:
+    """Specifications of the networks that are trained for a method, as many of the usual committee as it uses."""
+    return default_committee(context.data.image)[: context.method.teachers or None]
 
 
-def provide_teachers(context) -> tuple[Teacher, ...]:
-    """The teachers of a run: those of the folder that its flag names, else those it makes in its own folder, as many as its method uses.
-
-    Args:
-      context: a `condense.inputs.context.Context`.
-    """
+def find(context: Context) -> Input:
+    """The committee that the flag names; without it, untrained networks that stand in for the one that the run trains."""
     if context.given:
-        return load_teachers(context.given, context.data)
-    names = default_committee(context.data.image)[: USED.get(context.method)]
+        return _input(load_teachers(context.given, context.data))
+    names, place = tuple(map(nets.canonical, names_of(context))), context.out and context.out / "teachers"
+    examples = len(context.data.train.y)
+    recipe = f"{len(names)} networks, {EPOCHS} epochs of {examples:,} examples each"
+    begun = bool(place and (place / INDEX).is_file())
+    untrained = tuple(stand_in(name, context) for name in names)
+    return _input(untrained)._replace(to_make=ToMake("teachers", names, recipe, place, EPOCHS * -(-examples // BATCH), BATCH, begun=begun))
+
+
+def stand_in(name: str, context: Context) -> Teacher:
+    """A network whose variables are all 0: nothing is drawn for a plan."""
+    net = nets.build(name, context.data.image, len(context.data.classes))
+    shapes = jax.eval_shape(net.init, jax.random.key(0))
+    return Teacher(net, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes), name)
+
+
+def make(context: Context) -> Input:
+    """The committee that the flag names; without it, one trained in OUT/teachers, where one that fits is kept."""
+    if context.given:
+        return find(context)
+    names = names_of(context)
     with contextlib.ExitStack() as stack:
         folder = context.out / "teachers" if context.out else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        note(f"{context.method} works from teachers and was given none: {len(names)} of {EPOCHS} epochs in {folder}")
+        note(f"{context.method.name} works from teachers and was given none: {len(names)} of {EPOCHS} epochs in {folder}")
         try:
             make_teachers(context.data, folder, net=names, seed=context.seed)
         except BadInput:  # the folder holds another committee; one that fits is kept
             if not context.force:
                 raise
             make_teachers(context.data, folder, net=names, seed=context.seed, force=True)
-        return load_teachers(folder, context.data)
+        return _input(load_teachers(folder, context.data))
+
+
+def _input(teachers: tuple[Teacher, ...]) -> Input:
+    return Input(teachers, usual_net=teachers[0].name)  # what learns from teachers has batch statistics, as they have
+
+
+PROVIDER = Provider(find, make, lambda teachers: [digest(teacher) for teacher in teachers], lambda place: read_teachers(place).split_seed)

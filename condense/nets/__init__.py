@@ -1,17 +1,21 @@
-"""Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`; `NETS` is the only registry.
+"""Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`. `NETS` is the registry.
 
-A network maps images f32[b h w c] in model space to logits f32[b classes] (`synth.base.Net`);
-those of `GRAPH_NETS` map a `synth.graphs.base.GraphBatch`.
+Installed packages add to it by entry points `condense.nets`: factories whose keyword arguments are options, of
+`(example shape, classes) -> Net or flax module`. A network maps images f32[b h w c] in model space to logits f32[b classes]
+(`synth.base.Net`); those of `GRAPH_NETS` map a `synth.graphs.base.GraphBatch`.
 """
 
 import inspect
 import math
 import typing
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 import jax
 
-from condense.nets import adapter
+from condense.nets import adapter, own
 from condense.nets.alexnet import alexnet
 from condense.nets.convnet import convnet, convnet_doubling
 from condense.nets.densenet import densenet, densenet121
@@ -48,6 +52,24 @@ NETS = {
 }
 
 
+@cache
+def outside() -> dict[str, Callable[..., Any]]:
+    """Factories of networks that installed packages register, by name; a name of this project's own stays what it is."""
+    return {point.name: point.load() for point in entry_points(group="condense.nets") if point.name not in NETS}
+
+
+def factory_of(spec: str, name: str) -> Callable[..., Any]:
+    """The factory of a network. Raises BadInput naming the known ones."""
+    if name not in NETS and name not in outside():
+        raise BadInput(f"--net {spec}: unknown network '{name}' (known: {', '.join([*NETS, *outside()])})")
+    return NETS.get(name) or outside()[name]
+
+
+def named(net: Any, image: Any, classes: int) -> str:
+    """The canonical specification of a network that a call names, or the name of one that it hands over as a value (`nets.own`)."""
+    return canonical(net) if isinstance(net, str) else own.register(net, tuple(image), classes)
+
+
 def parse(spec: str) -> tuple[str, dict[str, int | str]]:
     """The network's name and all its options, defaults included, in the order of the factory's signature.
 
@@ -55,9 +77,8 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
       BadInput: an unknown name or key, a key given twice, or values that the network does not take.
     """
     name, _, rest = spec.partition(":")
-    if name not in NETS:
-        raise BadInput(f"--net {spec}: unknown network '{name}' (known: {', '.join(NETS)})")
-    parameters, kinds = inspect.signature(NETS[name]).parameters, typing.get_type_hints(NETS[name])
+    factory = factory_of(spec, name)
+    parameters, kinds = inspect.signature(factory).parameters, typing.get_type_hints(factory)
     given: dict[str, int | str] = {}
     for item in rest.split(",") if rest else ():
         key, _, text = item.partition("=")
@@ -67,7 +88,7 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
             raise BadInput(f"--net {spec}: {key} is given twice")
         given[key] = _value(f"--net {spec}: {key}", text, kinds[key])
     options = {key: given.get(key, parameter.default) for key, parameter in parameters.items()}
-    NETS[name](**options)  # a factory refuses what its types cannot say
+    factory(**options)  # a factory refuses what its types cannot say
     return name, options
 
 
@@ -84,6 +105,8 @@ def _value(what: str, text: str, kind: Any) -> int | str:
 
 def canonical(spec: str) -> str:
     """A spec with all its options in full, as in `convnet:width=128,depth=3,norm=instance,act=relu,pool=avg`."""
+    if spec.startswith(own.PREFIX):
+        return spec
     name, options = parse(spec)
     return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
 
@@ -99,7 +122,11 @@ def build(spec: str, image: tuple[int, int, int] | Alphabet, classes: int) -> Ne
     Raises:
       BadInput: a malformed spec (see `parse`), or a network that cannot take images of this size; the message says what would work.
     """
+    if spec.startswith(own.PREFIX):
+        return own.find(spec)
     name, options = parse(spec)
+    if name not in NETS:
+        return own.as_net(outside()[name](**options)(image, classes), tuple(image), classes)
     if (name in GRAPH_NETS) != isinstance(image, Alphabet):
         takes, known = ("graphs", GRAPH_NETS) if isinstance(image, Alphabet) else ("images", NETS.keys() - GRAPH_NETS.keys())
         raise BadInput(f"--net {spec}: the data are {takes}, and {name} does not take them; use one of {', '.join(sorted(known))}")

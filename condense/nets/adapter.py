@@ -51,7 +51,7 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
     def init(key: jax.Array) -> Vars:
         module = construct(image, classes, Draw(key, total=plan.used))
         _, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)
-        return Vars(_plain(nnx.to_pure_dict(params)), _plain(nnx.to_pure_dict(stats)) or ())
+        return Vars(plain(nnx.to_pure_dict(params)), plain(nnx.to_pure_dict(stats)) or ())
 
     def apply(vars: Vars, x: jax.Array, *, train: bool = False, key: jax.Array | None = None) -> Out:
         if padded(x.shape[1:]) != image:
@@ -61,7 +61,7 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
 
         def forward(x):
             # Merging arrays makes new variables, so that what a training pass assigns stays inside this call.
-            module, tape = nnx.merge(graph, _keyed(vars.params), _keyed(vars.stats)), Tape(train)
+            module, tape = nnx.merge(graph, keyed(vars.params), keyed(vars.stats)), Tape(train)
             return module, tape, module.features(x, tape)
 
         if jax.tree.leaves(vars.stats):
@@ -69,7 +69,7 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
             taps = {} if tape.conv is None else {"conv": tape.conv}
             for i, (seen, held) in enumerate(tape.norms):
                 taps |= {f"norm{i}": seen, f"running{i}": held}
-            moved = _plain(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))) if train else vars.stats
+            moved = plain(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))) if train else vars.stats
             return Out(module.head(embed), embed, taps, moved)
 
         def maps(x):  # no layer mixes images, so a large batch may go through in pieces
@@ -98,10 +98,10 @@ def adapt_graphs(construct: Callable[[Alphabet, int, Draw], nnx.Module], alphabe
     @jax.jit
     def init(key: jax.Array) -> Vars:
         module = construct(alphabet, classes, Draw(key, total=plan.used))
-        return Vars(_plain(nnx.to_pure_dict(nnx.state(module, nnx.Param))))
+        return Vars(plain(nnx.to_pure_dict(nnx.state(module, nnx.Param))))
 
     def apply(vars: Vars, x: GraphBatch, *, train: bool = False, key: jax.Array | None = None) -> Out:
-        module = nnx.merge(graph, _keyed(vars.params))
+        module = nnx.merge(graph, keyed(vars.params))
         embed, nodes = module.features(x)
         return Out(module.head(embed), embed, {"nodes": nodes}, vars.stats)
 
@@ -112,17 +112,17 @@ def _size(image: Image) -> str:
     return "x".join(map(str, image))
 
 
-def _plain(tree):
+def plain(tree):
     """flax's dicts with a list's positions as keys become tuples: positions then sort as numbers, also where keys are written out."""
     if not isinstance(tree, dict):
         return tree
     if not tree or isinstance(next(iter(tree)), str):
-        return {name: _plain(tree[name]) for name in sorted(tree)}
-    return tuple(_plain(tree.get(i, {})) for i in range(max(tree) + 1))
+        return {name: plain(tree[name]) for name in sorted(tree)}
+    return tuple(plain(tree.get(i, {})) for i in range(max(tree) + 1))
 
 
-def _keyed(tree):
-    """The inverse of `_plain`."""
+def keyed(tree):
+    """The inverse of `plain`."""
     if isinstance(tree, tuple):
         tree = dict(enumerate(tree))
-    return {name: _keyed(value) for name, value in tree.items()} if isinstance(tree, dict) else tree
+    return {name: keyed(value) for name, value in tree.items()} if isinstance(tree, dict) else tree

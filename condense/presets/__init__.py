@@ -6,13 +6,13 @@ from condense.presets import gradient, graphs, kernel, statistics, trajectory
 from condense.presets.base import Preset
 from synth.errors import BadInput
 
-__all__ = ["PRESETS", "Preset", "preset"]
+__all__ = ["PRESETS", "Preset", "preset_of"]
 
 FAMILIES = (gradient, trajectory, statistics, kernel, graphs)
 PRESETS = {preset.name: preset for family in FAMILIES for preset in family.PRESETS}
 
 
-def preset(name: str, method: str) -> dict[str, Any]:
+def preset_of(name: str, method: str) -> dict[str, Any]:
     """The flags of a preset. Raises BadInput for an unknown one, or one that belongs to another method."""
     if name not in PRESETS:
         raise BadInput(f"--preset: unknown preset '{name}' (known: {', '.join(PRESETS)})")

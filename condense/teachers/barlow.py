@@ -6,7 +6,7 @@ identity. Images are f32[b h w c] in model space.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,10 @@ import optax
 from jaxtyping import Array, Float
 
 from condense import nets
-from condense.runtime.checks import check_real, check_whole
+from condense.runtime.checks import check_whole
 from synth.base import Net, Vars, fresh
 from synth.images.distortions import Ranges, views
+from synth.options import Positive, check_option
 from synth.training.fit import Fit, adam, epoch_items, fit
 from synth.training.optim import scheduled
 
@@ -159,6 +160,6 @@ def complete(config: Config, image: tuple[int, int, int], n: int) -> Config:
     batch = min(check_whole("batch", config.batch, least=2), n)
     epochs = max(1, round(STEPS / (n // batch))) if config.epochs is None else check_whole("epochs", config.epochs)
     check_whole("projector", config.projector)
-    check_real("lr", config.lr)
+    check_option("lr", config.lr, Annotated[float, Positive])
     net = config.net or f"convnet:width=32,depth={3 if min(image[:2]) >= 16 else 2},norm=batch"
     return config._replace(net=nets.canonical(net), epochs=epochs)

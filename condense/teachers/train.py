@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple, get_type_hints
+from typing import Annotated, NamedTuple, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from condense import nets
 from condense.data.images import Data, check_images
 from condense.data.load import load_data
 from condense.runtime.checkpoint import Checkpoints
-from condense.runtime.checks import check_real, check_seed, check_whole
+from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
 from condense.runtime.run_folder import open_run
 from condense.teachers.sanity import check_sense, classify
@@ -31,6 +31,7 @@ from synth.errors import BadInput, RunFailed
 from synth.images.views import View
 from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
+from synth.options import Positive, check_option
 from synth.training.fit import Fit, Item, adam, epoch_items, fit, init_fit, on_examples, sgd
 
 SMALL = ("resnet:width=16", "convnet:norm=batch,width=64", "mobilenet", "shufflenet", "densenet")
@@ -41,7 +42,7 @@ LARGE = (
     "shufflenet:width=48,depth=4",
     "densenet:growth=12,depth=6",
 )
-EPOCHS = 5
+EPOCHS, BATCH = 5, 128
 PIECES = 20  # an epoch is trained in so many pieces, between which progress is shown
 
 
@@ -62,7 +63,8 @@ class TeacherRecipe(NamedTuple):
 
     def checked(self) -> "TeacherRecipe":
         """With numbers of the right types. Raises BadInput, naming the flag, where one is out of range."""
-        numbers = check_whole("epochs", self.epochs), check_real("lr", self.lr), check_whole("batch", self.batch, least=2)
+        lr = check_option("lr", self.lr, Annotated[float, Positive])
+        numbers = check_whole("epochs", self.epochs), lr, check_whole("batch", self.batch, least=2)
         if self.optimizer not in ("sgd", "adam") or not 0 <= self.decay < math.inf:
             raise BadInput(f"--optimizer {self.optimizer} --decay {self.decay}: give sgd or adam, and a weight decay of at least 0")
         return TeacherRecipe(*numbers, self.optimizer, float(self.decay))
@@ -118,7 +120,7 @@ def make_teachers(
     net: Sequence[str] | None = None,
     epochs: int = EPOCHS,
     lr: float = 0.05,
-    batch: int = 128,
+    batch: int = BATCH,
     optimizer: str = "sgd",
     decay: float = 5e-4,
     seed: int = 0,

@@ -1,42 +1,70 @@
-"""A method's options: the factory's signature is its configuration."""
+"""A method by its name, and its options: the factory's signature is its configuration."""
 
-import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from condense.inputs.registry import PROVIDERS, flagged
-from condense.runtime.checks import check_option, dashed
+from condense.presets import preset_of
+from condense.runtime.entry_points import registered
 from matchers import REGISTRY
-from matchers.base import Matcher
+from matchers.inputs import flagged_inputs, option_parameters
+from matchers.method import Method
 from synth.errors import BadInput
+from synth.options import check_option, flag_of
+
+ENTRY_POINTS = "condense.methods"  # a package outside names its `matchers.method.Method` records there
+BUDGETS = ("ipc", "size", "bytes")
 
 
-def find_method(name: str) -> Callable[..., Matcher]:
-    """A method's factory. Raises BadInput naming the known ones."""
-    if name not in REGISTRY:
-        raise BadInput(f"unknown method '{name}' (known: {', '.join(REGISTRY)})")
-    return REGISTRY[name]
+def known_methods() -> dict[str, Method]:
+    """All methods by name: those of this project, then those that installed packages register."""
+    return {**registered(ENTRY_POINTS, Method), **REGISTRY}
 
 
-def option_parameters(factory: Callable) -> dict[str, inspect.Parameter]:
-    """The parameters of a factory that a user sets, by name, with their defaults and types."""
-    return {name: p for name, p in inspect.signature(factory, eval_str=True).parameters.items() if name not in PROVIDERS}
+def find_method(name: str) -> Method:
+    """A method's record. Raises BadInput naming the known ones."""
+    if name in REGISTRY:
+        return REGISTRY[name]
+    known = known_methods()
+    if name not in known:
+        raise BadInput(f"unknown method '{name}' (known: {', '.join([*REGISTRY, *sorted(known.keys() - REGISTRY.keys())])})")
+    return known[name]
 
 
-def complete_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of a method, checked: the given ones over the defaults, without the places of what is handed over.
+class Settings(NamedTuple):
+    """What a call settles for a method, and who said it.
 
-    Raises BadInput for an unknown one, naming the known.
+    Args:
+      common: the flags that all methods share, by name: those that the call gives, over the preset's.
+      options: all options of the method, checked.
+      places: the folders of inputs that the call or the preset names, by input.
+      sources: `call`, `preset` or `default` for every name in `common` and `options`.
     """
-    factory = find_method(method)
-    known, places = option_parameters(factory), flagged(factory)
-    if unknown := [name for name in options if name not in known and name not in places]:
-        raise BadInput(f"{method} has no option {dashed(unknown[0])} (known: {', '.join(map(dashed, [*known, *places])) or 'none'})")
-    return {name: check_option(name, options.get(name, p.default), p.annotation) for name, p in known.items()}
+
+    common: dict[str, Any]
+    options: dict[str, Any]
+    places: dict[str, str]
+    sources: dict[str, str]
 
 
-def build_method(method: str, options: dict[str, Any], **handed: Any) -> Matcher:
-    """Calls the factory with its options and with whatever of `handed` its signature asks for."""
-    factory = find_method(method)
-    wanted = inspect.signature(factory).parameters
-    return factory(**{name: value for name, value in handed.items() if name in wanted}, **options)
+def settle(method: Method, factory: Callable, preset: str | None, common: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+    """The settings of a call: what it gives beats its preset, which beats the defaults.
+
+    Args:
+      common: the flags that all methods share; None is left open.
+      given: the method's options and the folders of its inputs, as far as the call gives them.
+
+    Raises BadInput for an unknown option, naming the known, a value out of its range, and a preset of another method.
+    """
+    known, flags = option_parameters(factory), flagged_inputs(factory)
+    if unknown := [name for name in given if name not in known and name not in flags]:
+        names = ", ".join(map(flag_of, [*known, *flags])) or "none"
+        raise BadInput(f"{method.name} has no option {flag_of(unknown[0])} (known: {names})")
+    filled = {} if preset is None else preset_of(preset, method.name)
+    if any(common.get(name) is not None for name in BUDGETS):  # a budget of the call replaces the preset's
+        filled = {name: value for name, value in filled.items() if name not in BUDGETS}
+    said = {name: value for name, value in {**common, **given}.items() if value is not None}
+    sources = {name: "call" if name in said else "preset" if name in filled else "default" for name in (*common, *known)}
+    merged = filled | said
+    options = {name: check_option(name, merged.get(name, p.default), p.annotation) for name, p in known.items()}
+    places = {name: merged[name] for name in flags if merged.get(name) is not None}
+    return Settings({name: merged.get(name) for name in common}, options, places, sources)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.labelling import vote
+from synth.options import BelowOne, NonNegative, Positive, Share
 
 
 def committees(slots: int, priors: Sequence[float], size: int) -> list[tuple[int, ...]]:
@@ -39,20 +40,20 @@ def cvdd(
     priors: Callable[..., tuple[float, ...]],
     task: Task,
     *,
-    lr: float = 0.25,
-    alpha_bn: float = 0.01,
-    first: float = 10.0,
-    crop: float = 0.08,
-    roll: float = 0.125,
+    lr: Annotated[float, Positive] = 0.25,
+    alpha_bn: Annotated[float, NonNegative] = 0.01,
+    first: Annotated[float, NonNegative] = 10.0,
+    crop: Annotated[float, Share] = 0.08,
+    roll: Annotated[float, BelowOne] = 0.125,
     batch: int = 100,
     patches: Patches = "medium",
     votes: int = 2,
     member: int | None = None,
     pair: tuple[int, ...] | None = None,
     prior: Literal["distilled", "equal"] = "distilled",
-    temperature: float = 5.0,
+    temperature: Annotated[float, Positive] = 5.0,
     labels: LabelKind = "committee",
-    label_temperature: float = 10.0,
+    label_temperature: Annotated[float, Positive] = 10.0,
     recipe: str = "cvdd",
     label_epochs: int | None = None,
     parts: int = 2,

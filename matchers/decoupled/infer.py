@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from synth.errors import BadInput
 from synth.images.content import Summed
 from synth.labels.plain import Hard
 from synth.numerics.backend import over
+from synth.options import BelowOne, NonNegative, Positive, Share
 from synth.set import SyntheticSet
 
 MOST = 4  # compensators of a natural set, as published for small images
@@ -74,11 +76,11 @@ def infer(
     teachers: tuple[Teacher, ...],
     task: Task,
     *,
-    lr: float = 0.25,
-    alpha_bn: float = 1.0,
-    first: float = 10.0,
-    crop: float = 1.0,
-    roll: float = 0.125,
+    lr: Annotated[float, Positive] = 0.25,
+    alpha_bn: Annotated[float, NonNegative] = 1.0,
+    first: Annotated[float, NonNegative] = 10.0,
+    crop: Annotated[float, Share] = 1.0,
+    roll: Annotated[float, BelowOne] = 0.125,
     flip: bool = True,
     compensators: int | None = None,
     labels: LabelKind = "interpolated",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.images.content import Pixels
+from synth.options import BelowOne, NonNegative, Positive, Share
 from synth.selection.cam import attention, averages, check_map
 from synth.selection.collage import compose, critical_patches
 
@@ -58,12 +59,12 @@ def nrr(
     task: Task,
     *,
     epsilon: float = 0.5,
-    lr: float = 0.1,
+    lr: Annotated[float, Positive] = 0.1,
     optimizer: Literal["adam", "sgd"] = "adam",
-    alpha_bn: float = 0.01,
-    first: float = 10.0,
-    crop: float = 1.0,
-    roll: float = 0.0,
+    alpha_bn: Annotated[float, NonNegative] = 0.01,
+    first: Annotated[float, NonNegative] = 10.0,
+    crop: Annotated[float, Share] = 1.0,
+    roll: Annotated[float, BelowOne] = 0.0,
     batch: int = 100,
     renew: int | None = None,
     factor: int = 2,
@@ -71,10 +72,10 @@ def nrr(
     keep: int = 3,
     member: int | None = None,
     labels: LabelKind = "distances",
-    alpha_dbr: float = 1.0,
+    alpha_dbr: Annotated[float, NonNegative] = 1.0,
     norm_dbr: Literal["l1", "l2", "huber"] = "l1",
     sce_dbr: Literal["mixed", "smoothed", "soft"] = "mixed",
-    label_temperature: float | None = None,
+    label_temperature: Annotated[float, Positive] | None = None,
     recipe: str = "nrr",
     label_epochs: int | None = None,
 ) -> Matcher:

@@ -1,26 +1,29 @@
 """Squeeze, recover and relabel (SRe2L, NeurIPS 2023): images recovered from one trained network."""
 
+from typing import Annotated
+
 import numpy as np
 
 from matchers.base import Matcher, Task
 from matchers.decoupled.common import Jitter, Patches, Settings, patched, pick, recover
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher
+from synth.options import BelowOne, NonNegative, Positive, Share
 
 
 def sre2l(
     teachers: tuple[Teacher, ...],
     task: Task,
     *,
-    lr: float = 0.25,
-    alpha_bn: float = 0.01,
-    first: float = 10.0,
-    crop: float = 0.08,
-    roll: float = 0.125,
+    lr: Annotated[float, Positive] = 0.25,
+    alpha_bn: Annotated[float, NonNegative] = 0.01,
+    first: Annotated[float, NonNegative] = 10.0,
+    crop: Annotated[float, Share] = 0.08,
+    roll: Annotated[float, BelowOne] = 0.125,
     both_ways: bool = False,
     flip: bool = True,
-    tv: float = 0.0,
-    l2: float = 0.0,
+    tv: Annotated[float, NonNegative] = 0.0,
+    l2: Annotated[float, NonNegative] = 0.0,
     batch: int = 100,
     patches: Patches = "none",
     member: int = 1,

@@ -1,6 +1,7 @@
 """Distribution matching (Zhao and Bilen, WACV 2023)."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +10,12 @@ import optax
 from matchers.base import Matcher, PerClass, descend
 from synth.base import Net
 from synth.numerics.backend import over
+from synth.options import BelowOne, Positive
 
 
-def dm(net: Net, augment: Callable, *, lr: float = 1.0, momentum: float = 0.5, batch: int = 256) -> Matcher:
+def dm(
+    net: Net, augment: Callable, *, lr: Annotated[float, Positive] = 1.0, momentum: Annotated[float, BelowOne] = 0.5, batch: int = 256
+) -> Matcher:
     """Matches the mean embedding of every class under freshly drawn random networks.
 
     L = sum_c || mean_i psi(A(x_ci)) - mean_j psi(A(s_cj)) ||^2 over real images x and synthetic images s of class c, where psi is the

@@ -1,7 +1,7 @@
 """Dataset condensation with gradient matching (Zhao, Mopuri and Bilen, ICLR 2021)."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from matchers.base import Matcher, PerClass, descend
 from synth.base import Net, Vars, fresh
 from synth.numerics.backend import over
 from synth.numerics.pytree import safe_norm, with_gradient
+from synth.options import BelowOne, Positive
 from synth.training.fit import Fit, epoch_items, fit, on_examples, sgd
 
 # images a class -> (matching steps a network, epochs of network training between two of them), as published
@@ -132,9 +133,9 @@ def match_gradients(
 def dc(
     net: Net,
     *,
-    lr: float = 0.1,
-    momentum: float = 0.5,
-    net_lr: float = 0.01,
+    lr: Annotated[float, Positive] = 0.1,
+    momentum: Annotated[float, BelowOne] = 0.5,
+    net_lr: Annotated[float, Positive] = 0.01,
     batch: int = 256,
     distance: Literal["rows", "mse", "cos"] = "rows",
     outer: int | None = None,

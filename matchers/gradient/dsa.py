@@ -1,20 +1,21 @@
 """Dataset condensation with differentiable siamese augmentation (Zhao and Bilen, ICML 2021)."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 from matchers.base import Matcher
 from matchers.gradient.dc import match_gradients
 from synth.base import Net
+from synth.options import BelowOne, Positive
 
 
 def dsa(
     net: Net,
     augment: Callable,
     *,
-    lr: float = 0.1,
-    momentum: float = 0.5,
-    net_lr: float = 0.01,
+    lr: Annotated[float, Positive] = 0.1,
+    momentum: Annotated[float, BelowOne] = 0.5,
+    net_lr: Annotated[float, Positive] = 0.01,
     batch: int = 256,
     distance: Literal["rows", "mse", "cos"] = "rows",
     outer: int | None = None,

@@ -1,7 +1,7 @@
 """DosCond: one-step gradient matching with learned graphs (Jin et al., KDD 2022)."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples
 from synth.graphs.content import DenseGraphs, dense_batch, hard_batch
 from synth.labels.plain import Runs
+from synth.options import AtLeastTwo, NonNegative, Positive
 from synth.selection.graphs import per_class
 from synth.training.fit import adam
 
@@ -49,11 +50,11 @@ def doscond(
     budget: tuple[str, int] | None,
     net: Net,
     *,
-    nodes: int | None = None,
-    adjacency_lr: float = 1.0,
-    features_lr: float = 0.01,
+    nodes: Annotated[int, AtLeastTwo] | None = None,
+    adjacency_lr: Annotated[float, Positive] = 1.0,
+    features_lr: Annotated[float, Positive] = 0.01,
     batch: int = 256,
-    sparsity: float = 0.1,
+    sparsity: Annotated[float, NonNegative] = 0.1,
     decay: int = 400,
 ) -> Matcher:
     """Matches the gradients that real and learned graphs of every class give a fresh network, once a network.

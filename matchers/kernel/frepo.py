@@ -1,6 +1,7 @@
 """Neural feature regression with pooling (Zhou, Nezhadarya and Ba, NeurIPS 2022)."""
 
 from dataclasses import replace
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
 from matchers.kernel.pool import PoolSchedule
 from synth.base import Net
 from synth.labels.plain import Target
+from synth.options import Positive
 from synth.training.fit import adam, on_examples
 from synth.training.optim import cosine, lamb, scheduled
 from synth.training.ridge import centred
@@ -34,13 +36,13 @@ def frepo(
     net: Net,
     task: Task,
     *,
-    lr: float = 3e-4,
+    lr: Annotated[float, Positive] = 3e-4,
     decay: int | None = None,
     batch: int = 512,
     pool: int = 10,
     pool_steps: int = 100,
-    net_lr: float = 3e-4,
-    reg: float = 1e-6,
+    net_lr: Annotated[float, Positive] = 3e-4,
+    reg: Annotated[float, Positive] = 1e-6,
     flip: bool = False,
 ) -> Matcher:
     """Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.

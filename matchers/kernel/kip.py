@@ -1,7 +1,7 @@
 """Kernel inducing points (Nguyen, Chen and Lee, ICLR 2021; Nguyen, Novak, Xiao and Lee, NeurIPS 2021)."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from matchers.kernel.common import NOTHING, Ridge, descend_ridge, embed, one_hot
 from matchers.kernel.pool import PoolSchedule
 from synth.base import Examples, Net, fresh
 from synth.labels.plain import Target
+from synth.options import Positive
 from synth.set import SyntheticSet
 from synth.training.fit import adam, on_examples
 from synth.training.ridge import centred, ntk, strength
@@ -34,9 +35,9 @@ def kip(
     *,
     kernel: Literal["ntk", "net"] = "ntk",
     labels: Literal["learned", "fixed", "solved"] = "learned",
-    lr: float = 0.04,
+    lr: Annotated[float, Positive] = 0.04,
     batch: int = 512,
-    reg: float = 1e-6,
+    reg: Annotated[float, Positive] = 1e-6,
 ) -> Matcher:
     """Learns images and labels whose kernel ridge regression is right about real images.
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from matchers.kernel.pool import PoolSchedule
 from synth.base import Net, Out, Vars
 from synth.images.augment import draw_crop, translate
 from synth.labels.plain import Target
+from synth.options import Positive
 from synth.set import SyntheticSet
 from synth.training.fit import adam, on_examples, sgd
 from synth.training.optim import linear, scheduled
@@ -56,13 +57,13 @@ def krrst(
     teacher: Any,
     task: Task,
     *,
-    lr: float = 1e-3,
+    lr: Annotated[float, Positive] = 1e-3,
     decay: int | None = None,
     batch: int = 512,
     pool: int = 10,
     pool_steps: int = 1000,
-    net_lr: float = 0.1,
-    reg: float = 1e-6,
+    net_lr: Annotated[float, Positive] = 0.1,
+    reg: Annotated[float, Positive] = 1e-6,
     learn: Literal["both", "images", "targets"] = "both",
     views: Literal["crop_flip", "crop", "none"] = "crop_flip",
     resets: Literal["paper", "released"] = "paper",
@@ -119,4 +120,4 @@ def krrst(
 
     ridge = Ridge(features, represent, reg=reg, rule="trace", detached=True, mean=True)
     tx = scheduled(adam(lr), linear(task.steps if decay is None else decay, floor=1e-3))
-    return descend_ridge(ridge, tx, batch=batch, life=life, learn=LEARN[learn], prepare=prepare, unlabelled=True)
+    return descend_ridge(ridge, tx, batch=batch, life=life, learn=LEARN[learn], prepare=prepare)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import Positive, Student, follow, logits
+from matchers.trajectory.common import PositiveBy, Student, follow, logits
 from synth.base import Net
 from synth.images.content import Pixels
+from synth.options import BelowOne, NonNegative, Positive
 from synth.selection.choose import choose_kmeans
 
 CENTRES = 10  # of the logits of a class, as released
@@ -26,18 +27,18 @@ def ast(
     inner_steps: int = 20,
     span: int = 2,
     max_start: int = 30,
-    min_start: int = 0,
+    min_start: Annotated[int, NonNegative] = 0,
     batch: int | None = None,
-    lr: float = 100.0,
-    lr_lr: float = 1e-5,
-    step_size: float = 0.01,
-    momentum: float = 0.5,
+    lr: Annotated[float, Positive] = 100.0,
+    lr_lr: Annotated[float, Positive] = 1e-5,
+    step_size: Annotated[float, Positive] = 0.01,
+    momentum: Annotated[float, BelowOne] = 0.5,
     representative: bool = True,
-    inner_momentum: float = 0.9,
+    inner_momentum: Annotated[float, BelowOne] = 0.9,
     balanced: bool = True,
     intermediate: Literal["none", "agg", "adaptive"] = "agg",
-    perturb: float = 1.0,
-    positive: Positive = "none",
+    perturb: Annotated[float, NonNegative] = 1.0,
+    positive: PositiveBy = "none",
 ) -> Matcher:
     """Follows smooth experts with a student that has momentum, is compared on the way, and starts from noisy kernels.
 

@@ -24,7 +24,7 @@ from synth.training.fit import Item, epoch_items, in_batches
 from synth.training.microbatch import rows_of
 
 GradientKind = Literal["exact", "tesla"]
-Positive = Literal["none", "log", "softplus"]
+PositiveBy = Literal["none", "log", "softplus"]
 
 
 class Student(NamedTuple):
@@ -144,7 +144,7 @@ def follow(
     rates: dict[str, tuple[float, float]],
     *,
     step_size: float,
-    positive: Positive = "none",
+    positive: PositiveBy = "none",
     gate: float | None = None,
     init: Callable | None = None,
     after: Callable | None = None,

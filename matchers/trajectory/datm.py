@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import GradientKind, Positive, Student, follow, logits
+from matchers.trajectory.common import GradientKind, PositiveBy, Student, follow, logits
 from synth.base import Net
 from synth.errors import BadInput
 from synth.images.content import Pixels
 from synth.labels.plain import Soft
+from synth.options import BelowOne, NonNegative, Positive
 
 
 def datm(
@@ -24,19 +26,19 @@ def datm(
     inner_steps: int = 40,
     span: int = 2,
     max_start: int = 20,
-    min_start: int = 0,
+    min_start: Annotated[int, NonNegative] = 0,
     grow_from: int | None = None,
     grow_until: int | None = None,
     batch: int | None = None,
-    lr: float = 100.0,
-    label_lr: float = 2.0,
-    lr_lr: float = 1e-5,
-    step_size: float = 0.01,
-    momentum: float = 0.5,
-    label_momentum: float = 0.9,
+    lr: Annotated[float, Positive] = 100.0,
+    label_lr: Annotated[float, Positive] = 2.0,
+    lr_lr: Annotated[float, Positive] = 1e-5,
+    step_size: Annotated[float, Positive] = 0.01,
+    momentum: Annotated[float, BelowOne] = 0.5,
+    label_momentum: Annotated[float, BelowOne] = 0.9,
     gate: float = 1.0,
     gradient: GradientKind = "exact",
-    positive: Positive = "none",
+    positive: PositiveBy = "none",
 ) -> Matcher:
     """Matches trajectories of a difficulty that suits the budget, and learns soft labels with the images.
 

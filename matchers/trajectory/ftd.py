@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated
 
 import jax
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import GradientKind, Positive, Student, follow
+from matchers.trajectory.common import GradientKind, PositiveBy, Student, follow
 from synth.base import Net
 from synth.errors import BadInput
+from synth.options import BelowOne, NonNegative, Positive
 
 
 def ftd(
@@ -19,15 +21,15 @@ def ftd(
     inner_steps: int = 20,
     span: int = 2,
     max_start: int = 20,
-    min_start: int = 0,
+    min_start: Annotated[int, NonNegative] = 0,
     batch: int | None = None,
-    lr: float = 100.0,
-    lr_lr: float = 1e-5,
-    step_size: float = 0.01,
-    momentum: float = 0.5,
-    decay: float = 0.999,
+    lr: Annotated[float, Positive] = 100.0,
+    lr_lr: Annotated[float, Positive] = 1e-5,
+    step_size: Annotated[float, Positive] = 0.01,
+    momentum: Annotated[float, BelowOne] = 0.5,
+    decay: Annotated[float, BelowOne] = 0.999,
     gradient: GradientKind = "exact",
-    positive: Positive = "none",
+    positive: PositiveBy = "none",
 ) -> Matcher:
     """Matches the trajectories of experts that were steered into flat minima, and gives the running mean of the images.
 

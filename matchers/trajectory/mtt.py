@@ -1,10 +1,12 @@
 """Matching training trajectories (Cazenavette et al., CVPR 2022)."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import GradientKind, Positive, Student, follow
+from matchers.trajectory.common import GradientKind, PositiveBy, Student, follow
 from synth.base import Net
+from synth.options import BelowOne, NonNegative, Positive
 
 
 def mtt(
@@ -15,14 +17,14 @@ def mtt(
     inner_steps: int = 20,
     span: int = 2,
     max_start: int = 20,
-    min_start: int = 0,
+    min_start: Annotated[int, NonNegative] = 0,
     batch: int | None = None,
-    lr: float = 100.0,
-    lr_lr: float = 1e-5,
-    step_size: float = 0.01,
-    momentum: float = 0.5,
+    lr: Annotated[float, Positive] = 100.0,
+    lr_lr: Annotated[float, Positive] = 1e-5,
+    step_size: Annotated[float, Positive] = 0.01,
+    momentum: Annotated[float, BelowOne] = 0.5,
     gradient: GradientKind = "exact",
-    positive: Positive = "none",
+    positive: PositiveBy = "none",
 ) -> Matcher:
     """Lets a student trained on the set arrive where an expert arrived that was trained on the real data.
 

@@ -558,7 +558,7 @@ def test_a_flag_beats_a_preset_beats_a_default(asked):
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_a_preset_is_a_run_that_can_be_made(name):
     preset = presets.PRESETS[name]
-    method, settings = preset.method, presets.preset(name, preset.method)
+    method, settings = preset.method, presets.preset_of(name, preset.method)
     made_by = condense.cli.distill.method_class(method, settings)
     assert settings.keys() <= {f.name for f in fields(made_by)}
     data = parse_spec(settings["data"])

@@ -1,0 +1,60 @@
+"""What a step costs, measured before a run: nothing is written, and what is computed is thrown away."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from condense.engine.loop import STEP, compile_step, faultless, initial_state, stream
+from condense.engine.memory import memory_of_step
+from condense.runtime.devices import place_batch, replicate
+from matchers.base import Matcher
+from synth.base import Net
+from synth.labels.plain import Hard
+from synth.set import SyntheticSet
+from synth.training.fit import epoch_items, fit, init_fit, on_examples, sgd
+
+
+class Cost(NamedTuple):
+    """What a compiled step takes: seconds to compile it, seconds a step after that, bytes of working memory (0 where not known)."""
+
+    compiling: float
+    seconds: float
+    memory: int
+
+
+def measure_step(key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Callable[[int], object], *, most: float = 20.0) -> Cost:
+    """The cost of a step of a method, from steps that it takes for about `most` seconds, three at most after the one that compiles."""
+    carry, step = initial_state(key, matcher, synth), compile_step(matcher)
+    bad, k_step = faultless(), replicate(stream(key, STEP))
+    batch = place_batch(feed(0))
+    began = time.perf_counter()
+    memory = memory_of_step(step, k_step, carry, bad, batch)
+    carry, bad, metrics = step(k_step, carry, bad, batch)
+    jax.block_until_ready((carry, metrics))
+    spans = [time.perf_counter() - began]
+    while len(spans) < 4 and sum(spans[1:]) < most:
+        began = time.perf_counter()
+        carry, bad, metrics = step(k_step, carry, bad, place_batch(feed(len(spans))))
+        jax.block_until_ready((carry, metrics))
+        spans.append(time.perf_counter() - began)
+    return Cost(spans[0], min(spans[1:]), memory)
+
+
+def measure_training(net: Net, image: tuple[int, ...], classes: int, *, batch: int) -> float:
+    """Seconds that one mini-batch of the training of a network takes, of random images and classes."""
+    key = jax.random.key(0)
+    x = jax.random.normal(key, (batch, *image), jnp.float32)
+    y = Hard(jax.random.randint(key, (batch,), 0, classes), classes)
+    tx = sgd(0.01, momentum=0.9)
+
+    @jax.jit
+    def train(state):
+        return fit(on_examples(net, x, y), tx, state, epoch_items(key, 0, batch, batch=batch))[0]
+
+    state = jax.block_until_ready(train(init_fit(key, net, tx)))
+    began = time.perf_counter()
+    jax.block_until_ready(train(state))
+    return time.perf_counter() - began

@@ -1,0 +1,106 @@
+"""Networks that users hand over as values: a `synth.base.Net`, or a module of flax.
+
+A module is taken with two parts: `features(x) -> f32[b d]` and `head`, a layer from d numbers to the class scores.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen, nnx
+
+from condense.nets.adapter import keyed, plain
+from synth.base import Net, Out, Vars
+from synth.errors import BadInput
+
+PREFIX = "own-"
+KNOWN: dict[str, Net] = {}  # those that this process was given, by name
+PARTS = "features(x) -> [b, d] and head, a layer from d numbers to the scores of the classes"
+
+
+def register(value: Any, image: tuple[int, ...], classes: int) -> str:
+    """The name of a network that was handed over. It follows from what the network computes, so the same network has the same name in every
+    process; under this name it is found in this process."""
+    net = as_net(value, image, classes)
+    vars = net.init(jax.random.key(0))
+    probe = jnp.cos(jnp.arange(2 * int(np.prod(image)), dtype=jnp.float32)).reshape(2, *image)
+    whole = hashlib.sha256()
+    for leaf in jax.tree.leaves((vars, net.apply(vars, probe).logits)):
+        whole.update(f"{leaf.dtype}{leaf.shape}".encode() + np.asarray(leaf).tobytes())
+    name = PREFIX + whole.hexdigest()[:12]
+    KNOWN[name] = net
+    return name
+
+
+def find(name: str) -> Net:
+    """A network by the name that `register` gave. Raises BadInput where this process was not given it."""
+    if name not in KNOWN:
+        raise BadInput(f"--net {name}: is a network that was handed over as a value in Python; hand it over again, as net=...")
+    return KNOWN[name]
+
+
+def as_net(value: Any, image: tuple[int, ...], classes: int) -> Net:
+    """A network as a value: itself, a linen module, or a function `rngs -> nnx.Module` such as the module's class.
+
+    Raises BadInput for anything else, for a module without the two parts, and for scores that are not one a class.
+    """
+    if isinstance(value, Net):
+        net = value
+    elif isinstance(value, linen.Module):
+        net = _from_linen(value, image)
+    elif callable(value) and not isinstance(value, nnx.Module):
+        net = _from_nnx(value)
+    else:
+        kind = type(value).__name__
+        raise BadInput(f"net=: {kind} is no network; give a specification, a Net, a linen module, or a function rngs -> nnx.Module")
+    out = jax.eval_shape(lambda key, x: net.apply(net.init(key), x), jax.random.key(0), jnp.zeros((2, *image), jnp.float32))
+    if out.logits.shape != (2, classes):
+        raise BadInput(f"net=: gives scores of shape {list(out.logits.shape)} for 2 examples; {classes} classes need [2, {classes}]")
+    return net
+
+
+def _from_linen(module: linen.Module, image: tuple[int, ...]) -> Net:
+    if not hasattr(module, "features"):
+        raise BadInput(f"net=: the module {type(module).__name__} has no features; it needs {PARTS}")
+
+    def init(key):
+        made = module.init(key, jnp.zeros((1, *image), jnp.float32))
+        _check_stateless(module, sorted(made.keys() - {"params"}))
+        return Vars(made["params"])
+
+    def apply(vars, x, *, train=False, key=None):
+        held = {"params": vars.params}
+        return Out(module.apply(held, x), module.apply(held, x, method=module.features), {}, vars.stats)
+
+    return Net(init, apply)
+
+
+def _from_nnx(construct: Callable[[nnx.Rngs], nnx.Module]) -> Net:
+    graph = nnx.graphdef(nnx.eval_shape(lambda: construct(nnx.Rngs(0))))
+
+    def init(key):
+        module = construct(nnx.Rngs(key))
+        if not hasattr(module, "features") or not hasattr(module, "head"):
+            raise BadInput(f"net=: the module {type(module).__name__} lacks a part; it needs {PARTS}")
+        _, params, rest = nnx.split(module, nnx.Param, ...)
+        _check_stateless(module, ["/".join(map(str, path)) for path, _ in nnx.to_flat_state(rest)])
+        return Vars(plain(nnx.to_pure_dict(params)))
+
+    def apply(vars, x, *, train=False, key=None):
+        module = nnx.merge(graph, keyed(vars.params))
+        embed = module.features(x)
+        return Out(module.head(embed), embed, {}, vars.stats)
+
+    return Net(init, apply)
+
+
+def _check_stateless(module: Any, held: list[str]) -> None:
+    """Raises BadInput where a module carries more than parameters: running statistics would stand still, and draws repeat."""
+    if held:
+        name = type(module).__name__
+        raise BadInput(
+            f"net=: the module {name} carries {', '.join(held[:3])} beside its parameters; use norms of single examples, no dropout"
+        )

@@ -1,0 +1,218 @@
+"""A distillation before anything is done: one call, resolved once.
+
+`plan` reads and writes nothing else. An input that is not there yet stands in it as something to make, so that a wrong call is refused
+before an hour of training, and `--dry-run` can show all of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from condense import nets
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.data.load import load_data
+from condense.data.modality import MODALITIES, Modality
+from condense.engine.budget import Budget, images_a_class
+from condense.engine.initial import check_start
+from condense.engine.loop import STEPS, Schedule, make_schedule
+from condense.inputs.context import Context
+from condense.inputs.priors import Unmeasured
+from condense.inputs.registry import Resolved, resolve_inputs, split_seed
+from condense.presets import PRESETS
+from condense.runtime.checks import check_seed, check_validation
+from condense.runtime.run_folder import as_call, check_same
+from condense.workflows.options import Settings, find_method, settle
+from evals.recipes import recipe
+from matchers.base import Matcher
+from matchers.method import Method
+from synth.base import Net
+from synth.errors import BadInput
+from synth.options import check_option, flag_of
+from synth.selection.choose import STARTS
+
+COUNTS = ("ipc", "size", "bytes", "steps", "eval_every", "checkpoint_every")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One distillation, settled.
+
+    Args:
+      method, factory: the method's record, and its factory, loaded once.
+      data: what is distilled. modality: facts of its kind.
+      settings: options and flags with their sources.
+      budget: how large the set may be. per_class: how many examples that buys a class; None where the method counts itself.
+      start: what the first examples are; None where the method makes its own.
+      schedule: steps, and what happens every so many of them.
+      context: what inputs depend on. resolved: the inputs, or what stands in for them, and the network.
+      matcher: the method, built from these.
+      seed, out, force, command: of the run; `out` is None where nothing is written.
+      remarks: lines that the user should see before the work begins.
+    """
+
+    method: Method
+    factory: Callable[..., Matcher] = field(repr=False)
+    data: Data | GraphData
+    modality: Modality
+    settings: Settings
+    budget: Budget
+    per_class: int | None
+    start: str | None
+    schedule: Schedule
+    context: Context = field(repr=False)
+    resolved: Resolved = field(repr=False)
+    matcher: Matcher = field(repr=False)
+    seed: int
+    out: Path | None
+    force: bool
+    command: str
+    remarks: tuple[str, ...]
+
+    @property
+    def net(self) -> str:
+        """The network that the method matches with, a canonical specification."""
+        return self.resolved.net
+
+    @property
+    def usual_net(self) -> str:
+        """The method's own network, where nothing else says one."""
+        return self.method.net.format(**self.settings.options)
+
+    @property
+    def recipe(self) -> str:
+        """The evaluation recipe that the set will name."""
+        return recipe(self.matcher.recipe or self.modality.recipe, epochs=self.settings.options.get("label_epochs")).name
+
+    def to_make(self) -> list:
+        """What is not there yet, in the order in which it is made."""
+        waiting = [one for one in self.resolved.inputs.values() if one.to_make]
+        return [one.to_make for one in waiting if not isinstance(one.value, Unmeasured) or one.value.asked]
+
+    def config(self) -> dict[str, Any]:
+        """Every choice that makes this run what it is, as `run.json` records it. Complete once all inputs are there."""
+        config = {"method": self.method.name, "data": self.data.spec, "net": self.net}
+        config |= {"start": self.start} if self.modality.starts else {}
+        config |= {**asdict(self.budget), **self.settings.options, **self.resolved.identity()}
+        return config | ({} if self.data.seed == self.seed else {"split_seed": self.data.seed})
+
+
+def plan(
+    method: str | Method,
+    data: Data | GraphData | str | None = None,
+    *,
+    ipc: int | None = None,
+    size: int | None = None,
+    bytes: int | None = None,
+    out: str | Path | None = None,
+    net: str | Net | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    start: str | None = None,
+    eval_every: int | None = None,
+    checkpoint_every: int | None = None,
+    preset: str | None = None,
+    force: bool = False,
+    command: str = "",
+    **options: Any,
+) -> Plan:
+    """Resolves a call of `condense.workflows.distill.distill`, whose arguments these are; nothing is made or written.
+
+    Raises BadInput for a wrong call or bad data.
+    """
+    method = find_method(method) if isinstance(method, str) else method
+    factory, seed, place = method.load(), check_seed(seed), folder_of(out)
+    common = {"data": data, "net": net, "start": start} | dict(
+        zip(COUNTS, (ipc, size, bytes, steps, eval_every, checkpoint_every), strict=True)
+    )
+    settings = settle(method, factory, preset, common, options)
+    common = {name: check_option(name, value, int | None) if name in COUNTS else value for name, value in settings.common.items()}
+    start = common["start"]
+    if start is not None and start not in STARTS:
+        raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
+    data = take_data(method, factory, common["data"], settings, seed)
+    modality, budget = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:3]))
+    given = budget.check() if modality.starts else budget.given()
+    if start is not None and not modality.starts:
+        raise BadInput(f"--start {start}: methods for {modality.name} make their own start; leave it out")
+    name = nets.named(common["net"], data.image, len(data.classes)) if common["net"] is not None else None
+    context = Context(
+        method, data, name, seed, place, common["steps"] or STEPS, force, budget=None if modality.starts else given, places=settings.places
+    )
+    resolved = resolve_inputs(factory, context, usual_net=method.net.format(**settings.options), make=False)
+    matcher = factory(**resolved.values(), **settings.options)
+    check_start(method.name, matcher, start)
+    every = {"eval_every": common["eval_every"], "checkpoint_every": common["checkpoint_every"]}
+    schedule = make_schedule(matcher, steps=common["steps"], **every)
+    check_validation(schedule.eval_every, data)
+    per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
+    return Plan(
+        method,
+        factory,
+        data,
+        modality,
+        settings,
+        budget,
+        per_class,
+        None if matcher.own_start is not None else start or matcher.start,
+        schedule,
+        context,
+        resolved,
+        matcher,
+        seed,
+        place,
+        force,
+        command,
+        tuple(remarks(method, matcher, preset, settings, common)),
+    )
+
+
+def folder_of(out: str | Path | None) -> Path | None:
+    """The run's folder; None where nothing is written. Raises BadInput for an empty name, as an unset variable of a shell gives."""
+    if out is not None and not str(out):
+        raise BadInput("--out: is empty; give the name of a folder")
+    return None if out is None else Path(out)
+
+
+def take_data(method: Method, factory: Callable, data: Any, settings: Settings, seed: int) -> Data | GraphData:
+    """The data of a call, cut by the seed that the inputs' trainings were cut by. Raises BadInput where the method takes no such data."""
+    if data is None:
+        raise BadInput("--data: say what is distilled; give a data specification")
+    data = load_data(data, seed=split_seed(factory, settings.places, seed)) if isinstance(data, str) else data
+    if data.modality not in method.modalities:
+        takes, sources = " or ".join(method.modalities), "; ".join(MODALITIES[name].sources for name in method.modalities)
+        raise BadInput(f"{method.name}: takes {takes}, and {data.spec} holds {data.modality}; {sources}")
+    return data
+
+
+def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Settings, common: dict[str, Any]) -> list[str]:
+    """What a user should know before the work begins: flags that change nothing, and inputs that a preset was not meant for."""
+    said, idle = [], [flag_of(name) for name in COUNTS[3:] if common[name] is not None]
+    if matcher.host and idle:
+        said.append(f"{method.name} selects in one step: {', '.join(idle)} changes nothing")
+    if preset is not None and (first := PRESETS[preset].first) and PRESETS[preset].flag() not in settings.places:
+        flag = PRESETS[preset].flag()
+        said.append(f"--preset {preset}: it is meant for other {flag} than the small ones that this run makes; first {first}")
+    return said
+
+
+def realise(made: Plan) -> Plan:
+    """The plan with all inputs there and the method built from them: makes what is missing, which can take hours.
+
+    Raises BadInput where the run's folder holds another run, before anything is made, and as the inputs do; RunFailed as a training does.
+    """
+    if made.to_make():
+        if made.out and not made.force:
+            choices = {"method": made.method.name, "data": made.data.spec, **asdict(made.budget), **made.settings.options}
+            check_same(made.out, choices)
+        resolved = resolve_inputs(made.factory, made.context, usual_net=made.usual_net, make=True)
+        matcher = made.factory(**resolved.values(), **made.settings.options)
+        made = replace(made, resolved=resolved, matcher=matcher)
+    return replace(made, command=made.command or call_of(made))
+
+
+def call_of(made: Plan) -> str:
+    """The call in Python that a plan resolves, for `run.json`."""
+    shown = {**made.config(), **made.settings.places}
+    return as_call({**shown, "steps": made.schedule.steps, "seed": made.seed, "out": None if made.out is None else str(made.out)})

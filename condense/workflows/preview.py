@@ -1,0 +1,88 @@
+"""What `--dry-run` shows of a plan: settings with their sources, what is there and what is to be made, and what it will take."""
+
+import math
+
+import jax
+
+from condense import nets
+from condense.engine.feeds import make_feed
+from condense.engine.initial import initial_set, set_info
+from condense.engine.measure import Cost, measure_step, measure_training
+from condense.inputs.context import ToMake
+from condense.runtime.log import duration, megabytes, note
+from condense.workflows.plan import Plan
+
+FIRST = "noise"  # measured steps start there: their time does not depend on the images
+
+
+def preview(made: Plan) -> list[str]:
+    """The lines of a dry run. A step is compiled and timed where the method runs in steps; nothing is written."""
+    data, schedule, word = made.data, made.schedule, made.modality.example
+    given, settings, waiting = made.budget.given(), made.settings, made.to_make()
+    counts = f"{len(data.train.y):,} training {word}s, {len(data.val.y):,} for validation, {len(data.classes)} classes"
+    scored = f", scored on validation every {schedule.eval_every}" if schedule.eval_every else ""
+    rows = [
+        ("method", f"{made.method.name}: {made.method.summary}"),
+        ("data", f"{data.spec}: {counts}, split by seed {data.seed}"),
+        ("network", made.net),
+        ("budget", f"{'as large as the data make it' if given is None else f'{given[0]} {given[1]}'}{size_of(made)}"),
+        ("schedule", f"{schedule.steps:,} steps, a checkpoint every {schedule.checkpoint_every}{scored}"),
+        ("start", made.start or "of the method"),
+        ("recipe", made.recipe),
+        ("seed", str(made.seed)),
+    ]
+    rows += [("option", f"{name} = {value} ({settings.sources[name]})") for name, value in settings.options.items()]
+    rows += [("input", f"{name}: there, in {place}") for name, place in settings.places.items()]
+    rows += [("input", describe(one)) for one in waiting]
+    rows += [("estimate", line) for line in estimate(made, waiting)]
+    return [f"{name:<10}{text}" for name, text in rows]
+
+
+def size_of(made: Plan) -> str:
+    """How many examples, and bytes where they are known before the end."""
+    if made.per_class is None:
+        return ""
+    count = made.per_class * (len(made.data.classes) if made.method.labelled else 1)
+    numbers = math.prod(made.data.image)
+    stored = f"{count * (numbers + 1) * 4:,} bytes" if made.matcher.counts_bytes else f"about {count * numbers:,} bytes without labels"
+    return f": {count:,} {made.modality.example}s, {stored}"
+
+
+def describe(one: ToMake) -> str:
+    """What is to be made, and where it is kept."""
+    where = "used and forgotten" if one.place is None else f"in {one.place}"
+    state = "begun or there, checked when the run starts" if one.begun else "to make"
+    return f"{one.kind}: {state}, {where}: {one.recipe}; {', '.join(one.net)}"
+
+
+def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
+    """What the making of inputs and the steps take here, measured on one mini-batch of each network and on a few steps."""
+    lines = []
+    for one in waiting:
+        if one.gradients:
+            note(f"timing a mini-batch of the {one.kind}")
+            seconds = sum(_seconds(name, made, one.batch) for name in one.net)
+            lines.append(f"{one.kind}: about {duration(seconds * one.batches * one.gradients)}")
+    if made.matcher.host:
+        return [*lines, f"{made.method.name}: works once, on the host"]
+    note(f"timing a step of {made.method.name}")
+    cost = step_cost(made)
+    took = f"{cost.seconds:.3g} s a step after {cost.compiling:.0f} s of compiling"
+    memory = f", {megabytes(cost.memory)} of working memory" if cost.memory else ""
+    return [*lines, f"{made.method.name}: about {duration(cost.compiling + cost.seconds * made.schedule.steps)}, {took}{memory}"]
+
+
+def _seconds(name: str, made: Plan, batch: int) -> float:
+    image, classes = made.data.image, len(made.data.classes)
+    return measure_training(nets.build(name, image, classes), image, classes, batch=min(batch, len(made.data.train.y)))
+
+
+def step_cost(made: Plan) -> Cost:
+    """The cost of a step of the plan's method, with stand-ins for what is not there."""
+    key, data = jax.random.key(made.seed), made.data
+    info = set_info(data, {"method": made.method.name, "net": made.net}, seed=made.seed, recipe=made.recipe)
+    start = FIRST if made.modality.starts else None
+    synth = initial_set(key, made.matcher, start, data, made.per_class, info, labelled=made.method.labelled)
+    experts = made.resolved.values().get("experts")
+    feed = make_feed(made.matcher.feed, data.train, len(data.classes), seed=made.seed, experts=experts)
+    return measure_step(key, made.matcher, synth, feed)

@@ -1,0 +1,39 @@
+"""What is known of a method before it is imported: one record, so that a list of methods needs neither JAX nor the methods themselves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method by name.
+
+    Args:
+      name: what users call it.
+      factory: where its factory is, as `package.module:function`; a function itself is taken too.
+      summary: one line, the first of the factory's docstring.
+      modalities: what its data may be, names of `condense.data.modality.MODALITIES`.
+      net: the network where a call names none and no input settles one, a specification in which `{option}` stands for the value of an
+        option; empty for the modality's own.
+      experts: recipe of the experts that are trained for it where a call gives none; empty where it works from none.
+      teachers: how many of the usual committee are trained for it where a call gives none; 0 for all of them.
+      labelled: whether it reads the labels of the data.
+    """
+
+    name: str
+    factory: str | Callable[..., Any]
+    summary: str
+    modalities: tuple[str, ...] = ("images",)
+    net: str = ""
+    experts: str = ""
+    teachers: int = 0
+    labelled: bool = True
+
+    def load(self) -> Callable[..., Any]:
+        """The factory; the import of its module happens here."""
+        if callable(self.factory):
+            return self.factory
+        module, _, name = self.factory.partition(":")
+        return getattr(import_module(module), name)

@@ -1,0 +1,85 @@
+"""Ranges of options, written where the option is: `lr: Annotated[float, Positive] = 0.1`. Whoever reads a signature knows them, a program
+too: the command line checks them, and a tuner may search in them.
+"""
+
+import math
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from synth.errors import BadInput
+
+
+class Range(NamedTuple):
+    """Finite numbers from `low` to `high`; an end that is `open` does not belong to them.
+
+    Args:
+      low, high: the ends; infinite where there is none.
+      opened: which ends are left out: `low`, `high`, both or none.
+      words: how messages call it.
+    """
+
+    low: float
+    high: float
+    opened: tuple[str, ...]
+    words: str
+
+    def holds(self, value: float) -> bool:
+        """Whether a number is in the range."""
+        above = value > self.low if "low" in self.opened else value >= self.low
+        below = value < self.high if "high" in self.opened else value <= self.high
+        return above and below  # NaN is neither
+
+
+ANY = Range(-math.inf, math.inf, ("low", "high"), "that is finite")
+Positive = Range(0, math.inf, ("low", "high"), "above 0")
+NonNegative = Range(0, math.inf, ("high",), "of at least 0")
+BelowOne = Range(0, 1, ("high",), "in [0, 1)")
+Share = Range(0, 1, ("low",), "in (0, 1]")
+AtLeastOne = Range(1, math.inf, ("high",), "of at least 1")
+AtLeastTwo = Range(2, math.inf, ("high",), "of at least 2")
+
+
+def flag_of(name: str) -> str:
+    """A keyword argument as a flag: `eval_every` is `--eval-every`."""
+    return "--" + name.strip("_").replace("_", "-")
+
+
+def alternatives(kind: Any) -> list[tuple[Any, Range]]:
+    """The types that an annotation allows, each with its range; whole numbers count from 1 where nothing else is said."""
+    if get_origin(kind) in (Union, UnionType):
+        return [found for part in get_args(kind) for found in alternatives(part)]
+    if get_origin(kind) is Annotated:
+        base, *notes = get_args(kind)
+        given = next((note for note in notes if isinstance(note, Range)), None)
+        return [(base, given or known) for base, known in alternatives(base)]
+    return [(kind, AtLeastOne if kind is int else ANY)]
+
+
+def check_option(name: str, value: Any, kind: Any) -> Any:
+    """The value of an option under its annotation: of the type and in the range that this says, a literal one of its words.
+
+    Raises BadInput with the flag, what was given and what would be right.
+    """
+    known = dict(alternatives(kind))
+    if value is None and NoneType in known:
+        return None
+    for base, within in known.items():
+        if get_origin(base) is Literal:
+            if value not in get_args(base):
+                raise BadInput(f"{flag_of(name)} {value}: give one of {', '.join(map(str, get_args(base)))}")
+            return value
+        if get_origin(base) is tuple:  # one value alone stands for itself
+            each = value if isinstance(value, tuple | list) else (value,)
+            return tuple(check_option(name, one, get_args(base)[0]) for one in each)
+        if base in (int, float):
+            return _number(name, value, base, within)
+    return value
+
+
+def _number(name: str, value: Any, kind: type, within: Range) -> int | float:
+    right = not isinstance(value, bool) and isinstance(value, Integral if kind is int else Real)
+    if not right or not within.holds(value):
+        whole = "whole number" if kind is int else "number"
+        raise BadInput(f"{flag_of(name)} {value}: give a {whole} {within.words}")
+    return kind(value)
