@@ -63,7 +63,7 @@ def as_net(value: Any, image: tuple[int, ...], classes: int) -> Net:
 
 
 def _from_linen(module: linen.Module, image: tuple[int, ...]) -> Net:
-    if not hasattr(module, "features"):
+    if not callable(getattr(type(module), "features", None)):  # a layer may have a field of that name
         raise BadInput(f"net=: the module {type(module).__name__} has no features; it needs {PARTS}")
 
     def init(key):

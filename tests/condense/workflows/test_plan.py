@@ -1,0 +1,109 @@
+"""A plan resolves a call once, says what is missing, and writes nothing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from condense.__main__ import run as command
+from condense.data.load import load_data
+from condense.experts import train_experts
+from condense.inputs.experts import COUNT, EPOCHS, StandIns
+from condense.workflows import options
+from condense.workflows import plan as module
+from condense.workflows.distill import distill, execute
+from condense.workflows.plan import plan
+from matchers import REGISTRY
+from matchers.base import Matcher
+from synth.errors import BadInput
+
+NET = "mlp:width=4"
+SMALL = {"ipc": 1, "net": NET}
+
+
+def test_a_plan_writes_nothing_and_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = plan("mtt", "digits", **SMALL, out=tmp_path / "run", inner_steps=3)
+    assert list(tmp_path.iterdir()) == []
+    (missing,) = made.to_make()
+    assert (missing.kind, missing.place, missing.begun) == ("experts", tmp_path / "run" / "experts", False)
+    assert missing.net == (made.net,) and made.net.startswith(NET)
+    assert missing.batches == COUNT * EPOCHS * -(-len(made.data.train.y) // 256)
+    assert isinstance(made.matcher, Matcher) and made.per_class == 1 and made.schedule.steps == 1000
+    assert isinstance(made.resolved.values()["experts"], StandIns)
+
+
+def test_every_setting_has_its_source():
+    made = plan("dm", ipc=2, preset="dm_cifar10_10", data="digits", lr=3.0, net=NET)
+    assert made.settings.options["lr"] == 3.0 and made.settings.options["batch"] == 256 and made.settings.options["momentum"] == 0.5
+    wanted = {"lr": "call", "batch": "preset", "momentum": "default", "ipc": "call", "steps": "preset", "data": "call", "start": "default"}
+    assert {name: made.settings.sources[name] for name in wanted} == wanted
+    assert made.budget.given() == ("ipc", 2) and made.schedule.steps == 20_000
+
+
+def test_a_budget_of_the_call_replaces_that_of_the_preset():
+    assert plan("dm", "digits", preset="dm_cifar10_10", size=30, net=NET).budget.given() == ("size", 30)
+    assert plan("dm", "digits", preset="dm_cifar10_10", net=NET).budget.given() == ("ipc", 10)
+
+
+@pytest.mark.parametrize(
+    ("method", "call", "words"),
+    [
+        ("datm", {"start": "noise"}, "--start noise: datm makes the first images itself"),
+        ("cvdd", {"votes": 9}, "--votes 9: there are 5 teachers"),
+        ("sre2l", {"bytes": 5000, "ipc": None}, "--bytes 5000: what sre2l stores is not known before it is done"),
+        ("krrst", {"eval_every": 2, "ipc": None, "size": 4}, "--eval-every 2: krrst reads no labels"),
+    ],
+)
+def test_a_wrong_call_is_refused_before_anything_is_made_for_it(method, call, words, tmp_path):
+    """The refusals that follow from the method itself: it is built from stand-ins."""
+    with pytest.raises(BadInput, match=words):
+        distill(method, "digits", out=tmp_path / "run", **{"ipc": 1, **call})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_method_is_looked_up_once(monkeypatch, tmp_path):
+    asked, find = [], options.find_method
+    for place in (options, module):
+        monkeypatch.setattr(place, "find_method", lambda name: asked.append(name) or find(name))
+    distill("random", "digits", ipc=1)
+    assert asked == ["random"]
+    asked.clear()
+    monkeypatch.setattr("condense.cli.distill.find_method", lambda name: asked.append(name) or REGISTRY[name])
+    assert command(["distill", "random", "--data", "digits", "--ipc", "1", "--out", str(tmp_path / "run")]) == 0
+    assert asked == ["random"]
+
+
+def test_what_run_json_records_is_the_plan(tmp_path):
+    experts = train_experts("digits", count=1, epochs=3, out=tmp_path / "experts", net=NET)
+    made = plan("mtt", "digits", ipc=1, out=tmp_path / "run", experts=tmp_path / "experts", steps=1, inner_steps=1, max_start=1, seed=3)
+    assert made.to_make() == [] and made.net == experts.net
+    execute(made)
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert config == json.loads(json.dumps(made.config())) and config["experts"] == experts.identity()
+    assert config["split_seed"] == 0  # of the experts, whatever the run's seed
+
+
+def test_stand_ins_look_like_experts():
+    stand_ins = StandIns(NET, 2, 3, 7)
+    assert stand_ins.read(1, [0, 2]).shape == (2, 7) and stand_ins.last(0).shape == (7,)
+    assert not np.array_equal(stand_ins.read(0, [0]), stand_ins.read(1, [0]))
+
+
+def test_a_method_is_refused_data_of_another_kind():
+    with pytest.raises(BadInput, match="mirage: takes graphs, and digits holds images; --data toy_graphs, tu:FILE or smiles:FILE"):
+        plan("mirage", load_data("digits"), ipc=1)
+    with pytest.raises(BadInput, match="dm: takes images, and toy_graphs holds graphs"):
+        plan("dm", "toy_graphs", ipc=1)
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    call = f"distill mtt --data digits --ipc 1 --net {NET} --steps 40 --inner-steps 2 --out run --lr 10 --dry-run"
+    assert command(call.split()) == 0
+    out = capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    for words in ("option    lr = 10.0 (call)", "option    span = 2 (default)", "budget    ipc 1: 10 images, 2,600 bytes", "schedule  40 steps"):
+        assert words in out
+    assert "input     experts: to make, in run/experts: 4 networks, 8 epochs" in out
+    assert "estimate  experts: about " in out and "estimate  mtt: about " in out
