@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import condense.api
 import condense.cli.app
 import condense.cli.distill
 import condense.workflows.distill
@@ -57,7 +56,7 @@ def test_a_run_that_dies_after_its_last_step_is_completed(at, finished, monkeypa
 
     argv = [*DM, "--steps", "2", "--seed", "3", "--out", "a"]
     with monkeypatch.context() as patch:
-        patch.setattr(condense.api, at, die)
+        patch.setattr(condense.workflows.distill, at, die)
         assert run(argv) == 130 and record(Path("a"))["state"] == "running"
     assert run(argv) == 0 and record(Path("a"))["state"] == "done"
     for name in ("grid.png", "metrics.jsonl"):
