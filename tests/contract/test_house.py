@@ -219,6 +219,7 @@ def test_a_wrong_type_is_refused_in_every_room(room):
     from condense.engine.loop import make_schedule
     from condense.experts.smooth import gradient_penalty
     from condense.nets.graphs.network import EdgeLabels
+    from condense.nets.layers import Draw
     from condense.plots.images import _shades
     from condense.teachers.barlow import standardised
     from synth.graphs.base import Hop
@@ -228,7 +229,7 @@ def test_a_wrong_type_is_refused_in_every_room(room):
     net, index = smooth_net(), jnp.zeros(2, jnp.int32)
     hop = Hop(index, index, index, jnp.ones(2), index)
     right, wrong, call = {
-        "condense/nets/graphs": (jnp.ones((2, 3)), jnp.ones((2, 3), jnp.int32), lambda x: EdgeLabels(1, 3, None)(hop, x)),
+        "condense/nets/graphs": (jnp.ones((2, 3)), jnp.ones((2, 3), jnp.int32), lambda x: EdgeLabels(1, 3, Draw())(hop, x)),
         "condense/engine": (
             3,
             "3",

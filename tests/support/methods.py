@@ -97,7 +97,7 @@ CHOSEN = [case for case in CASES if built(*case).host]
 
 def values(synth: SyntheticSet) -> np.ndarray:
     """What a set shows: images, or the features of nodes."""
-    return np.asarray(synth.x.decode() if hasattr(synth.x, "decode") else synth.x.features)
+    return np.asarray(synth.x.features if hasattr(synth.x, "features") else synth.x.decode())
 
 
 class Case(NamedTuple):
@@ -124,7 +124,11 @@ def ready(name: str, modality: str, spec: str) -> Case:
     """The case of a method, with its set before the first step."""
     matcher = built(name, modality)
     if modality == "graphs":
-        return Case(matcher, graphs(), matcher.prepare(jax.random.key(1), empty(graphs(), None), graphs().train))
+        return Case(
+            matcher,
+            graphs(),
+            matcher.prepare(jax.random.key(1), empty(graphs(), Info(graphs().classes, graphs().preprocess)), graphs().train),
+        )
     data = load_data(spec)
     assert matcher.unlabelled == (name in UNLABELLED), "what tells representations from class scores"
     per_class = IPC * CLASSES if matcher.unlabelled else IPC
