@@ -9,7 +9,7 @@ import pytest
 
 from condense.workflows.options import complete_options
 from matchers.base import PerClass
-from matchers.distribution import dm
+from matchers.distribution.dm import dm
 from synth.images.augment import dsa as make_augment
 from synth.images.augment import none
 from synth.images.content import Pixels

@@ -7,8 +7,8 @@ import pytest
 
 from condense.workflows.options import complete_options
 from matchers.base import PerClass
-from matchers.gradient import dc, dsa
-from matchers.gradient.dc import DISTANCES, LOOPS, Student, channelwise_cosine, cos, loops, mse
+from matchers.gradient.dc import DISTANCES, LOOPS, Student, channelwise_cosine, cos, dc, loops, mse
+from matchers.gradient.dsa import dsa
 from synth.images.augment import dsa as make_augment
 from synth.images.augment import none
 from tests.support.matching import (
