@@ -1,4 +1,7 @@
-"""Modalities: what kind of thing an example is. A modality is a record of facts; what acts for it is one registry a room, by its name."""
+"""Modalities: what kind of thing an example is.
+
+A modality is a record of facts; what acts for it is a registry in each room, by this name.
+"""
 
 from typing import NamedTuple
 

@@ -13,14 +13,13 @@ from condense.nets import build
 from evals.recipes import EvalRecipe
 from evals.retrain import make_trainer, stack
 from matchers.base import Piece, Task
-from matchers.distribution import dm
-from matchers.gradient import dc
-from matchers.kernel import frepo
+from matchers.distribution.dm import dm
+from matchers.gradient.dc import dc
 from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
-from matchers.kernel.frepo import margin, start_labels
+from matchers.kernel.frepo import frepo, margin, start_labels
 from matchers.kernel.pool import Life
-from matchers.trajectory import mtt
 from matchers.trajectory.common import Student, distance
+from matchers.trajectory.mtt import mtt
 from synth.base import Examples, Vars
 from synth.images.augment import none
 from synth.images.content import Pixels

@@ -16,8 +16,8 @@ from condense.engine.feeds import make_feed
 from condense.experts import load_experts
 from condense.runtime.log import progress
 from condense.workflows import distill as api
-from matchers.trajectory import mtt
 from matchers.trajectory.common import Student, distance
+from matchers.trajectory.mtt import mtt
 from synth.images.augment import dsa, dsa_strategy
 from synth.set import Info
 

@@ -2,15 +2,19 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
+import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import typecheck
 from tests.support.places import ROOT
 
 ROOMS = ("condense", "matchers", "evals", "synth")
@@ -49,6 +53,50 @@ def test_imports_only_go_down():
     linter = subprocess.run([str(Path(sys.executable).with_name("lint-imports")), "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert linter.returncode == 0, linter.stdout + linter.stderr
     assert "0 broken" in linter.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("condense/engine/budget.py", "from condense.engine import initial", "no circles among siblings"),
+        ("matchers/gradient/dc.py", "from matchers.gradient import dsa", "no circles among siblings"),
+        ("condense/runtime/log.py", "from condense.data import spec", "condense is layered"),
+        ("synth/base.py", "def late():\n    from matchers import base", "imports only go down"),
+        ("synth/numerics/backend.py", "from synth import labelling", "synth is layered"),
+        ("evals/storage.py", "import flax", "flax stays in condense.nets"),
+    ],
+)
+def test_the_linter_refuses_a_circle_and_an_import_upwards(file, line, contract, tmp_path):
+    """Inside functions too. The checkout as it stands is content, so what is refused is the line."""
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / file).open("a") as held:
+        held.write(f"\n\n{line}\n")
+    linter = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    said = subprocess.run(linter, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert said.returncode == 1 and f"{contract} BROKEN" in said.stdout, said.stdout + said.stderr
+
+
+def imported_tests(path: Path) -> set[str]:
+    """What a file takes from `tests`, the places of shared things apart."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names += [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+        found |= {name for name in names if name.startswith((".", "tests"))}
+    return {name for name in found if not re.match(r"tests\.(support|bench|conftest)\b", name)}
+
+
+def test_no_test_imports_from_another(tmp_path):
+    """What tests share lies in tests/support, so that a file of tests can be moved, split and run alone."""
+    found = {path.relative_to(ROOT).as_posix(): imported_tests(path) for path in (ROOT / "tests").rglob("*.py")}
+    assert {path: names for path, names in found.items() if names} == {}
+    (tmp_path / "a.py").write_text(
+        "from tests.condense.test_a import x\nfrom tests.support.places import ROOT\ndef f():\n    from . import test_b\n"
+    )
+    assert imported_tests(tmp_path / "a.py") == {"tests.condense.test_a.x", "..test_b"}
 
 
 @pytest.mark.parametrize("package", CONFINED)
@@ -144,3 +192,58 @@ def test_annotations_are_checked_while_tests_run():
         none(key, jnp.zeros((2, 4, 4)), siamese=True)
     with pytest.raises(TypeCheckError, match="class_gradient"):
         class_gradient(net, net.init(key), jnp.zeros((2, 4, 4, 1)), jnp.float32(0))
+
+
+def test_the_hook_covers_modules_and_packages_at_any_depth():
+    found = typecheck.checked()
+    assert {"condense.nets.graphs", "condense.nets.graphs.gcn", "synth.labels", "condense.data.readers.source"} <= found
+    assert all(importlib.util.find_spec(name) for name in found)
+    assert not any(f"{free}.".startswith(f"{name}.") for name in found for free in typecheck.FREE)
+    rooms = tuple(room.replace("/", ".") for room in typecheck.ROOMS)
+    missed = {name for name in MODULES if name.startswith(rooms)} - found
+    around = {".".join(free.split(".")[:depth]) for free in typecheck.FREE for depth in range(1, free.count(".") + 1)}
+    assert missed <= typecheck.FREE | around
+
+
+@pytest.mark.parametrize(
+    "room", ["condense/nets/graphs", "condense/engine", "condense/data", "condense/plots", "condense/teachers", "condense/experts"]
+)
+def test_a_wrong_type_is_refused_in_every_room(room):
+    """The right one passes."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from jaxtyping import TypeCheckError
+
+    from condense.data.readers.source import stratified
+    from condense.engine.loop import make_schedule
+    from condense.experts.smooth import gradient_penalty
+    from condense.nets.graphs.network import EdgeLabels
+    from condense.nets.layers import Draw
+    from condense.plots.images import _shades
+    from condense.teachers.barlow import standardised
+    from synth.graphs.base import Hop
+    from tests.support.methods import built
+    from tests.support.toy_data import smooth_net
+
+    net, index = smooth_net(), jnp.zeros(2, jnp.int32)
+    hop = Hop(index, index, index, jnp.ones(2), index)
+    right, wrong, call = {
+        "condense/nets/graphs": (jnp.ones((2, 3)), jnp.ones((2, 3), jnp.int32), lambda x: EdgeLabels(1, 3, Draw())(hop, x)),
+        "condense/engine": (
+            3,
+            "3",
+            lambda steps: make_schedule("dm", built("dm", "images"), steps=steps, eval_every=None, checkpoint_every=None),
+        ),
+        "condense/data": (np.arange(4) % 2, np.zeros(4), lambda y: stratified(y, 2)),
+        "condense/plots": (np.zeros((1, 2, 2, 1), np.float32), np.zeros((1, 2, 2, 1), int), lambda x: _shades(x, True)),
+        "condense/teachers": (jnp.ones((2, 3)), jnp.ones((2, 3), jnp.int32), standardised),
+        "condense/experts": (
+            jnp.ones((2, 4, 4, 1)),
+            jnp.ones((2, 4, 4, 1), jnp.int32),
+            lambda x: gradient_penalty(net, net.init(jax.random.key(0)).params, x, jnp.ones(2)),
+        ),
+    }[room]
+    call(right)
+    with pytest.raises(TypeCheckError):
+        call(wrong)

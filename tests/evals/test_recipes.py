@@ -17,8 +17,8 @@ from synth.images.content import Pixels
 from synth.images.preprocess import Standard
 from synth.labels.plain import Hard, Soft
 from synth.set import Info, SyntheticSet
+from tests.support.linear import linear_net
 from tests.support.toy_data import as_set, blobs
-from tests.synth.training.test_fit import linear_net
 
 KEY = jax.random.key(11)
 

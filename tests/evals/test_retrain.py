@@ -20,8 +20,8 @@ from synth.images.content import Pixels
 from synth.labels.plain import Soft
 from synth.numerics import backend
 from synth.set import SyntheticSet
+from tests.support.linear import linear_gradient, linear_net, softmax
 from tests.support.toy_data import as_set, blobs
-from tests.synth.training.test_fit import linear_gradient, linear_net, softmax
 
 KEY = jax.random.key(11)
 PLAIN = EvalRecipe("plain", 6, lr=0.1, weight_decay=0.05, batch=256)

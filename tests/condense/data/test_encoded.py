@@ -11,19 +11,7 @@ from PIL import Image
 from condense.data.load import load_data
 from condense.data.readers import encoded as pictures
 from synth.errors import BadInput
-from tests.condense.data.test_readers import little_memory, refused
-
-
-def class_folders(root, *, classes="bac", n=3, size=(8, 6), mode="RGB", suffix="png"):
-    """train/CLASS and test/CLASS with distinct pictures; returns the arrays by (part, class)."""
-    rng, made = np.random.default_rng(0), {}
-    for part in ("train", "test"):
-        for name in classes:
-            (root / part / name).mkdir(parents=True)
-            made[part, name] = rng.integers(0, 256, (n, size[1], size[0], *[3] * (mode == "RGB")), np.uint8)
-            for at, pixels in enumerate(made[part, name]):
-                Image.fromarray(pixels).save(root / part / name / f"{at}.{suffix}")
-    return made
+from tests.support.data_files import class_folders, little_memory, refused
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])

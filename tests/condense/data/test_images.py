@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from condense.data import images as module
+from condense.data import spec as module
 from condense.data.load import load_data
 from condense.data.readers.source import stratified
 from condense.data.spec import FASHION, NAMED, parse_spec

@@ -16,8 +16,7 @@ from condense.data.readers.idx import IDX
 from condense.data.readers.source import Source
 from condense.data.spec import NAMED
 from synth.errors import BadInput, RunFailed
-from tests.condense.data.test_encoded import class_folders
-from tests.condense.data.test_readers import Trap, idx_folder, refused
+from tests.support.data_files import Trap, class_folders, idx_folder, refused
 
 COARSE = {"cifar10": 0, "cifar100": 1}
 FILES = {"cifar10": [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"], "cifar100": ["train.bin", "test.bin"]}

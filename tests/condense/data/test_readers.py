@@ -5,8 +5,6 @@ import math
 import os
 import pickle
 import struct
-import tracemalloc
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,43 +12,7 @@ import pytest
 from condense.data.load import load_data
 from condense.data.readers.idx import IDX, read_idx
 from synth.errors import BadInput
-
-MIB = 1 << 20
-
-
-@contextmanager
-def little_memory(most=8 * MIB):
-    """Fails where the block allocates more than `most` bytes at its peak."""
-    tracemalloc.start()
-    try:
-        yield
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < most, f"{peak} bytes were allocated"
-
-
-def refused(spec, *words):
-    with pytest.raises(BadInput) as caught:
-        load_data(spec)
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert str(word) in text, text
-
-
-def idx_bytes(array):
-    return bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
-
-
-def idx_folder(folder, *, zipped=False, n=20):
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    arrays = [rng.integers(0, 256, (n, 4, 3)), np.arange(n) % 2, rng.integers(0, 256, (6, 4, 3)), np.arange(6) % 2]
-    for name, array in zip(IDX, arrays, strict=True):
-        data = idx_bytes(array)
-        (folder / (name + ".gz" * zipped)).write_bytes(gzip.compress(data) if zipped else data)
-    return arrays
+from tests.support.data_files import MIB, Trap, idx_bytes, idx_folder, little_memory, refused
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -152,16 +114,6 @@ def test_npz_layouts(tmp_path):
     np.testing.assert_allclose(data.preprocess.undo(data.train.x)[..., 0], x, atol=1e-6)
     data = load_data(save(path, class_names=np.array(["cat", "ape", "bee"])))
     assert data.classes == ("cat", "ape", "bee") and data.name == "a"
-
-
-class Trap:
-    """Creates a file where it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 def bad(value, dtype=np.float32):

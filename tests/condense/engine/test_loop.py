@@ -22,7 +22,7 @@ from condense.runtime import devices as mesh
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.log import MetricsLog, progress
 from matchers.base import Matcher, Shuffled, descend, once
-from matchers.distribution import dm
+from matchers.distribution.dm import dm
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set
 from synth.images import augment
@@ -62,7 +62,7 @@ def test_the_toy_descends_as_a_plain_loop_would(straight):
 def test_resuming_gives_the_bits_of_one_run(straight, tmp_path, cut, monkeypatch):
     toy.run(cut, folder=tmp_path)
     assert Checkpoints(tmp_path / "checkpoints").steps()[-1] == cut
-    monkeypatch.setattr(loop, "begin", lambda *args: pytest.fail("a start was made that is thrown away"))
+    monkeypatch.setattr(loop, "initial_state", lambda *args: pytest.fail("a start was made that is thrown away"))
     assert toy.pixels(toy.run(12, folder=tmp_path)) == toy.pixels(straight[0])
     every = {row["step"]: row for row in lines(tmp_path)}
     assert all(every[row["step"]] == row for row in lines(straight[1]))

@@ -12,7 +12,7 @@ from condense.engine import loop
 from condense.engine import memory as estimate
 from condense.engine.memory import Gauge, free_memory, parts, snapshots
 from matchers.base import Piece
-from matchers.trajectory import mtt
+from matchers.trajectory.mtt import mtt
 from synth.errors import RunFailed
 from synth.images.augment import none
 from tests.support import toy_run as toy

@@ -203,7 +203,7 @@ def test_selection_never_looks_at_the_test_split(data):
 
 
 def test_distilling_with_scores_on_the_way_never_looks_at_the_test_split(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("condense.api.recipe", lambda name, **more: recipe("quick", epochs=3))
+    monkeypatch.setattr("condense.workflows.distill.recipe", lambda name, **more: recipe("quick", epochs=3))
     made = distill("dm", blind(data), ipc=1, net=NET, steps=2, eval_every=1, out=tmp_path, batch=4)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     seen = {line["step"]: line["val_accuracy"] for line in lines if "val_accuracy" in line}

@@ -12,6 +12,7 @@ import pytest
 from condense.__main__ import run as command
 from condense.api import distill
 from condense.data.load import load_data
+from condense.inputs import teachers as inputs
 from condense.inputs.context import Context
 from condense.inputs.registry import split_seed
 from condense.inputs.teachers import provide_teachers
@@ -123,15 +124,15 @@ def test_a_run_leaves_out_the_images_that_its_teachers_left_out(spec, made, copi
 @pytest.mark.parametrize(("method", "count"), [("sre2l", 1), ("infer", 4), ("cvdd", 5)])
 def test_a_run_without_teachers_asks_for_as_many_as_its_method_uses(spec, tmp_path, monkeypatch, method, count):
     asked, data = [], load_data(spec)
-    monkeypatch.setattr(module, "make_teachers", lambda data, folder, *, net, seed: asked.append((folder, net, seed)))
-    monkeypatch.setattr(module, "load_teachers", lambda folder, data: (folder, data))
+    monkeypatch.setattr(inputs, "make_teachers", lambda data, folder, *, net, seed: asked.append((folder, net, seed)))
+    monkeypatch.setattr(inputs, "load_teachers", lambda folder, data: (folder, data))
     assert provide_teachers(Context(method, data, None, 3, tmp_path)) == (tmp_path / "teachers", data)
     assert asked == [(tmp_path / "teachers", module.SMALL[:count], 3)] and len(module.SMALL) == 5
 
 
 def test_no_teachers_are_made_in_the_folder_of_another_run(spec, tmp_path, monkeypatch):
     distill("random", spec, ipc=1, out=tmp_path)
-    monkeypatch.setattr(module, "make_teachers", lambda *args, **more: pytest.fail("this takes long"))
+    monkeypatch.setattr(inputs, "make_teachers", lambda *args, **more: pytest.fail("this takes long"))
     with pytest.raises(BadInput, match=r"holds another run \(.*method was 'random', now 'sre2l'.*--force to remove"):
         distill("sre2l", spec, ipc=1, out=tmp_path)
     assert not (tmp_path / "teachers").exists()

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from condense.teachers.barlow import barlow_loss
-from matchers.kernel import frepo, kip, krrst, pool
+from matchers.kernel import pool
 from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
-from matchers.kernel.frepo import margin, start_labels
-from matchers.kernel.krrst import crop_flip, headed
+from matchers.kernel.frepo import frepo, margin, start_labels
+from matchers.kernel.kip import kip
+from matchers.kernel.krrst import crop_flip, headed, krrst
 from matchers.kernel.pool import PoolSchedule
 from synth.base import Examples, Net, Out, Vars, fresh
 from synth.files.format import load_set, save_set

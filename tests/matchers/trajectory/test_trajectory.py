@@ -15,10 +15,11 @@ from condense.presets import PRESETS
 from condense.presets.trajectory import PAPERS
 from matchers import REGISTRY
 from matchers.base import Matcher, Piece
-from matchers.trajectory import ast, datm, ftd, mtt
-from matchers.trajectory.ast import emphasis
+from matchers.trajectory.ast import ast, emphasis
 from matchers.trajectory.common import Student, distance, flat_parameters, inner_items, logits, perturbed
-from matchers.trajectory.datm import choose_correct, mean_correct
+from matchers.trajectory.datm import choose_correct, datm, mean_correct
+from matchers.trajectory.ftd import ftd
+from matchers.trajectory.mtt import mtt
 from synth.base import Vars
 from synth.errors import BadInput, RunFailed
 from synth.images.augment import dsa, none

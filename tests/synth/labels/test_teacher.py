@@ -541,9 +541,9 @@ def test_labels_answer_to_the_same_views_in_another_process(tmp_path):
     save_set(tmp_path / "set.npz", SyntheticSet(Pixels(X), made("committee"), info=info))
     code = f"""
         import numpy as np
-        from synth.file import load_set
-        from synth.teacher_labels import label_alike, named
-        from tests.teachers import committee
+        from synth.files.format import load_set
+        from synth.labels.teacher import label_alike, named
+        from tests.support.toy_teachers import committee
         held, teachers = load_set({str(tmp_path / "set.npz")!r}), committee(2)
         labels = held.y._replace(teachers=named(teachers, (0.5, 0.5)))  # drawn anew, they may differ in a last bit
         again = label_alike(labels, held.x.decode(), labels.index, teachers)

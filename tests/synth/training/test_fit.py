@@ -12,32 +12,11 @@ from synth.base import Net, Out, Vars
 from synth.labels.plain import Hard, Soft
 from synth.training import fit as module
 from synth.training.fit import Fit, Item, adam, epoch_items, fit, in_batches, init_fit, on_examples, sgd, train_on
+from tests.support.linear import linear_gradient, linear_net, softmax
 from tests.support.toy_data import blobs, smooth_net
 
 KEY = jax.random.key(5)
 items_of = jax.jit(epoch_items, static_argnames=("n", "batch"))
-
-
-def linear_net(inputs: int = 16, classes: int = 3) -> Net:
-    def init(key):
-        return Vars({"w": jax.random.normal(key, (inputs, classes)) / 4, "b": jnp.zeros(classes)})
-
-    def apply(vars, x, *, train=False, key=None):
-        flat = x.reshape(len(x), -1)
-        return Out(flat @ vars.params["w"] + vars.params["b"][None], flat, {})
-
-    return Net(init, apply)
-
-
-def softmax(z):
-    e = np.exp(z - z.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
-
-
-def linear_gradient(w, b, x, p, counts):
-    """Of sum_i counts_i CE_i / sum_i counts_i for logits x w + b and target probabilities p, in float64."""
-    delta = (softmax(x @ w + b) - p) * counts[:, None] / counts.sum()
-    return x.T @ delta, delta.sum(0)
 
 
 @pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 0.0), (0.0, 0.1), (0.9, 0.1)])

@@ -1,0 +1,172 @@
+"""Scoring and showing a set, preparing data, and the demonstration: the tables, files and JSON that a user gets."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import condense.api
+import condense.cli.app
+import condense.cli.distill
+import condense.workflows.distill
+from condense.__main__ import run
+from condense.data.load import load_data
+from condense.evaluation.report import Evaluation
+from evals.report import Report
+from synth.errors import RunFailed
+from synth.files.format import load_set
+from tests.support.cli import program, record, surroundings
+
+REPORT = Report("mlp", "quick", "distilled", (0.5,), 1.0)
+
+
+def test_evaluate_prints_a_table_and_writes_json(finished, capsys):
+    argv = [
+        "--net",
+        "mlp:width=4",
+        "mlp:width=3",
+        "--seeds",
+        "3",
+        "--recipe",
+        "dc",
+        "--epochs",
+        "2",
+        "--rows",
+        "distilled, random",
+        "--json",
+        "a.json",
+    ]
+    assert run(["evaluate", str(finished), *argv]) == 0
+    page, told = capsys.readouterr()
+    assert re.match(r"timing mlp:width=4,\S+, mlp:width=3,\S+ for an estimate\n4 rows of 3 seeds: about ", told)  # compiling takes long
+    document = json.loads(Path("a.json").read_text())
+    assert document.keys() == {"set", "data", "seed", "ipc", "bytes", "results"} and document["seed"] == 0
+    assert document["set"] == str(finished / "set.npz") and document.get("split", "test") == "test" and document["ipc"] == 1
+    assert document["data"] == {"spec": "digits", "digest": load_data("digits").digest}
+    content, labels = 10 * 64 * 4, 10 * 4
+    size = (finished / "set.npz").stat().st_size
+    assert document["bytes"] == {"content": content, "labels": labels, "total": content + labels, "preprocessing": 8, "file": size}
+    rows = document["results"]
+    specs = [f"mlp:width={width},norm=none,act=relu" for width in (4, 3)]
+    assert [(row["net"], row["set_kind"]) for row in rows] == [(net, kind) for net in specs for kind in ("distilled", "random")]
+    for row in rows:
+        assert row.keys() == {"net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"} and row["recipe"] == "dc:epochs=2"
+        assert len(row["accuracy"]) == 3 and all(0 <= value <= 1 for value in row["accuracy"])
+        assert row["mean"] == pytest.approx(np.mean(row["accuracy"])) and row["std"] == pytest.approx(np.std(row["accuracy"], ddof=0))
+        assert f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f}" in page
+    assert "distilled" in page and "random" in page and "kmeans" not in page and "test accuracy" in page
+
+
+def test_a_set_that_another_program_wrote_is_scored(tmp_path):
+    """By numpy alone, with the keys that docs/format.md requires: ten images in the model space of their own mean and deviation."""
+    data = load_data("digits")
+    raw, y = data.source.x_train, data.source.y_train
+    first = np.array([np.flatnonzero(y == c)[0] for c in range(10)])
+    header = {"format": 1, "content": "pixels", "labels": "hard", "preprocess": "standard", "classes": [str(c) for c in range(10)]}
+    arrays = {"x/pixels": ((raw[first] - 0.3) / 0.4).astype("f4"), "y/index": np.arange(10, dtype="i4")}
+    arrays |= {"preprocess/mean": np.array([0.3], "f4"), "preprocess/std": np.array([0.4], "f4")}
+    np.savez(tmp_path / "theirs.npz", header=json.dumps(header), **arrays)
+    argv = ["--data", "digits", "--net", "mlp:width=32", "--seeds", "2", "--recipe", "dc", "--epochs", "400", "--json", "a.json"]
+    assert run(["evaluate", "theirs.npz", *argv, "--rows", "distilled,random"]) == 0
+    document = json.loads(Path("a.json").read_text())
+    assert document["ipc"] == 1 and document["bytes"]["total"] == 10 * 64 * 4 + 10 * 4
+    assert [row["set_kind"] for row in document["results"]] == ["distilled", "random"]
+    assert all(row["mean"] > 0.3 for row in document["results"])  # chance is 0.1
+
+
+def test_evaluate_on_validation_says_so(finished, capsys):
+    argv = [
+        "--net",
+        "mlp:width=3",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--rows",
+        "random",
+        "--split",
+        "val",
+        "--recipe",
+        "quick",
+        "--json",
+        "a.json",
+    ]
+    assert run(["evaluate", str(finished / "set.npz"), "--data", "digits", *argv]) == 0
+    document = json.loads(Path("a.json").read_text())
+    assert document["split"] == "val" and "val accuracy" in capsys.readouterr().out
+    assert [(row["set_kind"], row["recipe"]) for row in document["results"]] == [("random", "quick:epochs=1")]
+
+
+def test_a_json_that_was_there_is_replaced_only_at_the_end(finished, monkeypatch):
+    Path("a.json").write_text("old")
+
+    def fail(*args, **more):
+        assert [path.name for path in Path().iterdir()] == ["a.json"]
+        raise RunFailed("diverged")
+
+    monkeypatch.setattr("condense.workflows.evaluate.run_jobs", fail)
+    assert run(["evaluate", str(finished), "--json", "a.json"]) == 1
+    assert Path("a.json").read_text() == "old"
+
+
+def test_show_draws_a_picture(finished, capsys):
+    assert run(["show", str(finished), "--out", "a.png", "--per-class", "3"]) == 0
+    assert capsys.readouterr().out == "a.png\n"
+    with Image.open("a.png") as picture:
+        assert picture.format == "PNG" and picture.height >= 10 * 32
+    assert run(["show", str(finished), "--out", "b.png", "--per-class", "3", "--stretch"]) == 0
+    assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
+    assert run(["show", str(finished / "set.npz")]) == 0 and Path("grid.png").read_bytes() == (finished / "grid.png").read_bytes()
+
+
+def test_a_prepared_set_is_used(tmp_path, capsys):
+    """A folder of pictures becomes a named set, which the other verbs then take."""
+    for part in ("train", "test"):
+        for name in ("ant", "bee"):
+            (tmp_path / "files" / part / name).mkdir(parents=True)
+            for number in range(4):
+                pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "files" / part / name / f"{number}.png")
+    assert run(["data", "insects", "--from", "files"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'data' / 'tfds' / 'insects'}\n"
+    assert run(["distill", "random", "--data", "insects", "--ipc", "1", "--out", "x"]) == 0
+    assert load_set("x/set.npz").info.classes == ("ant", "bee")
+
+
+@pytest.mark.slow
+def test_a_terminal_without_the_letters_still_gets_its_scores(finished):
+    argv = ["evaluate", str(finished), "--net", "mlp:width=3", "--seeds", "1", "--recipe", "dc", "--epochs", "1", "--rows", "distilled"]
+    env = surroundings(PYTHONIOENCODING="ascii")
+    done = subprocess.run([sys.executable, "-m", "condense", *argv], capture_output=True, text=True, env=env, timeout=120)
+    assert done.returncode == 0 and re.search(r"\d\.\d \? 0\.0", done.stdout) and "Error" not in done.stderr
+
+
+@pytest.mark.parametrize("found", [None, "somewhere/condense"])
+def test_the_demonstration_says_how_its_next_commands_are_reached(found, tmp_path, monkeypatch, capsys):
+    """`make demo` leaves an environment that nobody has activated."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "activate").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    monkeypatch.setattr(shutil, "which", lambda name: found)
+    monkeypatch.setattr(condense.api, "distill", lambda *args, **more: None)
+    monkeypatch.setattr(condense.api, "evaluate", lambda *args, **more: Evaluation("", "digits", "", "test", 10, {"total": 1}, (REPORT,)))
+    assert run(["demo"]) == 0
+    assert ("source .venv/bin/activate" in capsys.readouterr().out) == (found is None)
+
+
+@pytest.mark.slow
+def test_the_demonstration():
+    said = program("demo", "--out", "d", timeout=500)
+    assert said.returncode == 0, said.stderr
+    assert all(word in said.stdout for word in ("distilled", "random", "kmeans", "d/grid.png", "condense evaluate d "))
+    score = {kind: float(re.search(rf"{kind}\W+([\d.]+)", said.stdout)[1]) for kind in ("distilled", "random")}
+    assert score["distilled"] > score["random"]
+    with Image.open("d/grid.png") as picture:
+        assert picture.format == "PNG" and picture.height >= 10 * 32
+    assert record(Path("d"))["command"] == "condense demo --out d"

@@ -1,0 +1,110 @@
+"""What the program says of itself: pages of help and lists, at once and in the catalogue's words."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from docstring_parser import parse as parse_docstring
+
+import condense.api
+import condense.cli.app
+import condense.cli.distill
+import condense.workflows.distill
+from condense import nets, presets
+from condense.__main__ import run
+from condense.data.spec import NAMED
+from condense.workflows.options import option_parameters
+from evals.recipes import RECIPES
+from matchers import REGISTRY
+from tests.support.cli import program, surroundings
+
+
+def test_first_page_names_every_verb_and_no_other(capsys):
+    assert run(["--help"]) == 0
+    said = capsys.readouterr()
+    assert re.findall(r"^  (\w+)  ", said.out, re.M) == list(condense.cli.app.VERBS) and said.err == ""
+    assert run([]) == 2
+    assert capsys.readouterr().err == f"condense: give a verb: {', '.join(condense.cli.app.VERBS)}\n"
+
+
+@pytest.mark.parametrize(
+    ("verb", "flags"),
+    [
+        (
+            "evaluate",
+            ["--data SPEC", "--net NET", "--seeds N", "--recipe NAME", "--rows LIST", "--split test|val", "--json FILE", "(default: test)"],
+        ),
+        ("teachers", ["--data SPEC", "--out DIR", "--ssl barlow", "--net NET", "--epochs N"]),
+        ("transfer", ["--to SPEC", "--fraction F", "--protocol NAME[:F]", "--draws N", "--teacher DIR", "(default: 5)"]),
+        ("experts", ["--data SPEC", "--count N", "--epochs N", "--out DIR", "--net NET", "--recipe NAME", "--lr X", "(default: sgd)"]),
+        ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
+        ("data", ["NAME", "--from DIR"]),
+        ("list", ["methods|data|nets|presets|recipes"]),
+        ("demo", ["--out DIR", "--force"]),
+    ],
+)
+def test_help_of_a_verb_shows_its_flags(verb, flags, capsys):
+    assert run([verb, "--help"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and all(flag in said.out for flag in flags) and "None" not in said.out
+
+
+@pytest.mark.parametrize("method", REGISTRY)
+def test_help_of_a_method_comes_from_its_factory(method, capsys):
+    """Common flags and the factory's own, each with a text and its default; the description is the docstring's, equation included."""
+    assert run(["distill", method, "--help"]) == 0
+    page = capsys.readouterr().out
+    document = parse_docstring(REGISTRY[method].__doc__)
+    assert all(text in page for text in (document.short_description, *(document.long_description or "").split("\n")[:1]))
+    assert "None" not in page and "convnet, or what experts are of" in " ".join(page.replace("│", " ").split())
+    own = option_parameters(REGISTRY[method])
+    words = " ".join(page.replace("│", " ").split())
+    for name in (
+        "data",
+        "out",
+        "ipc",
+        "size",
+        "bytes",
+        "net",
+        "steps",
+        "seed",
+        "start",
+        "eval-every",
+        "checkpoint-every",
+        "preset",
+        "force",
+    ):
+        assert re.search(rf"--{name} ([A-Z]+ )?[a-z`]", words), name
+    for name, parameter in own.items():
+        text = next(p.description for p in document.params if name in p.arg_name.split(", "))
+        flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
+        assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
+        assert parameter.default in (None, False) or f"(default: {parameter.default})" in words
+
+
+def test_help_of_distill_lists_the_methods(capsys):
+    assert run(["distill", "--help"]) == 0
+    assert re.findall(r"^  (\w+)  ", capsys.readouterr().out, re.M) == list(REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("what", "names"), [("methods", REGISTRY), ("data", NAMED), ("nets", nets.NETS), ("presets", presets.PRESETS), ("recipes", RECIPES)]
+)
+def test_lists_have_a_line_a_name(what, names, capsys):
+    assert run(["list", what]) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and [line.split()[0] for line in said.out.splitlines()] == list(names)
+    assert all(len(line.split()) > 3 for line in said.out.splitlines())
+
+
+def test_the_program_is_quick_and_quiet():
+    """Lists import neither networks' nor checkpoints' nor data's libraries, and nothing writes to stderr but the import log."""
+    done = program("list", "methods")
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("  random")
+    code = "import sys; from condense.__main__ import run; run(['list', 'methods']); print(*sys.modules, file=sys.stderr)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=surroundings(), timeout=120).stderr.split()
+    assert "matchers.distribution.dm" in loaded and not {"orbax", "sklearn", "tensorflow_datasets", "flax", "torch", "pandas"} & set(loaded)
+    code = "import sys; from condense.__main__ import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=surroundings(), timeout=120).stderr.split()
+    assert "condense.cli.app" in loaded and "jax" not in loaded

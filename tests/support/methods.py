@@ -1,0 +1,169 @@
+"""Every method of the registry ready to run: a case is a method and the modality of the toy data it runs on."""
+
+import logging
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense import nets
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.data.load import load_data
+from condense.engine import loop
+from condense.engine.feeds import make_feed
+from condense.engine.initial import empty, initial_set
+from condense.inputs.registry import PROVIDERS
+from condense.workflows.options import build_method, option_parameters
+from matchers import OF_GRAPHS, REGISTRY
+from matchers.base import Matcher
+from synth.base import Net, Vars
+from synth.images.augment import dsa
+from synth.set import UNLABELLED, Info, SyntheticSet
+from tests.support.toy_data import ToyExperts
+from tests.support.toy_teachers import committee, priors, task
+
+CLASSES, IPC, HALF = 3, 2, 2  # of images; half of a run's steps
+NET = "mlp:width=4"
+NETS = {"images": NET, "graphs": "gcn:width=4,depth=1"}
+GRAPHS = "toy_graphs?edges=false"
+KEY = jax.random.key(0)
+# options that cost time, and one that keeps rounding from being amplified, where a method has them
+SMALL = {"batch": 8, "outer": 2, "inner": 1, "epochs": 1, "pool": 2, "pool_steps": 3, "reg": 1e-2, "inner_steps": 2, "max_start": 2}
+SMALL |= {"gate": 100.0, "support": (9,), "nodes": 4}
+BUDGETS = {"doscond": ("ipc", IPC)}  # of the methods that want one when they are built
+
+
+def arrays() -> dict[str, np.ndarray]:
+    """Grey 8x8 images of three classes around means of their own, all different."""
+    rng = np.random.default_rng(0)
+    means = rng.uniform(0.2, 0.8, (CLASSES, 1, 8, 8, 1))
+
+    def part(n):
+        x = np.clip(means + rng.normal(0, 0.15, (CLASSES, n, 8, 8, 1)), 0, 1)
+        return x.reshape(-1, 8, 8, 1).astype(np.float32), np.repeat(np.arange(CLASSES), n)
+
+    (x_train, y_train), (x_test, y_test) = part(20), part(5)
+    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+
+
+class Representation(NamedTuple):
+    """What a teacher is to the methods: something that represents images."""
+
+    net: Net
+    vars: Vars
+
+    def represent(self, x):
+        return self.net.apply(self.vars, jnp.asarray(x)).embed
+
+
+@cache
+def graphs() -> GraphData:
+    """The toy data of the graph methods."""
+    return load_data(GRAPHS)
+
+
+@cache
+def handed(modality: str) -> dict:
+    """All that the workbench hands to factories."""
+    shape, classes = ((8, 8, 1), CLASSES) if modality == "images" else (graphs().image, len(graphs().classes))
+    net, plain = nets.build(NETS[modality], shape, classes), nets.build(NET, (8, 8, 1), CLASSES)
+    values = {"net": net, "augment": dsa("color_crop"), "experts": ToyExperts(plain, spec=nets.canonical(NET))}
+    values |= {"teacher": Representation(plain, plain.init(KEY)), "teachers": committee(2, image=(8, 8, 1)), "priors": priors(2)}
+    values |= {"task": task((8, 8, 1), steps=2 * HALF), "budget": None}
+    assert set(values) == set(PROVIDERS), "the workbench hands over something new: build it here too, for all methods"
+    return values
+
+
+@cache
+def built(name: str, modality: str) -> Matcher:
+    """A method with small options, for the toy data of a modality."""
+    options = {option: value for option, value in SMALL.items() if option in option_parameters(REGISTRY[name])}
+    return build_method(name, options, **handed(modality) | {"budget": BUDGETS.get(name)})
+
+
+def modalities(name: str) -> list[str]:
+    """What a method takes."""
+    return [m for m, takes in (("images", name not in OF_GRAPHS or name == "random"), ("graphs", name in OF_GRAPHS)) if takes]
+
+
+CASES = [(name, modality) for name in REGISTRY for modality in modalities(name)]  # a new method is here by itself
+OF_IMAGES = [name for name, modality in CASES if modality == "images"]
+LEARNED = [case for case in CASES if not built(*case).host]
+CHOSEN = [case for case in CASES if built(*case).host]
+
+
+def values(synth: SyntheticSet) -> np.ndarray:
+    """What a set shows: images, or the features of nodes."""
+    return np.asarray(synth.x.features if hasattr(synth.x, "features") else synth.x.decode())
+
+
+class Case(NamedTuple):
+    """One method ready to run on the toy data."""
+
+    matcher: Matcher
+    data: Data | GraphData
+    synth: SyntheticSet
+
+    def feed(self):
+        return make_feed(self.matcher.feed, self.data.train, len(self.data.classes), seed=0, experts=handed("images")["experts"])
+
+    def at_start(self) -> np.ndarray:
+        """The examples that the run would give if it took no step."""
+        finish, state = self.matcher.finish, self.matcher.init(KEY, self.synth.bare())
+        return values(finish(KEY, state, self.synth) if finish else self.synth)
+
+    def run(self, steps: int, *, folder=None) -> SyntheticSet:
+        schedule = loop.Schedule(steps, log_every=1, checkpoint_every=HALF)
+        return loop.run(KEY, self.matcher, self.synth, self.feed(), schedule, folder=folder)
+
+
+def ready(name: str, modality: str, spec: str) -> Case:
+    """The case of a method, with its set before the first step."""
+    matcher = built(name, modality)
+    if modality == "graphs":
+        return Case(
+            matcher,
+            graphs(),
+            matcher.prepare(jax.random.key(1), empty(graphs(), Info(graphs().classes, graphs().preprocess)), graphs().train),
+        )
+    data = load_data(spec)
+    assert matcher.unlabelled == (name in UNLABELLED), "what tells representations from class scores"
+    per_class = IPC * CLASSES if matcher.unlabelled else IPC
+    return Case(matcher, data, initial_set(KEY, matcher, matcher.start, data, per_class, Info(data.classes, data.preprocess)))
+
+
+class Compilations(logging.Handler):
+    """Counts compilations of the loop's step while it is open."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def emit(self, record):
+        self.count += "Finished XLA compilation of jit(_advance)" in record.getMessage()
+
+    def __enter__(self):
+        self.logs = jax.log_compiles()
+        self.logs.__enter__()
+        logging.getLogger("jax").addHandler(self)
+        return self
+
+    def __exit__(self, *failure):
+        logging.getLogger("jax").removeHandler(self)
+        self.logs.__exit__(*failure)
+
+
+class Straight(NamedTuple):
+    """A method, and 2 k steps of it in one go: the set, the rows of metrics.jsonl, how often its step was compiled."""
+
+    case: Case
+    synth: SyntheticSet
+    rows: list[dict]
+    compilations: int
+
+
+def types(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
