@@ -16,12 +16,13 @@ from condense.engine.feeds import make_feed
 from condense.engine.initial import check_start, initial_set
 from condense.inputs.registry import PROVIDERS
 from condense.workflows import distill as api
-from condense.workflows.options import option_parameters
 from matchers import REGISTRY
 from matchers.base import Matcher, PerClass, descend
+from matchers.inputs import option_parameters
 from synth.errors import BadInput
 from synth.files.format import load_set
 from synth.set import Info
+from tests.support.factories import record_of
 from tests.support.methods import (
     CLASSES,
     IPC,
@@ -39,8 +40,9 @@ from tests.support.places import ROOT
 def test_a_method_that_makes_its_own_start_says_so(name, spec):
     """Noise and real images give one and the same first set, or, on the host, one choice, where `--start` is refused, and nowhere else."""
     matcher, data = built(name, "images"), load_data(spec)
-    per_class = IPC * CLASSES if matcher.unlabelled else IPC
-    firsts = [initial_set(KEY, matcher, start, data, per_class, Info(data.classes, data.preprocess)) for start in ("noise", "random")]
+    labelled, info = REGISTRY[name].labelled, Info(data.classes, data.preprocess)
+    per_class = IPC if labelled else IPC * CLASSES
+    firsts = [initial_set(KEY, matcher, start, data, per_class, info, labelled=labelled) for start in ("noise", "random")]
     if matcher.host:
         firsts = [loop.run(KEY, matcher, synth, ready(name, "images", spec).feed(), loop.Schedule(1)) for synth in firsts]
     same = np.array_equal(*(np.asarray(synth.x.decode()) for synth in firsts))
@@ -55,7 +57,7 @@ def test_a_start_that_would_be_ignored_is_refused_and_none_is_recorded(monkeypat
     def own(*, choose: bool = True) -> Matcher:
         return pull()._replace(own_start="--no-choose" if choose else None)
 
-    monkeypatch.setitem(REGISTRY, "own", own)
+    monkeypatch.setitem(REGISTRY, "own", record_of(own))
     with pytest.raises(BadInput, match="--start noise: own makes the first images itself; give --no-choose as well"):
         api.distill("own", spec, ipc=IPC, net=NET, steps=1, out=tmp_path / "a", start="noise")
     assert not (tmp_path / "a").exists()
@@ -71,9 +73,9 @@ def test_a_start_that_would_be_ignored_is_refused_and_none_is_recorded(monkeypat
 @pytest.mark.parametrize("name", REGISTRY)
 def test_a_signature_is_a_configuration(name):
     """What the workbench hands over is required; whatever else is keyword-only, with a type and a default that `run.json` can hold."""
-    parameters = inspect.signature(REGISTRY[name], eval_str=True).parameters
+    parameters = inspect.signature(REGISTRY[name].load(), eval_str=True).parameters
     assert all(parameters[given].default is inspect.Parameter.empty for given in PROVIDERS if given in parameters)
-    for option, parameter in option_parameters(REGISTRY[name]).items():
+    for option, parameter in option_parameters(REGISTRY[name].load()).items():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, f"{option} is not keyword-only"
         assert parameter.default is not inspect.Parameter.empty, f"{option} has no default"
         assert parameter.annotation is not inspect.Parameter.empty, f"{option} has no type"
@@ -98,7 +100,7 @@ def check_docstring(factory, *, host: bool) -> None:
 @pytest.mark.parametrize("name", REGISTRY)
 def test_a_docstring_says_what_a_method_computes_and_lists_every_argument(name):
     assert REGISTRY[name].__name__ == name and re.fullmatch(rf"matchers(\.\w+)*\.{name}", REGISTRY[name].__module__)
-    check_docstring(REGISTRY[name], host=built(name, modalities(name)[0]).host)
+    check_docstring(REGISTRY[name].load(), host=built(name, modalities(name)[0]).host)
 
 
 def test_the_method_that_the_readme_adds_keeps_the_contract(monkeypatch, spec):
@@ -110,7 +112,7 @@ def test_the_method_that_the_readme_adds_keeps_the_contract(monkeypatch, spec):
     factory = module["mean_pixels"]
     assert module["__doc__"]
     check_docstring(factory, host=False)
-    monkeypatch.setitem(REGISTRY, "mean_pixels", factory)
+    monkeypatch.setitem(REGISTRY, "mean_pixels", record_of(factory))
     start, made = (np.asarray(api.distill("mean_pixels", spec, ipc=1, net=NET, steps=1, lr=lr).x.decode()) for lr in (1e-9, 0.25))
     train = load_data(spec).train
     feed = make_feed(PerClass(256), train, CLASSES, seed=0)
@@ -133,7 +135,7 @@ def pull(*, lr: float = 0.5, batch: int = 8) -> Matcher:
 def test_a_new_method_is_one_function_and_one_line(monkeypatch, tmp_path, spec, capsys):
     """Distilled by name, from python and from the command line, resumed and stored: without a change anywhere else."""
     assert len(inspect.getsource(pull).splitlines()) <= 12
-    monkeypatch.setitem(REGISTRY, "pull", pull)
+    monkeypatch.setitem(REGISTRY, "pull", record_of(pull))
     synth = api.distill("pull", spec, ipc=IPC, net=NET, steps=6, lr=0.25, batch=18, out=tmp_path / "a", start="noise")
     train = load_data(spec).train
     means = np.repeat([train.x[train.y == c].mean(0) for c in range(CLASSES)], IPC, 0)
@@ -149,7 +151,7 @@ def test_a_new_method_is_one_function_and_one_line(monkeypatch, tmp_path, spec, 
 
 
 def test_an_unknown_option_is_answered_with_the_known_ones(monkeypatch, spec):
-    monkeypatch.setitem(REGISTRY, "pull", pull)
+    monkeypatch.setitem(REGISTRY, "pull", record_of(pull))
     with pytest.raises(BadInput, match=r"pull has no option --speed \(known: --lr, --batch\)"):
         api.distill("pull", spec, ipc=IPC, speed=1)
     with pytest.raises(BadInput, match=r"unknown method 'push' \(known: .*, pull\)"):

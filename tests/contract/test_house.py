@@ -233,7 +233,7 @@ def test_a_wrong_type_is_refused_in_every_room(room):
         "condense/engine": (
             3,
             "3",
-            lambda steps: make_schedule("dm", built("dm", "images"), steps=steps, eval_every=None, checkpoint_every=None),
+            lambda steps: make_schedule(built("dm", "images"), steps=steps, eval_every=None, checkpoint_every=None),
         ),
         "condense/data": (np.arange(4) % 2, np.zeros(4), lambda y: stratified(y, 2)),
         "condense/plots": (np.zeros((1, 2, 2, 1), np.float32), np.zeros((1, 2, 2, 1), int), lambda x: _shades(x, True)),

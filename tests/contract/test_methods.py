@@ -12,8 +12,7 @@ from condense.__main__ import run as command
 from condense.plots.graphs import draw_grid
 from condense.runtime import devices as mesh
 from condense.workflows import distill as api
-from condense.workflows.options import build_method
-from matchers import OF_GRAPHS
+from matchers import REGISTRY
 from synth.errors import BadInput
 from synth.files.format import load_set
 from synth.graphs.base import Alphabet, Graphs
@@ -23,6 +22,7 @@ from synth.images.augment import dsa
 from synth.images.content import Compensated, Pixels
 from synth.labels.plain import Runs
 from synth.set import SyntheticSet
+from tests.support.factories import build_method
 from tests.support.methods import CHOSEN, CLASSES, GRAPHS, HALF, IPC, KEY, LEARNED, Case, Compilations, Straight, ready, types, values
 
 OF_A_RUN = {"mirage": {"support": (30,)}, "doscond": {"ipc": 2, "nodes": 4, "batch": 8, "net": "gcn:width=4,depth=1"}, "random": {"ipc": 2}}
@@ -119,7 +119,10 @@ def test_a_host_method_is_a_function_of_its_key(host):
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name == "doscond" else name for name in OF_GRAPHS])
+GRAPH_METHODS = [name for name, method in REGISTRY.items() if "graphs" in method.modalities]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name == "doscond" else name for name in GRAPH_METHODS])
 def test_a_method_is_a_function_of_its_seed_and_its_set_is_stored_and_drawn(name, tmp_path):
     """Distilled by name, stored, read, the same again; a finished run is left alone; another seed gives other random graphs."""
     options = OF_A_RUN.get(name, {})

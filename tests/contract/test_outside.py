@@ -93,4 +93,6 @@ def test_an_installed_package_adds_a_method_and_a_network(tmp_path):
     assert "--lr" in condense("distill", "pull", "--help")
     call = ["distill", "pull", "--data", "digits", "--ipc", "1", "--net", "linear_sketch:width=3", "--steps", "2", "--out", "run"]
     assert "run/set.npz" in condense(*call)
-    assert "linear_sketch:width=3" in condense("evaluate", "run", "--recipe", "quick", "--epochs", "1", "--seeds", "1", "--rows", "distilled")
+    assert "linear_sketch:width=3" in condense(
+        "evaluate", "run", "--recipe", "quick", "--epochs", "1", "--seeds", "1", "--rows", "distilled"
+    )

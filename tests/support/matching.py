@@ -33,7 +33,7 @@ def per_class(examples, classes=3):
 
 def make(name, net, **options):
     augment = {} if name == "dc" else {"augment": make_augment("color_crop_cutout_scale_rotate")}
-    return REGISTRY[name](net, **augment, **options)
+    return REGISTRY[name].load()(net, **augment, **options)
 
 
 def normed_net(inputs: int = 16, hidden: int = 5, classes: int = 3) -> Net:
@@ -67,7 +67,7 @@ def check_nothing_is_learned_from_a_copy_of_the_real_batch(name):
 
 def check_duplicated_and_permuted_synthetic_images_change_no_loss(name):
     net, real, examples = smooth_net(), per_class(blobs(4)), blobs(2, seed=1)
-    matcher = REGISTRY[name](net) if name == "dc" else REGISTRY[name](net, none)
+    matcher = REGISTRY[name].load()(net) if name == "dc" else REGISTRY[name].load()(net, none)
     order = np.arange(6).reshape(3, 2)
     twice, swapped = (examples._replace(x=examples.x[i], y=examples.y[i]) for i in (np.repeat(order, 2, 1).ravel(), order[:, ::-1].ravel()))
     losses = [float(stepped(matcher, as_set(e), real)[2]["loss"]) for e in (examples, twice, swapped)]

@@ -14,14 +14,15 @@ from condense.data.images import Data
 from condense.data.load import load_data
 from condense.engine import loop
 from condense.engine.feeds import make_feed
-from condense.engine.initial import empty, initial_set
+from condense.engine.initial import initial_set
 from condense.inputs.registry import PROVIDERS
-from condense.workflows.options import build_method, option_parameters
-from matchers import OF_GRAPHS, REGISTRY
+from matchers import REGISTRY
 from matchers.base import Matcher
+from matchers.inputs import option_parameters
 from synth.base import Net, Vars
 from synth.images.augment import dsa
-from synth.set import UNLABELLED, Info, SyntheticSet
+from synth.set import Info, SyntheticSet
+from tests.support.factories import build_method
 from tests.support.toy_data import ToyExperts
 from tests.support.toy_teachers import committee, priors, task
 
@@ -80,13 +81,13 @@ def handed(modality: str) -> dict:
 @cache
 def built(name: str, modality: str) -> Matcher:
     """A method with small options, for the toy data of a modality."""
-    options = {option: value for option, value in SMALL.items() if option in option_parameters(REGISTRY[name])}
+    options = {option: value for option, value in SMALL.items() if option in option_parameters(REGISTRY[name].load())}
     return build_method(name, options, **handed(modality) | {"budget": BUDGETS.get(name)})
 
 
 def modalities(name: str) -> list[str]:
     """What a method takes."""
-    return [m for m, takes in (("images", name not in OF_GRAPHS or name == "random"), ("graphs", name in OF_GRAPHS)) if takes]
+    return list(REGISTRY[name].modalities)
 
 
 CASES = [(name, modality) for name in REGISTRY for modality in modalities(name)]  # a new method is here by itself
@@ -123,16 +124,10 @@ class Case(NamedTuple):
 def ready(name: str, modality: str, spec: str) -> Case:
     """The case of a method, with its set before the first step."""
     matcher = built(name, modality)
-    if modality == "graphs":
-        return Case(
-            matcher,
-            graphs(),
-            matcher.prepare(jax.random.key(1), empty(graphs(), Info(graphs().classes, graphs().preprocess)), graphs().train),
-        )
-    data = load_data(spec)
-    assert matcher.unlabelled == (name in UNLABELLED), "what tells representations from class scores"
-    per_class = IPC * CLASSES if matcher.unlabelled else IPC
-    return Case(matcher, data, initial_set(KEY, matcher, matcher.start, data, per_class, Info(data.classes, data.preprocess)))
+    data, labelled = graphs() if modality == "graphs" else load_data(spec), REGISTRY[name].labelled
+    count = None if modality == "graphs" else IPC if labelled else IPC * CLASSES
+    synth = initial_set(KEY, matcher, matcher.start, data, count, Info(data.classes, data.preprocess), labelled=labelled)
+    return Case(matcher, data, synth)
 
 
 class Compilations(logging.Handler):

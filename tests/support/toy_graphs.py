@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 
+from condense.data.graphs import GraphData
+from condense.engine.initial import start_graphs
 from synth.graphs.base import Alphabet, GraphExamples, Graphs
+from synth.set import Info, SyntheticSet
 
 
 def some_graphs(seed: int = 0, *, count: int = 6, tags: int = 3, edges: int = 1, directed: bool = False, most: int = 9) -> Graphs:
@@ -79,3 +82,8 @@ def joined(tables: list[Graphs]) -> Graphs:
 def doubled(tree):
     """Every float32 leaf as float64."""
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if leaf.dtype == jnp.float32 else leaf, tree)
+
+
+def empty(data: GraphData, info: Info | None) -> SyntheticSet:
+    """The set before a graph method makes anything of it."""
+    return start_graphs(jax.random.key(0), "random", data, data.train, None, info)

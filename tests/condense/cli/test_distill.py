@@ -20,9 +20,9 @@ from condense.api import distill
 from condense.data.load import load_data
 from condense.data.spec import NAMED, parse_spec
 from condense.runtime import run_folder as runs
-from condense.workflows.options import build_method, complete_options, option_parameters
 from evals.recipes import RECIPES, recipe
 from matchers import REGISTRY
+from matchers.inputs import option_parameters
 from synth.errors import BadInput
 from synth.files.format import load_set
 from synth.graphs.base import Alphabet
@@ -30,6 +30,7 @@ from synth.images.augment import dsa, dsa_strategy
 from synth.images.preprocess import Standard
 from synth.selection.choose import STARTS
 from tests.support.cli import DM, TINY, record, stamps
+from tests.support.factories import build_method, complete_options
 from tests.support.toy_teachers import committee, priors, task
 
 
@@ -190,7 +191,7 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     data = parse_spec(settings["data"])
     assert data.name in NAMED or data.kind in ("folder", "tu")  # the last two for what nobody may hand on
     assert len({"ipc", "size", "bytes", "support"} & settings.keys()) == 1
-    own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method])}
+    own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method].load())}
     shape = Alphabet(37) if data.kind == "tu" else (32, 32, 3)
     handed = {
         "net": nets.build(settings.get("net", "gin" if data.kind == "tu" else "convnet"), shape, 10),

@@ -14,9 +14,9 @@ import condense.workflows.distill
 from condense import nets, presets
 from condense.__main__ import run
 from condense.data.spec import NAMED
-from condense.workflows.options import option_parameters
 from evals.recipes import RECIPES
 from matchers import REGISTRY
+from matchers.inputs import option_parameters
 from tests.support.cli import program, surroundings
 
 
@@ -58,7 +58,7 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
     document = parse_docstring(REGISTRY[method].__doc__)
     assert all(text in page for text in (document.short_description, *(document.long_description or "").split("\n")[:1]))
     assert "None" not in page and "convnet, or what experts are of" in " ".join(page.replace("│", " ").split())
-    own = option_parameters(REGISTRY[method])
+    own = option_parameters(REGISTRY[method].load())
     words = " ".join(page.replace("│", " ").split())
     for name in (
         "data",

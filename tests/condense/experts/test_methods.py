@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from matchers import REGISTRY
 from matchers.base import Matcher, Segment, once
 from synth.errors import BadInput
 from synth.images.content import Pixels
+from tests.support.factories import record_of
 from tests.support.toy_experts import EPOCHS, NET, arrays
 
 
@@ -33,13 +35,15 @@ def chase(experts: Experts, *, span: int = 2) -> Matcher:
 @pytest.fixture
 def chasing(monkeypatch):
     """A method that asks for experts and makes no computation of its own."""
-    monkeypatch.setitem(REGISTRY, "chase", chase)
+    monkeypatch.setitem(REGISTRY, "chase", record_of(chase))
 
 
 @pytest.mark.parametrize(("method", "recipe"), [("mtt", "sgd"), ("ftd", "flat"), ("datm", "flat"), ("ast", "smooth")])
 def test_experts_that_are_not_given_are_of_the_methods_own_recipe(method, recipe, spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(provide, "train_experts", lambda data, **settings: settings["recipe"])
-    assert provide.provide(Context(method, load_data(spec), NET, 0, tmp_path)) == recipe
+    asked = SimpleNamespace(net=NET)
+    monkeypatch.setattr(provide, "train_experts", lambda data, **settings: vars(asked).update(settings) or asked)
+    found = provide.make(Context(REGISTRY[method], load_data(spec), NET, 0, tmp_path, 5))
+    assert found.value is asked and asked.recipe == recipe and found.net == NET
 
 
 @pytest.mark.parametrize(("recipe", "method"), [("sgd", "mtt"), ("flat", "ftd"), ("smooth", "ast")])

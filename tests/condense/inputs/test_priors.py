@@ -16,7 +16,6 @@ from condense.runtime.run_folder import locked
 from condense.teachers.train import make_teachers
 from condense.workflows.evaluate import evaluate
 from evals.recipes import recipe
-from matchers import REGISTRY
 from matchers.decoupled.cvdd import voting_weights
 from synth.errors import BadInput
 from synth.files.format import load_set
@@ -53,7 +52,7 @@ def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made, monkeypatc
         return lambda synth: seen.update(synth=synth) or 0.625
 
     monkeypatch.setattr(priors, "run", running)
-    monkeypatch.setattr("condense.evaluation.images.validation_score", scoring)
+    monkeypatch.setattr(priors, "validation_score", scoring)
     options = {"lr": 0.25, "crop": 1.0, "roll": 0.0, "patches": "none", "labels": "online"}
     assert priors.worth(data, member, made.members[0].name, ipc=2, steps=2, epochs=2, folder=None, options=options) == 62.5
     assert seen["scored by"] == (made.members[0].name, "cvdd:epochs=2", data.seed, [digest(member)], priors.SEEDS)
@@ -65,7 +64,7 @@ def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made, monkeypatc
 
 def test_a_prior_is_measured_with_the_options_of_the_run(spec, made, monkeypatch):
     seen = []
-    monkeypatch.setitem(REGISTRY, "cvdd", lambda teachers, none, task, **options: seen.append((teachers, task.steps, options)) or 1 / 0)
+    monkeypatch.setattr(priors, "cvdd", lambda teachers, none, task, **options: seen.append((teachers, task.steps, options)) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         measured(load_data(spec), made.members, folder=None, **QUICK, lr=0.05, crop=0.5, patches="easy")
     assert seen == [(made.members[:1], 2, {"member": 1, "label_epochs": 2, "lr": 0.05, "crop": 0.5, "patches": "easy"})]

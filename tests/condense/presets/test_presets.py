@@ -10,16 +10,16 @@ from condense import nets, presets
 from condense.__main__ import run
 from condense.cli import experts, teachers
 from condense.cli.flags import parse
-from condense.inputs.registry import flagged
 from condense.teachers.labelling import plan_of
-from condense.workflows.options import build_method, complete_options, option_parameters
 from evals.recipes import recipe
 from matchers import REGISTRY
+from matchers.inputs import flagged_inputs, option_parameters
 from synth.labelling import check_room
+from tests.support.factories import build_method, complete_options
 from tests.support.toy_teachers import committee, priors, task
 
 FIRST = [name for name, preset in presets.PRESETS.items() if preset.first]
-LABELLED = [name for name, preset in presets.PRESETS.items() if "teachers" in flagged(REGISTRY[preset.method])]
+LABELLED = [name for name, preset in presets.PRESETS.items() if "teachers" in flagged_inputs(REGISTRY[preset.method].load())]
 
 
 @pytest.mark.parametrize("name", FIRST)
@@ -28,7 +28,9 @@ def test_the_command_that_comes_first_can_be_given(name):
     program, verb, *flags = shlex.split(preset.first)
     record = teachers.RECORD if verb == "teachers" else experts.recipe_class(flags[flags.index("--recipe") + 1])
     call = parse(record, flags, f"condense {verb}")
-    assert (program, call.data, call.out) == ("condense", preset.data, "X") and preset.flag() in flagged(REGISTRY[preset.method])
+    assert (program, call.data, call.out) == ("condense", preset.data, "X") and preset.flag() in flagged_inputs(
+        REGISTRY[preset.method].load()
+    )
     assert all(nets.canonical(net) for net in ([call.net] if isinstance(call.net, str) else call.net or []))
 
 
@@ -69,7 +71,7 @@ STATED = {
 def test_recipes_of_presets_show_the_views_that_are_stated(name):
     """Through the plan that labelling takes; a change here changes the bytes and the meaning of published labels."""
     preset = presets.PRESETS[name]
-    own = {key: value for key, value in preset.settings.items() if key in option_parameters(REGISTRY[preset.method])}
+    own = {key: value for key, value in preset.settings.items() if key in option_parameters(REGISTRY[preset.method].load())}
     handed = {"teachers": committee(5, image=(32, 32, 3)), "priors": priors(5), "task": task((32, 32, 3), flips=True)}
     matcher = build_method(preset.method, complete_options(preset.method, own), **handed)
     plan = plan_of(recipe(matcher.recipe, epochs=own.get("label_epochs")), (64, 64, 3), True)
@@ -105,7 +107,7 @@ def test_recoveries_of_presets_have_the_numbers_that_are_stated(start):
     found = {name: preset for name, preset in presets.PRESETS.items() if name.startswith(start) and preset.first}
     assert found
     for preset in found.values():
-        known, settings = option_parameters(REGISTRY[preset.method]), preset.settings
+        known, settings = option_parameters(REGISTRY[preset.method].load()), preset.settings
         own = complete_options(preset.method, {key: value for key, value in settings.items() if key in known})
         pixels = round(own["roll"] * sizes(preset)[1])
         numbers = (settings["steps"], own["lr"], own["alpha_bn"], own["crop"], pixels, own.get("both_ways", False))
@@ -156,7 +158,7 @@ def test_the_set_of_a_preset_fits_into_its_file(name):
     """Its images in bytes, and the labels of whatever kind it asks for or its method has; of INFER at most five examples an image."""
     preset = presets.PRESETS[name]
     classes, side = sizes(preset)
-    known = option_parameters(REGISTRY[preset.method])
+    known = option_parameters(REGISTRY[preset.method].load())
     own = complete_options(preset.method, {key: value for key, value in preset.settings.items() if key in known})
     images, epochs = preset.settings["ipc"] * classes, own["label_epochs"] or recipe(own["recipe"] or "rded").epochs
     n = images * 5 if preset.method == "infer" else images
@@ -187,7 +189,7 @@ def test_kip_is_as_released():
 @pytest.mark.parametrize("name", RIDGE)
 def test_presets_of_kernel_ridge_regression_are_as_released(name):
     preset = presets.PRESETS[name]
-    known = option_parameters(REGISTRY[preset.method])
+    known = option_parameters(REGISTRY[preset.method].load())
     own = complete_options(preset.method, {key: value for key, value in preset.settings.items() if key in known})
     size, net, *numbers = RIDGE[name]
     assert size in (preset.settings.get("size"), preset.settings.get("ipc"))

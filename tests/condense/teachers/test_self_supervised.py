@@ -17,7 +17,7 @@ from condense.__main__ import run
 from condense.data.load import load_data
 from condense.inputs.context import Context
 from condense.inputs.registry import PROVIDERS, split_seed
-from condense.inputs.teacher import find_teacher
+from condense.inputs.teacher import find, make
 from condense.runtime.log import MetricsLog
 from condense.teachers import barlow
 from condense.teachers import self_supervised as ssl
@@ -238,30 +238,31 @@ def test_defaults_depend_on_the_data():
 
 
 def test_a_teacher_is_taken_from_a_folder_or_the_run(data, trained, tmp_path, monkeypatch, capsys):
-    assert find_teacher(data, trained, None).digest == load_teacher(trained).digest
+    given = Context(REGISTRY["krrst"], data, None, 0, None, 5, given=str(trained))
+    assert make(given).value.digest == find(given).value.digest == load_teacher(trained).digest
     shutil.copytree(trained, tmp_path / "run" / "teacher")
-    monkeypatch.setattr("condense.teachers.self_supervised.Config", partial(SMALL._replace))
-    context = Context("krrst", data, None, 0, tmp_path / "run")
-    teacher = PROVIDERS["teacher"].provide(context)
+    monkeypatch.setattr("condense.inputs.teacher.Config", partial(SMALL._replace))
+    context = Context(REGISTRY["krrst"], data, None, 0, tmp_path / "run", 5)
+    teacher = make(context).value
     assert PROVIDERS["teacher"].identity(teacher) == load_teacher(trained).digest
     assert "no --teacher is given" in capsys.readouterr().err
-    monkeypatch.setattr("condense.teachers.self_supervised.Config", partial(SMALL._replace, epochs=1))
+    monkeypatch.setattr("condense.inputs.teacher.Config", partial(SMALL._replace, epochs=1))
     with pytest.raises(BadInput, match="holds another run"):
-        PROVIDERS["teacher"].provide(context)
+        make(context)
 
 
 def test_a_run_leaves_out_the_images_that_its_teacher_left_out(trained):
-    assert split_seed(REGISTRY["krrst"], {"teacher": str(trained)}, 5) == 0
-    assert split_seed(REGISTRY["krrst"], {"teacher": None}, 5) == 5
+    assert split_seed(REGISTRY["krrst"].load(), {"teacher": str(trained)}, 5) == 0
+    assert split_seed(REGISTRY["krrst"].load(), {"teacher": None}, 5) == 5
 
 
 @pytest.mark.slow
 def test_a_teacher_is_made_where_none_fits(data, trained, tmp_path, monkeypatch):
     shutil.copytree(trained, tmp_path / "run" / "teacher")
-    monkeypatch.setattr("condense.teachers.self_supervised.Config", partial(SMALL._replace, epochs=1))
-    context = Context("krrst", data, None, 0, tmp_path / "run", force=True)
-    assert PROVIDERS["teacher"].provide(context).digest != load_teacher(trained).digest
-    assert PROVIDERS["teacher"].provide(context._replace(out=None)).about["epochs"] == 1
+    monkeypatch.setattr("condense.inputs.teacher.Config", partial(SMALL._replace, epochs=1))
+    context = Context(REGISTRY["krrst"], data, None, 0, tmp_path / "run", 5, force=True)
+    assert make(context).value.digest != load_teacher(trained).digest
+    assert make(context._replace(out=None)).value.about["epochs"] == 1
 
 
 def test_the_command_line_trains_one(data, tmp_path, capsys):

@@ -15,7 +15,6 @@ from condense.data.load import load_data
 from condense.inputs import teachers as inputs
 from condense.inputs.context import Context
 from condense.inputs.registry import split_seed
-from condense.inputs.teachers import provide_teachers
 from condense.teachers import train as module
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import load_teachers, read_teachers
@@ -112,21 +111,22 @@ def test_a_run_leaves_out_the_images_that_its_teachers_left_out(spec, made, copi
     assert made.split_seed == 0
     info = distill("rded", spec, ipc=1, seed=7, teachers=str(made.folder), labels="hard").info
     assert (info.seed, info.split_seed) == (7, 0)
-    assert split_seed(REGISTRY["rded"], {"teachers": None}, 7) == 7
+    assert split_seed(REGISTRY["rded"].load(), {"teachers": None}, 7) == 7
     edit(copied, split_seed=3)
-    assert split_seed(REGISTRY["rded"], {"teachers": str(copied)}, 7) == 3
+    assert split_seed(REGISTRY["rded"].load(), {"teachers": str(copied)}, 7) == 3
     index = json.loads((copied / "teachers.json").read_text())
     del index["split_seed"]
     (copied / "teachers.json").write_text(json.dumps(index))
-    assert split_seed(REGISTRY["rded"], {"teachers": str(copied)}, 7) == 7
+    assert split_seed(REGISTRY["rded"].load(), {"teachers": str(copied)}, 7) == 7
 
 
 @pytest.mark.parametrize(("method", "count"), [("sre2l", 1), ("infer", 4), ("cvdd", 5)])
 def test_a_run_without_teachers_asks_for_as_many_as_its_method_uses(spec, tmp_path, monkeypatch, method, count):
     asked, data = [], load_data(spec)
     monkeypatch.setattr(inputs, "make_teachers", lambda data, folder, *, net, seed: asked.append((folder, net, seed)))
-    monkeypatch.setattr(inputs, "load_teachers", lambda folder, data: (folder, data))
-    assert provide_teachers(Context(method, data, None, 3, tmp_path)) == (tmp_path / "teachers", data)
+    monkeypatch.setattr(inputs, "load_teachers", lambda folder, data: (SimpleNamespace(name="first"), folder))
+    found = inputs.make(Context(REGISTRY[method], data, None, 3, tmp_path, 5))
+    assert found.value[1] == tmp_path / "teachers" and found.usual_net == "first"
     assert asked == [(tmp_path / "teachers", module.SMALL[:count], 3)] and len(module.SMALL) == 5
 
 

@@ -103,7 +103,12 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, monkeypatch, cap
     assert command(call.split()) == 0
     out = capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
-    for words in ("option    lr = 10.0 (call)", "option    span = 2 (default)", "budget    ipc 1: 10 images, 2,600 bytes", "schedule  40 steps"):
+    for words in (
+        "option    lr = 10.0 (call)",
+        "option    span = 2 (default)",
+        "budget    ipc 1: 10 images, 2,600 bytes",
+        "schedule  40 steps",
+    ):
         assert words in out
     assert "input     experts: to make, in run/experts: 4 networks, 8 epochs" in out
     assert "estimate  experts: about " in out and "estimate  mtt: about " in out

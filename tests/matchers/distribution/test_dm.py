@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from condense.workflows.options import complete_options
 from matchers.base import PerClass
 from matchers.distribution.dm import dm
 from synth.images.augment import dsa as make_augment
 from synth.images.augment import none
 from synth.images.content import Pixels
+from tests.support.factories import complete_options
 from tests.support.matching import (
     KEY,
     check_certain_soft_labels_are_hard_labels,

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from condense.workflows.options import complete_options
 from matchers.base import PerClass
 from matchers.gradient.dc import DISTANCES, LOOPS, Student, channelwise_cosine, cos, dc, loops, mse
 from matchers.gradient.dsa import dsa
 from synth.images.augment import dsa as make_augment
 from synth.images.augment import none
+from tests.support.factories import complete_options
 from tests.support.matching import (
     KEY,
     check_certain_soft_labels_are_hard_labels,

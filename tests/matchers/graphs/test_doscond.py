@@ -10,14 +10,13 @@ import pytest
 from condense import nets
 from condense.data.load import load_data
 from condense.engine.feeds import graphs_per_class
-from condense.engine.initial import empty
 from matchers.graphs.doscond import LearnedGraphs, doscond, draw_edges, gap, gradient, initial_graphs, two_rates
 from synth.base import fresh
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, GraphExamples, Graphs, batch_of
 from synth.graphs.content import DenseGraphs, dense_batch
 from tests.support.toy_data import central_differences
-from tests.support.toy_graphs import doubled, joined, some_examples, some_graphs
+from tests.support.toy_graphs import doubled, empty, joined, some_examples, some_graphs
 
 NET = "gcn:width=5,depth=1"
 

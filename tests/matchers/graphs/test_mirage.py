@@ -15,7 +15,6 @@ import pytest
 from scipy.stats import chisquare
 
 from condense.data.load import load_data
-from condense.engine.initial import empty
 from condense.workflows import distill as api
 from evals.retrain_graphs import draw, shares
 from matchers.graphs.colour import colour
@@ -27,7 +26,7 @@ from synth.graphs.base import Alphabet, GraphExamples, Graphs
 from synth.graphs.refinement import evaluations, refine, trees
 from synth.graphs.trees import Tree, count_nodes, to_text
 from tests.support.places import ROOT
-from tests.support.toy_graphs import renamed, some_examples
+from tests.support.toy_graphs import empty, renamed, some_examples
 
 TU = os.environ.get("CONDENSE_TU")  # folder with NCI1.txt and the like
 needs_tu = pytest.mark.skipif(not TU, reason="CONDENSE_TU names no folder with graphs of the TU collection")

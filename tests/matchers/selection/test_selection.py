@@ -16,7 +16,7 @@ from tests.support.toy_data import as_set, blobs, smooth_net
 @pytest.mark.parametrize("name", ["random", "kmeans", "herding"])
 def test_selection_keeps_real_images_of_the_right_class(name):
     examples = blobs(9)
-    matcher = REGISTRY[name](None) if name == "random" else REGISTRY[name](smooth_net(), space="pixels")
+    matcher = REGISTRY[name].load()(None) if name == "random" else REGISTRY[name].load()(smooth_net(), space="pixels")
     start = as_set(blobs(2, seed=4))
     synth, _, _ = matcher.step(KEY, matcher.init(KEY, start), start, examples)
     chosen = [np.flatnonzero((examples.x == image).all((1, 2, 3))) for image in np.asarray(synth.x.pixels)]
@@ -37,7 +37,7 @@ def test_selection_compares_what_a_network_trained_on_the_examples_embeds(name):
 
     by_epochs = [choice(net.apply(train_on(k_space, net, *examples, 3, epochs=epochs), examples.x).embed) for epochs in (0, 40)]
     for space, epochs, wanted in (("pixels", 0, choice(examples.x)), ("embed", 40, by_epochs[1])):
-        matcher, done = REGISTRY[name](net, space=space, epochs=40), []
+        matcher, done = REGISTRY[name].load()(net, space=space, epochs=40), []
         picked = matcher.step(KEY, (), start, examples, lambda done=done: done.append(1))[0].x.pixels
         np.testing.assert_array_equal(picked, wanted)
         assert len(done) + 1 == matcher.host(start) == 3 + epochs

@@ -103,7 +103,7 @@ def test_a_set_that_reproduces_the_expert_has_no_loss():
 @pytest.mark.parametrize("name", ["mtt", "ftd", "ast", "datm"])
 def test_a_student_that_stays_has_loss_one_and_a_known_slope(name):
     """L = 1 at beta = 0 for every piece; dL/dbeta there is - 2 < theta*_t - theta*_{t+M}, N grad l(theta*_t) > / D."""
-    matcher = plain(REGISTRY[name], **(OFF if name == "ast" else {"gate": 10.0} if name == "datm" else {}))
+    matcher = plain(REGISTRY[name].load(), **(OFF if name == "ast" else {"gate": 10.0} if name == "datm" else {}))
     synth = started(matcher, lr=0.0)
     for start in (0, 2):
         at = piece(start=start)
@@ -496,7 +496,7 @@ def test_networks_with_batch_statistics_are_refused():
         mtt(nets.build("convnet:width=4,depth=1,norm=batch", (8, 8, 1), 3), none, experts())
 
 
-@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if REGISTRY[preset.method] in (mtt, ftd, ast, datm)])
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if REGISTRY[preset.method].load() in (mtt, ftd, ast, datm)])
 def test_presets_keep_beta_as_published_and_name_the_published_experts(name):
     """No reparametrisation of the step size, and the alpha of FTD's table: 0.3 for CIFAR-10 at 1 and 10 a class, 1 elsewhere."""
     preset = PRESETS[name]

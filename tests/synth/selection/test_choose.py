@@ -96,7 +96,7 @@ def test_kmeans_is_a_function_of_the_key():
 
 
 def test_a_start_by_kmeans_has_a_bar_of_its_classes(capsys):
-    method, data = REGISTRY["random"](None), load_data("digits")
+    method, data = REGISTRY["random"].load()(None), load_data("digits")
     for kind, told in (("random", r""), ("kmeans", rf"choosing the first images by k-means among {len(data.train.y):,} 10/10 .*\n")):
         initial_set(jax.random.key(0), method, kind, data, 1, Info(data.classes, data.preprocess))
         assert re.fullmatch(told, capsys.readouterr().err)
