@@ -1,5 +1,6 @@
 """How a set starts, and what it says of itself."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -73,6 +74,7 @@ def start_images(key: jax.Array, start: str, data: Data, examples: Examples, per
             bar.advance()
     else:
         first = make()
+    info = replace(info, represents=matcher.unlabelled)
     index = jnp.repeat(jnp.arange(labels, dtype=jnp.int32), per_class)
     return SyntheticSet(Pixels(jnp.asarray(first, jnp.float32)), Hard(index, len(data.classes)), info=info)
 

@@ -18,7 +18,7 @@ from condense.teachers.barlow import Config
 from condense.teachers.self_supervised import load_teacher, train_teacher
 from condense.teachers.store import load_teachers
 from condense.teachers.train import make_teachers
-from evals.krr import closed_form, make_scorer, regressed
+from evals.krr import closed_form, make_scorer
 from evals.recipes import Closed, recipe
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
@@ -92,9 +92,9 @@ def test_the_head_is_fitted_to_the_features_of_given_networks(place, tmp_path):
 
 
 def test_labels_of_every_kind_are_regressed():
-    np.testing.assert_allclose(regressed(Hard(jnp.array([1, 0]), 2)), [[-0.5, 0.5], [0.5, -0.5]])
-    np.testing.assert_allclose(regressed(Soft(jnp.zeros((1, 4)))), np.zeros((1, 4)))
-    np.testing.assert_array_equal(regressed(Target(jnp.array([[3.0, -7.0]]))), [[3, -7]])
+    np.testing.assert_allclose(Hard(jnp.array([1, 0]), 2).regressed(), [[-0.5, 0.5], [0.5, -0.5]])
+    np.testing.assert_allclose(Soft(jnp.zeros((1, 4))).regressed(), np.zeros((1, 4)))
+    np.testing.assert_array_equal(Target(jnp.array([[3.0, -7.0]])).regressed(), [[3, -7]])
 
 
 def test_real_rows_carry_the_kind_of_labels_that_the_set_has(data):
