@@ -97,6 +97,8 @@ def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, s
     with pytest.raises(KeyboardInterrupt):
         relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
     assert not out.exists() and (tmp_path / ".set.npz.partial").is_dir()
+    request = json.loads((tmp_path / ".set.npz.partial" / "labels.json").read_text())  # by which older ones go on too
+    assert request.keys() == {"kind", "key", "temperature", "epochs", "weights", "statistics", "view", "batch", "teachers", "content"}
     seen = []
     monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
     relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
