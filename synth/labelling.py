@@ -19,9 +19,10 @@ from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.files.npz import LIMIT
 from synth.images.views import View, view_of
-from synth.labels import KINDS, Labels, find_kind
+from synth.labels import KINDS, Labels, find_kind, option_parameters
 from synth.labels.common import STATISTICS
 from synth.labels.online import ask
+from synth.options import check_option
 from synth.training.fit import batch_view, epoch_items, in_batches
 
 
@@ -76,16 +77,13 @@ def check_options(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises BadInput for a value out of range, and for an option that this kind has not.
     """
-    own = find_kind(kind).options
+    own = option_parameters(find_kind(kind))
     for name in sorted(given.keys() - own.keys()):
-        others = {word: other.options[name].default for word, other in KINDS.items() if name in other.options}
+        others = {word: known[name].default for word, other in KINDS.items() if name in (known := option_parameters(other))}
         if given[name] not in others.values():
             whose = f"it is one of {' and '.join(others)}" if others else f"known: {', '.join(own) or 'none'}"
             raise BadInput(f"{name}: labels of kind {kind} have no such option ({whose}); leave it out")
-    try:
-        return {name: option.check(name, given.get(name, option.default)) for name, option in own.items()}
-    except ValueError as error:
-        raise BadInput(f"labels of kind {kind}: {error}") from error
+    return {name: check_option(name, given.get(name, p.default), p.annotation) for name, p in own.items()}
 
 
 def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:
@@ -203,9 +201,9 @@ class Asker(NamedTuple):
         """The answers to every view of every epoch, [epochs n ...], in the order in which an epoch shows the examples.
 
         Args:
-          read: (logits f32[b c], classes i32[b 2], temperature) -> what is stored of the answers to a batch, rows that lead with b, of any
-            one dtype. The classes are those of an image and of the one that it is mixed with. A function of a module, so that it is
-            compiled once.
+          read: (logits f32[b c], classes i32[b 2], temperature) -> what is stored of the answers to a batch, rows that lead with b. The
+            classes are those of an image and of the one that it is mixed with. It is compiled once if it is the same function at every
+            call: one of a module, or one from a cache.
         """
         (nets, vars), key, plan = _apart(self.teachers), jax.random.key(self.seed), self.plan
         answer = _epoch(nets, self.weights, self.statistics, plan.view, self.replay()["batch"], plan.temperature, read)
@@ -291,7 +289,7 @@ def label_alike(
     Raises BadInput where a teacher is not among the known.
     """
     teachers, weights = recall(labels.teachers, known)
-    own = {"weights": weights, "statistics": labels.statistics} | {name: getattr(labels, name) for name in labels.options}
+    own = {"weights": weights, "statistics": labels.statistics} | {name: getattr(labels, name) for name in option_parameters(type(labels))}
     plan = Plan(1, 0, View(), labels.temperature, progress)
     if labels.replays:
         plan = plan._replace(epochs=labels.epochs, batch=labels.batch if batch is None else batch, view=view_of(labels.view))

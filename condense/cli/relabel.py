@@ -3,11 +3,11 @@
 import shlex
 from dataclasses import dataclass, field, fields, make_dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import Positional
 
-from condense.cli.flags import about, check_place, first_line, parse
+from condense.cli.flags import about, argument_helps, check_place, first_line, parse
 from condense.runtime.interrupts import defer_interrupt
 
 RECORD = None
@@ -33,14 +33,14 @@ class Flags:
 
 def kind_record(name: str | None) -> type:
     """A record of the common flags and of a kind's own options; of the common ones alone where no kind is named."""
-    from synth.labels import find_kind, made_kinds
+    from synth.labels import find_kind, made_kinds, option_parameters
 
     text = f"{', '.join(made_kinds())}; `--kind KIND --help` shows a kind's own flags"
     rows: list[tuple] = [("kind", Annotated[str, about(text, metavar="KIND")])]
     kind = None if name is None else find_kind(name)
-    for flag, option in kind.options.items() if kind else ():
-        hint = Literal[option.choices] if option.choices else type(option.default)
-        rows.append((flag, Annotated[hint, about(option.help)], field(default=option.default)))
+    helps = argument_helps(kind.make) if kind else {}
+    for flag, p in option_parameters(kind).items() if kind else ():
+        rows.append((flag, Annotated[p.annotation, about(helps[flag])], field(default=p.default)))
     if kind and kind.default_temperature is not None:
         text = about(f"of the labels; by default {kind.default_temperature:g}")
         rows.append(("temperature", Annotated[float | None, text], field(default=None)))

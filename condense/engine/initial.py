@@ -60,6 +60,7 @@ def initial_set(
     examples = data.train
     if not labelled:
         examples = Examples(examples.x, np.zeros_like(examples.y))
+    info = replace(info, represents=not labelled)  # what such a method learns in place of labels belongs to no class
     synth = STARTERS[data.modality](key, start or matcher.start, data, examples, per_class, info)
     return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
 
@@ -74,7 +75,6 @@ def start_images(key: jax.Array, start: str, data: Data, examples: Examples, per
             bar.advance()
     else:
         first = make()
-    info = replace(info, represents=matcher.unlabelled)
     index = jnp.repeat(jnp.arange(labels, dtype=jnp.int32), per_class)
     return SyntheticSet(Pixels(jnp.asarray(first, jnp.float32)), Hard(index, len(data.classes)), info=info)
 

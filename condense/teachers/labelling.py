@@ -53,13 +53,12 @@ def label_in_pieces(
     from there. The folder may go as soon as the labels are safe."""
     if not find_kind(kind).replays:
         return label(key, kind, x, index, classes, teachers, plan, **own)
-    of_loss = [name for name, option in find_kind(kind).options.items() if option.of_loss]
     request = {
         "kind": kind,
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "temperature": plan.temperature,
         "epochs": plan.epochs,
-        **{name: value for name, value in own.items() if name not in of_loss},
+        **{name: value for name, value in own.items() if name not in find_kind(kind).of_loss},
     }
     content = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
     request |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": content}

@@ -50,7 +50,7 @@ def relabel(
       what: a set, its file, or a run's folder.
       out: the file to write, or None.
       teachers: folder of a committee, or networks in the set's model space.
-      kind: a name in `synth.labels.made_kinds()`; `options` are the kind's own (`synth.labels.KINDS[kind].options`).
+      kind: a name in `synth.labels.made_kinds()`; `options` are the kind's own, see its `make`.
       data: what teachers and flips are checked on; by default what the set was made from.
       recipe: that networks will be trained with; by default the set's, or `cvdd` where that shows no views. `epochs` replaces its length.
       temperature: of the labels; by default the kind's own, else the recipe's.

@@ -2,13 +2,13 @@
 
 from synth.errors import BadInput
 from synth.labels.committee import Committee
-from synth.labels.contract import Labels, Option, label_kind, targets_of
+from synth.labels.contract import Labels, label_kind, option_parameters, targets_of
 from synth.labels.distances import Distances
 from synth.labels.online import Online
 from synth.labels.plain import Hard, Runs, Soft, Target
 from synth.labels.static import Interpolated, Static
 
-__all__ = ["KINDS", "Labels", "Option", "find_kind", "label_kind", "made_kinds", "targets_of"]
+__all__ = ["KINDS", "Labels", "find_kind", "label_kind", "made_kinds", "option_parameters", "targets_of"]
 
 KINDS: dict[str, type[Labels]] = {
     "hard": Hard,

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float16, Int
 
+from synth.errors import BadInput
 from synth.images.views import BatchView, view_of
-from synth.labels.contract import Labels, check_index
+from synth.labels.contract import Labels, check_index, option_parameters
+from synth.options import check_option
 
 HALF = 60000.0  # a logit beyond this is no half precision number
 STATISTICS = re.compile(r"running|batch(/[1-9][0-9]?)?")
@@ -54,5 +56,8 @@ def check_taught(labels: Labels) -> None:
         view_of(labels.view)
         if labels.seed < 0 or labels.seed >= 2**32 or labels.batch < 1:
             raise ValueError(f"seed {labels.seed} and batch {labels.batch} must be whole numbers, in [0, 2^32) and of at least 1")
-    for name, option in labels.options.items():
-        option.check(name, getattr(labels, name))
+    for name, p in option_parameters(type(labels)).items():
+        try:
+            check_option(name, getattr(labels, name), p.annotation)
+        except BadInput as error:
+            raise ValueError(str(error).removeprefix("--")) from error

@@ -4,12 +4,10 @@ A kind is a NamedTuple under `label_kind`, in a file of its own, and one line of
 teachers, training, evaluation and the command line ask it for what `Labels` lists.
 """
 
-import math
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from numbers import Real
-from types import MappingProxyType
-from typing import Any, NamedTuple, get_type_hints
+from collections.abc import Callable
+from typing import get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -18,34 +16,6 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from synth.images.views import BatchView, Mixed
-
-
-class Option(NamedTuple):
-    """One option of a kind that teachers make. The labels keep its value in a field of the same name.
-
-    Args:
-      default: a number, or one of `choices`.
-      help: what it is, for users.
-      choices: the words that are right; empty for a number.
-      least: the smallest number that is right.
-      of_loss: whether the loss alone reads it, so that no answer of a teacher depends on it.
-    """
-
-    default: float | str
-    help: str
-    choices: tuple[str, ...] = ()
-    least: float = -math.inf
-    of_loss: bool = False
-
-    def check(self, name: str, value: Any) -> float | str:
-        """The value. Raises ValueError, naming the option, where it is out of range."""
-        if self.choices:
-            if value not in self.choices:
-                raise ValueError(f"{name} '{str(value)[:20]}': one of {', '.join(self.choices)} is right")
-            return value
-        if isinstance(value, bool) or not isinstance(value, Real) or not self.least <= value < math.inf:
-            raise ValueError(f"{name} {str(value)[:20]}: a number from {self.least:g} is right")
-        return float(value)
 
 
 class Labels(ABC):
@@ -62,16 +32,17 @@ class Labels(ABC):
       taught: whether teachers made it. Such a kind has fields `index` (the class of every example), `temperature`, `teachers` and
         `statistics`, see `synth.labels.common`.
       asks: whether teachers are asked while a network trains, see `with_teachers`.
-      options: its own options by name.
       default_temperature: where none is asked for; None for the training recipe's.
       leaves: names of the fields that hold arrays; by default those that are annotated as arrays.
-      make: (asker, **options) -> labels, a class method: makes the labels from what a `synth.labelling.Asker` hears of the teachers. None
-        for a kind that teachers do not make.
+      make: (asker, *, ...) -> labels, a class method: makes the labels from what a `synth.labelling.Asker` hears of the teachers. None for
+        a kind that teachers do not make. Its keyword arguments are the kind's own options, annotated as in `synth.options`, with their help
+        in its docstring; the labels keep their values in fields of the same names.
+      of_loss: names of the options that the loss alone reads, so that no answer of a teacher depends on them.
     """
 
     sees = replays = taught = asks = False
     leaves: tuple[str, ...] = ()
-    options: Mapping[str, Option] = MappingProxyType({})
+    of_loss: tuple[str, ...] = ()
     default_temperature: float | None = None
     make: Callable[..., "Labels"] | None = None
 
@@ -139,6 +110,14 @@ def label_kind(kind: type) -> type:
 
         jax.tree_util.register_pytree_node(kind, flatten, rebuild)
     return kind
+
+
+def option_parameters(kind: type[Labels]) -> dict[str, inspect.Parameter]:
+    """The own options of a kind by name, with their defaults and types; none of a kind that teachers do not make."""
+    if not kind.make:
+        return {}
+    parameters = inspect.signature(kind.make, eval_str=True).parameters
+    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def check_index(index: Int[Array, " n"], classes: int) -> None:

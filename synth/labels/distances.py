@@ -1,7 +1,6 @@
 """Two numbers of every view: how far the teachers are from the classes of a mixed image."""
 
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +9,12 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from synth.images.views import BatchView
 from synth.labels.common import check_taught, place
-from synth.labels.contract import Option, label_kind
+from synth.labels.contract import label_kind
+from synth.options import NonNegative
 
 STEP = 1 / 20  # nats between two codes of a stored distance; 255 of them reach 12.75
 NORMS = {"l1": jnp.abs, "l2": jnp.square, "huber": optax.losses.huber_loss}
-ENTROPIES, SMOOTHING = ("mixed", "smoothed", "soft"), 0.1
+SMOOTHING = 0.1  # the share that `smoothed` rows spread over all classes
 
 
 class Pair(NamedTuple):
@@ -53,20 +53,29 @@ class Distances(NamedTuple):
     kind = "distances"
     taught = sees = replays = True
     default_temperature = 1.0
-    options = MappingProxyType(
-        {
-            "alpha": Option(1.0, "weight of the gaps in the loss (>= 0)", least=0, of_loss=True),
-            "norm": Option("l1", "norm of the gaps in the loss", choices=tuple(NORMS), of_loss=True),
-            "sce": Option("mixed", "cross entropy beside the gaps in the loss", choices=ENTROPIES, of_loss=True),
-        }
-    )
+    of_loss = ("alpha", "norm", "sce")
 
     check = check_taught
 
     @classmethod
-    def make(cls, asker, **options) -> "Distances":
-        """The distances of all views."""
-        codes = jnp.asarray(asker.of_views(read))
+    def make(
+        cls,
+        asker,
+        *,
+        alpha: Annotated[float, NonNegative] = 1.0,
+        norm: Literal["l1", "l2", "huber"] = "l1",
+        sce: Literal["mixed", "smoothed", "soft"] = "mixed",
+    ) -> "Distances":
+        """The distances of all views.
+
+        Args:
+          asker: what the teachers are asked through.
+          alpha: weight of the gaps in the loss (>= 0).
+          norm: of the gaps.
+          sce: cross entropy beside the gaps: to `mixed` one-hot rows, to `smoothed` ones, or to what the distances say of the teachers
+            (`soft`).
+        """
+        codes, options = jnp.asarray(asker.of_views(read)), {"alpha": alpha, "norm": norm, "sce": sce}
         return cls(asker.index, codes, asker.classes, **asker.header(), **asker.replay(), **options)
 
     @classmethod

@@ -24,7 +24,7 @@ from synth.images.content import Pixels
 from synth.images.preprocess import Standard
 from synth.images.views import BatchView, Mixed, View
 from synth.labelling import Plan, check_room, label, label_alike, present
-from synth.labels import KINDS, Labels, find_kind, label_kind, made_kinds, targets_of
+from synth.labels import KINDS, Labels, find_kind, label_kind, made_kinds, option_parameters, targets_of
 from synth.labels.plain import Runs, Soft, Target
 from synth.set import Info, SyntheticSet
 from tests.support.three_classes import make_set, three_classes
@@ -112,11 +112,11 @@ def test_a_kind_is_stored_and_read(kind, certainty, tmp_path):
 @pytest.mark.parametrize("kind", [*made_kinds(), "certainty"])
 def test_a_kind_that_teachers_make_says_what_it_needs(kind, certainty):
     """Bytes before it is made, its options with their defaults, and other examples in the same labels."""
-    labels, own = made(kind), find_kind(kind)
+    labels, own, options = made(kind), find_kind(kind), option_parameters(find_kind(kind))
     assert len(X) * own.bytes_each(CLASSES, PLAN.epochs) == labels.nbytes()
     with pytest.raises(BadInput, match=rf"{kind} labels of 1,000,000,000 examples take .*: fewer"):
         check_room(kind, 10**9, CLASSES, 10, images=32 << 30, advice="fewer")
-    assert {name: getattr(labels, name) for name in own.options} == {name: option.default for name, option in own.options.items()}
+    assert {name: getattr(labels, name) for name in options} == {name: p.default for name, p in options.items()}
     assert kind == own.kind and own.taught == (kind != "hard")
     if own.taught:
         assert labels.temperature == PLAN.temperature and PLAN.at(kind, temperature=7.0).temperature == 7
@@ -182,13 +182,13 @@ def test_a_new_kind_is_labelled_piece_by_piece(certainty, tmp_path, monkeypatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pieces.Partial, "tick", cut)
-    for more in ({}, {"scale": 2.0}, {"levels": 9.0}):
+    for more in ({}, {"scale": 2.0}, {"levels": 9}):
         with pytest.raises(KeyboardInterrupt):
             label_in_pieces(KEY, "certainty", X, Y, CLASSES, TEACHERS, PLAN, folder=tmp_path / "partial", **more)
     assert seen == [1, 2, 1]
     monkeypatch.setattr(pieces.Partial, "tick", tick)
-    resumed = label_in_pieces(KEY, "certainty", X, Y, CLASSES, TEACHERS, PLAN, folder=tmp_path / "partial", levels=9.0)
-    assert same(resumed, made("certainty", levels=9.0))
+    resumed = label_in_pieces(KEY, "certainty", X, Y, CLASSES, TEACHERS, PLAN, folder=tmp_path / "partial", levels=9)
+    assert same(resumed, made("certainty", levels=9))
 
 
 def test_a_method_labels_its_set_in_a_new_kind(certainty):
@@ -196,7 +196,7 @@ def test_a_method_labels_its_set_in_a_new_kind(certainty):
     labelling = Labelling(TEACHERS, task(), "cvdd", "certainty", epochs=3, options={"scale": 0.5}).checked()
     labelling.check_room(synth)
     y = labelling.attach(KEY, synth).y
-    assert type(y) is Certainty and (y.epochs, y.scale, y.levels, y.temperature) == (3, 0.5, 255.0, 2.0)
+    assert type(y) is Certainty and (y.epochs, y.scale, y.levels, y.temperature) == (3, 0.5, 255, 2.0)
 
 
 def test_a_new_kind_has_its_flags(certainty, capsys):
@@ -235,9 +235,9 @@ def test_flags_of_a_kind_are_those_that_it_declares(capsys):
         ("committee", {"sce": "soft"}, "sce: labels of kind committee have no such option \\(it is one of distances\\); leave it out"),
         ("distances", {"beta": 1}, "beta: labels of kind distances have no such option \\(known: alpha, norm, sce\\); leave it out"),
         ("static", {"beta": 1}, "no such option \\(known: none\\)"),
-        ("distances", {"alpha": -1.0}, "labels of kind distances: alpha -1.0: a number from 0 is right"),
-        ("distances", {"alpha": "much"}, "alpha much: a number from 0 is right"),
-        ("distances", {"norm": "l3"}, "norm 'l3': one of l1, l2, huber is right"),
+        ("distances", {"alpha": -1.0}, "--alpha -1.0: give a number of at least 0"),
+        ("distances", {"alpha": "much"}, "--alpha much: give a number of at least 0"),
+        ("distances", {"norm": "l3"}, "--norm l3: give one of l1, l2, huber"),
     ],
 )
 def test_wrong_calls_are_refused_before_teachers_are_asked(kind, options, says, data):

@@ -1,8 +1,7 @@
 """A kind of labels that the workbench does not have: all of it is here, as a new kind would be in a file of its own."""
 
 from functools import lru_cache
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,8 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from synth.images.views import BatchView
 from synth.labels.common import check_taught, place
-from synth.labels.contract import Option, label_kind
+from synth.labels.contract import label_kind
+from synth.options import NonNegative
 
 
 @label_kind
@@ -26,22 +26,24 @@ class Certainty(NamedTuple):
     seed: int
     batch: int
     view: str
-    levels: float
+    levels: int
     scale: float
     kind = "certainty"
     taught = sees = replays = True
     default_temperature = 2.0
-    options = MappingProxyType({
-        "levels": Option(255.0, "steps of a stored probability (>= 1)", least=1),
-        "scale": Option(1.0, "weight of the loss (>= 0)", least=0, of_loss=True),
-    })  # fmt: skip
+    of_loss = ("scale",)
     check = check_taught
 
     @classmethod
-    def make(cls, asker, **options) -> "Certainty":
-        """The probabilities of all views."""
-        codes = jnp.asarray(asker.of_views(reader(options["levels"])))
-        return cls(asker.index, codes, asker.classes, **asker.header(), **asker.replay(), **options)
+    def make(cls, asker, *, levels: int = 255, scale: Annotated[float, NonNegative] = 1.0) -> "Certainty":
+        """The probabilities of all views.
+
+        Args:
+          levels: steps of a stored probability (>= 1).
+          scale: weight of the loss (>= 0).
+        """
+        codes = jnp.asarray(asker.of_views(reader(levels)))
+        return cls(asker.index, codes, asker.classes, **asker.header(), **asker.replay(), levels=levels, scale=scale)
 
     @classmethod
     def bytes_each(cls, classes: int, epochs: int) -> int:
@@ -65,7 +67,7 @@ class Certainty(NamedTuple):
 
 
 @lru_cache
-def reader(levels: float):
+def reader(levels: int):
     """What is stored of the answers to a batch."""
 
     def read(logits, classes, temperature):

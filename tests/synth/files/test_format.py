@@ -250,7 +250,7 @@ def test_a_field_that_came_later_may_be_missing(tmp_path):
     for fields, expected in ((own | {"norm": "l1"}, "mixed"), (own | {"norm": "l1", "sce": "soft"}, "soft")):
         np.savez(tmp_path / "set.npz", **plain(header=header(labels="distances", fields={"y": fields}), **arrays))
         assert load_set(tmp_path / "set.npz").y.sce == expected
-    for fields, says in ((own, '"fields" y norm'), (own | {"norm": "l1", "sce": "hard"}, "sce 'hard': one of mixed, smoothed, soft")):
+    for fields, says in ((own, '"fields" y norm'), (own | {"norm": "l1", "sce": "hard"}, "sce hard: give one of mixed, smoothed, soft")):
         np.savez(tmp_path / "set.npz", **plain(header=header(labels="distances", fields={"y": fields}), **arrays))
         with pytest.raises(BadInput, match=says):
             load_set(tmp_path / "set.npz")
