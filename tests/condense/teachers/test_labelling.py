@@ -161,7 +161,7 @@ def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, 
     with pytest.raises(KeyboardInterrupt):  # answers do not depend on how a loss weighs them
         relabel(turned, tmp_path / "set.npz", teachers, "distances", data=load_data(spec), alpha=2.0, sce="soft", **QUICK | {"epochs": 2})
     assert seen.pop() == 2
-    with pytest.raises(BadInput, match="sce: labels of kind committee have no such option \(it is one of distances\); leave it out"):
+    with pytest.raises(BadInput, match=r"sce: labels of kind committee have no such option \(it is one of distances\); leave it out"):
         relabel(stored, tmp_path / "set.npz", teachers, "committee", data=data, sce="soft", **QUICK)
 
 
