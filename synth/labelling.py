@@ -264,8 +264,8 @@ def label(
     if own.taught and len(weights) != len(teachers):
         raise BadInput(f"--weights: {len(weights)} weights for {len(teachers)} teachers; give one each")
     seed = int(jax.random.bits(key, dtype=jnp.uint32)) if seed is None else seed
-    asked = (jnp.asarray(x), jnp.asarray(index, jnp.int32), classes, tuple(teachers), weights, statistics)
-    return own.make(Asker(kind, *asked, plan, seed, done, tick), **options)
+    request = (jnp.asarray(x), jnp.asarray(index, jnp.int32), classes, tuple(teachers), weights, statistics)
+    return own.make(Asker(kind, *request, plan, seed, done, tick), **options)
 
 
 def label_alike(

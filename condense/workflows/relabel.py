@@ -71,14 +71,14 @@ def relabel(
         raise BadInput(f"--temperature {temperature}: give a number above 0")
     own = {"weights": weights, "statistics": statistics, **check_options(kind, options)}
     known = () if not taught else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
-    asked = pick_members(known, members) if known else known
+    picked = pick_members(known, members) if known else known
     x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
     if out:
         fewer = "give --kind online, or fewer --epochs"
         check_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)
     under_way = Path(out).with_name(f".{Path(out).name}.partial") if out else None
     ask = partial(label_in_pieces, folder=under_way) if out else label
-    made = replace(synth, y=ask(jax.random.key(seed), kind, x, index, classes, asked, plan, **own), lr=None)
+    made = replace(synth, y=ask(jax.random.key(seed), kind, x, index, classes, picked, plan, **own), lr=None)
     if made.info:
         made = replace(made, info=replace(made.info, recipe=chosen.name, represents=False))
     if out:
