@@ -8,24 +8,16 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from evals.recipes import Closed
 from evals.report import Report
 from synth.base import Examples, Net, Vars, fresh
 from synth.errors import RunFailed
-from synth.labels import Labels
-from synth.labels.plain import Target
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches
 from synth.training.ridge import linear, ntk, regression
 
 PIECE = 64  # images that go through a network together
-
-
-def regressed(y: Labels) -> Float[Array, "n c"]:
-    """What a ridge head is fitted to: regression values as they are, probabilities less 1 / C."""
-    return y.values if isinstance(y, Target) else y.probs() - jnp.float32(1 / y.classes)
 
 
 def make_scorer(net: Net | None, recipe: Closed, *, frozen: Vars | None = None) -> Callable:
@@ -43,7 +35,7 @@ def make_scorer(net: Net | None, recipe: Closed, *, frozen: Vars | None = None) 
     @jax.jit
     def score(key, frozen, synth: SyntheticSet, x, y):
         vars = Vars(()) if recipe.kernel == "ntk" else fresh(key, net) if frozen is None else frozen
-        head = regression(features(vars, synth.x.decode()), regressed(synth.y), gram=gram, reg=recipe.reg, weight=synth.weight)
+        head = regression(features(vars, synth.x.decode()), synth.y.regressed(), gram=gram, reg=recipe.reg, weight=synth.weight)
         values = in_batches(lambda vars, piece: head(features(vars, piece)), vars, x, batch=PIECE)
         finite = jnp.isfinite(values).all(-1)
         return jnp.stack([jnp.sum(finite & (values.argmax(-1) == y)), jnp.sum(~finite)])

@@ -58,7 +58,7 @@ def make_trainer(
         n, y = len(synth), synth.y
         objective = on_examples(net, synth.x.decode(), y, augment=augment, view=view, micro=recipe.micro, weight=synth.weight)
         batch = recipe.batch_of(n, getattr(y, "classes", 1))
-        k_items = jax.random.key(y.seed) if getattr(y, "replays", False) else jax.random.fold_in(key, 1)
+        k_items = jax.random.key(y.seed) if y.replays else jax.random.fold_in(key, 1)
 
         def epoch(number, state):
             tx = optimiser(synth, recipe.factor(number, epochs))

@@ -5,10 +5,10 @@ trains on the set, so that nothing of it but the answer is kept.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,14 +19,11 @@ from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.files.npz import LIMIT
 from synth.images.views import View, view_of
-from synth.labels import Labels
-from synth.labels.online import OnlineWithTeachers, ask
-from synth.labels.plain import Hard
-from synth.labels.teacher import ENTROPIES, NORMS, STATISTICS, Committee, Distances, Interpolated, Online, Static, encode, to_classes
-from synth.training.fit import epoch_items, in_batches, see
-
-KINDS = ("hard", "static", "interpolated", "committee", "online", "distances")  # what `label` makes
-HALF = 60000.0  # a logit beyond this is no half precision number
+from synth.labels import KINDS, Labels, find_kind, option_parameters
+from synth.labels.common import STATISTICS
+from synth.labels.online import ask
+from synth.options import check_option
+from synth.training.fit import batch_view, epoch_items, in_batches
 
 
 class Plan(NamedTuple):
@@ -46,10 +43,10 @@ class Plan(NamedTuple):
     progress: Callable | None = None
 
     def at(self, kind: str, *, temperature: float | None = None) -> "Plan":
-        """With labels of this kind at a temperature; by default at the recipe's, and at 1 for `distances`: their steps of 1/20 nat round
-        what a high temperature leaves of a teacher's doubts to a few codes."""
-        own = 1.0 if kind == "distances" else self.temperature
-        return self._replace(temperature=own if temperature is None else temperature)
+        """With labels of this kind at a temperature; by default at the kind's own, else at the recipe's."""
+        own = find_kind(kind).default_temperature
+        usual = self.temperature if own is None else own
+        return self._replace(temperature=usual if temperature is None else temperature)
 
 
 def batch_of(batch: int, n: int, classes: int) -> int:
@@ -66,20 +63,27 @@ def check_room(kind: str, n: int, classes: int, epochs: int, *, images: int, adv
     """Raises BadInput where labels of n examples, beside `images` bytes, are more than a set's file may hold, see `synth.files.npz`.
 
     Args:
-      kind: one of `KINDS`; `epochs` are those of stored views.
+      kind: one that `label` makes; `epochs` are those of stored views.
       advice: what would be right.
     """
-    answers = {"static": classes, "interpolated": classes, "committee": epochs * classes, "distances": epochs}
-    labels = n * (4 + 2 * answers.get(kind, 0))
+    labels = n * find_kind(kind).bytes_each(classes, epochs)
     if labels + images > LIMIT:
         what = f"{kind} labels of {n:,} examples take {labels:,} bytes beside {images:,} of images"
         raise BadInput(f"{what}, and a set's file holds at most {LIMIT:,}: {advice}")
 
 
-def check_distances(kind: str, alpha: float, norm: str, sce: str) -> None:
-    """Raises BadInput where the loss of `distances` is set for labels of another kind."""
-    if kind != "distances" and (alpha, norm, sce) != (1.0, "l1", "mixed"):
-        raise BadInput(f"alpha, norm and sce: are of the loss of distances, and labels of kind {kind} have none; leave them out")
+def check_options(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a kind: the given ones, checked, over the defaults. An option of other kinds may be given at its default there.
+
+    Raises BadInput for a value out of range, and for an option that this kind has not.
+    """
+    own = option_parameters(find_kind(kind))
+    for name in sorted(given.keys() - own.keys()):
+        others = {word: known[name].default for word, other in KINDS.items() if name in (known := option_parameters(other))}
+        if given[name] not in others.values():
+            whose = f"it is one of {' and '.join(others)}" if others else f"known: {', '.join(own) or 'none'}"
+            raise BadInput(f"{name}: labels of kind {kind} have no such option ({whose}); leave it out")
+    return {name: check_option(name, given.get(name, p.default), p.annotation) for name, p in own.items()}
 
 
 def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:
@@ -97,11 +101,11 @@ def flat(vars: Vars) -> dict[str, np.ndarray]:
 
 def digest(teacher: Teacher) -> str:
     """Twelve hexadecimal digits that tell a teacher's variables from another's."""
-    whole = hashlib.sha256()
+    hashed = hashlib.sha256()
     for name, array in sorted(flat(teacher.vars).items()):
-        whole.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        whole.update(np.ascontiguousarray(array).data)
-    return whole.hexdigest()[:12]
+        hashed.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        hashed.update(np.ascontiguousarray(array).data)
+    return hashed.hexdigest()[:12]
 
 
 def named(teachers: Sequence[Teacher], weights: Sequence[float]) -> str:
@@ -123,31 +127,27 @@ def recall(text: str, known: Sequence[Teacher]) -> tuple[tuple[Teacher, ...], tu
 
 
 def present(labels: Labels, known: Sequence[Teacher]) -> Labels:
-    """The labels, ready to be trained on: those of kind `online` get their teachers, others stay as they are."""
-    if not isinstance(labels, Online):
-        return labels
-    teachers, weights = recall(labels.teachers, known)
-    return OnlineWithTeachers(labels, tuple(t.vars for t in teachers), tuple(t.net for t in teachers), weights)
+    """The labels, ready to be trained on: those that ask teachers meanwhile get their own, others stay as they are."""
+    return labels.with_teachers(lambda text: recall(text, known))
 
 
 @lru_cache(maxsize=8)
-def _epoch(nets: tuple[Net, ...], weights: tuple[float, ...], statistics: str, view: View, batch: int, two: float) -> Callable:
-    """The compiled answers to all views of one epoch, (vars, x, index, seed's key, epoch) -> f16[n c], or u8[n 2] at temperature `two`."""
+def _epoch(
+    nets: tuple[Net, ...], weights: tuple[float, ...], statistics: str, view: View, batch: int, temperature: float, read: Callable
+) -> Callable:
+    """The compiled answers to all views of one epoch, (vars, x, index, seed's key, epoch) -> what `read` makes of each, [n ...]."""
 
     @jax.jit
     def answer(vars, x, index, key, epoch):
         items = epoch_items(key, epoch, len(x), batch=batch)
 
         def one(item):
-            seen = see(item, x, view)
-            logits = ask(nets, vars, seen.images, weights, statistics)
-            if not two:
-                return jnp.clip(logits, -HALF, HALF).astype(jnp.float16)
-            own = index[item.index]
-            return encode(to_classes(logits / two, jnp.stack([own, own[seen.mixed.partner]], -1)))
+            seen = batch_view(item, x, view)
+            logits, own = ask(nets, vars, seen.images, weights, statistics), index[item.index]
+            return read(logits, jnp.stack([own, own[seen.mixed.partner]], -1), temperature)
 
         rows = jax.lax.map(one, items)
-        return rows.reshape(-1, rows.shape[-1])[: len(x)]
+        return rows.reshape(-1, *rows.shape[2:])[: len(x)]
 
     return answer
 
@@ -155,6 +155,69 @@ def _epoch(nets: tuple[Net, ...], weights: tuple[float, ...], statistics: str, v
 @lru_cache(maxsize=8)
 def _asker(nets: tuple[Net, ...], weights: tuple[float, ...], statistics: str) -> Callable:
     return lambda vars, x: ask(nets, vars, x, weights, statistics)
+
+
+def _apart(teachers: Sequence[Teacher]) -> tuple[tuple[Net, ...], tuple[Vars, ...]]:
+    return tuple(t.net for t in teachers), tuple(t.vars for t in teachers)
+
+
+class Asker(NamedTuple):
+    """What a kind of labels makes itself from: examples, and teachers that can be asked about them.
+
+    Args:
+      kind, and so on: as of `label`, completed.
+    """
+
+    kind: str
+    x: Float[Array, "n h w c"]
+    index: Int[Array, " n"]
+    classes: int
+    teachers: tuple[Teacher, ...]
+    weights: tuple[float, ...]
+    statistics: str
+    plan: Plan
+    seed: int
+    done: tuple[int, np.ndarray] | None = None
+    tick: Callable[[int, np.ndarray], None] | None = None
+
+    def header(self) -> dict[str, Any]:
+        """The fields of all labels that teachers made."""
+        teachers, temperature = named(self.teachers, self.weights), float(self.plan.temperature)
+        return {"temperature": temperature, "teachers": teachers, "statistics": self.statistics}
+
+    def replay(self) -> dict[str, Any]:
+        """The fields that draw the views of `of_views` again."""
+        return {"seed": self.seed, "batch": batch_of(self.plan.batch, len(self.x), self.classes), "view": str(self.plan.view)}
+
+    def of_examples(self) -> Float[Array, "n c"]:
+        """The answer to every example as it is. Raises BadInput for batch statistics."""
+        if self.statistics != "running":
+            why = "answers to single images use running statistics; batch statistics need views of batches"
+            raise BadInput(f"--kind {self.kind}: {why}")
+        nets, vars = _apart(self.teachers)
+        return in_batches(_asker(nets, self.weights, self.statistics), vars, self.x)
+
+    def of_views(self, read: Callable) -> np.ndarray:
+        """The answers to every view of every epoch, [epochs n ...], in the order in which an epoch shows the examples.
+
+        Args:
+          read: (logits f32[b c], classes i32[b 2], temperature) -> what is stored of the answers to a batch, rows that lead with b. The
+            classes are those of an image and of the one that it is mixed with. It is compiled once if it is the same function at every
+            call: one of a module, or one from a cache.
+        """
+        (nets, vars), key, plan = _apart(self.teachers), jax.random.key(self.seed), self.plan
+        answer = _epoch(nets, self.weights, self.statistics, plan.view, self.replay()["batch"], plan.temperature, read)
+        first, rows = self.done or (0, None)
+        with plan.progress(plan.epochs - first, "labels") if plan.progress else nullcontext() as bar:
+            for epoch in range(first, plan.epochs):
+                answers = answer(vars, self.x, self.index, key, jnp.int32(epoch))
+                rows = np.zeros((plan.epochs, *answers.shape), answers.dtype) if rows is None else rows
+                rows[epoch] = answers
+                if bar:
+                    bar.advance(1)
+                if self.tick:
+                    self.tick(epoch + 1, rows)
+        return rows
 
 
 def label(
@@ -168,72 +231,41 @@ def label(
     *,
     weights: Sequence[float] | None = None,
     statistics: str = "running",
-    alpha: float = 1.0,
-    norm: str = "l1",
-    sce: str = "mixed",
     seed: int | None = None,
     done: tuple[int, np.ndarray] | None = None,
     tick: Callable[[int, np.ndarray], None] | None = None,
+    **options: Any,
 ) -> Labels:
     """Labels of a set from its teachers.
 
     Args:
-      key: of the views that `committee` and `distances` label.
-      kind: one of `KINDS`; `hard` keeps the classes alone.
+      key: of the views that are labelled, where answers are stored view by view.
+      kind: a name in `synth.labels.made_kinds()`; `hard` keeps the classes alone.
       x, index: the examples and their classes in [0, classes).
       teachers: at least one, all of `classes` outputs.
       plan: what the recipe does that the set will be trained with; stored views follow it.
       weights: of the teachers' logits; by default equal, summing to 1.
       statistics: of the teachers' batch norms: `running`, `batch` or `batch/k`, see `ask`.
-      alpha, norm, sce: of the loss of `distances`.
       seed: of the views, in place of one that the key draws.
       done: how many epochs are labelled and the array of all, from an earlier call that was cut off: answers do not depend on it.
       tick: called after every epoch with the number done and the array.
+      options: the kind's own.
 
     Raises:
-      BadInput: an unknown kind, statistics, norm or cross entropy; no teacher; batch statistics for labels of single examples.
+      BadInput: an unknown kind or statistics; an option that is not the kind's or out of range; no teacher; batch statistics for labels of
+        single examples.
     """
-    if kind not in KINDS:
-        raise BadInput(f"--kind: unknown kind of labels '{kind}' (known: {', '.join(KINDS)})")
-    index = jnp.asarray(index, jnp.int32)
-    if kind == "hard":
-        return Hard(index, classes)
-    if not STATISTICS.fullmatch(statistics) or norm not in NORMS or sce not in ENTROPIES:
-        raise BadInput(
-            f"labels: statistics '{statistics}', norm '{norm}' and sce '{sce}' must be running, batch or batch/2,"
-            f" one of {', '.join(NORMS)}, and one of {', '.join(ENTROPIES)}"
-        )
-    if not teachers:
+    own, options = find_kind(kind), check_options(kind, options)
+    if own.taught and not STATISTICS.fullmatch(statistics):
+        raise BadInput(f"labels: statistics '{statistics}' must be running, batch or batch/2")
+    if own.taught and not teachers:
         raise BadInput("--teachers: labels need one or more teachers")
-    weights = tuple(weights or [1 / len(teachers)] * len(teachers))
-    if len(weights) != len(teachers):
+    weights = tuple(weights or (1 / len(teachers) for _ in teachers))
+    if own.taught and len(weights) != len(teachers):
         raise BadInput(f"--weights: {len(weights)} weights for {len(teachers)} teachers; give one each")
-    nets, held = tuple(t.net for t in teachers), tuple(t.vars for t in teachers)
-    said = {"temperature": float(plan.temperature), "teachers": named(teachers, weights), "statistics": statistics}
-    if kind == "online":
-        return Online(index, classes, **said)
-    x = jnp.asarray(x)
-    if kind in ("static", "interpolated"):
-        if statistics != "running":
-            raise BadInput(f"--kind {kind}: answers to single images use running statistics; batch statistics need views of batches")
-        logits = in_batches(_asker(nets, weights, statistics), held, x)
-        return {"static": Static, "interpolated": Interpolated}[kind](index, jnp.clip(logits, -HALF, HALF).astype(jnp.float16), **said)
     seed = int(jax.random.bits(key, dtype=jnp.uint32)) if seed is None else seed
-    two = plan.temperature if kind == "distances" else 0.0
-    batch = batch_of(plan.batch, len(x), classes)
-    answer = _epoch(nets, weights, statistics, plan.view, batch, two)
-    first, rows = done or (0, np.zeros((plan.epochs, len(x), 2 if two else classes), np.uint8 if two else np.float16))
-    with plan.progress(plan.epochs - first, "labels") if plan.progress else nullcontext() as bar:
-        for epoch in range(first, plan.epochs):
-            rows[epoch] = answer(held, x, index, jax.random.key(seed), jnp.int32(epoch))
-            if bar:
-                bar.advance(1)
-            if tick:
-                tick(epoch + 1, rows)
-    said |= {"seed": seed, "batch": batch, "view": str(plan.view)}
-    if two:
-        return Distances(index, jnp.asarray(rows), classes, **said, alpha=float(alpha), norm=norm, sce=sce)
-    return Committee(index, jnp.asarray(rows), **said)
+    request = (jnp.asarray(x), jnp.asarray(index, jnp.int32), classes, tuple(teachers), weights, statistics)
+    return own.make(Asker(kind, *request, plan, seed, done, tick), **options)
 
 
 def label_alike(
@@ -257,11 +289,9 @@ def label_alike(
     Raises BadInput where a teacher is not among the known.
     """
     teachers, weights = recall(labels.teachers, known)
-    batch = getattr(labels, "batch", 0) if batch is None else batch
-    plan = Plan(getattr(labels, "epochs", 1), batch, View(), labels.temperature, progress)
-    own = {"weights": weights, "statistics": labels.statistics, "seed": getattr(labels, "seed", 0)}
-    if getattr(labels, "replays", False):
-        plan = plan._replace(view=view_of(labels.view))
-    if isinstance(labels, Distances):
-        own |= {"alpha": labels.alpha, "norm": labels.norm, "sce": labels.sce}
+    own = {"weights": weights, "statistics": labels.statistics} | {name: getattr(labels, name) for name in option_parameters(type(labels))}
+    plan = Plan(1, 0, View(), labels.temperature, progress)
+    if labels.replays:
+        plan = plan._replace(epochs=labels.epochs, batch=labels.batch if batch is None else batch, view=view_of(labels.view))
+        own["seed"] = labels.seed
     return label(jax.random.key(0), labels.kind, x, index, labels.classes, teachers, plan, **own)

@@ -9,8 +9,6 @@ from synth.content import Content
 from synth.images.preprocess import Preprocess
 from synth.labels import Labels
 
-UNLABELLED = ("krrst",)  # methods that read no labels: the targets of their sets belong to no class, even where they are as many
-
 
 @dataclass(frozen=True, eq=False)
 class Info:
@@ -24,6 +22,7 @@ class Info:
       method, config, seed: how it was made; `config` is the digest of the run's configuration.
       budget: what its size was given by: `ipc`, `size` or `bytes`; empty where that is not known.
       split_seed: what cut the validation split that the maker set aside.
+      represents: whether labels are representations, which belong to no class, even where they are as many numbers as there are classes.
     """
 
     classes: tuple[str, ...]
@@ -37,6 +36,7 @@ class Info:
     net: str = ""
     recipe: str = ""
     budget: str = ""
+    represents: bool = False
 
 
 @jax.tree_util.register_dataclass
@@ -56,8 +56,7 @@ class SyntheticSet:
     @property
     def represents(self) -> bool:
         """Whether labels are representations, which score no class of `info`."""
-        learned = self.y.kind == "target" and self.info.method in UNLABELLED
-        return learned or self.y.classes != len(self.info.classes)
+        return self.info.represents or self.y.classes != len(self.info.classes)
 
     def bare(self) -> "SyntheticSet":
         """Without `info`: what compiled code and checkpoints carry."""

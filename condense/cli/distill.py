@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 
-from condense.cli.flags import about, aligned, parse
+from condense.cli.flags import about, aligned, argument_helps, parse
 from condense.presets import preset_of
 from condense.runtime.interrupts import defer_interrupt
 from condense.workflows.options import BUDGETS, find_method, known_methods
@@ -55,7 +55,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
 def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, dry_run: bool) -> type:
     """A record of the common flags and the method's own, with a preset's settings as defaults."""
     document = parse_docstring(inspect.getdoc(factory) or "")
-    helps = {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
+    helps = argument_helps(factory)
     own = {}
     for name, p in option_parameters(factory).items():
         text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import tyro
+from docstring_parser import parse as parse_docstring
 from tyro.conf import FlagCreatePairsOff, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
@@ -105,6 +106,12 @@ def aligned(lines: dict[str, str]) -> str:
 def first_line(thing: Any) -> str:
     """What a docstring says first."""
     return (inspect.getdoc(thing) or "").splitlines()[0]
+
+
+def argument_helps(function: Any) -> dict[str, str]:
+    """What the docstring of a function says of its arguments, by name, each in one line without its full stop."""
+    document = parse_docstring(inspect.getdoc(function) or "")
+    return {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
 
 
 def conclude(result: Any, path: str | None) -> None:

@@ -1,5 +1,6 @@
 """How a set starts, and what it says of itself."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -59,6 +60,7 @@ def initial_set(
     examples = data.train
     if not labelled:
         examples = Examples(examples.x, np.zeros_like(examples.y))
+    info = replace(info, represents=not labelled)  # what such a method learns in place of labels belongs to no class
     synth = STARTERS[data.modality](key, start or matcher.start, data, examples, per_class, info)
     return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
 

@@ -19,7 +19,6 @@ from synth.images.content import Pixels
 from synth.images.views import View
 from synth.labelling import Plan, label, label_alike, present
 from synth.labels.plain import Hard, Target
-from synth.labels.teacher import TEACHER_KINDS, Online
 from synth.selection.choose import choose_kmeans, choose_random
 from synth.set import SyntheticSet
 from synth.training.ridge import centred
@@ -49,12 +48,12 @@ def find_teachers(
     from condense.teachers.store import INDEX, load_teachers
 
     beside = path.parent / "teachers" if path else None
-    taught = isinstance(synth.y, TEACHER_KINDS)
+    taught = synth.y.taught
     if place is None and taught and beside and (beside / INDEX).is_file():
         place = beside
     if place is not None:
         return load_teachers(place, data)
-    if isinstance(synth.y, Online):
+    if synth.y.asks:
         raise BadInput("--teachers: the set's labels are asked of its teachers while a network trains; give their folder")
     if taught and {"random", "kmeans"} & set(kinds):
         raise BadInput(
@@ -69,7 +68,7 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], recipe: EvalRecipe) -> 
     theirs, else from all known ones while networks train, the set's too."""
     if not known:
         return lambda real: real
-    if isinstance(synth.y, TEACHER_KINDS):
+    if synth.y.taught:
         # a row may hold another number of images than the set, and so be trained on in other batches
         more = {"batch": getattr(recipe, "batch", None), "progress": progress}
         return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, **more), known))

@@ -182,7 +182,7 @@ def take_recipe(synth: SyntheticSet, data: Data, recipe: str | None, epochs: int
     Raises BadInput where the set's labels answer to certain views and this recipe shows others.
     """
     y = synth.y
-    if not getattr(y, "replays", False):
+    if not y.replays:
         return find_recipe(recipe or synth.info.recipe or "dsa", epochs=epochs)
     if recipe and isinstance(find_recipe(recipe), Closed):
         raise BadInput(f"--recipe {recipe}: it shows a set as it is, and the set's labels answer to views; leave --recipe out")

@@ -3,7 +3,7 @@
 from functools import partial
 
 from condense.inputs.context import Context, Input, Provider
-from condense.teachers.labelling import FOLDER, label_in_pieces, plan_of
+from condense.teachers.labelling import PARTIAL_LABELS_DIR, label_in_pieces, plan_of
 from evals.recipes import recipe
 from matchers.base import Task
 
@@ -12,7 +12,7 @@ def task_of(context: Context) -> Task:
     """The task of a run; with a folder to write to, its labelling keeps there what teachers have answered so far."""
     data = context.data
     task = Task(data.image, data.flips, context.steps, lambda name: plan_of(recipe(name), data.image, data.flips))
-    return task._replace(label=partial(label_in_pieces, folder=context.out / FOLDER)) if context.out else task
+    return task._replace(label=partial(label_in_pieces, folder=context.out / PARTIAL_LABELS_DIR)) if context.out else task
 
 
 PROVIDER = Provider(lambda context: Input(task_of(context)))

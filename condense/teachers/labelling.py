@@ -20,12 +20,10 @@ from synth.errors import BadInput, RunFailed
 from synth.files.atomic import FULL, write_bytes
 from synth.files.npz import opened, write_npz
 from synth.labelling import Plan, label, named
-from synth.labels import Labels
+from synth.labels import Labels, find_kind
 
-STORED = ("committee", "distances")  # kinds that answer to the views of every epoch
-LOSS = ("alpha", "norm", "sce")  # of distances; no answer depends on them
 PIECES = 20  # a labelling is saved about so often
-FOLDER = ".labels.partial"  # in a run's folder: of labels that are under way
+PARTIAL_LABELS_DIR = ".labels.partial"  # in a run's folder: answers of a labelling that is under way
 
 
 def plan_of(chosen: EvalRecipe | Closed, image: tuple[int, int, int], flips: bool) -> Plan:
@@ -51,33 +49,32 @@ def label_in_pieces(
     folder: Path,
     **own: Any,
 ) -> Labels:
-    """What `synth.labelling.label` gives. Answers to stored views are kept in `folder` on the way, from which the same call goes on;
-    the folder may go as soon as the labels are safe."""
-    if kind not in STORED:
+    """What `synth.labelling.label` gives. Answers to the views of every epoch are kept in `folder` on the way, and the same call goes on
+    from there. The folder may go as soon as the labels are safe."""
+    if not find_kind(kind).replays:
         return label(key, kind, x, index, classes, teachers, plan, **own)
-    said = {
+    request = {
         "kind": kind,
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "temperature": plan.temperature,
         "epochs": plan.epochs,
-        **{name: value for name, value in own.items() if name not in LOSS},
+        **{name: value for name, value in own.items() if name not in find_kind(kind).of_loss},
     }
-    seen = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
-    said |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": seen}
-    given = Partial(folder, said, plan.epochs, len(x), classes)
-    return label(key, kind, x, index, classes, teachers, plan, **own, done=given.done, tick=given.tick)
+    content = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
+    request |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": content}
+    partial = Partial(folder, request, plan.epochs)
+    return label(key, kind, x, index, classes, teachers, plan, **own, done=partial.done, tick=partial.tick)
 
 
 class Partial:
-    """Answers that are given so far, in a folder, a file for every piece; those of another labelling are thrown away.
+    """The answers so far, in a folder, a file for every piece; those of another labelling are thrown away.
 
     `done` is what `synth.labelling.label` takes: how many epochs, and the array of all; None at the start.
     """
 
-    def __init__(self, folder: Path, said: dict[str, Any], epochs: int, n: int, classes: int):
+    def __init__(self, folder: Path, request: dict[str, Any], epochs: int):
         self.folder, self.every, self.epochs, self.stored = folder, max(1, epochs // PIECES), epochs, 0
-        shape, dtype = ((epochs, n, 2), np.uint8) if said["kind"] == "distances" else ((epochs, n, classes), np.float16)
-        text = json.dumps(said, sort_keys=True)
+        text, rows = json.dumps(request, sort_keys=True), None
         place = folder / "labels.json"
         if folder.exists() and not (place.is_file() and place.read_text() == text):
             shutil.rmtree(folder)
@@ -87,17 +84,17 @@ class Partial:
             kind, hint = (RunFailed, "make room and run again") if error.errno in FULL else (BadInput, "give a folder that may be written")
             raise kind(f"--out: cannot write {folder} ({error.strerror}); {hint}") from error
         write_bytes(place, text.encode())
-        rows = np.zeros(shape, dtype)
         with suppress(BadInput):  # there is no further piece, or it is damaged: its epochs are labelled again
             while self.stored < epochs:
                 with opened(folder / f"{self.stored}.npz") as archive:
                     piece = archive.read("rows")
+                rows = np.zeros((epochs, *piece.shape[1:]), piece.dtype) if rows is None else rows
                 rows[self.stored : self.stored + len(piece)] = piece
                 self.stored += len(piece)
         self.done = (self.stored, rows) if self.stored else None
 
     def tick(self, done: int, rows: np.ndarray) -> None:
-        """Saves what is new, twenty times in all. A disk that takes no more of it is told of, and labelling goes on."""
+        """Saves what is new, twenty times in all. Where the disk takes no more, a note says so and labelling goes on."""
         if done % self.every or done >= self.epochs:
             return
         try:

@@ -19,7 +19,7 @@ from condense.plots import graphs as graph_plots
 from condense.plots import images as image_plots
 from condense.runtime.log import note
 from condense.runtime.run_folder import Run, open_run
-from condense.teachers.labelling import FOLDER
+from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.workflows.plan import Plan, plan, realise
 from evals.recipes import EvalRecipe, recipe
 from matchers.method import Method
@@ -125,5 +125,5 @@ def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> Syntheti
     if made.out:
         save_set(made.out / "set.npz", synth)
         DRAWERS[data.modality](made.out / "grid.png", synth)
-        shutil.rmtree(made.out / FOLDER, ignore_errors=True)
+        shutil.rmtree(made.out / PARTIAL_LABELS_DIR, ignore_errors=True)
     return synth

@@ -21,7 +21,6 @@ from evals.storage import count_bytes
 from synth.errors import BadInput
 from synth.files.format import load_set
 from synth.labelling import present
-from synth.labels.teacher import TEACHER_KINDS
 from synth.set import SyntheticSet
 
 
@@ -96,7 +95,7 @@ def evaluate(
     names = list(held) if held else name_nets(given, chosen, synth)
     known = find_teachers(synth, teachers, path, data, kinds)
     key, labels = jax.random.key(seed), teach(synth, known, chosen)
-    shown = replace(synth, y=present(synth.y, known)) if isinstance(synth.y, TEACHER_KINDS) else labels(synth)
+    shown = replace(synth, y=present(synth.y, known)) if synth.y.taught else labels(synth)
     draws = make_rows(key, shown, data, kinds, labels=labels)
     jobs = [make_job(name, kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
     part = data.test if split == "test" else data.val

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,8 @@ from evals.recipes import recipe as find_recipe
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
-from synth.labelling import KINDS, check_distances, check_room, label
+from synth.labelling import check_options, check_room, label
+from synth.labels import find_kind
 from synth.set import SyntheticSet
 
 
@@ -36,10 +38,8 @@ def relabel(
     members: Sequence[int] | None = None,
     weights: Sequence[float] | None = None,
     statistics: str = "running",
-    alpha: float = 1.0,
-    norm: str = "l1",
-    sce: str = "mixed",
     seed: int = 0,
+    **options: Any,
 ) -> SyntheticSet:
     """A set with labels of another kind from teachers, for a recipe. The same call again resumes, and gives the same bits.
 
@@ -50,40 +50,37 @@ def relabel(
       what: a set, its file, or a run's folder.
       out: the file to write, or None.
       teachers: folder of a committee, or networks in the set's model space.
-      kind: one of `synth.labelling.KINDS`.
+      kind: a name in `synth.labels.made_kinds()`; `options` are the kind's own, see its `make`.
       data: what teachers and flips are checked on; by default what the set was made from.
       recipe: that networks will be trained with; by default the set's, or `cvdd` where that shows no views. `epochs` replaces its length.
-      temperature: of the labels; by default the recipe's, and 1 for `distances`.
+      temperature: of the labels; by default the kind's own, else the recipe's.
       members: which teachers answer, from 1; by default all.
       weights: of their logits; by default equal.
       statistics: of their batch norms: `running`, `batch`, `batch/2`; see `synth.labelling.ask`.
-      alpha, norm, sce: of the loss of `distances`.
       seed: of the views.
 
     Raises:
-      BadInput: unknown names, a recipe without views, teachers of other data, labels that no file holds.
+      BadInput: unknown names, an option that the kind has not, a recipe without views, teachers of other data, labels that no file holds.
     """
     synth = load_set(find_set(what)) if isinstance(what, str | Path) else what
-    if kind not in KINDS:
-        raise BadInput(f"--kind: unknown kind of labels '{kind}' (known: {', '.join(KINDS)})")
+    taught = find_kind(kind).taught
     data, seed = take_data(synth, data), check_seed(seed)
     chosen = choose_recipe(synth, recipe, epochs)
     plan = plan_of(chosen, data.image, data.flips).at(kind, temperature=temperature)
     if plan.temperature <= 0:
         raise BadInput(f"--temperature {temperature}: give a number above 0")
-    check_distances(kind, alpha, norm, sce)
-    known = () if kind == "hard" else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
-    asked = pick_members(known, members) if known else known
+    own = {"weights": weights, "statistics": statistics, **check_options(kind, options)}
+    known = () if not taught else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
+    picked = pick_members(known, members) if known else known
     x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
-    own = {"weights": weights, "statistics": statistics, "alpha": alpha, "norm": norm, "sce": sce}
     if out:
         fewer = "give --kind online, or fewer --epochs"
         check_room(kind, len(x), classes, plan.epochs, images=synth.x.nbytes(), advice=fewer)
     under_way = Path(out).with_name(f".{Path(out).name}.partial") if out else None
     ask = partial(label_in_pieces, folder=under_way) if out else label
-    made = replace(synth, y=ask(jax.random.key(seed), kind, x, index, classes, asked, plan, **own), lr=None)
+    made = replace(synth, y=ask(jax.random.key(seed), kind, x, index, classes, picked, plan, **own), lr=None)
     if made.info:
-        made = replace(made, info=replace(made.info, recipe=chosen.name))
+        made = replace(made, info=replace(made.info, recipe=chosen.name, represents=False))
     if out:
         save_set(out, made)
         shutil.rmtree(under_way, ignore_errors=True)

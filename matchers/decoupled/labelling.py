@@ -1,18 +1,20 @@
 """How a method from trained networks labels its set when it is done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import jax
 
 from matchers.base import Task
 from synth.base import Teacher
-from synth.labelling import check_distances, check_room
+from synth.labelling import check_options, check_room
+from synth.labels import find_kind, made_kinds
 from synth.labels.plain import Hard
 from synth.set import SyntheticSet
 
-LabelKind = Literal["hard", "static", "interpolated", "committee", "online", "distances"]
+LabelKind = Literal[tuple(made_kinds())]  # the annotation of a method's `labels`
 
 
 class Labelling(NamedTuple):
@@ -26,7 +28,7 @@ class Labelling(NamedTuple):
       epochs: that stored answers cover; the recipe's for None.
       weights: of the teachers' logits; equal for None.
       statistics: of the teachers' batch norms, for kinds that answer to views; see `synth.labelling.ask`.
-      alpha, norm, sce: of the loss of `distances`.
+      options: of the kind, by name; the defaults of another kind's may stand there too.
       temperature: of the labels; by default their kind's (`Plan.at`).
     """
 
@@ -37,14 +39,12 @@ class Labelling(NamedTuple):
     epochs: int | None = None
     weights: Sequence[float] | None = None
     statistics: str = "running"
-    alpha: float = 1.0
-    norm: str = "l1"
-    sce: str = "mixed"
+    options: Mapping[str, Any] = MappingProxyType({})
     temperature: float | None = None
 
     def checked(self) -> "Labelling":
-        """Itself. Raises BadInput where the loss of `distances` is set for another kind."""
-        check_distances(self.kind, self.alpha, self.norm, self.sce)
+        """Itself. Raises BadInput for an unknown kind, and where an option is out of range or another kind's."""
+        check_options(self.kind, self.options)
         return self
 
     def check_room(self, synth: SyntheticSet) -> None:
@@ -60,7 +60,6 @@ class Labelling(NamedTuple):
             return synth
         plan = self.task.plan(self.recipe).at(self.kind, temperature=self.temperature)
         plan = plan._replace(epochs=self.epochs or plan.epochs)
-        views = self.kind in ("committee", "online", "distances")
         made = self.task.label(
             key,
             self.kind,
@@ -70,9 +69,7 @@ class Labelling(NamedTuple):
             self.teachers,
             plan,
             weights=self.weights,
-            statistics=self.statistics if views else "running",
-            alpha=self.alpha,
-            norm=self.norm,
-            sce=self.sce,
+            statistics=self.statistics if find_kind(self.kind).sees else "running",
+            **check_options(self.kind, self.options),
         )
         return replace(synth, y=made)

@@ -84,7 +84,7 @@ def nrr(
     s <- s - M * eta grad_s L with M = max(0, epsilon - C), C in [0, 1] the class activation map of the collage s and L = CE + alpha R that
     of `sre2l`: pixels with C >= epsilon keep every bit. Crops are those with the highest mean of the class's map over them, one of each
     real image; of the `keep` times as many as are needed with the highest, the ones that the network is least sure of are stitched. At its
-    end the set gets distance-based labels (`synth.labels.teacher.Distances`). The paper's code is not public: what its text leaves open
+    end the set gets distance-based labels (`synth.labels.distances.Distances`). The paper's code is not public: what its text leaves open
     (optimiser, step sizes, epsilon, whether the map is renewed, numbers of crops, norm, weight and temperature of the labels' loss and its
     cross entropy) is an option here.
 
@@ -115,8 +115,8 @@ def nrr(
     chosen = chosen_map(teachers, task.image, member)
     if label_temperature is not None and label_temperature <= 0:
         raise BadInput(f"--label-temperature {label_temperature}: give a number above 0")
-    more = {"alpha": alpha_dbr, "norm": norm_dbr, "sce": sce_dbr, "temperature": label_temperature}
-    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, **more).checked()
+    options = {"alpha": alpha_dbr, "norm": norm_dbr, "sce": sce_dbr}
+    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, temperature=label_temperature, options=options).checked()
     tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):

@@ -27,6 +27,7 @@ FORMAT = 1
 HEADER_BYTES = 64 << 20
 PARTS = {"x": ("content", content.KINDS), "y": ("labels", labels.KINDS), "preprocess": ("preprocess", preprocess.KINDS)}
 OPTIONAL = {"weight": Float[Array, " n"], "lr": Float[Array, ""]}
+REPRESENTS_V1 = ("krrst",)  # methods whose files of before hold representations as labels `target` and do not say so
 
 
 def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
@@ -49,13 +50,17 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
         _check(values, arrays.get("weight"), path)
     except BadInput as error:
         raise RunFailed(f"the set is not written: {error}") from error
+    kinds = {word: next(name for name, kind in kinds.items() if kind is type(values[part])) for part, (word, kinds) in PARTS.items()}
+    record = {name: printable(value) if kind is str else value for name, kind in _info().items() for value in [getattr(info, name)]}
+    if not info.represents and not _represented(kinds["labels"], info.method):
+        del record["represents"]  # as in files of before
     header = {
         "format": FORMAT,
-        **{word: next(name for name, kind in kinds.items() if kind is type(values[part])) for part, (word, kinds) in PARTS.items()},
+        **kinds,
         "fields": {part: {name: getattr(value, name) for name in _plain(type(value))} for part, value in values.items()},
         "classes": [printable(name) for name in info.classes],
         "arrays": {name: {"dtype": array.dtype.name, "shape": array.shape} for name, array in arrays.items()},
-        "info": {name: printable(value) if kind is str else value for name, kind in _info().items() for value in [getattr(info, name)]},
+        "info": record,
     }
     write_npz(path, {**arrays, "header": np.array(json.dumps(header, sort_keys=True))})
 
@@ -228,7 +233,13 @@ def _fields(header: dict, part: str, kind: type, path) -> dict[str, Any]:
 def _read_info(header: dict, path) -> dict[str, Any]:
     """Whatever is known of where the set comes from; what is missing keeps its default."""
     table = _table(header, "info", path)
-    return {name: _typed(table[name], kind, f'{path}: "info" {name}') for name, kind in _info().items() if name in table}
+    info = {name: _typed(table[name], kind, f'{path}: "info" {name}') for name, kind in _info().items() if name in table}
+    return {"represents": _represented(header["labels"], info.get("method", ""))} | info
+
+
+def _represented(labels: str, method: str) -> bool:
+    """Whether labels of a kind are representations where a file does not say so."""
+    return labels == "target" and method in REPRESENTS_V1
 
 
 def _declared(header: dict, archive: Archive) -> None:

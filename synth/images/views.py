@@ -2,7 +2,7 @@
 
 Images are f32[b h w c] (a batch) in model space, unbounded; every operation is linear in the images. With `shared` one draw serves the
 whole batch, as where a transform is applied to a batched tensor; otherwise every image has its own. A `View` names a sequence of
-operations, and `look` draws it: whoever has the key, the images and the `View` sees the same view, so nothing of it need be stored.
+operations, and `View.sample` draws it: whoever has the key, the images and the `View` sees the same view, so nothing of it need be stored.
 """
 
 import math
@@ -28,7 +28,7 @@ class Mixed(NamedTuple):
 
 
 class BatchView(NamedTuple):
-    """What a label kind is told of a mini-batch: its place, the images after all operations, and how they were mixed."""
+    """What a label kind may know of a mini-batch: its place, the images after all operations, and how they were mixed."""
 
     epoch: Int[Array, ""]
     batch: Int[Array, ""]
@@ -185,6 +185,21 @@ class View:
         words += [f"{self.mix}={self.alpha:g}"] if self.mix else []
         return ",".join(words) or "plain"
 
+    def sample(self, key: jax.Array, x: Images) -> tuple[Images, Mixed]:
+        """One draw of the view of a batch: every image its own crop and flip, one mix for the batch."""
+        keys = jax.random.split(key, 5)
+        if self.shuffle > 1:
+            x = shuffle_patches(keys[0], x, factor=self.shuffle, shared=False)
+        if self.crop:
+            x = random_resized_crop(keys[1], x, scale=self.crop, shared=False)
+        if self.pad:
+            x = random_shift(keys[2], x, most=self.pad, shared=False)
+        if self.flip:
+            x = random_flip(keys[3], x, shared=False)
+        if self.mix:
+            return MIXES[self.mix](keys[4], x, alpha=self.alpha)
+        return x, unmixed(x)
+
     def unflipped(self) -> "View":
         """Without the flip, for images whose mirror image means something else."""
         return replace(self, flip=False)
@@ -192,37 +207,21 @@ class View:
 
 def view_of(text: str) -> View:
     """The view that a text names, as in `crop=0.08-1,flip,cutmix=1`. Raises ValueError where it names none."""
-    said: dict = {}
+    fields: dict = {}
     for word in () if text == "plain" else text.split(","):
         name, _, value = word.partition("=")
         if name == "crop":
             low, _, high = value.partition("-")
-            said["crop"] = (float(low), float(high))
+            fields["crop"] = (float(low), float(high))
         elif name in ("shuffle", "pad"):
-            said[name] = int(value)
+            fields[name] = int(value)
         elif name == "flip":
-            said["flip"] = True
+            fields["flip"] = True
         elif name in MIXES:
-            said |= {"mix": name, "alpha": float(value)}
-    view = View(**said)
+            fields |= {"mix": name, "alpha": float(value)}
+    view = View(**fields)
     low, high = view.crop or (1.0, 1.0)
     right = str(view) == text and 0 < low <= high <= 1 and 0 < view.alpha < math.inf and 1 <= view.shuffle <= 64 and 0 <= view.pad <= 64
     if not right:
         raise ValueError(f"'{text[:80]}' names no view; one would be 'crop=0.08-1,flip,cutmix=1'")
     return view
-
-
-def look(key: jax.Array, x: Images, view: View) -> tuple[Images, Mixed]:
-    """One draw of a view of a batch: every image its own crop and flip, one mix for the batch."""
-    keys = jax.random.split(key, 5)
-    if view.shuffle > 1:
-        x = shuffle_patches(keys[0], x, factor=view.shuffle, shared=False)
-    if view.crop:
-        x = random_resized_crop(keys[1], x, scale=view.crop, shared=False)
-    if view.pad:
-        x = random_shift(keys[2], x, most=view.pad, shared=False)
-    if view.flip:
-        x = random_flip(keys[3], x, shared=False)
-    if view.mix:
-        return MIXES[view.mix](keys[4], x, alpha=view.alpha)
-    return x, unmixed(x)

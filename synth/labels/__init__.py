@@ -1,8 +1,35 @@
-"""synth.labels."""
+"""Kinds of labels, one a file where teachers made them. `KINDS` holds one line a kind; `synth.labels.contract` says what a kind is."""
 
-from synth.labels.online import OnlineWithTeachers
+from synth.errors import BadInput
+from synth.labels.committee import Committee
+from synth.labels.contract import Labels, label_kind, option_parameters, targets_of
+from synth.labels.distances import Distances
+from synth.labels.online import Online
 from synth.labels.plain import Hard, Runs, Soft, Target
-from synth.labels.teacher import TEACHER_KINDS, Committee, Distances, Interpolated, Online, Static
+from synth.labels.static import Interpolated, Static
 
-Labels = Hard | Soft | Target | Runs | Static | Interpolated | Committee | Online | Distances | OnlineWithTeachers
-KINDS = {kind.kind: kind for kind in (Hard, Soft, Target, Runs, *TEACHER_KINDS)}
+__all__ = ["KINDS", "Labels", "find_kind", "label_kind", "made_kinds", "option_parameters", "targets_of"]
+
+KINDS: dict[str, type[Labels]] = {
+    "hard": Hard,
+    "soft": Soft,
+    "target": Target,
+    "runs": Runs,
+    "static": Static,
+    "interpolated": Interpolated,
+    "committee": Committee,
+    "online": Online,
+    "distances": Distances,
+}
+
+
+def made_kinds() -> list[str]:
+    """Names of the kinds that `synth.labelling.label` makes."""
+    return [name for name, kind in KINDS.items() if kind.make]
+
+
+def find_kind(name: str) -> type[Labels]:
+    """A kind that `synth.labelling.label` makes. Raises BadInput naming the known ones."""
+    if name not in made_kinds():
+        raise BadInput(f"--kind: unknown kind of labels '{name}' (known: {', '.join(made_kinds())})")
+    return KINDS[name]

@@ -1,9 +1,6 @@
-"""Teachers that are asked for every batch: the weighted sum of their logits, and labels that hold the teachers themselves.
+"""Teachers that are asked for every batch while a network trains."""
 
-Images are f32[b h w c] in model space.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,11 +8,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from synth.base import Net, Vars
-from synth.labels.teacher import Online
+from synth.errors import BadInput
+from synth.images.views import BatchView
+from synth.labels.common import check_taught
+from synth.labels.contract import label_kind
+from synth.labels.static import Static
 
 
 def ask(nets: Sequence[Net], vars: Sequence[Vars], x: Float[Array, "b h w c"], weights: Sequence[float], statistics: str) -> Array:
-    """sum_k w_k f_k(x), f32[b c].
+    """sum_k w_k f_k(x), f32[b c], of images in model space.
 
     With `statistics` `batch`, batch norms normalise by the mean and biased variance of this batch and running ones stay as they are
     (batch-specific soft labels of CV-DD); with `batch/k` by those of each of k equal parts, as the released code does with k = 2.
@@ -27,9 +28,42 @@ def ask(nets: Sequence[Net], vars: Sequence[Vars], x: Float[Array, "b h w c"], w
             return net.apply(vars, x).logits
         return jnp.concatenate([net.apply(vars, part, train=True).logits for part in jnp.array_split(x, parts)])
 
-    return sum(weight * logits(net, held) for net, held, weight in zip(nets, vars, weights, strict=True))
+    return sum(weight * logits(net, own) for net, own, weight in zip(nets, vars, weights, strict=True))
 
 
+@label_kind
+class Online(NamedTuple):
+    """No stored answers: the teachers label every view while a network trains. Loss as of `committee`.
+
+    `with_teachers` turns it into labels that hold the teachers themselves; without them it has no targets.
+    """
+
+    index: Int[Array, " n"]
+    classes: int
+    temperature: float
+    teachers: str
+    statistics: str
+    kind = "online"
+    taught = sees = asks = True
+
+    loss, check = Static.loss, check_taught
+
+    @classmethod
+    def make(cls, asker) -> "Online":
+        """Who is to be asked, and how."""
+        return cls(asker.index, asker.classes, **asker.header())
+
+    def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
+        """Raises BadInput: the teachers are not here."""
+        raise BadInput("the set's labels are asked of its teachers while a network trains: give --teachers DIR")
+
+    def with_teachers(self, find: Callable[[str], tuple]) -> "OnlineWithTeachers":
+        """These labels with their teachers."""
+        teachers, weights = find(self.teachers)
+        return OnlineWithTeachers(self, tuple(t.vars for t in teachers), tuple(t.net for t in teachers), weights)
+
+
+@label_kind
 class OnlineWithTeachers(NamedTuple):
     """Labels of the kind `online` together with the teachers: not stored, trained on as they are."""
 
@@ -39,13 +73,14 @@ class OnlineWithTeachers(NamedTuple):
     weights: tuple[float, ...]
     kind = "online"
     sees = True
+    leaves = ("online", "vars")
 
     @property
     def classes(self) -> int:
         """How many classes there are."""
         return self.online.classes
 
-    def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
+    def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
         """softmax(z / T) of the teachers' answers to the images of this step."""
         logits = ask(self.nets, self.vars, view.images, self.weights, self.online.statistics)
         return jax.lax.stop_gradient(jax.nn.softmax(logits / self.online.temperature))
@@ -59,10 +94,5 @@ class OnlineWithTeachers(NamedTuple):
         return self.online.probs()
 
     def nbytes(self) -> int:
-        """As of the stored kind: the teachers are not counted."""
+        """As of the stored kind: the indices. The teachers are not counted."""
         return self.online.nbytes()
-
-
-jax.tree_util.register_pytree_node(
-    OnlineWithTeachers, lambda p: ((p.online, p.vars), (p.nets, p.weights)), lambda static, leaves: OnlineWithTeachers(*leaves, *static)
-)

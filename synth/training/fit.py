@@ -10,10 +10,9 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from synth.base import Net, Vars, fresh
-from synth.images.views import BatchView, View, look, unmixed
-from synth.labels import Labels
+from synth.images.views import BatchView, View, unmixed
+from synth.labels import Labels, targets_of
 from synth.labels.plain import Hard
-from synth.labels.teacher import targets_of
 from synth.training.microbatch import rows_of, total
 
 
@@ -119,10 +118,10 @@ def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
     return Item(jax.random.split(k_items, steps), index, counts, (epochs, jnp.arange(steps)))
 
 
-def see(item: Item, x: Float[Array, "n h w c"], view: View | None) -> BatchView:
+def batch_view(item: Item, x: Float[Array, "n h w c"], view: View | None) -> BatchView:
     """The images of a mini-batch as the view draws them from the item's key; as they are without one."""
     images = x[item.index]
-    images, mixed = (images, unmixed(images)) if view is None else look(jax.random.split(item.key)[0], images, view)
+    images, mixed = (images, unmixed(images)) if view is None else view.sample(jax.random.split(item.key)[0], images)
     return BatchView(*item.view, images, mixed)
 
 
@@ -144,7 +143,7 @@ def on_examples(
 
     def objective(params, stats, item: Item):
         k_augment, k_net = jax.random.split(item.key)
-        seen = see(item, x, view)
+        seen = batch_view(item, x, view)
         if augment is not None:
             seen = seen._replace(images=augment(k_augment, seen.images, siamese=False))
         targets = targets_of(y, item.index, seen, mixes=view is not None and bool(view.mix))

@@ -18,7 +18,7 @@ from condense.teachers.barlow import Config
 from condense.teachers.self_supervised import load_teacher, train_teacher
 from condense.teachers.store import load_teachers
 from condense.teachers.train import make_teachers
-from evals.krr import closed_form, make_scorer, regressed
+from evals.krr import closed_form, make_scorer
 from evals.recipes import Closed, recipe
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
@@ -92,9 +92,9 @@ def test_the_head_is_fitted_to_the_features_of_given_networks(place, tmp_path):
 
 
 def test_labels_of_every_kind_are_regressed():
-    np.testing.assert_allclose(regressed(Hard(jnp.array([1, 0]), 2)), [[-0.5, 0.5], [0.5, -0.5]])
-    np.testing.assert_allclose(regressed(Soft(jnp.zeros((1, 4)))), np.zeros((1, 4)))
-    np.testing.assert_array_equal(regressed(Target(jnp.array([[3.0, -7.0]]))), [[3, -7]])
+    np.testing.assert_allclose(Hard(jnp.array([1, 0]), 2).regressed(), [[-0.5, 0.5], [0.5, -0.5]])
+    np.testing.assert_allclose(Soft(jnp.zeros((1, 4))).regressed(), np.zeros((1, 4)))
+    np.testing.assert_array_equal(Target(jnp.array([[3.0, -7.0]])).regressed(), [[3, -7]])
 
 
 def test_real_rows_carry_the_kind_of_labels_that_the_set_has(data):
@@ -168,7 +168,7 @@ def test_wrong_calls(data, tmp_path):
         "--net mlp: recipe krr-ntk has a kernel of its own": (synth, {"recipe": "krr-ntk", "net": "mlp"}),
         "--epochs 3: recipe krr trains nothing": (synth, {"recipe": "krr", "epochs": 3}),
         "the set's labels are representations of 5 numbers, not scores of 3 classes": (representation, {}),
-        "the set's labels are representations of 3 numbers, not scores of 3 classes": (without(synth, method="krrst"), {}),
+        "the set's labels are representations of 3 numbers, not scores of 3 classes": (without(synth, represents=True), {}),
     }.items():
         with pytest.raises(BadInput, match=said):
             evaluate(call[0], data=data, **call[1])
@@ -183,10 +183,10 @@ def test_a_budget_in_bytes_counts_learned_labels(data):
 
 
 def test_images_with_representations_are_drawn_in_order_without_names(data):
-    """By their width, or, where they are as wide as there are classes, by the method that made them; class scores keep their names."""
+    """By their width, or, where they are as wide as there are classes, by what the set says; class scores keep their names."""
     named = draw_grid(make_set(data), per_class=4)
     assert draw_grid(regression(data), per_class=4) == named
-    for synth in (replace(make_set(data), y=Target(jnp.ones((6, 5)))), without(regression(data), method="krrst")):
+    for synth in (replace(make_set(data), y=Target(jnp.ones((6, 5)))), without(regression(data), represents=True)):
         bare = draw_grid(synth, per_class=4)
         assert bare.height == 2 + 2 * 34 < named.height
         assert (np.asarray(bare)[36:, -34:] == 255).all(), "six images leave two cells of the second row of four"

@@ -127,6 +127,7 @@ def ready(name: str, modality: str, spec: str) -> Case:
     data, labelled = graphs() if modality == "graphs" else load_data(spec), REGISTRY[name].labelled
     count = None if modality == "graphs" else IPC if labelled else IPC * CLASSES
     synth = initial_set(KEY, matcher, matcher.start, data, count, Info(data.classes, data.preprocess), labelled=labelled)
+    assert synth.represents != labelled, "labels of a method that reads none belong to no class"
     return Case(matcher, data, synth)
 
 

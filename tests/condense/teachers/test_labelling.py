@@ -14,7 +14,7 @@ from condense.data.load import load_data
 from condense.evaluation.baselines import find_teachers, make_rows, row_counts, teach
 from condense.evaluation.images import take_recipe
 from condense.teachers import labelling as module
-from condense.teachers.labelling import FOLDER
+from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.teachers.store import load_teachers
 from condense.teachers.train import make_teachers
 from condense.workflows.evaluate import evaluate
@@ -24,10 +24,12 @@ from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.images.content import Compensated
 from synth.labelling import Plan, label, label_alike
-from synth.labels.online import OnlineWithTeachers
+from synth.labels.committee import Committee
+from synth.labels.distances import Distances
+from synth.labels.online import Online, OnlineWithTeachers
 from synth.labels.plain import Hard
-from synth.labels.teacher import Committee, Distances, Online, Static
-from synth.training.fit import epoch_items, see
+from synth.labels.static import Static
+from synth.training.fit import batch_view, epoch_items
 from tests.support.three_classes import clouds, make_set, rows_of
 
 NETS = ("mlp:norm=batch,width=24", "mlp:norm=batch,width=16")
@@ -95,6 +97,8 @@ def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, s
     with pytest.raises(KeyboardInterrupt):
         relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
     assert not out.exists() and (tmp_path / ".set.npz.partial").is_dir()
+    request = json.loads((tmp_path / ".set.npz.partial" / "labels.json").read_text())  # by which older ones go on too
+    assert request.keys() == {"kind", "key", "temperature", "epochs", "weights", "statistics", "view", "batch", "teachers", "content"}
     seen = []
     monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
     relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
@@ -128,11 +132,11 @@ def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, o
         patch.setattr(module.Partial, "tick", cut_after(2))
         with pytest.raises(KeyboardInterrupt):
             distill(method, data, out=tmp_path / "b", **options)
-    assert (tmp_path / "b" / FOLDER).is_dir() and not (tmp_path / "b" / "set.npz").exists()
+    assert (tmp_path / "b" / PARTIAL_LABELS_DIR).is_dir() and not (tmp_path / "b" / "set.npz").exists()
     monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
     distill(method, data, out=tmp_path / "b", **options)
     assert seen == [3] and (tmp_path / "b" / "set.npz").read_bytes() == (tmp_path / "a" / "set.npz").read_bytes()
-    assert not (tmp_path / "a" / FOLDER).exists() and not (tmp_path / "b" / FOLDER).exists()
+    assert not (tmp_path / "a" / PARTIAL_LABELS_DIR).exists() and not (tmp_path / "b" / PARTIAL_LABELS_DIR).exists()
     assert len(held) == 2 and {path.name: path.read_bytes() for path in (teachers / "members").iterdir()} == held
 
 
@@ -157,7 +161,7 @@ def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, 
     with pytest.raises(KeyboardInterrupt):  # answers do not depend on how a loss weighs them
         relabel(turned, tmp_path / "set.npz", teachers, "distances", data=load_data(spec), alpha=2.0, sce="soft", **QUICK | {"epochs": 2})
     assert seen.pop() == 2
-    with pytest.raises(BadInput, match="of the loss of distances, and labels of kind committee have none"):
+    with pytest.raises(BadInput, match=r"sce: labels of kind committee have no such option \(it is one of distances\); leave it out"):
         relabel(stored, tmp_path / "set.npz", teachers, "committee", data=data, sce="soft", **QUICK)
 
 
@@ -265,7 +269,7 @@ def test_real_images_are_labelled_in_the_batches_that_they_are_trained_in(data, 
 
     @jax.jit
     def both(item):
-        shown = see(item, row.x.pixels, view)
+        shown = batch_view(item, row.x.pixels, view)
         answers = sum(member.net.apply(member.vars, shown.images).logits for member in known) / 2
         return row.y.targets(item.index, shown), jax.nn.softmax(answers / 20.0)
 

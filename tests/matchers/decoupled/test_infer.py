@@ -14,7 +14,7 @@ from synth.errors import BadInput
 from synth.files.format import load_set, save_set
 from synth.images.content import Compensated, Summed, raw_of, to_bytes
 from synth.labelling import present
-from synth.training.fit import epoch_items, see
+from synth.training.fit import batch_view, epoch_items
 from tests.support.toy_data import central_differences
 from tests.support.toy_teachers import KEY, MEAN, PLAN, STD, committee, ran, started, task
 
@@ -127,7 +127,7 @@ def test_labels_may_be_asked_for_every_view(kind):
 
     @jax.jit
     def both(x):
-        seen = see(item, x, PLAN.view)
+        seen = batch_view(item, x, PLAN.view)
         answers = sum(t.net.apply(t.vars, seen.images).logits for t in held[:2]) / 2
         return labels.targets(item.index, seen), jax.nn.softmax(answers / PLAN.temperature)
 

@@ -160,7 +160,7 @@ def test_labels_are_two_numbers_a_view():
     expected = teacher_labels.label(KEY, "distances", x, y.index, 3, held, PLAN._replace(temperature=3.0))
     np.testing.assert_array_equal(y.codes, expected.codes)
     assert [labelled(labels="online", label_temperature=t).temperature for t in (None, 7.0)] == [PLAN.temperature, 7.0]
-    with pytest.raises(BadInput, match="alpha, norm and sce: are of the loss of distances, and labels of kind online have none"):
+    with pytest.raises(BadInput, match=r"alpha: labels of kind online have no such option \(it is one of distances\); leave it out"):
         labelled(labels="online", alpha_dbr=0.3)
     with pytest.raises(BadInput, match=r"--label-temperature 0.0: give a number above 0"):
         labelled(label_temperature=0.0)

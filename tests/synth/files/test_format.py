@@ -218,6 +218,31 @@ def test_new_kind_needs_no_change(tmp_path, monkeypatch):
         load_set(path)
 
 
+@pytest.mark.parametrize(
+    ("method", "kind", "width", "said", "expected"),
+    [
+        ("krrst", "target", 3, None, True),  # as wide as there are classes: the method alone tells
+        ("krrst", "target", 3, False, False),
+        ("krrst", "hard", 3, None, False),
+        ("kip", "target", 3, None, False),
+        ("kip", "target", 3, True, True),
+        ("kip", "target", 5, None, True),
+        ("", "target", 3, None, False),
+    ],
+)
+def test_a_set_says_whether_its_labels_are_representations(tmp_path, method, kind, width, said, expected):
+    """And older ones, which do not say so, are read as what they were."""
+    y = {"y/index": None, "y/values": np.zeros((4, width))} if kind == "target" else {}
+    info = {"method": method} | ({} if said is None else {"represents": said})
+    np.savez(tmp_path / "old.npz", **plain(header=header(labels=kind, info=info), **y))
+    old = load_set(tmp_path / "old.npz")
+    assert old.represents == expected
+    save_set(tmp_path / "new.npz", old)
+    assert load_set(tmp_path / "new.npz").represents == expected and same(load_set(tmp_path / "new.npz"), old)
+    written = json.loads(str(np.load(tmp_path / "new.npz")["header"]))["info"]
+    assert written.get("represents", "missing") == (old.info.represents if old.info.represents or said is False else "missing")
+
+
 def test_a_field_that_came_later_may_be_missing(tmp_path):
     """Distances of before say nothing of their cross entropy: it is the mixed one. A field without a default must be there."""
     own = {"temperature": 1.0, "teachers": "0" * 12 + "*1", "statistics": "running", "seed": 0, "batch": 2, "view": "plain", "alpha": 1.0}
@@ -225,7 +250,7 @@ def test_a_field_that_came_later_may_be_missing(tmp_path):
     for fields, expected in ((own | {"norm": "l1"}, "mixed"), (own | {"norm": "l1", "sce": "soft"}, "soft")):
         np.savez(tmp_path / "set.npz", **plain(header=header(labels="distances", fields={"y": fields}), **arrays))
         assert load_set(tmp_path / "set.npz").y.sce == expected
-    for fields, says in ((own, '"fields" y norm'), (own | {"norm": "l1", "sce": "hard"}, "sce 'hard': one of mixed, smoothed, soft")):
+    for fields, says in ((own, '"fields" y norm'), (own | {"norm": "l1", "sce": "hard"}, "sce hard: give one of mixed, smoothed, soft")):
         np.savez(tmp_path / "set.npz", **plain(header=header(labels="distances", fields={"y": fields}), **arrays))
         with pytest.raises(BadInput, match=says):
             load_set(tmp_path / "set.npz")

@@ -10,7 +10,6 @@ from synth.images.views import (
     View,
     cutmix,
     draw_box,
-    look,
     mixup,
     random_flip,
     random_resized_crop,
@@ -134,14 +133,14 @@ def test_the_sides_of_a_box_of_cutmix_go_with_the_root_of_its_share(monkeypatch)
 
 def test_a_view_draws_its_operations_from_the_key_alone():
     x, view = pictures(), View(shuffle=2, crop=(0.3, 1.0), pad=1, flip=True, mix="cutmix")
-    draw = jax.jit(look, static_argnums=2)
-    (a, mixed), (b, _), (c, _) = draw(KEY, x, view), draw(KEY, x, view), draw(jax.random.key(1), x, view)
+    draw = jax.jit(View.sample, static_argnums=0)
+    (a, mixed), (b, _), (c, _) = draw(view, KEY, x), draw(view, KEY, x), draw(view, jax.random.key(1), x)
     np.testing.assert_array_equal(a, b)
     assert (np.asarray(a) != np.asarray(c)).any()
-    plain, unmixed = look(KEY, x, View())
+    plain, unmixed = View().sample(KEY, x)
     np.testing.assert_array_equal(plain, x)
     assert unmixed.partner.tolist() == [0, 1, 2, 3, 4] and unmixed.lam == 1
-    single, _ = draw(KEY, x, View(mix="cutmix"))
+    single, _ = draw(View(mix="cutmix"), KEY, x)
     assert {row.tobytes() for row in np.asarray(single)} != {row.tobytes() for row in np.asarray(a)} and mixed.partner.shape == (5,)
 
 
