@@ -17,7 +17,7 @@ them here.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, Int32
@@ -26,6 +26,7 @@ from synth.base import Examples
 from synth.images.preprocess import CHUNK, Preprocess, unit
 
 
+@runtime_checkable
 class Rows(Protocol):
     """Raw rows and their class indices, as the head of this file describes them."""
 
