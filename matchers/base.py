@@ -103,7 +103,8 @@ class Matcher(NamedTuple):
       host: set -> parts of the work, for a method whose `step` runs once on the host, outside compiled code; such a step takes `done` as
         well, to call after each part but the last. None for a method of compiled steps.
       prepare: (key, synth, examples) -> synth, on the host: what the method makes of the started set before its first step, such as
-        a learned step size, soft labels or images of its own choice. A resumed run calls it again.
+        a learned step size, soft labels or images of its own choice. A resumed run calls it again. `examples` are the training
+        `synth.base.Split`; a method takes those that it needs.
       finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
       remarks: examples -> lines for the user about these data, before the first step: what the method's premise is worth on them.
       own_start: where the method makes the first images itself, so that `--start` would be ignored and is refused: the flag that lets

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 
@@ -61,11 +62,50 @@ class Teacher(NamedTuple):
     name: str = ""
 
 
+@runtime_checkable
+class Split(Protocol):
+    """Real examples in model space that need not lie in memory: the training, validation or test split of a data set.
+
+    Whoever wants a few of them takes these. `all` holds everything in memory at once; only what needs everything may call it.
+    """
+
+    @property
+    def y(self) -> Int[np.ndarray, " n"]:
+        """The class index of every example."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of examples, then the shape of one."""
+        ...
+
+    def take(self, index: Int[np.ndarray, " m"]) -> "Examples":
+        """The examples that `index` names, in its order."""
+        ...
+
+    def all(self) -> "Examples":
+        """Every example, in order."""
+        ...
+
+
 class Examples(NamedTuple):
-    """Real examples in model space and their class indices."""
+    """Real examples in model space and their class indices, in memory; a `Split` of themselves."""
 
     x: Float[Array, "n h w c"]
     y: Int[Array, " n"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of examples, then the shape of one."""
+        return self.x.shape
+
+    def take(self, index: Int[np.ndarray, " m"]) -> "Examples":
+        """The examples that `index` names, in its order."""
+        return Examples(self.x[index], self.y[index])
+
+    def all(self) -> "Examples":
+        """The same."""
+        return self
 
 
 def fresh(key: jax.Array, net: Net) -> Vars:

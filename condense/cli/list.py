@@ -12,7 +12,7 @@ from synth.errors import BadInput
 
 LISTS = {
     "methods": ("condense.workflows.options", "known_methods", attrgetter("summary")),
-    "data": ("condense.data.spec", "NAMED", attrgetter("about")),
+    "data": ("condense.data.named", "NAMED", attrgetter("about")),
     "nets": ("condense.nets", "NETS", first_line),
     "presets": ("condense.presets", "PRESETS", methodcaller("record")),
     "recipes": ("evals.recipes", "ABOUT", str),

@@ -1,4 +1,4 @@
-"""Graph data by specification: what graph methods train and score on. See `condense.data.readers.graph_files` for the formats.
+"""Graphs: what graph methods train and score on.
 
 Test graphs are those of a published fold (`?fold=K`) or a tenth drawn by `?split=N` (0), whatever the seed of a run; validation graphs are
 cut from the rest by that seed. Degrees are counted on the whole graph, so no split changes them.
@@ -7,14 +7,12 @@ cut from the rest by that seed. Degrees are counted on the whole graph, so no sp
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from condense.data.readers import graph_files as graph_readers
-from condense.data.readers import toy_graphs
-from condense.data.readers.graph_files import GraphSource
+from condense.data.readers.base import Spec
+from condense.data.readers.graph_source import GraphSource
 from condense.data.readers.source import stratified
 from condense.runtime.log import note
 from synth.errors import BadInput
@@ -22,9 +20,6 @@ from synth.graphs.base import Alphabet, GraphExamples, Graphs
 from synth.images.preprocess import Nothing, Preprocess
 from synth.set import SyntheticSet
 
-COMMON = ("degree", "edges", "split")
-KINDS = {"tu": (*COMMON, "fold"), "smiles": (*COMMON, "smiles", "label"), "toy_graphs": COMMON}
-TRUTH = {"true": True, "false": False}
 TEST = 0.1  # of the graphs, where no published fold says which
 TAGS = 1 << 20  # a tag and a degree together are a number below this
 
@@ -81,48 +76,32 @@ class GraphData:
         return GraphExamples(self.source.graphs, self.source.y, len(self.classes), self.image).take(self.rows[part])
 
 
-def load(spec: Any, *, seed: int, validation: float) -> GraphData:
-    """Reads, checks, tags and splits.
+def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> GraphData:
+    """Tags the graphs of a source and splits them.
 
     Args:
-      spec: parsed (`condense.data.spec.Spec`), of a kind in `KINDS`.
+      spec: what was asked for; its options say what tags and edge labels are made of, and which graphs are for the test.
       seed: draws the validation split.
       validation: fraction of the graphs that are not for the test, every class in proportion.
 
-    Raises BadInput as the readers do, and where a class is left without training graphs.
+    Raises BadInput where a class is left without training graphs.
     """
-    source, place = read(spec), Path(spec.location).expanduser()
-    degree = spec.choice("degree", TRUTH, not source.tagged)
-    graphs = with_degrees(spec.text, source.graphs, tagged=source.tagged) if degree else source.graphs
-    if not spec.choice("edges", TRUTH, True):
+    graphs = source.graphs
+    if spec.options.get("degree", not source.tagged):
+        graphs = with_degrees(spec.text, graphs, tagged=source.tagged)
+    if not spec.options.get("edges", True):
         graphs = graphs._replace(labels=np.zeros_like(graphs.labels))
-    source = source._replace(graphs=graphs)
-    fold, g = spec.number("fold", most=1000), len(graphs.nodes)
-    if fold is not None and "split" in spec.options:
-        raise BadInput(f"{spec.text}: give fold=K or split=N, not both")
-    split = spec.number("split", least=0, most=10**6) or 0
-    test = stratified(source.y, round(TEST * g), seed=split) if fold is None else graph_readers.read_folds(place, spec.text, fold, g)
-    rest = np.setdiff1d(np.arange(g), test)
-    held = rest[stratified(source.y[rest], round(validation * len(rest)), seed=seed)]
-    train = np.setdiff1d(rest, held)
-    if len(np.unique(source.y[train])) < len(source.classes):
+    source, y = source._replace(graphs=graphs), source.y
+    test = stratified(y, round(TEST * len(y)), seed=spec.options.get("split", 0)) if source.test is None else source.test
+    rest = np.setdiff1d(np.arange(len(y)), test)
+    val = rest[stratified(y[rest], round(validation * len(rest)), seed=seed)]
+    train = np.setdiff1d(rest, val)
+    if len(np.unique(y[train])) < len(source.classes):
         raise BadInput(f"{spec.text}: a class is left without training graphs; use another fold or split, or more graphs")
     alphabet = Alphabet(int(graphs.tags.max()) + 1, int(graphs.labels.max(initial=0)) + 1, _directed(graphs))
     if alphabet.directed:
         note(f"{spec.text}: some edges stand there in one direction only, so the graphs are read as directed")
-    return GraphData(spec.text, spec.name, source.classes, alphabet, digest(source), seed, source, (train, held, test))
-
-
-def read(spec: Any) -> GraphSource:
-    """All graphs of a specification. Raises BadInput as its reader does."""
-    if spec.kind == "toy_graphs":
-        graphs, y = toy_graphs.toy_graphs()
-        return GraphSource(graphs, y, ("plain", "forked"), True, ("0", "1", "2"))
-    place = Path(spec.location).expanduser()
-    if spec.kind == "smiles":
-        columns = {key: spec.options.get(key, key) for key in ("smiles", "label")}
-        return graph_readers.read_smiles(place, spec.text, **columns)
-    return graph_readers.read_tu(place, spec.text) if place.is_dir() else graph_readers.read_text(place, spec.text)
+    return GraphData(spec.text, spec.name, source.classes, alphabet, digest(source), seed, source, (train, val, test))
 
 
 def with_degrees(spec: str, graphs: Graphs, *, tagged: bool) -> Graphs:
@@ -136,11 +115,11 @@ def with_degrees(spec: str, graphs: Graphs, *, tagged: bool) -> Graphs:
 
 def digest(source: GraphSource) -> str:
     """sha256 of the contents, in hexadecimal."""
-    whole = hashlib.sha256("\0".join(source.classes).encode())
+    found = hashlib.sha256("\0".join(source.classes).encode())
     for array in (*source.graphs, source.y):
-        whole.update(f"{array.dtype.str}{array.shape}".encode())
-        whole.update(np.ascontiguousarray(array).data)
-    return whole.hexdigest()
+        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 def _directed(graphs: Graphs) -> bool:

@@ -1,7 +1,7 @@
-"""Data by specification: what the rest of the program trains and scores on.
+"""Images: what image methods train and score on.
 
-A SPEC is NAME or `kind:location`, either with `?key=value&...`. `train`, `val` and `test` hold f32[n h w c] in model space (normalised or
-whitened by what was fitted on `train`) and i32 class indices in 0..C-1.
+`Data.train`, `val` and `test` are views of the reader's raw rows in model space (`condense.data.rows.View`): f32[n h w c], normalised or
+whitened by what was fitted on the rows of `train`, with i32 class indices in 0..C-1.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from typing import ClassVar
 import numpy as np
 
 from condense.data.graphs import GraphData
-from condense.data.readers import source as readers
+from condense.data.readers.base import Spec
 from condense.data.readers.source import Source, stratified
+from condense.data.rows import Part, Rows, Slices, View, pieces, view
 from condense.runtime.log import progress
-from synth.base import Examples
 from synth.errors import BadInput
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess
@@ -30,12 +30,15 @@ def check_images(data: "Data | GraphData", flag: str) -> "Data":
 
 
 def digest(source: Source) -> str:
-    """sha256 of the contents, in hexadecimal: every array with its dtype and shape, and the class names in order."""
-    whole = hashlib.sha256("\0".join(source.classes).encode())
-    for array in (source.x_train, source.y_train, source.x_test, source.y_test):
-        whole.update(f"{array.dtype.str}{array.shape}".encode())
-        whole.update(np.ascontiguousarray(array).data)
-    return whole.hexdigest()
+    """sha256 of the contents, in hexadecimal: all rows and labels with their dtype and shape, and the class names in order."""
+    found = hashlib.sha256("\0".join(source.classes).encode())
+    for rows in (source.train, source.test):
+        found.update(f"{rows.dtype.str}{rows.shape}".encode())
+        for piece in pieces(rows):
+            found.update(np.ascontiguousarray(piece).data)
+        found.update(f"{rows.y.dtype.str}{rows.y.shape}".encode())
+        found.update(np.ascontiguousarray(rows.y).data)
+    return found.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,8 @@ class Data:
       digest: of the raw contents, before any split.
       seed: of the validation split.
       preprocess: from raw to model space; fitted on the images of `train`, or another set's (see `under`).
+      source: the raw rows.
+      rows: which of the raw training rows are for training, and which are for validation.
     """
 
     spec: str
@@ -63,19 +68,19 @@ class Data:
     modality: ClassVar[str] = "images"
 
     @cached_property
-    def train(self) -> Examples:
+    def train(self) -> View:
         """Training images without the validation split."""
-        return Examples(self._model_space(self.source.x_train, self.rows[0]), self.source.y_train[self.rows[0]])
+        return view(Part(self.source.train, self.rows[0]), self.preprocess)
 
     @cached_property
-    def val(self) -> Examples:
+    def val(self) -> View:
         """The validation split: all selection happens here."""
-        return Examples(self._model_space(self.source.x_train, self.rows[1]), self.source.y_train[self.rows[1]])
+        return view(Part(self.source.train, self.rows[1]), self.preprocess)
 
     @cached_property
-    def test(self) -> Examples:
+    def test(self) -> View:
         """The test split: scored once."""
-        return Examples(self._model_space(self.source.x_test, np.arange(len(self.source.x_test))), self.source.y_test)
+        return view(self.source.test, self.preprocess)
 
     @property
     def trained_on(self) -> str:
@@ -93,28 +98,53 @@ class Data:
             )
         return replace(self, preprocess=preprocess)
 
-    def _model_space(self, raw, rows):
-        out = np.empty((len(rows), *self.image), np.float32)
-        for at in range(0, len(rows), pre.CHUNK):
-            out[at : at + pre.CHUNK] = self.preprocess.apply(pre.unit(raw[rows[at : at + pre.CHUNK]]))
-        return out
+
+def build(spec: Spec, source: Source, *, seed: int, validation: float) -> Data:
+    """Splits the images of a source and fits their preprocessing.
+
+    Args:
+      spec: what was asked for; its options say how to normalise, whether a mirrored image keeps its label, and how many images to take.
+      seed: draws the validation split.
+      validation: fraction of the training images that go there, every class in proportion.
+
+    Raises BadInput where the fraction, or a limit, leaves a class with too few training images.
+    """
+    source = limited(source, spec.options.get("limit"))
+    y = source.train.y
+    val = stratified(y, round(validation * len(y)), seed=seed)
+    train = np.setdiff1d(np.arange(len(y)), val)
+    if len(np.unique(y[train])) < len(source.classes):
+        remedy = "use a smaller fraction or more images"
+        raise BadInput(f"{spec.text}: validation={validation} leaves a class without training images; {remedy}")
+    return Data(
+        spec=spec.text,
+        name=spec.name,
+        classes=source.classes,
+        image=source.shape,
+        flips=spec.options.get("flip", source.flips),
+        digest=digest(source),
+        seed=seed,
+        preprocess=fitted(spec.options.get("normalise", "standard"), Part(source.train, train), spec.text),
+        source=source,
+        rows=(train, val),
+    )
 
 
 def limited(source: Source, count: int | None) -> Source:
     """The first `count` training images, classes in proportion; all for None or more than there are. Raises BadInput if too few."""
-    if count is None or count >= len(source.y_train):
+    if count is None or count >= len(source.train.y):
         return source
-    rows = stratified(source.y_train, count)
-    return replace(source, x_train=source.x_train[rows], y_train=source.y_train[rows])
+    return replace(source, train=Part(source.train, stratified(source.train.y, count)))
 
 
-def fitted(kind: str, x: readers.Raw, spec: str) -> Preprocess:
+def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
     """A preprocessing fitted on raw images; whitening, which takes minutes on large ones, behind a progress bar."""
     if kind != "zca":
-        return pre.fit(kind, x)
-    parts = -(-len(x) // pre.CHUNK) + 1
-    with progress(parts, f"{spec}: fitting the whitening of {'x'.join(map(str, x.shape[1:]))} images on {len(x):,}") as bar:
-        made = pre.fit(kind, x, done=bar.advance)
+        return pre.fit(kind, Slices(rows))
+    count, *image = rows.shape
+    parts = -(-count // pre.CHUNK) + 1
+    with progress(parts, f"{spec}: fitting the whitening of {_size(image)} images on {count:,}") as bar:
+        made = pre.fit(kind, Slices(rows), done=bar.advance)
         bar.advance()
     return made
 

@@ -1,6 +1,6 @@
 """Real data, a step at a time: a batch is a pure function of the seed and the step number, so a resumed run sees what it would have seen.
 
-Images are f32[h w c] in model space, as `condense.data.images` hands them over; class indices are i32.
+A feed takes the examples of a batch and no others (`synth.base.Split`), in model space; class indices are i32.
 """
 
 import math
@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from condense.runtime.log import note
 from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled
-from synth.base import Examples
+from synth.base import Split
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples, batch_of
 
@@ -33,16 +33,14 @@ class Trajectories(Protocol):
         ...
 
 
-def make_feed(
-    request: Feed, examples: Examples, classes: int, *, seed: int, experts: Trajectories | None = None
-) -> Callable[[int], object]:
+def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, experts: Trajectories | None = None) -> Callable[[int], object]:
     """The feed that a matcher asks for, as step -> batch.
 
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
-        of `examples`, `Segment(...)` a `Piece` of an expert's trajectory, `GraphsPerClass(n)` a batch of graphs a class,
+        of `examples` in memory, `Segment(...)` a `Piece` of an expert's trajectory, `GraphsPerClass(n)` a batch of graphs a class,
         `Given(value)` that value, None nothing.
-      examples: the training split, as numpy arrays.
+      examples: the training split.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
       experts: what `Segment` reads.
@@ -63,14 +61,14 @@ def make_feed(
             return graphs_per_class(n, examples, seed=seed)
         case None:
             return lambda step: None
-    return lambda step: examples
+    return lambda step: examples.all()
 
 
 def _rng(*entropy: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
-def _per_class(n: int, examples: Examples, classes: int, seed: int) -> Callable:
+def _per_class(n: int, examples: Split, classes: int, seed: int) -> Callable:
     rows = [np.flatnonzero(examples.y == c) for c in range(classes)]
     empty = [c for c, members in enumerate(rows) if not len(members)]
     if empty:
@@ -79,12 +77,13 @@ def _per_class(n: int, examples: Examples, classes: int, seed: int) -> Callable:
     def feed(step: int):
         rng = _rng(seed, PER_CLASS, step)
         chosen = np.stack([members[rng.choice(len(members), n, replace=len(members) < n)] for members in rows])
-        return np.take(examples.x, chosen, axis=0)
+        x = examples.take(chosen.ravel()).x
+        return x.reshape(*chosen.shape, *x.shape[1:])
 
     return feed
 
 
-def _shuffled(n: int, examples: Examples, seed: int) -> Callable:
+def _shuffled(n: int, examples: Split, seed: int) -> Callable:
     size = len(examples.y)
     if size < n:
         raise BadInput(f"--data has {size} training examples, fewer than the {n} of one batch; choose a batch of at most {size}")
@@ -92,8 +91,7 @@ def _shuffled(n: int, examples: Examples, seed: int) -> Callable:
 
     def feed(step: int):
         epoch, place = divmod(step, size // n)
-        chosen = permutation(epoch)[place * n : (place + 1) * n]
-        return Examples(examples.x[chosen], examples.y[chosen])
+        return examples.take(permutation(epoch)[place * n : (place + 1) * n])
 
     return feed
 

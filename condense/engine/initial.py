@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from condense.data.graphs import GraphData
 from condense.data.images import Data
@@ -15,7 +14,7 @@ from condense.engine.loop import PREPARE, START, stream
 from condense.runtime.log import progress
 from condense.runtime.run_folder import digest
 from matchers.base import Matcher
-from synth.base import Examples
+from synth.base import Split
 from synth.errors import BadInput
 from synth.graphs.base import GraphExamples
 from synth.graphs.content import PackedGraphs
@@ -57,15 +56,13 @@ def initial_set(
     Where the workbench starts sets of this modality there are `per_class` examples of every class, as `start` makes them; elsewhere none. A
     method that reads no labels gets `per_class` examples of any class, all labelled 0.
     """
-    examples = data.train
-    if not labelled:
-        examples = Examples(examples.x, np.zeros_like(examples.y))
+    examples = data.train if labelled else data.train.unlabelled()
     info = replace(info, represents=not labelled)  # what such a method learns in place of labels belongs to no class
     synth = STARTERS[data.modality](key, start or matcher.start, data, examples, per_class, info)
     return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
 
 
-def start_images(key: jax.Array, start: str, data: Data, examples: Examples, per_class: int, info: Info) -> SyntheticSet:
+def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info) -> SyntheticSet:
     """`per_class` images of every label of the examples, class-major, with hard labels."""
     labels = int(examples.y.max()) + 1
     make = partial(STARTS[start], stream(key, START), examples, per_class)

@@ -98,7 +98,7 @@ def make_rows(
 
     Raises BadInput for an unknown kind or none, and where the data has fewer training images of a class than the set.
     """
-    counts, (x, y) = row_counts(synth), data.train
+    counts, (x, y) = row_counts(synth), data.train.all()
 
     def real(index, *, kind: type = type(synth.y)) -> SyntheticSet:
         hard = Hard(jnp.asarray(y[index]), len(data.classes))

@@ -133,12 +133,12 @@ def validation_score(
 
     def score(synth: SyntheticSet) -> float:
         if isinstance(recipe, Closed):
-            return closed_form(key, trainer, recipe, lambda number: synth, data.val, seeds=seeds).mean
+            return closed_form(key, trainer, recipe, lambda number: synth, data.val.all(), seeds=seeds).mean
         synth = replace(synth, y=present(synth.y, teachers))
         group = group_size(seeds, len(devices()) * backend.runs_together())
         with progress(-(-seeds // group) * recipe.epochs, "score on val") as bar:
             how = {"seeds": seeds, "net_name": net, "together": group, "tick": bar.advance}
-            return retrain(key, trainer, recipe, lambda number: synth, data.val, **how).mean
+            return retrain(key, trainer, recipe, lambda number: synth, data.val.all(), **how).mean
 
     return score
 

@@ -77,7 +77,7 @@ def train_experts(
         header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
         trainer = make_trainer(built, RECIPES[recipe](**options), dsa(dsa_strategy(data.flips)), classes, epochs=epochs)
         held.begin()
-        training = Training(out, header, trainer, data.train, data.val, held.saved)
+        training = Training(out, header, trainer, data.train.all(), data.val.all(), held.saved)
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))
     return load_experts(out)
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from condense.data.images import Data
-from synth.base import Examples, Net, Teacher
+from synth.base import Examples, Net, Split, Teacher
 from synth.errors import BadInput
 from synth.training.fit import in_batches
 
@@ -18,13 +18,13 @@ def _reader(net: Net):
     return lambda vars, x: net.apply(vars, x).logits.argmax(-1)
 
 
-def some(examples: Examples, count: int) -> Examples:
+def some(examples: Split, count: int) -> Examples:
     """At most so many examples, the same for every call. They are drawn, because files may be in order of class."""
     index = np.sort(np.random.default_rng(0).permutation(len(examples.y))[:count])
-    return Examples(examples.x[index], examples.y[index])
+    return examples.take(index)
 
 
-def classify(teacher: Teacher, examples: Examples) -> float:
+def classify(teacher: Teacher, examples: Split) -> float:
     """Share of the examples, or of 2,000 of them, that a teacher classifies right, under running statistics."""
     x, y = some(examples, LOOKED_AT)
     return float((np.asarray(in_batches(_reader(teacher.net), teacher.vars, x)) == y).mean())

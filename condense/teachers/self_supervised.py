@@ -145,7 +145,7 @@ def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, fl
 
 
 def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None]) -> tuple[Vars, float | None]:
-    x, key = jnp.asarray(data.train.x), jax.random.key(config.seed)
+    x, key = jnp.asarray(data.train.all().x), jax.random.key(config.seed)
     training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
     checkpoints, carry = Checkpoints(folder / "checkpoints"), training.begin(jax.random.fold_in(key, 0))
     with defer_interrupt():
@@ -183,7 +183,7 @@ def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None =
         return None
     fraction = 1 if most is None else min(1.0, most / len(data.train.y))
     rows = draw_balanced(jax.random.key(0), data.train.y, fraction)
-    features, held_out = (in_batches(read, vars, jnp.asarray(x)) for x in (data.train.x[rows], data.val.x))
+    features, held_out = (in_batches(read, vars, jnp.asarray(x)) for x in (data.train.take(rows).x, data.val.all().x))
     found = probe(features, jnp.asarray(data.train.y[rows]), held_out, classes=len(data.classes))
     return float(np.mean(np.asarray(found) == data.val.y))
 

@@ -208,7 +208,7 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe) -> Callable:
     view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps = -(-n // batch)
-    x, y = jnp.asarray(data.train.x), Hard(jnp.asarray(data.train.y), len(data.classes))
+    x, y = jnp.asarray(data.train.all().x), Hard(jnp.asarray(data.train.y), len(data.classes))
 
     @partial(jax.jit, donate_argnums=0)
     def advance(state: Fit, items: Item, x, y, epoch, first, stop):

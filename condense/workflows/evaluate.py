@@ -98,7 +98,7 @@ def evaluate(
     shown = replace(synth, y=present(synth.y, known)) if synth.y.taught else labels(synth)
     draws = make_rows(key, shown, data, kinds, labels=labels)
     jobs = [make_job(name, kind, chosen, draw, seeds) for name in dict.fromkeys(names) for kind, draw in draws.items()]
-    part = data.test if split == "test" else data.val
+    part = (data.test if split == "test" else data.val).all()
     if not len(part.y):
         raise BadInput(f"--split {split}: {data.spec} has no image there; use more data, or the other split")
     reports = run_jobs(jax.random.fold_in(key, INIT), jobs, data, part, seeds=seeds, best_on_test=best_on_test, frozen=held)

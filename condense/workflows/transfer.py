@@ -128,7 +128,7 @@ def make_rows(
     """
     if not kinds or (unknown := [kind for kind in kinds if kind not in ROWS]):
         raise BadInput(f"--rows: {f'unknown row {unknown[0]!r}' if kinds else 'none given'} (known: {', '.join(ROWS)})")
-    x, size = data.train.x, len(synth)
+    x, size = data.train.all().x, len(synth)
     if len(x) < size and {"random", "kmeans"} & set(kinds):
         raise BadInput(f"--rows {','.join(kinds)}: {data.spec} has {len(x)} training images, the set {size}; leave random and kmeans out")
 
@@ -255,7 +255,7 @@ def make_goals(
     part = target.test if split == "test" else target.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {target.spec} has no image there; use more data, or the other split")
-    train, scored, k_labels = fitted(target.train, image), fitted(part, image), jax.random.fold_in(key, LABELS)
+    train, scored, k_labels = fitted(target.train.all(), image), fitted(part.all(), image), jax.random.fold_in(key, LABELS)
 
     def goal(name: str, fraction: float) -> Goal:
         times = 1 if fraction == 1 else draws

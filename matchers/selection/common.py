@@ -38,4 +38,4 @@ def features(
 
 def put(synth: SyntheticSet, examples: Examples, index: Int[np.ndarray, " m"]) -> SyntheticSet:
     """The set with the chosen real images, class-major, in place of its own."""
-    return replace(synth, x=Pixels(jnp.asarray(np.asarray(examples.x)[index])))
+    return replace(synth, x=Pixels(jnp.asarray(examples.take(index).x)))

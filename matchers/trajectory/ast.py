@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Matcher, Segment
@@ -83,9 +82,9 @@ def ast(
         k_expert, k_centres = jax.random.split(key)
         if representative:
             expert = int(jax.random.randint(k_expert, (), 0, experts.count))
-            features = logits(net, experts.last(expert), examples.x)
+            features = logits(net, experts.last(expert), examples.all().x)
             chosen = choose_kmeans(k_centres, features, examples.y, len(synth) // synth.y.classes, centres=CENTRES)
-            synth = replace(synth, x=Pixels(jnp.asarray(np.asarray(examples.x)[chosen])))
+            synth = replace(synth, x=Pixels(jnp.asarray(examples.take(chosen).x)))
         return matcher.prepare(key, synth, examples)
 
     return matcher._replace(prepare=prepare, own_start="--no-representative" if representative else None)

@@ -80,9 +80,10 @@ def datm(
     matcher = follow(net, augment, student, request, rates, step_size=step_size, positive=positive, gate=gate)
 
     def prepare(key, synth, examples):
-        chosen = choose_correct(key, (logits(net, experts.last(e), examples.x) for e in range(experts.count)), examples.y, len(synth))
-        x, y = np.asarray(examples.x)[chosen], np.asarray(examples.y)[chosen]
-        labels = mean_correct((logits(net, experts.last(e), x) for e in range(experts.count)), y)
+        every, whole = range(experts.count), examples.all()
+        chosen = choose_correct(key, (logits(net, experts.last(e), whole.x) for e in every), whole.y, len(synth))
+        x, y = examples.take(chosen)
+        labels = mean_correct((logits(net, experts.last(e), x) for e in every), np.asarray(y))
         return matcher.prepare(key, replace(synth, x=Pixels(jnp.asarray(x)), y=Soft(jnp.asarray(labels))), examples)
 
     return matcher._replace(prepare=prepare, own_start="")

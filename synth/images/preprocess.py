@@ -1,11 +1,11 @@
 """Model space and back. Raw images are u8[n h w c] in 0..255 or f32[n h w c] in [0, 1]; networks and synthetic sets see model space.
 
-`apply` and `undo` take and give float images (raw ones in [0, 1], see `unit`) and work on numpy and JAX arrays alike.
+`apply` and `undo` take and give float images (raw ones in [0, 1], see `unit`) and work on numpy and JAX arrays alike. A preprocessing is
+`elementwise` where each number of its result depends on one number of the image; then an image has the same bits in every batch.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -13,8 +13,20 @@ from jaxtyping import Float, Float32, UInt8
 from synth.errors import BadInput
 
 Raw = UInt8[np.ndarray, "n h w c"] | Float[np.ndarray, "n h w c"]
-CHUNK = 2048
+CHUNK = 2048  # images that are read and normalised at a time
 MOST_WHITENED = 64 * 64 * 3  # numbers an image: the matrix and its inverse travel with every set
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Raw images [n h w c] of which a fit reads slices in their order: an array, or whatever else has its shape and slices."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: slice) -> Raw: ...
 
 
 class Standard(NamedTuple):
@@ -23,6 +35,7 @@ class Standard(NamedTuple):
     mean: Float32[np.ndarray, " c"]
     std: Float32[np.ndarray, " c"]
     kind = "standard"
+    elementwise = True
 
     def apply(self, x):
         """Raw f32[n h w c] to model space."""
@@ -49,6 +62,7 @@ class Whiten(NamedTuple):
     matrix: Float32[np.ndarray, "d d"]
     inverse: Float32[np.ndarray, "d d"]
     kind = "zca"
+    elementwise = False
 
     def apply(self, x):
         """Raw f32[n h w c] to model space."""
@@ -73,6 +87,7 @@ class Nothing(NamedTuple):
     """x' = x: what has no normalisation, as graphs have none."""
 
     kind = "none"
+    elementwise = True
 
     def apply(self, x):
         """The same."""
@@ -96,12 +111,12 @@ def unit(x: Raw) -> Float32[np.ndarray, "n h w c"]:
     return x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
 
 
-def _chunks(x: Raw) -> Iterator[Float[np.ndarray, "m h w c"]]:
+def _chunks(x: Images) -> Iterator[Float[np.ndarray, "m h w c"]]:
     for at in range(0, len(x), CHUNK):
         yield unit(x[at : at + CHUNK]).astype(np.float64)
 
 
-def fit_standard(x: Raw) -> Standard:
+def fit_standard(x: Images) -> Standard:
     """Mean and (population) standard deviation of every channel over [0, 1]; a constant channel gets std 1."""
     pixels = len(x) * x.shape[1] * x.shape[2]
     mean = sum(part.sum((0, 1, 2)) for part in _chunks(x)) / pixels
@@ -109,7 +124,7 @@ def fit_standard(x: Raw) -> Standard:
     return Standard(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
 
 
-def fit_zca(x: Raw, *, epsilon: float = 0.1, done: Callable[[], None] = lambda: None) -> Whiten:
+def fit_zca(x: Images, *, epsilon: float = 0.1, done: Callable[[], None] = lambda: None) -> Whiten:
     """Whitening fitted on raw images, as the trajectory-matching papers do it (no standardisation before it).
 
     Args:
@@ -135,9 +150,11 @@ def fit_zca(x: Raw, *, epsilon: float = 0.1, done: Callable[[], None] = lambda: 
     return Whiten(mean.astype(np.float32), forward.astype(np.float32), inverse.astype(np.float32))
 
 
-def fit(kind: str, x: Raw, *, done: Callable[[], None] = lambda: None) -> Preprocess:
-    """`standard` or `zca`, fitted on raw training images; `done` is as in `fit_zca`. Raises BadInput for another kind."""
-    fits = {"standard": fit_standard, "zca": partial(fit_zca, done=done)}
-    if kind not in fits:
-        raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(fits)})")
-    return fits[kind](x)
+FITS = {"standard": lambda x, done: fit_standard(x), "zca": lambda x, done: fit_zca(x, done=done)}
+
+
+def fit(kind: str, x: Images, *, done: Callable[[], None] = lambda: None) -> Preprocess:
+    """A kind in `FITS`, fitted on raw training images; `done` is as in `fit_zca`. Raises BadInput for another kind."""
+    if kind not in FITS:
+        raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(FITS)})")
+    return FITS[kind](x, done)

@@ -18,7 +18,7 @@ from synth.errors import BadInput
 from synth.selection.collage import random_collages
 
 AnyArray = Array | np.ndarray
-Start = Callable[..., Float[Array, "n h w c"]]  # of (key, examples, images a class); that by k-means takes `done` as well
+Start = Callable[..., Float[Array, "n h w c"]]  # of (key, split, images a class); that by k-means takes `done` as well
 
 
 def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
@@ -133,20 +133,24 @@ def _images(choose: Callable) -> Start:
     """The start that shows the real images which `choose(key, flat pixels, y, per_class)` picks; it hands on what else it is given."""
 
     def start(key, examples, per_class, **more):
-        x = np.asarray(examples.x)
+        x = np.asarray(examples.all().x)
         return jnp.asarray(x[choose(key, x.reshape(len(x), -1), examples.y, per_class, **more)])
 
     return start
 
 
+def _random(key, examples, per_class):
+    return jnp.asarray(examples.take(choose_random(key, examples.y, per_class)).x)
+
+
 def _noise(key, examples, per_class):
     classes = len(_classes(examples.y, 1))
-    return noise(key, (classes * per_class, *examples.x.shape[1:]))
+    return noise(key, (classes * per_class, *examples.shape[1:]))
 
 
 STARTS: dict[str, Start] = {
     "noise": _noise,
-    "random": _images(lambda key, flat, y, per_class: choose_random(key, y, per_class)),
+    "random": _random,
     "kmeans": _images(choose_kmeans),
     "collage": random_collages,
     "herding": _images(lambda key, flat, y, per_class: choose_herding(flat, y, per_class)),

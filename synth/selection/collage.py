@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from synth.base import Examples, Net, Teacher
+from synth.base import Net, Split, Teacher
 from synth.errors import BadInput
 from synth.selection.cam import attention
 from synth.training.fit import in_batches
 
+AnyArray = Array | np.ndarray
 Difficulty = Literal["easy", "medium", "hard"]
 SCALE = (0.08, 1.0)  # a crop's share of the area
 
@@ -89,12 +90,12 @@ def difficulty(teachers: Sequence[Teacher], x: Float[Array, "n h w c"], label: i
     return -np.mean([np.asarray(log_probs)[:, label] for log_probs in each], 0)
 
 
-def members_of(examples: Examples, needed: int, images: int) -> tuple[list[np.ndarray], int]:
+def members_of(y: Int[AnyArray, " n"], needed: int, images: int) -> tuple[list[np.ndarray], int]:
     """Indices of the examples of every class, and how many of each are looked at: `images`, or all of the smallest class.
 
     Raises BadInput where that is fewer than are needed.
     """
-    y = np.asarray(examples.y)
+    y = np.asarray(y)
     members = [np.flatnonzero(y == c) for c in range(int(y.max()) + 1)]
     images = min(images, *map(len, members))
     if images < needed:
@@ -106,7 +107,7 @@ def members_of(examples: Examples, needed: int, images: int) -> tuple[list[np.nd
 def choose_patches(
     key: jax.Array,
     teachers: Sequence[Teacher],
-    examples: Examples,
+    examples: Split,
     per_class: int,
     *,
     factor: int,
@@ -119,14 +120,14 @@ def choose_patches(
 
     Raises BadInput where there are fewer images than patches are needed.
     """
-    x, needed, found = np.asarray(examples.x), per_class * factor**2, []
-    cell, (members, images) = cell_size(x.shape[1:], factor), members_of(examples, needed, images)
+    image, needed, found = examples.shape[1:], per_class * factor**2, []
+    cell, (members, images) = cell_size(image, factor), members_of(examples.y, needed, images)
     first = {"easy": 0, "medium": (images - needed) // 2, "hard": images - needed}[rank]
     for label, rows in enumerate(members):
         k_class, k_crops = jax.random.split(jax.random.fold_in(key, label))
         chosen = rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]]
-        patches = draw_crops(k_crops, jnp.asarray(x[chosen]), count=crops, cell=cell)
-        scores = difficulty(teachers, framed(patches.reshape(-1, *patches.shape[2:]), x.shape[1:]), label).reshape(images, crops)
+        patches = draw_crops(k_crops, jnp.asarray(examples.take(chosen).x), count=crops, cell=cell)
+        scores = difficulty(teachers, framed(patches.reshape(-1, *patches.shape[2:]), image), label).reshape(images, crops)
         best = np.asarray(patches)[np.arange(images), scores.argmin(1)]
         found.append(best[np.argsort(scores.min(1), kind="stable")[first : first + needed]])
     return np.stack(found)
@@ -142,24 +143,24 @@ def _maps(net: Net) -> Callable:
 
 
 def critical_patches(
-    key: jax.Array, teacher: Teacher, examples: Examples, per_class: int, *, factor: int, images: int, crops: int, keep: int
+    key: jax.Array, teacher: Teacher, examples: Split, per_class: int, *, factor: int, images: int, crops: int, keep: int
 ) -> Float[np.ndarray, "classes k p q c"]:
     """The per_class factor^2 patches of every class where a network sees it, the one that it is least sure of first.
 
     Of each of `images` real images the one of `crops` crops over which the class's map has the highest mean; of these the `keep` times as
     many as are needed with the highest; of these the ones with the highest cross entropy. Raises BadInput as `choose_patches` does.
     """
-    x, needed, found = np.asarray(examples.x), per_class * factor**2, []
-    cell, (members, images) = cell_size(x.shape[1:], factor), members_of(examples, needed, images)
+    image, needed, found = examples.shape[1:], per_class * factor**2, []
+    cell, (members, images) = cell_size(image, factor), members_of(examples.y, needed, images)
     for label, rows in enumerate(members):
         k_class, k_crops = jax.random.split(jax.random.fold_in(key, label))
-        chosen = jnp.asarray(x[rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]]])
+        chosen = jnp.asarray(examples.take(rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]]).x)
         maps = in_batches(_maps(teacher.net), (teacher.vars, jnp.int32(label)), chosen)
         both = np.asarray(draw_crops(k_crops, jnp.concatenate([chosen, maps[..., None]], -1), count=crops, cell=cell))
         seen = both[..., -1].mean((2, 3))
         best = both[np.arange(images), seen.argmax(1), ..., :-1]
         top = best[np.argsort(-seen.max(1), kind="stable")[: keep * needed]]
-        found.append(top[np.argsort(-difficulty((teacher,), framed(jnp.asarray(top), x.shape[1:]), label), kind="stable")[:needed]])
+        found.append(top[np.argsort(-difficulty((teacher,), framed(jnp.asarray(top), image), label), kind="stable")[:needed]])
     return np.stack(found)
 
 
@@ -171,14 +172,13 @@ def compose(patches: Float[np.ndarray, "classes k p q c"], factor: int) -> Float
     return grid.reshape(classes * ipc, factor * p, factor * q, c)
 
 
-def random_collages(key: jax.Array, examples: Examples, per_class: int, *, factor: int = 2) -> Float[np.ndarray, "n h w c"]:
+def random_collages(key: jax.Array, examples: Split, per_class: int, *, factor: int = 2) -> Float[np.ndarray, "n h w c"]:
     """Collages of random crops, each of another real image of the class as long as there are some left."""
-    x, y, found = np.asarray(examples.x), np.asarray(examples.y), []
-    cell = cell_size(x.shape[1:], factor)
+    y, cell, found = np.asarray(examples.y), cell_size(examples.shape[1:], factor), []
     for label in range(int(y.max()) + 1):
         rows = np.flatnonzero(y == label)
         k_class, k_crops = jax.random.split(jax.random.fold_in(key, label))
         order = rows[np.asarray(jax.random.permutation(k_class, len(rows)))]
         chosen = np.resize(order, per_class * factor**2)  # from the start again, where there are not enough
-        found.append(np.asarray(draw_crops(k_crops, jnp.asarray(x[chosen]), count=1, cell=cell))[:, 0])
+        found.append(np.asarray(draw_crops(k_crops, jnp.asarray(examples.take(chosen).x), count=1, cell=cell))[:, 0])
     return compose(np.stack(found), factor)

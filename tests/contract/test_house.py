@@ -30,7 +30,7 @@ MODULES = sorted(
 CONFINED = {
     "flax": ["condense/nets/"],
     "orbax": ["condense/runtime/checkpoint.py"],
-    "tensorflow_datasets": ["condense/data/readers/encoded.py", "condense/data/prepare.py"],
+    "tensorflow_datasets": ["condense/data/readers/tfds.py", "condense/data/prepare.py"],
     "torch": [],
 }
 # machine paths and the hosts of package registries, written so that this file does not hold them

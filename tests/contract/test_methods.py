@@ -103,7 +103,7 @@ def test_metrics_are_finite_and_the_set_moves(straight):
 
 
 def test_a_host_method_chooses_real_images_of_the_right_class_within_the_budget(host):
-    chosen, train = host.run(1), host.data.train
+    chosen, train = host.run(1), host.data.train.all()
     assert len(chosen) == CLASSES * IPC and chosen.info == host.synth.info
     if not isinstance(chosen.x, Pixels):  # composed of parts of real images
         np.testing.assert_array_equal(np.asarray(chosen.y.probs()).argmax(1), np.repeat(np.arange(CLASSES), IPC))

@@ -49,7 +49,7 @@ def make_set(data: Data, counts=(2, 2, 2), **changes) -> SyntheticSet:
     told = {"data": data.spec, "data_digest": data.digest, "method": "hand", "config": "c0ffee", "net": NET, "recipe": "quick"}
     info = Info(data.classes, data.preprocess, **told)
     y = Hard(jnp.asarray(data.train.y[index]), 3)
-    return replace(SyntheticSet(Pixels(jnp.asarray(data.train.x[index])), y, info=info), **changes)
+    return replace(SyntheticSet(Pixels(jnp.asarray(data.train.all().x[index])), y, info=info), **changes)
 
 
 def without(synth: SyntheticSet, **info) -> SyntheticSet:

@@ -1,1 +1,18 @@
-"""Readers, one source a file: a place becomes raw data, and nothing in it is trusted."""
+"""Readers, one source a file: a place becomes raw data, and nothing in it is trusted. A new reader is a file and a line in `READERS`."""
+
+from condense.data.readers import digits, folder, idx, npz, smiles, tfds, toy_graphs, tu
+from condense.data.readers.base import Reader
+
+READERS: dict[str, Reader] = {
+    reader.kind: reader
+    for reader in (
+        digits.READER,
+        idx.READER,
+        npz.READER,
+        folder.READER,
+        tfds.READER,
+        tu.READER,
+        smiles.READER,
+        toy_graphs.READER,
+    )
+}

@@ -1,9 +1,10 @@
-"""Readers of IDX files, MNIST's format, and of the embedded digits."""
+"""The reader of IDX files, MNIST's format, and how named sets are kept in them."""
 
 import gzip
 import math
+import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -11,23 +12,15 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import UInt8
 
-from condense.data.readers.source import AGAIN, LARGEST, Source, check_alike, numbered, regular, stratified
+from condense.data.named import home
+from condense.data.readers.base import Reader, Spec, Store
+from condense.data.readers.source import AGAIN, LARGEST, OPTIONS, Source, arrays, check_alike, numbered, regular
+from condense.data.readers.tfds import read_tfds
+from condense.data.rows import pieces
 from synth.errors import BadInput
 from synth.files.npz import Member
 
 IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
-
-
-def read_digits(spec: str) -> Source:
-    """scikit-learn's 8x8x1 digits, 16 becoming 1.0; always the same 360 of them are the test split."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    x = (digits.images / 16).astype(np.float32)[..., None]
-    y = digits.target.astype(np.int32)
-    test = stratified(y, 360, seed=0)
-    train = np.setdiff1d(np.arange(len(y)), test)
-    return Source("digits", spec, x[train], y[train], x[test], y[test], numbered(y), flips=False)
 
 
 def find_idx(folder: Path, spec: str, *, remedy: str = "it must hold the four IDX files") -> list[Path]:
@@ -96,4 +89,46 @@ def read_idx_folder(
     check_alike(spec, *declared)
     x_train, y_train, x_test, y_test = (read_idx(path, spec, ndim=ndim) for path, ndim in files)
     y_train, y_test = y_train.astype(np.int32), y_test.astype(np.int32)
-    return Source(name, spec, x_train[..., None], y_train, x_test[..., None], y_test, classes or numbered(y_train), flips)
+    return arrays(name, spec, x_train[..., None], y_train, x_test[..., None], y_test, classes or numbered(y_train), flips=flips)
+
+
+def read(spec: Spec) -> Source:
+    """The four files in the folder that the spec names, or in that of the named set. Raises BadInput as `read_idx_folder` does."""
+    files = f"the four files {', '.join(IDX)}, each plain or .gz"
+    remedy = f"it must hold {files}" if spec.location else f"`condense data {spec.name} --from DIR` copies there {files}"
+    folder = spec.place() if spec.location else home() / spec.name
+    return read_idx_folder(folder, spec.text, name=spec.name, remedy=remedy, classes=spec.named.classes, flips=spec.named.flips)
+
+
+def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
+    """Checks the four files of a folder, and returns what copies them as they are. Raises BadInput as `read_idx_folder` does."""
+    remedy = "fetch the four IDX files"
+    read_idx_folder(folder, spec, name=name, remedy=remedy)
+    found = find_idx(folder, spec, remedy=remedy)
+
+    def write(fresh: Path) -> None:
+        for path in found:
+            shutil.copyfile(path, fresh / path.name)
+
+    return write
+
+
+def keep_as_idx(folder: Path, name: str) -> None:
+    """Puts the four IDX files where a prepared directory was. Images keep its order, which is not that of the files of the set's makers:
+    a set made from theirs names another digest."""
+    source = read_tfds(folder, f"data {name}", name=name, remedy="download it again")
+    for path in folder.iterdir():
+        shutil.rmtree(path)
+    for file, rows in zip((IDX[:2], IDX[2:]), (source.train, source.test), strict=True):
+        for part, array in zip(file, (np.concatenate(list(pieces(rows)))[..., 0], rows.y), strict=True):
+            write_idx(folder / f"{part}.gz", array.astype(np.uint8))
+
+
+def write_idx(path: Path, array: UInt8[np.ndarray, "..."]) -> None:
+    """Writes bytes as a compressed IDX file: magic 0, 0, 8, ndim, then big-endian sizes, then row-major bytes."""
+    head = bytes((0, 0, 8, array.ndim)) + np.asarray(array.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(head + array.tobytes(), mtime=0))
+
+
+STORE = Store(lambda name: home() / name, lambda name: "the four IDX files", load_files, keep_as_idx)
+READER = Reader("idx", "a folder with the four IDX files of MNIST's layout, plain or .gz", read, OPTIONS, store=STORE)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from condense.data.readers.source import LARGEST, Source, check_alike, class_indices, numbered
+from condense.data.readers.base import Reader, Spec
+from condense.data.readers.source import LARGEST, OPTIONS, Source, arrays, check_alike, class_indices, numbered
 from synth.errors import BadInput
 from synth.files.npz import Member, opened
 
@@ -18,17 +19,17 @@ def read_npz(path: Path, spec: str, *, name: str) -> Source:
       BadInput: arrays that are missing, of another type or shape, that do not fit each other or take more than 16 GiB, known before any is
         read; labels that no class has, known before the images are; and damage.
     """
-    arrays = {}
+    found = {}
     with opened(path, text=("class_names",), limit=LARGEST) as archive:
         wanted = {key: _wanted(archive.members, key, spec) for key in NPZ}
         check_alike(spec, *wanted.values())
         for key in ("y_train", "y_test"):
-            arrays[key] = class_indices(archive.read(key), f"{spec}: {key}", most=max(2, wanted["x_train"].shape[0]))
+            found[key] = class_indices(archive.read(key), f"{spec}: {key}", most=max(2, wanted["x_train"].shape[0]))
         for key in ("x_train", "x_test"):
-            arrays[key] = archive.read(key).astype(wanted[key].dtype, copy=False).reshape(wanted[key].shape)
+            found[key] = archive.read(key).astype(wanted[key].dtype, copy=False).reshape(wanted[key].shape)
         given = archive.read("class_names").ravel() if "class_names" in archive.members else None
-        names = numbered(arrays["y_train"]) if given is None else tuple(map(str, given))
-    return Source(name, spec, *(arrays[key] for key in NPZ), names)
+        names = numbered(found["y_train"]) if given is None else tuple(map(str, given))
+    return arrays(name, spec, *(found[key] for key in NPZ), names)
 
 
 def _wanted(members: dict[str, Member], key: str, spec: str) -> Member:
@@ -43,3 +44,11 @@ def _wanted(members: dict[str, Member], key: str, spec: str) -> Member:
     if not (dtype == np.uint8 or dtype.kind == "f") or len(shape) not in (3, 4):
         raise BadInput(f"{spec}: {key} is {dtype} of shape {shape}; needed is uint8 0..255 or float in [0, 1], [n h w] or [n h w c]")
     return Member(dtype if dtype == np.uint8 else np.dtype(np.float32), (*shape, *[1] * (4 - len(shape))))
+
+
+def read(spec: Spec) -> Source:
+    """The archive that the spec names. Raises BadInput as `read_npz` does."""
+    return read_npz(spec.place(), spec.text, name=spec.name)
+
+
+READER = Reader("npz", "a file with x_train, y_train, x_test, y_test: images [n h w c] or [n h w], and their class indices", read, OPTIONS)

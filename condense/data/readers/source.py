@@ -1,32 +1,38 @@
-"""Readers of raw data: a place becomes a `Source`. Raw images are u8[n h w c] in 0..255 or f32[n h w c] in [0, 1], labels i32 in 0..C-1.
+"""What readers of images return, and what they share: checks of sizes, labels and values, and draws in proportion to classes.
 
-Nothing here trusts a file: sizes that it declares are checked against the bytes that are there before memory is spent.
+Raw images are u8[n h w c] in 0..255 or floats [n h w c] in [0, 1], labels i32 in 0..C-1. Nothing here trusts a file: sizes that it declares
+are checked against the bytes that are there before memory is spent.
 """
 
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Integer, UInt8
 
+from condense.data.readers.base import TRUTH, Choice, Number
+from condense.data.rows import InMemory, Rows, pieces
 from synth.errors import BadInput
 from synth.files.format import printable
 from synth.files.npz import Member
+from synth.images.preprocess import FITS
 
-Raw = UInt8[np.ndarray, "_ _ _ _"] | Float32[np.ndarray, "_ _ _ _"]  # n h w c, compared by `Source`
+Raw = UInt8[np.ndarray, "_ _ _ _"] | Float32[np.ndarray, "_ _ _ _"]  # n h w c, compared by `check_alike`
 LARGEST = 16 << 30  # bytes of one array
 AGAIN = "fetch the file again"
+OPTIONS = {"normalise": Choice({kind: kind for kind in FITS}), "flip": TRUTH, "limit": Number()}  # of every reader of images
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Raw data, checked.
+    """Raw images, checked. `arrays` makes one of arrays in memory.
 
     Args:
       name, spec: a short name, and what the user asked for (messages begin with it).
-      x_train, x_test: raw images of one size. y_train, y_test: class indices.
+      train, test: raw images of one size and type.
       classes: C >= 2 names, in the order of the class indices; kept as sets store them, with U+FFFD for what cannot be printed.
       flips: whether a mirrored image keeps its label.
 
@@ -36,37 +42,77 @@ class Source:
 
     name: str
     spec: str
-    x_train: Raw
-    y_train: Int32[np.ndarray, " _"]
-    x_test: Raw
-    y_test: Int32[np.ndarray, " _"]
+    train: Rows
+    test: Rows
     classes: tuple[str, ...]
     flips: bool = True
+    modality: ClassVar[str] = "images"
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
-        if len(set(self.classes)) < len(self.classes):
-            raise BadInput(f"{self.spec}: two classes have the same name, as it can be printed; every class needs its own")
-        check_alike(self.spec, self.x_train, self.y_train, self.x_test, self.y_test)
-        for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
-            if y.min() < 0 or y.max() >= len(self.classes):
-                last = len(self.classes) - 1
-                raise BadInput(f"{self.spec}: {part} labels run from {y.min()} to {y.max()}; {last + 1} classes have 0..{last}")
-            low, high = x.min(), x.max()
-            if x.dtype != np.uint8 and not (low >= 0 and high <= 1):
-                what = "NaN" if np.isnan(low) else f"values from {low:g} to {high:g}"
-                raise BadInput(f"{self.spec}: {part} images hold {what}; float images must lie in [0, 1], or store bytes (uint8) 0..255")
-        counts = np.bincount(self.y_train, minlength=len(self.classes))
-        if len(self.classes) < 2 or counts.min() < 2:
-            rare = int(counts.argmin())
-            raise BadInput(
-                f"{self.spec}: class {rare} ('{self.classes[rare]}') of {len(self.classes)} has {counts[rare]} training images; "
-                "there must be two or more classes 0..C-1, each with two or more"
-            )
+        check_alike(self.spec, self.train, self.train.y, self.test, self.test.y)
+        check_classes(self.spec, self.train.y, self.test.y, self.classes, "images")
+        for part, rows in (("train", self.train), ("test", self.test)):
+            if rows.dtype != np.uint8:
+                check_unit(self.spec, part, rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and channels of an image."""
+        return self.train.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the raw images."""
+        return self.train.dtype
+
+
+def arrays(
+    name: str,
+    spec: str,
+    x_train: Raw,
+    y_train: Int32[np.ndarray, " _"],
+    x_test: Raw,
+    y_test: Int32[np.ndarray, " _"],
+    classes: tuple[str, ...],
+    *,
+    flips: bool = True,
+) -> Source:
+    """A `Source` of arrays in memory. Raises BadInput as that does."""
+    return Source(name, spec, InMemory(x_train, y_train), InMemory(x_test, y_test), classes, flips)
+
+
+def check_classes(
+    spec: str, y_train: Int32[np.ndarray, " _"], y_test: Int32[np.ndarray, " _"], classes: tuple[str, ...], examples: str
+) -> None:
+    """Raises BadInput for a class name that is there twice, labels outside 0..C-1, and a class with fewer than two training examples;
+    `examples` is what messages call them."""
+    if len(set(classes)) < len(classes):
+        raise BadInput(f"{spec}: two classes have the same name, as it can be printed; every class needs its own")
+    for part, y in (("train", y_train), ("test", y_test)):
+        if y.min() < 0 or y.max() >= len(classes):
+            last = len(classes) - 1
+            raise BadInput(f"{spec}: {part} labels run from {y.min()} to {y.max()}; {last + 1} classes have 0..{last}")
+    counts = np.bincount(y_train, minlength=len(classes))
+    if len(classes) < 2 or counts.min() < 2:
+        rare = int(counts.argmin())
+        raise BadInput(
+            f"{spec}: class {rare} ('{classes[rare]}') of {len(classes)} has {counts[rare]} training {examples}; "
+            "there must be two or more classes 0..C-1, each with two or more"
+        )
+
+
+def check_unit(spec: str, part: str, rows: Rows) -> None:
+    """Raises BadInput where float images do not lie in [0, 1]."""
+    spans = np.array([(piece.min(), piece.max()) for piece in pieces(rows)])
+    low, high = spans[:, 0].min(), spans[:, 1].max()
+    if not (low >= 0 and high <= 1):
+        what = "NaN" if np.isnan(low) else f"values from {low:g} to {high:g}"
+        raise BadInput(f"{spec}: {part} images hold {what}; float images must lie in [0, 1], or store bytes (uint8) 0..255")
 
 
 def check_alike(spec: str, x_train, y_train, x_test, y_test) -> None:
-    """Compares arrays, or what files declare of them, by dtype and shape: images [n h w c] and labels [n].
+    """Compares rows, arrays, or what files declare of them, by dtype and shape: images [n h w c] and labels [n].
 
     Raises BadInput for no images, for another number of labels, and for test images of another size or type than those of train.
     """
@@ -79,7 +125,7 @@ def check_alike(spec: str, x_train, y_train, x_test, y_test) -> None:
         raise BadInput(f"{spec}: train images are {_look(x_train)} but test images {_look(x_test)}; they must be alike")
 
 
-def _look(x: np.ndarray | Member) -> str:
+def _look(x: Rows | np.ndarray | Member) -> str:
     return "x".join(map(str, x.shape[1:])) + f" {x.dtype}"
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Int32
 
+from condense.data.readers.base import Reader, Spec
+from condense.data.readers.graph_source import OPTIONS, GraphSource
 from synth.graphs.base import Graphs
 
 COUNT = 300
@@ -39,3 +41,12 @@ def _molecule(rng: np.random.Generator, *, fork: bool) -> tuple[list[int], list[
         tags += [1, 2, 2]
         edges += [(int(rng.integers(6)), at, 0), (at, at + 1, 0), (at, at + 2, 1)]
     return tags, edges
+
+
+def read(spec: Spec) -> GraphSource:
+    """The graphs of `toy_graphs`."""
+    graphs, y = toy_graphs()
+    return GraphSource(graphs, y, ("plain", "forked"), True, ("0", "1", "2"))
+
+
+READER = Reader("toy_graphs", "300 molecule-like graphs", read, OPTIONS, embedded="is embedded and needs no files")

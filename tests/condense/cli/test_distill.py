@@ -18,7 +18,8 @@ from condense import nets, presets
 from condense.__main__ import run
 from condense.api import distill
 from condense.data.load import load_data
-from condense.data.spec import NAMED, parse_spec
+from condense.data.named import NAMED
+from condense.data.spec import parse_spec
 from condense.runtime import run_folder as runs
 from evals.recipes import RECIPES, recipe
 from matchers import REGISTRY

@@ -66,7 +66,7 @@ def test_evaluate_prints_a_table_and_writes_json(finished, capsys):
 def test_a_set_that_another_program_wrote_is_scored(tmp_path):
     """By numpy alone, with the keys that docs/format.md requires: ten images in the model space of their own mean and deviation."""
     data = load_data("digits")
-    raw, y = data.source.x_train, data.source.y_train
+    raw, y = data.source.train.x, data.source.train.y
     first = np.array([np.flatnonzero(y == c)[0] for c in range(10)])
     header = {"format": 1, "content": "pixels", "labels": "hard", "preprocess": "standard", "classes": [str(c) for c in range(10)]}
     arrays = {"x/pixels": ((raw[first] - 0.3) / 0.4).astype("f4"), "y/index": np.arange(10, dtype="i4")}

@@ -13,7 +13,7 @@ import condense.cli.distill
 import condense.workflows.distill
 from condense import nets, presets
 from condense.__main__ import run
-from condense.data.spec import NAMED
+from condense.data.named import NAMED
 from evals.recipes import RECIPES
 from matchers import REGISTRY
 from matchers.inputs import option_parameters

@@ -20,20 +20,20 @@ def test_folder_keeps_pixels_and_sorts_classes(tmp_path, mode):
     (tmp_path / "train" / ".DS_Store").touch()
     (tmp_path / "train" / "a" / "Thumbs.db").touch()
     source = load_data(f"folder:{tmp_path}", validation=0.0).source
-    assert source.classes == ("a", "b", "c") and source.x_train.shape == (9, 6, 8, 3 if mode == "RGB" else 1)
+    assert source.classes == ("a", "b", "c") and source.train.x.shape == (9, 6, 8, 3 if mode == "RGB" else 1)
     for label, name in enumerate("abc"):
-        for part, x, y in (("train", source.x_train, source.y_train), ("test", source.x_test, source.y_test)):
+        for part, x, y in (("train", source.train.x, source.train.y), ("test", source.test.x, source.test.y)):
             np.testing.assert_array_equal(x[y == label].squeeze(), made[part, name])
 
 
 def test_a_limit_decodes_no_more_than_it_takes(tmp_path, monkeypatch):
     """And takes what it takes of other data: two of each class, of whose third pictures nothing is seen."""
     class_folders(tmp_path)
-    rows = load_data(f"folder:{tmp_path}", validation=0.0).source.x_train[[0, 1, 3, 4, 6, 7]]
+    rows = load_data(f"folder:{tmp_path}", validation=0.0).source.train.x[[0, 1, 3, 4, 6, 7]]
     for name in "abc":
         (tmp_path / "train" / name / "2.png").write_bytes(b"torn")
     monkeypatch.setattr(pictures, "LARGEST", 9 * rows[0].nbytes)  # the test pictures fit too
-    np.testing.assert_array_equal(load_data(f"folder:{tmp_path}?limit=6", validation=0.0).source.x_train, rows)
+    np.testing.assert_array_equal(load_data(f"folder:{tmp_path}?limit=6", validation=0.0).source.train.x, rows)
     monkeypatch.setattr(pictures, "LARGEST", 6 * rows[0].nbytes - 1)
     with pytest.raises(BadInput, match=r"6 pictures of \(6, 8, 3\) take more than .*limit=N or fewer"):
         load_data(f"folder:{tmp_path}?limit=6")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condense.data.load import load_data
-from condense.data.spec import NAMED
+from condense.data.named import NAMED
 from synth.errors import BadInput
 from synth.graphs.base import Hop, batch_of, batches, common, edge_softmax, ladder, message, padded, pool, sizes_of
 from tests.support.toy_graphs import some_graphs

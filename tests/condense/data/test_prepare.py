@@ -11,10 +11,11 @@ from PIL import Image
 
 from condense.data import prepare as module
 from condense.data.load import load_data
-from condense.data.prepare import prepare, write_tfds
+from condense.data.named import NAMED
+from condense.data.prepare import prepare
+from condense.data.readers import tfds as kept
 from condense.data.readers.idx import IDX
-from condense.data.readers.source import Source
-from condense.data.spec import NAMED
+from condense.data.readers.source import arrays
 from synth.errors import BadInput, RunFailed
 from tests.support.data_files import Trap, class_folders, idx_folder, refused
 
@@ -56,9 +57,9 @@ def test_binary_cifar_round_trip(tmp_path, home, name, inside):
     assert prepare(name, from_dir=tmp_path / "src") == home / "tfds" / name
     data = load_data(name, validation=0.0)
     x, y = np.concatenate([x for x, _ in made[:-1]]), np.concatenate([y for _, y in made[:-1]])
-    np.testing.assert_array_equal(data.source.x_train, np.moveaxis(x, 1, 3))
+    np.testing.assert_array_equal(data.source.train.x, np.moveaxis(x, 1, 3))
     np.testing.assert_array_equal(data.train.y, y)
-    np.testing.assert_array_equal(data.source.x_test, np.moveaxis(made[-1][0], 1, 3))
+    np.testing.assert_array_equal(data.source.test.x, np.moveaxis(made[-1][0], 1, 3))
     np.testing.assert_array_equal(data.test.y, made[-1][1])
     assert data.classes == ("frog", "cat", "dog") and data.flips and data.name == name
     assert "tensorflow" not in sys.modules
@@ -162,7 +163,7 @@ def test_with_tensorflow_the_library_prepares(home, monkeypatch):
     monkeypatch.setattr(tfds, "builder", lambda name, **kwargs: stand_in(name, "RGB", 2)(**kwargs))
     assert prepare("svhn_cropped") == home / "tfds" / "svhn_cropped"
     source = load_data("svhn_cropped", validation=0.0).source
-    np.testing.assert_array_equal(source.x_train[:, 0, 0, 0] % 2, source.y_train)
+    np.testing.assert_array_equal(source.train.x[:, 0, 0, 0] % 2, source.train.y)
     assert source.classes == ("0", "1") and [path.name for path in (home / "tfds").iterdir()] == ["svhn_cropped"]
     monkeypatch.undo()
     monkeypatch.setenv("CONDENSE_DATA", str(home))
@@ -178,8 +179,8 @@ def test_with_tensorflow_idx_sets_are_downloaded_too(home, monkeypatch):
     assert prepare("mnist") == home / "mnist"
     assert sorted(path.name for path in (home / "mnist").iterdir()) == sorted(f"{name}.gz" for name in IDX)
     source = load_data("mnist", validation=0.0).source
-    assert source.x_train.shape == (6, 4, 4, 1) and sorted(source.x_train[:, 2, 3, 0]) == list(range(6))
-    np.testing.assert_array_equal(source.x_train[:, 0, 0, 0] % 2, source.y_train)
+    assert source.train.x.shape == (6, 4, 4, 1) and sorted(source.train.x[:, 2, 3, 0]) == list(range(6))
+    np.testing.assert_array_equal(source.train.x[:, 0, 0, 0] % 2, source.train.y)
     assert prepare("mnist") == home / "mnist", "what is there already is left alone"
 
 
@@ -190,7 +191,7 @@ def test_failures_leave_nothing_behind(tmp_path, home, monkeypatch):
         (folder / "half").touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_tfds", full)
+    monkeypatch.setattr(kept, "write_tfds", full)
     with pytest.raises(RunFailed, match=r"cannot write .*/tfds/mine \(No space left on device\)"):
         prepare("mine", from_dir=tmp_path / "src")
     assert list((home / "tfds").iterdir()) == []
@@ -208,7 +209,7 @@ def test_failures_leave_nothing_behind(tmp_path, home, monkeypatch):
 def tiny(folder):
     """A prepared directory of 2 classes, 4 + 2 images."""
     x, y = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 1), np.uint8), np.int32([1, 0, 1, 0])
-    write_tfds(Source("tiny", "x", x, y, x[:2], y[:2], ("u", "v")), folder)
+    kept.write_tfds(arrays("tiny", "x", x, y, x[:2], y[:2], ("u", "v")), folder)
     return folder / "1.0.0"
 
 

@@ -19,8 +19,8 @@ from tests.support.data_files import MIB, Trap, idx_bytes, idx_folder, little_me
 def test_idx_plain_and_gz(tmp_path, zipped):
     x_train, y_train, x_test, y_test = idx_folder(tmp_path / "d", zipped=zipped)
     data = load_data(f"idx:{tmp_path}/d", validation=0.0)
-    np.testing.assert_array_equal(data.source.x_train[..., 0], x_train)
-    np.testing.assert_array_equal(data.source.x_test[..., 0], x_test)
+    np.testing.assert_array_equal(data.source.train.x[..., 0], x_train)
+    np.testing.assert_array_equal(data.source.test.x[..., 0], x_test)
     np.testing.assert_array_equal(data.train.y, y_train)
     np.testing.assert_array_equal(data.test.y, y_test)
     assert data.classes == ("0", "1") and data.image == (4, 3, 1) and data.flips
@@ -111,7 +111,7 @@ def test_npz_layouts(tmp_path):
     column = (np.arange(12) % 3)[:, None].astype(np.uint8)
     data = load_data(save(path, x_train=x, x_test=x[:6].astype(np.float16), y_train=column), validation=0.0)
     assert data.image == (4, 3, 1) and data.classes == ("0", "1", "2")
-    np.testing.assert_allclose(data.preprocess.undo(data.train.x)[..., 0], x, atol=1e-6)
+    np.testing.assert_allclose(data.preprocess.undo(data.train.all().x)[..., 0], x, atol=1e-6)
     data = load_data(save(path, class_names=np.array(["cat", "ape", "bee"])))
     assert data.classes == ("cat", "ape", "bee") and data.name == "a"
 

@@ -14,6 +14,7 @@ from condense.__main__ import run as command
 from condense.api import distill
 from condense.data.images import Data
 from condense.data.load import load_data
+from condense.data.rows import InMemory
 from condense.evaluation import images as score
 from condense.evaluation.baselines import make_rows
 from condense.evaluation.images import seconds_a_group, validation_score
@@ -135,7 +136,7 @@ def test_the_full_row_trains_on_everything_under_its_own_recipe(data):
     assert (full.recipe, full.set_kind) == ("full", "full") and len(whole) == 108
     index = np.argsort(data.train.y, kind="stable")
     same = replace(whole, x=Pixels(whole.x.pixels[np.argsort(index)]), y=Hard(whole.y.index[np.argsort(index)], 3))
-    assert full.accuracy == retrain(key, trainer, chosen, lambda seed: same, data.test, seeds=1).accuracy
+    assert full.accuracy == retrain(key, trainer, chosen, lambda seed: same, data.test.all(), seeds=1).accuracy
 
 
 def test_a_validation_score_says_so_and_a_set_in_memory_has_no_file(data):
@@ -187,9 +188,8 @@ class Blind(Data):
 
 
 def blind(data) -> Data:
-    source = data.source
-    poisoned = replace(source, x_train=source.x_train)
-    object.__setattr__(poisoned, "x_test", np.full_like(source.x_test, np.nan))
+    poisoned = replace(data.source)
+    object.__setattr__(poisoned, "test", InMemory(np.full_like(data.source.test.x, np.nan), data.source.test.y))
     fields = {name: getattr(data, name) for name in ("spec", "name", "classes", "image", "flips", "digest", "seed", "preprocess", "rows")}
     return Blind(**fields, source=poisoned)
 
@@ -237,13 +237,13 @@ def test_the_data_is_seen_through_the_sets_own_preprocessing(data):
     raw = data.preprocess.undo(np.asarray(make_set(data).x.pixels))
     synth = without(make_set(data, x=Pixels(jnp.asarray(own.apply(raw)))), preprocess=own)
     result = quickly(synth, data, rows=("distilled", "random"))
-    test = data.test._replace(x=(unit(data.source.x_test) - np.float32(0.2)) / np.float32(0.05))
+    test = data.test.all()._replace(x=(unit(data.source.test.x) - np.float32(0.2)) / np.float32(0.05))
     key = jax.random.fold_in(jax.random.key(0), score.INIT)
     trainer = _built(result.reports[0].net, recipe("quick", epochs=3), data)
     by_hand = retrain(key, trainer, recipe("quick", epochs=3), lambda seed: synth, test, seeds=2)
     assert accuracies(result)[0] == by_hand.accuracy != accuracies(quickly(make_set(data), data))[0]
     row = np.asarray(make_rows(key, synth, data.under(own), ("random",))["random"](0).x.pixels)
-    distance = np.abs(own.undo(row)[:, None] - data.source.x_train[None]).max((2, 3, 4))
+    distance = np.abs(own.undo(row)[:, None] - data.source.train.x[None]).max((2, 3, 4))
     assert (distance.min(1) < 1e-6).all()  # real images in the set's model space
 
 

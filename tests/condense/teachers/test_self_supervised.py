@@ -153,7 +153,7 @@ def carry_of(training, x, stops) -> np.ndarray:
 
 
 def test_training_is_the_same_in_any_pieces_and_lowers_the_loss(data):
-    x = jnp.asarray(data.train.x)
+    x = jnp.asarray(data.train.all().x)
     net = nets.build(SMALL.net, data.image, 3)
     training = make_training(net, SMALL._replace(epochs=60), x.shape, ranges=Ranges())
     assert training.steps == len(x) // 16
@@ -171,11 +171,11 @@ def test_a_teacher_is_stored_and_loaded(data, trained):
     teacher = load_teacher(trained)
     assert teacher.net_name == nets.canonical(SMALL.net) and teacher.about["data"] == data.spec
     again = train_teacher(data, trained, config=SMALL)
-    representation = np.asarray(teacher.represent(data.val.x))
+    representation = np.asarray(teacher.represent(data.val.all().x))
     assert representation.shape == (len(data.val.y), 6) and representation.std() > 0
-    np.testing.assert_array_equal(again.represent(data.val.x), representation)
-    plain = teacher.net.apply(teacher.vars, jnp.asarray(data.val.x)).embed
-    np.testing.assert_allclose(jax.jit(teacher.represent)(jnp.asarray(data.val.x)), plain, atol=1e-6)
+    np.testing.assert_array_equal(again.represent(data.val.all().x), representation)
+    plain = teacher.net.apply(teacher.vars, jnp.asarray(data.val.all().x)).embed
+    np.testing.assert_allclose(jax.jit(teacher.represent)(jnp.asarray(data.val.all().x)), plain, atol=1e-6)
     assert again.digest == teacher.digest
 
 
@@ -187,7 +187,7 @@ def test_the_probe_is_logged_and_stored(data, trained):
     about = json.loads((trained / "teacher.json").read_text())
     assert about["probe"]["accuracy"] == accuracies[3] and about["probe"]["split"] == "val"
     teacher = load_teacher(trained)
-    seen, held_out = (np.asarray(teacher.represent(part.x), np.float64) for part in (data.train, data.val))
+    seen, held_out = (np.asarray(teacher.represent(part.all().x), np.float64) for part in (data.train, data.val))
     scale = StandardScaler().fit(seen)
     known = LogisticRegression(C=1e4, max_iter=2000).fit(scale.transform(seen), data.train.y)
     assert accuracies[3] == pytest.approx(known.score(scale.transform(held_out), data.val.y), abs=1.01 / len(data.val.y))

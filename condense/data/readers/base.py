@@ -1,0 +1,117 @@
+"""What a reader says of itself, and what it is handed.
+
+A reader is a record in its own file, beside its parser; `condense.data.readers.READERS` lists it. A parser trusts nothing that it reads.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from condense.data.named import Named
+from synth.errors import BadInput
+
+
+class Spec(NamedTuple):
+    """A parsed specification of data.
+
+    Args:
+      text: as it was given; messages of a reader begin with it.
+      name: a short name.
+      kind: the key of the reader.
+      location: the file or folder; empty for a set that is known by name.
+      options: the values of the options that were given.
+      named: what is known of a set with a name, and of any other location, that a mirrored example keeps its label.
+    """
+
+    text: str
+    name: str
+    kind: str
+    location: str
+    options: dict[str, Any]
+    named: Named
+
+    def place(self) -> Path:
+        """The location as a path. Raises BadInput where the system refuses to look there."""
+        path = Path(self.location)
+        try:
+            path = path.expanduser()
+            path.exists()
+        except (OSError, RuntimeError) as error:  # the latter for ~NAME without such a user
+            why = getattr(error, "strerror", error)
+            raise BadInput(f"{self.text}: cannot use {str(path)[:200]} ({why}); name a file or folder that can be read") from None
+        return path
+
+
+class Choice(NamedTuple):
+    """An option that is one of several words, each of which stands for a value."""
+
+    values: dict[str, Any]
+
+    def parse(self, spec: str, key: str, word: str) -> Any:
+        """The value of a word. Raises BadInput naming the known ones."""
+        if word not in self.values:
+            raise BadInput(f"{spec}: {key}={word} is not known; use {' or '.join(f'{key}={known}' for known in self.values)}")
+        return self.values[word]
+
+
+class Number(NamedTuple):
+    """An option that is a whole number in [least, most]."""
+
+    least: int = 1
+    most: int = 10**9
+
+    def parse(self, spec: str, key: str, word: str) -> int:
+        """The number. Raises BadInput for anything else."""
+        if not (re.fullmatch(r"0|[1-9][0-9]{0,9}", word) and self.least <= int(word) <= self.most):
+            wanted = f"use {key}=N with a whole N from {self.least} to {self.most}"
+            raise BadInput(f"{spec[:200]}: {key}={word[:20]} is not possible; {wanted}")
+        return int(word)
+
+
+class Word(NamedTuple):
+    """An option that is any word, as the name of a column."""
+
+    def parse(self, spec: str, key: str, word: str) -> str:
+        """The word."""
+        return word
+
+
+TRUTH = Choice({"true": True, "false": False})
+
+
+class Store(NamedTuple):
+    """How `condense data NAME` keeps a named set of a kind.
+
+    Args:
+      place: name -> the folder of the set.
+      needs: name -> what the user's folder must hold, in words.
+      load: (folder, spec, name) -> write. It checks the user's files and raises BadInput; `write(folder)` then fills the set's new folder.
+      keep: (folder, name), makes of a folder that tensorflow_datasets prepared one of this kind, in its place.
+    """
+
+    place: Callable[[str], Path]
+    needs: Callable[[str], str]
+    load: Callable[[Path, str, str], Callable[[Path], None]]
+    keep: Callable[[Path, str], None]
+
+
+class Reader(NamedTuple):
+    """A kind of data that a specification can name.
+
+    Args:
+      kind: the word before the colon of `kind:location?key=value&...`.
+      about: what lies at the location, in one line.
+      read: spec -> the data there, a record with a `modality` (`condense.data.readers.source.Source` holds images). It raises BadInput that
+        begins with the spec's text.
+      options: what may stand behind the question mark, by name, in the order in which messages show it.
+      embedded: for data that come without files, the words that say so; such a kind has no location.
+      store: how named sets of this kind are kept; None where there are none, or where they need no files.
+    """
+
+    kind: str
+    about: str
+    read: Callable[[Spec], Any]
+    options: dict[str, Choice | Number | Word]
+    embedded: str = ""
+    store: Store | None = None

@@ -1,0 +1,64 @@
+"""What readers of graphs return, and what they share. Nothing here trusts a file."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from condense.data.readers.base import TRUTH, Number
+from condense.data.readers.source import regular
+from synth.errors import BadInput
+from synth.graphs.base import Graphs
+
+LARGEST = 1 << 30  # bytes of one file
+OPTIONS = {"degree": TRUTH, "edges": TRUTH, "split": Number(least=0, most=10**6)}  # of every reader of graphs
+
+
+class GraphSource(NamedTuple):
+    """Graphs as they are in the files.
+
+    Args:
+      graphs: with tags and edge labels numbered from 0, in the order of the values in the file.
+      y: class indices, in the order of the labels in the file. classes: those labels as text.
+      tagged: whether the nodes have tags of their own.
+      tags: what each tag is called.
+      test: the graphs of a published test fold, where one is asked for.
+    """
+
+    graphs: Graphs
+    y: Int32[np.ndarray, " g"]
+    classes: tuple[str, ...]
+    tagged: bool
+    tags: tuple[str, ...]
+    test: Int[np.ndarray, " t"] | None = None
+    modality = "graphs"
+
+
+def lines_of(path: Path, spec: str) -> list[str]:
+    """The lines of a text file. Raises BadInput where it is too large, or no text."""
+    regular(path, spec, remedy="name a file that is there")
+    if path.stat().st_size > LARGEST:
+        raise BadInput(f"{spec}: {path} is larger than {LARGEST} bytes; such a file is not read")
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()  # some programs begin a text with a byte order mark
+    except UnicodeDecodeError:
+        raise BadInput(f"{spec}: {path} is no text; name a text file") from None
+
+
+def numbered_graphs(spec, nodes, tags, ends, kinds, labels) -> GraphSource:
+    """Graphs of which everything is renumbered from 0 in ascending order. Raises BadInput for no nodes, and for fewer than two classes."""
+    count = int(np.sum(nodes))
+    if not count or len(set(np.asarray(labels).tolist())) < 2:
+        raise BadInput(
+            f"{spec}: there are {len(labels)} graphs with {len(set(np.asarray(labels).tolist()))} classes; there must be two or more"
+        )
+    names, y = np.unique(labels, return_inverse=True)
+    tag_names, tag = (np.array([0]), np.zeros(count)) if tags is None else np.unique(tags, return_inverse=True)
+    kind = np.zeros(len(ends)) if kinds is None else np.unique(kinds, return_inverse=True)[1]
+    ends = np.asarray(ends, np.int32)
+    graphs = Graphs(np.asarray(nodes, np.int32), tag.astype(np.int32), ends[:, 0].copy(), ends[:, 1].copy(), kind.astype(np.int32))
+    tagged = tags is not None and len(tag_names) > 1
+    printable = tuple(re.sub(r"[^ -~]", "?", str(name)) for name in names.tolist())
+    return GraphSource(graphs, y.astype(np.int32), printable, tagged, tuple(map(str, tag_names.tolist())))

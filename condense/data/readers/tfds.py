@@ -1,0 +1,168 @@
+"""The reader of sets that tensorflow_datasets prepared, and how named sets are kept as such. TensorFlow is never imported to read one."""
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from condense.data.named import NAMED, home
+from condense.data.readers.base import Reader, Spec, Store
+from condense.data.readers.cifar import CIFAR, read_cifar
+from condense.data.readers.encoded import Item, gather, why
+from condense.data.readers.folder import read_folder
+from condense.data.readers.source import OPTIONS, Source, arrays, regular
+from condense.data.rows import pieces
+from synth.errors import BadInput, RunFailed
+
+FEATURES = "tensorflow_datasets.core.features."
+
+
+def prepared(folder: Path) -> Path | None:
+    """`folder` or its newest VERSION, whichever is a prepared TFDS directory; None if neither is."""
+    versions = [path for path in (folder.iterdir() if folder.is_dir() else ()) if all(part.isdigit() for part in path.name.split("."))]
+    versions.sort(key=lambda path: tuple(map(int, path.name.split("."))))
+    return next((path for path in (folder, *reversed(versions)) if (path / "dataset_info.json").is_file()), None)
+
+
+def read_tfds(folder: Path, spec: str, *, name: str, remedy: str, flips: bool = True) -> Source:
+    """A set that tensorflow_datasets prepared as array_record: its Image and ClassLabel features, splits train and test (or validation).
+
+    Args:
+      folder: the directory with dataset_info.json, or the one above it.
+      remedy: what to do where there is none.
+
+    Raises:
+      BadInput: no prepared set, another file format or other features, damaged records.
+    """
+    place = prepared(folder)
+    if place is None:
+        raise BadInput(f"{spec}: there is no prepared set in {folder}; {remedy}")
+    weight = sum(regular(path, spec, remedy="prepare the set again").stat().st_size for path in place.iterdir())
+    _trusted(place, spec)
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(place)
+        image, label = _keys(builder.info.features, tfds, spec, place)
+        other = "test" if "test" in builder.info.splits else "validation"
+        sources = builder.as_data_source(["train", other], decoders={image: tfds.decode.SkipDecoding()})
+    except BadInput:
+        raise
+    except Exception as error:  # the library names no exceptions of its own for a directory that it cannot read
+        raise BadInput(f"{spec}: {place} cannot be read ({why(error)}); prepare it again as array_record") from error
+    found, like = [], None
+    for part, source in zip(("train", other), sources, strict=True):
+        if not 0 < len(source) <= weight:
+            raise BadInput(f"{spec}: {place} declares {len(source)} {part} examples in {weight} bytes; prepare it again")
+        items = _records(source, part, place, image, label, spec)
+        found += gather(items, len(source), spec, like=like, channels=builder.info.features[image].shape[-1])
+        like = found[0].shape[1:]
+    return arrays(name, spec, *found, tuple(builder.info.features[label].names), flips=flips)
+
+
+def _records(source, part: str, place: Path, image: str, label: str, spec: str) -> Iterable[Item]:
+    for row in range(len(source)):
+        try:
+            record = source[row]
+            item = Item(io.BytesIO(record[image]), np.int32(int(record[label])), f"{part} example {row} of {place}")
+        except Exception as error:
+            raise BadInput(f"{spec}: {place} is damaged at {part} example {row} ({why(error)}); prepare it again") from error
+        yield item
+
+
+def _trusted(place: Path, spec: str) -> None:
+    """features.json names classes that the library would import; only its own are let through."""
+    try:
+        features = json.loads(regular(place / "features.json", spec, remedy="prepare the set again").read_text())
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{spec}: {place}/features.json is not readable ({error}); prepare the set again") from error
+    todo = [features]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, dict):
+            names = [node[key] for key in ("type", "pythonClassName") if isinstance(node.get(key), str)]
+            if any(not name.startswith(FEATURES) for name in names):
+                raise BadInput(f"{spec}: {place}/features.json asks for {names[0]}; only features of tensorflow_datasets are read")
+        todo += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+
+
+def _keys(features, tfds, spec: str, place: Path) -> tuple[str, str]:
+    """Names of the picture and the class in a record: the supervised ones of several."""
+    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image) and feature.np_dtype == np.uint8]
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes]
+    if not images or not labels:
+        raise BadInput(f"{spec}: {place} has the features {', '.join(features)}; needed are an 8-bit Image and a ClassLabel")
+    return "image" if "image" in images else images[0], "label" if "label" in labels else labels[0]
+
+
+def read(spec: Spec) -> Source:
+    """The set in the folder that the spec names, or the one that `condense data` prepared under that name. Raises BadInput as `read_tfds`
+    does."""
+    place, name, named = spec.place(), spec.name, spec.named
+    remedy, stored = "give a folder that tensorflow_datasets prepared as array_record", spec.location or name
+    if not spec.location or (stored.isidentifier() and not place.is_dir()):
+        place, name, named = home() / "tfds" / stored, stored, NAMED.get(stored, named)
+        remedy = f"`condense data {name} --from DIR` prepares it from files; with tensorflow installed, `condense data {name}` downloads it"
+    return read_tfds(place, spec.text, name=name, remedy=remedy, flips=named.flips)
+
+
+def write_tfds(source: Source, folder: Path) -> None:
+    """Writes `folder`/1.0.0 as array_record with PNG images and the class names, in order; needs no tensorflow. Images must be bytes."""
+    import tensorflow_datasets as tfds
+
+    class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        name = source.name
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            image = tfds.features.Image(shape=source.shape, encoding_format="png")
+            features = tfds.features.FeaturesDict({"image": image, "label": tfds.features.ClassLabel(names=list(source.classes))})
+            # examples are shuffled by a hash of their key otherwise
+            return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"), disable_shuffling=True)
+
+        def _split_generators(self, dl_manager):
+            return {part: self._generate_examples(rows) for part, rows in (("train", source.train), ("test", source.test))}
+
+        def _generate_examples(self, rows):
+            for row, picture in enumerate(chain.from_iterable(pieces(rows))):
+                # an array would be encoded by tensorflow, a PIL image is not
+                shown = Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture)
+                yield row, {"image": shown, "label": int(rows.y[row])}
+
+    build(Prepared(data_dir=folder / "data", file_format="array_record"), folder)
+
+
+def build(builder, folder: Path) -> None:
+    """Prepares a set under `folder`/data, moves its version up into `folder` and drops the rest."""
+    try:
+        with redirect_stdout(io.StringIO()):  # it announces the folder that vanishes; its progress bars go to stderr
+            builder.download_and_prepare()
+    except Exception as error:  # it passes on whatever its network, file and encoding libraries raise
+        reason = f"tensorflow_datasets could not prepare it ({why(error)}); check network and disk, then run the same again"
+        raise RunFailed(f"data {builder.name}: {reason}") from error
+    made = Path(builder.data_dir)
+    os.replace(made, folder / made.name)
+    shutil.rmtree(folder / "data")
+
+
+def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
+    """Reads the binary version of a CIFAR set, or class folders, and returns what writes them as a prepared set."""
+    binary = name in CIFAR and not (folder / "train").is_dir()
+    return partial(write_tfds, read_cifar(folder, spec, name) if binary else read_folder(folder, spec, name=name))
+
+
+STORE = Store(
+    lambda name: home() / "tfds" / name,
+    lambda name: "the unpacked binary version" if name in CIFAR else "class folders train/CLASS and test/CLASS",
+    load_files,
+    lambda folder, name: None,
+)
+READER = Reader("tfds", "a folder that tensorflow_datasets prepared as array_record", read, OPTIONS, store=STORE)

@@ -1,0 +1,110 @@
+"""The reader of graphs in the formats of the TU collection. What a file declares is compared with what is there.
+
+The text format of one file: the number of graphs; each graph begins with `n label`, then comes a line a node, `tag m neighbour ...` with m
+neighbours counted from 0 within the graph. The raw format: a folder with DS_A.txt (edges `from, to`, nodes counted from 1 over all graphs),
+DS_graph_indicator.txt, DS_graph_labels.txt and maybe DS_node_labels.txt and DS_edge_labels.txt.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from condense.data.readers.base import Number, Reader, Spec
+from condense.data.readers.graph_source import OPTIONS, GraphSource, lines_of, numbered_graphs
+from synth.errors import BadInput
+
+FORMAT = "right is the number of graphs, then per graph `n label` and n lines `tag m neighbour ...`"
+TU = ("A", "graph_indicator", "graph_labels")
+
+
+def read_text(path: Path, spec: str) -> GraphSource:
+    """One file in the text format. Raises BadInput naming the line that is wrong."""
+    lines, at = lines_of(path, spec), 0
+    try:
+        count, at = int(lines[0]), 1
+        nodes, labels, tags, ends = [], [], [], []
+        for _ in range(count):
+            n, label = map(int, lines[at].split())
+            if n < 1:
+                raise ValueError
+            first = len(tags)
+            for node in range(n):
+                at += 1
+                tag, m, *others = map(int, lines[at].split())
+                if m != len(others) or any(not 0 <= other < n for other in others):
+                    raise ValueError
+                tags.append(tag)
+                ends += [(first + other, first + node) for other in others]
+            at += 1
+            nodes.append(n)
+            labels.append(label)
+        if any(line.strip() for line in lines[at:]):
+            raise ValueError
+    except (ValueError, IndexError):
+        line = max(1, min(at + 1, len(lines)))
+        raise BadInput(f"{spec}: {path} is not in the text format of graphs, see line {line}; {FORMAT}") from None
+    return numbered_graphs(spec, nodes, tags, np.array(ends, np.int32).reshape(-1, 2), None, labels)
+
+
+def read_tu(folder: Path, spec: str) -> GraphSource:
+    """A folder in the raw format of the TU collection. Raises BadInput naming the file that is missing or wrong."""
+    found = sorted(folder.glob("*_A.txt"))
+    if len(found) != 1:
+        raise BadInput(f"{spec}: there are {len(found)} files *_A.txt in {folder}; one is right, beside {', '.join(TU[1:])}")
+    name = found[0].name.removesuffix("_A.txt")
+
+    def table(part: str, columns: int, rows: int | None = None) -> np.ndarray:
+        path = folder / f"{name}_{part}.txt"
+        lines = [line for line in lines_of(path, spec) if line.strip()]
+        try:
+            values = np.array([[int(value) for value in line.split(",")] for line in lines], np.int64)
+            if values.shape != (rows if rows is not None else len(lines), columns):
+                raise ValueError
+        except (ValueError, OverflowError):
+            wanted = "" if rows is None else f", {rows} lines"
+            raise BadInput(f"{spec}: {path} is wrong; right is {columns} whole numbers a line with commas between{wanted}") from None
+        return values
+
+    edges, graph, labels = table("A", 2), table("graph_indicator", 1)[:, 0], table("graph_labels", 1)[:, 0]
+    nodes = np.bincount(graph.clip(0, len(labels) + 1), minlength=len(labels) + 1)
+    if nodes[0] or len(nodes) > len(labels) + 1 or nodes[1:].min() < 1 or (np.diff(graph) < 0).any():
+        raise BadInput(
+            f"{spec}: {name}_graph_indicator.txt does not count up from 1 to the {len(labels)} graphs of {name}_graph_labels.txt"
+        )
+    if len(edges) and (edges.min() < 1 or edges.max() > len(graph) or (graph[edges[:, 0] - 1] != graph[edges[:, 1] - 1]).any()):
+        raise BadInput(f"{spec}: {name}_A.txt holds an edge that leads out of its graph; nodes are counted from 1 over all graphs")
+    tags = table("node_labels", 1, len(graph))[:, 0] if (folder / f"{name}_node_labels.txt").exists() else None
+    kinds = table("edge_labels", 1, len(edges))[:, 0] if (folder / f"{name}_edge_labels.txt").exists() else None
+    return numbered_graphs(spec, nodes[1:], tags, edges.astype(np.int32) - 1, kinds, labels)
+
+
+def read_folds(place: Path, spec: str, fold: int, count: int) -> np.ndarray:
+    """Test graphs of a published fold: `NAME_folds/test-K.txt` beside a file, `10fold_idx/test_idx-K.txt` in a folder, counted from 0."""
+    known = place.with_name(f"{place.stem}_folds") / f"test-{fold}.txt", place / "10fold_idx" / f"test_idx-{fold}.txt"
+    path = known[place.is_dir()]
+    if not path.exists():
+        raise BadInput(f"{spec}: fold={fold} needs {path}, which is not there; leave fold out for a seeded split")
+    try:
+        index = np.unique([int(line) for line in lines_of(path, spec) if line.strip()])
+    except ValueError:
+        raise BadInput(f"{spec}: {path} must hold one whole number a line") from None
+    if not len(index) or index[0] < 0 or index[-1] >= count or len(index) == count:
+        raise BadInput(f"{spec}: {path} must name some, but not all, of the {count} graphs, counted from 0")
+    return index
+
+
+def read(spec: Spec) -> GraphSource:
+    """The graphs in the file or folder that the spec names, and its published test fold where it asks for one.
+
+    Raises BadInput as `read_text`, `read_tu` and `read_folds` do, and for a fold beside a drawn split.
+    """
+    place, fold = spec.place(), spec.options.get("fold")
+    source = read_tu(place, spec.text) if place.is_dir() else read_text(place, spec.text)
+    if fold is None:
+        return source
+    if "split" in spec.options:
+        raise BadInput(f"{spec.text}: give fold=K or split=N, not both")
+    return source._replace(test=read_folds(place, spec.text, fold, len(source.y)))
+
+
+READER = Reader("tu", "graphs: a file or folder in a format of the TU collection", read, OPTIONS | {"fold": Number(most=1000)})

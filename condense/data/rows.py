@@ -1,0 +1,194 @@
+"""Raw rows of a data set, and their views in model space.
+
+This is the contract between what reads a place (`condense.data.readers`) and everything that trains, fits, selects or scores. A reader
+returns `Rows` for training and `Rows` for the test. Rows may lie in memory, lie in a file, or be decoded when somebody asks for them.
+Whoever uses them assumes no array:
+
+- `take(index)` returns the rows that `index` names, in the order of `index`, as an array [m ...] of `dtype`. An index is an array of whole
+  numbers in [0, n). It may name a row several times, and it may be empty. The same index always returns the same bits.
+- `y` holds the class index of every row, i32[n], in memory.
+- `shape` is the shape that an array of all rows would have, n first. `dtype` is uint8 (0..255) or a float type; float images lie in [0, 1].
+- `in_memory` says whether all rows lie in memory already. Only then may a view keep a copy of them in model space.
+
+`InMemory` is one implementation. Another one writes these five and nothing else: parts, limits, normalisation and statistics are built on
+them here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from synth.base import Examples
+from synth.images.preprocess import CHUNK, Preprocess, unit
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Raw rows and their class indices, as the head of this file describes them."""
+
+    in_memory: bool
+
+    @property
+    def y(self) -> Int32[np.ndarray, " n"]:
+        """The class index of every row."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, then the shape of one."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of what `take` returns."""
+        ...
+
+    def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
+        """The rows that `index` names, in its order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """Rows that are an array `x` [n ...]."""
+
+    x: np.ndarray
+    y: Int32[np.ndarray, " n"]
+    in_memory = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the array."""
+        return self.x.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """That of the array."""
+        return self.x.dtype
+
+    def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
+        """A copy of the rows that `index` names."""
+        return self.x[np.asarray(index, np.int64)]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Those of the rows that `index` names, in its order; itself `Rows`. It copies nothing but their class indices."""
+
+    rows: Rows
+    index: Int[np.ndarray, " n"]
+
+    @property
+    def in_memory(self) -> bool:
+        """As the rows that it is a part of."""
+        return self.rows.in_memory
+
+    @cached_property
+    def y(self) -> Int32[np.ndarray, " n"]:
+        """The class index of every row of the part."""
+        return self.rows.y[self.index]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows of the part, then the shape of one."""
+        return (len(self.index), *self.rows.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """That of the rows."""
+        return self.rows.dtype
+
+    def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
+        """The rows that `index` names among those of the part."""
+        return self.rows.take(self.index[np.asarray(index, np.int64)])
+
+
+def pieces(rows: Rows) -> Iterator[np.ndarray]:
+    """All rows in their order, `CHUNK` at a time."""
+    for at in range(0, rows.shape[0], CHUNK):
+        yield rows.take(np.arange(at, min(at + CHUNK, rows.shape[0])))
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """Rows as what `synth.images.preprocess.fit` reads: they have a length, a shape and slices."""
+
+    rows: Rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the rows."""
+        return self.rows.shape
+
+    def __len__(self) -> int:
+        return self.rows.shape[0]
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        return self.rows.take(np.arange(*where.indices(len(self))))
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Rows in model space: a `synth.base.Split`, which feeds, teachers, statistics, starts and scores read.
+
+    `take` normalises the rows that it takes. `all` returns every row in memory; it is the one place that does.
+
+    A row has the same bits whatever is taken beside it. Where the preprocessing computes every number from that number alone, this holds by
+    itself. Whitening is a matrix product, which may round a row differently in another batch. Of rows in memory the view whitens all, once,
+    in pieces of `CHUNK`, and keeps the result. It whitens other rows one by one. An implementation of `Rows` for which that is too slow
+    must store whitened rows where it can find them again; it must not whiten whichever batch it is asked for.
+
+    Args:
+      rows: the raw rows.
+      preprocess: from raw to model space.
+      y: their class indices.
+    """
+
+    rows: Rows
+    preprocess: Preprocess
+    y: Int32[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return self.rows.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, then the shape of one."""
+        return self.rows.shape
+
+    def take(self, index: Int[np.ndarray, " m"]) -> Examples:
+        """The rows that `index` names, in its order, as f32 in model space."""
+        index = np.asarray(index, np.int64)
+        if "_whole" in vars(self) or (self.rows.in_memory and not self.preprocess.elementwise):
+            return self._whole.take(index)
+        return self._model_space(index)
+
+    def all(self) -> Examples:
+        """All rows in their order. The view keeps them where the raw rows lie in memory too; others are read again at every call."""
+        return self._whole if self.rows.in_memory else self._model_space(np.arange(len(self)))
+
+    def unlabelled(self) -> "View":
+        """The same rows as examples of one class, 0."""
+        return replace(self, y=np.zeros_like(self.y))
+
+    @cached_property
+    def _whole(self) -> Examples:
+        return self._model_space(np.arange(len(self)))
+
+    def _model_space(self, index: np.ndarray) -> Examples:
+        x = np.empty((len(index), *self.shape[1:]), np.float32)
+        batch = CHUNK if self.preprocess.elementwise or self.rows.in_memory else 1
+        for at in range(0, len(index), CHUNK):
+            raw, out = unit(self.rows.take(index[at : at + CHUNK])), x[at : at + CHUNK]
+            for row in range(0, len(raw), batch):
+                out[row : row + batch] = self.preprocess.apply(raw[row : row + batch])
+        return Examples(x, self.y[index])
+
+
+def view(rows: Rows, preprocess: Preprocess) -> View:
+    """The rows in model space, with their own class indices."""
+    return View(rows, preprocess, rows.y)
