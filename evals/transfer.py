@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from evals.recipes import EvalRecipe
+from evals.retraining import EvalRecipe
 from synth.base import Examples, Net, Vars, fresh
 from synth.labels.plain import Hard
 from synth.training.fit import Fit, Item, fit, in_batches, on_examples, sgd

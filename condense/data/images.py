@@ -119,20 +119,10 @@ def fitted(kind: str, x: readers.Raw, spec: str) -> Preprocess:
     return made
 
 
-def fit_together(synth: SyntheticSet, data: Data) -> None:
-    """Raises BadInput where the set's classes or image shape are not the data's, naming both."""
-    if hasattr(synth.x, "alphabet"):
-        raise BadInput(f"--data {data.spec}: holds images, the set graphs; give the data the set was made for")
-    made_for = "give the data the set was made for"
-    if synth.info.classes != data.classes:
-        raise BadInput(f"--data {data.spec}: its classes {_names(data.classes)} are not the set's {_names(synth.info.classes)}; {made_for}")
+def check_examples(synth: SyntheticSet, data: Data) -> str:
+    """How the set's images differ in shape from the data's; empty where they do not."""
     shape = synth.x.decode().shape[1:]
-    if shape != data.image:
-        raise BadInput(f"--data {data.spec}: its images are {_size(data.image)}, the set's {_size(shape)}; {made_for}")
-
-
-def _names(classes: tuple[str, ...]) -> str:
-    return ", ".join(classes[:12]) + (f" ... ({len(classes)})" if len(classes) > 12 else "")
+    return "" if shape == data.image else f"its images are {_size(data.image)}, the set's {_size(shape)}"
 
 
 def _size(shape) -> str:

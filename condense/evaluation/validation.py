@@ -1,0 +1,38 @@
+"""The score that selection during distillation may see."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import jax
+
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.evaluation.choices import build_network
+from condense.evaluation.modalities import EVALUATORS
+from condense.evaluation.rows import INIT
+from condense.runtime.log import progress
+from evals.protocol import Protocol, Task
+from synth.base import Teacher
+from synth.labelling import present
+from synth.set import SyntheticSet
+
+
+def validation_score(
+    data: Data | GraphData, net: str, recipe: Protocol, *, seed: int, teachers: Sequence[Teacher] = (), seeds: int = 1
+) -> Callable[[SyntheticSet], float]:
+    """Mean accuracy of `seeds` networks on the validation split, of a set of the data's modality. Its name is `recipe.measure`.
+
+    `teachers` made the labels.
+    """
+    evaluator = EVALUATORS[data.modality]
+    network = build_network(recipe.own_net or net, recipe, data)
+    worker = recipe.worker(network, Task(data.modality, data.val, evaluator.retraining(data, data.val, False)))
+    key, group = jax.random.fold_in(jax.random.key(seed), INIT), worker.group(seeds, False)
+
+    def score(synth: SyntheticSet) -> float:
+        ready = replace(synth, y=present(synth.y, teachers))
+        draw = evaluator.prepare(lambda number: ready, network.name, seeds)
+        with progress(-(-seeds // group) * worker.ticks, "score on val") as bar:
+            return worker.report(key, "distilled", draw, seeds=seeds, group=group, tick=bar.advance).mean
+
+    return score
