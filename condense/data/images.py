@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from condense.data.graphs import GraphData
 from condense.data.readers import source as readers
 from condense.data.readers.source import Source, stratified
 from condense.runtime.log import progress
@@ -20,13 +19,6 @@ from synth.errors import BadInput
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess
 from synth.set import SyntheticSet
-
-
-def check_images(data: "Data | GraphData", flag: str) -> "Data":
-    """The data. Raises BadInput where they are graphs."""
-    if isinstance(data, GraphData):
-        raise BadInput(f"{flag} {data.spec}: holds graphs, and this takes images; `condense list data` shows sets of images")
-    return data
 
 
 def digest(source: Source) -> str:

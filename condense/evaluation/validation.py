@@ -1,5 +1,6 @@
 """The score that selection during distillation may see."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -32,7 +33,10 @@ def validation_score(
     def score(synth: SyntheticSet) -> float:
         ready = replace(synth, y=present(synth.y, teachers))
         draw = evaluator.prepare(lambda number: ready, network.name, seeds)
-        with progress(-(-seeds // group) * worker.ticks, "score on val") as bar:
-            return worker.report(key, "distilled", draw, seeds=seeds, group=group, tick=bar.advance).mean
+        total = -(-seeds // group) * worker.ticks
+        with contextlib.ExitStack() as stack:
+            # a score that is one piece of work has no progress to show
+            tick = stack.enter_context(progress(total, "score on val")).advance if total > 1 else lambda done: None
+            return worker.report(key, "distilled", draw, seeds=seeds, group=group, tick=tick).mean
 
     return score

@@ -9,8 +9,9 @@ from typing import Any
 import jax
 
 from condense import nets
-from condense.data.images import Data, check_images
+from condense.data.images import Data
 from condense.data.load import load_data
+from condense.data.modality import check_modality
 from condense.experts.base import ExpertRecipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
@@ -64,7 +65,7 @@ def train_experts(
     """
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
-    data = check_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
+    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", flag="--data")
     net = nets.canonical(net)
     built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
     check_no_statistics(net, built)
