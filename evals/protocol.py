@@ -64,7 +64,7 @@ class Worker(NamedTuple):
 
 
 class Protocol(ABC):
-    """How the worth of a set is measured. Subclasses are frozen dataclasses; what is not said is as here.
+    """How the worth of a set is measured. Subclasses are frozen dataclasses; they state what differs from here.
 
     Attributes:
       name: what reports and `--recipe` call it.

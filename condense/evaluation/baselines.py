@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.readers.encoded import LONG
 from condense.runtime.log import progress
@@ -168,7 +169,7 @@ def check_rows(rows: Sequence[str] | str, known: Mapping[str, Any], modality: st
 def make_rows(
     key: jax.Array,
     synth: SyntheticSet,
-    data: Data,
+    data: Data | GraphData,
     kinds: Sequence[str],
     *,
     labels: Callable[[SyntheticSet], SyntheticSet] = lambda real: real,

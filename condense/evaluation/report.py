@@ -19,7 +19,7 @@ class Evaluation(NamedTuple):
       reports: network by network, row by row.
       seed: of the networks and draws.
       modality: what the examples are.
-      majority: how often the commonest training class is right, where that is told.
+      majority: how often the commonest training class is right, where reports say that.
     """
 
     set: str
@@ -73,7 +73,7 @@ class Evaluation(NamedTuple):
         return table
 
     def _title(self, first: Report) -> str:
-        """What is measured, on how many seeds under which recipe, what chose the epoch or else the budget, bytes, and what else is told."""
+        """What is measured, on how many seeds under which recipe, what chose the epoch or else the budget, bytes, and notes."""
         measured = "accuracy" if first.auc is None else "accuracy / ROC-AUC"
         parts = [f"{self.spec}, {self.split} {measured} in %", f"{len(first.accuracy)} seeds", f"recipe {first.recipe}"]
         budget = f"{self.ipc} a class" if self.ipc else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.evaluation.baselines import BASELINES, Baseline
 from condense.runtime.log import progress
@@ -24,7 +25,7 @@ def find_teachers(
     synth: SyntheticSet,
     place: str | Path | None,
     path: Path | None,
-    data: Data,
+    data: Data | GraphData,
     kinds: Sequence[str],
     *,
     baselines: Mapping[str, Baseline] = BASELINES,

@@ -31,7 +31,7 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
     return list(dict.fromkeys(ways))
 
 
-def read_draws(given: Sequence[int], targets: int, ways: Sequence[tuple[str, float]]) -> list[int]:
+def read_draws(given: Sequence[float], targets: int, ways: Sequence[tuple[str, float]]) -> list[int]:
     """Draws of labels for every target. Raises BadInput where there is no target, no number for each, or nothing to draw."""
     if not targets:
         raise BadInput("--to: names no data; give one set or more")

@@ -17,7 +17,7 @@ from condense.experts.flat import flat
 from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
 from condense.experts.store import Experts, Header, load_experts
-from condense.experts.train import Training, make_trainer
+from condense.experts.train import Training, make_expert_trainer
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.runtime.run_folder import open_run
@@ -76,7 +76,7 @@ def train_experts(
             note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
             return load_experts(out)
         header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
-        trainer = make_trainer(built, RECIPES[recipe](**options), dsa(dsa_strategy(data.flips)), classes, epochs=epochs)
+        trainer = make_expert_trainer(built, RECIPES[recipe](**options), dsa(dsa_strategy(data.flips)), classes, epochs=epochs)
         held.begin()
         training = Training(out, header, trainer, data.train, data.val, held.saved)
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))

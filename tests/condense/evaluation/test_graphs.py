@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from condense import nets
+from condense import api, nets
 from condense.__main__ import run as command
 from condense.data.load import load_data
 from condense.evaluation.graphs import draw_random, full_batch, prepare, read_as_colours, same_shapes, weighted_batch
-from condense.workflows import distill as api
 from evals.recipes import RECIPES, EvalRecipe
 from evals.report import Report
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs, roc_auc, shares

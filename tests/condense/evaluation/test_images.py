@@ -286,7 +286,14 @@ def test_defaults_are_the_sets_advice_else_convnet_and_dsa(data, monkeypatch):
 
 def test_groups_fill_the_devices_and_whole_sets_go_one_a_device(data, monkeypatch):
     synth, groups = make_set(data), []
-    grouped = lambda *args, **more: retraining_worker(*args, **more)._replace(report=lambda *args, group, **more: groups.append(group))  # noqa: E731
+
+    def grouped(*args, **more):
+        def report(key, kind, draw, *, group, **rest):
+            groups.append(group)
+            return Report("n", "r", kind, (0.5,), 0.0)
+
+        return retraining_worker(*args, **more)._replace(report=report)
+
     monkeypatch.setattr(score, "retraining_worker", grouped)
     monkeypatch.setattr(training, "seconds_a_group", lambda *args, **more: 1.0)
     for cpu, expected in ((True, [4, 4]), (False, [10, 4])):  # four devices; 1 or 8 networks on each
