@@ -33,7 +33,8 @@ class Row(NamedTuple):
 def run_rows(key: jax.Array, rows: Sequence[Row], networks: Mapping[str, Network], task: Task, *, seeds: int) -> tuple[Report, ...]:
     """Scores all rows, one after another; one compilation serves all rows of a network, protocol and shape. `networks` holds those that the
     rows name."""
-    workers = {(row.net, row.protocol): row.protocol.worker(networks[row.net], task) for row in rows}
+    pairs = dict.fromkeys((row.net, row.protocol) for row in rows)
+    workers = {(net, protocol): protocol.worker(networks[net], task) for net, protocol in pairs}
     work = [(row, workers[row.net, row.protocol]) for row in rows]
     groups = [worker.group(seeds, row.whole) for row, worker in work]
     rounds = [-(-seeds // group) for group in groups]
