@@ -47,9 +47,12 @@ def set_info(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> I
     )
 
 
-def initial_set(key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: int, info: Info) -> SyntheticSet:
+def initial_set(
+    key: jax.Array, matcher: Matcher, start: str, data: Data, per_class: int, info: Info, *, content: Any = Pixels
+) -> SyntheticSet:
     """The set before the first step: `per_class` images of every class as `start` makes them, class-major, with hard labels, and what
-    the method makes of them. A method that reads no labels gets `per_class` images of any class, all labelled 0."""
+    the method makes of them. A method that reads no labels gets `per_class` images of any class, all labelled 0. They are encoded as
+    `content`, a class or an instance of `synth.content.Content`."""
     examples, classes = data.train, len(data.classes)
     labels = 1 if matcher.unlabelled else classes
     if matcher.unlabelled:
@@ -62,7 +65,7 @@ def initial_set(key: jax.Array, matcher: Matcher, start: str, data: Data, per_cl
     else:
         first = make()
     index = jnp.repeat(jnp.arange(labels, dtype=jnp.int32), per_class)
-    synth = SyntheticSet(Pixels(jnp.asarray(first, jnp.float32)), Hard(index, classes), info=info)
+    synth = SyntheticSet(content.encode(jnp.asarray(first, jnp.float32)), Hard(index, classes), info=info)
     return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
 
 

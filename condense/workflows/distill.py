@@ -14,7 +14,7 @@ from condense.data.for_set import find_set
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
-from condense.engine.budget import Budget, images_a_class, within
+from condense.engine.budget import Budget, fit_to_budget, images_a_class
 from condense.engine.feeds import make_feed
 from condense.engine.initial import check_start, initial_set, set_info
 from condense.engine.loop import STEPS, Schedule, make_schedule, run
@@ -135,7 +135,7 @@ def distill(
         if held and held.done:
             note(f"{out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(out))
-        synth = within(budget, lambda count: initial_set(key, matcher, start, data, count, info), per_class)
+        synth = fit_to_budget(budget, lambda count: initial_set(key, matcher, start, data, count, info), per_class)
         feed = make_feed(matcher.feed, data.train, len(data.classes), seed=seed, experts=handed.get("experts"))
         more = {"folder": place, "held": held, "force": force, "teachers": handed.get("teachers", ())}
         return work(key, method, matcher, synth, data, feed, schedule, **more)

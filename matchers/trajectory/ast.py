@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Int
 from matchers.base import Matcher, Segment
 from matchers.trajectory.common import Positive, Student, follow, logits
 from synth.base import Net
-from synth.images.content import Pixels
 from synth.selection.choose import choose_kmeans
 
 CENTRES = 10  # of the logits of a class, as released
@@ -84,7 +83,7 @@ def ast(
             expert = int(jax.random.randint(k_expert, (), 0, experts.count))
             features = logits(net, experts.last(expert), examples.x)
             chosen = choose_kmeans(k_centres, features, examples.y, len(synth) // synth.y.classes, centres=CENTRES)
-            synth = replace(synth, x=Pixels(jnp.asarray(np.asarray(examples.x)[chosen])))
+            synth = replace(synth, x=synth.x.encode(jnp.asarray(np.asarray(examples.x)[chosen])))
         return matcher.prepare(key, synth, examples)
 
     return matcher._replace(prepare=prepare, own_start="--no-representative" if representative else None)

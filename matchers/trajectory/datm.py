@@ -12,7 +12,6 @@ from matchers.base import Matcher, Segment
 from matchers.trajectory.common import GradientKind, Positive, Student, follow, logits
 from synth.base import Net
 from synth.errors import BadInput
-from synth.images.content import Pixels
 from synth.labels.plain import Soft
 
 
@@ -81,7 +80,8 @@ def datm(
         chosen = choose_correct(key, (logits(net, experts.last(e), examples.x) for e in range(experts.count)), examples.y, len(synth))
         x, y = np.asarray(examples.x)[chosen], np.asarray(examples.y)[chosen]
         labels = mean_correct((logits(net, experts.last(e), x) for e in range(experts.count)), y)
-        return matcher.prepare(key, replace(synth, x=Pixels(jnp.asarray(x)), y=Soft(jnp.asarray(labels))), examples)
+        started = replace(synth, x=synth.x.encode(jnp.asarray(x)), y=Soft(jnp.asarray(labels)))
+        return matcher.prepare(key, started, examples)
 
     return matcher._replace(prepare=prepare, own_start="")
 

@@ -25,7 +25,7 @@ from condense.runtime import devices as mesh
 from condense.workflows import distill as api
 from condense.workflows.options import build_method, option_parameters
 from matchers import OF_GRAPHS, REGISTRY
-from matchers.base import Matcher, PerClass, descend
+from matchers.base import Matcher, PerClass, conclude, descend
 from synth.base import Net, Vars
 from synth.errors import BadInput
 from synth.files.format import load_set
@@ -103,8 +103,8 @@ class Case(NamedTuple):
 
     def at_start(self) -> np.ndarray:
         """The examples that the run would give if it took no step."""
-        finish, state = self.matcher.finish, self.matcher.init(KEY, self.synth.bare())
-        return np.asarray((finish(KEY, state, self.synth) if finish else self.synth).x.decode())
+        state = self.matcher.init(KEY, self.synth.bare())
+        return np.asarray(conclude(self.matcher, KEY, state, self.synth).x.decode())
 
     def run(self, steps: int, *, folder=None) -> SyntheticSet:
         schedule = loop.Schedule(steps, log_every=1, checkpoint_every=HALF)

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array, Float, UInt8
 
+from synth import content
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
-from synth.images import content
 from synth.images.content import Bytes, Compensated, Pixels
 from synth.images.preprocess import Standard, Whiten, fit_standard, fit_zca
 from synth.labels import plain as labels
