@@ -105,11 +105,13 @@ class Matcher(NamedTuple):
       prepare: (key, synth, examples) -> synth, on the host: what the method makes of the started set before its first step, such as
         a learned step size, soft labels or images of its own choice. A resumed run calls it again. `examples` are the training
         `synth.base.Split`; a method takes those that it needs.
-      finish: (key, state, synth) -> synth, on the host: the set that the run gives, and that is scored on the way.
+      result: (state, synth) -> synth, on the host: what the run gives in place of the set after its last step, such as a running mean.
+      finish: (key, state, synth) -> synth, on the host: what the method does with the result once its content is stored, such as labels
+        from teachers. It gives the set that is written, and that is scored on the way.
       remarks: examples -> lines for the user about these data, before the first step: what the method's premise is worth on them.
       own_start: where the method makes the first images itself, so that `--start` would be ignored and is refused: the flag that lets
         `--start` decide, empty where none does. None where `--start` decides.
-      counts_bytes: whether the set ends as it starts, as float32 pixels and int32 labels, so that a budget in bytes can be met.
+      counts_bytes: whether the set ends with the content that it starts with and int32 labels, so that a budget in bytes can be met.
     """
 
     init: Callable
@@ -119,10 +121,18 @@ class Matcher(NamedTuple):
     recipe: str = ""
     host: Callable[[SyntheticSet], int] | None = None
     prepare: Callable | None = None
+    result: Callable | None = None
     finish: Callable | None = None
     remarks: Callable | None = None
     own_start: str | None = None
     counts_bytes: bool = True
+
+
+def conclude(matcher: Matcher, key: jax.Array, state: Any, synth: SyntheticSet) -> SyntheticSet:
+    """The set that a run gives after a step: the method's result, with what a file holds of its content, as the method finishes it."""
+    synth = matcher.result(state, synth) if matcher.result else synth
+    synth = replace(synth, x=synth.x.store())
+    return matcher.finish(key, state, synth) if matcher.finish else synth
 
 
 class Descent(NamedTuple):
@@ -149,25 +159,31 @@ def descend(
       tx: the optimiser of those fields.
       init: (key, synth) -> aux, what is carried beside the set; nothing by default.
       after: (key, synth, aux) -> aux, after the set was updated: trains or renews what is carried.
-      learn: names of fields of `SyntheticSet`. Integer leaves never reach the optimiser.
+      learn: names of fields of `SyntheticSet`. Of `x` its content says which arrays move (`synth.content.Content.learned`).
     """
 
     def fields(synth: SyntheticSet):
         return {name: getattr(synth, name) for name in learn}
 
+    def moving(values: dict):
+        return {name: value.learned() if name == "x" else value for name, value in values.items()}
+
     def begin(key, synth):
-        return Descent(tx.init(fields(synth)), init(key, synth) if init else ())
+        return Descent(tx.init(moving(fields(synth))), init(key, synth) if init else ())
 
     def step(key, state, synth, batch):
         k_loss, k_after = jax.random.split(key)
 
-        def objective(learned):
-            return loss(k_loss, replace(synth, **learned), state.aux, batch)
+        def objective(values):
+            return loss(k_loss, replace(synth, **values), state.aux, batch)
 
-        learned = fields(synth)
-        (value, metrics), grads = jax.value_and_grad(objective, has_aux=True)(learned)
-        updates, opt = tx.update(grads, state.opt, learned)
-        synth = replace(synth, **optax.apply_updates(learned, updates))
+        values = fields(synth)
+        # A content may hold integers beside what it learns; they have no gradient, and none is picked.
+        (value, metrics), grads = jax.value_and_grad(objective, has_aux=True, allow_int=True)(values)
+        learned = moving(values)
+        updates, opt = tx.update(moving(grads), state.opt, learned)
+        after_step = optax.apply_updates(learned, updates)
+        synth = replace(synth, **{name: synth.x.moved(new) if name == "x" else new for name, new in after_step.items()})
         aux = after(k_after, synth, state.aux) if after else state.aux
         return synth, Descent(opt, aux), {"loss": value, **metrics}
 

@@ -1,7 +1,116 @@
-"""What a synthetic set stores of its examples, and the examples it stands for."""
+"""What a synthetic set stores of its examples: the contract of a content, and the kinds that a file may hold."""
 
-from synth.graphs.content import GRAPH_KINDS, ColourGraph, DenseGraphs, PackedGraphs, TreeSummary
-from synth.images.content import Bounded, Bytes, Compensated, Pixels, Summed
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-Content = Pixels | Bytes | Compensated | Bounded | Summed | TreeSummary | PackedGraphs | ColourGraph | DenseGraphs
-KINDS = {kind.kind: kind for kind in (Pixels, Bytes, Compensated, *GRAPH_KINDS)}
+from jaxtyping import Array, Float, PyTree
+
+from synth.graphs.content import ColourGraph, PackedGraphs, TreeSummary
+from synth.graphs.dense import DenseGraphs
+from synth.images.content import Bytes, Compensated, Pixels
+
+
+class Content(Protocol):
+    """What stands for the examples of a set: images as they are, in bytes, in half precision, as sums of bases, or graphs.
+
+    A content is a NamedTuple of arrays. Methods, evaluation and files use what is listed here and nothing else of it.
+
+    Every content has `n`, `modality`, `decode`, `store` and `nbytes`; stored graphs have `alphabet` and `frequency` too. The other members
+    belong to one of two roles, and one class may play both, as `Pixels` does:
+
+    - A content under work is what a method holds while it learns. It has `encode`, `learned`, `moved`, `bounded`, `clip` and `bytes_for`.
+      Its arrays are usually float32, whatever `store` makes of them.
+    - A stored content is what a file holds. It is one of `KINDS`, and has `kind`, `images`, and where they say something `example_axes`
+      and `check`. `synth.files.format` reads its arrays off the annotations of its fields.
+
+    A method may instead make one content that is its own, by the constructor of that content: INFER makes `Summed`, which is stored as
+    `Compensated`, and every method of graphs makes graphs. Such a content needs no `encode`, `bounded`, `clip` and `bytes_for`, and its
+    method ignores which content the run started with. All other methods work with any content of images.
+
+    `encode` and `bytes_for` read none of the arrays that hold images. They can be asked of the class, or, where a content has options or
+    bounds, of any instance that holds these. Whoever starts a run is given such a class or instance, the run's first content.
+
+    To add a content, write its file and add a line to `KINDS`. `tests/contract/test_contents.py` then covers it.
+    """
+
+    kind: str  # name in a file's header, the key in KINDS
+    modality: str  # `images` or `graphs`, as in `condense.data.modality`
+
+    @property
+    def n(self) -> int:
+        """How many examples it stands for."""
+
+    @property
+    def images(self) -> int:
+        """How many images' worth of numbers are stored: `n`, unless examples share numbers."""
+
+    def encode(self, images: Float[Array, "n h w c"]) -> "Content":
+        """The same kind of content, with the same options and bounds, standing for these images.
+
+        Images that it cannot hold are approximated as well as it can: where images share numbers, by least squares. Images beyond the
+        bounds are not clipped. It can be traced.
+        """
+
+    def decode(self) -> Any:
+        """The examples: images f32[n h w c] in model space, differentiable by what is learned, or a batch of graphs."""
+
+    def learned(self) -> PyTree[Float[Array, "..."]]:
+        """The arrays that a method moves. They are picked and not computed, so that the same can be picked of a gradient."""
+
+    def moved(self, learned: PyTree[Float[Array, "..."]]) -> "Content":
+        """The content with these arrays in place of what `learned` gives, brought back within its bounds where it has bounds."""
+
+    def bounded(self, mean: Float[Array, " c"], std: Float[Array, " c"]) -> "Content":
+        """The same examples, as a content that keeps images within what a raw image in [0, 1] can hold under this normalisation.
+
+        It is the content itself where it cannot keep bounds.
+        """
+
+    def clip(self, images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        """Images within the bounds of the content, as they are where it has none."""
+
+    def store(self) -> "Content":
+        """What a file holds of it. Stored contents give themselves."""
+
+    def nbytes(self) -> int:
+        """Payload bytes of what a file holds of it. What undoes a normalisation counts apart."""
+
+    def bytes_for(self, n: int, image: tuple[int, ...]) -> int:
+        """`nbytes()` of n images of a shape (h, w, c), before there are any; it grows with n."""
+
+    @staticmethod
+    def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
+        """Sizes of the axes n, h, w, c of the examples that no stored array has, so that a file can be checked before it is read.
+
+        Args:
+          sizes: of the axes of its arrays, and its plain fields, by name.
+        """
+
+    def check(self) -> None:
+        """Raises ValueError where stored arrays have impossible values."""
+
+
+def images_for(content: Any, size: int, image: tuple[int, ...], *, classes: int, label_bytes: int) -> int:
+    """How many images of every class so many payload bytes hold, 0 where they do not hold one.
+
+    Args:
+      content: what they are stored as, a class or an instance of `Content` with `bytes_for`.
+      size: bytes of images and labels together.
+      image: height, width and channels.
+      classes: how many there are.
+      label_bytes: what the label of an image takes.
+    """
+
+    def needed(per_class: int) -> int:
+        return content.bytes_for(per_class * classes, image) + per_class * classes * label_bytes
+
+    low, high = 0, 1  # low fits
+    while needed(high) <= size:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if needed(middle) <= size else (low, middle)
+    return low
+
+
+KINDS = {kind.kind: kind for kind in (Pixels, Bytes, Compensated, TreeSummary, PackedGraphs, ColourGraph, DenseGraphs)}

@@ -1,6 +1,5 @@
 """How large a set may be, and what a budget buys of the data."""
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,9 +8,13 @@ from condense.data.images import Data
 from evals.storage import count_bytes
 from matchers.base import Matcher
 from matchers.method import Method
+from synth.content import images_for
 from synth.errors import BadInput
+from synth.images.content import Pixels
 from synth.options import flag_of
 from synth.set import SyntheticSet
+
+LABEL = 4  # bytes of a class index
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,21 @@ class Budget:
             raise BadInput("give exactly one of --ipc, --size and --bytes (given: none)")
         return given
 
-    def per_class(self, image: tuple[int, int, int], classes: int) -> int:
-        """Examples a class under this budget, for float32 pixels with int32 labels. Raises BadInput where it buys none."""
+    def per_class(self, image: tuple[int, int, int], classes: int, *, content: Any = Pixels) -> int:
+        """Images a class under this budget, as `content` (what `synth.content.images_for` takes) with class indices.
+
+        Raises BadInput where it buys none.
+        """
         name, value = self.check()
-        unit = {"ipc": 1, "size": classes, "bytes": classes * (math.prod(image) + 1) * 4}[name]  # what one image a class takes
-        if value < unit:
-            raise BadInput(f"{flag_of(name)} {value}: one image a class needs at least {unit}")
+        least = {"ipc": 1, "size": classes, "bytes": content.bytes_for(classes, image) + classes * LABEL}[name]
+        if value < least:
+            raise BadInput(f"{flag_of(name)} {value}: one image a class needs at least {least}")
         if name == "size" and value % classes:
             near = f"{value // classes * classes} and {(value // classes + 1) * classes}"
             raise BadInput(f"--size {value}: not a multiple of the {classes} classes; the nearest are {near}")
-        return value // unit
+        if name == "bytes":
+            return images_for(content, value, image, classes=classes, label_bytes=LABEL)
+        return value // least
 
 
 def budget_of(config: dict[str, Any]) -> str:
@@ -58,9 +66,11 @@ def budget_of(config: dict[str, Any]) -> str:
     return next((name for name in Budget.__dataclass_fields__ if config.get(name) is not None), "")
 
 
-def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None) -> int:
-    """What a budget buys of this data; in all, for a method that reads no labels. Raises BadInput where it buys nothing, and where the
-    method's sets have no classes to be given by or scored on."""
+def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None, *, content: Any = Pixels) -> int:
+    """What a budget buys of this data as `content`; in all, for a method that reads no labels.
+
+    Raises BadInput where it buys nothing, and where the method's sets have no classes to be given by or scored on.
+    """
     if not method.labelled and budget.ipc:
         raise BadInput(f"--ipc {budget.ipc}: {method.name} reads no labels; give --size N or --bytes N")
     if budget.bytes and not matcher.counts_bytes:
@@ -69,7 +79,7 @@ def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data,
         raise BadInput(
             f"--eval-every {eval_every}: {method.name} reads no labels, so its sets classify nothing; `condense transfer` scores them"
         )
-    return budget.per_class(data.image, len(data.classes) if method.labelled else 1)
+    return budget.per_class(data.image, len(data.classes) if method.labelled else 1, content=content)
 
 
 def fit_to_budget(budget: Budget, make: Callable[[int | None], SyntheticSet], per_class: int | None) -> SyntheticSet:

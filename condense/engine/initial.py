@@ -73,7 +73,7 @@ def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_cl
     else:
         first = make()
     index = jnp.repeat(jnp.arange(labels, dtype=jnp.int32), per_class)
-    return SyntheticSet(Pixels(jnp.asarray(first, jnp.float32)), Hard(index, len(data.classes)), info=info)
+    return SyntheticSet(Pixels.encode(jnp.asarray(first, jnp.float32)), Hard(index, len(data.classes)), info=info)
 
 
 def start_graphs(key: jax.Array, start: str, data: GraphData, examples: GraphExamples, per_class: None, info: Info) -> SyntheticSet:

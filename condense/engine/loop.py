@@ -23,7 +23,7 @@ from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import place_batch, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import MetricsLog, progress
-from matchers.base import Matcher
+from matchers.base import Matcher, conclude
 from synth.errors import BadInput, RunFailed
 from synth.files.format import save_set
 from synth.set import SyntheticSet
@@ -154,7 +154,7 @@ def run(
             starting()
             if folder:
                 MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
-            return replace(synth_after, info=synth.info)
+            return replace(synth_after, x=synth_after.x.store(), info=synth.info)
         starting()
         return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate, measure).run(description, force=force)
 
@@ -165,7 +165,7 @@ class _Loop:
     def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate, measure):
         self.feed, self.schedule, self.folder, self.saved, self.evaluate, self.measure = feed, schedule, folder, saved, evaluate, measure
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
-        self.finish, self.finish_key = matcher.finish or (lambda key, state, synth: synth), stream(key, FINISH)
+        self.matcher, self.finish_key = matcher, stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
         self.bad, self.fed = faultless(), (None, None)
         self.checkpoints, found = Checkpoints(folder / "checkpoints") if folder else None, None
@@ -208,9 +208,9 @@ class _Loop:
         return self.result()
 
     def result(self) -> SyntheticSet:
-        """What the run would give at this step."""
+        """What the run would give at this step, as it would be stored."""
         carry = jax.tree.map(jnp.array, self.on_host())
-        return replace(self.finish(self.finish_key, carry.state, carry.synth), info=self.info)
+        return replace(conclude(self.matcher, self.finish_key, carry.state, carry.synth), info=self.info)
 
     def batch(self):
         raw = self.feed(self.step)

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch
-from synth.graphs.content import ColourGraph, DenseGraphs, TreeSummary
+from synth.graphs.content import ColourGraph, TreeSummary
+from synth.graphs.dense import DenseGraphs
 from synth.graphs.trees import Tree
 from synth.set import SyntheticSet
 

@@ -18,7 +18,6 @@ from matchers.base import Given, Matcher, Task
 from matchers.decoupled.labelling import Labelling
 from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
-from synth.images.content import Bounded, Pixels
 from synth.images.preprocess import Standard
 from synth.images.views import random_flip, random_resized_crop, random_roll
 from synth.numerics.backend import over
@@ -109,7 +108,7 @@ def patched(teachers: Sequence[Teacher], rank: str) -> Callable | None:
         ipc = len(synth) // synth.y.classes
         images = max(MOST_IMAGES, ipc * FACTOR**2)
         patches = choose_patches(key, teachers, examples, ipc, factor=FACTOR, images=images, rank=rank)
-        return replace(synth, x=Pixels(jnp.asarray(compose(patches, FACTOR))))
+        return replace(synth, x=synth.x.encode(jnp.asarray(compose(patches, FACTOR))))
 
     return prepare
 
@@ -206,14 +205,22 @@ def batch_size(classes: int, size: int) -> int:
     return b
 
 
-def bounded(synth: SyntheticSet) -> SyntheticSet:
-    """The set with images that know their bounds. Raises BadInput where the data is whitened: a pixel has no bounds of its own there."""
+def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+    """Mean and standard deviation of every channel, which tell what a raw image in [0, 1] can hold in model space.
+
+    Raises BadInput where the data is whitened: a pixel has no bounds of its own there.
+    """
     preprocess = synth.info.preprocess
     if not isinstance(preprocess, Standard):
         raise BadInput(
             f"--data: teacher methods keep pixels within bounds, which normalise={preprocess.kind} has not; use normalise=standard"
         )
-    return replace(synth, x=Bounded(synth.x.decode(), jnp.asarray(preprocess.mean), jnp.asarray(preprocess.std)))
+    return jnp.asarray(preprocess.mean), jnp.asarray(preprocess.std)
+
+
+def bounded(synth: SyntheticSet) -> SyntheticSet:
+    """The set with a content that keeps these bounds, where it can. Raises as `bounds` does."""
+    return replace(synth, x=synth.x.bounded(*bounds(synth)))
 
 
 def recover(
@@ -228,35 +235,40 @@ def recover(
 ) -> Matcher:
     """Adam on all images at once, its step size on a cosine over `steps`, kept within the bounds of raw images after every step.
 
+    What moves is what the set's content learns. Its gradient is that of the images, pulled back through `decode`.
+
     Args:
       teachers: frozen networks.
       task: the run; the step size falls over its steps.
       weights: slots -> how much each teacher's loss counts in every slot.
       labelling: what the set is labelled with at its end.
       batch: classes that go through a network together.
-      prepare: (key, synth, examples) -> synth, before the images get their bounds.
+      prepare: (key, synth, examples) -> synth, which chooses the first images; the content has its bounds by then.
     """
     tx = on_pixels(settings.check(), task)
 
     def ready(key, synth, examples):
+        synth = bounded(synth)
         labelling.check_room(synth)
         check_statistics(teachers, synth.x.decode().shape[1:])
         batch_size(synth.y.classes, batch)
-        return bounded(prepare(key, synth, examples) if prepare else synth)
+        return prepare(key, synth, examples) if prepare else synth
 
     def init(key, synth):
-        return tx.init(synth.x.pixels)
+        return tx.init(synth.x.learned())
 
     def step(key, state, synth, vars):
-        classes, pixels = synth.y.classes, synth.x.pixels
+        classes, learned = synth.y.classes, synth.x.learned()
+        images, pull = jax.vjp(lambda content: content.decode(), synth.x)
         table = weights(len(synth) // classes)
-        x, y = (batches_of(leaf, classes, batch) for leaf in (pixels, synth.y.index))
+        x, y = (batches_of(leaf, classes, batch) for leaf in (images, synth.y.index))
         slopes, metrics = vote(key, teachers, vars, np.repeat(table, len(x) // len(table), 0), x, y, settings)
-        updates, after = tx.update(images_of(slopes, classes), state, pixels)
-        return replace(synth, x=synth.x._replace(pixels=synth.x.clip(pixels + updates))), after, metrics
+        (slope,) = pull(images_of(slopes, classes))
+        updates, after = tx.update(slope.learned(), state, learned)
+        return replace(synth, x=synth.x.moved(optax.apply_updates(learned, updates))), after, metrics
 
     def finish(key, state, synth):
-        return labelling.attach(key, replace(synth, x=synth.x.store()))
+        return labelling.attach(key, synth)
 
     feed = Given(tuple(teacher.vars for teacher in teachers))
     return Matcher(init, step, feed, recipe=labelling.recipe, prepare=ready, finish=finish, counts_bytes=False)

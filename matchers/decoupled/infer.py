@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Given, Matcher, Task
-from matchers.decoupled.common import Jitter, Settings, batch_loss, bounded, check_statistics, on_pixels
+from matchers.decoupled.common import Jitter, Settings, batch_loss, bounds, check_statistics, on_pixels
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher, Vars
 from synth.errors import BadInput
@@ -37,12 +37,12 @@ def natural_sets(ipc: int, classes: int, compensators: int) -> int:
 
 def compensate(synth: SyntheticSet, compensators: int) -> SyntheticSet:
     """As many of the first images of every class as the budget has natural sets, with additions of zero, and labels of the examples."""
-    made, classes = bounded(synth), synth.y.classes
-    image = made.x.pixels.shape[1:]
+    images, classes, (mean, std) = synth.x.decode(), synth.y.classes, bounds(synth)
+    image = images.shape[1:]
     s = natural_sets(len(synth) // classes, classes, compensators)
-    base = made.x.pixels.reshape(classes, -1, *image)[:, :s].reshape(-1, *image)
-    x = Summed(base, jnp.zeros((s, compensators, *image), base.dtype), made.x.mean, made.x.std)
-    return replace(made, x=x, y=Hard(jnp.repeat(jnp.arange(classes, dtype=jnp.int32), s * (compensators + 1)), classes))
+    base = images.reshape(classes, -1, *image)[:, :s].reshape(-1, *image)
+    x = Summed(base, jnp.zeros((s, compensators, *image), base.dtype), mean, std)
+    return replace(synth, x=x, y=Hard(jnp.repeat(jnp.arange(classes, dtype=jnp.int32), s * (compensators + 1)), classes))
 
 
 def slopes_of(
@@ -126,11 +126,11 @@ def infer(
         natural = x.base.reshape(len(y), len(x.delta), *x.base.shape[1:]).swapaxes(0, 1)
         slopes, metrics = slopes_of(key, members, vars, natural, x.delta, y, settings)
         updates, after = tx.update(slopes, state, x.delta)
-        return replace(synth, x=x._replace(delta=x.delta + updates)), after, metrics
+        return replace(synth, x=x.moved(x.delta + updates)), after, metrics
 
     def finish(key, state, synth):
-        return labelling.attach(key, replace(synth, x=synth.x.store()))
+        return labelling.attach(key, synth)
 
     feed = Given(tuple(teacher.vars for teacher in members))
-    init = lambda key, synth: tx.init(synth.x.delta)  # noqa: E731
+    init = lambda key, synth: tx.init(synth.x.learned())  # noqa: E731
     return Matcher(init, step, feed, recipe=recipe, prepare=prepare, finish=finish, counts_bytes=False)

@@ -48,14 +48,13 @@ class Labelling(NamedTuple):
         return self
 
     def check_room(self, synth: SyntheticSet) -> None:
-        """Before any work. Raises BadInput where the set with these labels, its images in bytes, would be more than its file may hold."""
+        """Before any work. Raises BadInput where the stored set with these labels would be more than its file may hold."""
         epochs = self.epochs or self.task.plan(self.recipe).epochs
-        images = sum(leaf.size for leaf in jax.tree.leaves(synth.x) if leaf.ndim > 1)
         advice = "give --labels online, or fewer --label-epochs or images"
-        check_room(self.kind, len(synth), synth.y.classes, epochs, images=images, advice=advice)
+        check_room(self.kind, len(synth), synth.y.classes, epochs, images=synth.x.nbytes(), advice=advice)
 
     def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
-        """The set with these labels, asked of its images as they will be stored, at their temperature."""
+        """A stored set with these labels, asked of its images, at their temperature."""
         if not isinstance(synth.y, Hard):
             return synth
         plan = self.task.plan(self.recipe).at(self.kind, temperature=self.temperature)

@@ -27,7 +27,6 @@ from matchers.decoupled.common import (
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
-from synth.images.content import Pixels
 from synth.options import BelowOne, NonNegative, Positive, Share
 from synth.selection.cam import attention, averages, check_map
 from synth.selection.collage import compose, critical_patches
@@ -120,29 +119,32 @@ def nrr(
     tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):
+        synth = bounded(synth)
         labelling.check_room(synth)
         check_statistics((chosen,), task.image)
         batch_size(synth.y.classes, batch)
         ipc = len(synth) // synth.y.classes
         images = max(MOST_IMAGES, ipc * factor**2)
         patches = critical_patches(key, chosen, examples, ipc, factor=factor, images=images, crops=crops, keep=keep)
-        return bounded(replace(synth, x=Pixels(jnp.asarray(compose(patches, factor)))))
+        return replace(synth, x=synth.x.encode(jnp.asarray(compose(patches, factor))))
 
     def init(key, synth):
-        return Refining(jnp.int32(0), tx.init(synth.x.pixels), jnp.zeros_like(synth.x.pixels[..., 0]))
+        images = synth.x.decode()
+        return Refining(jnp.int32(0), tx.init(images), jnp.zeros_like(images[..., 0]))
 
     def step(key, state, synth, vars):
-        classes, pixels = synth.y.classes, synth.x.pixels
+        classes, images = synth.y.classes, synth.x.decode()
         due = (state.count % renew if renew else state.count) == 0
-        mask = jax.lax.cond(due, lambda: freedom(chosen.net, vars[0], pixels, synth.y.index, epsilon), lambda: state.mask)
-        x, y = (batches_of(leaf, classes, batch) for leaf in (pixels, synth.y.index))
+        mask = jax.lax.cond(due, lambda: freedom(chosen.net, vars[0], images, synth.y.index, epsilon), lambda: state.mask)
+        x, y = (batches_of(leaf, classes, batch) for leaf in (images, synth.y.index))
         slopes, metrics = vote(key, (chosen,), vars, np.ones((len(x), 1)), x, y, settings)
-        updates, opt = tx.update(images_of(slopes, classes), state.opt, pixels)
-        moved = synth.x.clip(pixels + mask[..., None] * updates)
-        pixels = jnp.where(mask[..., None] > 0, moved, pixels)
-        return replace(synth, x=synth.x._replace(pixels=pixels)), Refining(state.count + 1, opt, mask), metrics
+        updates, opt = tx.update(images_of(slopes, classes), state.opt, images)
+        moved = synth.x.clip(images + mask[..., None] * updates)
+        # The mask is of pixels, and so is the step: the content then stands for the moved images as well as it can.
+        x = synth.x.encode(jnp.where(mask[..., None] > 0, moved, images))
+        return replace(synth, x=x), Refining(state.count + 1, opt, mask), metrics
 
     def finish(key, state, synth):
-        return labelling.attach(key, replace(synth, x=synth.x.store()))
+        return labelling.attach(key, synth)
 
     return Matcher(init, step, Given((chosen.vars,)), recipe=recipe, prepare=prepare, finish=finish, own_start="", counts_bytes=False)

@@ -9,7 +9,6 @@ from matchers.base import Matcher, Task, once
 from matchers.decoupled.common import bounded, pick
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher
-from synth.images.content import Pixels
 from synth.selection.collage import choose_patches, compose
 
 
@@ -48,11 +47,12 @@ def rded(
     labelling = Labelling((chosen,), task, recipe, labels, label_epochs)
 
     def solve(key, synth, examples):
+        synth = bounded(synth)
         labelling.check_room(synth)
         k_patches, k_labels = jax.random.split(key)
         ipc = len(synth) // synth.y.classes
         patches = choose_patches(k_patches, (chosen,), examples, ipc, factor=factor, images=images, crops=crops)
-        made = bounded(replace(synth, x=Pixels(jnp.asarray(compose(patches, factor)))))
-        return labelling.attach(k_labels, replace(made, x=made.x.store()))
+        x = synth.x.encode(jnp.asarray(compose(patches, factor)))
+        return labelling.attach(k_labels, replace(synth, x=x.store()))
 
     return once(solve)._replace(recipe=recipe, own_start="", counts_bytes=False)

@@ -13,7 +13,7 @@ from matchers.base import GraphsPerClass, Matcher, descend
 from synth.base import Net, Vars, fresh
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples
-from synth.graphs.content import DenseGraphs, dense_batch, hard_batch
+from synth.graphs.dense import LearnedGraphs, dense_batch
 from synth.labels.plain import Runs
 from synth.options import AtLeastTwo, NonNegative, Positive
 from synth.selection.graphs import per_class
@@ -21,22 +21,6 @@ from synth.training.fit import adam
 
 START = 5.0  # logit of an edge of the real graphs that the set starts from; of a missing one its negative
 HOT, COLD, COOLING = 1.0, 0.01, 200  # temperature at first and at last, and the steps between
-
-
-class LearnedGraphs(NamedTuple):
-    """Graphs while they are learned: node features f32[n v t], and the logit of every pair of nodes f32[n p]."""
-
-    features: Float[Array, "n v t"]
-    logits: Float[Array, "n p"]
-    modality = "graphs"
-
-    def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs with the edges whose probability is above a half."""
-        return hard_batch(self.features, (np.asarray(self.logits) > 0).astype(np.float32))
-
-    def nbytes(self) -> int:
-        """Bytes while learning."""
-        return self.features.nbytes + self.logits.nbytes
 
 
 class DosCondState(NamedTuple):
@@ -106,17 +90,13 @@ def doscond(
     def after(key, synth, course):
         return course._replace(step=course.step + 1)
 
-    def finish(key, state, synth):
-        bits = np.packbits(np.asarray(synth.x.logits) > 0, axis=1)
-        return replace(synth, x=DenseGraphs(synth.x.features, jnp.asarray(bits)))
-
     if sparsity < 0:
         raise BadInput(f"--sparsity {sparsity}: give a number of at least 0")
     if nodes is not None and nodes < 2:
         raise BadInput(f"--nodes {nodes}: give a whole number of at least 2")
     tx = two_rates(features_lr, adjacency_lr, decay)
     matcher = descend(loss, tx, init=init, after=after, feed=GraphsPerClass(batch))
-    return matcher._replace(recipe="graph", prepare=prepare, finish=finish)
+    return matcher._replace(recipe="graph", prepare=prepare)
 
 
 def draw_edges(key: jax.Array, logits: Float[Array, "n p"], tau: Float[Array, ""]) -> Float[Array, "n p"]:

@@ -74,7 +74,7 @@ def solve_labels(key: jax.Array, ridge: Ridge, net: Net | None, synth: Synthetic
     pieces of the examples, and Y = (K_ss + lambda I) alpha. Directions that the examples leave open get nothing.
     """
     vars = fresh(key, net) if net else NOTHING
-    fake = ridge.features(vars, synth.x.decode())
+    fake = ridge.features(vars, synth.x.store().decode())  # of the images as they will be read
     within = ridge.gram(fake, fake)
     gram = np.asarray(within, np.float64) + float(strength(within, reg=ridge.reg, rule=ridge.rule)) * np.eye(len(within))
     left, right = np.zeros_like(gram), np.zeros((len(gram), synth.y.classes))

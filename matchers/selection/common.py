@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synth.base import Examples, Net
-from synth.images.content import Pixels
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches, train_on
 
@@ -38,4 +37,4 @@ def features(
 
 def put(synth: SyntheticSet, examples: Examples, index: Int[np.ndarray, " m"]) -> SyntheticSet:
     """The set with the chosen real images, class-major, in place of its own."""
-    return replace(synth, x=Pixels(jnp.asarray(examples.take(index).x)))
+    return replace(synth, x=synth.x.encode(jnp.asarray(examples.take(index).x)))

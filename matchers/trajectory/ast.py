@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int
 from matchers.base import Matcher, Segment
 from matchers.trajectory.common import PositiveBy, Student, follow, logits
 from synth.base import Net
-from synth.images.content import Pixels
 from synth.options import BelowOne, NonNegative, Positive
 from synth.selection.choose import choose_kmeans
 
@@ -84,7 +83,7 @@ def ast(
             expert = int(jax.random.randint(k_expert, (), 0, experts.count))
             features = logits(net, experts.last(expert), examples.all().x)
             chosen = choose_kmeans(k_centres, features, examples.y, len(synth) // synth.y.classes, centres=CENTRES)
-            synth = replace(synth, x=Pixels(jnp.asarray(examples.take(chosen).x)))
+            synth = replace(synth, x=synth.x.encode(jnp.asarray(examples.take(chosen).x)))
         return matcher.prepare(key, synth, examples)
 
     return matcher._replace(prepare=prepare, own_start="--no-representative" if representative else None)

@@ -13,7 +13,6 @@ from matchers.base import Matcher, Segment
 from matchers.trajectory.common import GradientKind, PositiveBy, Student, follow, logits
 from synth.base import Net
 from synth.errors import BadInput
-from synth.images.content import Pixels
 from synth.labels.plain import Soft
 from synth.options import BelowOne, NonNegative, Positive
 
@@ -84,7 +83,8 @@ def datm(
         chosen = choose_correct(key, (logits(net, experts.last(e), whole.x) for e in every), whole.y, len(synth))
         x, y = examples.take(chosen)
         labels = mean_correct((logits(net, experts.last(e), x) for e in every), np.asarray(y))
-        return matcher.prepare(key, replace(synth, x=Pixels(jnp.asarray(x)), y=Soft(jnp.asarray(labels))), examples)
+        started = replace(synth, x=synth.x.encode(jnp.asarray(x)), y=Soft(jnp.asarray(labels)))
+        return matcher.prepare(key, started, examples)
 
     return matcher._replace(prepare=prepare, own_start="")
 

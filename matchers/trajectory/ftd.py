@@ -61,10 +61,10 @@ def ftd(
         raise BadInput(f"--decay {decay}: give a number in [0, 1)")
 
     def after(key, synth, mean):
-        return jax.tree.map(lambda e, x: decay * e + (1 - decay) * x, mean, synth.x)
+        return jax.tree.map(lambda e, x: decay * e + (1 - decay) * x, mean, synth.x.learned())
 
     student, request = Student(inner_steps, batch, gradient), Segment(span, min_start, max_start)
     rates = {"x": (lr, momentum), "lr": (lr_lr, momentum)}
     options = {"step_size": step_size, "positive": positive}
-    matcher = follow(net, augment, student, request, rates, **options, init=lambda key, synth: synth.x, after=after)
-    return matcher._replace(finish=lambda key, state, synth: replace(synth, x=state.aux))
+    matcher = follow(net, augment, student, request, rates, **options, init=lambda key, synth: synth.x.learned(), after=after)
+    return matcher._replace(result=lambda state, synth: replace(synth, x=synth.x.moved(state.aux)))

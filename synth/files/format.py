@@ -3,7 +3,8 @@
 What a kind stores is read off the annotations of its fields: an array field `pixels: Float[Array, "n h w c"]` of the content becomes
 `x/pixels`. `Float` is stored as float32, `Int` as int32 (other widths are cast when read), `UInt8` and other dtypes as themselves.
 Axes are names or numbers; `n` and `classes` mean the same in every part, `c` and `d` of the preprocessing are the channels and the
-numbers (h w c) of an image. Other fields (int, float, str, bool) stand in the header; one called `classes` is the number of classes.
+numbers (h w c) of an image. A content whose arrays lack one of these says its size (`synth.content.Content.example_axes`).
+Other fields (int, float, str, bool) stand in the header; one called `classes` is the number of classes.
 A kind whose values have a range offers `check()`, which raises ValueError.
 """
 
@@ -17,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from synth import content, labels
+from synth import content as contents
+from synth import labels
 from synth.errors import BadInput, RunFailed
 from synth.files.npz import Archive, Member, opened, write_npz
 from synth.images import preprocess
@@ -25,7 +27,7 @@ from synth.set import Info, SyntheticSet
 
 FORMAT = 1
 HEADER_BYTES = 64 << 20
-PARTS = {"x": ("content", content.KINDS), "y": ("labels", labels.KINDS), "preprocess": ("preprocess", preprocess.KINDS)}
+PARTS = {"x": ("content", contents.KINDS), "y": ("labels", labels.KINDS), "preprocess": ("preprocess", preprocess.KINDS)}
 OPTIONAL = {"weight": Float[Array, " n"], "lr": Float[Array, ""]}
 REPRESENTS_V1 = ("krrst",)  # methods whose files of before hold representations as labels `target` and do not say so
 
@@ -43,9 +45,11 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
     arrays = {f"{part}/{name}": getattr(value, name) for part, value in values.items() for name in _arrays(type(value))}
     arrays |= {name: value for name in OPTIONAL if (value := getattr(synth, name)) is not None}
     arrays = {name: np.asarray(value) for name, value in arrays.items()}
+    fields = {part: {name: getattr(value, name) for name in _plain(type(value))} for part, value in values.items()}
     try:
         layout = _layout({part: type(value) for part, value in values.items()}, arrays)
-        _fit({name: Member(array.dtype, array.shape) for name, array in arrays.items()}, layout, len(info.classes), path)
+        members = {name: Member(array.dtype, array.shape) for name, array in arrays.items()}
+        _fit(members, layout, len(info.classes), path, content=type(synth.x), fields=fields["x"])
         arrays = {name: _canonical(array, layout[name], f"{path}: array '{name}'") for name, array in arrays.items()}
         _check(values, arrays.get("weight"), path)
     except BadInput as error:
@@ -57,7 +61,7 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
     header = {
         "format": FORMAT,
         **kinds,
-        "fields": {part: {name: getattr(value, name) for name in _plain(type(value))} for part, value in values.items()},
+        "fields": fields,
         "classes": [printable(name) for name in info.classes],
         "arrays": {name: {"dtype": array.dtype.name, "shape": array.shape} for name, array in arrays.items()},
         "info": record,
@@ -78,7 +82,8 @@ def load_set(path: str | os.PathLike) -> SyntheticSet:
         info, classes = _read_info(header, path), _classes(header, path)
         layout = _layout(kinds, archive.members)
         _declared(header, archive)
-        _fit({name: member for name, member in archive.members.items() if name != "header"}, layout, len(classes), path)
+        members = {name: member for name, member in archive.members.items() if name != "header"}
+        _fit(members, layout, len(classes), path, content=kinds["x"], fields=fields["x"])
         arrays = {name: _canonical(archive.read(name), hint, f"{path}: array '{name}'") for name, hint in layout.items()}
     arrays = {name: array if name.startswith("preprocess/") else jnp.asarray(array) for name, array in arrays.items()}
     values = {}
@@ -112,8 +117,8 @@ def _layout(kinds: dict[str, type], present) -> dict[str, Any]:
     return required | {name: hint for name, hint in OPTIONAL.items() if name in present}
 
 
-def _fit(members: dict[str, Member], layout: dict[str, Any], classes: int, path) -> None:
-    """Compares what is there with what there should be: names, kinds of numbers, axes."""
+def _fit(members: dict[str, Member], layout: dict[str, Any], classes: int, path, *, content: type, fields: dict[str, Any]) -> None:
+    """Compares what is there with what there should be: names, kinds of numbers, axes. `fields` are the plain ones of the content."""
     if missing := sorted(layout.keys() - members.keys()):
         raise BadInput(f"{path}: array '{missing[0]}' is missing; this kind of set needs {', '.join(layout)}")
     if extra := sorted(members.keys() - layout.keys()):
@@ -121,10 +126,8 @@ def _fit(members: dict[str, Member], layout: dict[str, Any], classes: int, path)
     axes = {"x": {"classes": classes}}
     for name, hint in layout.items():
         part = name.split("/")[0]
-        if part not in axes:
-            image = axes["x"]
-            if {"m", "k"} <= image.keys():  # m images and k sums of each
-                image.setdefault("n", image["m"] * (image["k"] + 1))
+        if part not in axes:  # the arrays of the content came first, so all its axes are known
+            image = axes["x"] | getattr(content, "example_axes", lambda sizes: {})(axes["x"] | fields)
             shared = ("n", "classes", "c") if part == "preprocess" else ("n", "classes")
             axes[part] = {axis: image[axis] for axis in shared if axis in image}
             if part == "preprocess" and {"h", "w", "c"} <= image.keys():

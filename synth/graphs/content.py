@@ -1,4 +1,4 @@
-"""What a synthetic set of graphs stores, and the `GraphBatch` it stands for. Each of its kinds is one of `synth.content.KINDS`.
+"""Packed contents of graphs, as `synth.content.Content` asks for them, and the `GraphBatch` that they decode to.
 
 `decode(depth=None)` runs on the host. Given the depth of a network it may compute no more than that network asks for.
 """
@@ -61,6 +61,10 @@ class TreeSummary(NamedTuple):
         """How many real graphs hold each set of trees."""
         return np.array([frequency for _, frequency in self.forest().sets], np.float64)
 
+    def store(self) -> "TreeSummary":
+        """Itself."""
+        return self
+
     def nbytes(self) -> int:
         """Payload bytes."""
         return self.payload.nbytes
@@ -105,6 +109,10 @@ class PackedGraphs(NamedTuple):
     def frequency(self) -> Float[np.ndarray, " n"]:
         """Every graph counts once."""
         return np.ones(len(self.graphs().nodes))
+
+    def store(self) -> "PackedGraphs":
+        """Itself."""
+        return self
 
     def nbytes(self) -> int:
         """Payload bytes."""
@@ -178,6 +186,10 @@ class ColourGraph(NamedTuple):
         """Every graph counts once."""
         return np.ones(int(np.max(self.graph)) + 1)
 
+    def store(self) -> "ColourGraph":
+        """Itself."""
+        return self
+
     def nbytes(self) -> int:
         """Payload bytes: all arrays."""
         return sum(value.nbytes for value in self[:12])
@@ -213,80 +225,6 @@ def colour_graph(batch: GraphBatch, alphabet: Alphabet, *, exact: bool) -> Colou
     return ColourGraph(*levels, *hops, *sizes, batch.graph, batch.node, whole([batch.times]), alphabet.tags, alphabet.edges, exact)
 
 
-class DenseGraphs(NamedTuple):
-    """Learned graphs of one size: node features, and which nodes are joined.
-
-    Args:
-      features: f32[n v tag_kinds], unbounded.
-      adjacency: u8[n b], the pairs (0, 1), (0, 2), ..., (1, 2), ... of each graph as bits, filled up with zeros; no graph has loops.
-    """
-
-    features: Float[Array, "n v t"]
-    adjacency: UInt8[Array, "n b"]
-    kind = "dense"
-    modality = "graphs"
-
-    @property
-    def alphabet(self) -> Alphabet:
-        """Of the graphs: their edges are all alike."""
-        return Alphabet(self.features.shape[2])
-
-    def edges(self) -> Float[np.ndarray, "n p"]:
-        """1 where a pair of nodes is joined."""
-        v = self.features.shape[1]
-        return np.unpackbits(np.asarray(self.adjacency), axis=1, count=v * (v - 1) // 2).astype(np.float32)
-
-    def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs, with the pairs that are joined as edges."""
-        return hard_batch(self.features, self.edges())
-
-    @property
-    def n(self) -> int:
-        """How many examples there are."""
-        return len(self.frequency())
-
-    def frequency(self) -> Float[np.ndarray, " n"]:
-        """Every graph counts once."""
-        return np.ones(len(self.features))
-
-    def nbytes(self) -> int:
-        """Payload bytes."""
-        return self.features.nbytes + self.adjacency.nbytes
-
-    def check(self) -> None:
-        """Raises ValueError where the bits do not fit the nodes."""
-        v, b = self.features.shape[1], self.adjacency.shape[1]
-        if v < 2 or b != (v * (v - 1) // 2 + 7) // 8:
-            raise ValueError(f"{b} bytes of adjacency; graphs of {v} nodes need {(v * (v - 1) // 2 + 7) // 8}")
-
-
-def hard_batch(features: Float[Array, "n v t"], joined: Float[np.ndarray, "n p"]) -> GraphBatch:
-    """Graphs of one size with an edge, there and back, for every pair of nodes that is joined; made on the host."""
-    n, v, tags = features.shape
-    graph, pair = np.nonzero(joined)
-    low, high = ((side[pair] + graph * v).astype(np.int32) for side in np.triu_indices(v, 1))
-    ends = np.concatenate([low, high]), np.concatenate([high, low])
-    plain = Graphs(np.full(n, v, np.int32), np.zeros(n * v, np.int32), *ends, np.zeros(2 * len(pair), np.int32))
-    return batch_of(plain, nodes=n * v)._replace(tags=jnp.reshape(features, (n * v, tags)))
-
-
-def dense_batch(features: Float[Array, "n v t"], joined: Float[Array, "n p"]) -> GraphBatch:
-    """Graphs of one size with every pair of nodes as an edge that counts `joined` times, in [0, 1]; traceable and smooth in both."""
-    n, v, _ = features.shape
-    low, high = np.triu_indices(v, 1)
-    place = np.zeros((v, v), np.int32)
-    place[low, high] = place[high, low] = np.arange(len(low))
-    receivers, senders = (side.ravel().astype(np.int32) for side in np.nonzero(~np.eye(v, dtype=bool)))
-    counts = joined[:, place[receivers, senders]].ravel()
-    shift = np.repeat(np.arange(n, dtype=np.int32) * v, len(senders))
-    ends = [jnp.asarray(np.tile(side, n) + shift) for side in (senders, receivers)]
-    nodes = jnp.arange(n * v, dtype=jnp.int32)
-    degree = jax.ops.segment_sum(counts, ends[1], num_segments=n * v)
-    hop = Hop(*ends, jnp.zeros_like(ends[0]), counts, nodes)
-    once = jnp.ones(n * v, features.dtype)
-    return GraphBatch(features.reshape(n * v, -1), (degree,), (hop,), nodes // v, nodes, once, jnp.ones(n, features.dtype))
-
-
 def _check_alphabet(content) -> None:
     if content.tag_kinds < 1 or content.edge_kinds < 1:
         raise ValueError(f"{content.tag_kinds} tags and {content.edge_kinds} edge labels; there must be one or more of both")
@@ -300,5 +238,3 @@ def _static(kind: type, arrays: int) -> None:
 _static(TreeSummary, 1)
 _static(PackedGraphs, 1)
 _static(ColourGraph, 12)
-
-GRAPH_KINDS = (TreeSummary, PackedGraphs, ColourGraph, DenseGraphs)

@@ -1,9 +1,7 @@
-"""What a synthetic set stores of its examples, and the examples it stands for.
+"""Contents of images, as `synth.content.Content` asks for them: f32[n h w c] in model space is what they are made of and decode to."""
 
-Every kind offers `n`, the number of examples, `decode()`, the examples f32[n h w c] in model space, and `nbytes()`. `images` is how many
-images' worth of numbers it stores, which is `n` unless examples share some.
-"""
-
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -31,9 +29,39 @@ class Pixels(NamedTuple):
         """How many images are stored."""
         return self.n
 
+    @classmethod
+    def encode(cls, images: Float[Array, "n h w c"]) -> "Pixels":
+        """The images themselves."""
+        return cls(images)
+
     def decode(self) -> jax.Array:
         """The examples themselves, f32[n h w c]."""
         return self.pixels
+
+    def learned(self) -> "Pixels":
+        """All there is."""
+        return self
+
+    def moved(self, learned: "Pixels") -> "Pixels":
+        """What was learned."""
+        return learned
+
+    def bounded(self, mean: Float[Array, " c"], std: Float[Array, " c"]) -> "Bounded":
+        """The same images with bounds, which end in bytes."""
+        return Bounded(self.pixels, mean, std)
+
+    def clip(self, images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        """The images as they are."""
+        return images
+
+    def store(self) -> "Pixels":
+        """Itself."""
+        return self
+
+    @classmethod
+    def bytes_for(cls, n: int, image: tuple[int, ...]) -> int:
+        """Four bytes a number."""
+        return 4 * n * math.prod(image)
 
     def nbytes(self) -> int:
         """Payload bytes."""
@@ -63,6 +91,10 @@ class Bytes(NamedTuple):
         """(pixels / 255 - mean) / std, f32[n h w c]."""
         return normalised(self.pixels.astype(jnp.float32) / 255, self.mean, self.std)
 
+    def store(self) -> "Bytes":
+        """Itself."""
+        return self
+
     def check(self) -> None:
         """Raises ValueError where a standard deviation is not positive."""
         _positive(self.std)
@@ -73,7 +105,7 @@ class Bytes(NamedTuple):
 
 
 class Compensated(NamedTuple):
-    """Real images, and images that are added to one real image of every class each (INFER, ICLR 2025).
+    """Real images, and images that are added to one real image of every class each: INFER's own (ICLR 2025).
 
     base u8[m h w c] holds s images of each of m / s classes, class-major. delta u8[s k h w c] holds k additions for the i-th image of every
     class, i < s, as 128 + 127 d of a difference d in [-1, 1] between raw images, rounded.
@@ -103,6 +135,15 @@ class Compensated(NamedTuple):
         summed = with_sums(raw, (self.delta.astype(jnp.float32) - 128) / 127)
         return normalised(jnp.clip(summed, 0, 1), self.mean, self.std)
 
+    def store(self) -> "Compensated":
+        """Itself."""
+        return self
+
+    @staticmethod
+    def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
+        """n = m (k + 1)."""
+        return {"n": sizes["m"] * (sizes["k"] + 1)}
+
     def check(self) -> None:
         """Raises ValueError where a standard deviation is not positive, or the classes have not s images each."""
         _positive(self.std)
@@ -127,21 +168,43 @@ class Bounded(NamedTuple):
         """How many examples there are."""
         return self.pixels.shape[0]
 
+    def encode(self, images: Float[Array, "n h w c"]) -> "Bounded":
+        """The images themselves, with the same bounds; they are not clipped."""
+        return self._replace(pixels=images)
+
     def decode(self) -> jax.Array:
         """The examples themselves, f32[n h w c]."""
         return self.pixels
 
-    def nbytes(self) -> int:
-        """Payload bytes as they stand."""
-        return self.pixels.nbytes
+    def learned(self) -> Float[Array, "n h w c"]:
+        """The images; the normalisation stays."""
+        return self.pixels
+
+    def moved(self, learned: Float[Array, "n h w c"]) -> "Bounded":
+        """What was learned, clipped."""
+        return self._replace(pixels=self.clip(learned))
+
+    def bounded(self, mean: Float[Array, " c"], std: Float[Array, " c"]) -> "Bounded":
+        """The same images, with the bounds of this normalisation."""
+        return Bounded(self.pixels, mean, std)
 
     def clip(self, pixels: Float[Array, "... h w c"]) -> Float[Array, "... h w c"]:
         """Images of this normalisation, every channel kept within what a raw image can hold: [-mean / std, (1 - mean) / std]."""
-        return jnp.clip(pixels, *(normalised(jnp.full((1,) * pixels.ndim, end, pixels.dtype), self.mean, self.std) for end in (0, 1)))
+        ends = (jnp.full((1,) * (pixels.ndim - 1) + self.mean.shape, end, pixels.dtype) for end in (0, 1))
+        return jnp.clip(pixels, *(normalised(end, self.mean, self.std) for end in ends))
 
     def store(self) -> Bytes:
         """The images in bytes, truncated."""
         return Bytes(to_bytes(raw_of(self.pixels, self.mean, self.std)), self.mean, self.std)
+
+    @classmethod
+    def bytes_for(cls, n: int, image: tuple[int, ...]) -> int:
+        """One byte a number."""
+        return n * math.prod(image)
+
+    def nbytes(self) -> int:
+        """Payload bytes of the images in bytes."""
+        return self.pixels.size
 
 
 class Summed(NamedTuple):
@@ -162,9 +225,17 @@ class Summed(NamedTuple):
         """The images and their sums, kept within what a raw image can hold, f32[n h w c]."""
         return Bounded(self.base, self.mean, self.std).clip(with_sums(self.base, self.delta))
 
+    def learned(self) -> Float[Array, "s k h w c"]:
+        """The additions; the images stay real."""
+        return self.delta
+
+    def moved(self, learned: Float[Array, "s k h w c"]) -> "Summed":
+        """What was learned. Sums are clipped where they are decoded, additions are not."""
+        return self._replace(delta=learned)
+
     def nbytes(self) -> int:
-        """Payload bytes as they stand."""
-        return self.base.nbytes + self.delta.nbytes
+        """Payload bytes of both in bytes."""
+        return self.base.size + self.delta.size
 
     def store(self) -> Compensated:
         """Both in bytes. An addition beyond [-1, 1] is cut there, which changes no example."""

@@ -17,7 +17,7 @@ from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set
 from condense.inputs.registry import PROVIDERS
 from matchers import REGISTRY
-from matchers.base import Matcher
+from matchers.base import Matcher, conclude
 from matchers.inputs import option_parameters
 from synth.base import Net, Vars
 from synth.images.augment import dsa
@@ -113,8 +113,7 @@ class Case(NamedTuple):
 
     def at_start(self) -> np.ndarray:
         """The examples that the run would give if it took no step."""
-        finish, state = self.matcher.finish, self.matcher.init(KEY, self.synth.bare())
-        return values(finish(KEY, state, self.synth) if finish else self.synth)
+        return values(conclude(self.matcher, KEY, self.matcher.init(KEY, self.synth.bare()), self.synth))
 
     def run(self, steps: int, *, folder=None) -> SyntheticSet:
         schedule = loop.Schedule(steps, log_every=1, checkpoint_every=HALF)

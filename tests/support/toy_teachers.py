@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from matchers.base import Task
+from matchers.base import Task, conclude
 from synth.base import Net, Out, Teacher, Vars
 from synth.images.preprocess import Standard
 from synth.images.views import View
@@ -95,4 +95,4 @@ def ran(matcher, synth, examples, steps: int, *, key=KEY):
     step = jax.jit(matcher.step)
     for number in range(steps):
         now, state, metrics = step(jax.random.fold_in(key, number), state, now, matcher.feed.value)
-    return before, now, replace(matcher.finish(key, state, replace(now, info=before.info)), info=None), metrics
+    return before, now, replace(conclude(matcher, key, state, replace(now, info=before.info)), info=None), metrics

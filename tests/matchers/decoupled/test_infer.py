@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from matchers.base import conclude
 from matchers.decoupled.common import Jitter, Settings
 from matchers.decoupled.infer import infer, natural_sets, slopes_of
 from synth.errors import BadInput
@@ -109,7 +110,7 @@ def test_labels_are_the_mean_answer_of_the_networks_once():
     matcher = infer(held, task(), compensators=2)
     made = matcher.prepare(KEY, synth, examples)
     delta = 0.3 * np.random.default_rng(1).normal(size=made.x.delta.shape).astype(np.float32)
-    last = matcher.finish(KEY, None, replace(made, x=made.x._replace(delta=jnp.asarray(delta))))
+    last = conclude(matcher, KEY, None, replace(made, x=made.x.moved(jnp.asarray(delta))))
     x = last.x.decode()
     expected = sum(t.net.apply(t.vars, x).logits for t in held[:2]) / 2
     assert last.y.kind == "interpolated"

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from matchers.base import conclude
 from matchers.decoupled.common import Jitter, Settings, batches_of, images_of, vote
 from matchers.decoupled.nrr import freedom, nrr
 from matchers.decoupled.sre2l import sre2l
@@ -152,7 +153,7 @@ def test_labels_are_two_numbers_a_view():
     held, (synth, examples) = committee(1), started(1)
 
     def labelled(**own):
-        return nrr(held, task(), crops=2, keep=2, **own).finish(KEY, None, made).y
+        return conclude(nrr(held, task(), crops=2, keep=2, **own), KEY, None, made).y
 
     made = nrr(held, task(), crops=2, keep=2).prepare(KEY, synth, examples)
     y, x = labelled(label_temperature=3.0, alpha_dbr=0.3, norm_dbr="l2"), made.x.store().decode()

@@ -10,11 +10,12 @@ import pytest
 from condense import nets
 from condense.data.load import load_data
 from condense.engine.feeds import graphs_per_class
-from matchers.graphs.doscond import LearnedGraphs, doscond, draw_edges, gap, gradient, initial_graphs, two_rates
+from matchers.base import conclude
+from matchers.graphs.doscond import doscond, draw_edges, gap, gradient, initial_graphs, two_rates
 from synth.base import fresh
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, GraphExamples, Graphs, batch_of
-from synth.graphs.content import DenseGraphs, dense_batch
+from synth.graphs.dense import DenseGraphs, LearnedGraphs, dense_batch
 from tests.support.toy_data import central_differences
 from tests.support.toy_graphs import doubled, empty, joined, some_examples, some_graphs
 
@@ -120,8 +121,9 @@ def test_a_run_ends_in_hard_graphs_of_the_budget():
     matcher = doscond(("bytes", 2 * 8 + 2 * 2 * (5 * 3 * 4 + 2)), net, nodes=5)
     synth = matcher.prepare(jax.random.key(0), empty(data, None), data.train)
     assert synth.x.features.shape == (4, 5, 3)
-    done = matcher.finish(None, None, synth)
+    done = conclude(matcher, jax.random.key(0), (), synth)
     assert isinstance(done.x, DenseGraphs) and done.x.nbytes() + done.y.nbytes() == 264
+    assert synth.x.nbytes() == done.x.nbytes() and synth.x.n == done.x.n == len(synth) == 4
     done.x.check()
     np.testing.assert_array_equal(done.x.edges(), np.asarray(synth.x.logits) > 0)
     for a, b in zip(jax.tree.leaves(done.x.decode()), jax.tree.leaves(synth.x.decode()), strict=True):

@@ -245,7 +245,7 @@ def test_ftd_gives_the_running_mean_of_the_images():
         synth, state, _ = step(jax.random.fold_in(KEY, number), state, synth, piece())
         images.append(np.asarray(synth.x.pixels))
     mean = d**3 * images[0] + sum((1 - d) * d ** (3 - i) * images[i] for i in (1, 2, 3))
-    finished = matcher.finish(KEY, state, synth)
+    finished = matcher.result(state, synth)
     np.testing.assert_allclose(finished.x.pixels, mean, atol=1e-6)
     assert finished.lr == synth.lr and np.abs(images[3] - mean).max() > 1e-3
 
@@ -254,7 +254,7 @@ def test_ftd_without_a_mean_is_mtt():
     raw, last = built(ftd, decay=0.0), built(mtt)
     synth, state, _ = stepped(raw, started(raw), piece(), times=2)
     expected, _, _ = stepped(last, started(last), piece(), times=2)
-    np.testing.assert_array_equal(raw.finish(KEY, state, synth).x.pixels, expected.x.pixels)
+    np.testing.assert_array_equal(raw.result(state, synth).x.pixels, expected.x.pixels)
 
 
 def test_images_and_step_size_have_optimisers_of_their_own():
