@@ -3,16 +3,19 @@
 Such a score is not the accuracy of a network trained on the set, and usually higher: a table never holds both.
 """
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from evals.recipes import Closed
+from evals.protocol import Network, Protocol, Task, Worker
 from evals.report import Report
 from synth.base import Examples, Net, Vars, fresh
-from synth.errors import RunFailed
+from synth.errors import BadInput, RunFailed
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches
 from synth.training.ridge import linear, ntk, regression
@@ -20,7 +23,57 @@ from synth.training.ridge import linear, ntk, regression
 PIECE = 64  # images that go through a network together
 
 
-def make_scorer(net: Net | None, recipe: Closed, *, frozen: Vars | None = None) -> Callable:
+@dataclass(frozen=True)
+class RidgeHead(Protocol):
+    """A ridge head in closed form where other recipes train a network, as the kernel methods' papers score.
+
+    Args:
+      name: what the recipe is called.
+      kernel: linear on the features of a network as it is drawn, or of a given one (`net`), or the neural tangent kernel of a
+        fully-connected one (`ntk`).
+      reg: lambda is `reg` times the mean of the kernel's diagonal.
+    """
+
+    name: str
+    kernel: Literal["net", "ntk"]
+    reg: float = 1e-6
+
+    measure = "val_ridge_accuracy"
+    does = "scores by a ridge head"
+    options = ("reg",)
+    modalities = ("images",)
+
+    @property
+    def own_net(self) -> str:
+        """The tangent kernel needs no network, and stands in its place."""
+        return "ntk" if self.kernel == "ntk" else ""
+
+    @property
+    def takes_frozen(self) -> bool:
+        """Features may be those of trained networks."""
+        return self.kernel == "net"
+
+    def worker(self, network: Network, task: Task) -> Worker:
+        """What solves for the head, seed by seed; how long that takes is a guess."""
+        score = make_scorer(network.net, self, frozen=network.vars)
+
+        def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, seeds: int, group: int, tick) -> Report:
+            return closed_form(key, score, self, draw, task.part, seeds=seeds, net_name=network.name, set_kind=kind, tick=tick)
+
+        return Worker(report)
+
+    def vary(self, option: str, text: str) -> "RidgeHead":
+        """The head with another regularisation R > 0, called `NAME:reg=R`."""
+        try:
+            reg = float(text)
+        except ValueError:
+            reg = 0.0
+        if not 0 < reg < math.inf:
+            raise BadInput(f"--recipe {self.name}:reg={text}: give a regularisation above 0, as in {self.name}:reg=0.001")
+        return self if reg == self.reg else replace(self, name=f"{self.name}:reg={text}", reg=reg)
+
+
+def make_scorer(net: Net | None, recipe: RidgeHead, *, frozen: Vars | None = None) -> Callable:
     """(key, synth, x, y) -> i32[2], how many of the examples are predicted right and of how many a value is not finite, compiled.
 
     The kernel is linear on the features, in evaluation mode, of a network that is not trained here: drawn from the key, or with the
@@ -46,7 +99,7 @@ def make_scorer(net: Net | None, recipe: Closed, *, frozen: Vars | None = None) 
 def closed_form(
     key: jax.Array,
     score: Callable,
-    recipe: Closed,
+    recipe: RidgeHead,
     draw: Callable[[int], SyntheticSet],
     test: Examples,
     *,
@@ -57,7 +110,7 @@ def closed_form(
 ) -> Report:
     """Accuracy of the ridge head of `draw(seed)` for `seeds` networks, network i drawn from fold_in(key, i). `tick(1)` after each.
 
-    Raises RunFailed where a head says what is no number.
+    Raises RunFailed where a head's value is not finite.
     """
     began, accuracies = time.perf_counter(), []
     x, y = jnp.asarray(test.x), jnp.asarray(test.y)

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evals.recipes import EvalRecipe
+from evals.protocol import Worker
 from evals.report import Report
+from evals.retraining import EvalRecipe
 from synth.base import Examples, Net
 from synth.errors import RunFailed
 from synth.images.views import View
@@ -39,8 +40,8 @@ class Trainer(NamedTuple):
 def make_trainer(
     net: Net, recipe: EvalRecipe, augment: Callable | None, *, view: View | None = None, over_devices: Callable | None = None
 ) -> Trainer:
-    """Builds the compiled pieces. `view` is the recipe's, as `EvalRecipe.sight` has it for the images; `over_devices(fn, *xs)` spreads the
-    leading axis over a mesh, one device needs none.
+    """Builds the compiled pieces. `view` is the recipe's, as `EvalRecipe.view_for` has it for the images; `over_devices(fn, *xs)` spreads
+    the leading axis over a mesh, one device needs none.
 
     Labels that hold answers to certain views are trained on under these, whatever the key.
     """
@@ -160,8 +161,49 @@ def retrain(
             raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged: {why}")
         accuracies += [int(right) / len(y) for right in trainer.score(states, x, y)]
         best += [int(right) / len(y) for right in np.max(rights, 0)] if rights else []
-    held = {"best_on_test": tuple(best[:seeds])} if best else {}
-    return Report(net_name, recipe.name, set_kind, tuple(accuracies[:seeds]), time.perf_counter() - began, **held)
+    seen = tuple(best[:seeds]) if best else None
+    return Report(net_name, recipe.name, set_kind, tuple(accuracies[:seeds]), time.perf_counter() - began, best_on_test=seen)
+
+
+def retraining_worker(
+    net_name: str, trainer: Trainer, recipe: EvalRecipe, test: Examples, *, devices: int = 1, best_on_test: bool = False
+) -> Worker:
+    """The worker of a network under a recipe: groups fill the `devices`; a whole training set trains one network a device, because every
+    network holds a copy of its set."""
+
+    def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, seeds: int, group: int, tick) -> Report:
+        more = {"net_name": net_name, "set_kind": kind, "together": group, "tick": tick, "best_on_test": best_on_test}
+        return retrain(key, trainer, recipe, draw, test, seeds=seeds, **more)
+
+    def seconds(synth: SyntheticSet, group: int) -> float:
+        return seconds_a_group(trainer, recipe, synth, group, watched=test if best_on_test else None)
+
+    def group(seeds: int, whole: bool) -> int:
+        return group_size(seeds, devices * (1 if whole else backend.runs_together()))
+
+    return Worker(report, seconds, ticks=recipe.epochs, group=group)
+
+
+def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, group: int, *, watched: Examples | None = None) -> float:
+    """Compiles the training and times one epoch of it, and one scoring on what is `watched` on the way, for the estimate that users see
+    before anything long starts."""
+    keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
+    states, spans = trainer.begin(keys, synths), []
+    for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
+        began = time.perf_counter()
+        states = trainer.advance(states, keys, synths, jnp.int32(max(0, stop - 1)), jnp.int32(stop), jnp.int32(recipe.epochs))
+        jax.block_until_ready(states.vars.params)
+        spans.append(time.perf_counter() - began)
+        if stop and spans[-1] > 1:
+            break
+    scoring = 0.0
+    if watched:
+        x, y = jnp.asarray(watched.x), jnp.asarray(watched.y)
+        for _ in range(2):  # the first compiles
+            began = time.perf_counter()
+            jax.block_until_ready(trainer.score(states, x, y))
+            scoring = time.perf_counter() - began
+    return min(spans[1:]) * recipe.epochs + scoring * len(pieces(recipe))
 
 
 def group_size(seeds: int, together: int) -> int:

@@ -15,8 +15,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from evals.recipes import EvalRecipe
+from evals.protocol import Worker
 from evals.report import Report
+from evals.retraining import EvalRecipe
 from synth.base import Net, Vars, fresh
 from synth.errors import RunFailed
 from synth.graphs.base import GraphBatch
@@ -50,7 +51,7 @@ def shares(y: Int[np.ndarray, " n"], frequency: Float[np.ndarray, " n"], sizes: 
     return (prior[y] / prior.sum() * frequency / within[y]).astype(np.float32)
 
 
-def draw(key: jax.Array, p: Float[Array, " n"], size: int) -> Float[Array, " n"]:
+def draw_shares(key: jax.Array, p: Float[Array, " n"], size: int) -> Float[Array, " n"]:
     """How often each example is among `size` that are drawn with probabilities p, as fractions."""
     chosen = jax.random.categorical(key, jnp.log(p), shape=(size,))
     return jnp.bincount(chosen, length=len(p)).astype(p.dtype) / size
@@ -78,11 +79,11 @@ def _auc(score: np.ndarray, positive: np.ndarray) -> float:
     return (rank[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)) if 0 < n < len(score) else float("nan")
 
 
-class Trainer(NamedTuple):
-    """Compiled pieces of one (network, recipe) pair; lessons of the same shapes share the compilation.
+class GraphTrainer(NamedTuple):
+    """Compiled pieces of one (network, recipe) pair; batches of the same shapes share the compilation.
 
     Args:
-      train: (key, lesson, validation, epochs) -> Trained after so many epochs; `validation` is (batch, class indices).
+      train: (key, batch, validation, epochs) -> Trained after so many epochs; `validation` is (batch, class indices).
       read: (vars, batch) -> logits.
     """
 
@@ -90,21 +91,21 @@ class Trainer(NamedTuple):
     read: Callable
 
 
-def make_trainer(net: Net, recipe: EvalRecipe) -> Trainer:
+def make_graph_trainer(net: Net, recipe: EvalRecipe) -> GraphTrainer:
     """Builds the compiled pieces."""
 
-    def loss(params, lesson: WeightedBatch, weight):
-        logits = net.apply(Vars(params), lesson.x, train=True).logits
-        return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, lesson.y) * weight)
+    def loss(params, batch: WeightedBatch, weight):
+        logits = net.apply(Vars(params), batch.x, train=True).logits
+        return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, batch.y) * weight)
 
     @jax.jit
-    def train(key, lesson: WeightedBatch, validation, epochs) -> Trained:
+    def train(key, batch: WeightedBatch, validation, epochs) -> Trained:
         seen, truth = validation
 
         def epoch(number, state: Trained) -> Trained:
             k_draw = jax.random.fold_in(jax.random.fold_in(key, DRAW), number)
-            weight = draw(k_draw, lesson.p, recipe.batch) if recipe.batch and len(lesson.p) <= recipe.batch else lesson.p
-            grads = jax.grad(loss)(state.vars.params, lesson, weight)
+            weight = draw_shares(k_draw, batch.p, recipe.batch) if recipe.batch and len(batch.p) <= recipe.batch else batch.p
+            grads = jax.grad(loss)(state.vars.params, batch, weight)
             tx = recipe.optimiser(recipe.lr * recipe.factor(number, jnp.int32(recipe.epochs)))
             updates, opt = tx.update(grads, state.opt, state.vars.params)
             vars = Vars(optax.apply_updates(state.vars.params, updates))
@@ -117,14 +118,14 @@ def make_trainer(net: Net, recipe: EvalRecipe) -> Trainer:
         start = Trained(vars, recipe.optimiser(jnp.float32(recipe.lr)).init(vars.params), vars, jnp.float32(-1), jnp.int32(0))
         return jax.lax.fori_loop(0, epochs, epoch, start)
 
-    return Trainer(train, jax.jit(lambda vars, x: net.apply(vars, x).logits))
+    return GraphTrainer(train, jax.jit(lambda vars, x: net.apply(vars, x).logits))
 
 
-def retrain(
+def retrain_graphs(
     key: jax.Array,
-    trainer: Trainer,
+    trainer: GraphTrainer,
     recipe: EvalRecipe,
-    lessons: Callable[[int], WeightedBatch],
+    draw: Callable[[int], WeightedBatch],
     validation: tuple[GraphBatch, Int[Array, " b"]],
     test: Sequence[tuple[GraphBatch, np.ndarray]],
     *,
@@ -133,7 +134,7 @@ def retrain(
     set_kind: str = "distilled",
     tick: Callable[[int], None] = lambda done: None,
 ) -> Report:
-    """Accuracy and ROC-AUC of `seeds` fresh networks trained on `lessons(seed)`, each as it was at its best epoch on validation graphs.
+    """Accuracy and ROC-AUC of `seeds` fresh networks trained on `draw(seed)`, each as it was at its best epoch on validation graphs.
 
     Validation and test graphs come with their class indices i32[b]; those of the test in pieces.
 
@@ -141,7 +142,7 @@ def retrain(
     """
     began, rows = time.perf_counter(), []
     for seed in range(seeds):
-        trained = trainer.train(jax.random.fold_in(key, seed), lessons(seed), validation, jnp.int32(recipe.epochs))
+        trained = trainer.train(jax.random.fold_in(key, seed), draw(seed), validation, jnp.int32(recipe.epochs))
         if not all_finite(trained.vars):
             raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged; try another --net or --recipe")
         logits = np.concatenate([np.asarray(trainer.read(trained.best, x))[: len(y)] for x, y in test])
@@ -150,3 +151,26 @@ def retrain(
         tick(1)
     scores, areas, epochs = zip(*rows, strict=True)
     return Report(net_name, recipe.name, set_kind, scores, time.perf_counter() - began, areas, epochs)
+
+
+def graph_worker(
+    net_name: str,
+    trainer: GraphTrainer,
+    recipe: EvalRecipe,
+    validation: tuple[GraphBatch, Int[Array, " b"]],
+    test: Sequence[tuple[GraphBatch, np.ndarray]],
+) -> Worker:
+    """The worker of a network under a recipe; its seeds train one after another, and the bar counts them. The arguments are those of
+    `retrain_graphs`."""
+
+    def report(key: jax.Array, kind: str, draw: Callable[[int], WeightedBatch], *, seeds: int, group: int, tick) -> Report:
+        named = {"net_name": net_name, "set_kind": kind, "seeds": seeds, "tick": tick}
+        return retrain_graphs(key, trainer, recipe, draw, validation, test, **named)
+
+    def seconds(batch: WeightedBatch, group: int) -> float:
+        for epochs in (0, 3):  # no epoch at first: that call compiles
+            began = time.perf_counter()
+            jax.block_until_ready(trainer.train(jax.random.key(0), batch, validation, jnp.int32(epochs)).vars.params)
+        return (time.perf_counter() - began) / epochs * recipe.epochs
+
+    return Worker(report, seconds, apart=True)

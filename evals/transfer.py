@@ -5,10 +5,11 @@ augmentation (Lee et al., Self-Supervised Dataset Distillation for Transfer Lear
 is either frozen under a logistic regression (`probe`) or trained on with a new head (`finetune`). Images are f32[b h w c] in model space.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from evals.recipes import EvalRecipe
+from evals.retraining import EvalRecipe
 from synth.base import Examples, Net, Vars, fresh
 from synth.labels.plain import Hard
 from synth.training.fit import Fit, Item, fit, in_batches, on_examples, sgd
@@ -24,26 +25,6 @@ from synth.training.fit import Fit, Item, fit, in_batches, on_examples, sgd
 PRETRAIN = EvalRecipe("mse", 1000, lr=0.1, weight_decay=1e-3, schedule="constant")
 WHOLE = EvalRecipe("mse-full", 20, lr=0.1, weight_decay=1e-3, schedule="constant")
 ITERATIONS, TOLERANCE = 200, 1e-4  # of the probe's solver: it stops where no entry of the mean loss's gradient is larger
-
-
-@dataclass(frozen=True)
-class Finetune:
-    """SGD on a network whose head is new, the step size falling to 0 as a half cosine.
-
-    Args:
-      steps: mini-batches (>= 1). The paper takes 5,000 or 10,000 on a GPU; 500 is what two cores do in seconds.
-    """
-
-    steps: int = 500
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch: int = 256
-
-    @property
-    def name(self) -> str:
-        """What a report calls it: with the number of steps where that is not the usual one."""
-        return "finetune" if self.steps == Finetune.steps else f"finetune:steps={self.steps}"
 
 
 def on_mean_squares(recipe: EvalRecipe, width: int) -> EvalRecipe:
@@ -140,7 +121,7 @@ class Adapter(NamedTuple):
     classify: Callable
 
 
-def make_adapter(source: Net, target: Net, classes: int, *, how: Finetune) -> Adapter:
+def make_adapter(source: Net, target: Net, classes: int, *, how: "Finetune") -> Adapter:
     """Builds the pieces from the network that is pre-trained and the same one with the target's classes for outputs.
 
     The last linear layer of both stands under `params["head"]`.
@@ -194,7 +175,7 @@ def finetune_accuracy(
     rows: Int[np.ndarray, " m"],
     test: Examples,
     *,
-    how: Finetune,
+    how: "Finetune",
     tick: Callable[[int], None] | None = None,
 ) -> tuple[float, Vars]:
     """Accuracy of the whole network trained on the labelled rows, at the last step, and its variables; `tick(steps done)` on the way.
@@ -211,3 +192,96 @@ def finetune_accuracy(
             jax.block_until_ready(state.vars.params)
             tick(stop - first)
     return accuracy(adapter.classify(state.vars, test.x), test.y), state.vars
+
+
+class Adaptation(ABC):
+    """A way to bring a pre-trained body to another data set's labels, as `--protocol` names it. Subclasses are frozen dataclasses.
+
+    To add one, write its class here or in a file of its own, and add its line to ADAPTATIONS.
+
+    Attributes:
+      stepped: whether it takes steps, so that `--steps` says how many.
+      steps: what the progress bar counts for one draw of labels.
+      does: what was done to a network, for messages.
+    """
+
+    stepped: ClassVar[bool] = False
+    steps: int = 1
+    does: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What a report calls it."""
+
+    @abstractmethod
+    def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
+        """The compiled pieces, see `make_adapter`."""
+
+    @abstractmethod
+    def accuracies(
+        self,
+        keys: Sequence[jax.Array],
+        adapter: Adapter,
+        vars: Vars,
+        train: Examples,
+        rows: Sequence[Int[np.ndarray, " m"]],
+        test: Examples,
+        *,
+        classes: int,
+        tick: Callable[[int], None],
+    ) -> list[float]:
+        """Accuracy of one body for every choice of labelled rows, each with its key; NaN where scores are not finite."""
+
+
+@dataclass(frozen=True)
+class Probe(Adaptation):
+    """A logistic regression on the frozen body's features."""
+
+    does = "probed"
+    name = "probe"
+
+    def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
+        """Of which the probe reads features alone."""
+        return make_adapter(source, target, classes, how=Finetune())
+
+    def accuracies(self, keys, adapter, vars, train, rows, test, *, classes, tick) -> list[float]:
+        """See `probe_accuracy`; nothing is drawn."""
+        found = probe_accuracy(adapter, vars, train, rows, test, classes=classes)
+        tick(len(rows))
+        return found
+
+
+@dataclass(frozen=True)
+class Finetune(Adaptation):
+    """SGD on a network whose head is new, the step size falling to 0 as a half cosine.
+
+    Args:
+      steps: mini-batches (>= 1). The paper takes 5,000 or 10,000 on a GPU; 500 is what two cores do in seconds.
+    """
+
+    steps: int = 500
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 256
+
+    stepped = True
+    does = "fine-tuned"
+
+    @property
+    def name(self) -> str:
+        """What a report calls it: with the number of steps where that is not the usual one."""
+        return "finetune" if self.steps == Finetune.steps else f"finetune:steps={self.steps}"
+
+    def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
+        """With steps of this size."""
+        return make_adapter(source, target, classes, how=self)
+
+    def accuracies(self, keys, adapter, vars, train, rows, test, *, classes, tick) -> list[float]:
+        """See `finetune_accuracy`."""
+        tune = partial(finetune_accuracy, how=self, tick=tick)
+        return [tune(key, adapter, vars, train, chosen, test)[0] for key, chosen in zip(keys, rows, strict=True)]
+
+
+ADAPTATIONS = {"probe": Probe, "finetune": Finetune}

@@ -6,7 +6,6 @@ from typing import Annotated
 from tyro.conf import Positional
 
 from condense.cli.flags import about, check_place
-from synth.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -24,18 +23,12 @@ def act(call: Flags) -> None:
     check_place("--out", call.out)
 
     from condense.data.for_set import find_set
-    from condense.plots import graphs as graph_grid
-    from condense.plots import images as grid
+    from condense.plots.modalities import save_grid
     from condense.runtime.checks import check_whole
     from synth.files.format import load_set
 
-    synth, per_class = load_set(find_set(call.what)), check_whole("per_class", call.per_class)
-    if hasattr(synth.x, "alphabet"):
-        if call.stretch:
-            raise BadInput("--stretch: is for images, and the set holds graphs; leave it out")
-        graph_grid.save_grid(call.out, synth, per_class=per_class)
-    else:
-        grid.save_grid(call.out, synth, per_class=per_class, stretch=call.stretch)
+    per_class = check_whole("per_class", call.per_class)
+    save_grid(call.out, load_set(find_set(call.what)), per_class=per_class, stretch=call.stretch)
     print(call.out)
 
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from condense.data import graphs, images
 from condense.data.graphs import GraphData
-from condense.data.graphs import fit_together as fit_graphs
-from condense.data.images import Data, fit_together
+from condense.data.images import Data
 from condense.data.load import load_data
 from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.set import SyntheticSet
+
+FITS = {"images": images.check_examples, "graphs": graphs.check_examples}  # by modality: whether the set's examples are like the data's
 
 
 def find_set(place: str | Path) -> Path:
@@ -20,17 +22,31 @@ def find_set(place: str | Path) -> Path:
     return found
 
 
-def take_data(synth: SyntheticSet, data: Data | str | None) -> Data:
+def take_data(synth: SyntheticSet, data: Data | GraphData | str | None) -> Data | GraphData:
     """The data a set is scored on, cut as the set's maker cut it and normalised as the set says; warns where its content is another's."""
     if synth.info is None:
         raise BadInput("the set has no `info`: a score needs its class names and normalisation")
     if data is None and not synth.info.data:
         raise BadInput("--data: the set does not say what it was made from; give a data specification")
-    if not isinstance(data, Data | GraphData):
+    if data is None or isinstance(data, str):
         data = load_data(data or synth.info.data, seed=synth.info.split_seed)
-    fit = fit_graphs if isinstance(data, GraphData) else fit_together
-    fit(synth, data)
+    fit_together(synth, data)
     if synth.info.data_digest and synth.info.data_digest != data.digest:
         made, here = synth.info.data_digest[:12], data.digest[:12]
         note(f"warning: the set was made from data of digest {made}, {data.spec} here is {here}: scores may not compare")
     return data.under(synth.info.preprocess)
+
+
+def fit_together(synth: SyntheticSet, data: Data | GraphData) -> None:
+    """Raises BadInput where modality, classes or examples of the set are not the data's, naming both."""
+    wrong, remedy = f"--data {data.spec}: ", "give the data the set was made for"
+    if synth.x.modality != data.modality:
+        raise BadInput(f"{wrong}holds {data.modality}, the set {synth.x.modality}; {remedy}")
+    if synth.info.classes != data.classes:
+        raise BadInput(f"{wrong}its classes {_names(data.classes)} are not the set's {_names(synth.info.classes)}; {remedy}")
+    if differ := FITS[data.modality](synth, data):
+        raise BadInput(f"{wrong}{differ}; {remedy}")
+
+
+def _names(classes: tuple[str, ...]) -> str:
+    return ", ".join(classes[:12]) + (f" ... ({len(classes)})" if len(classes) > 12 else "")

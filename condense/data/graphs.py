@@ -128,13 +128,9 @@ def _directed(graphs: Graphs) -> bool:
     return not np.array_equal(there[np.lexsort(there.T)], back[np.lexsort(back.T)])
 
 
-def fit_together(synth: SyntheticSet, data: GraphData) -> None:
-    """Raises BadInput where classes or alphabet of the set are not the data's."""
-    if synth.info.classes != data.classes:
-        raise BadInput(f"--data {data.spec}: its classes are not the set's; give the data the set was made for")
-    alphabet = getattr(synth.x, "alphabet", None)
-    if alphabet is None:
-        raise BadInput(f"--data {data.spec}: holds graphs, the set images; give the data the set was made for")
-    if alphabet[:2] != data.image[:2]:
-        was, now = (f"{a.tags} tags and {a.edges} edge labels" for a in (alphabet, data.image))
-        raise BadInput(f"--data {data.spec}: its graphs have {now}, the set's {was}; give the data the set was made for")
+def check_examples(synth: SyntheticSet, data: GraphData) -> str:
+    """How the alphabet of the set's graphs differs from the data's; empty where it does not."""
+    if synth.x.alphabet[:2] == data.image[:2]:
+        return ""
+    was, now = (f"{a.tags} tags and {a.edges} edge labels" for a in (synth.x.alphabet, data.image))
+    return f"its graphs have {now}, the set's {was}"

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from condense.data.graphs import GraphData
 from condense.data.readers.base import Spec
 from condense.data.readers.source import Source, stratified
 from condense.data.rows import Part, Rows, Slices, View, pieces, view
@@ -20,13 +19,6 @@ from synth.errors import BadInput
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess
 from synth.set import SyntheticSet
-
-
-def check_images(data: "Data | GraphData", flag: str) -> "Data":
-    """The data. Raises BadInput where they are graphs."""
-    if isinstance(data, GraphData):
-        raise BadInput(f"{flag} {data.spec}: holds graphs, and this takes images; `condense list data` shows sets of images")
-    return data
 
 
 def digest(source: Source) -> str:
@@ -149,20 +141,10 @@ def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
     return made
 
 
-def fit_together(synth: SyntheticSet, data: Data) -> None:
-    """Raises BadInput where the set's classes or image shape are not the data's, naming both."""
-    if hasattr(synth.x, "alphabet"):
-        raise BadInput(f"--data {data.spec}: holds images, the set graphs; give the data the set was made for")
-    made_for = "give the data the set was made for"
-    if synth.info.classes != data.classes:
-        raise BadInput(f"--data {data.spec}: its classes {_names(data.classes)} are not the set's {_names(synth.info.classes)}; {made_for}")
+def check_examples(synth: SyntheticSet, data: Data) -> str:
+    """How the set's images differ in shape from the data's; empty where they do not."""
     shape = synth.x.decode().shape[1:]
-    if shape != data.image:
-        raise BadInput(f"--data {data.spec}: its images are {_size(data.image)}, the set's {_size(shape)}; {made_for}")
-
-
-def _names(classes: tuple[str, ...]) -> str:
-    return ", ".join(classes[:12]) + (f" ... ({len(classes)})" if len(classes) > 12 else "")
+    return "" if shape == data.image else f"its images are {_size(data.image)}, the set's {_size(shape)}"
 
 
 def _size(shape) -> str:

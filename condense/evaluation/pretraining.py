@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
+from condense.evaluation.transfer_rows import TRANSFER_ROWS, Draw
 from condense.runtime.devices import devices, over_devices
 from condense.runtime.log import progress
-from evals.recipes import EvalRecipe
 from evals.report import Report
 from evals.retrain import Trainer, group_size, make_trainer, stack, train_group
-from evals.transfer import PRETRAIN, WHOLE, Adapter, Finetune, finetune_accuracy, make_adapter, on_mean_squares, probe_accuracy
+from evals.retraining import EvalRecipe
+from evals.transfer import PRETRAIN, WHOLE, Adaptation, Adapter, on_mean_squares
 from synth.base import Examples, Net, Vars, fresh
 from synth.errors import RunFailed
 from synth.numerics import backend
@@ -26,20 +27,20 @@ from synth.set import SyntheticSet
 TRAIN, HEAD = 0, 1  # key streams
 
 
-class Job(NamedTuple):
+class TransferRow(NamedTuple):
     """One row of one network: what it is pre-trained on (None: nothing), seed by seed, how, and `group` seeds at a time."""
 
     net: str
     kind: str
     recipe: EvalRecipe
-    draw: Callable[[int], SyntheticSet] | None
+    draw: Draw | None
     group: int
 
 
 class Goal(NamedTuple):
     """What a body is brought to: labelled training images, rows of them by seed and draw, images to score on, and the way there.
 
-    `draws` counts the draws of rows for every seed; `how` fine-tunes, and None is the linear probe.
+    `draws` counts the draws of rows for every seed.
     """
 
     train: Examples
@@ -47,20 +48,20 @@ class Goal(NamedTuple):
     test: Examples
     classes: int
     draws: int
-    how: Finetune | None
+    how: Adaptation
 
     @property
     def steps(self) -> int:
         """What the progress bar counts for one seed."""
-        return self.draws * (self.how.steps if self.how else 1)
+        return self.draws * self.how.steps
 
 
-def make_job(net: str, kind: str, draw: Callable[[int], SyntheticSet] | None, seeds: int, epochs: int | None) -> Job:
+def make_row(net: str, kind: str, draw: Draw | None, seeds: int, epochs: int | None) -> TransferRow:
     """All of the source is pre-trained on under its own recipe, one network a device, because every network holds a copy of it."""
-    whole = kind == "full"
+    whole = TRANSFER_ROWS[kind].recipe == WHOLE.name
     recipe = PRETRAIN if epochs is None else replace(PRETRAIN, name=f"{PRETRAIN.name}:epochs={epochs}", epochs=epochs)
     group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
-    return Job(net, kind, WHOLE if whole else recipe, draw, group)
+    return TransferRow(net, kind, WHOLE if whole else recipe, draw, group)
 
 
 class Pieces(NamedTuple):
@@ -68,23 +69,23 @@ class Pieces(NamedTuple):
 
     net: Callable[[str, int], Net]
     trainer: Callable[[str, int, EvalRecipe], Trainer]
-    adapter: Callable[[str, int, int, Finetune | None], Adapter]
+    adapter: Callable[[str, int, int, Adaptation], Adapter]
 
 
 def make_pieces(image: tuple[int, int, int]) -> Pieces:
-    """Pieces for images h w c, each built when first asked for; an adapter by the target's classes and how to fine-tune too."""
+    """Pieces for images h w c, each built when first asked for; an adapter by the target's classes and the way there too."""
     net = cache(lambda name, width: nets.build(name, image, width))
     trainer = cache(
         lambda name, width, recipe: make_trainer(net(name, width), on_mean_squares(recipe, width), None, over_devices=over_devices)
     )
-    adapter = cache(lambda name, width, classes, how: make_adapter(net(name, width), net(name, classes), classes, how=how or Finetune()))
+    adapter = cache(lambda name, width, classes, how: how.adapter(net(name, width), net(name, classes), classes))
     return Pieces(net, trainer, adapter)
 
 
-def run_jobs(
-    key: jax.Array, jobs: Sequence[Job], goals: Sequence[Goal], image: tuple[int, int, int], outputs: int, *, seeds: int
+def run_transfer_rows(
+    key: jax.Array, rows: Sequence[TransferRow], goals: Sequence[Goal], image: tuple[int, int, int], outputs: int, *, seeds: int
 ) -> list[tuple[Report, ...]]:
-    """All jobs, one after another, behind one progress bar that counts mini-batches; a network is pre-trained once for all goals.
+    """All rows, one after another, behind one progress bar that counts mini-batches; a network is pre-trained once for all goals.
 
     Args:
       image: h w c of all images.
@@ -92,65 +93,60 @@ def run_jobs(
       seeds: networks of a row.
 
     Returns:
-      the reports of every goal, in the order of the jobs.
+      the reports of every goal, in the order of the rows.
     """
     pieces = make_pieces(image)
-    for job in jobs:
-        pieces.net(job.net, outputs)  # refuses what cannot take such images before the work begins
-    sizes = [0 if job.draw is None else len(job.draw(0)) for job in jobs]
-    epochs = [-(-size // job.recipe.batch) * job.recipe.epochs * -(-seeds // job.group) for job, size in zip(jobs, sizes, strict=True)]
+    for row in rows:
+        pieces.net(row.net, outputs)  # refuses what cannot take such images before the work begins
+    sizes = [0 if row.draw is None else len(row.draw(0)) for row in rows]
+    epochs = [-(-size // row.recipe.batch) * row.recipe.epochs * -(-seeds // row.group) for row, size in zip(rows, sizes, strict=True)]
     after = seeds * sum(goal.steps for goal in goals)
-    with progress(sum(epochs) + len(jobs) * after, "transfer") as bar:
-        return list(zip(*(_report(key, job, goals, pieces, outputs, seeds, bar.advance) for job in jobs), strict=True))
+    with progress(sum(epochs) + len(rows) * after, "transfer") as bar:
+        return list(zip(*(_report(key, row, goals, pieces, outputs, seeds, bar.advance) for row in rows), strict=True))
 
 
-def _report(key, job: Job, goals: Sequence[Goal], pieces: Pieces, outputs: int, seeds: int, tick) -> list[Report]:
+def _report(key, row: TransferRow, goals: Sequence[Goal], pieces: Pieces, outputs: int, seeds: int, tick) -> list[Report]:
     """One report a goal; the time of each is its own, and the first goal's that of the pre-training too, which all of them share."""
     accuracies, seconds = [[] for _ in goals], [0.0] * len(goals)
     k_train, k_head = jax.random.fold_in(key, TRAIN), jax.random.fold_in(key, HEAD)
-    for first in range(0, seeds, job.group):
+    for first in range(0, seeds, row.group):
         began = time.perf_counter()
-        numbers = [min(number, seeds - 1) for number in range(first, first + job.group)]  # a short group would compile everything again
-        drawn = [job.draw(number) for number in numbers] if job.draw else []
+        numbers = [min(number, seeds - 1) for number in range(first, first + row.group)]  # a short group would compile everything again
+        drawn = [row.draw(number) for number in numbers] if row.draw else []
         width = drawn[0].y.values.shape[1] if drawn else outputs
-        vars = _pretrain([jax.random.fold_in(k_train, at) for at in numbers], pieces, job, width, drawn, tick)
+        vars = _pretrain([jax.random.fold_in(k_train, at) for at in numbers], pieces, row, width, drawn, tick)
         seconds[0] += time.perf_counter() - began
         for at, goal in enumerate(goals):
             began = time.perf_counter()
-            adapter = pieces.adapter(job.net, width, goal.classes, goal.how)
-            for place, number in enumerate(range(first, min(first + job.group, seeds))):
+            adapter = pieces.adapter(row.net, width, goal.classes, goal.how)
+            for place, number in enumerate(range(first, min(first + row.group, seeds))):
                 one = jax.tree.map(lambda leaf: leaf[place], vars)  # noqa: B023 (used at once)
-                found = _land(k_head, adapter, one, goal, number, tick)
+                found = _adapt(k_head, adapter, one, goal, number, tick)
                 if not np.isfinite(found).all():
-                    way, on = ("fine-tuned" if goal.how else "probed"), f"pre-trained on the {job.kind} images" if job.draw else "as drawn"
-                    raise RunFailed(f"{job.net} {on} diverged when {way}; try another --net")
+                    on = f"pre-trained on the {row.kind} images" if row.draw else "as drawn"
+                    raise RunFailed(f"{row.net} {on} diverged when {goal.how.does}; try another --net")
                 accuracies[at] += found
             seconds[at] += time.perf_counter() - began
-    pretrained = [job.recipe.name] if job.draw else []
-    names = ["+".join([*pretrained, goal.how.name if goal.how else "probe"]) for goal in goals]
+    pretrained = [row.recipe.name] if row.draw else []
+    names = ["+".join([*pretrained, goal.how.name]) for goal in goals]
     of_each = zip(names, accuracies, seconds, strict=True)
-    return [Report(job.net, name, job.kind, tuple(scores), own) for name, scores, own in of_each]
+    return [Report(row.net, name, row.kind, tuple(scores), own) for name, scores, own in of_each]
 
 
-def _land(key, adapter: Adapter, vars: Vars, goal: Goal, number: int, tick) -> list[float]:
+def _adapt(key, adapter: Adapter, vars: Vars, goal: Goal, number: int, tick) -> list[float]:
     """Accuracies of one pre-trained network, one for every draw of labels of its seed `number`."""
     rows = goal.rows(number)
-    if goal.how is None:
-        found = probe_accuracy(adapter, vars, goal.train, rows, goal.test, classes=goal.classes)
-        tick(len(rows))
-        return found
     keys = [jax.random.fold_in(key, number * goal.draws + draw) for draw in range(len(rows))]
-    tune = partial(finetune_accuracy, how=goal.how, tick=tick)
-    return [tune(one, adapter, vars, goal.train, chosen, goal.test)[0] for one, chosen in zip(keys, rows, strict=True)]
+    return goal.how.accuracies(keys, adapter, vars, goal.train, rows, goal.test, classes=goal.classes, tick=tick)
 
 
-def _pretrain(keys: list[jax.Array], pieces: Pieces, job: Job, width: int, drawn: list[SyntheticSet], tick) -> Vars:
+def _pretrain(keys: list[jax.Array], pieces: Pieces, row: TransferRow, width: int, drawn: list[SyntheticSet], tick) -> Vars:
     """Networks of one group of seeds, over a leading axis: as drawn, or after regression on their sets."""
     if not drawn:
-        net = pieces.net(job.net, width)
+        net = pieces.net(row.net, width)
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(fresh(jax.random.fold_in(key, 0), net) for key in keys))
-    trainer, batches = pieces.trainer(job.net, width, job.recipe), -(-len(drawn[0]) // job.recipe.batch)
-    vars = train_group(trainer, job.recipe, jnp.stack(keys), stack(drawn), tick=lambda epochs: tick(epochs * batches)).vars
+    trainer, batches = pieces.trainer(row.net, width, row.recipe), -(-len(drawn[0]) // row.recipe.batch)
+    vars = train_group(trainer, row.recipe, jnp.stack(keys), stack(drawn), tick=lambda epochs: tick(epochs * batches)).vars
     if not all_finite(vars):
-        raise RunFailed(f"{job.net} pre-trained on the {job.kind} images under recipe {job.recipe.name} diverged; try another --net")
+        raise RunFailed(f"{row.net} pre-trained on the {row.kind} images under recipe {row.recipe.name} diverged; try another --net")
     return vars

@@ -9,14 +9,15 @@ from typing import Any
 import jax
 
 from condense import nets
-from condense.data.images import Data, check_images
+from condense.data.images import Data
 from condense.data.load import load_data
+from condense.data.modality import check_modality
 from condense.experts.base import ExpertRecipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
 from condense.experts.store import Experts, Header, load_experts
-from condense.experts.train import Training, make_trainer
+from condense.experts.train import Training, make_expert_trainer
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.runtime.run_folder import open_run
@@ -64,7 +65,7 @@ def train_experts(
     """
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
-    data = check_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
+    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", flag="--data")
     net = nets.canonical(net)
     built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
     check_no_statistics(net, built)
@@ -75,7 +76,7 @@ def train_experts(
             note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
             return load_experts(out)
         header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
-        trainer = make_trainer(built, RECIPES[recipe](**options), dsa(dsa_strategy(data.flips)), classes, epochs=epochs)
+        trainer = make_expert_trainer(built, RECIPES[recipe](**options), dsa(dsa_strategy(data.flips)), classes, epochs=epochs)
         held.begin()
         training = Training(out, header, trainer, data.train.all(), data.val.all(), held.saved)
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))

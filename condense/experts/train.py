@@ -28,7 +28,7 @@ from synth.numerics import backend
 from synth.training.fit import Fit, epoch_items, fit, in_batches, init_fit
 
 
-class Trainer(NamedTuple):
+class ExpertTrainer(NamedTuple):
     """Compiled pieces of the training of several experts, over a leading axis of experts.
 
     Args:
@@ -44,7 +44,7 @@ class Trainer(NamedTuple):
     score: Callable
 
 
-def make_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, classes: int, *, epochs: int) -> Trainer:
+def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, classes: int, *, epochs: int) -> ExpertTrainer:
     """Builds the compiled pieces; experts are spread over the devices."""
     dropped = recipe.drop_epoch(epochs)
 
@@ -85,7 +85,7 @@ def make_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, classes: int
     def score_all(states, examples):
         return spread(score_one, states, whole=(examples,))
 
-    return Trainer(begin_all, advance_all, rows_all, score_all)
+    return ExpertTrainer(begin_all, advance_all, rows_all, score_all)
 
 
 class Group(NamedTuple):
@@ -107,7 +107,7 @@ class Training:
       saved: called with the number of epochs that are safe, over all experts.
     """
 
-    def __init__(self, folder: Path, header: Header, trainer: Trainer, train: Examples, val: Examples, saved: Callable[[int], None]):
+    def __init__(self, folder: Path, header: Header, trainer: ExpertTrainer, train: Examples, val: Examples, saved: Callable[[int], None]):
         self.folder, self.trainer, self.saved, self.told = folder, trainer, saved, set()
         self.train, self.val = (replicate(Examples(jnp.asarray(part.x), jnp.asarray(part.y))) for part in (train, val))
         if (folder / RECORD).exists():

@@ -20,7 +20,7 @@ from condense.data.images import Data
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set, set_info
 from condense.engine.loop import Schedule, run, stream
-from condense.evaluation.images import validation_score
+from condense.evaluation.validation import validation_score
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.inputs.task import task_of
 from condense.runtime.log import note

@@ -6,9 +6,7 @@ way every time. Of a colour graph its most frequent trees are drawn, with the nu
 """
 
 import colorsys
-import io
 import math
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +14,6 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from synth.errors import BadInput
-from synth.files.atomic import write_bytes
 from synth.graphs.base import GraphBatch
 from synth.graphs.content import ColourGraph, DenseGraphs, TreeSummary
 from synth.graphs.trees import Tree
@@ -37,18 +34,21 @@ class Drawing(NamedTuple):
     caption: str
 
 
-def draw_grid(synth: SyntheticSet, *, per_class: int = 10) -> Image.Image:
+def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> Image.Image:
     """The grid as an RGB picture.
 
     Args:
       synth: a set of trees or graphs with `info`.
       per_class: cells a row, at least 1.
+      stretch: is for images.
 
-    Raises BadInput for a set that holds neither, or `per_class` < 1.
+    Raises BadInput for a set that holds neither, for `per_class` < 1, and for `stretch`.
     """
+    if stretch:
+        raise BadInput("--stretch: is for images, and the set holds graphs; leave it out")
     if per_class < 1:
         raise BadInput(f"per_class is {per_class}; a row takes 1 drawing or more")
-    if not hasattr(synth.x, "alphabet"):
+    if synth.x.modality != "graphs":
         raise BadInput("the set holds no graphs, so there are none to draw")
     if isinstance(synth.x, ColourGraph):
         rows, names = [_commonest(synth.x, per_class)], ["all classes"]
@@ -66,13 +66,6 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10) -> Image.Image:
         for column, drawing in enumerate(row):
             _draw(pen, drawing, margin + column * CELL, at * CELL, font)
     return picture
-
-
-def save_grid(path: str | os.PathLike, synth: SyntheticSet, *, per_class: int = 10) -> None:
-    """`draw_grid` as a PNG file, whole or not at all. Raises as `draw_grid` and `synth.files.atomic.replacing` do."""
-    data = io.BytesIO()
-    draw_grid(synth, per_class=per_class).save(data, "PNG")
-    write_bytes(path, data.getvalue())
 
 
 def _draw(pen: ImageDraw.ImageDraw, drawing: Drawing, left: int, top: int, font) -> None:

@@ -4,16 +4,13 @@ Images are drawn as raw pixels: the normalisation or whitening is undone, then v
 own smallest and largest value to black and white instead: it shows structure that clipping hides, and says nothing about brightness.
 """
 
-import io
 import math
-import os
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from synth.errors import BadInput
-from synth.files.atomic import write_bytes
 from synth.set import SyntheticSet
 
 CELL = 32  # smaller images are enlarged by a whole factor to at least this
@@ -58,13 +55,6 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         for column, image in enumerate(row):
             picture.paste(Image.fromarray(image), (margin + GAP + column * width, top))
     return picture
-
-
-def save_grid(path: str | os.PathLike, synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> None:
-    """`draw_grid` as a PNG file, whole or not at all. Raises as `draw_grid` and `synth.files.atomic.replacing` do."""
-    data = io.BytesIO()
-    draw_grid(synth, per_class=per_class, stretch=stretch).save(data, "PNG")
-    write_bytes(path, data.getvalue())
 
 
 def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool) -> np.ndarray:

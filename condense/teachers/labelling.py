@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, Int
 
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import note, progress
-from evals.recipes import RECIPES, Closed, EvalRecipe
+from evals.protocol import Protocol
+from evals.recipes import RECIPES
 from synth.base import Teacher
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import FULL, write_bytes
@@ -26,9 +27,9 @@ PIECES = 20  # a labelling is saved about so often
 PARTIAL_LABELS_DIR = ".labels.partial"  # in a run's folder: answers of a labelling that is under way
 
 
-def plan_of(chosen: EvalRecipe | Closed, image: tuple[int, int, int], flips: bool) -> Plan:
+def plan_of(chosen: Protocol, image: tuple[int, int, int], flips: bool) -> Plan:
     """What a recipe does with a set of such images, with a progress bar. Raises BadInput for one that shows no view."""
-    view = None if isinstance(chosen, Closed) else chosen.view_for(height=image[0], flips=flips)
+    view = chosen.view_for(height=image[0], flips=flips)
     if view is None:
         known = ", ".join(name for name, other in RECIPES.items() if getattr(other, "view", ""))
         raise BadInput(

@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from condense import nets
-from condense.data.images import Data, check_images
+from condense.data.images import Data
+from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import MetricsLog, progress
@@ -89,7 +90,7 @@ def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), 
     Raises:
       BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
     """
-    check_images(data, "--data")
+    check_modality(data, "images", flag="--data")
     folder, config = Path(folder), complete(config, data.image, len(data.train.y))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart

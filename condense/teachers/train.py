@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.data.images import Data, check_images
+from condense.data.images import Data
 from condense.data.load import load_data
+from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
@@ -142,7 +143,7 @@ def make_teachers(
       BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
     """
     recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
-    data = check_images(load_data(data, seed=seed) if isinstance(data, str) else data, "--data")
+    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", flag="--data")
     members = [member_of(text, recipe) for text in net or default_committee(data.image)]
     for member in members:
         nets.build(member.net, data.image, len(data.classes))

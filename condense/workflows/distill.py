@@ -14,21 +14,17 @@ from condense.engine.budget import fit_to_budget
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set, set_info
 from condense.engine.loop import run
-from condense.evaluation import graphs, images
-from condense.plots import graphs as graph_plots
-from condense.plots import images as image_plots
+from condense.evaluation.validation import validation_score
+from condense.plots.modalities import save_grid
 from condense.runtime.log import note
 from condense.runtime.run_folder import Run, open_run
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.workflows.plan import Plan, plan, realise
-from evals.recipes import EvalRecipe, recipe
+from evals.recipes import recipe
 from matchers.method import Method
 from synth.base import Net
 from synth.files.format import load_set, save_set
 from synth.set import SyntheticSet
-
-VALIDATORS = {"images": images.validation_score, "graphs": graphs.validation_score}
-DRAWERS = {"images": image_plots.save_grid, "graphs": graph_plots.save_grid}
 
 
 def distill(
@@ -117,13 +113,13 @@ def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> Syntheti
         folder=made.out,
         starting=held.begin if held else lambda: None,
         saved=held.saved if held else lambda step: None,
-        evaluate=VALIDATORS[data.modality](data, info.net, chosen, **scored) if made.schedule.eval_every else None,
-        measure="val_accuracy" if isinstance(chosen, EvalRecipe) else "val_ridge_accuracy",
+        evaluate=validation_score(data, info.net, chosen, **scored) if made.schedule.eval_every else None,
+        measure=chosen.measure,
         description=made.method.name,
         force=made.force,
     )
     if made.out:
         save_set(made.out / "set.npz", synth)
-        DRAWERS[data.modality](made.out / "grid.png", synth)
+        save_grid(made.out / "grid.png", synth)
         shutil.rmtree(made.out / PARTIAL_LABELS_DIR, ignore_errors=True)
     return synth

@@ -1,108 +1,34 @@
 """What pre-training on a distilled set is worth on other data, beside honest baselines at the same number of images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.table import Table
-from rich.text import Text
 
 from condense import nets
 from condense.data.for_set import find_set, take_data
 from condense.data.graphs import GraphData
-from condense.data.images import Data, check_images
+from condense.data.images import Data
 from condense.data.load import load_data
-from condense.evaluation.pretraining import Goal, make_job, run_jobs
-from condense.evaluation.protocols import check_possible, read_draws, read_protocols
+from condense.data.modality import MODALITIES, check_modality
+from condense.evaluation.pretraining import Goal, make_row, run_transfer_rows
+from condense.evaluation.transfer_choices import check_possible, make_adaptation, read_draws, read_protocols
+from condense.evaluation.transfer_report import Transfer, TransferResult
+from condense.evaluation.transfer_rows import TRANSFER_ROWS, Source, make_transfer_rows
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.teachers.self_supervised import Representer, take_teacher
-from evals.report import Report
 from evals.storage import count_bytes
-from evals.transfer import Finetune, draw_balanced
+from evals.transfer import Adaptation, draw_balanced
 from synth.base import Examples
 from synth.errors import BadInput
 from synth.files.format import load_set
-from synth.images.content import Pixels
-from synth.labels.plain import Target
-from synth.selection.choose import choose_kmeans
 from synth.set import SyntheticSet
 
-ROWS = ("none", "distilled", "random", "kmeans", "full")
-DRAW, LABELS = 2, 3  # key streams, after those of the work
-AMONG = 10_000  # training images, drawn anew for every seed, among which the k-means row looks for its centres
-
-
-class TransferResult(NamedTuple):
-    """Reports on one target by one protocol on a part of its labels: an accuracy for every seed and draw of labels, seed by seed."""
-
-    target: str
-    target_digest: str
-    fraction: float
-    protocol: str
-    reports: tuple[Report, ...]
-
-
-class Transfer(NamedTuple):
-    """What pre-training on one set is worth, target by target and protocol by protocol."""
-
-    set: str
-    spec: str
-    digest: str
-    split: str
-    seed: int
-    size: int
-    bytes: dict[str, int | None]
-    results_by_target: tuple[TransferResult, ...]
-
-    @property
-    def reports(self) -> tuple[Report, ...]:
-        """Those of all results_by_target, one after another."""
-        return tuple(report for landing in self.results_by_target for report in landing.reports)
-
-    def as_json(self) -> dict[str, Any] | list[dict[str, Any]]:
-        """The document of `transfer --json`, or a list of them where there are several targets or protocols: targets in the order given,
-        of each the protocols.
-
-        Accuracies are fractions in [0, 1], std the population's; scores on val say so. The seconds of the pre-training, which all documents
-        share, are in the first one's.
-        """
-        documents = [
-            {
-                "set": self.set,
-                "data": {"spec": self.spec, "digest": self.digest},
-                "target": {"spec": landing.target, "digest": landing.target_digest},
-                **({} if self.split == "test" else {"split": self.split}),
-                "seed": self.seed,
-                "fraction": landing.fraction,
-                "protocol": landing.protocol,
-                "ipc": None,
-                "size": self.size,
-                "bytes": self.bytes,
-                "results": [report.as_json() for report in landing.reports],
-            }
-            for landing in self.results_by_target
-        ]
-        return documents[0] if len(documents) == 1 else documents
-
-    def table(self) -> Table:
-        """Rows by network and what it was pre-trained on, a column a target and protocol, accuracies in per cent with the population's
-        standard deviation."""
-        title = f"{self.spec}, {self.split} accuracy in %, {self.size} images, {self.bytes['total']:,} bytes"
-        table = Table("pre-trained on", title=Text(title))
-        for landing in self.results_by_target:
-            scores = len(landing.reports[0].accuracy)
-            how = f"{landing.protocol} on {100 * landing.fraction:g} % of the labels, {scores} scores"
-            table.add_column(f"{landing.target}: {how}", justify="right", overflow="fold")
-        several = len({report.net for report in self.reports}) > 1
-        for row in zip(*(landing.reports for landing in self.results_by_target), strict=True):
-            name = f"{row[0].set_kind}, {row[0].net}" if several else row[0].set_kind
-            table.add_row(name, *(f"{100 * report.mean:.1f} ± {100 * report.std:.1f}" for report in row))
-        return table
+LABELS = 3  # key stream, after those of the work and the rows
 
 
 def fitted(examples: Examples, image: tuple[int, int, int]) -> Examples:
@@ -116,48 +42,6 @@ def fitted(examples: Examples, image: tuple[int, int, int]) -> Examples:
         pieces = [np.asarray(resize(x[at : at + 1024])) for at in range(0, len(x), 1024)]
         x = np.concatenate(pieces) if pieces else np.zeros((0, h, w, c), np.float32)
     return Examples(jnp.asarray(x), jnp.asarray(examples.y))
-
-
-def make_rows(
-    key: jax.Array, synth: SyntheticSet, data: Data, kinds: Sequence[str], teacher: Callable[[], Representer]
-) -> dict[str, Callable[[int], SyntheticSet] | None]:
-    """seed -> what to pre-train on, for every kind: nothing, the set, as many real images with the teacher's representations, or all.
-
-    Real images are drawn without labels from train without validation, anew for every seed. `kmeans` takes the image nearest to each of as
-    many centres, among `AMONG` images. Raises BadInput for an unknown kind or none, or where there are fewer images than in the set.
-    """
-    if not kinds or (unknown := [kind for kind in kinds if kind not in ROWS]):
-        raise BadInput(f"--rows: {f'unknown row {unknown[0]!r}' if kinds else 'none given'} (known: {', '.join(ROWS)})")
-    x, size = data.train.all().x, len(synth)
-    if len(x) < size and {"random", "kmeans"} & set(kinds):
-        raise BadInput(f"--rows {','.join(kinds)}: {data.spec} has {len(x)} training images, the set {size}; leave random and kmeans out")
-
-    def real(index) -> SyntheticSet:
-        images = jnp.asarray(x[index])
-        return SyntheticSet(Pixels(images), Target(teacher().represent(images)))
-
-    def shuffled(seed: int) -> np.ndarray:
-        return np.asarray(jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, DRAW), seed), len(x)))
-
-    @cache
-    def nearest(seed: int) -> np.ndarray:
-        among = shuffled(seed)[: max(AMONG, size)]
-        flat = x[among].reshape(len(among), -1)
-        k_draw = jax.random.fold_in(jax.random.fold_in(key, DRAW), seed)
-        return among[choose_kmeans(k_draw, flat, np.zeros(len(among), np.int32), size)]
-
-    @cache
-    def everything() -> SyntheticSet:
-        return real(slice(None))
-
-    known = {
-        "none": None,
-        "distilled": lambda seed: SyntheticSet(synth.x, Target(synth.y.values), weight=synth.weight),
-        "random": cache(lambda seed: real(shuffled(seed)[:size])),
-        "kmeans": cache(lambda seed: real(nearest(seed))),
-        "full": lambda seed: everything(),  # one for all seeds: it is as large as the data
-    }
-    return {kind: known[kind] for kind in dict.fromkeys(kinds)}
 
 
 def transfer(
@@ -210,22 +94,24 @@ def transfer(
     ways = read_protocols([protocol] if isinstance(protocol, str) else protocol, fraction)
     check_possible(synth, ways, split, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
-    wanted = list(dict.fromkeys([to] if isinstance(to, str | Data | GraphData) else to))
+    several = isinstance(to, Sequence) and not isinstance(to, str)
+    wanted = list(dict.fromkeys(to if several else [to]))
     times = read_draws(draws if isinstance(draws, Sequence) else [draws], len(wanted), ways)
     targets = [take_target(spec, source, synth.info.split_seed, seed=seed, split=split) for spec in wanted]
-    how = Finetune(check_whole("steps", Finetune.steps if steps is None else steps))
-    made = [make_goals(key, *each, ways, source.image, split=split, how=how) for each in zip(targets, times, strict=True)]
-    goals = [goal for each in made for goal in each]
+    hows = [(make_adaptation(name, steps), part) for name, part in ways]
+    made = [make_goals(key, *each, hows, source.image, split=split) for each in zip(targets, times, strict=True)]
     find = cache(lambda: take_teacher(teacher, path, synth, source))
-    kinds = make_rows(key, synth, source, [rows] if isinstance(rows, str) else list(rows), find)
-    if {"random", "kmeans", "full"} & kinds.keys():
-        find()  # one that is missing is told before the work, not after it
-    names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or "convnet"]
-    jobs = [make_job(name, kind, draw, seeds, epochs) for name in dict.fromkeys(map(nets.canonical, names)) for kind, draw in kinds.items()]
-    found = run_jobs(key, jobs, goals, source.image, synth.y.values.shape[1], seeds=seeds)
+    draws_of = make_transfer_rows(Source(key, synth, source, lambda images: find().represent(images)), rows)
+    if any(TRANSFER_ROWS[kind].real for kind in draws_of):
+        find()  # a teacher that is missing is reported before the work, not after it
+    names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or MODALITIES[source.modality].net]
+    names = dict.fromkeys(map(nets.canonical, names))
+    listed = [make_row(name, kind, draw, seeds, epochs) for name in names for kind, draw in draws_of.items()]
+    goals = [goal for each in made for goal in each]
+    found = run_transfer_rows(key, listed, goals, source.image, synth.y.values.shape[1], seeds=seeds)
     places = [(target.spec, target.digest, part, name) for target in targets for name, part in ways]
-    results_by_target = tuple(TransferResult(*place, reports) for place, reports in zip(places, found, strict=True))
-    return Transfer(str(path or ""), source.spec, source.digest, split, seed, len(synth), count_bytes(synth, file=path), results_by_target)
+    results = tuple(TransferResult(*place, reports) for place, reports in zip(places, found, strict=True))
+    return Transfer(str(path or ""), source.spec, source.digest, split, seed, len(synth), count_bytes(synth, file=path), results)
 
 
 def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
@@ -244,26 +130,28 @@ def make_goals(
     key: jax.Array,
     target: Data,
     draws: int,
-    ways: Sequence[tuple[str, float]],
+    hows: Sequence[tuple[Adaptation, float]],
     image: tuple[int, int, int],
     *,
     split: str,
-    how: Finetune,
 ) -> list[Goal]:
-    """A goal for every protocol on one target. Raises BadInput where there is no image to score on, or what is given holds none."""
-    check_images(target, "--to")
+    """A goal for every protocol, with its part of the labels, on one target.
+
+    Raises BadInput where there is no image to score on, or what is given holds none.
+    """
+    check_modality(target, "images", flag="--to")
     part = target.test if split == "test" else target.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {target.spec} has no image there; use more data, or the other split")
     train, scored, k_labels = fitted(target.train.all(), image), fitted(part.all(), image), jax.random.fold_in(key, LABELS)
 
-    def goal(name: str, fraction: float) -> Goal:
+    def goal(how: Adaptation, fraction: float) -> Goal:
         times = 1 if fraction == 1 else draws
 
         def labelled(number: int) -> list[np.ndarray]:
             keys = (jax.random.fold_in(k_labels, number * times + draw) for draw in range(times))
             return [draw_balanced(one, target.train.y, fraction) for one in keys]
 
-        return Goal(train, labelled, scored, len(target.classes), times, how if name == "finetune" else None)
+        return Goal(train, labelled, scored, len(target.classes), times, how)
 
-    return [goal(*way) for way in ways]
+    return [goal(*each) for each in hows]

@@ -18,8 +18,8 @@ from condense.teachers.barlow import Config
 from condense.teachers.self_supervised import load_teacher, train_teacher
 from condense.teachers.store import load_teachers
 from condense.teachers.train import make_teachers
-from evals.krr import closed_form, make_scorer
-from evals.recipes import Closed, recipe
+from evals.krr import RidgeHead, closed_form, make_scorer
+from evals.recipes import recipe
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
@@ -46,7 +46,7 @@ def regression(data, **more):
 @pytest.mark.parametrize("name", ["net", "ntk"])
 def test_a_score_is_that_of_the_ridge_regression_in_numpy(name):
     net, synth, test = smooth_net(), as_set(blobs(3, seed=1)), blobs(20, seed=0)
-    recipe = Closed("a", name, reg=1e-3)
+    recipe = RidgeHead("a", name, reg=1e-3)
     report = closed_form(KEY, make_scorer(net, recipe), recipe, lambda seed: synth, test, seeds=3, net_name="n")
     assert (report.recipe, report.net, report.set_kind) == ("a", "n", "distilled")
     y = np.asarray(centred(synth.y.index, 3), np.float64)
@@ -165,7 +165,7 @@ def test_wrong_calls(data, tmp_path):
     representation = replace(synth, y=Target(jnp.ones((6, 5))))
     for said, call in {
         "--rows full: it is retrained, and recipe krr scores by a ridge head": (synth, {"recipe": "krr", "rows": "full"}),
-        "--net mlp: recipe krr-ntk has a kernel of its own": (synth, {"recipe": "krr-ntk", "net": "mlp"}),
+        "--net mlp: recipe krr-ntk needs no network; leave --net out": (synth, {"recipe": "krr-ntk", "net": "mlp"}),
         "--epochs 3: recipe krr trains nothing": (synth, {"recipe": "krr", "epochs": 3}),
         "the set's labels are representations of 5 numbers, not scores of 3 classes": (representation, {}),
         "the set's labels are representations of 3 numbers, not scores of 3 classes": (without(synth, represents=True), {}),

@@ -13,10 +13,10 @@ from sklearn.metrics import roc_auc_score
 from condense import api, nets
 from condense.__main__ import run as command
 from condense.data.load import load_data
-from condense.evaluation.graphs import draw_random, full_batch, lesson, make_lessons, read_as_colours, same_shapes
+from condense.evaluation.graphs import draw_random, full_batch, prepare, read_as_colours, same_shapes, weighted_batch
 from evals.recipes import RECIPES, EvalRecipe
 from evals.report import Report
-from evals.retrain_graphs import WeightedBatch, make_trainer, retrain, roc_auc, shares
+from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs, roc_auc, shares
 from evals.storage import count_bytes
 from synth.base import Vars
 from synth.errors import BadInput, RunFailed
@@ -54,7 +54,7 @@ def test_shares_leave_out_classes_without_examples():
 
 
 def test_a_set_is_learned_by_its_frequencies_and_the_sizes_of_classes(synth):
-    learned, forest = lesson(synth, NET), synth.x.forest()
+    learned, forest = weighted_batch(synth, NET), synth.x.forest()
     counts, sizes = np.asarray(synth.y.counts), np.asarray(synth.y.sizes, np.float64)
     frequency = np.array([times for _, times in forest.sets], np.float64)
     of = np.repeat([0, 1], counts)
@@ -70,10 +70,10 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
     accuracy and area are those of the chosen network on the test graphs."""
     recipe = replace(QUICK, batch=batch)
     net = nets.build(NET, data.image, 2)
-    learned, validation = lesson(synth, NET), (read_as_colours(data.val, NET), jnp.asarray(data.val.y))
+    learned, validation = weighted_batch(synth, NET), (read_as_colours(data.val, NET), jnp.asarray(data.val.y))
     whole = batch_of(data.test.x)
     test = [(whole, data.test.y)]
-    report = retrain(jax.random.key(0), make_trainer(net, recipe), recipe, lambda seed: learned, validation, test, seeds=1)
+    report = retrain_graphs(jax.random.key(0), make_graph_trainer(net, recipe), recipe, lambda seed: learned, validation, test, seeds=1)
     key = jax.random.fold_in(jax.random.key(0), 0)
     params, tx = net.init(jax.random.fold_in(key, 0)).params, adam(jnp.float32(0.01))
     opt, scores, kept = tx.init(params), [], []
@@ -107,7 +107,7 @@ def test_all_graphs_at_once_are_all_graphs_however_few(data):
     recipe = replace(RECIPES["graph_full"], epochs=1, lr=1.0, optimizer="sgd", momentum=0.0, schedule="constant")
     few, net = data.train.take(np.arange(40)), nets.build(NET, data.image, 2)
     learned, key = full_batch(few, NET), jax.random.key(0)
-    trained = make_trainer(net, recipe).train(key, learned, (learned.x, learned.y), jnp.int32(1))
+    trained = make_graph_trainer(net, recipe).train(key, learned, (learned.x, learned.y), jnp.int32(1))
     start = net.init(jax.random.fold_in(key, 0)).params
 
     def loss(params):
@@ -121,12 +121,12 @@ def test_all_graphs_at_once_are_all_graphs_however_few(data):
 
 @pytest.mark.slow
 def test_a_training_that_diverges_fails(data, synth):
-    net, learned = nets.build(NET, data.image, 2), lesson(synth, NET)
+    net, learned = nets.build(NET, data.image, 2), weighted_batch(synth, NET)
     broken = WeightedBatch(learned.x, learned.y, learned.p * jnp.nan)
     wild = replace(QUICK, batch=1)
     with pytest.raises(RunFailed, match="gin trained on the random set under recipe tiny diverged"):
-        call = jax.random.key(0), make_trainer(net, wild), wild, lambda seed: broken, (learned.x, learned.y), []
-        retrain(*call, seeds=1, net_name="gin", set_kind="random")
+        call = jax.random.key(0), make_graph_trainer(net, wild), wild, lambda seed: broken, (learned.x, learned.y), []
+        retrain_graphs(*call, seeds=1, net_name="gin", set_kind="random")
 
 
 def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
@@ -140,18 +140,18 @@ def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
         assert abs(int(counts[0] - counts[1])) <= 20 and counts.min() > 0 and len(graphs.nodes) == counts.sum()
         sizes = {int(n) for n in data.train.x.nodes}
         assert {int(n) for n in graphs.nodes} <= sizes
-    rows = make_lessons(synth, data, "random", NET, drawn)
+    rows = prepare(lambda seed: drawn[seed], NET, 3)
     shapes = [[leaf.shape for leaf in jax.tree.leaves(rows(seed))] for seed in range(3)]
     assert shapes[0] == shapes[1] == shapes[2]
     assert all(abs(float(rows(seed).p.sum()) - 1) < 1e-5 for seed in range(3))
-    plain = [lesson(one, NET).x for one in drawn]
+    plain = [weighted_batch(one, NET).x for one in drawn]
     for at in range(len(jax.tree.leaves(sizes_of(plain[0])))):  # as much as the largest draw takes, and no more
         assert jax.tree.leaves(sizes_of(rows(0).x))[at] == max(jax.tree.leaves(sizes_of(one))[at] for one in plain)
 
 
 def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_trained(data, monkeypatch):
     small = api.distill("mirage", data, bytes=32)
-    monkeypatch.setattr("condense.evaluation.graphs.retrain", None)  # a training would fail
+    monkeypatch.setattr("evals.retrain_graphs.retrain_graphs", None)  # a training would fail
     with pytest.raises(BadInput, match=r"--rows random: the set's [0-9]+ bytes do not hold a graph of every class; take --rows distilled"):
         api.evaluate(small, seeds=1, epochs=1)
 
@@ -167,7 +167,7 @@ def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_train
 )
 def test_every_network_is_checked_before_the_first_is_trained(data, monkeypatch, method, options, second, wrong):
     made = api.distill(method, data, **options)
-    for name in ("retrain", "make_trainer", "draw_random"):
+    for name in ("make_graph_trainer", "draw_random"):
         monkeypatch.setattr(f"condense.evaluation.graphs.{name}", None)
     with pytest.raises(BadInput, match=wrong):
         api.evaluate(made, net=["gin", second], seeds=1, epochs=1)
@@ -176,7 +176,7 @@ def test_every_network_is_checked_before_the_first_is_trained(data, monkeypatch,
 @pytest.mark.slow
 def test_the_estimate_compiles_what_the_evaluation_trains(data, synth, monkeypatch):
     made = []
-    monkeypatch.setattr("condense.evaluation.graphs.make_trainer", lambda *args: made.append(make_trainer(*args)) or made[-1])
+    monkeypatch.setattr("condense.evaluation.graphs.make_graph_trainer", lambda *args: made.append(make_graph_trainer(*args)) or made[-1])
     api.evaluate(synth, data=data, net=NET, seeds=2, epochs=2)
     assert [trainer.train._cache_size() for trainer in made] == [2]  # of the set, and of random graphs
 
@@ -184,7 +184,7 @@ def test_the_estimate_compiles_what_the_evaluation_trains(data, synth, monkeypat
 @pytest.mark.parametrize("split", ("test", "val"))
 def test_validation_graphs_that_served_the_maker_are_warned_of(synth, split, capsys, monkeypatch):
     """Whatever is scored, because they choose the epoch."""
-    monkeypatch.setattr("condense.workflows.evaluate.evaluate_graphs", lambda *args, **options: None)
+    monkeypatch.setattr("condense.workflows.evaluate.run_rows", lambda *args, **options: ())
     for seed, warned in ((3, True), (0, False)):
         api.evaluate(synth, data=load_data("toy_graphs", seed=seed), split=split)
         said = f"validation graphs cut by seed {seed} may have served a maker that cut by seed 0"
@@ -200,7 +200,7 @@ def test_an_area_that_is_not_defined_is_null():
 
 def test_the_full_row_is_all_graphs(data):
     colour = api.distill("colour", data, leaves="exact")
-    one, two = lesson(colour, NET), full_batch(data.train, NET)
+    one, two = weighted_batch(colour, NET), full_batch(data.train, NET)
     net = nets.build(NET, data.image, 2)
     vars, apply = net.init(jax.random.key(0)), jax.jit(net.apply)
     ours, theirs = (np.sort(np.asarray(apply(vars, row.x).logits), 0) for row in (one, two))
@@ -221,14 +221,16 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
         (synth, {"frozen": "x"}, "--frozen x: trained networks see images, and the set holds graphs; leave it out"),
         (synth, {"data": "digits"}, "--data digits: holds images, the set graphs"),
         (synth, {"data": "toy_graphs?degree=true"}, "its graphs have .* tags .*, the set's 3 tags and 2 edge labels"),
-        (digits, {"data": "toy_graphs"}, "its classes are not the set's"),
+        (digits, {"data": "toy_graphs"}, "--data toy_graphs: holds graphs, the set images"),
+        (synth, {"best_on_test": True}, "--best-on-test: scores on graphs choose the epoch on validation graphs; leave it out"),
+        (synth, {"recipe": "krr", "epochs": None}, "--recipe krr: is for images; use graph"),
         (synth, {"net": "mlp"}, "the data are graphs, and mlp does not take them"),
     ):
         with pytest.raises(BadInput, match=wrong):
-            api.evaluate(call, seeds=1, epochs=1, **options)
+            api.evaluate(call, **{"seeds": 1, "epochs": 1, **options})
     wrong = replace(synth, y=Runs(synth.y.counts + 1, synth.y.sizes))
     with pytest.raises(BadInput, match=r"labels for .* examples; it is damaged"):
-        lesson(wrong, NET)
+        weighted_batch(wrong, NET)
     cut = replace(synth, x=synth.x._replace(payload=synth.x.payload[:-4]))
     with pytest.raises(RunFailed, match=r"the set is not written: .*payload"):
         save_set(tmp_path / "set.npz", cut)
@@ -269,17 +271,17 @@ def test_the_command_line_scores_graphs(tmp_path, capsys):
 
 def test_random_draws_share_shapes_that_are_no_more_than_a_quarter_too_large():
     """Draws of 3 to 40 nodes: each gets a shape that holds it, few shapes serve all, and what is added counts nothing."""
-    rng, lessons = np.random.default_rng(0), []
+    rng, rows = np.random.default_rng(0), []
     for size in (3, 40, 10, 11, 12, 33, 38, 10):
         line = np.arange(size - 1, dtype=np.int32)
         ends = np.concatenate([line, line + 1]), np.concatenate([line + 1, line])
         tags = rng.integers(0, 2, size).astype(np.int32)
         graphs = Graphs(np.array([size], np.int32), tags, *ends, np.zeros(2 * size - 2, np.int32))
         exact = batch_of(graphs, nodes=size, edges=2 * size - 2)
-        lessons.append(WeightedBatch(exact, jnp.zeros(1, jnp.int32), jnp.ones(1, jnp.float32)))
-    filled = same_shapes(lessons)
-    for before, after in zip(lessons, filled, strict=True):
+        rows.append(WeightedBatch(exact, jnp.zeros(1, jnp.int32), jnp.ones(1, jnp.float32)))
+    filled = same_shapes(rows)
+    for before, after in zip(rows, filled, strict=True):
         for a, b in zip(jax.tree.leaves(sizes_of(after.x)), jax.tree.leaves(sizes_of(before.x)), strict=True):
             assert b <= a <= 1.25 * b
         assert float(after.x.times.sum()) == float(before.x.times.sum()) and float(after.p.sum()) == 1
-    assert len({sizes_of(lesson.x) for lesson in filled}) == 3
+    assert len({sizes_of(row.x) for row in filled}) == 3

@@ -16,13 +16,16 @@ from condense.data.images import Data
 from condense.data.load import load_data
 from condense.data.rows import InMemory
 from condense.evaluation import images as score
+from condense.evaluation import rows as work
 from condense.evaluation.baselines import make_rows
-from condense.evaluation.images import seconds_a_group, validation_score
+from condense.evaluation.choices import build_network
 from condense.evaluation.report import Evaluation
+from condense.evaluation.validation import validation_score
 from condense.workflows.evaluate import evaluate
+from evals import retrain as training
 from evals.recipes import recipe
 from evals.report import Report
-from evals.retrain import Trainer, retrain
+from evals.retrain import Trainer, retrain, retraining_worker, seconds_a_group
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
@@ -38,13 +41,13 @@ build = score.build_trainer
 @pytest.fixture(autouse=True)
 def built_once(monkeypatch):
     """Trainings of one network, recipe and shape are compiled once for all tests."""
-    monkeypatch.setattr(score, "build_trainer", lambda net, chosen, data: _built(net, chosen, data))
+    monkeypatch.setattr(score, "build_trainer", lambda network, chosen, data: _built(network.name, chosen, data))
 
 
 def _built(net, chosen, data, cache={}):  # noqa: B006
     at = (net, chosen, data.image, data.classes, data.flips)
     if at not in cache:
-        cache[at] = build(net, chosen, data)
+        cache[at] = build(build_network(net, chosen, data), chosen, data)
     return cache[at]
 
 
@@ -132,7 +135,7 @@ def test_the_full_row_trains_on_everything_under_its_own_recipe(data):
     (full,) = quickly(make_set(data), data, rows=("full",), seeds=1).reports
     chosen = recipe("full")
     whole = make_set(data, np.bincount(data.train.y))
-    key, trainer = jax.random.fold_in(jax.random.key(0), score.INIT), _built(full.net, chosen, data)
+    key, trainer = jax.random.fold_in(jax.random.key(0), work.INIT), _built(full.net, chosen, data)
     assert (full.recipe, full.set_kind) == ("full", "full") and len(whole) == 108
     index = np.argsort(data.train.y, kind="stable")
     same = replace(whole, x=Pixels(whole.x.pixels[np.argsort(index)]), y=Hard(whole.y.index[np.argsort(index)], 3))
@@ -170,7 +173,7 @@ def test_every_network_is_shown_the_same_draws(data, monkeypatch):
         shown[net_name[:11], set_kind] = [rows_of(draw(seed).x.pixels) for seed in range(seeds)]
         return retrain(key, trainer, chosen, draw, part, seeds=seeds, net_name=net_name, set_kind=set_kind, **more)
 
-    monkeypatch.setattr(score, "retrain", watch)
+    monkeypatch.setattr(training, "retrain", watch)
     quickly(make_set(data), data, net=(NET, OTHER), rows=("random", "kmeans"))
     assert shown[NET, "random"] == shown[OTHER, "random"] and shown[NET, "kmeans"] == shown[OTHER, "kmeans"]
     assert shown[NET, "random"][0] != shown[NET, "random"][1]
@@ -238,7 +241,7 @@ def test_the_data_is_seen_through_the_sets_own_preprocessing(data):
     synth = without(make_set(data, x=Pixels(jnp.asarray(own.apply(raw)))), preprocess=own)
     result = quickly(synth, data, rows=("distilled", "random"))
     test = data.test.all()._replace(x=(unit(data.source.test.x) - np.float32(0.2)) / np.float32(0.05))
-    key = jax.random.fold_in(jax.random.key(0), score.INIT)
+    key = jax.random.fold_in(jax.random.key(0), work.INIT)
     trainer = _built(result.reports[0].net, recipe("quick", epochs=3), data)
     by_hand = retrain(key, trainer, recipe("quick", epochs=3), lambda seed: synth, test, seeds=2)
     assert accuracies(result)[0] == by_hand.accuracy != accuracies(quickly(make_set(data), data))[0]
@@ -260,32 +263,43 @@ def test_a_whitened_set_scores_the_same_from_its_file(data, tmp_path):
 # --- defaults and refusals
 
 
-def jobs_of(monkeypatch, synth, data, **more):
+def rows_made(monkeypatch, synth, data, **more):
     seen = []
-    monkeypatch.setattr("condense.workflows.evaluate.run_jobs", lambda key, jobs, *rest, **kw: seen.extend(jobs) or ())
+    monkeypatch.setattr("condense.workflows.evaluate.run_rows", lambda key, rows, *rest, **kw: seen.extend(rows) or ())
     evaluate(synth, data=data, **more)
     return seen
 
 
 def test_defaults_are_the_sets_advice_else_convnet_and_dsa(data, monkeypatch):
     synth = make_set(data)
-    jobs = jobs_of(monkeypatch, synth, None, rows=("distilled", "full"))
-    assert [(job.net.split(",")[0], job.kind, job.recipe) for job in jobs] == [
+    rows = rows_made(monkeypatch, synth, None, rows=("distilled", "full"))
+    assert [(row.net.split(",")[0], row.kind, row.protocol) for row in rows] == [
         (NET, "distilled", recipe("quick")),
         (NET, "full", recipe("full")),
     ]
-    (job,) = jobs_of(monkeypatch, without(synth, net="", recipe=""), None, rows="distilled")
-    assert job.net.startswith("convnet:") and job.recipe == recipe("dsa")
-    (job,) = jobs_of(monkeypatch, synth, None, net="lenet", recipe="dc", epochs=7, rows=("distilled",))
-    assert job.net == "lenet:norm=none" and job.recipe == recipe("dc", epochs=7)
+    monkeypatch.setattr("condense.nets.build", lambda *args: None)  # images are too small for these
+    (row,) = rows_made(monkeypatch, without(synth, net="", recipe=""), None, rows="distilled")
+    assert row.net.startswith("convnet:") and row.protocol == recipe("dsa")
+    (row,) = rows_made(monkeypatch, synth, None, net="lenet", recipe="dc", epochs=7, rows=("distilled",))
+    assert row.net == "lenet:norm=none" and row.protocol == recipe("dc", epochs=7)
 
 
 def test_groups_fill_the_devices_and_whole_sets_go_one_a_device(data, monkeypatch):
-    synth = make_set(data)
-    for cpu, expected in ((True, [(4, 3), (4, 3)]), (False, [(10, 1), (4, 3)])):  # four devices; 1 or 8 networks on each
+    synth, groups = make_set(data), []
+
+    def grouped(*args, **more):
+        def report(key, kind, draw, *, group, **rest):
+            groups.append(group)
+            return Report("n", "r", kind, (0.5,), 0.0)
+
+        return retraining_worker(*args, **more)._replace(report=report)
+
+    monkeypatch.setattr(score, "retraining_worker", grouped)
+    monkeypatch.setattr(training, "seconds_a_group", lambda *args, **more: 1.0)
+    for cpu, expected in ((True, [4, 4]), (False, [10, 4])):  # four devices; 1 or 8 networks on each
         monkeypatch.setattr("synth.numerics.backend.is_cpu", lambda cpu=cpu: cpu)
-        jobs = jobs_of(monkeypatch, synth, None, rows=("distilled", "full"), seeds=10)
-        assert [(job.group, job.rounds) for job in jobs] == expected
+        evaluate(synth, rows=("distilled", "full"), seeds=10)
+        assert groups[-2:] == expected
 
 
 def test_what_does_not_fit_is_refused_naming_both(data):
@@ -311,7 +325,7 @@ def test_other_data_is_warned_about(data, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rows": ("distilled", "magic")}, "--rows: unknown row 'magic' .known: distilled, random, kmeans, full"),
+        ({"rows": ("distilled", "magic")}, "--rows: unknown row 'magic' .known for images: distilled, random, kmeans, full"),
         ({"rows": ()}, "--rows: none given"),
         ({"seeds": 0}, "--seeds 0: give a whole number of at least 1"),
         ({"seed": -1}, "--seed -1: give a whole number from 0"),
@@ -368,7 +382,7 @@ def test_the_estimate_times_epochs_without_compilation(data, monkeypatch):
             return states
 
         trainer = _built(NET, recipe("quick", epochs=3), data)
-        monkeypatch.setattr(score.time, "perf_counter", lambda clock=clock: clock[0])
+        monkeypatch.setattr(training.time, "perf_counter", lambda clock=clock: clock[0])
         estimate = seconds_a_group(Trainer(trainer.begin, advance, trainer.score), recipe("dc"), make_set(data), 2)
         assert estimate == pytest.approx(300 * span) and len(seen) == calls and seen[0] == (0, 0)
-    assert [score.duration(s) for s in (40, 720, 12600)] == ["40 s", "12 min", "3.5 h"]
+    assert [work.duration(s) for s in (40, 720, 12600)] == ["40 s", "12 min", "3.5 h"]

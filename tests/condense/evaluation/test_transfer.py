@@ -15,13 +15,15 @@ from condense.__main__ import run
 from condense.cli.distill import scoring
 from condense.data.load import load_data
 from condense.evaluation import pretraining as pretrain
-from condense.evaluation.protocols import read_draws, read_protocols
+from condense.evaluation.transfer_choices import read_draws, read_protocols
+from condense.evaluation.transfer_rows import Source, make_transfer_rows
 from condense.runtime import devices as mesh
 from condense.runtime.run_folder import digest
 from condense.teachers.self_supervised import Representer, load_teacher, recorded_teacher, save_teacher, take_teacher
-from condense.workflows.transfer import fitted, make_rows, take_target, transfer
+from condense.workflows.transfer import fitted, take_target, transfer
 from evals.retrain import make_trainer, stack, train_group
 from evals.transfer import (
+    ADAPTATIONS,
     PRETRAIN,
     WHOLE,
     Finetune,
@@ -210,7 +212,7 @@ def test_images_are_brought_to_the_size_and_channels_of_the_source():
 
 def test_rows_carry_the_representations_of_distinct_training_images(source, teacher):
     synth = made(source, teacher, 9)
-    rows = make_rows(KEY, synth, source, ["none", "distilled", "random", "kmeans", "full"], lambda: teacher)
+    rows = make_transfer_rows(Source(KEY, synth, source, teacher.represent), ["none", "distilled", "random", "kmeans", "full"])
     assert rows["none"] is None
     np.testing.assert_array_equal(rows["distilled"](0).y.values, synth.y.values)
     known = {row.tobytes() for row in source.train.all().x}
@@ -272,7 +274,7 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
 
 
 def test_several_targets_and_protocols_share_the_pre_training(source, teacher, other, monkeypatch):
-    """Every landing has the scores that it has alone, and every network is pre-trained once."""
+    """Every result has the scores that it has alone, and every network is pre-trained once."""
     calls, clock = [], SimpleNamespace(now=0)
     monkeypatch.setattr(pretrain, "time", SimpleNamespace(perf_counter=lambda: clock.now))
 
@@ -291,7 +293,7 @@ def test_several_targets_and_protocols_share_the_pre_training(source, teacher, o
     assert [sum(report.seconds for report in one.reports) for one in both.results_by_target] == [100 * together, 0, 0, 0], "counted once"
     assert [len(report.accuracy) for report in both.reports] == [2, 2, 4, 4] * 2, "all labels are one draw"
     alone = transfer(made(source, teacher), to=source, protocol="finetune", fraction=0.2, **call)
-    assert len(calls) == 2 * together, "as often for one landing as for four"
+    assert len(calls) == 2 * together, "as often for one result as for four"
     assert [report.accuracy for report in alone.reports] == [report.accuracy for report in both.results_by_target[3].reports]
     documents = both.as_json()
     assert [document["fraction"] for document in documents] == [1.0, 0.2, 1.0, 0.2] and documents[3]["results"][0]["set_kind"] == "none"
@@ -313,11 +315,11 @@ class Wild(Finetune):
 
 
 @pytest.mark.parametrize("protocol", ["probe", "finetune"])
-def test_a_landing_that_diverges_is_no_score(protocol, source, teacher, other, tmp_path, monkeypatch, capsys):
+def test_an_adaptation_that_diverges_is_no_score(protocol, source, teacher, other, tmp_path, monkeypatch, capsys):
     if protocol == "probe":
         monkeypatch.setattr(pretrain, "fresh", lambda key, net: jax.tree.map(lambda leaf: leaf * jnp.nan, fresh(key, net)))
     else:
-        monkeypatch.setattr("condense.workflows.transfer.Finetune", Wild)
+        monkeypatch.setitem(ADAPTATIONS, "finetune", Wild)
     save_set(tmp_path / "set.npz", made(source, teacher))
     flags = f"--to {other} --rows none --seeds 1 --protocol {protocol}" + " --steps 3" * (protocol == "finetune")
     assert run(["transfer", str(tmp_path / "set.npz"), *flags.split()]) == 1
@@ -361,10 +363,10 @@ def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
     assert list(document["results"][0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
 
 
-def test_several_landings_on_the_command_line(source, teacher, other, tmp_path, monkeypatch, capsys):
+def test_several_results_on_the_command_line(source, teacher, other, tmp_path, monkeypatch, capsys):
     """A list of documents, targets in order and the protocols of each; rows by network, and of each by what it was pre-trained on."""
     monkeypatch.setenv("COLUMNS", "400")
-    monkeypatch.setattr(pretrain, "_land", lambda key, adapter, vars, goal, number, tick: [0.5] * goal.draws)  # scores are compared above
+    monkeypatch.setattr(pretrain, "_adapt", lambda key, adapter, vars, goal, number, tick: [0.5] * goal.draws)  # scores are compared above
     keep(tmp_path / "teacher", teacher)
     save_set(tmp_path / "set.npz", made(source, teacher))
     names = [NET, f"{NET},act=swish"]

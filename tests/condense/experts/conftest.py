@@ -35,7 +35,7 @@ def trained(spec, tmp_path_factory, compiled_once) -> Path:
 @pytest.fixture(scope="package", autouse=True)
 def compiled_once():
     """One compilation for all trainings of a recipe: they are of one network and one data set."""
-    kept, make = {}, experts.make_trainer
+    kept, make = {}, experts.make_expert_trainer
 
     def cached(net, recipe, augment, classes, *, epochs):
         at = (recipe, epochs, len(mesh.devices()))
@@ -43,5 +43,5 @@ def compiled_once():
         return kept[at]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experts, "make_trainer", cached)
+        patch.setattr(experts, "make_expert_trainer", cached)
         yield

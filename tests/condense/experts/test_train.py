@@ -104,7 +104,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(spec, trained, tmp_path, mo
     def stop(*args, **named):
         raise KeyboardInterrupt
 
-    once, calls = experts.make_trainer, []
+    once, calls = experts.make_expert_trainer, []
 
     def counting(*args, **named):
         trainer = once(*args, **named)
@@ -117,7 +117,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(spec, trained, tmp_path, mo
 
         return trainer._replace(advance=advance)
 
-    monkeypatch.setattr(experts, "make_trainer", counting)
+    monkeypatch.setattr(experts, "make_expert_trainer", counting)
     with monkeypatch.context() as patch:
         write, save = store.Recorder.write, train.Checkpoints.save
         if moment == "before its row":
@@ -201,7 +201,7 @@ def test_a_disk_without_room_is_refused_with_the_numbers_before_anything_is_trai
 
 
 def test_a_training_that_diverges_is_named(spec, tmp_path, monkeypatch):
-    make = experts.make_trainer
+    make = experts.make_expert_trainer
 
     def diverging(*args, **named):
         trainer = make(*args, **named)
@@ -212,6 +212,6 @@ def test_a_training_that_diverges_is_named(spec, tmp_path, monkeypatch):
 
         return trainer._replace(advance=advance)
 
-    monkeypatch.setattr(experts, "make_trainer", diverging)
+    monkeypatch.setattr(experts, "make_expert_trainer", diverging)
     with pytest.raises(RunFailed, match=r"expert 1 diverged in epoch 3: try a smaller --lr"):
         made(spec, tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from condense.__main__ import run as command
 from condense.data.load import load_data
-from condense.evaluation.images import validation_score
+from condense.evaluation.validation import validation_score
 from condense.inputs import priors
 from condense.inputs.priors import measured
 from condense.runtime.run_folder import locked
@@ -137,7 +137,7 @@ def test_priors_of_few_images_are_measured_on_as_many_as_their_collages_take(mad
     data, sizes = load_data(f"npz:{tmp_path / 'few.npz'}"), []
     assert 12 <= np.bincount(data.train.y).min() < 16
     monkeypatch.setattr(priors, "run", lambda key, matcher, synth, *args, **more: sizes.append(len(synth)) or synth)
-    monkeypatch.setattr("condense.evaluation.images.validation_score", lambda *args, **more: lambda synth: 0.5)
+    monkeypatch.setattr(priors, "validation_score", lambda *args, **more: lambda synth: 0.5)
     assert measured(data, made.members, folder=tmp_path, patches="medium") == (50.0, 50.0) and sizes == [9, 9]
     assert json.loads((tmp_path / "priors.json").read_text())[0]["settings"]["ipc"] == 3
 

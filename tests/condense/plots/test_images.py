@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from condense.plots.images import draw_grid, save_grid
+from condense.plots.images import draw_grid
+from condense.plots.modalities import save_grid
 from synth.errors import BadInput
 from synth.images.content import Pixels
 from synth.images.preprocess import fit_standard, fit_zca

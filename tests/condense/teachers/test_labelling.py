@@ -11,8 +11,9 @@ import pytest
 from condense.__main__ import run as command
 from condense.api import distill
 from condense.data.load import load_data
-from condense.evaluation.baselines import find_teachers, make_rows, row_counts, teach
-from condense.evaluation.images import take_recipe
+from condense.evaluation.baselines import make_rows, row_counts
+from condense.evaluation.choices import take_recipe
+from condense.evaluation.teaching import find_teachers, teach
 from condense.teachers import labelling as module
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.teachers.store import load_teachers

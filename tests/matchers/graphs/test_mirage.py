@@ -16,7 +16,7 @@ from scipy.stats import chisquare
 
 from condense.data.load import load_data
 from condense.workflows import distill as api
-from evals.retrain_graphs import draw, shares
+from evals.retrain_graphs import draw_shares, shares
 from matchers.graphs.colour import colour
 from matchers.graphs.itemsets import mine, mine_top
 from matchers.graphs.mirage import Wood, mirage, premise, transactions
@@ -190,7 +190,7 @@ def test_sampling_is_by_frequency_within_a_class_and_by_size_between_classes():
     y, frequency, sizes = np.array([0, 0, 0, 1, 1]), np.array([50.0, 30, 20, 9, 1]), np.array([300.0, 100])
     p = shares(y, frequency, sizes)
     np.testing.assert_allclose(p, [0.375, 0.225, 0.15, 0.225, 0.025], atol=1e-6)
-    times = np.rint(np.asarray(draw(jax.random.key(3), jnp.asarray(p), 4000), np.float64) * 4000)
+    times = np.rint(np.asarray(draw_shares(jax.random.key(3), jnp.asarray(p), 4000), np.float64) * 4000)
     assert chisquare(times, p.astype(np.float64) / p.sum(dtype=np.float64) * times.sum()).pvalue > 0.01
     assert chisquare(times).pvalue < 1e-9  # uniform it is not
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from condense.evaluation.choices import check_split
 from condense.runtime.checks import check_whole
+from evals.transfer import ADAPTATIONS, Adaptation
 from synth.errors import BadInput
 from synth.set import SyntheticSet
-
-PROTOCOLS = ("probe", "finetune")
 
 
 def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, float]]:
@@ -15,8 +15,8 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
     ways = []
     for one in given:
         name, _, part = one.partition(":")
-        if name not in PROTOCOLS:
-            raise BadInput(f"--protocol: unknown protocol '{name}' (known: {', '.join(PROTOCOLS)})")
+        if name not in ADAPTATIONS:
+            raise BadInput(f"--protocol: unknown protocol '{name}' (known: {', '.join(ADAPTATIONS)})")
         try:
             value = float(part) if part else fraction
         except ValueError:
@@ -25,13 +25,13 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
             raise BadInput(f"{f'--protocol {one}' if part else f'--fraction {fraction}'}: give a number above 0 and at most 1")
         ways.append((name, value))
     if not ways:
-        raise BadInput(f"--protocol: names none (known: {', '.join(PROTOCOLS)})")
+        raise BadInput(f"--protocol: names none (known: {', '.join(ADAPTATIONS)})")
     if fraction != 1 and all(one.partition(":")[2] for one in given):
         raise BadInput(f"--fraction {fraction}: every protocol names its own; leave it out")
     return list(dict.fromkeys(ways))
 
 
-def read_draws(given: Sequence[int], targets: int, ways: Sequence[tuple[str, float]]) -> list[int]:
+def read_draws(given: Sequence[float], targets: int, ways: Sequence[tuple[str, float]]) -> list[int]:
     """Draws of labels for every target. Raises BadInput where there is no target, no number for each, or nothing to draw."""
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
@@ -48,7 +48,13 @@ def check_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split
     """Raises BadInput for a set without target representations, and for choices that are unknown or idle."""
     if not hasattr(synth.y, "values"):
         raise BadInput(f"the set's labels are of kind {synth.y.kind}: transfer needs target representations, such as krrst learns")
-    if split not in ("test", "val"):
-        raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
-    if steps is not None and all(name == "probe" for name, _ in ways):
-        raise BadInput(f"--steps {steps}: a probe is solved, not stepped; leave it out, or give --protocol finetune")
+    check_split(split)
+    if steps is not None and not any(ADAPTATIONS[name].stepped for name, _ in ways):
+        stepped = " or ".join(name for name, known in ADAPTATIONS.items() if known.stepped)
+        raise BadInput(f"--steps {steps}: a {ways[0][0]} is solved, not stepped; leave it out, or give --protocol {stepped}")
+
+
+def make_adaptation(name: str, steps: int | None) -> Adaptation:
+    """The adaptation of a name, with so many steps where it takes steps and their number is given."""
+    known = ADAPTATIONS[name]
+    return known(steps=check_whole("steps", steps)) if known.stepped and steps is not None else known()

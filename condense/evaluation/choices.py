@@ -1,0 +1,142 @@
+"""What a call of `condense.workflows.evaluate` asks for, read and checked: recipe, networks, part, choices that go together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from condense import nets
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.data.modality import MODALITIES
+from condense.evaluation.baselines import check_rows
+from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
+from condense.runtime.log import note
+from condense.teachers.frozen import load_frozen
+from evals.protocol import Network, Protocol
+from evals.recipes import RECIPES
+from evals.recipes import recipe as find_recipe
+from synth.errors import BadInput
+from synth.set import SyntheticSet
+
+
+def check_split(split: str) -> None:
+    """Raises BadInput for an unknown split."""
+    if split not in ("test", "val"):
+        raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
+
+
+def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None, epochs: int | None) -> Protocol:
+    """The recipe asked for, else the set's, else that of the modality.
+
+    Raises BadInput where the set's labels answer to certain views and this recipe shows others.
+    """
+    y, usual = synth.y, MODALITIES[data.modality].recipe
+    if not y.replays:
+        return find_recipe(recipe or synth.info.recipe or usual, epochs=epochs)
+    if recipe and not find_recipe(recipe).trains:
+        raise BadInput(f"--recipe {recipe}: it shows a set as it is, and the set's labels answer to views; leave --recipe out")
+    chosen = find_recipe(recipe or synth.info.recipe or usual, epochs=epochs or (None if recipe else y.epochs))
+    here = {
+        "views": str(chosen.view_for(height=data.image[0], flips=data.flips)),
+        "epochs": chosen.epochs,
+        "batch": chosen.batch_of(len(synth), y.classes),
+    }
+    theirs = {"views": y.view, "epochs": y.epochs, "batch": y.batch}
+    if differ := [name for name in here if here[name] != theirs[name]]:
+        what = ", ".join(f"{name} {theirs[name]}" for name in differ)
+        wrong = ", ".join(f"{name} {here[name]}" for name in differ)
+        rest = "leave --recipe and --epochs out, or relabel the set"
+        raise BadInput(f"--recipe {chosen.name}: the set's labels answer to {what}, this recipe has {wrong}; {rest}")
+    return chosen
+
+
+def take_rows(rows: Sequence[str] | str, synth: SyntheticSet, evaluator: Evaluator, protocol: Protocol) -> list[str]:
+    """The kinds of rows asked for; where these are the usual ones, those that are usual beside such a set.
+
+    Raises BadInput for unknown ones, and where one is scored by a measure that does not compare with the protocol's.
+    """
+    rows = evaluator.usual_rows(synth) if tuple(rows) == USUAL_ROWS else rows
+    kinds = check_rows(rows, evaluator.baselines, synth.x.modality)
+    for kind in kinds:
+        own = evaluator.baselines[kind].recipe
+        if own and find_recipe(own).measure != protocol.measure:
+            raise BadInput(f"--rows {kind}: it is retrained, and recipe {protocol.name} {protocol.does}; leave it out")
+    return kinds
+
+
+def check_scorable(synth: SyntheticSet, protocol: Protocol) -> None:
+    """Raises BadInput for representations in place of class labels, and for a protocol that does not score this modality."""
+    modality = synth.x.modality
+    if protocol.modalities is not None and modality not in protocol.modalities:
+        usual = MODALITIES[modality].recipe
+        raise BadInput(f"--recipe {protocol.name}: is for {' and '.join(protocol.modalities)}; use {usual}")
+    if synth.represents:
+        classes = len(synth.info.classes)
+        what = f"the set's labels are representations of {synth.y.classes} numbers, not scores of {classes} classes"
+        raise BadInput(f"{what}; `condense transfer` says what they are worth")
+
+
+def check_best_on_test(split: str, modality: str, evaluator: Evaluator, protocol: Protocol) -> None:
+    """Raises BadInput where there is no scoring on the test examples on the way."""
+    if evaluator.chooses_epoch:
+        why = f"scores on {modality} choose the epoch on validation {modality}; leave it out"
+    elif split == "val":
+        why = "--split val reads no test; leave it out"
+    elif not protocol.trains:
+        why = f"recipe {protocol.name} trains nothing, so there is one score; leave it out"
+    else:
+        return
+    raise BadInput(f"--best-on-test: {why}")
+
+
+def check_trained_nets(evaluator: Evaluator, modality: str, **places: str | Path | None) -> None:
+    """Raises BadInput where a flag names trained networks, and there are none of this modality."""
+    for name, place in places.items():
+        if place is not None and not evaluator.trained_nets:
+            raise BadInput(f"--{name} {place}: trained networks see images, and the set holds {modality}; leave it out")
+
+
+def build_network(name: str, protocol: Protocol, data: Data | GraphData) -> Network:
+    """A network to be drawn anew, by its specification; none where the protocol has its own. Raises BadInput for an unknown one and for
+    one that does not take such examples."""
+    return Network(name, None if protocol.own_net else nets.build(name, data.image, len(data.classes)))
+
+
+def take_networks(
+    net: Sequence[str] | str | None, frozen: str | Path | None, protocol: Protocol, synth: SyntheticSet, data: Data | GraphData
+) -> dict[str, Network]:
+    """The networks that sets are scored with, by name: the trained ones in the folder `frozen`; else those given, else the set's, else
+    that of the modality; else what stands in their place where the protocol needs none.
+
+    Raises BadInput where these do not go together.
+    """
+    given = [net] if isinstance(net, str) else list(net or ())
+    if frozen is not None:
+        if not protocol.takes_frozen:
+            takes = " or ".join(name for name, known in RECIPES.items() if known.takes_frozen)
+            raise BadInput(f"--frozen {frozen}: recipe {protocol.name} fits no ridge head to features of a network; take --recipe {takes}")
+        if given:
+            raise BadInput(f"--net {given[0]}: the networks are those in --frozen {frozen}; leave one of the two out")
+        return {name: Network(name, trained.net, trained.vars) for name, trained in load_frozen(frozen, data).items()}
+    if protocol.own_net and given:
+        raise BadInput(f"--net {given[0]}: recipe {protocol.name} needs no network; leave --net out, or take another --recipe")
+    names = [protocol.own_net] if protocol.own_net else given or [synth.info.net or MODALITIES[data.modality].net]
+    names = names if protocol.own_net else list(map(nets.canonical, names))
+    return {name: build_network(name, protocol, data) for name in names}
+
+
+def take_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> Any:
+    """The examples to score on. Raises BadInput where there are none, or none to choose the epoch on."""
+    part = (data.test if split == "test" else data.val).all()
+    if evaluator.chooses_epoch and not (len(part.y) and len(data.val.y)):
+        raise BadInput(f"{data.spec}: needs validation and {split} {data.modality}; use more data")
+    if not len(part.y):
+        raise BadInput(f"--split {split}: {data.spec} has no {MODALITIES[data.modality].example} there; use more data, or the other split")
+    return part
+
+
+def warn_of_split(synth: SyntheticSet, data: Data | GraphData, split: str, evaluator: Evaluator) -> None:
+    """Warns where validation examples are read that the set's maker may have learned from."""
+    if data.seed != synth.info.split_seed and (split == "val" or evaluator.chooses_epoch):
+        seeds = f"cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}"
+        note(f"warning: validation {data.modality} {seeds}")

@@ -1,0 +1,74 @@
+"""Teachers of a comparison: where they are, and how real examples get the set's kind of labels from them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.evaluation.baselines import BASELINES, Baseline
+from condense.runtime.log import progress
+from condense.teachers.store import INDEX, load_teachers
+from evals.protocol import Protocol
+from synth.base import Teacher
+from synth.errors import BadInput
+from synth.images.views import View
+from synth.labelling import Plan, label, label_alike, present
+from synth.set import SyntheticSet
+
+
+def find_teachers(
+    synth: SyntheticSet,
+    place: str | Path | None,
+    path: Path | None,
+    data: Data | GraphData,
+    kinds: Sequence[str],
+    *,
+    baselines: Mapping[str, Baseline] = BASELINES,
+) -> tuple[Teacher, ...]:
+    """The teachers that a comparison needs: those in `place`, else those in the run's folder beside the set; none where none is needed.
+
+    Raises BadInput where they are needed and there are none.
+    """
+    beside = path.parent / "teachers" if path else None
+    taught = synth.y.taught
+    if place is None and taught and beside and (beside / INDEX).is_file():
+        place = beside
+    if place is not None:
+        return load_teachers(place, data)
+    if synth.y.asks:
+        raise BadInput("--teachers: the set's labels are asked of its teachers while a network trains; give their folder")
+    if taught and any(baselines[kind].real for kind in kinds):
+        raise BadInput(
+            f"--rows {','.join(kinds)}: real images need {synth.y.kind} labels of the set's own teachers; "
+            "give --teachers DIR, or --rows distilled"
+        )
+    return ()
+
+
+def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> Callable[[SyntheticSet], SyntheticSet]:
+    """What gives real images the set's kind of labels: as they are without teachers, from the set's own teachers where it has labels of
+    theirs, else from all known ones while networks train, the set's too."""
+    if not known:
+        return lambda real: real
+    if synth.y.taught:
+        # a row may hold another number of images than the set, and so be trained on in other batches
+        more = {"batch": protocol.batch if protocol.trains else None, "progress": progress}
+        return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, **more), known))
+    if not protocol.trains:
+        raise BadInput(f"--teachers: they answer while networks train, and recipe {protocol.name} trains none; leave --teachers out")
+    plan = Plan(1, 0, View(), protocol.temperature)
+
+    def ask(given: SyntheticSet) -> SyntheticSet:
+        index = jnp.asarray(given.y.probs().argmax(-1), jnp.int32)
+        return replace(given, y=present(label(jax.random.key(0), "online", given.x.decode(), index, given.y.classes, known, plan), known))
+
+    return ask
+
+
+def shown(synth: SyntheticSet, known: Sequence[Teacher], labels: Callable[[SyntheticSet], SyntheticSet]) -> SyntheticSet:
+    """The set as networks are trained on it: with its own labels where teachers made them, else with those that `teach` gives."""
+    return replace(synth, y=present(synth.y, known)) if synth.y.taught else labels(synth)

@@ -1,0 +1,76 @@
+"""What a transfer says, as JSON and as a table."""
+
+from typing import Any, NamedTuple
+
+from rich.table import Table
+from rich.text import Text
+
+from evals.report import Report
+
+
+class TransferResult(NamedTuple):
+    """Reports on one target by one protocol on a part of its labels: an accuracy for every seed and draw of labels, seed by seed."""
+
+    target: str
+    target_digest: str
+    fraction: float
+    protocol: str
+    reports: tuple[Report, ...]
+
+
+class Transfer(NamedTuple):
+    """What pre-training on one set is worth, target by target and protocol by protocol."""
+
+    set: str
+    spec: str
+    digest: str
+    split: str
+    seed: int
+    size: int
+    bytes: dict[str, int | None]
+    results_by_target: tuple[TransferResult, ...]
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Those of all targets and protocols, one after another."""
+        return tuple(report for result in self.results_by_target for report in result.reports)
+
+    def as_json(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """The document of `transfer --json`, or a list of them where there are several targets or protocols: targets in the order given,
+        of each the protocols.
+
+        Accuracies are fractions in [0, 1], std the population's; scores on val say so. The seconds of the pre-training, which all documents
+        share, are in the first one's.
+        """
+        documents = [
+            {
+                "set": self.set,
+                "data": {"spec": self.spec, "digest": self.digest},
+                "target": {"spec": result.target, "digest": result.target_digest},
+                **({} if self.split == "test" else {"split": self.split}),
+                "seed": self.seed,
+                "fraction": result.fraction,
+                "protocol": result.protocol,
+                "ipc": None,
+                "size": self.size,
+                "bytes": self.bytes,
+                "results": [report.as_json() for report in result.reports],
+            }
+            for result in self.results_by_target
+        ]
+        return documents[0] if len(documents) == 1 else documents
+
+    def table(self) -> Table:
+        """Rows by network and what it was pre-trained on, a column a target and protocol, accuracies in per cent with the population's
+        standard deviation."""
+        title = f"{self.spec}, {self.split} accuracy in %, {self.size} images, {self.bytes['total']:,} bytes"
+        table = Table("pre-trained on", title=Text(title))
+        for result in self.results_by_target:
+            scores = len(result.reports[0].accuracy)
+            how = f"{result.protocol} on {100 * result.fraction:g} % of the labels, {scores} scores"
+            table.add_column(f"{result.target}: {how}", justify="right", overflow="fold")
+        several = len({report.net for report in self.reports}) > 1
+        for row in zip(*(result.reports for result in self.results_by_target), strict=True):
+            name = f"{row[0].set_kind}, {row[0].net}" if several else row[0].set_kind
+            table.add_row(name, *(f"{100 * report.mean:.1f} ± {100 * report.std:.1f}" for report in row))
+        return table

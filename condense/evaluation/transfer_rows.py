@@ -1,0 +1,112 @@
+"""The rows of a transfer table by name: what networks are pre-trained on, beside nothing.
+
+To add a row, write a function (what it may look at) -> (seed -> set) and add its line to TRANSFER_ROWS.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from condense.data.images import Data
+from condense.evaluation.baselines import Baseline, check_rows
+from evals.transfer import WHOLE
+from synth.base import Examples
+from synth.errors import BadInput
+from synth.images.content import Pixels
+from synth.labels.plain import Target
+from synth.selection.choose import choose_kmeans
+from synth.set import SyntheticSet
+
+DRAW = 2  # key stream, after those of the work
+AMONG = 10_000  # training images, drawn anew for every seed, among which the k-means row looks for its centres
+Draw = Callable[[int], SyntheticSet]  # seed -> what to pre-train on
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a row may look at.
+
+    Args:
+      key: of the transfer.
+      synth: the set, with target representations.
+      data: what it was made from, without labels.
+      represent: images in the data's model space -> the representations that the teacher has of them.
+    """
+
+    key: jax.Array
+    synth: SyntheticSet
+    data: Data
+    represent: Callable[[Float[Array, "n h w c"]], Float[Array, "n d"]]
+
+    def key_of(self, seed: int) -> jax.Array:
+        """The key that a seed draws with."""
+        return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
+
+    def real(self, examples: Examples) -> SyntheticSet:
+        """Training images with the teacher's representations."""
+        images = jnp.asarray(examples.x)
+        return SyntheticSet(Pixels(images), Target(self.represent(images)))
+
+    def shuffled(self, seed: int) -> np.ndarray:
+        """All rows of the training images in an order of the seed's own."""
+        return np.asarray(jax.random.permutation(self.key_of(seed), len(self.data.train.y)))
+
+    def at_size(self, kind: str, choose: Callable[[int], np.ndarray]) -> Draw:
+        """As many images as the set has, chosen anew for every seed. Raises BadInput where there are not as many."""
+        count, size = len(self.data.train.y), len(self.synth)
+        if count < size:
+            raise BadInput(f"--rows {kind}: {self.data.spec} has {count} training images, the set {size}; leave random and kmeans out")
+        return cache(lambda seed: self.real(self.data.train.take(choose(seed))))
+
+
+def nothing(source: Source) -> None:
+    """Networks as they are drawn."""
+    return None
+
+
+def the_set(source: Source) -> Draw:
+    """The set itself."""
+    synth = source.synth
+    return lambda seed: SyntheticSet(synth.x, Target(synth.y.values), weight=synth.weight)
+
+
+def random(source: Source) -> Draw:
+    """Random training images."""
+    return source.at_size("random", lambda seed: source.shuffled(seed)[: len(source.synth)])
+
+
+def kmeans(source: Source) -> Draw:
+    """The image nearest to each of as many centres as the set has images, among AMONG images."""
+    size = len(source.synth)
+
+    def choose(seed: int) -> np.ndarray:
+        among = source.shuffled(seed)[: max(AMONG, size)]
+        flat = source.data.train.take(among).x.reshape(len(among), -1)
+        return among[choose_kmeans(source.key_of(seed), flat, np.zeros(len(among), np.int32), size)]
+
+    return source.at_size("kmeans", choose)
+
+
+def everything(source: Source) -> Draw:
+    """All training images; one set for all seeds, because it is as large as the data."""
+    whole = cache(lambda: source.real(source.data.train.all()))
+    return lambda seed: whole()
+
+
+TRANSFER_ROWS = {
+    "none": Baseline(nothing),
+    "distilled": Baseline(the_set),
+    "random": Baseline(random, real=True),
+    "kmeans": Baseline(kmeans, real=True),
+    "full": Baseline(everything, real=True, recipe=WHOLE.name),
+}
+
+
+def make_transfer_rows(source: Source, kinds: Sequence[str] | str) -> dict[str, Draw | None]:
+    """seed -> what to pre-train on, for every kind of row. Raises BadInput for an unknown kind or none, and as the rows do."""
+    return {kind: TRANSFER_ROWS[kind].make(source) for kind in check_rows(kinds, TRANSFER_ROWS, "transfer")}

@@ -1,0 +1,43 @@
+"""The score that selection during distillation may see."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import jax
+
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.evaluation.choices import build_network
+from condense.evaluation.modalities import EVALUATORS
+from condense.evaluation.rows import INIT
+from condense.runtime.log import progress
+from evals.protocol import Protocol, Task
+from synth.base import Teacher
+from synth.labelling import present
+from synth.set import SyntheticSet
+
+
+def validation_score(
+    data: Data | GraphData, net: str, recipe: Protocol, *, seed: int, teachers: Sequence[Teacher] = (), seeds: int = 1
+) -> Callable[[SyntheticSet], float]:
+    """Mean accuracy of `seeds` networks on the validation split, of a set of the data's modality. Its name is `recipe.measure`.
+
+    `teachers` made the labels.
+    """
+    evaluator = EVALUATORS[data.modality]
+    network = build_network(recipe.own_net or net, recipe, data)
+    part = data.val.all()
+    worker = recipe.worker(network, Task(data.modality, part, evaluator.retraining(data, part, False)))
+    key, group = jax.random.fold_in(jax.random.key(seed), INIT), worker.group(seeds, False)
+
+    def score(synth: SyntheticSet) -> float:
+        ready = replace(synth, y=present(synth.y, teachers))
+        draw = evaluator.prepare(lambda number: ready, network.name, seeds)
+        total = -(-seeds // group) * worker.ticks
+        with contextlib.ExitStack() as stack:
+            # a score that is one piece of work has no progress to show
+            tick = stack.enter_context(progress(total, "score on val")).advance if total > 1 else lambda done: None
+            return worker.report(key, "distilled", draw, seeds=seeds, group=group, tick=tick).mean
+
+    return score

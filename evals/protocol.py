@@ -1,0 +1,108 @@
+"""The contract of an evaluation protocol: how the worth of a set is measured.
+
+A protocol is a frozen value with a name. It states facts about itself, and builds a `Worker` for a network and the examples to score on.
+The workbench asks nothing else of it, whether it retrains networks (`evals.retraining`), solves for a ridge head (`evals.krr`) or does
+something new. To add a protocol, write its class in a file of this folder and add its entry to `evals.recipes`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+from evals.report import Report
+from synth.base import Net, Vars
+from synth.errors import BadInput
+from synth.images.views import View
+
+
+class Network(NamedTuple):
+    """A network that sets are scored with.
+
+    Args:
+      name: what reports call it: its specification, or `Protocol.own_net`.
+      net: the network; None under a protocol that needs none.
+      vars: its variables where it is a trained one that stays as it is; None where every seed draws its own.
+    """
+
+    name: str
+    net: Net | None = None
+    vars: Vars | None = None
+
+
+class Task(NamedTuple):
+    """What the sets are scored on.
+
+    Args:
+      modality: what the examples are, a name in `condense.data.modality`.
+      part: the examples to score on, with class indices `y`.
+      retrain: (network, recipe) -> Worker, how networks are retrained on examples of this modality; for protocols that do.
+    """
+
+    modality: str
+    part: Any
+    retrain: Callable[[Network, Any], "Worker"]
+
+
+class Worker(NamedTuple):
+    """The compiled work of one network under one protocol. Rows whose examples have the same shapes share the compilation.
+
+    Args:
+      report: (key, set kind, draw, *, seeds, group, tick) -> Report. `draw(seed)` is what the network of a seed learns from: the set, real
+        examples beside it, or what `condense.evaluation` makes of them for its modality. Seed i uses fold_in(key, i), whatever runs beside
+        it. Work goes on in groups of `group` seeds, and `tick(n)` says that n of `ticks` are done.
+      seconds: (what is drawn, group) -> how long a group of seeds takes; compiles and times for that, if need be.
+      ticks: how often the progress bar advances for a group.
+      group: (seeds, whole) -> how many seeds work at a time; `whole` says that each holds all training examples.
+      apart: whether rows differ in size, so that each one's time is measured, not the first one's for all.
+    """
+
+    report: Callable[..., Report]
+    seconds: Callable[[Any, int], float] = lambda drawn, group: 1.0
+    ticks: int = 1
+    group: Callable[[int, bool], int] = lambda seeds, whole: 1
+    apart: bool = False
+
+
+class Protocol(ABC):
+    """How the worth of a set is measured. Subclasses are frozen dataclasses; they state what differs from here.
+
+    Attributes:
+      name: what reports and `--recipe` call it.
+      measure: what a score on validation examples is called in metrics.jsonl. Protocols that share it compare: a table holds one measure.
+      does: what it does, for messages, as in "scores by a ridge head".
+      trains: whether it trains networks, for `epochs` epochs and in mini-batches. Only such a protocol may be given teachers that answer
+        meanwhile, labels that answer to its views, and `--best-on-test`, which scores on the way.
+      own_net: what reports name in place of a network, where it needs none; empty where it needs one.
+      takes_frozen: whether it scores with trained networks that stay as they are (`--frozen`).
+      modalities: what it can score; None for anything.
+      epochs: of one training. batch: examples a step, 0 where the set's size says it. temperature: of labels that teachers make for it.
+      options: what may be written behind its name, as in `dsa:epochs=7`; see `vary`.
+    """
+
+    name: str
+    measure: ClassVar[str]
+    does: ClassVar[str]
+    trains: ClassVar[bool] = False
+    options: ClassVar[tuple[str, ...]] = ()
+    own_net: str = ""
+    takes_frozen: bool = False
+    modalities: tuple[str, ...] | None = None
+    epochs: int = 1
+    batch: int = 0
+    temperature: float = 1.0
+
+    @abstractmethod
+    def worker(self, network: Network, task: Task) -> Worker:
+        """The compiled work of a network on a task."""
+
+    def view_for(self, *, height: int, flips: bool) -> View | None:
+        """What every mini-batch of images of this height is shown through; None where it is shown as it is."""
+        return None
+
+    def batch_of(self, n: int, classes: int) -> int:
+        """Examples a step of a set of n."""
+        return n
+
+    def vary(self, option: str, text: str) -> "Protocol":
+        """The protocol under another value of one of its `options`, with a name that says so. Raises BadInput for a wrong value."""
+        raise BadInput(f"--recipe {self.name}:{option}={text}: there is no such option; leave it out")

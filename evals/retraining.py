@@ -1,0 +1,105 @@
+"""The protocol that retrains: fresh networks are trained on a set, and each is scored once."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from evals.protocol import Network, Protocol, Task, Worker
+from synth.errors import BadInput
+from synth.images.views import View, view_of
+from synth.labelling import batch_of
+from synth.training.fit import adam, sgd
+
+
+@dataclass(frozen=True)
+class EvalRecipe(Protocol):
+    """How a fresh network is trained on shuffled mini-batches.
+
+    Args:
+      name: what the recipe is called.
+      epochs: passes over the set (>= 1), exactly; the released loops of DC, DSA and DM make one more.
+      lr: step size; a step size learned with a set replaces it.
+      batch: examples a step, 0 for as many as `synth.labelling.batch_of` finds, on graphs for all; smaller sets go in whole.
+      augment: what every mini-batch goes through: nothing, `dsa` (one operation a batch, parameters an image) or `dc` (one an image).
+      view: what every mini-batch is shown through instead, the text of a `synth.images.views.View`; empty for none.
+      temperature: of labels that teachers make for this recipe, > 0.
+      micro: parts of a mini-batch whose batch statistics are apart.
+      optimizer: `sgd` (decay joins the gradient, as in PyTorch), `adam` (the same) or `adamw` (decay apart).
+      schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
+        released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2.
+      warmup: epochs over which the step size rises to that, in equal steps.
+      decay: which parameters Adam's decay reaches: all, or those of two axes and more alone, which leaves out norms and biases.
+    """
+
+    name: str
+    epochs: int
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 256
+    augment: Literal["", "dsa", "dc"] = ""
+    view: str = ""
+    temperature: float = 20.0
+    micro: int = 1
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    schedule: Literal["drop", "constant", "cosine"] = "drop"
+    stretch: float = 1.0
+    warmup: int = 0
+    decay: Literal["all", "matrices"] = "all"
+
+    measure = "val_accuracy"
+    does = "retrains networks"
+    trains = True
+    options = ("epochs",)
+
+    @property
+    def modalities(self) -> tuple[str, ...] | None:
+        """What augments or shows views is for images; the rest is for anything."""
+        return ("images",) if self.augment or self.view else None
+
+    def worker(self, network: Network, task: Task) -> Worker:
+        """What retrains this network on examples of the task's modality."""
+        return task.retrain(network, self)
+
+    def vary(self, option: str, text: str) -> "EvalRecipe":
+        """The recipe with another number of epochs, called `NAME:epochs=N`, because its scores are not the named one's."""
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
+            raise BadInput(f"--epochs {text}: give at least 1")
+        return self if int(text) == self.epochs else replace(self, name=f"{self.name}:epochs={int(text)}", epochs=int(text))
+
+    def view_for(self, *, height: int, flips: bool) -> View | None:
+        """The view of a mini-batch of images of this height, None where it is shown as it is. A pad is stated for 32 pixels and scales
+        with the height; there is no flip where a mirrored image means something else."""
+        if not self.view:
+            return None
+        view = view_of(self.view)
+        view = replace(view, pad=int(view.pad * height / 32 + 0.5))
+        return view if flips else view.unflipped()
+
+    def batch_of(self, n: int, classes: int) -> int:
+        """Examples a step of a set of n."""
+        return batch_of(self.batch, n, classes)
+
+    def drop_epoch(self) -> int:
+        """The first epoch at a tenth of the step size."""
+        return self.epochs // 2 + 2 if self.schedule == "drop" else self.epochs
+
+    def factor(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Float[Array, ""]:
+        """What the step size is multiplied by in an epoch of a training of `epochs`, both traced: a longer one compiles nothing anew."""
+        at, last = epoch.astype(jnp.float32), epochs.astype(jnp.float32)
+        factor = {
+            "drop": jnp.where(epoch < epochs // 2 + 2, jnp.float32(1), jnp.float32(0.1)),
+            "constant": jnp.float32(1),
+            "cosine": (1 + jnp.cos(jnp.pi * at / (self.stretch * last))) / 2,
+        }[self.schedule]
+        return factor * jnp.minimum(1, (at + 1) / self.warmup) if self.warmup else factor
+
+    def optimiser(self, lr: Float[Array, ""]) -> optax.GradientTransformation:
+        """The optimiser at step size `lr`."""
+        if self.optimizer == "sgd":
+            return sgd(lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        axes = 2 if self.decay == "matrices" else 0
+        return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)
