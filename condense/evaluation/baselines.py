@@ -16,6 +16,7 @@ from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.readers.encoded import LONG
 from condense.runtime.log import progress
+from synth.base import Examples
 from synth.errors import BadInput
 from synth.images.content import Pixels
 from synth.labels.plain import Hard, Target
@@ -61,12 +62,11 @@ class Comparison:
         """The key that a seed draws with, the same for every row and network."""
         return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
 
-    def real(self, index: Any, *, kind: type | None = None) -> SyntheticSet:
-        """The training examples of these rows, with class indices, or centred one-hot rows where the set has regression values."""
-        x, y = self.data.train.all()
-        hard = Hard(jnp.asarray(y[index]), len(self.data.classes))
+    def real(self, examples: Examples, *, kind: type | None = None) -> SyntheticSet:
+        """Training examples with class indices, or with centred one-hot rows where the set has regression values."""
+        hard = Hard(jnp.asarray(examples.y), len(self.data.classes))
         labels = Target(centred(hard.index, hard.classes)) if (kind or type(self.synth.y)) is Target else hard
-        return SyntheticSet(self.content(jnp.asarray(x[index])), labels)
+        return SyntheticSet(self.content(jnp.asarray(examples.x)), labels)
 
     def at_budget(self, kind: str, choose: Callable) -> Draw:
         """Real training examples at the set's budget, drawn anew for every seed; `choose(key, labels, count)` gives so many rows of every
@@ -98,7 +98,7 @@ class Comparison:
 
         @lru_cache(1)  # one set in memory, however many seeds: labels are asked for again where another network is shown the draw
         def labelled(chosen: Callable, seed: int) -> SyntheticSet:
-            return self.labels(self.real(chosen(seed)))
+            return self.labels(self.real(self.data.train.take(chosen(seed))))
 
         return labelled
 
@@ -129,9 +129,9 @@ def random(comparison: Comparison) -> Draw:
 
 def kmeans(comparison: Comparison) -> Draw:
     """The training examples nearest to the centres of their class, as many centres as the set has examples of it."""
-    x = comparison.data.train.all().x
 
     def choose(key: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
+        x = comparison.data.train.all().x
         flat = x.reshape(len(x), -1)
         if len(x) < LONG:  # a bar inside that of the evaluation stays behind as a line
             return choose_kmeans(key, flat, labels, count)
@@ -145,7 +145,7 @@ def kmeans(comparison: Comparison) -> Draw:
 
 def everything(comparison: Comparison) -> Draw:
     """All training examples with their class indices."""
-    return lambda seed: comparison.real(slice(None), kind=Hard)
+    return lambda seed: comparison.real(comparison.data.train.all(), kind=Hard)
 
 
 BASELINES = {

@@ -127,12 +127,12 @@ def take_networks(
 
 def take_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> Any:
     """The examples to score on. Raises BadInput where there are none, or none to choose the epoch on."""
-    part = data.test if split == "test" else data.val
+    part = (data.test if split == "test" else data.val).all()
     if evaluator.chooses_epoch and not (len(part.y) and len(data.val.y)):
         raise BadInput(f"{data.spec}: needs validation and {split} {data.modality}; use more data")
     if not len(part.y):
         raise BadInput(f"--split {split}: {data.spec} has no {MODALITIES[data.modality].example} there; use more data, or the other split")
-    return part.all()
+    return part
 
 
 def warn_of_split(synth: SyntheticSet, data: Data | GraphData, split: str, evaluator: Evaluator) -> None:

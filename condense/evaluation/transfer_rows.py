@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from condense.data.images import Data
 from condense.evaluation.baselines import Baseline, check_rows
 from evals.transfer import WHOLE
+from synth.base import Examples
 from synth.errors import BadInput
 from synth.images.content import Pixels
 from synth.labels.plain import Target
@@ -46,9 +47,9 @@ class Source:
         """The key that a seed draws with."""
         return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
 
-    def real(self, index) -> SyntheticSet:
-        """The training images of these rows with the teacher's representations."""
-        images = jnp.asarray(self.data.train.all().x[index])
+    def real(self, examples: Examples) -> SyntheticSet:
+        """Training images with the teacher's representations."""
+        images = jnp.asarray(examples.x)
         return SyntheticSet(Pixels(images), Target(self.represent(images)))
 
     def shuffled(self, seed: int) -> np.ndarray:
@@ -60,7 +61,7 @@ class Source:
         count, size = len(self.data.train.y), len(self.synth)
         if count < size:
             raise BadInput(f"--rows {kind}: {self.data.spec} has {count} training images, the set {size}; leave random and kmeans out")
-        return cache(lambda seed: self.real(choose(seed)))
+        return cache(lambda seed: self.real(self.data.train.take(choose(seed))))
 
 
 def nothing(source: Source) -> None:
@@ -85,7 +86,7 @@ def kmeans(source: Source) -> Draw:
 
     def choose(seed: int) -> np.ndarray:
         among = source.shuffled(seed)[: max(AMONG, size)]
-        flat = source.data.train.all().x[among].reshape(len(among), -1)
+        flat = source.data.train.take(among).x.reshape(len(among), -1)
         return among[choose_kmeans(source.key_of(seed), flat, np.zeros(len(among), np.int32), size)]
 
     return source.at_size("kmeans", choose)
@@ -93,7 +94,7 @@ def kmeans(source: Source) -> Draw:
 
 def everything(source: Source) -> Draw:
     """All training images; one set for all seeds, because it is as large as the data."""
-    whole = cache(lambda: source.real(slice(None)))
+    whole = cache(lambda: source.real(source.data.train.all()))
     return lambda seed: whole()
 
 

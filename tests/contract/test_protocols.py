@@ -73,7 +73,7 @@ def brightest(comparison: Comparison):
     """The toy row: the brightest images of every class."""
 
     def choose(key, labels, count):
-        light = comparison.data.train.x.mean((1, 2, 3))
+        light = comparison.data.train.all().x.mean((1, 2, 3))
         members = [np.flatnonzero(labels == c) for c in range(labels.max() + 1)]
         return np.concatenate([at[np.argsort(-light[at], kind="stable")[:count]] for at in members])
 
@@ -162,12 +162,12 @@ def test_a_protocol_of_ones_own_scores_a_set(data, toy, tmp_path, capsys):
         ("means", "means", kind, 2) for kind in ("distilled", "random")
     ]
     assert list(rows[0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
-    expected = by_hand(synth, data.test)
+    expected = by_hand(synth, data.test.all())
     assert rows[0]["accuracy"] == [expected, expected] and 1 / 3 < expected < 1
     said = capsys.readouterr()
     assert "recipe means" in said.out and "2 rows of 2 seeds: about 28 s" in said.err, "two seeds of 7 s, one at a time, twice"
     varied = evaluate(synth, data=data, recipe="means:power=9", seeds=1, rows="distilled").reports[0]
-    assert (varied.recipe, varied.accuracy[0]) == ("means:power=9", by_hand(synth, data.test, 9.0)) and varied.accuracy[0] != expected
+    assert (varied.recipe, varied.accuracy[0]) == ("means:power=9", by_hand(synth, data.test.all(), 9.0)) and varied.accuracy[0] != expected
 
 
 def test_a_protocol_of_ones_own_selects_on_the_way(data, toy, tmp_path, monkeypatch):
@@ -177,8 +177,8 @@ def test_a_protocol_of_ones_own_selects_on_the_way(data, toy, tmp_path, monkeypa
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     seen = {line["step"]: line["val_means_accuracy"] for line in lines if "val_means_accuracy" in line}
     assert seen.keys() == {1, 2} and not any("val_accuracy" in line for line in lines)
-    assert seen[2] == pytest.approx(by_hand(synth, data.val)) == validation_score(data, NET, NearestMean(), seed=0)(synth)
-    assert by_hand(load_set(tmp_path / "best.npz"), data.val) == pytest.approx(max(seen.values()))
+    assert seen[2] == pytest.approx(by_hand(synth, data.val.all())) == validation_score(data, NET, NearestMean(), seed=0)(synth)
+    assert by_hand(load_set(tmp_path / "best.npz"), data.val.all()) == pytest.approx(max(seen.values()))
     assert synth.info.recipe == "means" and evaluate(synth, data=data, seeds=1, rows="distilled").reports[0].recipe == "means"
 
 
@@ -224,7 +224,7 @@ def test_a_row_of_ones_own_stands_beside_the_set(data, toy, monkeypatch):
     own = shown[1]
     assert np.bincount(own.y.index).tolist() == [1, 3, 2]
     for c, count in enumerate((1, 3, 2)):
-        members = data.train.x[data.train.y == c]
+        members = data.train.all().x[data.train.y == c]
         best = members[np.argsort(-members.mean((1, 2, 3)))[:count]]
         assert {*rows_of(best)} == {row for row, y in zip(rows_of(own.x.pixels), own.y.index.tolist(), strict=True) if y == c}
     with pytest.raises(BadInput, match=r"--rows: unknown row 'darkest' .known for images: distilled, random, kmeans, full, brightest"):
@@ -251,12 +251,12 @@ def test_transfer_takes_rows_and_ways_of_ones_own(data, monkeypatch):
     """A row that repeats the first image, and a protocol that reads one feature, beside the known ones."""
 
     def first(source: Source):
-        return lambda seed: source.real(np.zeros(len(source.synth), int))
+        return lambda seed: source.real(source.data.train.take(np.zeros(len(source.synth), int)))
 
     monkeypatch.setitem(TRANSFER_ROWS, "first", Baseline(first))
     monkeypatch.setitem(ADAPTATIONS, "first", FirstFeature)
     synth = make_set(data)
-    synth = without(synth.__class__(synth.x, Target(jax.random.normal(jax.random.key(0), (6, 4))), info=synth.info), method="krrst")
+    synth = without(synth.__class__(synth.x, Target(jax.random.normal(jax.random.key(0), (6, 4))), info=synth.info), represents=True)
 
     class Narrow:
         """Stands for a teacher."""

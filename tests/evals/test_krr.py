@@ -165,10 +165,7 @@ def test_wrong_calls(data, tmp_path):
     representation = replace(synth, y=Target(jnp.ones((6, 5))))
     for said, call in {
         "--rows full: it is retrained, and recipe krr scores by a ridge head": (synth, {"recipe": "krr", "rows": "full"}),
-        "--net mlp: recipe krr-ntk needs no network; leave --net out": (
-            synth,
-            {"recipe": "krr-ntk", "net": "mlp"},
-        ),
+        "--net mlp: recipe krr-ntk needs no network; leave --net out": (synth, {"recipe": "krr-ntk", "net": "mlp"}),
         "--epochs 3: recipe krr trains nothing": (synth, {"recipe": "krr", "epochs": 3}),
         "the set's labels are representations of 5 numbers, not scores of 3 classes": (representation, {}),
         "the set's labels are representations of 3 numbers, not scores of 3 classes": (without(synth, represents=True), {}),

@@ -71,7 +71,7 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
     recipe = replace(QUICK, batch=batch)
     net = nets.build(NET, data.image, 2)
     learned, validation = weighted_batch(synth, NET), (read_as_colours(data.val, NET), jnp.asarray(data.val.y))
-    whole = batch_of(data.test.all().x)
+    whole = batch_of(data.test.x)
     test = [(whole, data.test.y)]
     report = retrain_graphs(jax.random.key(0), make_graph_trainer(net, recipe), recipe, lambda seed: learned, validation, test, seeds=1)
     key = jax.random.fold_in(jax.random.key(0), 0)
@@ -86,7 +86,7 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
 
         updates, opt = tx.update(jax.grad(loss)(params), opt, params)
         params = jax.tree.map(jnp.add, params, updates)
-        return params, opt, net.apply(Vars(params), batch_of(data.val.all().x)).logits
+        return params, opt, net.apply(Vars(params), batch_of(data.val.x)).logits
 
     for number in range(QUICK.epochs):
         k_draw = jax.random.fold_in(jax.random.fold_in(key, 1), number)
@@ -138,7 +138,7 @@ def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
         assert total - 40 < count_bytes(one)["total"] <= total
         counts, graphs = np.asarray(one.y.counts), one.x.graphs()
         assert abs(int(counts[0] - counts[1])) <= 20 and counts.min() > 0 and len(graphs.nodes) == counts.sum()
-        sizes = {int(n) for n in data.train.all().x.nodes}
+        sizes = {int(n) for n in data.train.x.nodes}
         assert {int(n) for n in graphs.nodes} <= sizes
     rows = prepare(lambda seed: drawn[seed], NET, 3)
     shapes = [[leaf.shape for leaf in jax.tree.leaves(rows(seed))] for seed in range(3)]
