@@ -31,7 +31,7 @@ def check_start(method: str, matcher: Matcher, start: str | None) -> None:
         raise BadInput(f"--start {start}: {method} makes the first images itself; {other}")
 
 
-def set_info(data: Data, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
+def set_info(data: Data | GraphData, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
     """What a set made from `data` under this configuration says of itself."""
     return Info(
         classes=data.classes,

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from condense import nets
+from condense.data.graphs import GraphData
 from condense.data.images import Data, check_images
 from condense.data.load import load_data
 from condense.experts.base import ExpertRecipe
@@ -33,7 +34,7 @@ EXPERTS = 5  # key stream of the experts, beside those of a distillation with th
 
 
 def train_experts(
-    data: Data | str,
+    data: Data | GraphData | str,
     *,
     count: int,
     epochs: int,
