@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from condense import nets
+from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
 from condense.data.modality import check_modality
@@ -34,7 +35,7 @@ EXPERTS = 5  # key stream of the experts, beside those of a distillation with th
 
 
 def train_experts(
-    data: Data | str,
+    data: Data | GraphData | str,
     *,
     count: int,
     epochs: int,

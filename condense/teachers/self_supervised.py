@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from condense import nets
+from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
@@ -81,7 +82,9 @@ class Representer:
             raise BadInput(f"{flag}: the teacher was trained on images normalised otherwise than {data.spec}; train one on that data")
 
 
-def train_teacher(data: Data, folder: str | Path, *, config: Config = Config(), command: str = "", force: bool = False) -> Representer:
+def train_teacher(
+    data: Data | GraphData, folder: str | Path, *, config: Config = Config(), command: str = "", force: bool = False
+) -> Representer:
     """Trains a teacher on the training images of `data`, whose labels only the logged probe sees, or loads the one that `folder` holds.
 
     The same call resumes an interrupted training. metrics.jsonl gets the loss of every epoch and, five times, the accuracy on validation

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
+from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
 from condense.data.modality import check_modality
@@ -115,7 +116,7 @@ def member_of(text: str, shared: TeacherRecipe) -> Member:
 
 
 def make_teachers(
-    data: Data | str,
+    data: Data | GraphData | str,
     out: str | Path,
     *,
     net: Sequence[str] | None = None,
