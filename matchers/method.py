@@ -17,7 +17,7 @@ class Method:
       modalities: what its data may be, names of `condense.data.modality.MODALITIES`.
       net: the network where a call names none and no input settles one, a specification in which `{option}` stands for the value of an
         option; empty for the modality's own.
-      experts: recipe of the experts that are trained for it where a call gives none; empty where it works from none.
+      experts: recipe of the experts that are trained for a method that asks for some, where a call gives none; empty for the usual one.
       teachers: how many of the usual committee are trained for it where a call gives none; 0 for all of them.
       labelled: whether it reads the labels of the data.
     """

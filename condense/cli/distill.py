@@ -98,7 +98,8 @@ def act(args: list[str]) -> None:
         from condense.workflows.distill import execute
         from condense.workflows.plan import plan
         from condense.workflows.preview import preview
-    made = plan(method, command="condense distill " + shlex.join(args), **given)
+    data = given.pop("data", settings.get("data"))
+    made = plan(method, data, command="condense distill " + shlex.join(args), **given)
     if dry_run:
         print("\n".join(preview(made)))
         return

@@ -31,7 +31,7 @@ def measure_step(key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Ca
     bad, k_step = faultless(), replicate(stream(key, STEP))
     batch = place_batch(feed(0))
     began = time.perf_counter()
-    memory = memory_of_step(step, k_step, carry, bad, batch)
+    memory = memory_of_step(k_step, step, carry, bad, batch)
     carry, bad, metrics = step(k_step, carry, bad, batch)
     jax.block_until_ready((carry, metrics))
     spans = [time.perf_counter() - began]

@@ -34,7 +34,7 @@ class Gauge:
         """Before the first step: says its memory. Raises RunFailed where that is more than there is."""
         if self.calls:
             return
-        if not (needed := memory_of_step(self.step, key, carry, bad, batch)):
+        if not (needed := memory_of_step(key, self.step, carry, bad, batch)):
             return
         free = free_memory()
         note(
@@ -60,7 +60,7 @@ class Gauge:
             note(f"{self.description}: {now - before:.3g} s a step after the first")
 
 
-def memory_of_step(step, key, carry, bad, batch) -> int:
+def memory_of_step(key, step, carry, bad, batch) -> int:
     """Bytes of working memory that a compiled step takes beside what it is given; 0 where the backend does not say."""
     sizes = step.func.lower(*step.args, key, carry, bad, batch).compile().memory_analysis()
     return 0 if sizes is None else sizes.temp_size_in_bytes + max(0, sizes.output_size_in_bytes - sizes.alias_size_in_bytes)

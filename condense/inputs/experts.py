@@ -40,6 +40,11 @@ class StandIns(NamedTuple):
         return self.read(expert, [self.epochs])[0]
 
 
+def recipe_of(context: Context) -> str:
+    """The recipe of the experts that are trained for a method: its paper's, and plain descent where its record names none."""
+    return context.method.experts or "sgd"
+
+
 def find(context: Context) -> Input:
     """The experts that the flag names; without it, what stands in for those that the run trains.
 
@@ -51,9 +56,9 @@ def find(context: Context) -> Input:
         return Input(experts, net=experts.net)
     net, place = context.net or nets.canonical("convnet"), context.out and context.out / "experts"
     examples = len(context.data.train.y)
-    recipe = f"{COUNT} networks, {EPOCHS} epochs of {examples:,} examples, recipe {context.method.experts}"
+    recipe = f"{COUNT} networks, {EPOCHS} epochs of {examples:,} examples, recipe {recipe_of(context)}"
     begun = bool(place and (place / RECORD).is_file())
-    work = {"batches": COUNT * EPOCHS * -(-examples // 256), "gradients": GRADIENTS[context.method.experts]}
+    work = {"batches": COUNT * EPOCHS * -(-examples // 256), "gradients": GRADIENTS[recipe_of(context)]}
     to_make = ToMake("experts", (net,), recipe, place, **work, begun=begun)
     return Input(StandIns(net, COUNT, EPOCHS, _parameters(net, context)), net=net, to_make=to_make)
 
@@ -66,7 +71,7 @@ def make(context: Context) -> Input:
     """The experts that the flag names; without it, `COUNT` of them, trained by the recipe of the method's paper, kept in OUT/experts."""
     if context.given is not None:
         return find(context)
-    recipe = context.method.experts
+    recipe = recipe_of(context)
     note(
         f"no --experts: {COUNT} are trained for {EPOCHS} epochs with recipe {recipe}; `condense experts` makes more, and longer trained,"
         " which one run after another may use"
@@ -86,7 +91,7 @@ def make(context: Context) -> Input:
 
 def _train(context: Context, out: Path, *, force: bool = False) -> Experts:
     command = f"made for {context.method.name}"
-    settings = {"net": context.net or "convnet", "recipe": context.method.experts, "seed": context.seed}
+    settings = {"net": context.net or "convnet", "recipe": recipe_of(context), "seed": context.seed}
     return train_experts(context.data, count=COUNT, epochs=EPOCHS, out=out, **settings, force=force, command=command)
 
 

@@ -29,7 +29,7 @@ from synth.set import SyntheticSet
 
 def distill(
     method: str | Method,
-    data: Data | GraphData | str | None = None,
+    data: Data | GraphData | str | None,
     *,
     ipc: int | None = None,
     size: int | None = None,
@@ -51,7 +51,7 @@ def distill(
     Args:
       method: a name in `matchers.REGISTRY`, or the record of a method. `options` are its factory's keyword arguments, and the folders of
         its inputs (`experts`).
-      data: data or its specification; a preset may name it.
+      data: data or its specification; None where the preset names it.
       ipc, size, bytes: the budget, exactly one: examples a class, examples in all, payload bytes.
       out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png and, of more than one step, checkpoints. Without one nothing is
         written and nothing resumes.

@@ -100,7 +100,7 @@ class Plan:
 
 def plan(
     method: str | Method,
-    data: Data | GraphData | str | None = None,
+    data: Data | GraphData | str | None,
     *,
     ipc: int | None = None,
     size: int | None = None,
@@ -122,31 +122,25 @@ def plan(
     Raises BadInput for a wrong call or bad data.
     """
     method = find_method(method) if isinstance(method, str) else method
+    counts = dict(zip(COUNTS, (ipc, size, bytes, steps, eval_every, checkpoint_every), strict=True))
     factory, seed, place = method.load(), check_seed(seed), folder_of(out)
-    common = {"data": data, "net": net, "start": start} | dict(
-        zip(COUNTS, (ipc, size, bytes, steps, eval_every, checkpoint_every), strict=True)
-    )
-    settings = settle(method, factory, preset, common, options)
+    settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, **counts}, options)
     common = {name: check_option(name, value, int | None) if name in COUNTS else value for name, value in settings.common.items()}
-    start = common["start"]
-    if start is not None and start not in STARTS:
-        raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
     data = take_data(method, factory, common["data"], settings, seed)
-    modality, budget = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:3]))
+    modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:3])), common["start"]
+    check_start_name(start, modality)
     given = budget.check() if modality.starts else budget.given()
-    if start is not None and not modality.starts:
-        raise BadInput(f"--start {start}: methods for {modality.name} make their own start; leave it out")
-    name = nets.named(common["net"], data.image, len(data.classes)) if common["net"] is not None else None
-    context = Context(
-        method, data, name, seed, place, common["steps"] or STEPS, force, budget=None if modality.starts else given, places=settings.places
-    )
+    spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
+    counted = {"budget": None if modality.starts else given, "places": settings.places}
+    context = Context(method, data, spec, seed, place, common["steps"] or STEPS, force, **counted)
     resolved = resolve_inputs(factory, context, usual_net=method.net.format(**settings.options), make=False)
     matcher = factory(**resolved.values(), **settings.options)
     check_start(method.name, matcher, start)
-    every = {"eval_every": common["eval_every"], "checkpoint_every": common["checkpoint_every"]}
-    schedule = make_schedule(matcher, steps=common["steps"], **every)
+    schedule = make_schedule(matcher, **{name: common[name] for name in COUNTS[3:]})
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
+    start = None if matcher.own_start is not None else start or matcher.start
+    lines = tuple(remarks(method, matcher, preset, settings, common))
     return Plan(
         method,
         factory,
@@ -155,7 +149,7 @@ def plan(
         settings,
         budget,
         per_class,
-        None if matcher.own_start is not None else start or matcher.start,
+        start,
         schedule,
         context,
         resolved,
@@ -164,8 +158,16 @@ def plan(
         place,
         force,
         command,
-        tuple(remarks(method, matcher, preset, settings, common)),
+        lines,
     )
+
+
+def check_start_name(start: str | None, modality: Modality) -> None:
+    """Raises BadInput for a start of an unknown name, and for any where methods make their own."""
+    if start is not None and start not in STARTS:
+        raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
+    if start is not None and not modality.starts:
+        raise BadInput(f"--start {start}: methods for {modality.name} make their own start; leave it out")
 
 
 def folder_of(out: str | Path | None) -> Path | None:

@@ -99,8 +99,10 @@ def check_docstring(factory, *, host: bool) -> None:
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_a_docstring_says_what_a_method_computes_and_lists_every_argument(name):
-    assert REGISTRY[name].__name__ == name and re.fullmatch(rf"matchers(\.\w+)*\.{name}", REGISTRY[name].__module__)
-    check_docstring(REGISTRY[name].load(), host=built(name, modalities(name)[0]).host)
+    method, factory = REGISTRY[name], REGISTRY[name].load()
+    assert method.name == factory.__name__ == name and re.fullmatch(rf"matchers(\.\w+)*\.{name}", factory.__module__)
+    assert method.summary == inspect.getdoc(factory).splitlines()[0]
+    check_docstring(factory, host=built(name, modalities(name)[0]).host)
 
 
 def test_the_method_that_the_readme_adds_keeps_the_contract(monkeypatch, spec):
