@@ -103,14 +103,14 @@ def build_network(name: str, protocol: Protocol, data: Data | GraphData) -> Netw
 
 
 def take_networks(
-    net: Sequence[str] | str | None, frozen: str | Path | None, protocol: Protocol, synth: SyntheticSet, data: Data | GraphData
+    net: Any, frozen: str | Path | None, protocol: Protocol, synth: SyntheticSet, data: Data | GraphData
 ) -> dict[str, Network]:
     """The networks that sets are scored with, by name: the trained ones in the folder `frozen`; else those given, else the set's, else
     that of the modality; else what stands in their place where the protocol needs none.
 
     Raises BadInput where these do not go together.
     """
-    given = [net] if isinstance(net, str) else list(net or ())
+    given = nets.listed(net)
     if frozen is not None:
         if not protocol.takes_frozen:
             takes = " or ".join(name for name, known in RECIPES.items() if known.takes_frozen)
@@ -121,7 +121,7 @@ def take_networks(
     if protocol.own_net and given:
         raise BadInput(f"--net {given[0]}: recipe {protocol.name} needs no network; leave --net out, or take another --recipe")
     names = [protocol.own_net] if protocol.own_net else given or [synth.info.net or MODALITIES[data.modality].net]
-    names = names if protocol.own_net else list(map(nets.canonical, names))
+    names = names if protocol.own_net else [nets.named(name, data.image, len(data.classes)) for name in names]
     return {name: build_network(name, protocol, data) for name in names}
 
 

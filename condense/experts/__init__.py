@@ -67,7 +67,7 @@ def train_experts(
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
     data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", flag="--data")
-    net = nets.canonical(net)
+    net = nets.named(net, data.image, len(data.classes))
     built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
     check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}

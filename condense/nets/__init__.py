@@ -8,7 +8,7 @@ Installed packages add to it by entry points `condense.nets`: factories whose ke
 import inspect
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -68,6 +68,12 @@ def factory_of(spec: str, name: str) -> Callable[..., Any]:
 def named(net: Any, image: Any, classes: int) -> str:
     """The canonical specification of a network that a call names, or the name of one that it hands over as a value (`nets.own`)."""
     return canonical(net) if isinstance(net, str) else own.register(net, tuple(image), classes)
+
+
+def listed(nets: Any) -> list[Any]:
+    """One network, several or none (None), each named or handed over as a value, as a list."""
+    several = isinstance(nets, Sequence) and not isinstance(nets, str | Net)
+    return list(nets) if several else [] if nets is None else [nets]
 
 
 def parse(spec: str) -> tuple[str, dict[str, int | str]]:

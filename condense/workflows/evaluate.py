@@ -32,6 +32,7 @@ from condense.runtime.log import note
 from evals.protocol import Task
 from evals.recipes import recipe as find_recipe
 from evals.storage import count_bytes
+from synth.base import Net
 from synth.files.format import load_set
 from synth.set import SyntheticSet
 
@@ -40,7 +41,7 @@ def evaluate(
     what: SyntheticSet | str | Path,
     *,
     data: Data | GraphData | str | None = None,
-    net: Sequence[str] | str | None = None,
+    net: Sequence[str | Net] | str | Net | None = None,
     seeds: int | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
@@ -61,7 +62,7 @@ def evaluate(
     Args:
       what: a set, its file, or a run's folder.
       data: data or its specification; by default the one the set names.
-      net: specifications; by default the set's, else `convnet`, on graphs `gin`.
+      net: specifications, or networks as values; by default the set's, else `convnet`, on graphs `gin`.
       seeds: fresh networks a row (>= 1); by default 5, and 10 on graphs.
       recipe: a name in `evals.recipes.RECIPES`; by default the set's, else `dsa`, on graphs `graph`. `epochs` replaces its length.
       rows: of `distilled`, `random`, `kmeans`, `full`; on graphs there is no `kmeans`.

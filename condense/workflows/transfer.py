@@ -23,7 +23,7 @@ from condense.runtime.log import note
 from condense.teachers.self_supervised import Representer, take_teacher
 from evals.storage import count_bytes
 from evals.transfer import Adaptation, draw_balanced
-from synth.base import Examples
+from synth.base import Examples, Net
 from synth.errors import BadInput
 from synth.files.format import load_set
 from synth.set import SyntheticSet
@@ -51,7 +51,7 @@ def transfer(
     data: Data | str | None = None,
     fraction: float = 1.0,
     protocol: Sequence[str] | str = "probe",
-    net: Sequence[str] | str | None = None,
+    net: Sequence[str | Net] | str | Net | None = None,
     seeds: int = 5,
     draws: Sequence[int] | int = 1,
     epochs: int | None = None,
@@ -74,7 +74,7 @@ def transfer(
       fraction: part of the target's training labels that is read, in (0, 1]: as many of every class, drawn anew for every seed and draw.
       protocol: `probe`, a logistic regression on the frozen body, or `finetune`, of all weights under a new head; one or several, each with
         a fraction of its own if it names one, as in `probe:0.01`.
-      net: specifications; by default the set's, else `convnet`.
+      net: specifications, or networks as values; by default the set's, else `convnet`.
       seeds: networks pre-trained for every row (>= 1).
       draws: of labels that every network is scored on where not all are read; one number, or one for each target.
       epochs: of pre-training, 1,000 by default; the row `full` keeps its 20.
@@ -104,8 +104,8 @@ def transfer(
     draws_of = make_transfer_rows(Source(key, synth, source, lambda images: find().represent(images)), rows)
     if any(TRANSFER_ROWS[kind].real for kind in draws_of):
         find()  # a teacher that is missing is reported before the work, not after it
-    names = [net] if isinstance(net, str) else list(net or ()) or [synth.info.net or MODALITIES[source.modality].net]
-    names = dict.fromkeys(map(nets.canonical, names))
+    given = nets.listed(net) or [synth.info.net or MODALITIES[source.modality].net]
+    names = dict.fromkeys(nets.named(name, source.image, synth.y.classes) for name in given)
     listed = [make_row(name, kind, draw, seeds, epochs) for name in names for kind, draw in draws_of.items()]
     goals = [goal for each in made for goal in each]
     found = run_transfer_rows(key, listed, goals, source.image, synth.y.values.shape[1], seeds=seeds)

@@ -67,6 +67,8 @@ def test_a_network_of_ones_own_distils_and_scores_by_its_name():
     assert isinstance(nets.build(synth.info.net, IMAGE, CLASSES), Net)
     report = evaluate(synth, recipe="quick", epochs=1, seeds=1, rows="distilled").reports[0]
     assert report.net == synth.info.net
+    again = evaluate(synth, net=net, recipe="quick", epochs=1, seeds=1, rows="distilled").reports[0]
+    assert again.accuracy == report.accuracy and again.net == report.net
     with pytest.raises(BadInput, match="--net own-0123: is a network that was handed over as a value in Python; hand it over again"):
         nets.build("own-0123", IMAGE, CLASSES)
 
