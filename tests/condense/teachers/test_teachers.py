@@ -3,6 +3,7 @@
 import json
 import shutil
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import pytest
 
 from condense.__main__ import run as command
 from condense.api import distill
+from condense.data.images import Data
 from condense.data.load import load_data
 from condense.inputs import teachers as inputs
 from condense.inputs.context import Context
@@ -163,7 +165,8 @@ def test_teachers_are_looked_at_on_images_of_all_classes(few):
     validation images training images are looked at too, else some of the validation images."""
     y = np.repeat(np.arange(4), 1500)
     whole = Examples(np.broadcast_to(y[:, None, None, None], (6000, 2, 2, 1)).astype(np.float32), y)
-    data = SimpleNamespace(train=whole, val=Examples(*(part[::100] for part in whole)) if few else whole, spec="folders")
+    data = Mock(Data, train=whole, val=Examples(*(part[::100] for part in whole)) if few else whole)
+    data.spec = "folders"
 
     def apply(vars, x, *, train=False, key=None):
         return Out(jax.nn.one_hot(jnp.maximum(x[:, 0, 0, 0], 1).astype(jnp.int32), 4), x[:, 0, 0], {})
@@ -203,7 +206,7 @@ def test_teachers_see_other_normalisations_through_their_own(spec, made):
     shifted = data.under(data.preprocess._replace(mean=data.preprocess.mean + np.float32(0.3), std=data.preprocess.std * 2))
     (moved, *_), same = load_teachers(made.folder, shifted), load_teachers(made.folder, data)[0]
     for train in (False, True):
-        a, b = (t.net.apply(t.vars, jax.numpy.asarray(d.val.x), train=train).logits for t, d in ((moved, shifted), (same, data)))
+        a, b = (t.net.apply(t.vars, jax.numpy.asarray(d.val.all().x), train=train).logits for t, d in ((moved, shifted), (same, data)))
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
