@@ -49,20 +49,29 @@ def set_info(data: Data | GraphData, config: dict[str, Any], *, seed: int, recip
 
 
 def initial_set(
-    key: jax.Array, matcher: Matcher, start: str | None, data: Data | GraphData, per_class: int | None, info: Info, *, labelled: bool = True
+    key: jax.Array,
+    matcher: Matcher,
+    start: str | None,
+    data: Data | GraphData,
+    per_class: int | None,
+    info: Info,
+    *,
+    labelled: bool = True,
+    content: Any = Pixels,
 ) -> SyntheticSet:
     """The set before the first step, and what the method makes of it.
 
     Where the workbench starts sets of this modality there are `per_class` examples of every class, as `start` makes them; elsewhere none. A
-    method that reads no labels gets `per_class` examples of any class, all labelled 0.
+    method that reads no labels gets `per_class` examples of any class, all labelled 0. Images are encoded as `content`, a class or an
+    instance of `synth.content.Content`; methods of graphs make their own.
     """
     examples = data.train if labelled else data.train.unlabelled()
     info = replace(info, represents=not labelled)  # what such a method learns in place of labels belongs to no class
-    synth = STARTERS[data.modality](key, start or matcher.start, data, examples, per_class, info)
+    synth = STARTERS[data.modality](key, start or matcher.start, data, examples, per_class, info, content)
     return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
 
 
-def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info) -> SyntheticSet:
+def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
     """`per_class` images of every label of the examples, class-major, with hard labels."""
     labels = int(examples.y.max()) + 1
     make = partial(STARTS[start], stream(key, START), examples, per_class)
@@ -73,13 +82,15 @@ def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_cl
     else:
         first = make()
     index = jnp.repeat(jnp.arange(labels, dtype=jnp.int32), per_class)
-    return SyntheticSet(Pixels.encode(jnp.asarray(first, jnp.float32)), Hard(index, len(data.classes)), info=info)
+    return SyntheticSet(content.encode(jnp.asarray(first, jnp.float32)), Hard(index, len(data.classes)), info=info)
 
 
-def start_graphs(key: jax.Array, start: str, data: GraphData, examples: GraphExamples, per_class: None, info: Info) -> SyntheticSet:
-    """A set without a graph, which every graph method fills."""
-    content = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
-    return SyntheticSet(content, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(data.train.sizes())), info=info)
+def start_graphs(
+    key: jax.Array, start: str, data: GraphData, examples: GraphExamples, per_class: None, info: Info, content: Any
+) -> SyntheticSet:
+    """A set without a graph, which every graph method fills with a content of its own."""
+    none = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
+    return SyntheticSet(none, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(data.train.sizes())), info=info)
 
 
 STARTERS = {"images": start_images, "graphs": start_graphs}  # by modality

@@ -1,7 +1,6 @@
 """What every content in `synth.content.KINDS` keeps, whoever wrote it, and that a new one costs a file and a line."""
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import jax
@@ -15,7 +14,6 @@ from condense.engine import loop
 from condense.engine.budget import Budget
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set
-from condense.workflows.options import build_method
 from synth.content import KINDS, images_for
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
@@ -25,18 +23,17 @@ from synth.graphs.dense import LearnedGraphs
 from synth.graphs.packing import TreeSets, pack_graphs, pack_tree_sets
 from synth.graphs.refinement import colour_batch, refine
 from synth.graphs.trees import from_text
-from synth.images.augment import dsa
 from synth.images.content import Bounded, Bytes, Compensated, Pixels, Summed
 from synth.images.preprocess import Nothing, Standard, fit_zca
 from synth.labels.plain import Hard, Runs
 from synth.set import Info, SyntheticSet
+from tests.support.factories import build_method
+from tests.support.methods import CLASSES, IPC, KEY, handed
 from tests.support.toy_content import Coarse
-from tests.support.toy_data import ToyExperts, smooth_net
 from tests.support.toy_graphs import some_graphs
-from tests.support.toy_teachers import committee, task
 
 MEAN, STD = np.array([0.3, 0.5], np.float32), np.array([0.2, 0.25], np.float32)
-SHAPE, N, KEY = (4, 6, 2), 5, jax.random.key(0)
+SHAPE, N = (4, 6, 2), 5
 BOUNDS = jnp.asarray(MEAN), jnp.asarray(STD)
 UNDER_WORK = {  # first content -> the kind that is stored, and how far a stored image is from one that the content can hold
     "pixels": (Pixels, Pixels, 0),
@@ -173,7 +170,7 @@ def test_axes_that_no_array_has_are_checked_in_the_file(tmp_path):
         save_set(tmp_path / "set.npz", replace(synth, info=Info(("a",), fit_zca(raw[:, ::2, ::2]))))
 
 
-CLASSES, IPC, STEPS = 3, 2, 2
+STEPS = 2
 OPTIONS = {
     "dm": {"batch": 8},
     "mtt": {"inner_steps": 2, "max_start": 2, "lr": 1e4},
@@ -184,31 +181,11 @@ OPTIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Data:
-    """Grey 8x8 images of three classes."""
-    rng = np.random.default_rng(0)
-    means = rng.uniform(0.2, 0.8, (CLASSES, 1, 8, 8, 1))
-    x = np.clip(means + rng.normal(0, 0.15, (CLASSES, 20, 8, 8, 1)), 0, 1).reshape(-1, 8, 8, 1).astype(np.float32)
-    y = np.repeat(np.arange(CLASSES), 20)
-    np.savez(path := tmp_path_factory.mktemp("data") / "toy.npz", x_train=x, y_train=y, x_test=x[::4], y_test=y[::4])
-    return load_data(f"npz:{path}")
-
-
-@cache
-def handed() -> dict:
-    """What the workbench hands to methods that ask."""
-    net = smooth_net(image=(8, 8, 1))
-    given = {"net": net, "augment": dsa("color_crop"), "experts": ToyExperts(net), "teachers": committee(1, image=(8, 8, 1))}
-    return given | {"task": task((8, 8, 1), steps=STEPS), "budget": None}
-
-
 def run(name: str, data: Data, *, folder: Path | None = None, scored=None):
     """A short run of a method from the toy content: the first set and the last."""
-    matcher = build_method(name, OPTIONS.get(name, {}), **handed())
-    info = Info(data.classes, data.preprocess)
-    first = initial_set(KEY, matcher, matcher.start, data, IPC, info, content=Coarse)
-    feed = make_feed(matcher.feed, data.train, CLASSES, seed=0, experts=handed()["experts"])
+    matcher = build_method(name, OPTIONS.get(name, {}), **handed("images"))
+    first = initial_set(KEY, matcher, None, data, IPC, Info(data.classes, data.preprocess), content=Coarse)
+    feed = make_feed(matcher.feed, data.train, CLASSES, seed=0, experts=handed("images")["experts"])
 
     def evaluate(synth):
         scored.append(synth)
@@ -219,10 +196,10 @@ def run(name: str, data: Data, *, folder: Path | None = None, scored=None):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_new_content_works_under_every_way_to_learn(name, data, tmp_path):
+def test_a_new_content_works_under_every_way_to_learn(name, spec, tmp_path):
     """It moves, and what is scored on the way and at the end is what a file gives back."""
     scored = []
-    first, last = run(name, data, folder=tmp_path, scored=scored)
+    first, last = run(name, load_data(spec), folder=tmp_path, scored=scored)
     assert first.x.blocks.dtype == jnp.float32 and first.x.blocks.shape == (CLASSES * IPC, 4, 4, 1)
     assert isinstance(last.x, Coarse) and last.x.blocks.dtype == jnp.float16
     assert (np.abs(last.x.decode() - first.x.decode()).max((1, 2, 3)) > 1e-3).all()
@@ -236,16 +213,17 @@ def test_a_new_content_works_under_every_way_to_learn(name, data, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["random", "rded"])
-def test_a_new_content_holds_what_a_method_chooses(name, data):
+def test_a_new_content_holds_what_a_method_chooses(name, spec):
+    data = load_data(spec)
     _, last = run(name, data)
     assert isinstance(last.x, Coarse) and last.x.blocks.dtype == jnp.float16 and len(last) == CLASSES * IPC
-    means = np.asarray(data.train.x).reshape(-1, 4, 2, 4, 2, 1).mean((2, 4))
+    means = np.asarray(data.train.all().x).reshape(-1, 4, 2, 4, 2, 1).mean((2, 4))
     if name == "random":
         gaps = np.abs(means[None] - np.asarray(last.x.blocks, np.float32)[:, None]).max((2, 3, 4))
         np.testing.assert_array_equal(data.train.y[gaps.argmin(1)], np.repeat(np.arange(CLASSES), IPC))
         assert gaps.min(1).max() < 5e-3
 
 
-def test_a_method_may_make_the_one_content_that_is_its_own(data):
-    _, last = run("infer", data)
+def test_a_method_may_make_the_one_content_that_is_its_own(spec):
+    _, last = run("infer", load_data(spec))
     assert isinstance(last.x, Compensated)

@@ -86,4 +86,4 @@ def doubled(tree):
 
 def empty(data: GraphData, info: Info | None) -> SyntheticSet:
     """The set before a graph method makes anything of it."""
-    return start_graphs(jax.random.key(0), "random", data, data.train, None, info)
+    return start_graphs(jax.random.key(0), "random", data, data.train, None, info, None)
