@@ -10,9 +10,8 @@ from typing import Annotated, Any, get_args, get_origin
 from docstring_parser import parse as parse_docstring
 
 from condense.cli.flags import about, aligned, argument_helps, parse
-from condense.presets import preset_of
 from condense.runtime.interrupts import defer_interrupt
-from condense.workflows.options import BUDGETS, find_method, known_methods
+from condense.workflows.methods import find_method, known_methods
 from matchers.inputs import flagged_inputs, option_parameters
 from matchers.method import Method
 from synth.errors import BadInput
@@ -83,6 +82,9 @@ def act(args: list[str]) -> None:
         return
     method, rest = find_method(args[0]), args[1:]
     with defer_interrupt():  # an extension module that is interrupted while it loads ends in a traceback
+        from condense.presets import preset_of
+        from condense.workflows.options import BUDGETS
+
         factory = method.load()
     tokens = [part for token in rest for part in token.split("=", 1)]
     named = dict(pairwise(tokens)).get("--preset")

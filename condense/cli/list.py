@@ -11,7 +11,7 @@ from condense.cli.flags import about, aligned, first_line
 from synth.errors import BadInput
 
 LISTS = {
-    "methods": ("condense.workflows.options", "known_methods", attrgetter("summary")),
+    "methods": ("condense.workflows.methods", "known_methods", attrgetter("summary")),
     "data": ("condense.data.named", "NAMED", attrgetter("about")),
     "nets": ("condense.nets", "NETS", first_line),
     "presets": ("condense.presets", "PRESETS", methodcaller("record")),

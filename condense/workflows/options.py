@@ -1,33 +1,15 @@
-"""A method by its name, and its options: the factory's signature is its configuration."""
+"""The options of a method: its factory's signature is its configuration."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from condense.presets import preset_of
-from condense.runtime.entry_points import registered
-from matchers import REGISTRY
 from matchers.inputs import flagged_inputs, option_parameters
 from matchers.method import Method
 from synth.errors import BadInput
 from synth.options import check_option, flag_of
 
-ENTRY_POINTS = "condense.methods"  # a package outside names its `matchers.method.Method` records there
 BUDGETS = ("ipc", "size", "bytes")
-
-
-def known_methods() -> dict[str, Method]:
-    """All methods by name: those of this project, then those that installed packages register."""
-    return {**registered(ENTRY_POINTS, Method), **REGISTRY}
-
-
-def find_method(name: str) -> Method:
-    """A method's record. Raises BadInput naming the known ones."""
-    if name in REGISTRY:
-        return REGISTRY[name]
-    known = known_methods()
-    if name not in known:
-        raise BadInput(f"unknown method '{name}' (known: {', '.join([*REGISTRY, *sorted(known.keys() - REGISTRY.keys())])})")
-    return known[name]
 
 
 class Settings(NamedTuple):

@@ -23,7 +23,8 @@ from condense.inputs.registry import Resolved, resolve_inputs, split_seed
 from condense.presets import PRESETS
 from condense.runtime.checks import check_seed, check_validation
 from condense.runtime.run_folder import as_call, check_same
-from condense.workflows.options import Settings, find_method, settle
+from condense.workflows.methods import find_method
+from condense.workflows.options import Settings, settle
 from evals.recipes import recipe
 from matchers.base import Matcher
 from matchers.method import Method

@@ -9,7 +9,7 @@ from condense.__main__ import run as command
 from condense.data.load import load_data
 from condense.experts import train_experts
 from condense.inputs.experts import COUNT, EPOCHS, StandIns
-from condense.workflows import options
+from condense.workflows import methods
 from condense.workflows import plan as module
 from condense.workflows.distill import distill, execute
 from condense.workflows.plan import plan
@@ -63,8 +63,8 @@ def test_a_wrong_call_is_refused_before_anything_is_made_for_it(method, call, wo
 
 
 def test_a_method_is_looked_up_once(monkeypatch, tmp_path):
-    asked, find = [], options.find_method
-    for place in (options, module):
+    asked, find = [], methods.find_method
+    for place in (methods, module):
         monkeypatch.setattr(place, "find_method", lambda name: asked.append(name) or find(name))
     distill("random", "digits", ipc=1)
     assert asked == ["random"]

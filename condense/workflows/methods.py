@@ -1,0 +1,23 @@
+"""Methods by name: this project's, and those that installed packages register. Needs no JAX."""
+
+from condense.runtime.entry_points import registered
+from matchers import REGISTRY
+from matchers.method import Method
+from synth.errors import BadInput
+
+ENTRY_POINTS = "condense.methods"  # a package outside names its `matchers.method.Method` records there
+
+
+def known_methods() -> dict[str, Method]:
+    """All methods by name: those of this project, then those that installed packages register."""
+    return {**registered(ENTRY_POINTS, Method), **REGISTRY}
+
+
+def find_method(name: str) -> Method:
+    """A method's record. Raises BadInput naming the known ones."""
+    if name in REGISTRY:
+        return REGISTRY[name]
+    known = known_methods()
+    if name not in known:
+        raise BadInput(f"unknown method '{name}' (known: {', '.join([*REGISTRY, *sorted(known.keys() - REGISTRY.keys())])})")
+    return known[name]
