@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from condense import nets
+from condense import api, nets
 from condense.__main__ import run as command
 from condense.data.load import BUILDERS, load_data
 from condense.data.named import NAMED
@@ -25,7 +25,6 @@ from condense.engine import loop
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set
 from condense.teachers.sanity import classify
-from condense.workflows import distill as api
 from matchers.base import PerClass, Shuffled, Whole
 from matchers.trajectory.mtt import mtt
 from synth.base import Split, Teacher
