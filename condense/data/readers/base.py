@@ -48,10 +48,10 @@ class Choice(NamedTuple):
 
     values: dict[str, Any]
 
-    def parse(self, spec: str, key: str, word: str) -> Any:
+    def parse(self, spec: str, name: str, word: str) -> Any:
         """The value of a word. Raises BadInput naming the known ones."""
         if word not in self.values:
-            raise BadInput(f"{spec}: {key}={word} is not known; use {' or '.join(f'{key}={known}' for known in self.values)}")
+            raise BadInput(f"{spec}: {name}={word} is not known; use {' or '.join(f'{name}={known}' for known in self.values)}")
         return self.values[word]
 
 
@@ -61,18 +61,18 @@ class Number(NamedTuple):
     least: int = 1
     most: int = 10**9
 
-    def parse(self, spec: str, key: str, word: str) -> int:
+    def parse(self, spec: str, name: str, word: str) -> int:
         """The number. Raises BadInput for anything else."""
         if not (re.fullmatch(r"0|[1-9][0-9]{0,9}", word) and self.least <= int(word) <= self.most):
-            wanted = f"use {key}=N with a whole N from {self.least} to {self.most}"
-            raise BadInput(f"{spec[:200]}: {key}={word[:20]} is not possible; {wanted}")
+            wanted = f"use {name}=N with a whole N from {self.least} to {self.most}"
+            raise BadInput(f"{spec[:200]}: {name}={word[:20]} is not possible; {wanted}")
         return int(word)
 
 
 class Word(NamedTuple):
     """An option that is any word, as the name of a column."""
 
-    def parse(self, spec: str, key: str, word: str) -> str:
+    def parse(self, spec: str, name: str, word: str) -> str:
         """The word."""
         return word
 
