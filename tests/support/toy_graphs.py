@@ -84,6 +84,6 @@ def doubled(tree):
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if leaf.dtype == jnp.float32 else leaf, tree)
 
 
-def empty(data: GraphData, info: Info | None) -> SyntheticSet:
+def empty(data: GraphData) -> SyntheticSet:
     """The set before a graph method makes anything of it."""
-    return start_graphs(jax.random.key(0), "random", data, data.train, None, info, None)
+    return start_graphs(jax.random.key(0), "random", data, data.train, None, Info(data.classes, data.preprocess), None)

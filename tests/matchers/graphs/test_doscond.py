@@ -64,7 +64,7 @@ def test_the_loss_is_zero_for_the_real_graphs_themselves():
     v = int(np.bincount(data.train.x.nodes).argmax())
     index = np.concatenate([np.flatnonzero((data.train.y == c) & (data.train.x.nodes == v))[:3] for c in range(2)])
     same, matcher = data.train.take(index), doscond(("ipc", 3), nets.build(NET, data.image, 2), nodes=v)
-    synth = matcher.prepare(jax.random.key(0), empty(data, None), same)
+    synth = matcher.prepare(jax.random.key(0), empty(data), same)
     hard = replace(synth, x=LearnedGraphs(synth.x.features, 1e4 * synth.x.logits))
     edges = max(int((same.x.graph[same.x.receivers] // 3 == c).sum()) for c in range(2))
     rows = [batch_of(same.take(np.arange(3) + 3 * c).x, nodes=3 * v, edges=edges, count=3) for c in range(2)]
@@ -119,7 +119,7 @@ def test_a_run_ends_in_hard_graphs_of_the_budget():
     data = load_data("toy_graphs?edges=false")
     net = nets.build(NET, data.image, 2)
     matcher = doscond(("bytes", 2 * 8 + 2 * 2 * (5 * 3 * 4 + 2)), net, nodes=5)
-    synth = matcher.prepare(jax.random.key(0), empty(data, None), data.train)
+    synth = matcher.prepare(jax.random.key(0), empty(data), data.train)
     assert synth.x.features.shape == (4, 5, 3)
     done = conclude(matcher, jax.random.key(0), (), synth)
     assert isinstance(done.x, DenseGraphs) and done.x.nbytes() + done.y.nbytes() == 264
@@ -134,7 +134,7 @@ def test_a_run_ends_in_hard_graphs_of_the_budget():
         (("ipc", 1), {}, load_data("toy_graphs"), "edges=false drops edge labels"),
     ):
         with pytest.raises(BadInput, match=message):
-            doscond(budget, net, **options).prepare(jax.random.key(0), empty(source, None), source.train)
+            doscond(budget, net, **options).prepare(jax.random.key(0), empty(source), source.train)
 
 
 def test_the_feed_is_of_one_size_and_a_function_of_seed_and_step():

@@ -38,7 +38,7 @@ def toy():
 
 
 def made(method, data, **changes):
-    return method.step(jax.random.key(0), (), empty(data, None), data.train._replace(**changes))[0]
+    return method.step(jax.random.key(0), (), empty(data), data.train._replace(**changes))[0]
 
 
 def sets_of(content) -> list:
