@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-from condense.runtime.log import megabytes, note, tree_bytes
+from condense.runtime.log import megabytes, note
 from matchers.base import Piece
 from synth.errors import RunFailed
 
@@ -58,6 +58,11 @@ class Gauge:
         self.began = now
         if self.calls == 2 and (now - before) * left > SHORT:
             note(f"{self.description}: {now - before:.3g} s a step after the first")
+
+
+def tree_bytes(tree) -> str:
+    """Bytes of a tree's arrays, in words."""
+    return megabytes(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
 
 
 def memory_of_step(key, step, carry, bad, batch) -> int:

@@ -14,12 +14,13 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from condense.engine.memory import tree_bytes
 from condense.experts.base import ExpertRecipe
 from condense.experts.store import RECORD, Header, Recorder, bytes_needed, check_room, read_header, write_header
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import devices, over_devices, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, megabytes, note, progress, tree_bytes
+from condense.runtime.log import MetricsLog, megabytes, note, progress
 from evals.retrain import group_size
 from synth.base import Examples, Net
 from synth.errors import BadInput, RunFailed

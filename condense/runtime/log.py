@@ -10,7 +10,6 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
@@ -172,8 +171,3 @@ def progress(total: int, description: str, *, done: int = 0) -> Iterator[_Bar | 
         yield shown
     finally:
         shown.close()
-
-
-def tree_bytes(tree) -> str:
-    """Bytes of a tree's arrays, in words."""
-    return megabytes(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
