@@ -165,11 +165,11 @@ def test_show_refuses_what_is_for_images(tmp_path, capsys):
 
 def test_images_and_graphs_are_not_mixed_up(tmp_path):
     for call, message in (
-        (("dm", "toy_graphs", {"ipc": 1}), "dm: takes images, and toy_graphs holds graphs; use one of random, mirage, colour, doscond"),
-        (("mirage", "digits", {"ipc": 1}), "mirage: takes graphs, and digits holds images; give --data toy_graphs, tu:FILE or smiles:FILE"),
+        (("dm", "toy_graphs", {"ipc": 1}), "dm: takes images, and toy_graphs holds graphs; `condense list data` shows sets of images"),
+        (("mirage", "digits", {"ipc": 1}), "mirage: takes graphs, and digits holds images; --data toy_graphs, tu:FILE or smiles:FILE"),
         (("mirage", "toy_graphs", {"ipc": 1, "net": "mlp"}), "--net mlp.*: the data are graphs, and mlp does not take them"),
         (("dm", "digits", {"ipc": 1, "net": "gin"}), "--net gin.*: the data are images, and gin does not take them"),
-        (("mirage", "toy_graphs", {"ipc": 1, "start": "noise"}), "--start noise: graph methods make their own start"),
+        (("mirage", "toy_graphs", {"ipc": 1, "start": "noise"}), "--start noise: methods for graphs make their own start; leave it out"),
     ):
         with pytest.raises(BadInput, match=message):
             api.distill(call[0], call[1], **call[2])
