@@ -26,6 +26,7 @@ from condense.runtime.run_folder import as_call, check_same
 from condense.workflows.methods import find_method
 from condense.workflows.options import Settings, settle
 from evals.recipes import recipe
+from matchers import REGISTRY
 from matchers.base import Matcher
 from matchers.method import Method
 from synth.base import Net
@@ -185,7 +186,8 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
     data = load_data(data, seed=split_seed(factory, settings.places, seed)) if isinstance(data, str) else data
     if data.modality not in method.modalities:
         takes, sources = " or ".join(method.modalities), "; ".join(MODALITIES[name].sources for name in method.modalities)
-        raise BadInput(f"{method.name}: takes {takes}, and {data.spec} holds {data.modality}; {sources}")
+        others = ", ".join(name for name, known in REGISTRY.items() if data.modality in known.modalities)
+        raise BadInput(f"{method.name}: takes {takes}, and {data.spec} holds {data.modality}; {sources}; or use one of {others}")
     return data
 
 
