@@ -128,7 +128,7 @@ class Matcher(NamedTuple):
     counts_bytes: bool = True
 
 
-def conclude(matcher: Matcher, key: jax.Array, state: Any, synth: SyntheticSet) -> SyntheticSet:
+def conclude(key: jax.Array, matcher: Matcher, state: Any, synth: SyntheticSet) -> SyntheticSet:
     """The set that a run gives after a step: the method's result, with what a file holds of its content, as the method finishes it."""
     synth = matcher.result(state, synth) if matcher.result else synth
     synth = replace(synth, x=synth.x.store())

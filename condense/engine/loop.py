@@ -210,7 +210,7 @@ class _Loop:
     def result(self) -> SyntheticSet:
         """What the run would give at this step, as it would be stored."""
         carry = jax.tree.map(jnp.array, self.on_host())
-        return replace(conclude(self.matcher, self.finish_key, carry.state, carry.synth), info=self.info)
+        return replace(conclude(self.finish_key, self.matcher, carry.state, carry.synth), info=self.info)
 
     def batch(self):
         raw = self.feed(self.step)

@@ -144,7 +144,5 @@ def nrr(
         x = synth.x.encode(jnp.where(mask[..., None] > 0, moved, images))
         return replace(synth, x=x), Refining(state.count + 1, opt, mask), metrics
 
-    def finish(key, state, synth):
-        return labelling.attach(key, synth)
-
-    return Matcher(init, step, Given((chosen.vars,)), recipe=recipe, prepare=prepare, finish=finish, own_start="", counts_bytes=False)
+    ends = {"finish": lambda key, state, synth: labelling.attach(key, synth), "own_start": "", "counts_bytes": False}
+    return Matcher(init, step, Given((chosen.vars,)), recipe=recipe, prepare=prepare, **ends)

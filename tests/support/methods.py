@@ -113,7 +113,7 @@ class Case(NamedTuple):
 
     def at_start(self) -> np.ndarray:
         """The examples that the run would give if it took no step."""
-        return values(conclude(self.matcher, KEY, self.matcher.init(KEY, self.synth.bare()), self.synth))
+        return values(conclude(KEY, self.matcher, self.matcher.init(KEY, self.synth.bare()), self.synth))
 
     def run(self, steps: int, *, folder=None) -> SyntheticSet:
         schedule = loop.Schedule(steps, log_every=1, checkpoint_every=HALF)

@@ -95,4 +95,4 @@ def ran(matcher, synth, examples, steps: int, *, key=KEY):
     step = jax.jit(matcher.step)
     for number in range(steps):
         now, state, metrics = step(jax.random.fold_in(key, number), state, now, matcher.feed.value)
-    return before, now, replace(conclude(matcher, key, state, replace(now, info=before.info)), info=None), metrics
+    return before, now, replace(conclude(key, matcher, state, replace(now, info=before.info)), info=None), metrics

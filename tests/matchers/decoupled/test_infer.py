@@ -110,7 +110,7 @@ def test_labels_are_the_mean_answer_of_the_networks_once():
     matcher = infer(held, task(), compensators=2)
     made = matcher.prepare(KEY, synth, examples)
     delta = 0.3 * np.random.default_rng(1).normal(size=made.x.delta.shape).astype(np.float32)
-    last = conclude(matcher, KEY, None, replace(made, x=made.x.moved(jnp.asarray(delta))))
+    last = conclude(KEY, matcher, None, replace(made, x=made.x.moved(jnp.asarray(delta))))
     x = last.x.decode()
     expected = sum(t.net.apply(t.vars, x).logits for t in held[:2]) / 2
     assert last.y.kind == "interpolated"

@@ -153,7 +153,7 @@ def test_labels_are_two_numbers_a_view():
     held, (synth, examples) = committee(1), started(1)
 
     def labelled(**own):
-        return conclude(nrr(held, task(), crops=2, keep=2, **own), KEY, None, made).y
+        return conclude(KEY, nrr(held, task(), crops=2, keep=2, **own), None, made).y
 
     made = nrr(held, task(), crops=2, keep=2).prepare(KEY, synth, examples)
     y, x = labelled(label_temperature=3.0, alpha_dbr=0.3, norm_dbr="l2"), made.x.store().decode()

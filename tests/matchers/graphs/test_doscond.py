@@ -121,7 +121,7 @@ def test_a_run_ends_in_hard_graphs_of_the_budget():
     matcher = doscond(("bytes", 2 * 8 + 2 * 2 * (5 * 3 * 4 + 2)), net, nodes=5)
     synth = matcher.prepare(jax.random.key(0), empty(data), data.train)
     assert synth.x.features.shape == (4, 5, 3)
-    done = conclude(matcher, jax.random.key(0), (), synth)
+    done = conclude(jax.random.key(0), matcher, (), synth)
     assert isinstance(done.x, DenseGraphs) and done.x.nbytes() + done.y.nbytes() == 264
     assert synth.x.nbytes() == done.x.nbytes() and synth.x.n == done.x.n == len(synth) == 4
     done.x.check()
