@@ -37,16 +37,17 @@ from tests.support.toy_teachers import committee, priors, task
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the command line asks the library for, without the work."""
-    calls, made = [], SimpleNamespace(represents=False)
-    monkeypatch.setattr(condense.api, "distill", lambda method, data, **more: calls.append({"method": method, "data": data} | more) or made)
+    """What the command line asks for, without the work: the settings of its plan."""
+    plans, made = [], SimpleNamespace(represents=False)
+    monkeypatch.setattr("condense.workflows.distill.execute", lambda plan: plans.append(plan) or made)
     settings = {"ipc": 7, "net": "mlp", "steps": 40, "lr": 0.25}
     mine = presets.Preset("mine", "dm", "digits?limit=1000", "50.0 %", "this test", "nothing", settings)
     monkeypatch.setitem(presets.PRESETS, "mine", mine)
 
     def ask(*argv: str) -> dict:
         assert run(["distill", "dm", "--out", "x", *argv]) == 0
-        return calls[-1]
+        plan = plans[-1]
+        return {**plan.settings.common, **plan.settings.options, "force": plan.force, "command": plan.command}
 
     return ask
 
@@ -169,14 +170,14 @@ def test_a_set_of_classes_whose_names_cannot_be_printed_is_scored_on_its_own_dat
 
 
 def test_a_flag_beats_a_preset_beats_a_default(asked):
-    plain = asked("--data", "digits", "--ipc", "1")
-    assert (plain["net"], plain["steps"], plain["lr"], plain["momentum"], plain["batch"]) == (None, None, 1.0, 0.5, 256)
+    plain = asked("--data", "digits?limit=500", "--ipc", "1", "--net", "mlp:width=4")
+    assert (plain["net"], plain["steps"], plain["lr"], plain["momentum"], plain["batch"]) == ("mlp:width=4", None, 1.0, 0.5, 256)
     preset = asked("--preset", "mine")
     assert {name: preset[name] for name in ("data", "ipc", "size", "net", "steps", "lr", "momentum")} == {
         "data": "digits?limit=1000", "ipc": 7, "size": None, "net": "mlp", "steps": 40, "lr": 0.25, "momentum": 0.5,
     }  # fmt: skip
-    flags = asked("--lr", "2", "--preset=mine", "--net", "lenet", "--data=digits", "--steps", "3")
-    assert (flags["lr"], flags["net"], flags["data"], flags["steps"], flags["ipc"]) == (2.0, "lenet", "digits", 3, 7)
+    flags = asked("--lr", "2", "--preset=mine", "--net", "mlp:width=3", "--data=digits", "--steps", "3")
+    assert (flags["lr"], flags["net"], flags["data"], flags["steps"], flags["ipc"]) == (2.0, "mlp:width=3", "digits", 3, 7)
     for budget in (["--size", "20"], ["--size=20"]):  # one budget replaces another kind's
         assert (asked("--preset", "mine", *budget)["ipc"], asked("--preset", "mine", *budget)["size"]) == (None, 20)
     assert asked("--preset", "mine", "--eval-every", "5", "--force")["force"] is True and preset["force"] is False
@@ -187,7 +188,7 @@ def test_a_flag_beats_a_preset_beats_a_default(asked):
 def test_a_preset_is_a_run_that_can_be_made(name):
     preset = presets.PRESETS[name]
     method, settings = preset.method, presets.preset_of(name, preset.method)
-    made_by = condense.cli.distill.method_class(method, settings)
+    made_by = condense.cli.distill.method_class(REGISTRY[method], REGISTRY[method].load(), settings, dry_run=False)
     assert settings.keys() <= {f.name for f in fields(made_by)}
     data = parse_spec(settings["data"])
     assert data.name in NAMED or data.kind in ("folder", "tu")  # the last two for what nobody may hand on

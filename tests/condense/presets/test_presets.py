@@ -1,18 +1,19 @@
 """What presets say beside their settings: the commands that come first, the recipes that labels are for."""
 
 import shlex
-from types import SimpleNamespace
 
 import pytest
 
-import condense.api
 from condense import nets, presets
 from condense.__main__ import run
 from condense.cli import experts, teachers
 from condense.cli.flags import parse
 from condense.teachers.labelling import plan_of
+from condense.workflows.options import settle
+from condense.workflows.plan import COUNTS, remarks
 from evals.recipes import recipe
 from matchers import REGISTRY
+from matchers.base import Matcher
 from matchers.inputs import flagged_inputs, option_parameters
 from synth.labelling import check_room
 from tests.support.factories import build_method, complete_options
@@ -40,12 +41,12 @@ def test_every_published_preset_of_teachers_names_theirs():
     assert len(published) > 30 and all(p.first.startswith("condense teachers ") for p in published)
 
 
-@pytest.mark.parametrize(("more", "lines"), [((), 1), (("--teachers", "t"), 0)])
-def test_a_run_of_a_published_preset_says_whose_teachers_it_lacks(more, lines, monkeypatch, capsys):
-    monkeypatch.setattr(condense.api, "distill", lambda *args, **more: SimpleNamespace(represents=False))
-    assert run(["distill", "sre2l", "--preset", "sre2l_tiny_50", "--out", "x", *more]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "first condense teachers --data" in line]
-    assert len(told) == lines
+@pytest.mark.parametrize(("more", "lines"), [({}, 1), ({"teachers": "t"}, 0)])
+def test_a_run_of_a_published_preset_says_whose_teachers_it_lacks(more, lines):
+    method = REGISTRY["sre2l"]
+    settings = settle(method, method.load(), "sre2l_tiny_50", {}, more)
+    told = remarks(method, Matcher(print, print), "sre2l_tiny_50", settings, dict.fromkeys(COUNTS))
+    assert ["first condense teachers --data" in line for line in told] == [True] * lines
 
 
 def test_a_preset_scored_under_another_recipe_than_its_method_says_so(capsys):
