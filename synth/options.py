@@ -3,7 +3,9 @@ too: the command line checks them, and a tuner may search in them.
 """
 
 import math
+from functools import reduce
 from numbers import Integral, Real
+from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -24,11 +26,11 @@ class Range(NamedTuple):
     opened: tuple[str, ...]
     words: str
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Real) -> bool:
         """Whether a number is in the range."""
         above = value > self.low if "low" in self.opened else value >= self.low
         below = value < self.high if "high" in self.opened else value <= self.high
-        return above and below  # NaN is neither
+        return bool(above and below)  # NaN is neither
 
 
 ANY = Range(-math.inf, math.inf, ("low", "high"), "that is finite")
@@ -54,6 +56,15 @@ def alternatives(kind: Any) -> list[tuple[Any, Range]]:
         given = next((note for note in notes if isinstance(note, Range)), None)
         return [(base, given or known) for base, known in alternatives(base)]
     return [(kind, AtLeastOne if kind is int else ANY)]
+
+
+def plain_type(kind: Any) -> Any:
+    """The annotation without its ranges."""
+    if get_origin(kind) is Annotated:
+        return plain_type(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return reduce(or_, map(plain_type, get_args(kind)))
+    return kind
 
 
 def check_option(name: str, value: Any, kind: Any) -> Any:

@@ -15,6 +15,7 @@ from condense.workflows.methods import find_method, known_methods
 from matchers.inputs import flagged_inputs, option_parameters
 from matchers.method import Method
 from synth.errors import BadInput
+from synth.options import plain_type
 
 RECORD = None
 
@@ -58,8 +59,8 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, d
     own = {}
     for name, p in option_parameters(factory).items():
         text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME
-        several = any(get_origin(kind) is tuple for kind in get_args(p.annotation))  # else shown as {None}|{[N [N ...]]}
-        own[name] = (Annotated[p.annotation, about(text, metavar="N ..." if several else None)], p.default)
+        several = any(get_origin(kind) is tuple for kind in get_args(plain_type(p.annotation)))  # else shown as {None}|{[N [N ...]]}
+        own[name] = (Annotated[plain_type(p.annotation), about(text, metavar="N ..." if several else None)], p.default)
     places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (COMMON | places | own).items()}
     if dry_run:

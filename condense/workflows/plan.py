@@ -136,6 +136,8 @@ def plan(
     counted = {"budget": None if modality.starts else given, "places": settings.places}
     context = Context(method, data, spec, seed, place, common["steps"] or STEPS, force, **counted)
     resolved = resolve_inputs(factory, context, usual_net=method.net.format(**settings.options), make=False)
+    if spec is not None:
+        nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it
     matcher = factory(**resolved.values(), **settings.options)
     check_start(method.name, matcher, start)
     schedule = make_schedule(matcher, **{name: common[name] for name in COUNTS[3:]})

@@ -26,7 +26,6 @@ from matchers.decoupled.common import (
 )
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Net, Teacher, Vars
-from synth.errors import BadInput
 from synth.options import BelowOne, NonNegative, Positive, Share
 from synth.selection.cam import attention, averages, check_map
 from synth.selection.collage import compose, critical_patches
@@ -112,10 +111,8 @@ def nrr(
     """
     settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
     chosen = chosen_map(teachers, task.image, member)
-    if label_temperature is not None and label_temperature <= 0:
-        raise BadInput(f"--label-temperature {label_temperature}: give a number above 0")
-    options = {"alpha": alpha_dbr, "norm": norm_dbr, "sce": sce_dbr}
-    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, temperature=label_temperature, options=options).checked()
+    more = {"temperature": label_temperature, "options": {"alpha": alpha_dbr, "norm": norm_dbr, "sce": sce_dbr}}
+    labelling = Labelling((chosen,), task, recipe, labels, label_epochs, **more).checked()
     tx = on_pixels(settings, task, rule=optimizer)
 
     def prepare(key, synth, examples):
@@ -144,5 +141,5 @@ def nrr(
         x = synth.x.encode(jnp.where(mask[..., None] > 0, moved, images))
         return replace(synth, x=x), Refining(state.count + 1, opt, mask), metrics
 
-    ends = {"finish": lambda key, state, synth: labelling.attach(key, synth), "own_start": "", "counts_bytes": False}
-    return Matcher(init, step, Given((chosen.vars,)), recipe=recipe, prepare=prepare, **ends)
+    attach = lambda key, state, synth: labelling.attach(key, synth)  # noqa: E731
+    return Matcher(init, step, Given((chosen.vars,)), recipe=recipe, prepare=prepare, finish=attach, own_start="", counts_bytes=False)

@@ -242,7 +242,7 @@ def test_the_inner_problem_of_krrst_draws_nothing_and_sees_the_whole_set(monkeyp
             lives[name] = life
             return whole(*args, life=life, **more)
 
-        monkeypatch.setattr(sys.modules[f"matchers.{name}"], "descend_ridge", caught)
+        monkeypatch.setattr(sys.modules[f"matchers.kernel.{name}"], "descend_ridge", caught)
         build()
     x, y = (jnp.asarray(rng.normal(size=(1100, *shape)), jnp.float32) for shape in ((4, 4, 1), (3,)))
     synth = SyntheticSet(Pixels(x), Target(y))
