@@ -17,6 +17,7 @@ from synth.base import Out
 from synth.errors import BadInput
 from synth.selection.cam import attention, averages, class_map
 from synth.selection.collage import critical_patches, framed
+from tests.support.factories import complete_options
 from tests.support.toy_teachers import KEY, PLAIN, PLAN, committee, ran, started, task, teacher
 
 QUICK = {"crops": 2, "keep": 2, "labels": "hard"}
@@ -164,4 +165,4 @@ def test_labels_are_two_numbers_a_view():
     with pytest.raises(BadInput, match=r"alpha: labels of kind online have no such option \(it is one of distances\); leave it out"):
         labelled(labels="online", alpha_dbr=0.3)
     with pytest.raises(BadInput, match=r"--label-temperature 0.0: give a number above 0"):
-        labelled(label_temperature=0.0)
+        complete_options("nrr", {"label_temperature": 0.0})
