@@ -1,1 +1,1 @@
-"""Data: a specification becomes rows to train and score on. May import networks' neighbours in `runtime`, and the packages below."""
+"""Data: a specification becomes rows to train and score on. May import `nets`, `runtime`, `matchers`, `evals` and `synth`."""

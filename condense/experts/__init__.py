@@ -1,4 +1,7 @@
-"""Experts: networks trained on real data, their parameters recorded before training and after each epoch, for trajectory matching."""
+"""Experts: networks trained on real data, their parameters recorded before training and after each epoch, for trajectory matching.
+
+May import `engine`, `data`, `nets`, `runtime` and the packages below.
+"""
 
 import hashlib
 import inspect

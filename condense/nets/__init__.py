@@ -1,5 +1,7 @@
 """Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`. `NETS` is the registry.
 
+May import flax and `synth`, and no other room of `condense`.
+
 Installed packages add to it by entry points `condense.nets`: factories whose keyword arguments are options, of
 `(example shape, classes) -> Net or flax module`. A network maps images f32[b h w c] in model space to logits f32[b classes]
 (`synth.base.Net`); those of `GRAPH_NETS` map a `synth.graphs.base.GraphBatch`.

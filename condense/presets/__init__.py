@@ -1,4 +1,7 @@
-"""Presets by name, one file a family of methods. A flag beats a preset beats a default."""
+"""Presets by name, one file a family of methods. A flag beats a preset beats a default.
+
+May import `evals`, `matchers` and `synth`, and no other room of `condense` above `evaluation`.
+"""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""Methods from trained networks: recover or compose images, then label them."""
+"""Methods from trained networks: they recover or compose images, then label them. May import `matchers.base` and `synth`."""

@@ -1,1 +1,1 @@
-"""Methods that match distributions of features."""
+"""Methods that match distributions of features. May import `matchers.base` and `synth`."""

@@ -1,1 +1,1 @@
-"""Methods that match gradients."""
+"""Methods that match gradients. May import `matchers.base` and `synth`."""

@@ -1,1 +1,1 @@
-"""Methods for graphs."""
+"""Methods for graphs. May import `matchers.base` and `synth`."""

@@ -1,1 +1,1 @@
-"""Methods that choose real examples."""
+"""Methods that choose real examples. May import `matchers.base` and `synth`."""

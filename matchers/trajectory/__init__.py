@@ -1,1 +1,1 @@
-"""Methods that match the trajectories of experts."""
+"""Methods that match the trajectories of experts. May import `matchers.base` and `synth`."""

@@ -1,1 +1,1 @@
-"""Images: how a set stores them, their normalisation, augmentation and views."""
+"""Images: how a set stores them, their normalisation, augmentation and views. May import `numerics`, `base`, `options` and `errors`."""

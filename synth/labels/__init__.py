@@ -1,4 +1,7 @@
-"""Kinds of labels, one a file where teachers made them. `KINDS` holds one line a kind; `synth.labels.contract` says what a kind is."""
+"""Kinds of labels, one a file where teachers made them. `KINDS` holds one line a kind; `synth.labels.contract` says what a kind is.
+
+May import `synth.images`, `base`, `options` and `errors`.
+"""
 
 from synth.errors import BadInput
 from synth.labels.committee import Committee

@@ -1,1 +1,1 @@
-"""Numbers: PyTrees, and what depends on the backend."""
+"""Numbers: PyTrees, and what depends on the backend. May import `synth.errors` alone."""

@@ -1,1 +1,1 @@
-"""Which real examples a set starts from, or is compared with."""
+"""Which real examples a set starts from, or is compared with. May import every room of `synth` but `labelling`."""

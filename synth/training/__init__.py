@@ -1,1 +1,1 @@
-"""Training loops, optimisers, ridge regression and statistics of networks."""
+"""Training loops, optimisers, ridge regression and statistics of networks. May import `labels`, `images`, `graphs` and what is below."""

@@ -1,4 +1,7 @@
-"""Readers, one source a file: a place becomes raw data, and nothing in it is trusted. A new reader is a file and a line in `READERS`."""
+"""Readers, one source a file: a place becomes raw data, and nothing in it is trusted. A new reader is a file and a line in `READERS`.
+
+May import `condense.data.rows`, `condense.data.named`, `runtime` and `synth`.
+"""
 
 from condense.data.readers import digits, folder, idx, npz, smiles, tfds, toy_graphs, tu
 from condense.data.readers.base import Reader

@@ -1,4 +1,7 @@
-"""Graph networks, one a file. They differ in how they weigh the messages of neighbours; all else is `network.GraphNet`."""
+"""Graph networks, one a file. They differ in how they weigh the messages of neighbours; all else is `network.GraphNet`.
+
+May import `condense.nets.layers` and `synth`.
+"""
 
 from condense.nets.graphs.gat import gat
 from condense.nets.graphs.gcn import gcn
