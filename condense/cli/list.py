@@ -13,7 +13,7 @@ from synth.errors import BadInput
 LISTS = {
     "methods": ("condense.workflows.methods", "known_methods", attrgetter("summary")),
     "data": ("condense.data.named", "NAMED", attrgetter("about")),
-    "nets": ("condense.nets", "NETS", first_line),
+    "nets": ("condense.nets", "known_nets", first_line),
     "presets": ("condense.presets", "PRESETS", methodcaller("record")),
     "recipes": ("evals.recipes", "ABOUT", str),
 }

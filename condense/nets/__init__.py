@@ -60,6 +60,11 @@ def outside() -> dict[str, Callable[..., Any]]:
     return {point.name: point.load() for point in entry_points(group="condense.nets") if point.name not in NETS}
 
 
+def known_nets() -> dict[str, Callable[..., Any]]:
+    """All factories by name: this project's, then those that installed packages register."""
+    return {**NETS, **outside()}
+
+
 def factory_of(spec: str, name: str) -> Callable[..., Any]:
     """The factory of a network. Raises BadInput naming the known ones."""
     if name not in NETS and name not in outside():
