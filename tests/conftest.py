@@ -1,6 +1,9 @@
 """Tests run with strict dtype and rank promotion, checked annotations, four simulated devices and an embedded data set."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,6 +12,11 @@ import pytest
 # XLA's older emitters compile the tests' small programs in half the time. It aborts on flags it does not know: not for other versions.
 if f"jaxlib=={version('jaxlib')}" in Path(__file__).parents[1].joinpath("constraints.txt").read_text().split():
     os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()  # the last one counts
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for this run, its workers and the programs that they start
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="condense-tests.")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    os.environ |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
 import jax
 

@@ -195,7 +195,7 @@ def run(name: str, data: Data, *, folder: Path | None = None, scored=None):
     return first, loop.run(KEY, matcher, first, feed, schedule, folder=folder, evaluate=evaluate)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in ("dm", "sre2l") else pytest.mark.slow) for name in OPTIONS])
 def test_a_new_content_works_under_every_way_to_learn(name, spec, tmp_path):
     """It moves, and what is scored on the way and at the end is what a file gives back."""
     scored = []

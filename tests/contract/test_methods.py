@@ -79,7 +79,7 @@ def test_a_convolutional_network_resumes_to_the_bits_of_one_run(spec, tmp_path):
     assert not np.array_equal(case.at_start(), whole.x.decode())
 
 
-SLOW = [pytest.param(case, marks=pytest.mark.slow if case[1] == "graphs" else ()) for case in LEARNED]  # a second compilation
+SLOW = [pytest.param(case, marks=() if case[0] in ("dm", "mtt") else pytest.mark.slow) for case in LEARNED]  # a second compilation
 
 
 @pytest.mark.parametrize("straight", SLOW, indirect=True, ids=[name for name, _ in LEARNED])

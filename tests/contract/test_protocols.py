@@ -247,6 +247,7 @@ class FirstFeature(Adaptation):
         return [float(np.mean((feature > feature.mean()) == (np.asarray(test.y) == 1)))] * len(rows)
 
 
+@pytest.mark.slow
 def test_transfer_takes_rows_and_ways_of_ones_own(data, monkeypatch):
     """A row that repeats the first image, and a protocol that reads one feature, beside the known ones."""
 

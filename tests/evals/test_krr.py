@@ -107,6 +107,7 @@ def test_real_rows_carry_the_kind_of_labels_that_the_set_has(data):
     assert isinstance(draws["full"](0).y, Hard)
 
 
+@pytest.mark.slow
 def test_kip_from_the_command_line_to_its_score(data, tmp_path, capsys):
     """Its sets are scored by the kernel that made them; the table and the document name it, and the validation score is of its kind."""
     flags = f"--data {data.spec} --ipc 2 --steps 6 --batch 60 --lr 0.1 --eval-every 3 --net mlp:width=4 --out {tmp_path / 'run'}"

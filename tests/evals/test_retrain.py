@@ -95,6 +95,7 @@ def test_every_epoch_is_that_of_the_released_training(plain, epochs):
     check_every_epoch(plain, replace(PLAIN, epochs=epochs), as_set(examples), np.eye(3)[examples.y], np.ones(12), PLAIN.lr)
 
 
+@pytest.mark.slow
 def test_the_best_on_test_is_that_of_all_scorings_and_changes_no_score(noisy):
     """Against a replay that scores after every piece; the report says both, and the accuracy is still the last step's."""
     synth, test = noisy
@@ -249,6 +250,7 @@ def test_seeds_together_are_seeds_one_after_another(monkeypatch, noisy, small, f
     assert np.abs(np.asarray(a[0] - a[1])).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_four_devices_score_as_one(monkeypatch, noisy, five):
     assert len(mesh.devices()) == 4
     used = []

@@ -15,8 +15,6 @@ SHORT |= {"source, near, far": ("digits?limit=900", "digits?limit=300", "digits?
 SHORT |= {"student": "gin:width=4"}
 SHORT |= {"committee": ["resnet:width=4", "convnet:norm=batch,width=8,depth=2"], "label_epochs": 2}
 
-SLOW = ("02_trajectories", "03_committee", "05_transfer", "06_graphs")  # they take up to minutes to compile
-
 jupytext = pytest.importorskip("jupytext")
 nbclient = pytest.importorskip("nbclient")
 install = pytest.importorskip("ipykernel.kernelspec").install
@@ -53,7 +51,8 @@ def test_there_are_notebooks():
     assert [path.name for path in NOTEBOOKS][:1] == ["01_distill_digits.py"]
 
 
-@pytest.mark.parametrize("path", [pytest.param(path, marks=[pytest.mark.slow] * (path.stem in SLOW), id=path.stem) for path in NOTEBOOKS])
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("default")
 def test_a_notebook_runs(path, kernel, tmp_path):
     book = shortened(path)

@@ -63,6 +63,7 @@ def test_evaluate_prints_a_table_and_writes_json(finished, capsys):
     assert "distilled" in page and "random" in page and "kmeans" not in page and "test accuracy" in page
 
 
+@pytest.mark.slow
 def test_a_set_that_another_program_wrote_is_scored(tmp_path):
     """By numpy alone, with the keys that docs/format.md requires: ten images in the model space of their own mean and deviation."""
     data = load_data("digits")

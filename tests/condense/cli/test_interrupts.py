@@ -28,6 +28,7 @@ def test_an_interrupted_run_says_that_it_goes_on(monkeypatch, capsys):
     assert run(["evaluate", "x"]) == 130 and capsys.readouterr().err == "condense: interrupted\n"
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_on_the_way_keeps_what_is_there_and_the_same_command_goes_on(finished, tmp_path, capsys):
     """More steps of a finished run where no file can grow past 100 bytes: one line, exit 1. Then room, and the bits of one run."""
     shutil.copytree(finished, "a")

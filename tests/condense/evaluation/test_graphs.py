@@ -181,6 +181,7 @@ def test_the_estimate_compiles_what_the_evaluation_trains(data, synth, monkeypat
     assert [trainer.train._cache_size() for trainer in made] == [2]  # of the set, and of random graphs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ("test", "val"))
 def test_validation_graphs_that_served_the_maker_are_warned_of(synth, split, capsys, monkeypatch):
     """Whatever is scored, because they choose the epoch."""
@@ -250,6 +251,7 @@ def test_a_file_whose_labels_count_other_examples_is_refused(method, options, da
     assert command(["evaluate", str(place), "--data", "toy_graphs"]) == 2 and "y/counts" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_line_scores_graphs(tmp_path, capsys):
     flags = f"--data toy_graphs --bytes 90 --out {tmp_path / 'a'}"
     assert command(["distill", "mirage", *flags.split()]) == 0

@@ -148,6 +148,7 @@ def test_a_validation_score_says_so_and_a_set_in_memory_has_no_file(data):
     assert result["seed"] == 5
 
 
+@pytest.mark.slow
 def test_a_saved_set_scores_as_the_one_in_memory(data, tmp_path):
     """Hard, soft, weighted, with a step size of its own; from the file, from the run's folder, with the data by name."""
     hard = make_set(data)
@@ -205,6 +206,7 @@ def test_selection_never_looks_at_the_test_split(data):
     assert accuracies(quickly(synth, unseen, split="val", rows=every)) == accuracies(quickly(synth, data, split="val", rows=every))
 
 
+@pytest.mark.slow
 def test_distilling_with_scores_on_the_way_never_looks_at_the_test_split(data, tmp_path, monkeypatch):
     monkeypatch.setattr("condense.workflows.distill.recipe", lambda name, **more: recipe("quick", epochs=3))
     made = distill("dm", blind(data), ipc=1, net=NET, steps=2, eval_every=1, out=tmp_path, batch=4)

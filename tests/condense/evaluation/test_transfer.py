@@ -273,6 +273,7 @@ def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, te
         assert again.reports[0].accuracy == result.reports[2].accuracy, "a row does not depend on those beside it"
 
 
+@pytest.mark.slow
 def test_several_targets_and_protocols_share_the_pre_training(source, teacher, other, monkeypatch):
     """Every result has the scores that it has alone, and every network is pre-trained once."""
     calls, clock = [], SimpleNamespace(now=0)
@@ -412,6 +413,7 @@ def test_another_teacher_than_the_sets_is_refused(source, teacher, tmp_path):
         take_teacher(replace(teacher, net=narrow, vars=narrow.init(KEY)), None, synth, source)
 
 
+@pytest.mark.slow
 def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
     """It counts images in all, records its teacher, and hands on to what can score its sets; budgets and scores of classes it refuses."""
     keep(tmp_path / "teacher", teacher)

@@ -33,6 +33,7 @@ def toy_objective(dtype=jnp.float32):
     return objective, jax.tree.map(lambda p: p.astype(dtype) + jnp.asarray(0.01, dtype), params), item
 
 
+@pytest.mark.slow
 def test_flat_experts_are_trained_as_a_plain_loop_of_gsam_does(spec, tmp_path):
     """Two epochs: w - lr (g_p - alpha g_perp), both gradients on one augmented batch, the second at w + rho w^2 g / || |w| g ||."""
     found = made(spec, tmp_path, count=1, epochs=2, recipe="flat", rho=0.5, alpha=0.4).read(0, range(3))

@@ -65,6 +65,7 @@ def test_values_and_gradients(float64, name):
     same(both(energy(ours)), both(energy(oracle)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["odd", "valid", "thin in", "thin out", "strided"])
 def test_second_order(float64, name):
     ours, oracle, args = setting(name)
@@ -90,6 +91,7 @@ def test_second_derivative_by_finite_differences(float64, name):
     np.testing.assert_allclose(jnp.vdot(gx, u) + jnp.vdot(gk, v), slope, rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, axes", [("odd", (2, 3)), ("thin in", (0, 0)), ("thin in", (0, None)), ("thin in", (None, 0))])
 def test_vmap_equals_a_loop(float64, name, axes):
     """Over images, over the kernels of several networks, over both; the derivative is mapped too."""
@@ -106,6 +108,7 @@ def test_vmap_equals_a_loop(float64, name, axes):
     same(gradient if axes[1] is None else jnp.sum(gradient, axes[1]), summed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["odd", "thin in"])
 def test_gradient_through_training_inside_scan(float64, name):
     """Three gradient steps on the kernel, differentiated by the images, with and without recomputation."""
@@ -173,6 +176,7 @@ def test_instance_norm_of_a_constant_image_is_finite():
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("b", [1, 5, 8])
 def test_pieces_equal_the_whole(float64, b, monkeypatch):
     """Batches that the pieces divide and that they do not, values and two orders of derivatives by an argument closed over."""

@@ -60,6 +60,7 @@ def test_a_flax_module_becomes_the_function_that_it_is(value):
     assert not np.array_equal(jax.tree.leaves(net.init(jax.random.key(3)))[1], jax.tree.leaves(vars)[1])
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_distils_and_scores_by_its_name():
     net = smooth_net(IMAGE, CLASSES)
     synth = distill("dm", "digits", ipc=1, net=net, steps=2, batch=4)

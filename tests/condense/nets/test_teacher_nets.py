@@ -105,6 +105,7 @@ def test_features_are_the_average_of_the_last_map_and_feed_the_head(spec):
     assert np.abs(np.asarray(call(net, vars, x, train=True).logits - out.logits)).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", NETS)
 def test_gradients_are_those_of_finite_differences(spec, float64):
     """By the images, through batch statistics."""

@@ -70,6 +70,7 @@ def committee(data, stored, teachers, folder):
     return folder / "labelled" / "set.npz"
 
 
+@pytest.mark.slow
 def test_a_relabelled_set_says_how_it_is_trained(committee, stored):
     before, after = load_set(stored), load_set(committee)
     assert isinstance(after.y, Committee) and after.y.logits.shape == (3, 6, 3)
@@ -332,6 +333,7 @@ def test_wrong_calls_say_what_is_right(data, stored, teachers, options, says):
         relabel(stored, None, teachers, **{"kind": "committee", "data": data, **options})
 
 
+@pytest.mark.slow
 def test_the_command_line_from_a_set_to_a_score(data, committee, stored, teachers, tmp_path, capsys):
     out, report = tmp_path / "two.npz", tmp_path / "two.json"
     flags = f"relabel {stored} --data {data.spec} --teachers {teachers} --kind distances --recipe nrr --epochs 3 --out {out}"

@@ -219,6 +219,7 @@ def test_a_committee_whose_normalisation_is_not_its_own_is_refused(spec, copied)
         load_teachers(copied, load_data(spec))
 
 
+@pytest.mark.slow
 def test_a_member_with_a_recipe_of_its_own_is_trained_by_it_and_the_others_are_not(spec, made, tmp_path):
     """The second keeps its key and its shared recipe, so its bits are those of the committee without the change."""
     own = make_teachers(spec, tmp_path, net=[f"{NETS[0]}@epochs=3,lr=0.2,optimizer=sgd", NETS[1]], **TRAINED)

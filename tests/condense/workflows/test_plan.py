@@ -74,6 +74,7 @@ def test_a_method_is_looked_up_once(monkeypatch, tmp_path):
     assert asked == ["random"]
 
 
+@pytest.mark.slow
 def test_what_run_json_records_is_the_plan(tmp_path):
     experts = train_experts("digits", count=1, epochs=3, out=tmp_path / "experts", net=NET)
     made = plan("mtt", "digits", ipc=1, out=tmp_path / "run", experts=tmp_path / "experts", steps=1, inner_steps=1, max_start=1, seed=3)

@@ -122,6 +122,7 @@ def test_classes_together_equal_classes_in_turn(together, monkeypatch):
     check_classes_together_equal_classes_in_turn("dm", together, monkeypatch)
 
 
+@pytest.mark.slow
 def test_certain_soft_labels_are_hard_labels():
     check_certain_soft_labels_are_hard_labels("dm")
 

@@ -94,6 +94,7 @@ def test_loop_table_is_the_published_one():
     assert loops(5) == LOOPS[1] and loops(100) == LOOPS[50]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dc", "dsa"])
 def test_the_network_trains_between_steps_and_is_renewed_after_the_last(name):
     """A step size of NaN betrays training: it must show after the first of two matching steps and be gone after the second."""
@@ -117,6 +118,7 @@ def test_at_one_image_a_class_the_network_never_trains(name):
         assert np.isfinite(np.asarray(state.aux.vars.params["w"])).all() and np.isfinite(float(metrics["loss"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dc", "dsa"])
 def test_inner_training_is_plain_descent_on_the_updated_set(name):
     """The augmentation of dsa turns images negative wherever it is not siamese, which must be in the training alone."""
@@ -138,6 +140,7 @@ def test_inner_training_is_plain_descent_on_the_updated_set(name):
     np.testing.assert_allclose(float(metrics["loss"]), float(plain["loss"]), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dc", "dsa"])
 def test_batch_statistics_come_from_sixteen_real_images_a_class_and_stand_still(name):
     net, real, fake = normed_net(), per_class(blobs(20)).at[:, 16:].multiply(5), as_set(blobs(2, seed=1))
@@ -190,6 +193,7 @@ def test_classes_together_equal_classes_in_turn(name, together, monkeypatch):
     check_classes_together_equal_classes_in_turn(name, together, monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DSA_SLOW)
 def test_certain_soft_labels_are_hard_labels(name):
     check_certain_soft_labels_are_hard_labels(name)

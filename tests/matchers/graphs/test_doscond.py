@@ -169,6 +169,7 @@ def unlike_classes(kind: str) -> GraphExamples:
     return GraphExamples(graphs, y.astype(np.int32), 2, Alphabet(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ("sizes", "apart", "mixed"))
 @pytest.mark.parametrize("n", (16, 256))
 def test_the_feed_pads_little(n, kind):

@@ -99,6 +99,7 @@ def test_gradients_equal_finite_differences_of_the_formula(float64, name):
     np.testing.assert_allclose(by_y, central_differences(lambda y: by_hand(x, y), y), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_methods_are_the_settings_they_are_said_to_be(float64):
     """KRR-ST's regression without a bias, at 1/n of FRePo's reg, is FRePo's up to C/2, but that its lambda is held; FRePo on one network
     that is never trained is KIP on its kernel, but for the margin."""
@@ -203,6 +204,7 @@ def test_a_pool_is_a_list_of_networks():
     assert set(served) == {0, 1} and renewed >= 2
 
 
+@pytest.mark.slow
 def test_a_forgetful_pool_ends_as_fresh_networks_and_a_warm_one_starts_trained():
     net, _, synth, _ = problem(np.float32)
     life = PoolSchedule(net, sgd(0.1), lambda s: on_examples(net, s.x.decode(), s.y), size=2, most=3, forgetful=True)
@@ -462,6 +464,7 @@ def test_krrst_is_its_formula_with_a_bias_and_a_constant_lambda(float64, learn):
         assert (np.asarray(now) != before).any() == (learn in ("both", name))
 
 
+@pytest.mark.slow
 def test_krrst_renews_as_the_paper_or_as_the_released_code(float64):
     """A network of the greatest age is drawn anew, and is of age 0, or keeps its age and is never trained again."""
     net, _, synth, real = problem()
@@ -525,6 +528,7 @@ def test_regression_labels_of_any_width_are_stored(tmp_path, width):
     np.testing.assert_array_equal(found.values, y.values)
 
 
+@pytest.mark.slow
 def test_an_inner_loop_that_draws_views_biases_the_meta_gradient(float64):
     """Why the method regresses. The set is learned through three inner steps on it; the mean of the meta-gradient over everything that an
     inner loop may draw is compared with the meta-gradient through the inner objective's expectation. Contrasting two views of the set

@@ -130,6 +130,7 @@ CASES = {  # layers, rounds, readout, direction: every kind of each with some ne
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_the_colour_graph_gives_every_graph_its_logits_and_loss_its_gradient(name, float64):
     depth, rounds, readout, directed = CASES[name]

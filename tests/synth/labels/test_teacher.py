@@ -528,6 +528,7 @@ def test_training_sees_the_views_and_the_halves_that_were_labelled(micro, batch)
     assert moves(labels) < 1e-4 and min(map(moves, wrong)) > 1e-3
 
 
+@pytest.mark.slow
 def test_labels_answer_to_the_same_views_in_another_process(tmp_path):
     info = Info(("a", "b", "c"), Standard(np.zeros(1, np.float32), np.ones(1, np.float32)))
     save_set(tmp_path / "set.npz", SyntheticSet(Pixels(X), made("committee"), info=info))

@@ -225,6 +225,7 @@ def test_ntk_is_symmetric_positive_and_differentiable(float64):
     np.testing.assert_allclose(own, 2 * 1.5**4 * np.asarray(f) / 5, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [1, 2])
 def test_ntk_equals_that_of_wide_networks(hidden):
     """Autodiff kernels of eight networks of width 4096 in the NTK parametrisation: each near, their mean nearer."""
