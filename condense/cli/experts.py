@@ -19,7 +19,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "count": (Annotated[int, about("how many networks; more than before adds to those there")], MISSING),
     "epochs": (Annotated[int, about("passes over the training images of each")], MISSING),
     "out": (Annotated[str, about("folder of the experts; the same command again resumes there", metavar="DIR")], MISSING),
-    "net": (Annotated[str, about("network, NAME[:key=value,...], without batch statistics", metavar="NET")], "convnet"),
+    "net": (Annotated[str | None, about("network without batch statistics; by default one that suits the data", metavar="NET")], None),
     "recipe": (Annotated[str, about("sgd, flat or smooth; each has options of its own", metavar="NAME")], "sgd"),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
     "force": (Annotated[bool, about("start anew where DIR holds another run or one that is done")], False),

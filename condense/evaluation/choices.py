@@ -7,7 +7,7 @@ from typing import Any
 from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.modality import MODALITIES
+from condense.data.modality import MODALITIES, usual_net
 from condense.evaluation.baselines import check_rows
 from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
 from condense.runtime.log import note
@@ -120,7 +120,7 @@ def take_networks(
         return {name: Network(name, trained.net, trained.vars) for name, trained in load_frozen(frozen, data).items()}
     if protocol.own_net and given:
         raise BadInput(f"--net {given[0]}: recipe {protocol.name} needs no network; leave --net out, or take another --recipe")
-    names = [protocol.own_net] if protocol.own_net else given or [synth.info.net or MODALITIES[data.modality].net]
+    names = [protocol.own_net] if protocol.own_net else given or [synth.info.net or usual_net(data)]
     names = names if protocol.own_net else [nets.named(name, data.image, len(data.classes)) for name in names]
     return {name: build_network(name, protocol, data) for name in names}
 

@@ -15,7 +15,7 @@ from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
-from condense.data.modality import check_modality
+from condense.data.modality import check_modality, usual_net
 from condense.experts.base import ExpertRecipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
@@ -43,7 +43,7 @@ def train_experts(
     count: int,
     epochs: int,
     out: str | Path,
-    net: str = "convnet",
+    net: str | None = None,
     recipe: str = "sgd",
     seed: int = 0,
     force: bool = False,
@@ -58,7 +58,7 @@ def train_experts(
       data: data or its specification; the validation split stays out.
       count, epochs: how many networks, and passes over the training images of each.
       out: folder of `experts.json`, `expert_0000.npy` ..., run.json, metrics.jsonl.
-      net: specification of a network without batch statistics.
+      net: specification of a network without batch statistics; by default `condense.data.modality.usual_net`.
       recipe: a name in `RECIPES`; `options` are its keyword arguments.
       seed: of everything drawn, and of the validation split where `data` is a specification.
       force: starts anew where `out` holds another run, or this one and it is done.
@@ -70,7 +70,7 @@ def train_experts(
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
     data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", flag="--data")
-    net = nets.named(net, data.image, len(data.classes))
+    net = nets.named(net or usual_net(data), data.image, len(data.classes))
     built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
     check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}

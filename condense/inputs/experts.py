@@ -1,5 +1,6 @@
 """The experts of a distillation: those that `--experts` names, or a few small ones made in the run's folder."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +11,24 @@ from jaxtyping import Float32
 
 from condense import nets
 from condense.data.images import Data
+from condense.data.modality import usual_net
 from condense.experts import Experts, load_experts, preprocess_digest, train_experts
 from condense.experts.store import RECORD, read_header
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
 from synth.errors import BadInput
 
-COUNT, EPOCHS = 4, 8  # enough for a first look on two cores; the papers train 100 experts for 50 epochs
+COUNT = 4  # enough for a first look on two cores; the papers train 100 experts for 50 epochs
+
+
+def pace_of(examples: int) -> tuple[int, int]:
+    """(batch, epochs) of experts that a run trains for itself on so many examples.
+
+    An epoch has about 50 steps where the examples are few, so that two epochs apart lie two networks that differ; the batch is never above
+    the usual 256, nor below 16. There are about 1,000 steps in all, in 8 to 40 epochs.
+    """
+    batch = min(256, max(16, 2 ** int(math.log2(max(1, examples / 50)))))
+    return batch, min(40, max(8, -(-1_000 // -(-examples // batch))))
 
 
 GRADIENTS = {"sgd": 1, "flat": 2, "smooth": 3}  # of a mini-batch, by recipe: what a penalty on a gradient costs is about two more
@@ -54,13 +66,14 @@ def find(context: Context) -> Input:
         experts = load_experts(context.given)
         check_same_data(experts, context.data)
         return Input(experts, net=experts.net)
-    net, place = context.net or nets.canonical("convnet"), context.out and context.out / "experts"
+    net, place = context.net or usual_net(context.data), context.out and context.out / "experts"
     examples = len(context.data.train.y)
-    recipe = f"{COUNT} networks, {EPOCHS} epochs of {examples:,} examples, recipe {recipe_of(context)}"
+    batch, epochs = pace_of(examples)
+    recipe = f"{COUNT} networks, {epochs} epochs of {examples:,} examples, recipe {recipe_of(context)}"
     begun = bool(place and (place / RECORD).is_file())
-    work = {"batches": COUNT * EPOCHS * -(-examples // 256), "gradients": GRADIENTS[recipe_of(context)]}
+    work = {"batches": COUNT * epochs * -(-examples // batch), "batch": batch, "gradients": GRADIENTS[recipe_of(context)]}
     to_make = ToMake("experts", (net,), recipe, place, **work, begun=begun)
-    return Input(StandIns(net, COUNT, EPOCHS, _parameters(net, context)), net=net, to_make=to_make)
+    return Input(StandIns(net, COUNT, epochs, _parameters(net, context)), net=net, to_make=to_make)
 
 
 def _parameters(net: str, context: Context) -> int:
@@ -72,8 +85,9 @@ def make(context: Context) -> Input:
     if context.given is not None:
         return find(context)
     recipe = recipe_of(context)
+    _, epochs = pace_of(len(context.data.train.y))
     note(
-        f"no --experts: {COUNT} are trained for {EPOCHS} epochs with recipe {recipe}; `condense experts` makes more, and longer trained,"
+        f"no --experts: {COUNT} are trained for {epochs} epochs with recipe {recipe}; `condense experts` makes more, and longer trained,"
         " which one run after another may use"
     )
     if context.out is None:
@@ -90,9 +104,10 @@ def make(context: Context) -> Input:
 
 
 def _train(context: Context, out: Path, *, force: bool = False) -> Experts:
+    batch, epochs = pace_of(len(context.data.train.y))
+    settings = {"net": context.net, "recipe": recipe_of(context), "batch": batch, "seed": context.seed}
     command = f"made for {context.method.name}"
-    settings = {"net": context.net or "convnet", "recipe": recipe_of(context), "seed": context.seed}
-    return train_experts(context.data, count=COUNT, epochs=EPOCHS, out=out, **settings, force=force, command=command)
+    return train_experts(context.data, count=COUNT, epochs=epochs, out=out, **settings, force=force, command=command)
 
 
 def check_same_data(experts: Experts, data: Data) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from condense import nets
-from condense.data.modality import MODALITIES
+from condense.data.modality import usual_net
 from condense.inputs import augment, budget, experts, net, priors, task, teacher, teachers
 from condense.inputs.context import Context, Input, Provider
 from matchers.inputs import flagged_inputs, input_names
@@ -46,13 +46,13 @@ def split_seed(factory: Callable, places: Mapping[str, str | None], seed: int) -
     return seed
 
 
-def resolve_inputs(factory: Callable, context: Context, *, usual_net: str, make: bool) -> Resolved:
+def resolve_inputs(factory: Callable, context: Context, *, usual: str, make: bool) -> Resolved:
     """All inputs that a factory asks for, those with a flag first, because they may settle the network.
 
     Args:
       factory: of the method.
       context: with the network that the call names, or None, and the places that its flags name.
-      usual_net: the method's own network where nothing else says one; empty where it has none.
+      usual: the method's own network where nothing else says one; empty where it has none.
       make: whether what is not there is made; otherwise something stands in for it.
 
     Raises BadInput where the call names another network than an input is made for, and as the providers do.
@@ -66,8 +66,8 @@ def resolve_inputs(factory: Callable, context: Context, *, usual_net: str, make:
             if spec not in (None, settled):
                 raise BadInput(f"--net {spec}: the {name} are of {settled}; leave --net out, or give other {name}")
             spec = settled
-    usual = [one.usual_net for one in found.values() if one.usual_net]
-    spec = spec or next(iter(usual), None) or nets.canonical(usual_net or MODALITIES[context.data.modality].net)
+    spec = spec or next((one.usual_net for one in found.values() if one.usual_net), None)
+    spec = spec or (nets.canonical(usual) if usual else usual_net(context.data))
     context = context._replace(net=spec, values={name: one.value for name, one in found.items()})
     for name in input_names(factory):
         if name not in found:

@@ -85,7 +85,7 @@ def _trained(kind: str, data: str, ipc: int) -> str:
 def _published():
     for kind, data, ipc, claim, columns, more in PUBLISHED:
         method, own = ("mtt", {"gradient": "tesla"}) if kind == "tesla" else (kind, {})
-        settings = {**dict(zip(COLUMNS, columns, strict=True)), **own, **more}
+        settings = {**dict(zip(COLUMNS, columns, strict=True)), "positive": "none", **own, **more}
         if grow := settings.pop("grow", None):
             settings |= dict(zip(("grow_from", "grow_until"), grow, strict=True))
         settings = {name: value for name, value in settings.items() if value is not None}
@@ -125,7 +125,7 @@ SHARED = {
 def _ours():
     for method, data, experts, own in OURS:
         name = data.partition("?")[0]
-        settings = {"ipc": 1, **SHARED[name], **own}
+        settings = {"ipc": 1, "positive": "none", **SHARED[name], **own}
         first = f"condense experts --data '{data}' --net {settings['net']} {experts} --out X"
         claim = NONE if name == "digits" else f"{SCORED[method]} % under recipe dsa"
         yield Preset(f"{method}_{name}_1", method, data, claim, "this project", "minutes on two cores", settings, first)

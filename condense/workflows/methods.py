@@ -10,7 +10,7 @@ ENTRY_POINTS = "condense.methods"  # a package outside names its `matchers.metho
 
 def known_methods() -> dict[str, Method]:
     """All methods by name: those of this project, then those that installed packages register."""
-    return {**registered(ENTRY_POINTS, Method), **REGISTRY}
+    return {**{method.name: method for method in registered(ENTRY_POINTS, Method).values()}, **REGISTRY}
 
 
 def find_method(name: str) -> Method:

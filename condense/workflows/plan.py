@@ -1,7 +1,7 @@
 """A distillation before anything is done: one call, resolved once.
 
-`plan` reads and writes nothing else. An input that is not there yet stands in it as something to make, so that a wrong call is refused
-before an hour of training, and `--dry-run` can show all of it.
+`plan` reads the data and the folders that the call names, and writes nothing. An input that is not there yet stands in it as something
+to make, so that a wrong call is refused before an hour of training, and `--dry-run` can show all of it.
 """
 
 from collections.abc import Callable
@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
 from condense.data.modality import MODALITIES, Modality
-from condense.engine.budget import Budget, images_a_class
-from condense.engine.initial import check_start
+from condense.engine.budget import Budget, fit_to_budget, images_a_class
+from condense.engine.initial import check_start, initial_set, set_info
 from condense.engine.loop import STEPS, Schedule, make_schedule
 from condense.inputs.context import Context
 from condense.inputs.priors import Unmeasured
@@ -23,17 +25,18 @@ from condense.inputs.registry import Resolved, resolve_inputs, split_seed
 from condense.presets import PRESETS
 from condense.runtime.checks import check_seed, check_validation
 from condense.runtime.run_folder import as_call, check_same
-from condense.workflows.methods import find_method
+from condense.workflows.methods import find_method, known_methods
 from condense.workflows.options import Settings, settle
 from evals.recipes import recipe
-from matchers import REGISTRY
 from matchers.base import Matcher
 from matchers.method import Method
 from synth.base import Net
 from synth.errors import BadInput
 from synth.options import check_option, flag_of
 from synth.selection.choose import STARTS
+from synth.set import SyntheticSet
 
+FIRST = "noise"  # of sets that a plan measures: neither their time nor their bytes depend on the images
 COUNTS = ("ipc", "size", "bytes", "steps", "eval_every", "checkpoint_every")
 
 
@@ -135,7 +138,7 @@ def plan(
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
     counted = {"budget": None if modality.starts else given, "places": settings.places}
     context = Context(method, data, spec, seed, place, common["steps"] or STEPS, force, **counted)
-    resolved = resolve_inputs(factory, context, usual_net=method.net.format(**settings.options), make=False)
+    resolved = resolve_inputs(factory, context, usual=method.net.format(**settings.options), make=False)
     if spec is not None:
         nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it
     matcher = factory(**resolved.values(), **settings.options)
@@ -143,9 +146,9 @@ def plan(
     schedule = make_schedule(matcher, **{name: common[name] for name in COUNTS[3:]})
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
-    start = None if matcher.own_start is not None else start or matcher.start
+    start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
     lines = tuple(remarks(method, matcher, preset, settings, common))
-    return Plan(
+    made = Plan(
         method,
         factory,
         data,
@@ -164,6 +167,21 @@ def plan(
         command,
         lines,
     )
+    if budget.bytes is not None and modality.starts:
+        stand_in_set(made)  # refuses a budget that does not hold the labels of one image a class
+    return made
+
+
+def stand_in_set(made: Plan) -> SyntheticSet:
+    """A set as large as the plan's before its first step: of noise, and of whatever stands in for inputs that are not there."""
+    info = set_info(made.data, {"method": made.method.name, "net": made.net}, seed=made.seed, recipe=made.recipe)
+    start = FIRST if made.modality.starts else None
+
+    def first(count: int | None) -> SyntheticSet:
+        key = jax.random.key(made.seed)
+        return initial_set(key, made.matcher, start, made.data, count, info, labelled=made.method.labelled)
+
+    return fit_to_budget(made.budget, first, made.per_class)
 
 
 def check_start_name(start: str | None, modality: Modality) -> None:
@@ -188,7 +206,7 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
     data = load_data(data, seed=split_seed(factory, settings.places, seed)) if isinstance(data, str) else data
     if data.modality not in method.modalities:
         takes, sources = " or ".join(method.modalities), "; ".join(MODALITIES[name].sources for name in method.modalities)
-        others = ", ".join(name for name, known in REGISTRY.items() if data.modality in known.modalities)
+        others = ", ".join(name for name, known in known_methods().items() if data.modality in known.modalities)
         raise BadInput(f"{method.name}: takes {takes}, and {data.spec} holds {data.modality}; {sources}; or use one of {others}")
     return data
 
@@ -209,11 +227,11 @@ def realise(made: Plan) -> Plan:
 
     Raises BadInput where the run's folder holds another run, before anything is made, and as the inputs do; RunFailed as a training does.
     """
-    if made.to_make():
+    if any(one.to_make for one in made.resolved.inputs.values()):
         if made.out and not made.force:
             choices = {"method": made.method.name, "data": made.data.spec, **asdict(made.budget), **made.settings.options}
             check_same(made.out, choices)
-        resolved = resolve_inputs(made.factory, made.context, usual_net=made.usual_net, make=True)
+        resolved = resolve_inputs(made.factory, made.context, usual=made.usual_net, make=True)
         matcher = made.factory(**resolved.values(), **made.settings.options)
         made = replace(made, resolved=resolved, matcher=matcher)
     return replace(made, command=made.command or call_of(made))

@@ -1,31 +1,29 @@
 """What `--dry-run` shows of a plan: settings with their sources, what is there and what is to be made, and what it will take."""
 
-import math
-
 import jax
 
 from condense import nets
 from condense.engine.feeds import make_feed
-from condense.engine.initial import initial_set, set_info
 from condense.engine.measure import Cost, measure_step, measure_training
 from condense.inputs.context import ToMake
 from condense.runtime.log import duration, megabytes, note
-from condense.workflows.plan import Plan
-
-FIRST = "noise"  # measured steps start there: their time does not depend on the images
+from condense.workflows.plan import Plan, stand_in_set
+from evals.storage import count_bytes
+from synth.set import SyntheticSet
 
 
 def preview(made: Plan) -> list[str]:
     """The lines of a dry run. A step is compiled and timed where the method runs in steps; nothing is written."""
     data, schedule, word = made.data, made.schedule, made.modality.example
     given, settings, waiting = made.budget.given(), made.settings, made.to_make()
+    synth = stand_in_set(made) if made.modality.starts else None
     counts = f"{len(data.train.y):,} training {word}s, {len(data.val.y):,} for validation, {len(data.classes)} classes"
     scored = f", scored on validation every {schedule.eval_every}" if schedule.eval_every else ""
     rows = [
         ("method", f"{made.method.name}: {made.method.summary}"),
         ("data", f"{data.spec}: {counts}, split by seed {data.seed}"),
         ("network", made.net),
-        ("budget", f"{'as large as the data make it' if given is None else f'{given[0]} {given[1]}'}{size_of(made)}"),
+        ("budget", f"{'as large as the data make it' if given is None else f'{given[0]} {given[1]}'}{size_of(made, synth)}"),
         ("schedule", f"{schedule.steps:,} steps, a checkpoint every {schedule.checkpoint_every}{scored}"),
         ("start", made.start or "of the method"),
         ("recipe", made.recipe),
@@ -34,18 +32,18 @@ def preview(made: Plan) -> list[str]:
     rows += [("option", f"{name} = {value} ({settings.sources[name]})") for name, value in settings.options.items()]
     rows += [("input", f"{name}: there, in {place}") for name, place in settings.places.items()]
     rows += [("input", describe(one)) for one in waiting]
+    rows += [("note", line) for line in (*made.remarks, *(made.matcher.remarks(data.train) if made.matcher.remarks else ()))]
     rows += [("estimate", line) for line in estimate(made, waiting)]
     return [f"{name:<10}{text}" for name, text in rows]
 
 
-def size_of(made: Plan) -> str:
+def size_of(made: Plan, synth: SyntheticSet | None) -> str:
     """How many examples, and bytes where they are known before the end."""
-    if made.per_class is None:
+    if synth is None:
         return ""
-    count = made.per_class * (len(made.data.classes) if made.method.labelled else 1)
-    numbers = math.prod(made.data.image)
-    stored = f"{count * (numbers + 1) * 4:,} bytes" if made.matcher.counts_bytes else f"about {count * numbers:,} bytes without labels"
-    return f": {count:,} {made.modality.example}s, {stored}"
+    settled = made.matcher.counts_bytes and (made.method.labelled or not made.to_make())
+    size = f"{count_bytes(synth)['total']:,} bytes" if settled else f"{synth.x.store().nbytes():,} bytes and its labels"
+    return f": {len(synth):,} {made.modality.example}s, {size}"
 
 
 def describe(one: ToMake) -> str:
@@ -63,6 +61,8 @@ def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
             note(f"timing a mini-batch of the {one.kind}")
             seconds = sum(_seconds(name, made, one.batch) for name in one.net)
             lines.append(f"{one.kind}: about {duration(seconds * one.batches * one.gradients)}")
+        else:
+            lines.append(f"{one.kind}: not estimated")
     if made.matcher.host:
         return [*lines, f"{made.method.name}: works once, on the host"]
     note(f"timing a step of {made.method.name}")
@@ -79,10 +79,6 @@ def _seconds(name: str, made: Plan, batch: int) -> float:
 
 def step_cost(made: Plan) -> Cost:
     """The cost of a step of the plan's method, with stand-ins for what is not there."""
-    key, data = jax.random.key(made.seed), made.data
-    info = set_info(data, {"method": made.method.name, "net": made.net}, seed=made.seed, recipe=made.recipe)
-    start = FIRST if made.modality.starts else None
-    synth = initial_set(key, made.matcher, start, data, made.per_class, info, labelled=made.method.labelled)
-    experts = made.resolved.values().get("experts")
-    feed = make_feed(made.matcher.feed, data.train, len(data.classes), seed=made.seed, experts=experts)
-    return measure_step(key, made.matcher, synth, feed)
+    data, values = made.data, made.resolved.values()
+    feed = make_feed(made.matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts"))
+    return measure_step(jax.random.key(made.seed), made.matcher, stand_in_set(made), feed)

@@ -13,7 +13,7 @@ from condense.data.for_set import find_set, take_data
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
-from condense.data.modality import MODALITIES, check_modality
+from condense.data.modality import check_modality, usual_net
 from condense.evaluation.pretraining import Goal, make_row, run_transfer_rows
 from condense.evaluation.transfer_choices import check_possible, make_adaptation, read_draws, read_protocols
 from condense.evaluation.transfer_report import Transfer, TransferResult
@@ -104,7 +104,7 @@ def transfer(
     draws_of = make_transfer_rows(Source(key, synth, source, lambda images: find().represent(images)), rows)
     if any(TRANSFER_ROWS[kind].real for kind in draws_of):
         find()  # a teacher that is missing is reported before the work, not after it
-    given = nets.listed(net) or [synth.info.net or MODALITIES[source.modality].net]
+    given = nets.listed(net) or [synth.info.net or usual_net(source)]
     names = dict.fromkeys(nets.named(name, source.image, synth.y.classes) for name in given)
     listed = [make_row(name, kind, draw, seeds, epochs) for name in names for kind, draw in draws_of.items()]
     goals = [goal for each in made for goal in each]

@@ -28,7 +28,7 @@ def ast(
     min_start: Annotated[int, NonNegative] = 0,
     batch: int | None = None,
     lr: Annotated[float, Positive] = 100.0,
-    lr_lr: Annotated[float, Positive] = 1e-5,
+    lr_lr: Annotated[float, Positive] = 0.05,
     step_size: Annotated[float, Positive] = 0.01,
     momentum: Annotated[float, BelowOne] = 0.5,
     representative: bool = True,
@@ -36,7 +36,7 @@ def ast(
     balanced: bool = True,
     intermediate: Literal["none", "agg", "adaptive"] = "agg",
     perturb: Annotated[float, NonNegative] = 1.0,
-    positive: PositiveBy = "none",
+    positive: PositiveBy = "log",
 ) -> Matcher:
     """Follows smooth experts with a student that has momentum, is compared on the way, and starts from noisy kernels.
 
@@ -54,7 +54,7 @@ def ast(
       min_start: T-, least start epoch.
       batch: synthetic images a step of the student; by default all of them.
       lr: step size of the images (> 0).
-      lr_lr: step size of beta (> 0).
+      lr_lr: step size of beta, or of what `positive` moves in its place (> 0); as published 1e-7 to 1e-4, with `none`.
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
       representative: start from the real images nearest to the centres of a k-means of each class, on the logits of one expert at its

@@ -165,7 +165,10 @@ def follow(
     _check(student, request, step_size, rates)
     hide, show = POSITIVE[positive]
     measure = distance(net, augment, student)
-    tx = optax.multi_transform({name: optax.sgd(lr, momentum=m) for name, (lr, m) in rates.items()}, {name: name for name in rates})
+    descents = {name: optax.sgd(lr, momentum=m) for name, (lr, m) in rates.items()}
+    if positive != "none":  # far from the experts the slope grows without bound, and one step would end at a beta that trains nothing
+        descents["lr"] = optax.chain(optax.clip(1.0), descents["lr"])
+    tx = optax.multi_transform(descents, {name: name for name in rates})
 
     def loss(key, synth, aux, piece):
         return measure(key, replace(synth, lr=show(synth.lr)), piece)

@@ -31,13 +31,13 @@ def datm(
     batch: int | None = None,
     lr: Annotated[float, Positive] = 100.0,
     label_lr: Annotated[float, Positive] = 2.0,
-    lr_lr: Annotated[float, Positive] = 1e-5,
+    lr_lr: Annotated[float, Positive] = 0.05,
     step_size: Annotated[float, Positive] = 0.01,
     momentum: Annotated[float, BelowOne] = 0.5,
     label_momentum: Annotated[float, BelowOne] = 0.9,
     gate: float = 1.0,
     gradient: GradientKind = "exact",
-    positive: PositiveBy = "none",
+    positive: PositiveBy = "log",
 ) -> Matcher:
     """Matches trajectories of a difficulty that suits the budget, and learns soft labels with the images.
 
@@ -58,7 +58,7 @@ def datm(
       batch: synthetic images a step of the student; by default all of them.
       lr: step size of the images (> 0).
       label_lr: step size of the label logits (> 0).
-      lr_lr: step size of beta (> 0).
+      lr_lr: step size of beta, or of what `positive` moves in its place (> 0); as published 1e-7 to 1e-4, with `none`.
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
       label_momentum: of the optimiser of the labels, in [0, 1).

@@ -20,11 +20,11 @@ def mtt(
     min_start: Annotated[int, NonNegative] = 0,
     batch: int | None = None,
     lr: Annotated[float, Positive] = 100.0,
-    lr_lr: Annotated[float, Positive] = 1e-5,
+    lr_lr: Annotated[float, Positive] = 0.05,
     step_size: Annotated[float, Positive] = 0.01,
     momentum: Annotated[float, BelowOne] = 0.5,
     gradient: GradientKind = "exact",
-    positive: PositiveBy = "none",
+    positive: PositiveBy = "log",
 ) -> Matcher:
     """Lets a student trained on the set arrive where an expert arrived that was trained on the real data.
 
@@ -42,12 +42,13 @@ def mtt(
       min_start: T-, least start epoch.
       batch: synthetic images a step of the student; by default all of them.
       lr: step size of the images (> 0).
-      lr_lr: step size of beta (> 0).
+      lr_lr: step size of beta, or of what `positive` moves in its place (> 0); as published 1e-7 to 1e-4, with `none`.
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
       gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
         for N = 1, and not the gradient of L for N > 1.
-      positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead; `none` as published.
+      positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
+        `none` as published, where beta itself is moved, by gradients of any size.
 
     Raises:
       BadInput: an option out of its range, or a network with batch statistics.

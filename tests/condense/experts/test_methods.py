@@ -79,7 +79,7 @@ def test_experts_of_another_net_or_other_data_are_refused(spec, trained, tmp_pat
 
 def test_experts_that_are_not_given_are_made_once_in_the_run(spec, tmp_path, chasing, monkeypatch, capsys):
     monkeypatch.setattr(provide, "COUNT", 3)
-    monkeypatch.setattr(provide, "EPOCHS", EPOCHS)
+    monkeypatch.setattr(provide, "pace_of", lambda examples: (32, EPOCHS))
     synth = distill("chase", spec, ipc=1, net=NET, out=tmp_path / "run")
     said = capsys.readouterr().err
     assert "no --experts: 3 are trained for 4 epochs with recipe sgd" in said

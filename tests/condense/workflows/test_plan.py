@@ -8,7 +8,7 @@ import pytest
 from condense.__main__ import run as command
 from condense.data.load import load_data
 from condense.experts import train_experts
-from condense.inputs.experts import COUNT, EPOCHS, StandIns
+from condense.inputs.experts import COUNT, StandIns, pace_of
 from condense.workflows import methods
 from condense.workflows import plan as module
 from condense.workflows.distill import distill, execute
@@ -28,7 +28,8 @@ def test_a_plan_writes_nothing_and_says_what_is_missing(tmp_path, monkeypatch):
     (missing,) = made.to_make()
     assert (missing.kind, missing.place, missing.begun) == ("experts", tmp_path / "run" / "experts", False)
     assert missing.net == (made.net,) and made.net.startswith(NET)
-    assert missing.batches == COUNT * EPOCHS * -(-len(made.data.train.y) // 256)
+    batch, epochs = pace_of(len(made.data.train.y))
+    assert missing.batches == COUNT * epochs * -(-len(made.data.train.y) // batch)
     assert isinstance(made.matcher, Matcher) and made.per_class == 1 and made.schedule.steps == 1000
     assert isinstance(made.resolved.values()["experts"], StandIns)
 
@@ -111,5 +112,5 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, monkeypatch, cap
         "schedule  40 steps",
     ):
         assert words in out
-    assert "input     experts: to make, in run/experts: 4 networks, 8 epochs" in out
+    assert "input     experts: to make, in run/experts: 4 networks, 13 epochs" in out
     assert "estimate  experts: about " in out and "estimate  mtt: about " in out

@@ -498,9 +498,9 @@ def test_networks_with_batch_statistics_are_refused():
 
 @pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if REGISTRY[preset.method].load() in (mtt, ftd, ast, datm)])
 def test_presets_keep_beta_as_published_and_name_the_published_experts(name):
-    """No reparametrisation of the step size, and the alpha of FTD's table: 0.3 for CIFAR-10 at 1 and 10 a class, 1 elsewhere."""
+    """Beta itself moves, and the alpha of FTD's table: 0.3 for CIFAR-10 at 1 and 10 a class, 1 elsewhere."""
     preset = PRESETS[name]
-    assert "positive" not in preset.settings
+    assert preset.settings["positive"] == "none"
     if preset.source == PAPERS["ftd"]:
         assert ("--recipe flat --epochs 50 --alpha 1" in preset.first) == (name not in ("ftd_cifar10_1", "ftd_cifar10_10"))
     if preset.source in PAPERS.values():
