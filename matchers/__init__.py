@@ -6,6 +6,7 @@
 from matchers.method import Method
 
 BOTH, GRAPHS = ("images", "graphs"), ("graphs",)
+UNROLLED = 300  # steps of the trajectory methods, each of which trains a network for 20 to 40 steps of its own
 BUILT_IN = (
     Method(
         "random",
@@ -35,24 +36,28 @@ BUILT_IN = (
         "matchers.trajectory.mtt:mtt",
         "Lets a student trained on the set arrive where an expert arrived that was trained on the real data.",
         experts="sgd",
+        steps=UNROLLED,
     ),
     Method(
         "ftd",
         "matchers.trajectory.ftd:ftd",
         "Matches the trajectories of experts that were steered into flat minima, and gives the running mean of the images.",
         experts="flat",
+        steps=UNROLLED,
     ),
     Method(
         "ast",
         "matchers.trajectory.ast:ast",
         "Follows smooth experts with a student that has momentum, is compared on the way, and starts from noisy kernels.",
         experts="smooth",
+        steps=UNROLLED,
     ),
     Method(
         "datm",
         "matchers.trajectory.datm:datm",
         "Matches trajectories of a difficulty that suits the budget, and learns soft labels with the images.",
         experts="flat",
+        steps=UNROLLED,
     ),
     Method("kip", "matchers.kernel.kip:kip", "Learns images and labels whose kernel ridge regression is right about real images."),
     Method(

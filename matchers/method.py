@@ -19,6 +19,7 @@ class Method:
         option; empty for the modality's own.
       experts: recipe of the experts that are trained for a method that asks for some, where a call gives none; empty for the usual one.
       teachers: how many of the usual committee are trained for it where a call gives none; 0 for all of them.
+      steps: of a run, where neither a call nor a preset says; methods that choose take one step whatever stands here.
       labelled: whether it reads the labels of the data.
     """
 
@@ -29,6 +30,7 @@ class Method:
     net: str = ""
     experts: str = ""
     teachers: int = 0
+    steps: int = 1_000
     labelled: bool = True
 
     def load(self) -> Callable[..., Any]:

@@ -32,7 +32,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[str | None, about("network to match with, NAME[:key=value,...]; convnet, or what experts are of", metavar="NET")],
         None,
     ),
-    "steps": (Annotated[int | None, about("steps in all; 1000 unless a preset says otherwise, one for selection methods")], None),
+    "steps": (Annotated[int | None, about("steps in all; by default those of the method or preset, one for methods that choose")], None),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
     "start": (
         Annotated[str | None, about("first images: noise, random, kmeans, herding or collage; by default the method's", metavar="KIND")],

@@ -29,7 +29,6 @@ from synth.files.format import save_set
 from synth.set import SyntheticSet
 
 INIT, STEP, START, FINISH, PREPARE = range(5)  # key streams of a run
-STEPS = 1000  # of a method that descends, where nothing else is said
 FAULTS = (  # what stops a run, and what to try
     ("the loss or the set is not finite", "try a smaller step size"),
     ("the learned step size is not above 0", "try a smaller --lr-lr, or --positive log, which keeps it above 0"),
@@ -54,9 +53,9 @@ class Schedule(NamedTuple):
     eval_every: int = 0
 
 
-def make_schedule(matcher: Matcher, *, steps: int | None, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
-    """The schedule of a run whose caller gave these numbers, None for the usual. A method of one step takes one."""
-    steps = 1 if matcher.host else steps or STEPS
+def make_schedule(matcher: Matcher, *, steps: int, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
+    """The schedule of a run of so many steps, with None for the usual numbers. A method of one step takes one."""
+    steps = 1 if matcher.host else steps
     return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), 0 if matcher.host else eval_every or 0)
 
 

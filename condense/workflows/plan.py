@@ -18,7 +18,7 @@ from condense.data.load import load_data
 from condense.data.modality import MODALITIES, Modality
 from condense.engine.budget import Budget, fit_to_budget, images_a_class
 from condense.engine.initial import check_start, initial_set, set_info
-from condense.engine.loop import STEPS, Schedule, make_schedule
+from condense.engine.loop import Schedule, make_schedule
 from condense.inputs.context import Context
 from condense.inputs.priors import Unmeasured
 from condense.inputs.registry import Resolved, resolve_inputs, split_seed
@@ -137,13 +137,14 @@ def plan(
     given = budget.check() if modality.starts else budget.given()
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
     counted = {"budget": None if modality.starts else given, "places": settings.places}
-    context = Context(method, data, spec, seed, place, common["steps"] or STEPS, force, **counted)
+    steps = common["steps"] or method.steps
+    context = Context(method, data, spec, seed, place, steps, force, **counted)
     resolved = resolve_inputs(factory, context, usual=method.net.format(**settings.options), make=False)
     if spec is not None:
         nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it
     matcher = factory(**resolved.values(), **settings.options)
     check_start(method.name, matcher, start)
-    schedule = make_schedule(matcher, **{name: common[name] for name in COUNTS[3:]})
+    schedule = make_schedule(matcher, steps=steps, **{name: common[name] for name in COUNTS[4:]})
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start

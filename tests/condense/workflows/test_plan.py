@@ -30,7 +30,7 @@ def test_a_plan_writes_nothing_and_says_what_is_missing(tmp_path, monkeypatch):
     assert missing.net == (made.net,) and made.net.startswith(NET)
     batch, epochs = pace_of(len(made.data.train.y))
     assert missing.batches == COUNT * epochs * -(-len(made.data.train.y) // batch)
-    assert isinstance(made.matcher, Matcher) and made.per_class == 1 and made.schedule.steps == 1000
+    assert isinstance(made.matcher, Matcher) and made.per_class == 1 and made.schedule.steps == 300
     assert isinstance(made.resolved.values()["experts"], StandIns)
 
 
@@ -108,7 +108,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, monkeypatch, cap
     for words in (
         "option    lr = 10.0 (call)",
         "option    span = 2 (default)",
-        "budget    ipc 1: 10 images, 2,600 bytes",
+        "budget    ipc 1: 10 images, 2,604 bytes",
         "schedule  40 steps",
     ):
         assert words in out
