@@ -1,10 +1,11 @@
-"""Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`. `NETS` is the registry.
+"""Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`. `registry.NETS` lists them.
 
-May import flax and `synth`, and no other room of `condense`.
+May import flax and `synth`, and no other room of `condense`. Importing this needs no JAX: what builds
+networks is imported when one is built.
 
 Installed packages add to it by entry points `condense.nets`: factories whose keyword arguments are options, of
 `(example shape, classes) -> Net or flax module`. A network maps images f32[b h w c] in model space to logits f32[b classes]
-(`synth.base.Net`); those of `GRAPH_NETS` map a `synth.graphs.base.GraphBatch`.
+(`synth.base.Net`); those that take graphs map a `synth.graphs.base.GraphBatch`.
 """
 
 import inspect
@@ -13,55 +14,25 @@ import typing
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-
-from condense.nets import adapter, own
-from condense.nets.alexnet import alexnet
-from condense.nets.convnet import convnet, convnet_doubling
-from condense.nets.densenet import densenet, densenet121
-from condense.nets.efficientnet import efficientnet_b0
-from condense.nets.graphs import GRAPH_NETS
-from condense.nets.lenet import lenet
-from condense.nets.mlp import mlp
-from condense.nets.mobilenet import mobilenet, mobilenet_v2
-from condense.nets.resnet import resnet, resnet18, resnet50
-from condense.nets.shufflenet import shufflenet, shufflenet_v2
-from condense.nets.vgg import vgg
-from synth.base import Net
+from condense.nets.registry import NETS, OWN, Network
 from synth.errors import BadInput
-from synth.graphs.base import Alphabet
 
-NETS = {
-    "convnet": convnet,
-    "convnet_doubling": convnet_doubling,
-    "mlp": mlp,
-    "lenet": lenet,
-    "alexnet": alexnet,
-    "vgg": vgg,
-    "resnet": resnet,
-    "resnet18": resnet18,
-    "resnet50": resnet50,
-    "mobilenet": mobilenet,
-    "mobilenet_v2": mobilenet_v2,
-    "shufflenet": shufflenet,
-    "shufflenet_v2": shufflenet_v2,
-    "densenet": densenet,
-    "densenet121": densenet121,
-    "efficientnet_b0": efficientnet_b0,
-    **GRAPH_NETS,
-}
+if TYPE_CHECKING:
+    import synth.base
+    import synth.graphs.base
 
 
 @cache
-def outside() -> dict[str, Callable[..., Any]]:
-    """Factories of networks that installed packages register, by name; a name of this project's own stays what it is."""
-    return {point.name: point.load() for point in entry_points(group="condense.nets") if point.name not in NETS}
+def outside() -> dict[str, Network]:
+    """Networks that installed packages register, by name; a name of this project's own stays what it is."""
+    factories = {point.name: point.load() for point in entry_points(group="condense.nets") if point.name not in NETS}
+    return {name: Network(name, factory, (inspect.getdoc(factory) or "").partition("\n")[0]) for name, factory in factories.items()}
 
 
-def known_nets() -> dict[str, Callable[..., Any]]:
-    """All factories by name: this project's, then those that installed packages register."""
+def known_nets() -> dict[str, Network]:
+    """All networks by name: this project's, then those that installed packages register."""
     return {**NETS, **outside()}
 
 
@@ -69,17 +40,21 @@ def factory_of(spec: str, name: str) -> Callable[..., Any]:
     """The factory of a network. Raises BadInput naming the known ones."""
     if name not in NETS and name not in outside():
         raise BadInput(f"--net {spec}: unknown network '{name}' (known: {', '.join([*NETS, *outside()])})")
-    return NETS.get(name) or outside()[name]
+    return (NETS.get(name) or outside()[name]).load()
 
 
 def named(net: Any, image: Any, classes: int) -> str:
     """The canonical specification of a network that a call names, or the name of one that it hands over as a value (`nets.own`)."""
-    return canonical(net) if isinstance(net, str) else own.register(net, tuple(image), classes)
+    if isinstance(net, str):
+        return canonical(net)
+    from condense.nets import own
+
+    return own.register(net, tuple(image), classes)
 
 
 def listed(nets: Any) -> list[Any]:
     """One network, several or none (None), each named or handed over as a value, as a list."""
-    several = isinstance(nets, Sequence) and not isinstance(nets, str | Net)
+    several = isinstance(nets, Sequence) and not isinstance(nets, str) and not hasattr(nets, "apply")  # a Net is a tuple too
     return list(nets) if several else [] if nets is None else [nets]
 
 
@@ -118,13 +93,13 @@ def _value(what: str, text: str, kind: Any) -> int | str:
 
 def canonical(spec: str) -> str:
     """A spec with all its options in full, as in `convnet:width=128,depth=3,norm=instance,act=relu,pool=avg`."""
-    if spec.startswith(own.PREFIX):
+    if spec.startswith(OWN):
         return spec
     name, options = parse(spec)
     return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
 
 
-def build(spec: str, image: tuple[int, int, int] | Alphabet, classes: int) -> Net:
+def build(spec: str, image: "tuple[int, int, int] | synth.graphs.base.Alphabet", classes: int) -> "synth.base.Net":
     """The network that a spec names.
 
     Args:
@@ -135,19 +110,26 @@ def build(spec: str, image: tuple[int, int, int] | Alphabet, classes: int) -> Ne
     Raises:
       BadInput: a malformed spec (see `parse`), or a network that cannot take images of this size; the message says what would work.
     """
-    if spec.startswith(own.PREFIX):
+    from condense.nets import adapter, own
+    from synth.graphs.base import Alphabet
+
+    if spec.startswith(OWN):
         return own.find(spec)
     name, options = parse(spec)
+    made = factory_of(spec, name)(**options)
     if name not in NETS:
-        return own.as_net(outside()[name](**options)(image, classes), tuple(image), classes)
-    if (name in GRAPH_NETS) != isinstance(image, Alphabet):
-        takes, known = ("graphs", GRAPH_NETS) if isinstance(image, Alphabet) else ("images", NETS.keys() - GRAPH_NETS.keys())
-        raise BadInput(f"--net {spec}: the data are {takes}, and {name} does not take them; use one of {', '.join(sorted(known))}")
-    if name in GRAPH_NETS:
-        return adapter.adapt_graphs(NETS[name](**options), image, classes)
-    return adapter.adapt(NETS[name](**options), tuple(image), classes)
+        return own.as_net(made(image, classes), tuple(image), classes)
+    modality = "graphs" if isinstance(image, Alphabet) else "images"
+    if modality not in NETS[name].takes:
+        known = sorted(other for other, network in NETS.items() if modality in network.takes)
+        raise BadInput(f"--net {spec}: the data are {modality}, and {name} does not take them; use one of {', '.join(known)}")
+    if modality == "graphs":
+        return adapter.adapt_graphs(made, image, classes)
+    return adapter.adapt(made, tuple(image), classes)
 
 
-def count(net: Net) -> int:
+def count(net: "synth.base.Net") -> int:
     """Number of parameters; nothing is computed."""
+    import jax
+
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)).params))

@@ -13,10 +13,10 @@ import numpy as np
 from flax import linen, nnx
 
 from condense.nets.adapter import keyed, plain
+from condense.nets.registry import OWN
 from synth.base import Net, Out, Vars
 from synth.errors import BadInput
 
-PREFIX = "own-"
 KNOWN: dict[str, Net] = {}  # those that this process was given, by name
 PARTS = "features(x) -> [b, d] and head, a layer from d numbers to the scores of the classes"
 
@@ -30,7 +30,7 @@ def register(value: Any, image: tuple[int, ...], classes: int) -> str:
     whole = hashlib.sha256()
     for leaf in jax.tree.leaves((vars, net.apply(vars, probe).logits)):
         whole.update(f"{leaf.dtype}{leaf.shape}".encode() + np.asarray(leaf).tobytes())
-    name = PREFIX + whole.hexdigest()[:12]
+    name = OWN + whole.hexdigest()[:12]
     KNOWN[name] = net
     return name
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from condense.presets.base import Preset
-from evals.recipes import recipe
+from evals.listed import LISTED
 
 PAPERS = {
     "sre2l": "SRe2L, NeurIPS 2023",
@@ -118,7 +118,7 @@ def _dynamic() -> Iterator[Preset]:
     for data, scores in DYNAMIC.items():
         for ipc, published in scores.items():
             settings = {"ipc": ipc, **_infer(data, ipc)}
-            epochs = recipe(settings.get("recipe", "infer")).epochs // (settings["compensators"] + 1)
+            epochs = LISTED[settings.get("recipe", "infer")].settings["epochs"] // (settings["compensators"] + 1)
             settings |= {"labels": "online", "label_epochs": epochs}
             cost = f"{settings['steps']:,} steps, on an accelerator{UNREAD if data == 'imagenet' else ''}"
             score, first = f"{published:.1f} %", _squeeze("infer", data)

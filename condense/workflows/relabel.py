@@ -15,8 +15,8 @@ from condense.data.images import Data
 from condense.runtime.checks import check_seed
 from condense.teachers.labelling import label_in_pieces, plan_of
 from condense.teachers.store import load_teachers
-from evals.recipes import EvalRecipe
 from evals.recipes import recipe as find_recipe
+from evals.retraining import EvalRecipe
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set

@@ -10,8 +10,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from condense.nets import build
-from evals.recipes import EvalRecipe
 from evals.retrain import make_trainer, stack
+from evals.retraining import EvalRecipe
 from matchers.base import Piece, Task
 from matchers.distribution.dm import dm
 from matchers.gradient.dc import dc

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evals.recipes import ABOUT, RECIPES, EvalRecipe, recipe
+from evals.listed import LISTED
+from evals.recipes import RECIPES, recipe
 from evals.retrain import make_trainer, retrain
+from evals.retraining import EvalRecipe
 from evals.storage import count_bytes
 from synth.base import Examples
 from synth.errors import BadInput
@@ -64,7 +66,7 @@ def test_recipes_are_the_published_ones():
         assert (chosen.lr, chosen.momentum, chosen.weight_decay, chosen.batch, chosen.schedule) == (0.01, 0.9, 5e-4, 256, "drop")
     assert (RECIPES["full"].epochs, RECIPES["full"].batch) == (20, 256)
     assert RECIPES["dc"].drop_epoch() == 152  # the first at a tenth: epochs 0 to 151 ran at the whole step size
-    assert RECIPES.keys() == ABOUT.keys() and all(name == chosen.name for name, chosen in RECIPES.items())
+    assert RECIPES.keys() == LISTED.keys() and all(name == chosen.name for name, chosen in RECIPES.items())
     assert recipe("dsa", epochs=7) == replace(RECIPES["dsa"], name="dsa:epochs=7", epochs=7)  # never passed off as the protocol
     assert recipe("dsa", epochs=1000) == RECIPES["dsa"]
     with pytest.raises(BadInput, match=r"--recipe: unknown recipe 'x' .*dc, .*dsa, quick, full"):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from condense.runtime import devices as mesh
-from evals.recipes import EvalRecipe
 from evals.report import Report
 from evals.retrain import Trainer, group_size, make_trainer, retrain, stack, train_group
+from evals.retraining import EvalRecipe
 from synth.base import Examples, Net, Out, Vars
 from synth.errors import RunFailed
 from synth.images.content import Pixels

@@ -14,9 +14,10 @@ from condense import api, nets
 from condense.__main__ import run as command
 from condense.data.load import load_data
 from condense.evaluation.graphs import draw_random, full_batch, prepare, read_as_colours, same_shapes, weighted_batch
-from evals.recipes import RECIPES, EvalRecipe
+from evals.recipes import RECIPES
 from evals.report import Report
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs, roc_auc, shares
+from evals.retraining import EvalRecipe
 from evals.storage import count_bytes
 from synth.base import Vars
 from synth.errors import BadInput, RunFailed

@@ -179,7 +179,7 @@ def test_published_networks_compute_what_torchvision_does(spec, side, float64, m
     with np.load(FIXTURES / "published.npz") as file:
         expected = file[f"{spec}_{side}"]
     name, options = parse(spec)
-    _, params, stats = nnx.split(KNOWN[name](**options)((side, side, 3), 7, Provider()), nnx.Param, nnx.BatchStat)
+    _, params, stats = nnx.split(KNOWN[name].load()(**options)((side, side, 3), 7, Provider()), nnx.Param, nnx.BatchStat)
     vars = Vars(*(jax.tree.map(jnp.float64, adapter.plain(nnx.to_pure_dict(part))) for part in (params, stats)))
     x = jnp.asarray(np.random.default_rng(1).normal(size=(2, side, side, 3)))
     np.testing.assert_allclose(call(build(spec, (side, side, 3), 7), vars, x, train=True).logits, expected, rtol=1e-6, atol=1e-8)
