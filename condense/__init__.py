@@ -1,1 +1,113 @@
-"""A workbench for dataset distillation in JAX: distil a data set to a budget, score synthetic sets honestly, look at what was learned."""
+"""A workbench for dataset distillation in JAX: distil a data set to a budget, score synthetic sets honestly, look at what was learned.
+
+All of the public interface is here, under `INTERFACE`; each name is imported when it is first used, so that `import condense` is quick.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same table, for type checkers and editors
+    from condense.data.load import load_data
+    from condense.data.trees import count_trees
+    from condense.evaluation.report import Evaluation
+    from condense.evaluation.transfer_report import Transfer
+    from condense.experts import train_experts
+    from condense.experts.store import load_experts
+    from condense.teachers.self_supervised import load_ssl_teacher, train_ssl_teacher
+    from condense.teachers.store import load_teachers
+    from condense.teachers.train import train_teachers
+    from condense.workflows.distill import distill
+    from condense.workflows.evaluate import evaluate
+    from condense.workflows.lists import list_data, list_methods, list_nets, list_presets, list_recipes
+    from condense.workflows.plan import plan
+    from condense.workflows.preview import preview
+    from condense.workflows.relabel import relabel
+    from condense.workflows.runs import SavedRun, load_run, show
+    from condense.workflows.transfer import transfer
+    from synth.errors import BadInput, RunFailed
+    from synth.files.format import load_set, save_set
+    from synth.set import SyntheticSet
+
+    __version__: str
+
+INTERFACE = {  # name -> the module that defines it
+    "BadInput": "synth.errors",
+    "Evaluation": "condense.evaluation.report",
+    "RunFailed": "synth.errors",
+    "SavedRun": "condense.workflows.runs",
+    "SyntheticSet": "synth.set",
+    "Transfer": "condense.evaluation.transfer_report",
+    "count_trees": "condense.data.trees",
+    "distill": "condense.workflows.distill",
+    "evaluate": "condense.workflows.evaluate",
+    "list_data": "condense.workflows.lists",
+    "list_methods": "condense.workflows.lists",
+    "list_nets": "condense.workflows.lists",
+    "list_presets": "condense.workflows.lists",
+    "list_recipes": "condense.workflows.lists",
+    "load_data": "condense.data.load",
+    "load_experts": "condense.experts.store",
+    "load_run": "condense.workflows.runs",
+    "load_set": "synth.files.format",
+    "load_ssl_teacher": "condense.teachers.self_supervised",
+    "load_teachers": "condense.teachers.store",
+    "plan": "condense.workflows.plan",
+    "preview": "condense.workflows.preview",
+    "relabel": "condense.workflows.relabel",
+    "save_set": "synth.files.format",
+    "show": "condense.workflows.runs",
+    "train_experts": "condense.experts",
+    "train_ssl_teacher": "condense.teachers.self_supervised",
+    "train_teachers": "condense.teachers.train",
+    "transfer": "condense.workflows.transfer",
+}
+
+__all__ = [
+    "BadInput",
+    "Evaluation",
+    "RunFailed",
+    "SavedRun",
+    "SyntheticSet",
+    "Transfer",
+    "__version__",
+    "count_trees",
+    "distill",
+    "evaluate",
+    "list_data",
+    "list_methods",
+    "list_nets",
+    "list_presets",
+    "list_recipes",
+    "load_data",
+    "load_experts",
+    "load_run",
+    "load_set",
+    "load_ssl_teacher",
+    "load_teachers",
+    "plan",
+    "preview",
+    "relabel",
+    "save_set",
+    "show",
+    "train_experts",
+    "train_ssl_teacher",
+    "train_teachers",
+    "transfer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        try:
+            return version("condense-workbench")
+        except PackageNotFoundError:  # a checkout on PYTHONPATH
+            return "unknown"
+    if name not in INTERFACE:
+        raise AttributeError(f"module 'condense' has no attribute '{name}'")
+    found = globals()[name] = getattr(import_module(INTERFACE[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

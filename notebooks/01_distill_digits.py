@@ -20,13 +20,9 @@
 # beside real images at the same budget. The digits come with scikit-learn, so there is nothing to download.
 
 # %%
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 
-from condense.api import distill, evaluate, load_data
-from condense.plots.images import draw_grid
+from condense import distill, evaluate, load_data, load_run, show
 
 # %% tags=["parameters"]
 ipc = 1  # the budget: images a class
@@ -51,7 +47,7 @@ print(f"of {'x'.join(map(str, data.image))} pixels, in the classes {', '.join(da
 # The simplest way to keep so few is to pick them at random. That is what distillation has to beat.
 
 # %%
-draw_grid(distill("random", data, ipc=ipc, net=net))
+show(distill("random", data, ipc=ipc, net=net))
 
 # %% [markdown]
 # ## Distil
@@ -73,16 +69,16 @@ distilled = distill("dm", data, ipc=ipc, net=net, steps=steps, out=out)
 # networks the right features. (They are drawn as raw pixels, clipped to what a screen can show.)
 
 # %%
-draw_grid(distilled)
+show(distilled)
 
 # %% [markdown]
 # The loss is noisy, because every step sees another network and other real images; its level falls and then settles. It never reaches
 # zero: a few images cannot have every statistic of hundreds.
 
 # %%
-log = [json.loads(line) for line in Path(out, "metrics.jsonl").read_text().splitlines()]
+log = load_run(out).metrics
 plt.figure(figsize=(6, 3), layout="constrained")
-plt.plot([row["step"] for row in log], [row["loss"] for row in log])
+plt.plot(log["step"], log["loss"])
 plt.yscale("log")
 plt.xlabel("step")
 plt.ylabel("loss")

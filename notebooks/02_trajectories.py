@@ -22,16 +22,10 @@
 # kind was made for, and scores the sets. It takes some minutes on a laptop.
 
 # %%
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 
-# %%
-from condense.api import distill, evaluate, load_data
-from condense.experts import train_experts
-from condense.plots.images import draw_grid
+from condense import distill, evaluate, load_data, load_run, show, train_experts
 
 # %% tags=["parameters"]
 ipc = 1  # the budget: images a class
@@ -110,12 +104,12 @@ ast = distill("ast", data, experts=f"{out}-smooth", step_size=0.01, out=f"{out}-
 
 # %%
 runs = {"mtt": out, "ftd": f"{out}-ftd", "ast": f"{out}-ast"}
-logs = {name: [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()] for name, run in runs.items()}
+logs = {name: load_run(folder).metrics for name, folder in runs.items()}
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-[left.plot([row["step"] for row in log], [row["loss"] for row in log], label=name) for name, log in logs.items()]
-[right.plot([row["step"] for row in log], [row["step_size"] for row in log]) for log in logs.values()]
+[left.plot(log["step"], log["loss"], label=name) for name, log in logs.items()]
+[right.plot(log["step"], log["step_size"]) for log in logs.values()]
 left.set(title="loss")
 right.set(title="step size")
 left.legend()
@@ -128,13 +122,13 @@ plt.show()
 # parameters the right way in ten steps. How much of the real images they started from is left depends on how long they were distilled.
 
 # %%
-draw_grid(mtt)
+show(mtt)
 
 # %%
-draw_grid(ftd)
+show(ftd)
 
 # %%
-draw_grid(ast)
+show(ast)
 
 # %% [markdown]
 # ## Score

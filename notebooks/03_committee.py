@@ -20,16 +20,9 @@
 # It works on handwritten digits of 8x8 pixels, which come with scikit-learn, in minutes on a laptop.
 
 # %%
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 
-# %%
-from condense.api import distill, evaluate, load_data, load_set
-from condense.plots.images import draw_grid
-from condense.teachers.train import make_teachers
-from condense.workflows.relabel import relabel
+from condense import distill, evaluate, load_data, load_run, load_set, relabel, show, train_teachers
 
 # %% tags=["parameters"]
 ipc = 10  # the budget: images a class
@@ -52,7 +45,7 @@ out = "runs/notebook-committee"  # folder of this experiment
 
 # %%
 data = load_data("digits")
-teachers = make_teachers(data, f"{out}-teachers", net=committee, epochs=epochs)
+teachers = train_teachers(data, f"{out}-teachers", net=committee, epochs=epochs)
 print([f"{teacher.name.split(':')[0]} {accuracy:.3f}" for teacher, accuracy in zip(teachers.members, teachers.accuracies, strict=True)])
 
 # %% [markdown]
@@ -71,17 +64,17 @@ made = {"ipc": ipc, "steps": steps, "teachers": f"{out}-teachers", "net": commit
 distilled = distill("cvdd", data, prior="equal", out=out, **made)
 
 # %%
-draw_grid(distilled)
+show(distilled)
 
 # %% [markdown]
 # The images are odd, and they need not please the eye: they are what these networks take for digits. Both parts of the loss fall: how far
 # the teachers are from recognising the classes, and how far the statistics are from real ones.
 
 # %%
-log = [json.loads(line) for line in Path(out, "metrics.jsonl").read_text().splitlines()]
+log = load_run(out).metrics
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-axes[0].plot([row["step"] for row in log], [row["entropy"] for row in log])
-axes[1].plot([row["step"] for row in log], [row["statistics"] for row in log])
+axes[0].plot(log["step"], log["entropy"])
+axes[1].plot(log["step"], log["statistics"])
 axes[0].set(xlabel="step", ylabel="cross entropy of the teachers")
 axes[1].set(xlabel="step", ylabel="distance of the statistics")
 plt.show()

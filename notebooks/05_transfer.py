@@ -21,11 +21,7 @@
 # The teacher and the distillation take long on a laptop; each bar shows how long, and a step that was stopped resumes.
 
 # %%
-
-
-from condense.api import distill, load_data, train_teacher, transfer
-from condense.plots.images import draw_grid
-from condense.teachers.barlow import Config
+from condense import distill, load_data, show, train_ssl_teacher, transfer
 
 # %% tags=["parameters"]
 source, near, far = "fashion_mnist", "mnist", "digits"  # to distil without labels; to transfer to, images of one size and smaller ones
@@ -45,7 +41,7 @@ out = "runs/notebook-transfer"  # folder of this experiment
 
 # %%
 data = load_data(source)
-teacher = train_teacher(data, f"{out}/teacher", config=Config(epochs=teacher_epochs))
+teacher = train_ssl_teacher(data, f"{out}/teacher", epochs=teacher_epochs)
 
 # %% [markdown]
 # How good is it? A *linear probe* answers: a logistic regression on the frozen representations. It does read labels, but only to
@@ -71,13 +67,13 @@ print(f"{len(synth)} images with targets of {synth.y.values.shape[1]} numbers ea
 # learned is in the targets.
 
 # %%
-draw_grid(synth)
+show(synth)
 
 # %% [markdown]
 # As many random real images, for comparison:
 
 # %%
-draw_grid(distill("random", data, ipc=max(1, size // len(data.classes)), net=net))
+show(distill("random", data, ipc=max(1, size // len(data.classes)), net=net))
 
 # %% [markdown]
 # ## Transfer

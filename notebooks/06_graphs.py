@@ -26,9 +26,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from condense.api import distill, evaluate, load_data
-from condense.plots.graphs import draw_grid
-from synth.graphs.refinement import evaluations, refine, share
+from condense import count_trees, distill, evaluate, load_data, show
 
 # %% tags=["parameters"]
 molecules = "toy_graphs"  # or tu:FILE?fold=1 for a set of the TU collection
@@ -49,16 +47,15 @@ out = "runs/notebook-graphs"  # folder of this experiment
 
 # %%
 data = load_data(molecules)
-colours = refine(data.train.x, depth, degrees=True)
+counts = count_trees(data, depth)
 print(f"{len(data.train.y)} training graphs with {len(data.train.x.tags):,} nodes")
-print(f"{len(colours.first[-1])} different trees; the ten commonest are those of {100 * share(colours):.0f} % of the nodes")
+print(f"{len(counts)} different trees; the ten commonest are those of {counts[:10].sum() / counts.sum():.0%} of the nodes")
 
 # %% [markdown]
 # Sorted by how many nodes have them, on logarithmic axes, frequent things often fall along a line. Where the left end is not high, as for
 # graphs of friendships, this method is the wrong one, and `condense distill mirage` says so.
 
 # %%
-counts = np.sort(np.bincount(colours.rounds[-1]))[::-1]
 plt.figure(figsize=(6, 3), layout="constrained")
 plt.loglog(np.arange(1, len(counts) + 1), counts, ".")
 plt.xlabel("tree, by rank")
@@ -84,7 +81,7 @@ print(f"{len(distilled)} sets of trees in {distilled.x.nbytes() + distilled.y.nb
 # tree often occurs in both classes; what tells them apart is how often.
 
 # %%
-draw_grid(distilled, per_class=8)
+show(distilled, per_class=8)
 
 # %% [markdown]
 # ## Score
@@ -105,13 +102,11 @@ result.table()
 #
 # Mirage forgets: rare trees, and how often a tree occurs in a graph. Colours allow a summary that forgets nothing. Join all nodes that
 # have the same colour, keep how often everything occurs, and a network computes for every graph what it computes on the graph itself,
-# loss and gradient included, from far fewer evaluations. This is how `evaluate --rows full` trains on all the data.
+# loss and gradient included, from far fewer evaluations; a line says how many. This is how `evaluate --rows full` trains on all the data.
 
 # %%
 whole = distill("colour", data, depth=depth)
-graphs, merged = evaluations(refine(data.train.x, depth))
-print(f"{graphs:,} node evaluations on the graphs, {merged:,} on their colours")
-draw_grid(whole, per_class=8)
+show(whole, per_class=8)
 
 # %% [markdown]
 # ## Where next

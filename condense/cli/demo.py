@@ -24,12 +24,13 @@ class Flags:
 def act(call: Flags) -> None:
     """Runs the whole way once."""
     with defer_interrupt():
-        from condense.api import distill as run
-        from condense.api import evaluate as score
+        import condense
 
     command = shlex.join(["condense", "demo", "--out", call.out])
-    run("dm", "digits", ipc=10, net="convnet:width=32,depth=2", start="kmeans", steps=300, out=call.out, force=call.force, command=command)
-    result = score(call.out, recipe="quick")
+    condense.distill(
+        "dm", "digits", ipc=10, net="convnet:width=32,depth=2", start="kmeans", steps=300, out=call.out, force=call.force, command=command
+    )
+    result = condense.evaluate(call.out, recipe="quick")
     Console().print(result.table())
     print(f"{call.out}/grid.png shows the images. Next:")
     print(f"  condense evaluate {shlex.quote(call.out)} --recipe dsa --net convnet mlp      the full protocol, across networks")

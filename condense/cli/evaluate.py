@@ -45,11 +45,11 @@ def act(call: Flags) -> None:
         raise BadInput("--net: names no network; give one or more, or leave it out for the set's")
 
     with defer_interrupt():
-        from condense.api import evaluate as score
+        from condense.workflows.evaluate import evaluate
 
     taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "seed")
     given = {name: getattr(call, name) for name in taken}
-    result = score(call.what, data=call.data, **given, rows=words_of(call.rows))
+    result = evaluate(call.what, data=call.data, **given, rows=words_of(call.rows))
     conclude(result, call.json)
 
 

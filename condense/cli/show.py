@@ -22,13 +22,10 @@ def act(call: Flags) -> None:
     """Draws a set."""
     check_place("--out", call.out)
 
-    from condense.data.for_set import find_set
-    from condense.plots.modalities import save_grid
-    from condense.runtime.checks import check_whole
-    from synth.files.format import load_set
+    from condense.plots.modalities import write_picture
+    from condense.workflows.runs import show
 
-    per_class = check_whole("per_class", call.per_class)
-    save_grid(call.out, load_set(find_set(call.what)), per_class=per_class, stretch=call.stretch)
+    write_picture(call.out, show(call.what, per_class=call.per_class, stretch=call.stretch))
     print(call.out)
 
 

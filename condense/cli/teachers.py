@@ -55,10 +55,10 @@ def chosen(call: Flags, flags: tuple[str, ...]) -> dict[str, Any]:
 def learn_classes(call: Flags, command: str) -> None:
     """A committee."""
     with defer_interrupt():
-        from condense.teachers.train import make_teachers
+        from condense.teachers.train import train_teachers
 
     given = chosen(call, NUMBERS + COMMITTEE)
-    made = make_teachers(call.data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)
+    made = train_teachers(call.data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)
     for member, accuracy in zip(made.members, made.accuracies, strict=True):
         print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
     print(f"{call.out} is ready; next:")
@@ -68,17 +68,14 @@ def learn_classes(call: Flags, command: str) -> None:
 def learn_alone(call: Flags, command: str) -> None:
     """A self-supervised teacher."""
     with defer_interrupt():
-        from condense.data.load import load_data
-        from condense.runtime.checks import check_seed
-        from condense.teachers.barlow import Config
-        from condense.teachers.self_supervised import train_teacher
+        from condense.teachers.self_supervised import train_ssl_teacher
 
     if alien := chosen(call, COMMITTEE):
         raise BadInput(f"--{next(iter(alien))}: is for a committee; leave it out with --ssl")
     if call.net and len(call.net) > 1:
         raise BadInput(f"--net {' '.join(call.net)}: a teacher without labels is one network; give one")
-    config = Config(net=call.net[0] if call.net else None, seed=check_seed(call.seed), **chosen(call, NUMBERS))
-    teacher = train_teacher(load_data(call.data, seed=call.seed), call.out, config=config, command=command, force=call.force)
+    given = {"net": call.net[0] if call.net else None, "seed": call.seed, **chosen(call, NUMBERS)}
+    teacher = train_ssl_teacher(call.data, call.out, **given, command=command, force=call.force)
     accuracy = teacher.about["probe"]["accuracy"]
     probed = "" if accuracy is None else f"; a linear probe on it: {100 * accuracy:.1f} % of validation images"
     print(f"{call.out} holds the teacher{probed}")

@@ -23,6 +23,12 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | Gr
       seed: draws the validation split.
       validation: fraction of the training images in [0, 1) that go there, every class in proportion and none emptied.
 
+    Example:
+      >>> import condense
+      >>> data = condense.load_data("digits?limit=500")
+      >>> len(data.train), len(data.val), data.image
+      (450, 50, (8, 8, 1))
+
     Raises:
       BadInput: an unknown name, kind or option; files that are missing, damaged or hostile; contents that the source refuses.
     """

@@ -11,7 +11,7 @@ from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.evaluation.baselines import BASELINES, Baseline
 from condense.runtime.log import progress
-from condense.teachers.store import INDEX, load_teachers
+from condense.teachers.store import INDEX, take_teachers
 from evals.protocol import Protocol
 from synth.base import Teacher
 from synth.errors import BadInput
@@ -38,7 +38,7 @@ def find_teachers(
     if place is None and taught and beside and (beside / INDEX).is_file():
         place = beside
     if place is not None:
-        return load_teachers(place, data)
+        return take_teachers(place, data)
     if synth.y.asks:
         raise BadInput("--teachers: the set's labels are asked of its teachers while a network trains; give their folder")
     if taught and any(baselines[kind].real for kind in kinds):

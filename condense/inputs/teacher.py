@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
 from condense.teachers.barlow import Config, complete
-from condense.teachers.self_supervised import Representer, load_teacher, train_teacher
+from condense.teachers.self_supervised import Representer, load_ssl_teacher, train_ssl_teacher
 from synth.errors import BadInput
 
 
@@ -30,7 +30,7 @@ def find(context: Context) -> Input:
     Raises BadInput where the teacher takes other images than those of the data.
     """
     if context.given is not None:
-        return Input(_fitting(load_teacher(context.given), context))
+        return Input(_fitting(load_ssl_teacher(context.given), context))
     config = complete(Config(seed=context.seed), context.data.image, len(context.data.train.y))
     place = context.out and context.out / "teacher"
     recipe = f"Barlow Twins, {config.epochs} epochs of {len(context.data.train.y):,} images"
@@ -43,18 +43,17 @@ def make(context: Context) -> Input:
     """The teacher that the flag names; without it, the one in OUT/teacher, trained there first if need be, and kept where it fits."""
     if context.given is not None:
         return find(context)
-    config = Config(seed=context.seed)
     if context.out is None:
         with tempfile.TemporaryDirectory() as place:
-            return Input(_fitting(train_teacher(context.data, place, config=config), context))
+            return Input(_fitting(train_ssl_teacher(context.data, place, seed=context.seed), context))
     place = context.out / "teacher"
     note(f"no --teacher is given: {'using' if (place / 'teacher.json').is_file() else 'training'} the one in {place}")
     try:
-        teacher = train_teacher(context.data, place, config=config)
+        teacher = train_ssl_teacher(context.data, place, seed=context.seed)
     except BadInput:
         if not context.force:
             raise
-        teacher = train_teacher(context.data, place, config=config, force=True)
+        teacher = train_ssl_teacher(context.data, place, seed=context.seed, force=True)
     return Input(_fitting(teacher, context))
 
 
@@ -65,7 +64,7 @@ def _fitting(teacher: Representer, context: Context) -> Representer:
 
 def split_of(place: str | Path) -> int | None:
     """The seed of the validation split that a teacher's training left out; None where its folder does not say."""
-    return load_teacher(place).about.get("split_seed")
+    return load_ssl_teacher(place).about.get("split_seed")
 
 
 PROVIDER = Provider(find, make, lambda teacher: teacher.digest, split_of)

@@ -10,8 +10,8 @@ import numpy as np
 from condense import nets
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
-from condense.teachers.store import INDEX, load_teachers, read_teachers
-from condense.teachers.train import BATCH, EPOCHS, default_committee, make_teachers
+from condense.teachers.store import INDEX, load_teachers, take_teachers
+from condense.teachers.train import BATCH, EPOCHS, default_committee, train_teachers
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.labelling import digest
@@ -25,7 +25,7 @@ def names_of(context: Context) -> tuple[str, ...]:
 def find(context: Context) -> Input:
     """The committee that the flag names; without it, untrained networks that stand in for the one that the run trains."""
     if context.given:
-        return _input(load_teachers(context.given, context.data))
+        return _input(take_teachers(context.given, context.data))
     names, place = tuple(map(nets.canonical, names_of(context))), context.out and context.out / "teachers"
     examples = len(context.data.train.y)
     recipe = f"{len(names)} networks, {EPOCHS} epochs of {examples:,} examples each"
@@ -50,16 +50,16 @@ def make(context: Context) -> Input:
         folder = context.out / "teachers" if context.out else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         note(f"{context.method.name} works from teachers and was given none: {len(names)} of {EPOCHS} epochs in {folder}")
         try:
-            make_teachers(context.data, folder, net=names, seed=context.seed)
+            train_teachers(context.data, folder, net=names, seed=context.seed)
         except BadInput:  # the folder holds another committee; one that fits is kept
             if not context.force:
                 raise
-            make_teachers(context.data, folder, net=names, seed=context.seed, force=True)
-        return _input(load_teachers(folder, context.data))
+            train_teachers(context.data, folder, net=names, seed=context.seed, force=True)
+        return _input(take_teachers(folder, context.data))
 
 
 def _input(teachers: tuple[Teacher, ...]) -> Input:
     return Input(teachers, usual_net=teachers[0].name)  # what learns from teachers has batch statistics, as they have
 
 
-PROVIDER = Provider(find, make, lambda teachers: [digest(teacher) for teacher in teachers], lambda place: read_teachers(place).split_seed)
+PROVIDER = Provider(find, make, lambda teachers: [digest(teacher) for teacher in teachers], lambda place: load_teachers(place).split_seed)

@@ -59,7 +59,7 @@ def digest(config: dict[str, Any]) -> str:
 
 def as_call(values: dict[str, Any]) -> str:
     """The call of `distill` with these values; None is left out."""
-    return f"condense.api.distill({', '.join(f'{name}={value!r}' for name, value in values.items() if value is not None)})"
+    return f"condense.distill({', '.join(f'{name}={value!r}' for name, value in values.items() if value is not None)})"
 
 
 class Run:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from condense.data.images import Data
-from condense.teachers.self_supervised import load_teacher
-from condense.teachers.store import INDEX, load_teachers
+from condense.teachers.self_supervised import load_ssl_teacher
+from condense.teachers.store import INDEX, take_teachers
 from synth.base import Teacher
 from synth.errors import BadInput
 
@@ -15,11 +15,11 @@ def load_frozen(place: str | Path, data: Data) -> dict[str, Teacher]:
     Raises BadInput where there is none, or where they take other images than the data's.
     """
     if (Path(place) / INDEX).is_file():
-        known = load_teachers(place, data, flag="--frozen")
+        known = take_teachers(place, data, flag="--frozen")
     elif not (Path(place) / "teacher.json").is_file():
         raise BadInput(f"--frozen {place}: holds no trained networks; give the folder of a finished `condense teachers`, --ssl or not")
     else:
-        found = load_teacher(place)
+        found = load_ssl_teacher(place)
         found.check_fit(data, f"--frozen {place}")
         known = (Teacher(found.net, found.vars, found.net_name),)
     return {f"{teacher.name} (frozen {number})": teacher for number, teacher in enumerate(known, 1)}

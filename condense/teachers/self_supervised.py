@@ -21,8 +21,10 @@ from jaxtyping import Array, Float
 from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
+from condense.data.load import load_data
 from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
+from condense.runtime.checks import check_seed
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import MetricsLog, progress
 from condense.runtime.run_folder import RECORD, digest, open_run
@@ -82,32 +84,56 @@ class Representer:
             raise BadInput(f"{flag}: the teacher was trained on images normalised otherwise than {data.spec}; train one on that data")
 
 
-def train_teacher(
-    data: Data | GraphData, folder: str | Path, *, config: Config = Config(), command: str = "", force: bool = False
+def train_ssl_teacher(
+    data: Data | GraphData | str,
+    out: str | Path,
+    *,
+    net: str | None = None,
+    epochs: int | None = None,
+    batch: int = Config().batch,
+    lr: float = Config().lr,
+    weight_decay: float = Config().weight_decay,
+    projector: int = Config().projector,
+    seed: int = 0,
+    force: bool = False,
+    command: str = "",
 ) -> Representer:
-    """Trains a teacher on the training images of `data`, whose labels only the logged probe sees, or loads the one that `folder` holds.
+    """Trains a teacher without labels, by Barlow Twins, or loads the one that `out` holds. The same call again resumes.
 
-    The same call resumes an interrupted training. metrics.jsonl gets the loss of every epoch and, five times, the accuracy on validation
+    Labels are read by the logged probe alone. metrics.jsonl gets the loss of every epoch and, five times, the accuracy on validation
     images of a linear probe on at most 5,000 labelled training images (`probe_accuracy`); the last one is of all of them.
+
+    Args:
+      data: data or its specification; the validation split stays out.
+      out: the folder.
+      net: specification of the network; by default a ConvNet of width 32 with batch norm.
+      epochs: passes over the training images (>= 1); by default as many as make about 4,000 steps.
+      batch: images a step; the correlations are over them.
+      lr, weight_decay: of Adam with decoupled decay.
+      projector: width of the three layers that stand on the network while it is trained.
+      seed: of weights, order and views, and of the validation split where `data` is a specification.
+      force: removes another teacher that the folder holds, or this one where it is done.
+      command: what run.json records as the command.
 
     Raises:
       BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
     """
-    check_modality(data, "images", flag="--data")
-    folder, config = Path(folder), complete(config, data.image, len(data.train.y))
+    data = check_modality(load_data(data, seed=check_seed(seed)) if isinstance(data, str) else data, "images", flag="--data")
+    config = Config(net, epochs, batch, lr, weight_decay, projector, check_seed(seed))
+    folder, config = Path(out), complete(config, data.image, len(data.train.y))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart
     asked = {"steps": config.epochs, "seed": config.seed, "command": command, "data_digest": data.digest, "force": force}
     with open_run(folder, identity, beside={"trained_on": data.trained_on}, **asked) as held:
         if held.done:
-            return load_teacher(folder)
+            return load_ssl_teacher(folder)
         held.begin()
         vars, accuracy = _train(config, data, folder, held.saved)
         about = {"format": FORMAT, **identity, "seed": config.seed, "data_digest": data.digest}
         about |= {"image": list(data.image), "outputs": len(data.classes)}
         about |= {"probe": {"split": "val", "accuracy": accuracy, "labels": len(data.train.y)}}
         save_teacher(folder, vars, data.preprocess, about)
-    return load_teacher(folder)
+    return load_ssl_teacher(folder)
 
 
 def take_teacher(given: Representer | str | Path | None, path: Path | None, synth: SyntheticSet, data: Data) -> Representer:
@@ -121,7 +147,7 @@ def take_teacher(given: Representer | str | Path | None, path: Path | None, synt
             rows = "for rows of real images, or --rows none,distilled"
             raise BadInput(f"--teacher: no teacher lies beside the set; give the folder of the one it was made with {rows}")
         given = path.parent / "teacher"
-    found = given if isinstance(given, Representer) else load_teacher(given)
+    found = given if isinstance(given, Representer) else load_ssl_teacher(given)
     found.check_fit(data, "--teacher")
     own, theirs = synth.y.values.shape[1], jax.eval_shape(found.represent, jax.ShapeDtypeStruct((1, *data.image), jnp.float32)).shape[1]
     remedy = "give the one that the set was made with"
@@ -199,7 +225,7 @@ def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[s
     write_bytes(folder / "teacher.json", (json.dumps(about | {"preprocess": preprocess.kind}, indent=1) + "\n").encode())
 
 
-def load_teacher(folder: str | Path) -> Representer:
+def load_ssl_teacher(folder: str | Path) -> Representer:
     """The teacher that `folder` holds. Raises BadInput where there is none, or where its files are damaged or do not belong together."""
     place = Path(folder) / "teacher.json"
     if not place.is_file():

@@ -65,7 +65,7 @@ def write_index(folder: Path, data: Data, recipe: dict[str, Any], told: list[dic
     write_bytes(folder / INDEX, (json.dumps(index, indent=1) + "\n").encode())
 
 
-def read_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
+def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
     """A stored committee, checked against what its networks need; `flag` is what named the folder.
 
     Raises BadInput, naming the file, where one is missing, damaged or not what it should be.
@@ -122,13 +122,13 @@ def read_vars(path: Path, net: Net) -> Vars:
     return jax.tree.unflatten(jax.tree.structure(wanted), [jnp.asarray(array) for array in arrays])
 
 
-def load_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -> tuple[Teacher, ...]:
+def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -> tuple[Teacher, ...]:
     """The members of a stored committee, in the model space of `data`; `flag` is what named the folder.
 
     Raises BadInput where they are for other classes or images, where the normalisations do not lead to each other, or where one is near
     chance on the data.
     """
-    stored = read_teachers(folder, flag=flag)
+    stored = load_teachers(folder, flag=flag)
     if stored.classes != data.classes or stored.image != data.image:
         theirs = f"{len(stored.classes)} classes ({', '.join(stored.classes[:4])} ...) of {'x'.join(map(str, stored.image))}"
         raise BadInput(f"{flag} {folder}: trained on {theirs}, which {data.spec} has not; give teachers of this data")

@@ -1,7 +1,7 @@
 """Teachers: a committee of networks trained on real data, epoch by epoch, in a folder that resumes.
 
 The folder is a run (`run.json`, `metrics.jsonl`) and holds `teachers.json`, written when all are trained, and `members/K.npz`, the
-variables of the K-th network by path. Networks see the model space of the data they were trained on; `load_teachers` puts them behind a
+variables of the K-th network by path. Networks see the model space of the data they were trained on; `take_teachers` puts them behind a
 change of normalisation where the data at hand has another one.
 """
 
@@ -27,7 +27,7 @@ from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
 from condense.runtime.run_folder import open_run
 from condense.teachers.sanity import check_sense, classify
-from condense.teachers.store import Teachers, read_teachers, write_index, write_member
+from condense.teachers.store import Teachers, load_teachers, write_index, write_member
 from synth.base import Net, Teacher
 from synth.errors import BadInput, RunFailed
 from synth.images.views import View
@@ -115,7 +115,7 @@ def member_of(text: str, shared: TeacherRecipe) -> Member:
     return Member(nets.canonical(net), own)
 
 
-def make_teachers(
+def train_teachers(
     data: Data | GraphData | str,
     out: str | Path,
     *,
@@ -166,7 +166,7 @@ def make_teachers(
                     told.append(entry | ({"recipe": member.recipe.told()} if member.recipe != recipe else {}))
             write_index(folder, data, recipe.told(), told)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return read_teachers(folder)
+    return load_teachers(folder)
 
 
 class Progress(NamedTuple):

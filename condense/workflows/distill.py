@@ -69,6 +69,12 @@ def distill(
     Returns:
       The set after the last step, its `info` filled.
 
+    Example:
+      >>> import condense
+      >>> synth = condense.distill("kmeans", "digits", ipc=1)
+      >>> len(synth), synth.info.method, synth.x.decode().shape
+      (10, 'kmeans', (10, 8, 8, 1))
+
     Raises:
       BadInput: a wrong call or bad data. RunFailed: NaN, a full disk.
     """

@@ -14,7 +14,7 @@ from condense.data.for_set import find_set, take_data
 from condense.data.images import Data
 from condense.runtime.checks import check_seed
 from condense.teachers.labelling import label_in_pieces, plan_of
-from condense.teachers.store import load_teachers
+from condense.teachers.store import take_teachers
 from evals.recipes import recipe as find_recipe
 from evals.retraining import EvalRecipe
 from synth.base import Teacher
@@ -70,7 +70,7 @@ def relabel(
     if plan.temperature <= 0:
         raise BadInput(f"--temperature {temperature}: give a number above 0")
     own = {"weights": weights, "statistics": statistics, **check_options(kind, options)}
-    known = () if not taught else load_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
+    known = () if not taught else take_teachers(teachers, data) if isinstance(teachers, str | Path) else tuple(teachers)
     picked = pick_members(known, members) if known else known
     x, index, classes = synth.x.decode(), jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), len(data.classes)
     if out:

@@ -35,6 +35,13 @@ REPRESENTS_V1 = ("krrst",)  # methods whose files of before hold representations
 def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
     """Writes a set, whole or not at all; the same set gives the same bytes.
 
+    Example:
+      >>> import condense, pathlib, tempfile
+      >>> path = pathlib.Path(tempfile.mkdtemp(), "set.npz")
+      >>> condense.save_set(path, condense.distill("random", "digits", ipc=1))
+      >>> condense.load_set(path).info.classes[:3]
+      ('0', '1', '2')
+
     Raises ValueError for a set without `info`, RunFailed for one that `load_set` would refuse (values that are not finite, labels out of
     range), and as `synth.files.atomic.replacing` does. Unprintable characters of names are replaced by U+FFFD.
     """
@@ -71,7 +78,7 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
 
 def load_set(path: str | os.PathLike) -> SyntheticSet:
     """Reads a set that this or another program wrote, trusting nothing: names, dtypes and shapes are compared with the header and with
-    each other before data is read, then values are checked.
+    each other before data is read, then values are checked. `save_set` has an example.
 
     Raises BadInput, naming the file, for whatever is not a set as docs/format.md describes it, RunFailed where memory does not suffice.
     """

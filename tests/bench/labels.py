@@ -15,7 +15,7 @@ import numpy as np
 
 from condense.data.for_set import find_set, take_data
 from condense.teachers.labelling import plan_of
-from condense.teachers.store import load_teachers
+from condense.teachers.store import take_teachers
 from condense.workflows.relabel import choose_recipe
 from synth.base import Teacher
 from synth.files.format import load_set
@@ -52,7 +52,7 @@ def main() -> None:
     data = take_data(synth, args.data)
     plan = plan_of(choose_recipe(synth, args.recipe, None), data.image, data.flips).at(synth.y.kind)
     plan = plan._replace(epochs=args.epochs, temperature=getattr(synth.y, "temperature", plan.temperature), progress=None)
-    known = load_teachers(args.teachers, data)
+    known = take_teachers(args.teachers, data)
     batch = batch_of(plan.batch, len(synth), synth.y.classes)
     print(f"{synth.y.kind} labels at temperature {plan.temperature:g}, {args.epochs} epochs of {plan.view} in batches of {batch}")
     print(f"entropy of all classes alike: {np.log(synth.y.classes):.3f} nats")

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense import distill, evaluate, load_set, transfer
 from condense.__main__ import run as command
-from condense.api import distill, evaluate, load_set, transfer
 from condense.data.for_set import FITS
 from condense.data.modality import MODALITIES
 from condense.evaluation.baselines import BASELINES, Baseline, Comparison

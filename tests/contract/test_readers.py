@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from condense import api, nets
+import condense
+from condense import nets
 from condense.__main__ import run as command
 from condense.data.load import BUILDERS, load_data
 from condense.data.named import NAMED
@@ -164,7 +165,7 @@ def test_a_reader_is_one_file_and_one_line(toy, tmp_path, capsys):
     assert (data.name, data.image, data.classes, data.flips) == ("counts", (6, 6, 1), toy_reader.CLASSES, False)
     real = {row.tobytes() for row in data.train.all().x}
     assert command(["distill", "random", "--data", spec, "--ipc", "2", "--net", NET, "--out", str(tmp_path / "a")]) == 0
-    synth = api.load_set(tmp_path / "a" / "set.npz")
+    synth = condense.load_set(tmp_path / "a" / "set.npz")
     assert (synth.info.data, synth.info.data_digest) == (spec, data.digest)
     assert {row.tobytes() for row in np.asarray(synth.x.decode())} <= real
     capsys.readouterr()
@@ -173,8 +174,8 @@ def test_a_reader_is_one_file_and_one_line(toy, tmp_path, capsys):
 @pytest.mark.slow
 def test_what_a_reader_reads_is_matched_and_scored_on(toy, tmp_path):
     spec = drawn(tmp_path) + "?size=6"
-    synth = api.distill("dm", spec, ipc=2, net=NET, steps=2)
-    scored = api.evaluate(synth, net=NET, recipe="quick", epochs=1, seeds=1, rows=("distilled", "random", "kmeans"))
+    synth = condense.distill("dm", spec, ipc=2, net=NET, steps=2)
+    scored = condense.evaluate(synth, net=NET, recipe="quick", epochs=1, seeds=1, rows=("distilled", "random", "kmeans"))
     assert [report.set_kind for report in scored.reports] == ["distilled", "random", "kmeans"] and scored.spec == spec
     assert all(0 <= report.mean <= 1 for report in scored.reports)
 
@@ -235,7 +236,7 @@ def test_feeds_starts_and_a_look_at_a_teacher_take_their_rows_and_no_more(large)
 @pytest.mark.slow
 def test_methods_take_their_batches_and_no_more(large):
     """A method that compares distributions, and one that follows experts."""
-    synth = api.distill("dm", large, ipc=1, net=NET, steps=3)
+    synth = condense.distill("dm", large, ipc=1, net=NET, steps=3)
     assert np.isfinite(synth.x.decode()).all()
     net, key = nets.build(NET, (4, 4, 1), 3), jax.random.key(0)
     experts = ToyExperts(net, spec=nets.canonical(NET))

@@ -8,16 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense import distill, evaluate
 from condense.__main__ import run as command
-from condense.api import distill, evaluate
 from condense.data.for_set import find_set
 from condense.data.load import load_data
 from condense.evaluation.baselines import make_rows
 from condense.plots.images import draw_grid
-from condense.teachers.barlow import Config
-from condense.teachers.self_supervised import load_teacher, train_teacher
-from condense.teachers.store import load_teachers
-from condense.teachers.train import make_teachers
+from condense.teachers.self_supervised import load_ssl_teacher, train_ssl_teacher
+from condense.teachers.store import take_teachers
+from condense.teachers.train import train_teachers
 from evals.krr import RidgeHead, closed_form, make_scorer
 from evals.recipes import recipe
 from synth.errors import BadInput, RunFailed
@@ -74,11 +73,11 @@ def test_the_head_is_fitted_to_the_features_of_given_networks(place, tmp_path):
     save_set(tmp_path / "set.npz", synth)
     flags = f"evaluate {tmp_path / 'set.npz'} --recipe krr --seeds 2 --rows distilled,random --json {tmp_path / 'a.json'} --frozen"
     if place == "two":
-        make_teachers(data, tmp_path / place, net=("mlp:norm=batch,width=16", "mlp:norm=batch,width=12"), epochs=2, batch=16, lr=0.1)
-        known = load_teachers(tmp_path / place, data)
+        train_teachers(data, tmp_path / place, net=("mlp:norm=batch,width=16", "mlp:norm=batch,width=12"), epochs=2, batch=16, lr=0.1)
+        known = take_teachers(tmp_path / place, data)
     else:
-        train_teacher(data, tmp_path / place, config=Config(net="convnet:width=4,depth=1,norm=batch", epochs=1, batch=32))
-        known = [load_teacher(tmp_path / place)]
+        train_ssl_teacher(data, tmp_path / place, net="convnet:width=4,depth=1,norm=batch", epochs=1, batch=32)
+        known = [load_ssl_teacher(tmp_path / place)]
     assert command([*flags.split(), str(tmp_path / place)]) == 0
     rows = json.loads((tmp_path / "a.json").read_text())["results"]
     assert [row["set_kind"] for row in rows] == ["distilled", "random"] * len(known)

@@ -10,13 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import condense.api
+import condense
 import condense.cli.app
 import condense.cli.distill
 import condense.workflows.distill
-from condense import nets, presets
+from condense import distill, nets, presets
 from condense.__main__ import run
-from condense.api import distill
 from condense.data.load import load_data
 from condense.data.named import NAMED
 from condense.data.spec import parse_spec
@@ -220,17 +219,17 @@ def test_a_notebook_and_the_command_line_share_a_run(finished, capsys):
         "momentum": np.float64(0.5),
         "batch": np.int32(2),
     }
-    synth = condense.api.distill("dm", data, ipc=np.int64(1), **options)
+    synth = condense.distill("dm", data, ipc=np.int64(1), **options)
     assert "is done" in capsys.readouterr().err
     assert synth.x.decode().tobytes() == load_set(finished / "set.npz").x.decode().tobytes()
     with pytest.raises(BadInput, match="split_seed was None, now 4"):  # another validation split is another run
-        condense.api.distill("dm", load_data("digits", seed=4), ipc=1, **options)
+        condense.distill("dm", load_data("digits", seed=4), ipc=1, **options)
 
 
 def test_a_run_of_the_library_records_its_call():
-    condense.api.distill("random", "digits", ipc=1, out="x", seed=5)
+    condense.distill("random", "digits", ipc=1, out="x", seed=5)
     command = record(Path("x"))["command"]
-    assert command.startswith("condense.api.distill(method='random', data='digits'") and "ipc=1" in command and "seed=5" in command
+    assert command.startswith("condense.distill(method='random', data='digits'") and "ipc=1" in command and "seed=5" in command
 
 
 def test_a_run_is_of_its_own_training_images_and_model_space(tmp_path):

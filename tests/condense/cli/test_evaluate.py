@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import condense.api
+import condense
 import condense.cli.app
 import condense.cli.distill
 import condense.workflows.distill
@@ -155,8 +155,8 @@ def test_the_demonstration_says_how_its_next_commands_are_reached(found, tmp_pat
     (tmp_path / ".venv" / "bin" / "activate").touch()
     monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
     monkeypatch.setattr(shutil, "which", lambda name: found)
-    monkeypatch.setattr(condense.api, "distill", lambda *args, **more: None)
-    monkeypatch.setattr(condense.api, "evaluate", lambda *args, **more: Evaluation("", "digits", "", "test", 10, {"total": 1}, (REPORT,)))
+    monkeypatch.setattr(condense, "distill", lambda *args, **more: None)
+    monkeypatch.setattr(condense, "evaluate", lambda *args, **more: Evaluation("", "digits", "", "test", 10, {"total": 1}, (REPORT,)))
     assert run(["demo"]) == 0
     assert ("source .venv/bin/activate" in capsys.readouterr().out) == (found is None)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import condense.api
+import condense
 import condense.cli.app
 import condense.cli.distill
 import condense.workflows.distill
@@ -267,17 +267,17 @@ def test_a_reader_that_leaves_and_a_full_disk_for_the_output():
 def test_the_library_checks_as_the_command_line_does(wrong, words, tmp_path):
     given = {"ipc": 1, "net": "mlp:width=4", "out": tmp_path / "x"} | wrong
     with pytest.raises(BadInput, match=re.escape(words)):
-        condense.api.distill("dm", "digits", **given)
+        condense.distill("dm", "digits", **given)
     assert not (tmp_path / "x").exists()
 
 
 def test_the_library_names_what_else_is_wrong():
     with pytest.raises(BadInput, match="method 'nope'"):
-        condense.api.distill("nope", "digits", ipc=1)
+        condense.distill("nope", "digits", ipc=1)
     with pytest.raises(BadInput, match="--space time: give one of pixels, embed"):
-        condense.api.distill("kmeans", "digits", ipc=1, space="time")
+        condense.distill("kmeans", "digits", ipc=1, space="time")
     with pytest.raises(BadInput, match="--outer 0"):
-        condense.api.distill("dc", "digits", ipc=1, outer=0)
+        condense.distill("dc", "digits", ipc=1, outer=0)
 
 
 def test_a_refused_demonstration_names_no_flag_that_it_lacks(finished, refused):

@@ -7,7 +7,7 @@ import sys
 import pytest
 from docstring_parser import parse as parse_docstring
 
-import condense.api
+import condense
 import condense.cli.app
 import condense.cli.distill
 import condense.workflows.distill

@@ -1,9 +1,13 @@
 """The wheel: what is in it, and that it works outside the checkout."""
 
+import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from functools import partial
+from importlib.metadata import version as metadata_version
 from pathlib import Path
 
 import pytest
@@ -56,3 +60,24 @@ def test_a_wheel_distils(installed):
     call, site = installed
     call([sys.executable, str(site / "bin" / "condense"), "distill", "random", "--data", "digits", "--ipc", "1", "--out", "x"])
     assert len(load_set("x/set.npz")) == 10 and Path("x/grid.png").is_file()
+
+
+@pytest.mark.slow
+def test_a_wheel_is_built_and_installed_as_anybody_would(tmp_path):
+    """`python -m build`, pip and a fresh environment; only the dependencies come from where the tests run."""
+    pytest.importorskip("build", reason="the frontend that users build with")
+    quiet = {"capture_output": True, "text": True, "timeout": 240, "check": True}
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT)], **quiet)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert {f"{package}/py.typed" for package in ("condense", "matchers", "evals", "synth")} <= set(zipfile.ZipFile(wheel).namelist())
+    venv.create(tmp_path / "fresh", with_pip=True)
+    programs = tmp_path / "fresh" / "bin"
+    subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel], **quiet)
+    (site,) = (tmp_path / "fresh" / "lib").glob("*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    clean = {"cwd": tmp_path, "env": {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, **quiet}
+    code = "import condense; print(condense.__file__, condense.__version__, len(condense.load_data('digits').classes))"
+    file, version, classes = subprocess.run([programs / "python", "-c", code], **clean).stdout.split()
+    assert Path(file).is_relative_to(site) and version == metadata_version("condense-workbench") and classes == "10"
+    listed = subprocess.run([programs / "condense", "list", "methods"], **clean).stdout
+    assert [line.split()[0] for line in listed.splitlines()] == list(REGISTRY)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from condense import api, nets
+import condense
+from condense import nets
 from condense.__main__ import run as command
 from condense.data.load import load_data
 from condense.evaluation.graphs import draw_random, full_batch, prepare, read_as_colours, same_shapes, weighted_batch
@@ -37,7 +38,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def synth(data):
-    return api.distill("mirage", data, bytes=90)
+    return condense.distill("mirage", data, bytes=90)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -131,7 +132,7 @@ def test_a_training_that_diverges_fails(data, synth):
 
 
 def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
-    synth = api.distill("mirage", data, bytes=300)
+    synth = condense.distill("mirage", data, bytes=300)
     total = count_bytes(synth)["total"]
     drawn = [draw_random(jax.random.key(seed), synth, data) for seed in range(3)]
     assert len({bytes(np.asarray(one.x.payload)) for one in drawn}) == 3
@@ -151,10 +152,10 @@ def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
 
 
 def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_trained(data, monkeypatch):
-    small = api.distill("mirage", data, bytes=32)
+    small = condense.distill("mirage", data, bytes=32)
     monkeypatch.setattr("evals.retrain_graphs.retrain_graphs", None)  # a training would fail
     with pytest.raises(BadInput, match=r"--rows random: the set's [0-9]+ bytes do not hold a graph of every class; take --rows distilled"):
-        api.evaluate(small, seeds=1, epochs=1)
+        condense.evaluate(small, seeds=1, epochs=1)
 
 
 @pytest.mark.parametrize(
@@ -167,18 +168,18 @@ def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_train
     ],
 )
 def test_every_network_is_checked_before_the_first_is_trained(data, monkeypatch, method, options, second, wrong):
-    made = api.distill(method, data, **options)
+    made = condense.distill(method, data, **options)
     for name in ("make_graph_trainer", "draw_random"):
         monkeypatch.setattr(f"condense.evaluation.graphs.{name}", None)
     with pytest.raises(BadInput, match=wrong):
-        api.evaluate(made, net=["gin", second], seeds=1, epochs=1)
+        condense.evaluate(made, net=["gin", second], seeds=1, epochs=1)
 
 
 @pytest.mark.slow
 def test_the_estimate_compiles_what_the_evaluation_trains(data, synth, monkeypatch):
     made = []
     monkeypatch.setattr("condense.evaluation.graphs.make_graph_trainer", lambda *args: made.append(make_graph_trainer(*args)) or made[-1])
-    api.evaluate(synth, data=data, net=NET, seeds=2, epochs=2)
+    condense.evaluate(synth, data=data, net=NET, seeds=2, epochs=2)
     assert [trainer.train._cache_size() for trainer in made] == [2]  # of the set, and of random graphs
 
 
@@ -188,7 +189,7 @@ def test_validation_graphs_that_served_the_maker_are_warned_of(synth, split, cap
     """Whatever is scored, because they choose the epoch."""
     monkeypatch.setattr("condense.workflows.evaluate.run_rows", lambda *args, **options: ())
     for seed, warned in ((3, True), (0, False)):
-        api.evaluate(synth, data=load_data("toy_graphs", seed=seed), split=split)
+        condense.evaluate(synth, data=load_data("toy_graphs", seed=seed), split=split)
         said = f"validation graphs cut by seed {seed} may have served a maker that cut by seed 0"
         assert (said in " ".join(capsys.readouterr().err.split())) == warned
 
@@ -201,7 +202,7 @@ def test_an_area_that_is_not_defined_is_null():
 
 
 def test_the_full_row_is_all_graphs(data):
-    colour = api.distill("colour", data, leaves="exact")
+    colour = condense.distill("colour", data, leaves="exact")
     one, two = weighted_batch(colour, NET), full_batch(data.train, NET)
     net = nets.build(NET, data.image, 2)
     vars, apply = net.init(jax.random.key(0)), jax.jit(net.apply)
@@ -211,8 +212,8 @@ def test_the_full_row_is_all_graphs(data):
 
 
 def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
-    plain = api.distill("colour", data)
-    digits = api.distill("random", "digits", ipc=1)
+    plain = condense.distill("colour", data)
+    digits = condense.distill("random", "digits", ipc=1)
     for call, options, wrong in (
         (plain, {"net": "gcn"}, "--net gcn.*: reads degrees of leaves, which this set does not tell apart; distil with --leaves exact"),
         (synth, {"net": "gin:depth=3"}, "3 layers look further than the set's trees of depth 2; use depth=2"),
@@ -229,7 +230,7 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
         (synth, {"net": "mlp"}, "the data are graphs, and mlp does not take them"),
     ):
         with pytest.raises(BadInput, match=wrong):
-            api.evaluate(call, **{"seeds": 1, "epochs": 1, **options})
+            condense.evaluate(call, **{"seeds": 1, "epochs": 1, **options})
     wrong = replace(synth, y=Runs(synth.y.counts + 1, synth.y.sizes))
     with pytest.raises(BadInput, match=r"labels for .* examples; it is damaged"):
         weighted_batch(wrong, NET)
@@ -241,7 +242,7 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
 @pytest.mark.parametrize(("method", "options"), [("mirage", {"bytes": 90}), ("random", {"ipc": 2}), ("colour", {})])
 def test_a_file_whose_labels_count_other_examples_is_refused(method, options, data, tmp_path, capsys):
     """Before anything of their number is allocated."""
-    made, place = api.distill(method, data, **options), tmp_path / "set.npz"
+    made, place = condense.distill(method, data, **options), tmp_path / "set.npz"
     save_set(place, made)
     with np.load(place, allow_pickle=False) as file:
         arrays = dict(file)

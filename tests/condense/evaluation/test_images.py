@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from condense import distill
 from condense.__main__ import run as command
-from condense.api import distill
 from condense.data.images import Data
 from condense.data.load import load_data
 from condense.data.rows import InMemory

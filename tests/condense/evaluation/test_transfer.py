@@ -19,7 +19,7 @@ from condense.evaluation.transfer_choices import read_draws, read_protocols
 from condense.evaluation.transfer_rows import Source, make_transfer_rows
 from condense.runtime import devices as mesh
 from condense.runtime.run_folder import digest
-from condense.teachers.self_supervised import Representer, load_teacher, recorded_teacher, save_teacher, take_teacher
+from condense.teachers.self_supervised import Representer, load_ssl_teacher, recorded_teacher, save_teacher, take_teacher
 from condense.workflows.transfer import fitted, take_target, transfer
 from evals.retrain import make_trainer, stack, train_group
 from evals.transfer import (
@@ -391,7 +391,7 @@ def test_the_teacher_beside_a_set_is_taken(source, teacher, tmp_path):
     keep(tmp_path / "teacher", teacher)
     synth = made(source, teacher)
     found = take_teacher(None, tmp_path / "set.npz", synth, source)
-    assert found.digest == load_teacher(tmp_path / "teacher").digest == teacher.digest
+    assert found.digest == load_ssl_teacher(tmp_path / "teacher").digest == teacher.digest
     assert take_teacher(teacher, None, synth, source) is teacher
 
 

@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from condense import experts
+from condense import distill, experts
 from condense.__main__ import run as command
-from condense.api import distill
 from condense.data.load import load_data
 from condense.experts import Experts, load_experts, store
 from condense.inputs import experts as provide

@@ -13,7 +13,7 @@ from condense.evaluation.validation import validation_score
 from condense.inputs import priors
 from condense.inputs.priors import measured
 from condense.runtime.run_folder import locked
-from condense.teachers.train import make_teachers
+from condense.teachers.train import train_teachers
 from condense.workflows.evaluate import evaluate
 from evals.recipes import recipe
 from matchers.decoupled.cvdd import voting_weights
@@ -35,7 +35,7 @@ def spec(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def made(spec, tmp_path_factory):
     """A committee of two small networks with batch statistics."""
-    return make_teachers(spec, tmp_path_factory.mktemp("teachers"), net=NETS, epochs=2, batch=16, lr=0.1)
+    return train_teachers(spec, tmp_path_factory.mktemp("teachers"), net=NETS, epochs=2, batch=16, lr=0.1)
 
 
 def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made, monkeypatch):

@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense import distill
 from condense.__main__ import run as command
-from condense.api import distill
 from condense.data.load import load_data
 from condense.evaluation.baselines import make_rows, row_counts
 from condense.evaluation.choices import take_recipe
 from condense.evaluation.teaching import find_teachers, teach
 from condense.teachers import labelling as module
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
-from condense.teachers.store import load_teachers
-from condense.teachers.train import make_teachers
+from condense.teachers.store import take_teachers
+from condense.teachers.train import train_teachers
 from condense.workflows.evaluate import evaluate
 from condense.workflows.relabel import relabel
 from evals.recipes import recipe
@@ -51,7 +51,7 @@ def data(folder):
 
 @pytest.fixture(scope="module")
 def teachers(data, folder):
-    make_teachers(data, folder / "teachers", net=NETS, epochs=4, batch=16, lr=0.1)
+    train_teachers(data, folder / "teachers", net=NETS, epochs=4, batch=16, lr=0.1)
     return folder / "teachers"
 
 
@@ -243,7 +243,7 @@ def test_a_set_of_hard_labels_is_trained_under_teachers_on_request(data, teacher
 
 
 def test_other_teachers_than_the_labels_own_are_refused(data, committee, folder):
-    make_teachers(data, folder / "others", net=NETS[:1], epochs=4, batch=16, lr=0.1, seed=5)
+    train_teachers(data, folder / "others", net=NETS[:1], epochs=4, batch=16, lr=0.1, seed=5)
     with pytest.raises(BadInput, match=r"--teachers: the labels come from teacher .* give the labels' own"):
         evaluate(committee, data=data, teachers=folder / "others", seeds=1, rows="random")
 
@@ -259,7 +259,7 @@ def test_examples_that_share_numbers_stand_beside_as_many_images_as_are_stored(d
 def test_real_images_are_labelled_in_the_batches_that_they_are_trained_in(data, teachers, name, batches):
     """Thirty examples of twenty stored images beside 21 real ones, which a recipe may show in other batches: the targets of every batch are
     the teachers' answers to its views."""
-    chosen, known = recipe(name, epochs=2), load_teachers(teachers, data)
+    chosen, known = recipe(name, epochs=2), take_teachers(teachers, data)
     view = chosen.view_for(height=8, flips=False)
     x = Compensated(jnp.zeros((15, 8, 8, 1), jnp.uint8), jnp.zeros((5, 1, 8, 8, 1), jnp.uint8), jnp.zeros(1), jnp.ones(1))
     y = jnp.repeat(jnp.arange(3), 10)

@@ -22,7 +22,7 @@ from condense.runtime.log import MetricsLog
 from condense.teachers import barlow
 from condense.teachers import self_supervised as ssl
 from condense.teachers.barlow import Config, barlow_loss, complete, make_training, project
-from condense.teachers.self_supervised import load_teacher, train_teacher
+from condense.teachers.self_supervised import load_ssl_teacher, train_ssl_teacher
 from matchers import REGISTRY
 from synth.errors import BadInput
 from synth.images.distortions import Ranges, resized_crop, sampling, views
@@ -42,7 +42,7 @@ def data(tmp_path_factory):
 def trained(data, tmp_path_factory):
     """A teacher's folder; nobody writes there."""
     place = tmp_path_factory.mktemp("teachers") / "a"
-    train_teacher(data, place, config=SMALL)
+    train_ssl_teacher(data, place, **SMALL._asdict())
     return place
 
 
@@ -168,9 +168,9 @@ def test_training_is_the_same_in_any_pieces_and_lowers_the_loss(data):
 
 
 def test_a_teacher_is_stored_and_loaded(data, trained):
-    teacher = load_teacher(trained)
+    teacher = load_ssl_teacher(trained)
     assert teacher.net_name == nets.canonical(SMALL.net) and teacher.about["data"] == data.spec
-    again = train_teacher(data, trained, config=SMALL)
+    again = train_ssl_teacher(data, trained, **SMALL._asdict())
     representation = np.asarray(teacher.represent(data.val.all().x))
     assert representation.shape == (len(data.val.y), 6) and representation.std() > 0
     np.testing.assert_array_equal(again.represent(data.val.all().x), representation)
@@ -186,7 +186,7 @@ def test_the_probe_is_logged_and_stored(data, trained):
     assert sorted(log.column("loss")) == [1, 2, 3] and all(0 < accuracy <= 1 for accuracy in accuracies.values())
     about = json.loads((trained / "teacher.json").read_text())
     assert about["probe"]["accuracy"] == accuracies[3] and about["probe"]["split"] == "val"
-    teacher = load_teacher(trained)
+    teacher = load_ssl_teacher(trained)
     seen, held_out = (np.asarray(teacher.represent(part.all().x), np.float64) for part in (data.train, data.val))
     scale = StandardScaler().fit(seen)
     known = LogisticRegression(C=1e4, max_iter=2000).fit(scale.transform(seen), data.train.y)
@@ -198,9 +198,9 @@ def test_labels_are_for_the_log_alone(data, trained, tmp_path):
     shuffled = replace(data)
     shuffled.train.y[:] = np.random.default_rng(0).permutation(data.train.y)
     assert not np.array_equal(shuffled.train.y, data.train.y)
-    other = train_teacher(shuffled, tmp_path / "b", config=SMALL)
-    assert other.digest == load_teacher(trained).digest
-    assert other.about["probe"]["accuracy"] != load_teacher(trained).about["probe"]["accuracy"]
+    other = train_ssl_teacher(shuffled, tmp_path / "b", **SMALL._asdict())
+    assert other.digest == load_ssl_teacher(trained).digest
+    assert other.about["probe"]["accuracy"] != load_ssl_teacher(trained).about["probe"]["accuracy"]
 
 
 def test_an_interrupted_training_goes_on_to_the_same_bits(data, trained, tmp_path, monkeypatch):
@@ -219,10 +219,10 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(data, trained, tmp_pat
     with monkeypatch.context() as patch:
         patch.setattr(ssl, "_compiled", stops)
         with pytest.raises(KeyboardInterrupt):
-            train_teacher(data, tmp_path / "c", config=SMALL)
+            train_ssl_teacher(data, tmp_path / "c", **SMALL._asdict())
     assert not (tmp_path / "c" / "teacher.json").exists()
-    resumed = train_teacher(data, tmp_path / "c", config=SMALL)
-    assert resumed.digest == load_teacher(trained).digest
+    resumed = train_ssl_teacher(data, tmp_path / "c", **SMALL._asdict())
+    assert resumed.digest == load_ssl_teacher(trained).digest
     rows = MetricsLog(trained / "metrics.jsonl", step=99).rows
     assert MetricsLog(tmp_path / "c" / "metrics.jsonl", step=99).rows == rows
 
@@ -239,14 +239,14 @@ def test_defaults_depend_on_the_data():
 
 def test_a_teacher_is_taken_from_a_folder_or_the_run(data, trained, tmp_path, monkeypatch, capsys):
     given = Context(REGISTRY["krrst"], data, None, 0, None, 5, given=str(trained))
-    assert make(given).value.digest == find(given).value.digest == load_teacher(trained).digest
+    assert make(given).value.digest == find(given).value.digest == load_ssl_teacher(trained).digest
     shutil.copytree(trained, tmp_path / "run" / "teacher")
-    monkeypatch.setattr("condense.inputs.teacher.Config", partial(SMALL._replace))
+    monkeypatch.setattr("condense.inputs.teacher.train_ssl_teacher", partial(train_ssl_teacher, **SMALL._asdict()))
     context = Context(REGISTRY["krrst"], data, None, 0, tmp_path / "run", 5)
     teacher = make(context).value
-    assert PROVIDERS["teacher"].identity(teacher) == load_teacher(trained).digest
+    assert PROVIDERS["teacher"].identity(teacher) == load_ssl_teacher(trained).digest
     assert "no --teacher is given" in capsys.readouterr().err
-    monkeypatch.setattr("condense.inputs.teacher.Config", partial(SMALL._replace, epochs=1))
+    monkeypatch.setattr("condense.inputs.teacher.train_ssl_teacher", partial(train_ssl_teacher, **SMALL._replace(epochs=1)._asdict()))
     with pytest.raises(BadInput, match="holds another run"):
         make(context)
 
@@ -259,9 +259,9 @@ def test_a_run_leaves_out_the_images_that_its_teacher_left_out(trained):
 @pytest.mark.slow
 def test_a_teacher_is_made_where_none_fits(data, trained, tmp_path, monkeypatch):
     shutil.copytree(trained, tmp_path / "run" / "teacher")
-    monkeypatch.setattr("condense.inputs.teacher.Config", partial(SMALL._replace, epochs=1))
+    monkeypatch.setattr("condense.inputs.teacher.train_ssl_teacher", partial(train_ssl_teacher, **SMALL._replace(epochs=1)._asdict()))
     context = Context(REGISTRY["krrst"], data, None, 0, tmp_path / "run", 5, force=True)
-    assert make(context).value.digest != load_teacher(trained).digest
+    assert make(context).value.digest != load_ssl_teacher(trained).digest
     assert make(context._replace(out=None)).value.about["epochs"] == 1
 
 
@@ -309,7 +309,7 @@ def test_a_wrong_call_leaves_nothing(flags, words, tmp_path, capsys):
 
 
 def test_a_teacher_of_other_images_is_refused(data, trained, tmp_path):
-    teacher = load_teacher(trained)
+    teacher = load_ssl_teacher(trained)
     with pytest.raises(BadInput, match="takes 4x4x1 images, digits has 8x8x1"):
         teacher.check_fit(load_data("digits"), "--teacher")
     with pytest.raises(BadInput, match="normalised otherwise"):
@@ -336,5 +336,5 @@ def test_a_damaged_teacher_is_refused(damage, trained, tmp_path):
     elif damage == "cut":
         (place / "teacher.npz").write_bytes((place / "teacher.npz").read_bytes()[:500])
     with pytest.raises(BadInput) as error:
-        load_teacher(place)
+        load_ssl_teacher(place)
     assert str(place) in str(error.value) and "\n" not in str(error.value)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense import distill
 from condense.__main__ import run as command
-from condense.api import distill
 from condense.data.images import Data
 from condense.data.load import load_data
 from condense.inputs import teachers as inputs
@@ -19,8 +19,8 @@ from condense.inputs.context import Context
 from condense.inputs.registry import split_seed
 from condense.teachers import train as module
 from condense.teachers.sanity import check_sense, classify
-from condense.teachers.store import load_teachers, read_teachers
-from condense.teachers.train import TeacherRecipe, default_committee, make_teachers
+from condense.teachers.store import load_teachers, take_teachers
+from condense.teachers.train import TeacherRecipe, default_committee, train_teachers
 from matchers import REGISTRY
 from synth.base import Examples, Net, Out, Teacher, Vars
 from synth.errors import BadInput, RunFailed
@@ -43,7 +43,7 @@ def made(spec, tmp_path_factory):
     folder = tmp_path_factory.mktemp("teachers")
     flags = ["--net", *NETS, *(part for name, value in TRAINED.items() for part in (f"--{name}", str(value)))]
     assert command(["teachers", "--data", spec, "--out", str(folder), *flags]) == 0
-    return read_teachers(folder)
+    return load_teachers(folder)
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_a_committee_holds_networks_accuracies_and_where_they_come_from(spec, ma
 
 def test_the_same_call_again_changes_nothing_and_another_is_refused(spec, made, monkeypatch):
     monkeypatch.setattr(module, "trainer", None)  # whoever trains now fails
-    assert bits(make_teachers(spec, made.folder, net=NETS, **TRAINED)) == bits(made)
+    assert bits(train_teachers(spec, made.folder, net=NETS, **TRAINED)) == bits(made)
     with pytest.raises(BadInput, match=r"holds another run .*lr was 0.1, now 0.2"):
-        make_teachers(spec, made.folder, net=NETS, **TRAINED | {"lr": 0.2})
+        train_teachers(spec, made.folder, net=NETS, **TRAINED | {"lr": 0.2})
 
 
 @pytest.mark.slow
@@ -98,10 +98,10 @@ def test_a_training_that_was_cut_off_ends_with_the_same_bits(spec, made, tmp_pat
 
     monkeypatch.setattr(module, "trainer", breaking)
     with pytest.raises(KeyboardInterrupt):
-        make_teachers(spec, tmp_path, net=NETS, **TRAINED)
+        train_teachers(spec, tmp_path, net=NETS, **TRAINED)
     with pytest.raises(BadInput, match=r"no teachers.json there"):
-        read_teachers(tmp_path)
-    again = make_teachers(spec, tmp_path, net=NETS, **TRAINED)
+        load_teachers(tmp_path)
+    again = train_teachers(spec, tmp_path, net=NETS, **TRAINED)
     assert len(calls) == 5, "the epoch that was cut off is trained again, no other"
     assert bits(again) == bits(made) and again.accuracies == made.accuracies
     rows = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -125,8 +125,8 @@ def test_a_run_leaves_out_the_images_that_its_teachers_left_out(spec, made, copi
 @pytest.mark.parametrize(("method", "count"), [("sre2l", 1), ("infer", 4), ("cvdd", 5)])
 def test_a_run_without_teachers_asks_for_as_many_as_its_method_uses(spec, tmp_path, monkeypatch, method, count):
     asked, data = [], load_data(spec)
-    monkeypatch.setattr(inputs, "make_teachers", lambda data, folder, *, net, seed: asked.append((folder, net, seed)))
-    monkeypatch.setattr(inputs, "load_teachers", lambda folder, data: (SimpleNamespace(name="first"), folder))
+    monkeypatch.setattr(inputs, "train_teachers", lambda data, folder, *, net, seed: asked.append((folder, net, seed)))
+    monkeypatch.setattr(inputs, "take_teachers", lambda folder, data: (SimpleNamespace(name="first"), folder))
     found = inputs.make(Context(REGISTRY[method], data, None, 3, tmp_path, 5))
     assert found.value[1] == tmp_path / "teachers" and found.usual_net == "first"
     assert asked == [(tmp_path / "teachers", module.SMALL[:count], 3)] and len(module.SMALL) == 5
@@ -134,7 +134,7 @@ def test_a_run_without_teachers_asks_for_as_many_as_its_method_uses(spec, tmp_pa
 
 def test_no_teachers_are_made_in_the_folder_of_another_run(spec, tmp_path, monkeypatch):
     distill("random", spec, ipc=1, out=tmp_path)
-    monkeypatch.setattr(inputs, "make_teachers", lambda *args, **more: pytest.fail("this takes long"))
+    monkeypatch.setattr(inputs, "train_teachers", lambda *args, **more: pytest.fail("this takes long"))
     with pytest.raises(BadInput, match=r"holds another run \(.*method was 'random', now 'sre2l'.*--force to remove"):
         distill("sre2l", spec, ipc=1, out=tmp_path)
     assert not (tmp_path / "teachers").exists()
@@ -148,7 +148,7 @@ def test_a_run_without_teachers_makes_its_own_beside_its_set(spec, tmp_path, mon
     assert command(["distill", "sre2l", *flags, "--out", str(tmp_path / "a")]) == 0
     own = tmp_path / "a" / "teachers"
     assert f"sre2l works from teachers and was given none: 1 of 5 epochs in {own}" in " ".join(capsys.readouterr().err.split())
-    (member,) = read_teachers(own).members
+    (member,) = load_teachers(own).members
     assert member.name.startswith("mlp:width=12")
     labels = load_set(tmp_path / "a" / "set.npz").y
     assert labels.kind == "committee" and labels.logits.shape == (2, 3, 3) and labels.teachers == f"{digest(member)}*1"
@@ -156,7 +156,7 @@ def test_a_run_without_teachers_makes_its_own_beside_its_set(spec, tmp_path, mon
 
 def test_a_network_that_learns_nothing_is_no_teacher(spec, tmp_path):
     with pytest.raises(RunFailed, match=r"teacher mlp.* is right on .* where chance is 33.3 %: give more --epochs"):
-        make_teachers(spec, tmp_path, net=NETS[:1], epochs=1, batch=16, lr=1e-9)
+        train_teachers(spec, tmp_path, net=NETS[:1], epochs=1, batch=16, lr=1e-9)
 
 
 @pytest.mark.parametrize("few", [True, False])
@@ -184,27 +184,27 @@ def test_teachers_of_other_classes_order_or_images_are_refused(spec, made, tmp_p
     held = clouds()
     turned = {part: (held[part] + 1) % 3 for part in ("y_train", "y_test")}
     with pytest.raises(BadInput, match=r"chance is 33.3 %, and once had .*classes in another order.*train other teachers"):
-        load_teachers(made.folder, other("turned", **turned))
+        take_teachers(made.folder, other("turned", **turned))
     with pytest.raises(BadInput, match="trained on 3 classes"):
-        load_teachers(made.folder, other("named", class_names=np.array(["a", "b", "c"])))
+        take_teachers(made.folder, other("named", class_names=np.array(["a", "b", "c"])))
     with pytest.raises(BadInput, match="of 8x8x1, which"):
-        load_teachers(made.folder, other("small", **{part: held[part][:, :4] for part in ("x_train", "x_test")}))
+        take_teachers(made.folder, other("small", **{part: held[part][:, :4] for part in ("x_train", "x_test")}))
     with pytest.raises(BadInput, match="normalise=standard, the data has zca"):
-        load_teachers(made.folder, load_data(f"{spec}?normalise=zca"))
+        take_teachers(made.folder, load_data(f"{spec}?normalise=zca"))
 
 
 def test_teachers_of_other_images_are_told_of(spec, made, capsys):
     """Their training images may be among those that the run validates on."""
-    load_teachers(made.folder, load_data(spec))
+    take_teachers(made.folder, load_data(spec))
     assert "other images" not in capsys.readouterr().err
-    load_teachers(made.folder, load_data(f"{spec}?limit=60"))
+    take_teachers(made.folder, load_data(f"{spec}?limit=60"))
     assert f"{made.folder}: trained on other images than those of {spec}?limit=60; validation images may be" in capsys.readouterr().err
 
 
 def test_teachers_see_other_normalisations_through_their_own(spec, made):
     data = load_data(spec)
     shifted = data.under(data.preprocess._replace(mean=data.preprocess.mean + np.float32(0.3), std=data.preprocess.std * 2))
-    (moved, *_), same = load_teachers(made.folder, shifted), load_teachers(made.folder, data)[0]
+    (moved, *_), same = take_teachers(made.folder, shifted), take_teachers(made.folder, data)[0]
     for train in (False, True):
         a, b = (t.net.apply(t.vars, jax.numpy.asarray(d.val.all().x), train=train).logits for t, d in ((moved, shifted), (same, data)))
         np.testing.assert_allclose(a, b, atol=1e-4)
@@ -216,23 +216,23 @@ def test_a_committee_whose_normalisation_is_not_its_own_is_refused(spec, copied)
         wrong = {"mean": file["mean"] - 40 * file["std"], "std": file["std"]}
     np.savez(copied / "normalisation.npz", **wrong)
     with pytest.raises(BadInput, match=r"chance is 33.3 %, and once had .*another normalisation"):
-        load_teachers(copied, load_data(spec))
+        take_teachers(copied, load_data(spec))
 
 
 @pytest.mark.slow
 def test_a_member_with_a_recipe_of_its_own_is_trained_by_it_and_the_others_are_not(spec, made, tmp_path):
     """The second keeps its key and its shared recipe, so its bits are those of the committee without the change."""
-    own = make_teachers(spec, tmp_path, net=[f"{NETS[0]}@epochs=3,lr=0.2,optimizer=sgd", NETS[1]], **TRAINED)
+    own = train_teachers(spec, tmp_path, net=[f"{NETS[0]}@epochs=3,lr=0.2,optimizer=sgd", NETS[1]], **TRAINED)
     assert bits(own)[-1] == bits(made)[-1] and bits(own)[0] != bits(made)[0]
     index = json.loads((tmp_path / "teachers.json").read_text())
     told = [member.get("recipe") for member in index["members"]]
     assert index["recipe"] == TRAINED and told == [{**TRAINED, "epochs": 3, "lr": 0.2}, None]
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["step"], row["member"], row["epoch"]) for row in rows] == [(1, 0, 1), (2, 0, 2), (3, 0, 3), (4, 1, 1), (5, 1, 2)]
-    alone = make_teachers(spec, tmp_path / "alone", net=NETS[:1], **TRAINED | {"epochs": 3, "lr": 0.2})
+    alone = train_teachers(spec, tmp_path / "alone", net=NETS[:1], **TRAINED | {"epochs": 3, "lr": 0.2})
     assert bits(alone)[0] == bits(own)[0]
     with pytest.raises(BadInput, match=r"holds another run .*nets was .*@epochs=3,lr=0.2.* now "):
-        make_teachers(spec, tmp_path, net=NETS, **TRAINED)
+        train_teachers(spec, tmp_path, net=NETS, **TRAINED)
 
 
 @pytest.mark.parametrize(
@@ -255,14 +255,14 @@ def test_a_wrong_recipe_of_a_member_is_refused_in_one_line(text, says):
 def test_members_can_be_trained_by_adam(spec, made, tmp_path):
     """As CV-DD trains its own for CIFAR; what is not said is not recorded, so that folders of before are found again."""
     told = TRAINED | {"lr": 0.01, "optimizer": "adam", "decay": 1e-4}
-    other = make_teachers(spec, tmp_path, net=NETS[:1], **told)
+    other = train_teachers(spec, tmp_path, net=NETS[:1], **told)
     assert json.loads((tmp_path / "teachers.json").read_text())["recipe"] == told
     assert bits(other)[0] != bits(made)[0] and other.accuracies[0] > 0.5
     tx = TeacherRecipe(1, 0.01, 8, "adam", 0.1).optimiser(0.5)  # a step of the step size's share against the decay alone
     updates, _ = tx.update({"w": jnp.zeros(2)}, tx.init({"w": jnp.ones(2)}), {"w": jnp.ones(2)})
     np.testing.assert_allclose(updates["w"], -0.005, rtol=1e-5)
     with pytest.raises(BadInput, match=r"--optimizer lion .*give sgd or adam"):
-        make_teachers(spec, tmp_path / "b", net=NETS[:1], optimizer="lion")
+        train_teachers(spec, tmp_path / "b", net=NETS[:1], optimizer="lion")
 
 
 SPOILS = {
@@ -294,7 +294,7 @@ def test_a_damaged_folder_is_refused_in_one_line(how, copied):
     break_it, says = SPOILS[how]
     break_it(copied)
     with pytest.raises(BadInput, match=says) as error:
-        read_teachers(copied)
+        load_teachers(copied)
     assert "\n" not in str(error.value)
 
 

@@ -1,0 +1,28 @@
+"""How often computation trees occur: the premise of summaries by frequent trees."""
+
+import numpy as np
+from jaxtyping import Int64
+
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.data.modality import check_modality
+from synth.errors import BadInput
+from synth.graphs.refinement import refine
+
+
+def count_trees(data: Data | GraphData, depth: int) -> Int64[np.ndarray, " trees"]:
+    """How many training nodes have each computation tree of a depth, the commonest first.
+
+    A summary by frequent trees, as `mirage` makes it, is worth something where the first few numbers are most of the sum. A leaf of another
+    degree in its graph makes another tree, as `mirage` tells them by default.
+
+    Args:
+      data: graphs, as `load_data` gives them.
+      depth: of the trees, which is the layers of a network (>= 0).
+
+    Raises BadInput for data that hold no graphs, and for a negative depth.
+    """
+    check_modality(data, "graphs", flag="--data")
+    if depth < 0:
+        raise BadInput(f"depth={depth}: give 0 or more")
+    return np.sort(np.bincount(refine(data.train.x, depth, degrees=True).rounds[-1]))[::-1].astype(np.int64)
