@@ -97,16 +97,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        try:
-            return version("condense-workbench")
-        except PackageNotFoundError:  # a checkout on PYTHONPATH
-            return "unknown"
-    if name not in INTERFACE:
-        raise AttributeError(f"module 'condense' has no attribute '{name}'")
-    found = globals()[name] = getattr(import_module(INTERFACE[name]), name)
-    return found
+if not TYPE_CHECKING:  # to which any name would seem to be there
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            try:
+                return version("condense-workbench")
+            except PackageNotFoundError:  # a checkout on PYTHONPATH
+                return "unknown"
+        if name not in INTERFACE:
+            raise AttributeError(f"module 'condense' has no attribute '{name}'")
+        found = globals()[name] = getattr(import_module(INTERFACE[name]), name)
+        return found
 
 
 def __dir__() -> list[str]:

@@ -22,7 +22,7 @@ def count_trees(data: Data | GraphData, depth: int) -> Int64[np.ndarray, " trees
 
     Raises BadInput for data that hold no graphs, and for a negative depth.
     """
-    check_modality(data, "graphs", flag="--data")
+    graphs: GraphData = check_modality(data, "graphs", flag="--data")
     if depth < 0:
         raise BadInput(f"depth={depth}: give 0 or more")
-    return np.sort(np.bincount(refine(data.train.x, depth, degrees=True).rounds[-1]))[::-1].astype(np.int64)
+    return np.sort(np.bincount(refine(graphs.train.x, depth, degrees=True).rounds[-1]))[::-1].astype(np.int64)

@@ -24,7 +24,7 @@ FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(condense, name
 def test_the_three_tables_of_the_interface_say_the_same():
     """What type checkers read, what is imported on demand, and `__all__`."""
     tree = ast.parse((ROOT / "condense" / "__init__.py").read_text())
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     typed = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert typed == condense.INTERFACE
     assert sorted(condense.__all__) == sorted([*condense.INTERFACE, "__version__"]) and set(condense.__all__) <= set(dir(condense))
