@@ -14,6 +14,7 @@ from condense.runtime.interrupts import defer_interrupt
 from condense.workflows.methods import find_method, known_methods
 from matchers.inputs import flagged_inputs, option_parameters
 from matchers.method import Method
+from matchers.signature import read_factory
 from synth.errors import BadInput
 from synth.options import plain_type
 
@@ -86,7 +87,7 @@ def act(args: list[str]) -> None:
         from condense.presets import preset_of
         from condense.workflows.options import BUDGETS
 
-        factory = method.load()
+        factory = read_factory(method) if {"-h", "--help"} & set(rest) else method.load()
     tokens = [part for token in rest for part in token.split("=", 1)]
     named = dict(pairwise(tokens)).get("--preset")
     settings = {} if named is None else preset_of(named, method.name)

@@ -82,7 +82,7 @@ def cvdd(
       pair: these of the teachers, from 1, vote on every slot, as is published for one image a class; all label.
       prior: `distilled` weighs teachers by `priors`, which may have to be measured first; `equal` all alike.
       temperature: T, > 0; large gives all members equal weight, small the best alone.
-      labels: kind of the labels that the set gets.
+      labels: kind of the labels that the set gets; `condense relabel --help` lists them.
       label_temperature: T of the weights of labels, > 0.
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.

@@ -104,7 +104,8 @@ def infer(
       roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
       flip: whether batches are mirrored at random, where labels allow it; not in what is released for CIFAR.
       compensators: M, the first so many teachers take part; by default all, but at most 4.
-      labels: kind of the labels; by default the networks' mean answer to every example, once, mixed as images are mixed.
+      labels: kind of the labels, of those that `condense relabel --help` lists; by default the networks' mean answer to every example,
+        once, mixed as images are mixed.
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """

@@ -102,7 +102,7 @@ def nrr(
       crops: random square crops of every real image that are looked at.
       keep: how many times more crops of high activation than needed the network's confidence chooses from.
       member: which of the teachers, from 1; by default the first that averages its last feature map.
-      labels: kind of the labels that the set gets.
+      labels: kind of the labels that the set gets; `condense relabel --help` lists them.
       alpha_dbr, norm_dbr: weight and norm of the loss of `distances`.
       sce_dbr: its cross entropy: to mixed one-hot rows, to `smoothed` ones, or to what the distances say of the teachers (`soft`).
       label_temperature: T of the labels, > 0; by default the recipe's, and 1 for `distances`.

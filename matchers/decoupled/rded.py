@@ -37,7 +37,7 @@ def rded(
       images: real images of a class whose crops are looked at; at least ipc factor^2.
       crops: of each of these.
       member: which of the teachers, from 1.
-      labels: kind of the labels that the set gets.
+      labels: kind of the labels that the set gets; `condense relabel --help` lists them.
       recipe: that the set is labelled for and to be trained with; by default `rded`, and `rded_small` for one crop an image.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """

@@ -55,7 +55,7 @@ def sre2l(
       patches: `easy`, `medium` or `hard` starts from 2x2 collages of real crops of that rank of difficulty to the network, whatever
         --start says; `none` leaves the start as it is.
       member: which of the teachers, from 1.
-      labels: kind of the labels that the set gets.
+      labels: kind of the labels that the set gets; `condense relabel --help` lists them.
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
