@@ -148,26 +148,8 @@ def plan(
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
-    lines = tuple(remarks(method, matcher, preset, settings, common))
-    made = Plan(
-        method,
-        factory,
-        data,
-        modality,
-        settings,
-        budget,
-        per_class,
-        start,
-        schedule,
-        context,
-        resolved,
-        matcher,
-        seed,
-        place,
-        force,
-        command,
-        lines,
-    )
+    of_run = seed, place, force, command, tuple(remarks(method, matcher, preset, settings, common))
+    made = Plan(method, factory, data, modality, settings, budget, per_class, start, schedule, context, resolved, matcher, *of_run)
     if budget.bytes is not None and modality.starts:
         stand_in_set(made)  # refuses a budget that does not hold the labels of one image a class
     return made

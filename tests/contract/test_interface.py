@@ -142,7 +142,7 @@ def test_a_set_is_drawn_from_wherever_it_is(finished, tmp_path):
 
 def test_a_plan_is_shown_before_anything_is_made(tmp_path):
     made = condense.plan("kmeans", "digits", ipc=2, out=tmp_path / "a")
-    assert (made.net, made.per_class) == ("convnet:width=128,depth=3,norm=instance,act=relu,pool=avg", 2)
+    assert (made.net, made.per_class) == ("convnet:width=32,depth=2,norm=instance,act=relu,pool=avg", 2)
     assert any(line.split()[:2] == ["budget", "ipc"] for line in condense.preview(made)) and not (tmp_path / "a").exists()
 
 
