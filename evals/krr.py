@@ -20,7 +20,7 @@ from synth.set import SyntheticSet
 from synth.training.fit import in_batches
 from synth.training.ridge import linear, ntk, regression
 
-PIECE = 64  # images that go through a network together
+PIECE = 64  # examples that go through a network together
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RidgeHead(Protocol):
     measure = "val_ridge_accuracy"
     does = "scores by a ridge head"
     options = ("reg",)
-    modalities = ("images",)
+    modalities = ("images", "vectors")
 
     @property
     def own_net(self) -> str:
@@ -77,7 +77,7 @@ def make_scorer(net: Net | None, recipe: RidgeHead, *, frozen: Vars | None = Non
     """(key, synth, x, y) -> i32[2], how many of the examples are predicted right and of how many a value is not finite, compiled.
 
     The kernel is linear on the features, in evaluation mode, of a network that is not trained here: drawn from the key, or with the
-    `frozen` variables; or it is the NTK of flattened images. An example that counts w times counts as w equal rows.
+    `frozen` variables; or it is the NTK of flattened examples. An example that counts w times counts as w equal rows.
     """
 
     def features(vars: Vars, x):
@@ -119,7 +119,7 @@ def closed_form(
         right, lost = map(int, score(jax.random.fold_in(key, number), synth, x, y))
         if lost:
             what = f"the ridge head of the {set_kind} set under recipe {recipe.name}"
-            raise RunFailed(f"{what} has no finite value for {lost} of {len(y)} images; look at the set with `condense show`")
+            raise RunFailed(f"{what} has no finite value for {lost} of {len(y)} examples; look at the set with `condense show`")
         accuracies.append(right / len(y))
         if tick:
             tick(1)

@@ -50,6 +50,13 @@ _ALL = (
     _training("quick", 100, "100 epochs at step size 0.05, no augmentation: for demonstrations", lr=0.05),
     _training("full", 20, "20 epochs, batch 256, no augmentation: for whole training sets"),
     _training(
+        "full_vectors",
+        200,
+        "200 epochs of AdamW at 0.003 falling to 0, batch 32: for whole training sets of vectors",
+        **ADAMW | {"lr": 3e-3},
+        batch=32,
+    ),
+    _training(
         "graph",
         300,
         "300 steps of Adam at 0.001 on graphs, 128 drawn a step, epoch chosen on validation graphs",

@@ -5,36 +5,46 @@
 
 from matchers.method import Method
 
-BOTH, GRAPHS = ("images", "graphs"), ("graphs",)
+ARRAYS, GRAPHS = ("images", "vectors"), ("graphs",)
+ALL = (*ARRAYS, *GRAPHS)
 UNROLLED = 300  # steps of the trajectory methods, each of which trains a network for 20 to 40 steps of its own
 BUILT_IN = (
     Method(
         "random",
         "matchers.selection.random:random",
         "Real examples of every class, drawn uniformly without replacement; of graphs, as many as a number of bytes holds.",
-        BOTH,
+        ALL,
     ),
     Method(
         "kmeans",
         "matchers.selection.kmeans:kmeans",
         "One k-means a class with as many centres as images; each centre gives the nearest real image not taken yet.",
+        ARRAYS,
     ),
     Method(
         "herding",
         "matchers.selection.herding:herding",
         "Greedy selection: s_{t+1} = argmin_x || mu_c - (x + sum_{i<=t} s_i) / (t + 1) || over the images of class c not taken yet.",
+        ARRAYS,
     ),
     Method(
         "dc",
         "matchers.gradient.dc:dc",
         "Matches the gradients that real and synthetic images of every class give a network trained on the synthetic set.",
+        ARRAYS,
     ),
     Method("dsa", "matchers.gradient.dsa:dsa", "Gradient matching with the same random augmentation on real and synthetic images."),
-    Method("dm", "matchers.distribution.dm:dm", "Matches the mean embedding of every class under freshly drawn random networks."),
+    Method(
+        "dm",
+        "matchers.distribution.dm:dm",
+        "Matches the mean embedding of every class under freshly drawn random networks.",
+        ARRAYS,
+    ),
     Method(
         "mtt",
         "matchers.trajectory.mtt:mtt",
         "Lets a student trained on the set arrive where an expert arrived that was trained on the real data.",
+        ARRAYS,
         experts="sgd",
         steps=UNROLLED,
     ),
@@ -42,6 +52,7 @@ BUILT_IN = (
         "ftd",
         "matchers.trajectory.ftd:ftd",
         "Matches the trajectories of experts that were steered into flat minima, and gives the running mean of the images.",
+        ARRAYS,
         experts="flat",
         steps=UNROLLED,
     ),
@@ -49,6 +60,7 @@ BUILT_IN = (
         "ast",
         "matchers.trajectory.ast:ast",
         "Follows smooth experts with a student that has momentum, is compared on the way, and starts from noisy kernels.",
+        ARRAYS,
         experts="smooth",
         steps=UNROLLED,
     ),
@@ -56,14 +68,21 @@ BUILT_IN = (
         "datm",
         "matchers.trajectory.datm:datm",
         "Matches trajectories of a difficulty that suits the budget, and learns soft labels with the images.",
+        ARRAYS,
         experts="flat",
         steps=UNROLLED,
     ),
-    Method("kip", "matchers.kernel.kip:kip", "Learns images and labels whose kernel ridge regression is right about real images."),
+    Method(
+        "kip",
+        "matchers.kernel.kip:kip",
+        "Learns images and labels whose kernel ridge regression is right about real images.",
+        ARRAYS,
+    ),
     Method(
         "frepo",
         "matchers.kernel.frepo:frepo",
         "Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.",
+        ARRAYS,
     ),
     Method(
         "krrst",

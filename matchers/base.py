@@ -13,7 +13,7 @@ from synth.set import SyntheticSet
 
 
 class PerClass(NamedTuple):
-    """A feed of f32[classes n h w c]: n real images of every class (drawn without replacement; with, where a class has fewer)."""
+    """A feed of f32[classes n ...]: n real images or vectors of every class (drawn without replacement; with, where a class has fewer)."""
 
     n: int
 
@@ -67,14 +67,14 @@ class Task(NamedTuple):
     """What a method may be told of the run it serves.
 
     Args:
-      image: height, width and channels of the images.
+      image: the shape of an example: height, width and channels, or how many numbers a vector has.
       flips: whether a mirrored image keeps its label.
       steps: of the run.
       plan: name of an evaluation recipe -> what it does with a set (`synth.labelling.Plan`).
       label: gives a set its labels, called as `synth.labelling.label`; a run keeps on the disk what teachers have answered so far.
     """
 
-    image: tuple[int, int, int]
+    image: tuple[int, ...]
     flips: bool
     steps: int
     plan: Callable[[str], Any]

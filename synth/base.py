@@ -1,4 +1,5 @@
-"""Networks as values. An image batch is f32[b h w c] in model space (after `synth.images.preprocess`); class labels are i32."""
+"""Networks as values. Examples are in model space (after `synth.images.preprocess`): images f32[b h w c], or vectors f32[b d]; class labels
+are i32."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -36,7 +37,7 @@ class Out(NamedTuple):
 class Apply(Protocol):
     """`(vars, x, *, train=False, key=None) -> Out`, pure."""
 
-    def __call__(self, vars: Vars, x: Float[Array, "b h w c"], *, train: bool = False, key: jax.Array | None = None) -> Out: ...
+    def __call__(self, vars: Vars, x: Float[Array, "b ..."], *, train: bool = False, key: jax.Array | None = None) -> Out: ...
 
 
 class Net(NamedTuple):
@@ -91,7 +92,7 @@ class Split(Protocol):
 class Examples(NamedTuple):
     """Real examples in model space and their class indices, in memory; a `Split` of themselves."""
 
-    x: Float[Array, "n h w c"]
+    x: Float[Array, "n ..."]
     y: Int[Array, " n"]
 
     @property

@@ -8,10 +8,11 @@ from jaxtyping import Array, Float, PyTree
 from synth.graphs.content import ColourGraph, PackedGraphs, TreeSummary
 from synth.graphs.dense import DenseGraphs
 from synth.images.content import Bytes, Compensated, Pixels
+from synth.vectors import Vectors
 
 
 class Content(Protocol):
-    """What stands for the examples of a set: images as they are, in bytes, in half precision, as sums of bases, or graphs.
+    """What stands for the examples of a set: images as they are, in bytes, in half precision, as sums of bases, vectors, or graphs.
 
     A content is a NamedTuple of arrays. Methods, evaluation and files use what is listed here and nothing else of it.
 
@@ -34,7 +35,7 @@ class Content(Protocol):
     """
 
     kind: str  # name in a file's header, the key in KINDS
-    modality: str  # `images` or `graphs`, as in `condense.data.modality`
+    modality: str  # `images`, `graphs` or `vectors`, as in `condense.data.modality`
 
     @property
     def n(self) -> int:
@@ -44,15 +45,15 @@ class Content(Protocol):
     def images(self) -> int:
         """How many images' worth of numbers are stored: `n`, unless examples share numbers."""
 
-    def encode(self, images: Float[Array, "n h w c"]) -> "Content":
-        """The same kind of content, with the same options and bounds, standing for these images.
+    def encode(self, images: Float[Array, "n ..."]) -> "Content":
+        """The same kind of content, with the same options and bounds, standing for these images or vectors.
 
         Images that it cannot hold are approximated as well as it can: where images share numbers, by least squares. Images beyond the
         bounds are not clipped. It can be traced.
         """
 
     def decode(self) -> Any:
-        """The examples: images f32[n h w c] in model space, differentiable by what is learned, or a batch of graphs."""
+        """The examples: images f32[n h w c] or vectors f32[n d] in model space, differentiable by what is learned, or graphs."""
 
     def learned(self) -> PyTree[Float[Array, "..."]]:
         """The arrays that a method moves. They are picked and not computed, so that the same can be picked of a gradient."""
@@ -66,7 +67,7 @@ class Content(Protocol):
         It is the content itself where it cannot keep bounds.
         """
 
-    def clip(self, images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    def clip(self, images: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
         """Images within the bounds of the content, as they are where it has none."""
 
     def store(self) -> "Content":
@@ -76,7 +77,7 @@ class Content(Protocol):
         """Payload bytes of what a file holds of it. What undoes a normalisation counts apart."""
 
     def bytes_for(self, n: int, image: tuple[int, ...]) -> int:
-        """`nbytes()` of n images of a shape (h, w, c), before there are any; it grows with n."""
+        """`nbytes()` of n examples of a shape, (h, w, c) or (d,), before there are any; it grows with n."""
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
@@ -96,7 +97,7 @@ def images_for(content: Any, size: int, image: tuple[int, ...], *, classes: int,
     Args:
       content: what they are stored as, a class or an instance of `Content` with `bytes_for`.
       size: bytes of images and labels together.
-      image: height, width and channels.
+      image: the shape of an example.
       classes: how many there are.
       label_bytes: what the label of an image takes.
     """
@@ -113,4 +114,4 @@ def images_for(content: Any, size: int, image: tuple[int, ...], *, classes: int,
     return low
 
 
-KINDS = {kind.kind: kind for kind in (Pixels, Bytes, Compensated, TreeSummary, PackedGraphs, ColourGraph, DenseGraphs)}
+KINDS = {kind.kind: kind for kind in (Pixels, Bytes, Compensated, TreeSummary, PackedGraphs, ColourGraph, DenseGraphs, Vectors)}

@@ -17,7 +17,7 @@ RECORD = None
 COMMON: dict[str, tuple[Any, Any]] = {
     "data": (Annotated[str, about("data to train on, without its validation split", metavar="SPEC")], MISSING),
     "count": (Annotated[int, about("how many networks; more than before adds to those there")], MISSING),
-    "epochs": (Annotated[int, about("passes over the training images of each")], MISSING),
+    "epochs": (Annotated[int, about("passes over the training examples of each")], MISSING),
     "out": (Annotated[str, about("folder of the experts; the same command again resumes there", metavar="DIR")], MISSING),
     "net": (Annotated[str | None, about("network without batch statistics; by default one that suits the data", metavar="NET")], None),
     "recipe": (Annotated[str, about("sgd, flat or smooth; each has options of its own", metavar="NAME")], "sgd"),

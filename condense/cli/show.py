@@ -10,11 +10,11 @@ from condense.cli.flags import about, check_place
 
 @dataclass(frozen=True)
 class Flags:
-    """Draw a set as a grid, a row a class: images with their normalisation undone, trees and graphs as circles and lines."""
+    """Draw a set: images as a grid with their normalisation undone, trees and graphs as circles and lines, vectors as points and table."""
 
     what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
     out: Annotated[str, about("the picture, a PNG", metavar="FILE")] = "grid.png"
-    per_class: Annotated[int, about("images, trees or graphs a row")] = 10
+    per_class: Annotated[int, about("images, trees or graphs a row; vectors a class in the table")] = 10
     stretch: Annotated[bool, about("draw every image over its own range: shows faint ones")] = False
 
 
@@ -22,10 +22,17 @@ def act(call: Flags) -> None:
     """Draws a set."""
     check_place("--out", call.out)
 
-    from condense.plots.modalities import write_picture
-    from condense.workflows.runs import show
+    from rich.console import Console
 
-    write_picture(call.out, show(call.what, per_class=call.per_class, stretch=call.stretch))
+    from condense.data.for_set import find_set
+    from condense.plots.modalities import TABLES, write_picture
+    from condense.workflows.runs import show
+    from synth.files.format import load_set
+
+    synth = load_set(find_set(call.what))
+    write_picture(call.out, show(synth, per_class=call.per_class, stretch=call.stretch))
+    if synth.x.modality in TABLES:
+        Console().print(TABLES[synth.x.modality](synth, per_class=call.per_class))
     print(call.out)
 
 

@@ -10,7 +10,11 @@ from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.set import SyntheticSet
 
-FITS = {"images": images.check_examples, "graphs": graphs.check_examples}  # by modality: whether the set's examples are like the data's
+FITS = {
+    "images": images.check_examples,
+    "graphs": graphs.check_examples,
+    "vectors": images.check_examples,
+}  # by modality: whether the set's examples are like the data's
 
 
 def find_set(place: str | Path) -> Path:

@@ -1,18 +1,19 @@
-"""Images: what image methods train and score on.
+"""Images, and whatever else is rows of arrays: what such methods train and score on.
 
 `Data.train`, `val` and `test` are views of the reader's raw rows in model space (`condense.data.rows.View`): f32[n h w c], normalised or
 whitened by what was fitted on the rows of `train`, with i32 class indices in 0..C-1.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
 from condense.data.readers.base import Spec
 from condense.data.readers.source import Source, stratified
+from condense.data.readers.vector_source import VectorSource
 from condense.data.rows import Part, Rows, Slices, View, pieces, view
 from condense.runtime.log import progress
 from synth.errors import BadInput
@@ -20,8 +21,10 @@ from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess
 from synth.set import SyntheticSet
 
+AnySource = Source | VectorSource  # whose rows are arrays
 
-def digest(source: Source) -> str:
+
+def digest(source: AnySource) -> str:
     """sha256 of the contents, in hexadecimal: all rows and labels with their dtype and shape, and the class names in order."""
     found = hashlib.sha256("\0".join(source.classes).encode())
     for rows in (source.train, source.test):
@@ -39,7 +42,7 @@ class Data:
 
     Args:
       spec, name: what was asked for, and a short name.
-      classes: class names in the order of the labels. image: h, w, c. flips: whether a mirrored image keeps its label.
+      classes: class names in the order of the labels. image: the shape of an example. flips: whether a mirrored image keeps its label.
       digest: of the raw contents, before any split.
       seed: of the validation split.
       preprocess: from raw to model space; fitted on the images of `train`, or another set's (see `under`).
@@ -50,14 +53,18 @@ class Data:
     spec: str
     name: str
     classes: tuple[str, ...]
-    image: tuple[int, int, int]
+    image: tuple[int, ...]
     flips: bool
     digest: str
     seed: int
     preprocess: Preprocess = field(repr=False)
-    source: Source = field(repr=False)
+    source: AnySource = field(repr=False)
     rows: tuple[np.ndarray, np.ndarray] = field(repr=False)
-    modality: ClassVar[str] = "images"
+
+    @property
+    def modality(self) -> str:
+        """That of the source."""
+        return self.source.modality
 
     @cached_property
     def train(self) -> View:
@@ -78,26 +85,29 @@ class Data:
     def trained_on(self) -> str:
         """Which training images the split leaves, and the model space they are in, in words that tell one from another."""
         rows = hashlib.sha256(np.asarray(self.rows[0], np.int64).tobytes()).hexdigest()[:8]
-        return f"{len(self.rows[0])} images ({rows}), {self.preprocess.kind} around {np.mean(self.preprocess.mean):.3f}"
+        return f"{len(self.rows[0])} {self.modality} ({rows}), {self.preprocess.kind} around {np.mean(self.preprocess.mean):.3f}"
 
     def under(self, preprocess: Preprocess) -> "Data":
         """The same data in the model space of another set's preprocessing. Raises BadInput where that is made for other images."""
         if not preprocess.fits(self.image):
             size = "x".join(map(str, self.image))
             raise BadInput(
-                f"--data {self.spec}: its {size} images do not fit a {preprocess.kind} preprocessing of {len(preprocess.mean)} numbers; "
-                "use data like that which the set was made from"
+                f"--data {self.spec}: its {size} {self.modality} do not fit a {preprocess.kind} preprocessing of {len(preprocess.mean)} "
+                "numbers; use data like that which the set was made from"
             )
         return replace(self, preprocess=preprocess)
 
 
-def build(spec: Spec, source: Source, *, seed: int, validation: float) -> Data:
-    """Splits the images of a source and fits their preprocessing.
+def build(
+    spec: Spec, source: AnySource, *, seed: int, validation: float, fit: Callable[[str, Rows, str], Preprocess] | None = None
+) -> Data:
+    """Splits the examples of a source and fits their preprocessing.
 
     Args:
       spec: what was asked for; its options say how to normalise, whether a mirrored image keeps its label, and how many images to take.
       seed: draws the validation split.
-      validation: fraction of the training images that go there, every class in proportion.
+      validation: fraction of the training examples that go there, every class in proportion.
+      fit: (kind of normalisation, raw training rows, what was asked for) -> preprocessing; by default that of images.
 
     Raises BadInput where the fraction, or a limit, leaves a class with too few training images.
     """
@@ -106,8 +116,8 @@ def build(spec: Spec, source: Source, *, seed: int, validation: float) -> Data:
     val = stratified(y, round(validation * len(y)), seed=seed)
     train = np.setdiff1d(np.arange(len(y)), val)
     if len(np.unique(y[train])) < len(source.classes):
-        remedy = "use a smaller fraction or more images"
-        raise BadInput(f"{spec.text}: validation={validation} leaves a class without training images; {remedy}")
+        remedy = f"use a smaller fraction or more {source.modality}"
+        raise BadInput(f"{spec.text}: validation={validation} leaves a class without training {source.modality}; {remedy}")
     return Data(
         spec=spec.text,
         name=spec.name,
@@ -116,13 +126,13 @@ def build(spec: Spec, source: Source, *, seed: int, validation: float) -> Data:
         flips=spec.options.get("flip", source.flips),
         digest=digest(source),
         seed=seed,
-        preprocess=fitted(spec.options.get("normalise", "standard"), Part(source.train, train), spec.text),
+        preprocess=(fit or fitted)(spec.options.get("normalise", "standard"), Part(source.train, train), spec.text),
         source=source,
         rows=(train, val),
     )
 
 
-def limited(source: Source, count: int | None) -> Source:
+def limited(source: AnySource, count: int | None) -> AnySource:
     """The first `count` training images, classes in proportion; all for None or more than there are. Raises BadInput if too few."""
     if count is None or count >= len(source.train.y):
         return source
@@ -144,7 +154,7 @@ def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
 def check_examples(synth: SyntheticSet, data: Data) -> str:
     """How the set's images differ in shape from the data's; empty where they do not."""
     shape = synth.x.decode().shape[1:]
-    return "" if shape == data.image else f"its images are {_size(data.image)}, the set's {_size(shape)}"
+    return "" if shape == data.image else f"its {data.modality} are {_size(data.image)}, the set's {_size(shape)}"
 
 
 def _size(shape) -> str:

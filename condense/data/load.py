@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from condense.data import graphs, images
+from condense.data import graphs, images, vectors
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.readers import READERS
@@ -10,7 +10,7 @@ from condense.data.spec import parse_spec
 from synth.errors import BadInput
 
 # modality of what a reader returns -> (spec, source, seed=, validation=) -> data
-BUILDERS: dict[str, Callable[..., Data | GraphData]] = {"images": images.build, "graphs": graphs.build}
+BUILDERS: dict[str, Callable[..., Data | GraphData]] = {"images": images.build, "graphs": graphs.build, "vectors": vectors.build}
 
 
 def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | GraphData:
@@ -19,9 +19,9 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | Gr
     Args:
       spec: NAME or `kind:location`, with options `?key=value&...`: normalise=standard|zca (standard), flip=true|false, limit=N (the first N
         training images with the classes in proportion), and for folders size=N (shorter side, then centre crop) and grey=true;
-        for graphs fold=K or split=N, and degree=true|false.
+        for graphs fold=K or split=N, and degree=true|false; for tables label=COLUMN, and test=FILE or split=N.
       seed: draws the validation split.
-      validation: fraction of the training images in [0, 1) that go there, every class in proportion and none emptied.
+      validation: fraction of the training examples in [0, 1) that go there, every class in proportion and none emptied.
 
     Example:
       >>> import condense

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from condense import nets
 from synth.errors import BadInput
+from synth.images.augment import Augment, dsa, dsa_strategy
+from synth.vectors import unaugmented
 
 
 class Modality(NamedTuple):
@@ -21,6 +23,7 @@ class Modality(NamedTuple):
       seeds: fresh networks a row of an evaluation, where a call does not say.
       sources: data that hold this modality, for messages.
       starts: whether the workbench starts its sets, from as many examples as a budget buys and `--start` chooses; otherwise methods do.
+      augments: whether the siamese augmentation of images is for its examples.
     """
 
     name: str
@@ -30,10 +33,12 @@ class Modality(NamedTuple):
     seeds: int
     sources: str
     starts: bool
+    augments: bool = False
 
 
 DEPTHS = ((4, 1), (28, 2), (64, 3), (128, 4))  # shorter sides below these many pixels -> blocks of a ConvNet; 5 from there on
 WIDTH, SMALL = 128, 32
+OF_VECTORS = "--data csv:FILE?label=COLUMN, or npz:FILE with x_train [n d]"
 
 
 def fit_convnet(image: tuple[int, int, int], examples: int) -> str:
@@ -50,10 +55,16 @@ def fit_convnet(image: tuple[int, int, int], examples: int) -> str:
 MODALITIES = {
     modality.name: modality
     for modality in (
-        Modality("images", "image", fit_convnet, "dsa", 5, "`condense list data` shows sets of images", True),
+        Modality("images", "image", fit_convnet, "dsa", 5, "`condense list data` shows sets of images", True, True),
         Modality("graphs", "graph", lambda alphabet, examples: "gin", "graph", 10, "--data toy_graphs, tu:FILE or smiles:FILE", False),
+        Modality("vectors", "vector", lambda length, examples: "mlp", "dc", 5, OF_VECTORS, True),
     )
 }
+
+
+def augmentation(data) -> Augment:
+    """The siamese augmentation of DSA that keeps the labels of the data; the identity where none is for such examples."""
+    return dsa(dsa_strategy(data.flips)) if MODALITIES[data.modality].augments else unaugmented
 
 
 def check_modality(data, *modalities: str, flag: str):

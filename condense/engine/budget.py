@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from condense.data.images import Data
+from condense.data.modality import MODALITIES
 from evals.storage import count_bytes
 from matchers.base import Matcher
 from matchers.method import Method
@@ -44,15 +45,16 @@ class Budget:
             raise BadInput("give exactly one of --ipc, --size and --bytes (given: none)")
         return given
 
-    def per_class(self, image: tuple[int, int, int], classes: int, *, content: Any = Pixels) -> int:
-        """Images a class under this budget, as `content` (what `synth.content.images_for` takes) with class indices.
+    def per_class(self, image: tuple[int, ...], classes: int, *, content: Any = Pixels, example: str = "image") -> int:
+        """Examples a class under this budget, as `content` (what `synth.content.images_for` takes) with class indices; `example` is what
+        messages call one.
 
         Raises BadInput where it buys none.
         """
         name, value = self.check()
         least = {"ipc": 1, "size": classes, "bytes": content.bytes_for(classes, image) + classes * LABEL}[name]
         if value < least:
-            raise BadInput(f"{flag_of(name)} {value}: one image a class needs at least {least}")
+            raise BadInput(f"{flag_of(name)} {value}: one {example} a class needs at least {least}")
         if name == "size" and value % classes:
             near = f"{value // classes * classes} and {(value // classes + 1) * classes}"
             raise BadInput(f"--size {value}: not a multiple of the {classes} classes; the nearest are {near}")
@@ -79,7 +81,8 @@ def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data,
         raise BadInput(
             f"--eval-every {eval_every}: {method.name} reads no labels, so its sets classify nothing; `condense transfer` scores them"
         )
-    return budget.per_class(data.image, len(data.classes) if method.labelled else 1, content=content)
+    more = {"content": content, "example": MODALITIES[data.modality].example}
+    return budget.per_class(data.image, len(data.classes) if method.labelled else 1, **more)
 
 
 def fit_to_budget(budget: Budget, make: Callable[[int | None], SyntheticSet], per_class: int | None) -> SyntheticSet:

@@ -22,6 +22,7 @@ from synth.images.content import Pixels
 from synth.labels.plain import Hard, Runs
 from synth.selection.choose import STARTS
 from synth.set import Info, SyntheticSet
+from synth.vectors import Vectors
 
 
 def check_start(method: str, matcher: Matcher, start: str | None) -> None:
@@ -57,13 +58,13 @@ def initial_set(
     info: Info,
     *,
     labelled: bool = True,
-    content: Any = Pixels,
+    content: Any = None,
 ) -> SyntheticSet:
     """The set before the first step, and what the method makes of it.
 
     Where the workbench starts sets of this modality there are `per_class` examples of every class, as `start` makes them; elsewhere none. A
-    method that reads no labels gets `per_class` examples of any class, all labelled 0. Images are encoded as `content`, a class or an
-    instance of `synth.content.Content`; methods of graphs make their own.
+    method that reads no labels gets `per_class` examples of any class, all labelled 0. They are encoded as `content`, a class or an
+    instance of `synth.content.Content`; by default as what holds examples of this modality as they are. Methods of graphs make their own.
     """
     examples = data.train if labelled else data.train.unlabelled()
     info = replace(info, represents=not labelled)  # what such a method learns in place of labels belongs to no class
@@ -73,10 +74,11 @@ def initial_set(
 
 def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
     """`per_class` images of every label of the examples, class-major, with hard labels."""
+    content = Pixels if content is None else content
     labels = int(examples.y.max()) + 1
     make = partial(STARTS[start], stream(key, START), examples, per_class)
     if start == "kmeans":
-        with progress(labels, f"choosing the first images by k-means among {len(examples.y):,}") as bar:
+        with progress(labels, f"choosing the first {data.modality} by k-means among {len(examples.y):,}") as bar:
             first = make(done=bar.advance)
             bar.advance()
     else:
@@ -93,4 +95,10 @@ def start_graphs(
     return SyntheticSet(none, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(data.train.sizes())), info=info)
 
 
-STARTERS = {"images": start_images, "graphs": start_graphs}  # by modality
+def start_vectors(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
+    """`per_class` vectors of every label, as `start_images` has it, with the names of their numbers."""
+    own = Vectors(jnp.zeros((0, *data.image), jnp.float32), data.source.columns)
+    return start_images(key, start, data, examples, per_class, info, own if content is None else content)
+
+
+STARTERS = {"images": start_images, "graphs": start_graphs, "vectors": start_vectors}  # by modality

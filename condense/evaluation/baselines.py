@@ -78,7 +78,7 @@ class Comparison:
         there = np.bincount(y, minlength=len(counts))
         if (short := np.flatnonzero(there < counts)).size:
             c = short[0]
-            has = f"has {there[c]} training images of class {self.data.classes[c]}, the set {counts[c]}"
+            has = f"has {there[c]} training {self.data.modality} of class {self.data.classes[c]}, the set {counts[c]}"
             raise BadInput(f"--rows {kind}: {self.data.spec} {has}; only distilled and full are possible")
 
         @cache  # of indices: every network is shown the same draws, which a set would hold as arrays
@@ -135,7 +135,7 @@ def kmeans(comparison: Comparison) -> Draw:
         flat = x.reshape(len(x), -1)
         if len(x) < LONG:  # a bar inside that of the evaluation stays behind as a line
             return choose_kmeans(key, flat, labels, count)
-        with progress(int(labels.max()) + 1, f"k-means among {len(x):,} images") as bar:
+        with progress(int(labels.max()) + 1, f"k-means among {len(x):,} {comparison.data.modality}") as bar:
             index = choose_kmeans(key, flat, labels, count, done=bar.advance)
             bar.advance()
         return index

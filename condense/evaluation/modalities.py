@@ -2,5 +2,6 @@
 
 from condense.evaluation.graphs import GRAPHS
 from condense.evaluation.images import IMAGES
+from condense.evaluation.vectors import VECTORS
 
-EVALUATORS = {"images": IMAGES, "graphs": GRAPHS}
+EVALUATORS = {"images": IMAGES, "graphs": GRAPHS, "vectors": VECTORS}

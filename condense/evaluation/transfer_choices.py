@@ -45,7 +45,9 @@ def read_draws(given: Sequence[float], targets: int, ways: Sequence[tuple[str, f
 
 
 def check_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split: str, steps: int | None) -> None:
-    """Raises BadInput for a set without target representations, and for choices that are unknown or idle."""
+    """Raises BadInput for a set that holds no images or has no target representations, and for choices that are unknown or idle."""
+    if synth.x.modality != "images":
+        raise BadInput(f"the set holds {synth.x.modality}, and transfer is for images; `condense evaluate` scores it")
     if not hasattr(synth.y, "values"):
         raise BadInput(f"the set's labels are of kind {synth.y.kind}: transfer needs target representations, such as krrst learns")
     check_split(split)

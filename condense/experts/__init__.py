@@ -15,7 +15,7 @@ from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
-from condense.data.modality import check_modality, usual_net
+from condense.data.modality import augmentation, check_modality, usual_net
 from condense.experts.base import ExpertRecipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
@@ -27,7 +27,6 @@ from condense.runtime.log import note
 from condense.runtime.run_folder import open_run
 from synth.base import Net
 from synth.errors import BadInput
-from synth.images.augment import dsa, dsa_strategy
 from synth.images.preprocess import Preprocess
 from synth.options import check_option, flag_of
 
@@ -69,7 +68,7 @@ def train_experts(
     """
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
-    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", flag="--data")
+    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", "vectors", flag="--data")
     net = nets.named(net or usual_net(data), data.image, len(data.classes))
     built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
     check_no_statistics(net, built)
@@ -80,7 +79,7 @@ def train_experts(
             note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
             return load_experts(out)
         header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
-        trainer = make_expert_trainer(built, RECIPES[recipe](**options), dsa(dsa_strategy(data.flips)), classes, epochs=epochs)
+        trainer = make_expert_trainer(built, RECIPES[recipe](**options), augmentation(data), classes, epochs=epochs)
         held.begin()
         training = Training(out, header, trainer, data.train.all(), data.val.all(), held.saved)
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))

@@ -23,13 +23,14 @@ def loss_weight(epoch) -> Float[Array, ""]:
     return jnp.minimum(1, 0.5 + 0.05 * jnp.asarray(epoch).astype(jnp.float32))
 
 
-def gradient_penalty(net: Net, params, x: Float[Array, "b h w c"], counts: Float[Array, " b"]) -> Float[Array, ""]:
-    """Mean over counted images and pixels of (|| d sum_k f_k(x) / dx ||_2 - 1)^2, the norm over the channels of a pixel."""
+def gradient_penalty(net: Net, params, x: Float[Array, "b ..."], counts: Float[Array, " b"]) -> Float[Array, ""]:
+    """Mean over counted images and pixels of (|| d sum_k f_k(x) / dx ||_2 - 1)^2, the norm over the channels of a pixel; a
+    vector counts as one pixel."""
 
     def cost(params, rows):
         x, share = rows
         slopes = jax.grad(lambda x: jnp.sum(net.apply(Vars(params), x, train=True).logits))(x)
-        return jnp.sum(jnp.mean((safe_norm(slopes, axis=-1) - 1) ** 2, (1, 2)) * share)
+        return jnp.sum(jnp.mean((safe_norm(slopes, axis=-1) - 1) ** 2, tuple(range(1, x.ndim - 1))) * share)
 
     share = (counts / jnp.sum(counts)).astype(x.dtype)
     return total(cost, params, (x, share), rows_of(len(x), x.shape[1:]))

@@ -4,8 +4,8 @@ May import flax and `synth`, and no other room of `condense`. Importing this nee
 networks is imported when one is built.
 
 Installed packages add to it by entry points `condense.nets`: factories whose keyword arguments are options, of
-`(example shape, classes) -> Net or flax module`. A network maps images f32[b h w c] in model space to logits f32[b classes]
-(`synth.base.Net`); those that take graphs map a `synth.graphs.base.GraphBatch`.
+`(example shape, classes) -> Net or flax module`. A network maps images f32[b h w c], or vectors f32[b d], in model space to logits
+f32[b classes] (`synth.base.Net`); those that take graphs map a `synth.graphs.base.GraphBatch`.
 """
 
 import inspect
@@ -99,12 +99,13 @@ def canonical(spec: str) -> str:
     return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
 
 
-def build(spec: str, image: "tuple[int, int, int] | synth.graphs.base.Alphabet", classes: int) -> "synth.base.Net":
+def build(spec: str, image: "tuple[int, ...] | synth.graphs.base.Alphabet", classes: int) -> "synth.base.Net":
     """The network that a spec names.
 
     Args:
       spec: `name[:key=value,...]`.
-      image: height, width and channels of the images (28x28 images are padded to 32x32 inside the network), or the alphabet of graphs.
+      image: height, width and channels of the images (28x28 images are padded to 32x32 inside the network), the
+        length of vectors as (d,), or the alphabet of graphs.
       classes: number of logits.
 
     Raises:
@@ -119,7 +120,7 @@ def build(spec: str, image: "tuple[int, int, int] | synth.graphs.base.Alphabet",
     made = factory_of(spec, name)(**options)
     if name not in NETS:
         return own.as_net(made(image, classes), tuple(image), classes)
-    modality = "graphs" if isinstance(image, Alphabet) else "images"
+    modality = "graphs" if isinstance(image, Alphabet) else "vectors" if len(image) == 1 else "images"
     if modality not in NETS[name].takes:
         known = sorted(other for other, network in NETS.items() if modality in network.takes)
         raise BadInput(f"--net {spec}: the data are {modality}, and {name} does not take them; use one of {', '.join(known)}")

@@ -1,8 +1,8 @@
 """The only place that splits and merges flax modules: a module's constructor becomes a `synth.base.Net`, plain functions of plain arrays.
 
-Images are f32[b h w c] in model space. 28x28 images are padded with two zeros on every side, whatever the network: for a ConvNet this
-equals the papers' first convolution with padding 3. Parameters and statistics are dicts (sorted by name) and tuples (in order) of float32
-arrays; every network's last linear layer stands under `params["head"]`.
+Images are f32[b h w c] in model space, vectors f32[b d]. 28x28 images are padded with two zeros on every side, whatever the
+network: for a ConvNet this equals the papers' first convolution with padding 3. Parameters and statistics are dicts (sorted by name) and
+tuples (in order) of float32 arrays; every network's last linear layer stands under `params["head"]`.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from synth.base import Net, Out, Vars
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, GraphBatch
 
-Image = tuple[int, int, int]
+Image = tuple[int, ...]  # the shape of an example: h, w, c, or the length of a vector
 
 
 def padded(image: Image) -> Image:
-    """The size (h, w, c) that a network sees: 28x28 becomes 32x32."""
+    """The shape that a network sees: 28x28 becomes 32x32, all others stay."""
     return (32, 32, image[2]) if image[:2] == (28, 28) else image
 
 
@@ -37,7 +37,7 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
 
     Args:
       construct: (image size after padding, classes, source of initial weights) -> module.
-      image: height, width and channels of the images.
+      image: height, width and channels of the images, or the length of the vectors.
       classes: number of logits.
 
     Raises:

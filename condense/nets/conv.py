@@ -225,8 +225,8 @@ by_out, by_image, by_kernel = trilinear(
 )
 
 
-def in_pieces(fn: Callable, x: Float[Array, "b h w c"]):
-    """fn(x) for a `fn` that treats each image by itself and returns arrays with the batch first, or a PyTree of them.
+def in_pieces(fn: Callable, x: Float[Array, "b ..."]):
+    """fn(x) for a `fn` that treats each example by itself and returns arrays with the batch first, or a PyTree of them.
 
     A CPU takes the batch in pieces that stay in its cache (`synth.training.microbatch`), and recomputes a piece when its gradient is asked
     for: faster than one pass over the whole batch, and the memory does not grow with it. Elsewhere, and for small batches, `fn(x)` itself.

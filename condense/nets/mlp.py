@@ -1,5 +1,6 @@
-"""A multi-layer perceptron on the flattened image."""
+"""A multi-layer perceptron on vectors, or on flattened images."""
 
+import math
 from functools import partial
 
 from flax import nnx
@@ -13,14 +14,13 @@ class MLP(nnx.Module):
     """Two hidden layers with norm and activation, then one linear layer."""
 
     def __init__(self, image, classes, draw, *, width: int, norm: NormKind, act: Activation):
-        h, w, c = image
-        self.hidden = nnx.List([Linear(h * w * c, width, draw), Linear(width, width, draw)])
+        self.hidden = nnx.List([Linear(math.prod(image), width, draw), Linear(width, width, draw)])
         self.norms = nnx.List([norm_layer(norm, width) for _ in self.hidden])
         self.head = Linear(width, classes, draw)
         self.act = ACTIVATIONS[act]
 
     def features(self, x, tape: Tape):
-        """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
+        """Examples to the input of `head`, f32[b ...] -> f32[b d]."""
         x = flatten(x)
         for layer, norm in zip(self.hidden, self.norms, strict=True):
             x = self.act(norm(layer(x), tape))
@@ -28,7 +28,7 @@ class MLP(nnx.Module):
 
 
 def mlp(*, width: int = 128, norm: NormKind = "none", act: Activation = "relu"):
-    """MLP: three linear layers on the flattened image, two of them hidden.
+    """MLP: three linear layers on the flattened image or the vector, two of them hidden.
 
     Raises:
       BadInput: a norm that averages each hidden unit by itself, which leaves nothing of it.

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 OWN = "own-"  # begins the name of a network that a call hands over as a value
-IMAGES, GRAPHS = ("images",), ("graphs",)
+IMAGES, ARRAYS, GRAPHS = ("images",), ("images", "vectors"), ("graphs",)
 
 
 class Network(NamedTuple):
@@ -42,7 +42,8 @@ _ALL = (
         "condense.nets.convnet:convnet_doubling",
         "ConvNet with twice as many channels from block to block: `width`, 2 `width`, 4 `width`, ...; with batch norm by default.",
     ),
-    Network("mlp", "condense.nets.mlp:mlp", "MLP: three linear layers on the flattened image, two of them hidden."),
+    Network("mlp", "condense.nets.mlp:mlp", "MLP: three linear layers on the flattened image or the vector, two of them hidden.", ARRAYS),
+    Network("linear", "condense.nets.linear:linear", "Linear: one linear layer on the flattened image or the vector.", ARRAYS),
     Network(
         "lenet",
         "condense.nets.lenet:lenet",

@@ -5,11 +5,12 @@ import os
 
 from PIL import Image
 
-from condense.plots import graphs, images
+from condense.plots import graphs, images, vectors
 from synth.files.atomic import write_bytes
 from synth.set import SyntheticSet
 
-DRAWERS = {"images": images.draw_grid, "graphs": graphs.draw_grid}
+DRAWERS = {"images": images.draw_grid, "graphs": graphs.draw_grid, "vectors": vectors.draw_grid}
+TABLES = {"vectors": vectors.table}  # where a set can be read as well: (set, rows a class) -> what `condense show` prints
 
 
 def draw_set(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> Image.Image:

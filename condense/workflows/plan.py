@@ -33,7 +33,7 @@ from matchers.method import Method
 from synth.base import Net
 from synth.errors import BadInput
 from synth.options import check_option, flag_of
-from synth.selection.choose import STARTS
+from synth.selection.choose import STARTS, starts_for
 from synth.set import SyntheticSet
 
 FIRST = "noise"  # of sets that a plan measures: neither their time nor their bytes depend on the images
@@ -87,8 +87,11 @@ class Plan:
 
     @property
     def recipe(self) -> str:
-        """The evaluation recipe that the set will name."""
-        return recipe(self.matcher.recipe or self.modality.recipe, epochs=self.settings.options.get("label_epochs")).name
+        """The evaluation recipe that the set will name: the method's, where that scores this modality."""
+        own = self.matcher.recipe or self.modality.recipe
+        takes = recipe(own).modalities
+        serves = takes is None or self.modality.name in takes
+        return recipe(own if serves else self.modality.recipe, epochs=self.settings.options.get("label_epochs")).name
 
     def to_make(self) -> list:
         """What is not there yet, in the order in which it is made."""
@@ -133,7 +136,7 @@ def plan(
     common = {name: check_option(name, value, int | None) if name in COUNTS else value for name, value in settings.common.items()}
     data = take_data(method, factory, common["data"], settings, seed)
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:3])), common["start"]
-    check_start_name(start, modality)
+    check_start_name(start, modality, data.image)
     given = budget.check() if modality.starts else budget.given()
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
     counted = {"budget": None if modality.starts else given, "places": settings.places}
@@ -167,12 +170,14 @@ def stand_in_set(made: Plan) -> SyntheticSet:
     return fit_to_budget(made.budget, first, made.per_class)
 
 
-def check_start_name(start: str | None, modality: Modality) -> None:
-    """Raises BadInput for a start of an unknown name, and for any where methods make their own."""
+def check_start_name(start: str | None, modality: Modality, example: tuple[int, ...]) -> None:
+    """Raises BadInput for a start of an unknown name, for any where methods make their own, and for one that makes no such examples."""
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
     if start is not None and not modality.starts:
         raise BadInput(f"--start {start}: methods for {modality.name} make their own start; leave it out")
+    if start is not None and start not in (known := starts_for(example)):
+        raise BadInput(f"--start {start}: makes no {modality.name}; use one of {', '.join(known)}")
 
 
 def folder_of(out: str | Path | None) -> Path | None:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from condense.data.for_set import find_set, take_data
 from condense.data.images import Data
+from condense.data.modality import check_modality
 from condense.runtime.checks import check_seed
 from condense.teachers.labelling import label_in_pieces, plan_of
 from condense.teachers.store import take_teachers
@@ -64,7 +65,7 @@ def relabel(
     """
     synth = load_set(find_set(what)) if isinstance(what, str | Path) else what
     taught = find_kind(kind).taught
-    data, seed = take_data(synth, data), check_seed(seed)
+    data, seed = check_modality(take_data(synth, data), "images", flag="--data"), check_seed(seed)
     chosen = choose_recipe(synth, recipe, epochs)
     plan = plan_of(chosen, data.image, data.flips).at(kind, temperature=temperature)
     if plan.temperature <= 0:

@@ -57,8 +57,8 @@ def cos(a: PyTree, b: PyTree) -> jax.Array:
 DISTANCES = {"rows": channelwise_cosine, "mse": mse, "cos": cos}
 
 
-def class_gradient(net: Net, vars: Vars, x: Float[Array, "b h w c"], label: Int[Array, ""]) -> PyTree:
-    """The gradient by `vars.params` of the mean cross entropy of images that all belong to class `label`; statistics stand still."""
+def class_gradient(net: Net, vars: Vars, x: Float[Array, "b ..."], label: Int[Array, ""]) -> PyTree:
+    """The gradient by `vars.params` of the mean cross entropy of examples that all belong to class `label`; statistics stand still."""
 
     def entropy(params):
         logits = net.apply(Vars(params, vars.stats), x).logits

@@ -57,7 +57,7 @@ def embed(net: Net, *, bias: bool = False) -> Callable:
     return features
 
 
-def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b h w c"]) -> tuple[Float[Array, "b classes"], Float[Array, ""]]:
+def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b ..."]) -> tuple[Float[Array, "b classes"], Float[Array, ""]]:
     """Predictions for real images by the head that the synthetic set determines, and its jitter; no derivative passes through the real
     side."""
     fake, y = synth.x.decode(), synth.y.values

@@ -11,6 +11,7 @@ from matchers.base import Matcher, Task
 from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
 from matchers.kernel.pool import PoolSchedule
 from synth.base import Net
+from synth.errors import BadInput
 from synth.labels.plain import Target
 from synth.options import Positive
 from synth.training.fit import adam, on_examples
@@ -63,7 +64,12 @@ def frepo(
       net_lr: step size of that training (> 0).
       reg: of the ridge regression, times the mean of the diagonal (> 0).
       flip: whether mirror images join the set in the regression, with the same labels.
+
+    Raises:
+      BadInput: `flip` for examples that are no images.
     """
+    if flip and len(task.image) != 3:
+        raise BadInput("--flip: these examples are no images, so they have no mirror images; leave it out")
     life = PoolSchedule(net, adam(net_lr), lambda synth: on_examples(net, synth.x.decode(), synth.y), size=pool, most=pool_steps, rows=ROWS)
     ridge = Ridge(embed(net), one_hot_targets, reg=reg, flip=flip, penalty=margin)
     tx = scheduled(lamb(lr), cosine(task.steps if decay is None else decay, floor=0.1))

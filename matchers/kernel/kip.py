@@ -26,7 +26,7 @@ def start_labels(key, synth, examples):
 
 
 def flat(vars, x):
-    """The images themselves as features, f32[n h*w*c]."""
+    """The numbers of the examples themselves as features, f32[n d]."""
     return x.reshape(len(x), -1)
 
 

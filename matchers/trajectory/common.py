@@ -1,6 +1,6 @@
 """What the trajectory methods share: a student that starts where an expert was and should arrive where that expert went.
 
-Parameters are flat vectors f32[P] in the order of `jax.flatten_util.ravel_pytree`; images are f32[n h w c] in model space.
+Parameters are flat, f32[P], in the order of `jax.flatten_util.ravel_pytree`; images are f32[n h w c] in model space, vectors f32[n d].
 """
 
 import functools
@@ -104,8 +104,8 @@ def flat_parameters(net: Net) -> Callable:
     return ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.params))[1]
 
 
-def logits(net: Net, theta: Float[np.ndarray, " p"], x: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n classes"]:
-    """What a network with flat parameters theta says of images, a batch at a time."""
+def logits(net: Net, theta: Float[np.ndarray, " p"], x: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n classes"]:
+    """What a network with flat parameters theta says of examples, a batch at a time."""
     vars = Vars(flat_parameters(net)(jnp.asarray(theta)))
     return np.asarray(in_batches(_read(net), vars, jnp.asarray(x)))
 

@@ -1,9 +1,11 @@
-"""Model space and back. Raw images are u8[n h w c] in 0..255 or f32[n h w c] in [0, 1]; networks and synthetic sets see model space.
+"""Model space and back. Raw images are u8[n h w c] in 0..255 or f32[n h w c] in [0, 1], raw vectors f32[n d] in their own units; networks
+and synthetic sets see model space.
 
 `apply` and `undo` take and give float images (raw ones in [0, 1], see `unit`) and work on numpy and JAX arrays alike. A preprocessing is
 `elementwise` where each number of its result depends on one number of the image; then an image has the same bits in every batch.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -12,14 +14,14 @@ from jaxtyping import Float, Float32, UInt8
 
 from synth.errors import BadInput
 
-Raw = UInt8[np.ndarray, "n h w c"] | Float[np.ndarray, "n h w c"]
+Raw = UInt8[np.ndarray, "n ..."] | Float[np.ndarray, "n ..."]
 CHUNK = 2048  # images that are read and normalised at a time
 MOST_WHITENED = 64 * 64 * 3  # numbers an image: the matrix and its inverse travel with every set
 
 
 @runtime_checkable
 class Images(Protocol):
-    """Raw images [n h w c] of which a fit reads slices in their order: an array, or whatever else has its shape and slices."""
+    """Raw images [n h w c], or vectors [n d], of which a fit reads slices in order: an array, or what has its shape and slices."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -30,7 +32,7 @@ class Images(Protocol):
 
 
 class Standard(NamedTuple):
-    """x' = (x - mean) / std, a channel at a time; both of raw images in [0, 1]."""
+    """x' = (x - mean) / std, a channel of images at a time, or a number of vectors; both of raw examples."""
 
     mean: Float32[np.ndarray, " c"]
     std: Float32[np.ndarray, " c"]
@@ -38,16 +40,16 @@ class Standard(NamedTuple):
     elementwise = True
 
     def apply(self, x):
-        """Raw f32[n h w c] to model space."""
-        return (x - self.mean[None, None, None]) / self.std[None, None, None]
+        """Raw f32[n h w c] or f32[n d] to model space."""
+        return (x - _last(self.mean, x)) / _last(self.std, x)
 
     def undo(self, x):
-        """Model space f32[n h w c] to raw; values may leave [0, 1]."""
-        return x * self.std[None, None, None] + self.mean[None, None, None]
+        """Model space to raw; values of images may leave [0, 1]."""
+        return x * _last(self.std, x) + _last(self.mean, x)
 
-    def fits(self, image: tuple[int, int, int]) -> bool:
-        """Whether images h w c have as many channels as this was fitted on."""
-        return self.mean.shape == (image[2],)
+    def fits(self, image: tuple[int, ...]) -> bool:
+        """Whether examples of this shape have as many channels as this was fitted on."""
+        return self.mean.shape == image[-1:]
 
     def check(self) -> None:
         """Raises ValueError where a standard deviation is not positive."""
@@ -72,7 +74,7 @@ class Whiten(NamedTuple):
         """Model space f32[n h w c] to raw; values may leave [0, 1]."""
         return (x.reshape(len(x), -1) @ self.inverse + self.mean[None]).reshape(x.shape)
 
-    def fits(self, image: tuple[int, int, int]) -> bool:
+    def fits(self, image: tuple[int, ...]) -> bool:
         """Whether images h w c have as many numbers as this was fitted on."""
         return self.mean.shape == (int(np.prod(image)),)
 
@@ -106,21 +108,31 @@ Preprocess = Standard | Whiten | Nothing
 KINDS = {kind.kind: kind for kind in (Standard, Whiten, Nothing)}
 
 
-def unit(x: Raw) -> Float32[np.ndarray, "n h w c"]:
+def _last(channels: Float32[np.ndarray, " c"], x):
+    """Numbers of every channel against an array that ends with the channels."""
+    return channels.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def unit(x: Raw) -> Float32[np.ndarray, "n ..."]:
     """Raw images as f32 in [0, 1]: bytes are divided by 255, floats are kept."""
     return x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
 
 
-def _chunks(x: Images) -> Iterator[Float[np.ndarray, "m h w c"]]:
+def _chunks(x: Images) -> Iterator[Float[np.ndarray, "m ..."]]:
     for at in range(0, len(x), CHUNK):
         yield unit(x[at : at + CHUNK]).astype(np.float64)
 
 
+def moments(x: Images) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
+    """Mean and (population) standard deviation of every channel of images, or of every number of vectors, in double precision."""
+    count, axes = math.prod(x.shape[:-1]), tuple(range(len(x.shape) - 1))
+    mean = sum(part.sum(axes) for part in _chunks(x)) / count
+    return mean, np.sqrt(sum(((part - mean) ** 2).sum(axes) for part in _chunks(x)) / count)
+
+
 def fit_standard(x: Images) -> Standard:
-    """Mean and (population) standard deviation of every channel over [0, 1]; a constant channel gets std 1."""
-    pixels = len(x) * x.shape[1] * x.shape[2]
-    mean = sum(part.sum((0, 1, 2)) for part in _chunks(x)) / pixels
-    std = np.sqrt(sum(((part - mean) ** 2).sum((0, 1, 2)) for part in _chunks(x)) / pixels)
+    """Mean and standard deviation of every channel over [0, 1]; a constant channel gets std 1."""
+    mean, std = moments(x)
     return Standard(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
 
 

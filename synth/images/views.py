@@ -150,7 +150,7 @@ def _inside(n: int, centre, side):
     return (at >= centre - side // 2) & (at < centre + side // 2)
 
 
-def unmixed(x: Images) -> Mixed:
+def unmixed(x: Float[Array, "b ..."]) -> Mixed:
     """Of a batch that is not mixed."""
     return Mixed(jnp.arange(len(x), dtype=jnp.int32), jnp.float32(1))
 

@@ -155,3 +155,8 @@ STARTS: dict[str, Start] = {
     "collage": random_collages,
     "herding": _images(lambda key, flat, y, per_class: choose_herding(flat, y, per_class)),
 }
+
+
+def starts_for(shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The names of those starts that can make examples of this shape: collages are made of images alone."""
+    return tuple(name for name in STARTS if name != "collage" or len(shape) == 3)

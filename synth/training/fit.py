@@ -118,7 +118,7 @@ def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
     return Item(jax.random.split(k_items, steps), index, counts, (epochs, jnp.arange(steps)))
 
 
-def batch_view(item: Item, x: Float[Array, "n h w c"], view: View | None) -> BatchView:
+def batch_view(item: Item, x: Float[Array, "n ..."], view: View | None) -> BatchView:
     """The images of a mini-batch as the view draws them from the item's key; as they are without one."""
     images = x[item.index]
     images, mixed = (images, unmixed(images)) if view is None else view.sample(jax.random.split(item.key)[0], images)
@@ -127,7 +127,7 @@ def batch_view(item: Item, x: Float[Array, "n h w c"], view: View | None) -> Bat
 
 def on_examples(
     net: Net,
-    x: Float[Array, "n h w c"],
+    x: Float[Array, "n ..."],
     y: Labels,
     *,
     augment: Callable | None = None,
@@ -192,7 +192,7 @@ def train_on(
 
 
 @partial(jax.jit, static_argnames=("read", "batch"))
-def in_batches(read: Callable, vars: PyTree, x: Float[Array, "n h w c"], *, batch: int = 256):
+def in_batches(read: Callable, vars: PyTree, x: Float[Array, "n ..."], *, batch: int = 256):
     """`read(vars, x[b ...])` over all rows in pieces of `batch`, one after another; memory does not grow with n."""
     n = len(x)
     batch = min(batch, n)

@@ -14,9 +14,10 @@ from synth.numerics.pytree import floats
 PIXELS = 2**15  # of a piece at most: 32 images of 32x32
 
 
-def rows_of(b: int, image: tuple[int, int, int]) -> int:
-    """How many of b images of h w c make a piece: on a CPU the number of at most PIXELS pixels that needs the fewest rows of filling, and
-    the largest of these; else, and where all make one piece, b. Networks pad 28x28 to 32x32, which is counted here."""
+def rows_of(b: int, image: tuple[int, ...]) -> int:
+    """How many of b images of h w c, or vectors of d numbers, make a piece: on a CPU the number of at most PIXELS pixels or numbers that
+    needs the fewest rows of filling, and the largest of these; else, and where all make one piece, b. Networks pad 28x28 to 32x32, which is
+    counted here."""
     most = max(1, PIXELS // math.prod(-(-side // 8) * 8 for side in image[:2]))
     if not backend.is_cpu() or b <= most:
         return b

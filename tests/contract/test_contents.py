@@ -27,6 +27,7 @@ from synth.images.content import Bounded, Bytes, Compensated, Pixels, Summed
 from synth.images.preprocess import Nothing, Standard, fit_zca
 from synth.labels.plain import Hard, Runs
 from synth.set import Info, SyntheticSet
+from synth.vectors import Vectors, write_columns
 from tests.support.factories import build_method
 from tests.support.methods import CLASSES, IPC, KEY, handed
 from tests.support.toy_content import Coarse
@@ -54,6 +55,8 @@ def stored(kind: str):
     graphs = some_graphs(0, count=N, tags=3)
     if kind in UNDER_WORK:
         return UNDER_WORK[kind][0].encode(images()).store()
+    if kind == "vectors":
+        return Vectors(images().reshape(N, -1)[:, :3], write_columns([["size"], ["colour", "red", "blue"]]))
     if kind == "compensated":
         return Summed(images(4), 0.1 * images(6).reshape(2, 3, *SHAPE), *BOUNDS).store()
     if kind == "trees":
@@ -71,7 +74,8 @@ def as_set(x) -> SyntheticSet:
     """A content with labels, ready to be written."""
     if x.modality == "graphs":
         return SyntheticSet(x, Runs(jnp.asarray([x.n], jnp.int32), jnp.asarray([9], jnp.int32)), info=Info(("a",), Nothing()))
-    return SyntheticSet(x, Hard(jnp.zeros(x.n, jnp.int32), 1), info=Info(("a",), Standard(MEAN, STD)))
+    mean, std = (MEAN, STD) if x.modality == "images" else (np.resize(part, x.decode().shape[1]) for part in (MEAN, STD))
+    return SyntheticSet(x, Hard(jnp.zeros(x.n, jnp.int32), 1), info=Info(("a",), Standard(mean, std)))
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +101,8 @@ def test_a_stored_content_is_itself_counts_its_arrays_and_comes_back_from_a_file
     if x.modality == "graphs":
         assert x.n == len(x.frequency()) == int(decoded.real.sum())
     else:
-        assert x.n == len(decoded) and decoded.dtype == jnp.float32 and decoded.shape[1:] == SHAPE and x.images <= x.n
+        shape = SHAPE if x.modality == "images" else (3,)
+        assert x.n == len(decoded) and decoded.dtype == jnp.float32 and decoded.shape[1:] == shape and x.images <= x.n
 
 
 @pytest.mark.parametrize("kind", UNDER_WORK)

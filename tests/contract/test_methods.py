@@ -22,13 +22,24 @@ from synth.images.augment import dsa
 from synth.images.content import Compensated, Pixels
 from synth.labels.plain import Runs
 from synth.set import SyntheticSet
+from synth.vectors import Vectors
 from tests.support.factories import build_method
 from tests.support.methods import CHOSEN, CLASSES, GRAPHS, HALF, IPC, KEY, LEARNED, Case, Compilations, Straight, ready, types, values
 
 OF_A_RUN = {"mirage": {"support": (30,)}, "doscond": {"ipc": 2, "nodes": 4, "batch": 8, "net": "gcn:width=4,depth=1"}, "random": {"ipc": 2}}
 
 
-@pytest.fixture(scope="module", params=LEARNED, ids=lambda case: case[0])
+def named(case: tuple[str, str]) -> str:
+    """The method, and the modality where that is not its first."""
+    name, modality = case
+    return name if modality == REGISTRY[name].modalities[0] else f"{name}-{modality}"
+
+
+QUICK = {("dm", "images"), ("mtt", "images"), ("dm", "vectors")}  # cases whose second compilation is cheap
+OFTEN = [pytest.param(case, marks=pytest.mark.slow if case[1] == "vectors" and case not in QUICK else ()) for case in LEARNED]
+
+
+@pytest.fixture(scope="module", params=OFTEN, ids=map(named, LEARNED))
 def straight(request, spec, tmp_path_factory) -> Straight:
     """Every method that runs in the loop; its tests share one compiled step."""
     case, folder = ready(*request.param, spec), tmp_path_factory.mktemp(request.param[0])
@@ -38,9 +49,9 @@ def straight(request, spec, tmp_path_factory) -> Straight:
     return Straight(case, synth, rows, seen.count)
 
 
-@pytest.fixture(params=[case for case in CHOSEN if case[1] == "images"], ids=lambda case: case[0])
+@pytest.fixture(params=[case for case in CHOSEN if case[1] != "graphs"], ids=named)
 def host(request, spec) -> Case:
-    """Every method that chooses images once on the host."""
+    """Every method that chooses images or vectors once on the host."""
     return ready(*request.param, spec)
 
 
@@ -79,10 +90,10 @@ def test_a_convolutional_network_resumes_to_the_bits_of_one_run(spec, tmp_path):
     assert not np.array_equal(case.at_start(), whole.x.decode())
 
 
-SLOW = [pytest.param(case, marks=() if case[0] in ("dm", "mtt") else pytest.mark.slow) for case in LEARNED]  # a second compilation
+SLOW = [pytest.param(case, marks=() if case in QUICK else pytest.mark.slow) for case in LEARNED]  # a second compilation
 
 
-@pytest.mark.parametrize("straight", SLOW, indirect=True, ids=[name for name, _ in LEARNED])
+@pytest.mark.parametrize("straight", SLOW, indirect=True, ids=map(named, LEARNED))
 def test_four_devices_give_what_one_gives(straight, monkeypatch):
     assert len(mesh.devices()) == 4
     monkeypatch.setattr(mesh, "devices", lambda: tuple(jax.local_devices()[:1]))
@@ -105,10 +116,10 @@ def test_metrics_are_finite_and_the_set_moves(straight):
 def test_a_host_method_chooses_real_images_of_the_right_class_within_the_budget(host):
     chosen, train = host.run(1), host.data.train.all()
     assert len(chosen) == CLASSES * IPC and chosen.info == host.synth.info
-    if not isinstance(chosen.x, Pixels):  # composed of parts of real images
+    if not isinstance(chosen.x, Pixels | Vectors):  # composed of parts of real images
         np.testing.assert_array_equal(np.asarray(chosen.y.probs()).argmax(1), np.repeat(np.arange(CLASSES), IPC))
         return
-    found = [np.flatnonzero((train.x == image).all((1, 2, 3))) for image in np.asarray(chosen.x.decode())]
+    found = [np.flatnonzero((train.x == image).reshape(len(train.x), -1).all(1)) for image in np.asarray(chosen.x.decode())]
     assert all(len(rows) == 1 for rows in found) and len({int(rows[0]) for rows in found}) == CLASSES * IPC
     np.testing.assert_array_equal(np.asarray(chosen.y.probs()).argmax(1), train.y[np.concatenate(found)])
     np.testing.assert_array_equal(np.bincount(train.y[np.concatenate(found)]), [IPC] * CLASSES)
@@ -165,7 +176,10 @@ def test_show_refuses_what_is_for_images(tmp_path, capsys):
 
 def test_images_and_graphs_are_not_mixed_up(tmp_path):
     for call, message in (
-        (("dm", "toy_graphs", {"ipc": 1}), "dm: takes images, and toy_graphs holds graphs; `condense list data` shows sets of images"),
+        (
+            ("dm", "toy_graphs", {"ipc": 1}),
+            "dm: takes images or vectors, and toy_graphs holds graphs; `condense list data` shows sets of images; --data csv:FILE",
+        ),
         (("mirage", "digits", {"ipc": 1}), "mirage: takes graphs, and digits holds images; --data toy_graphs, tu:FILE or smiles:FILE"),
         (("mirage", "toy_graphs", {"ipc": 1, "net": "mlp"}), "--net mlp.*: the data are graphs, and mlp does not take them"),
         (("dm", "digits", {"ipc": 1, "net": "gin"}), "--net gin.*: the data are images, and gin does not take them"),

@@ -88,7 +88,19 @@ def test_recipes_decay_what_released_scripts_decay():
             reached.setdefault(" ".join(sorted(moved)), set()).add(name)
     assert reached["kernel"] == {"fkd", "rded", "rded_small", "infer_large"}
     assert reached[""] == {"graph", "graph_full", "frepo"}
-    assert reached["bias kernel"] == {"dc", "dc_digits", "dsa", "quick", "full", "sre2l", "cvdd", "cvdd_smooth", "infer", "nrr"}
+    assert reached["bias kernel"] == {
+        "dc",
+        "dc_digits",
+        "dsa",
+        "quick",
+        "full",
+        "sre2l",
+        "cvdd",
+        "cvdd_smooth",
+        "infer",
+        "nrr",
+        "full_vectors",
+    }
 
 
 def test_bytes_by_hand(tmp_path):

@@ -12,6 +12,11 @@ from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
+from condense.data.named import Named
+from condense.data.readers.base import Spec
+from condense.data.readers.vector_source import VectorSource
+from condense.data.rows import InMemory
+from condense.data.vectors import build as build_vectors
 from condense.engine import loop
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set
@@ -22,13 +27,14 @@ from matchers.inputs import option_parameters
 from synth.base import Net, Vars
 from synth.images.augment import dsa
 from synth.set import Info, SyntheticSet
+from synth.vectors import unaugmented
 from tests.support.factories import build_method
 from tests.support.toy_data import ToyExperts
 from tests.support.toy_teachers import committee, priors, task
 
 CLASSES, IPC, HALF = 3, 2, 2  # of images; half of a run's steps
 NET = "mlp:width=4"
-NETS = {"images": NET, "graphs": "gcn:width=4,depth=1"}
+NETS = {"images": NET, "graphs": "gcn:width=4,depth=1", "vectors": f"{NET},act=leaky_relu"}  # in which no unit dies
 GRAPHS = "toy_graphs?edges=false"
 KEY = jax.random.key(0)
 # options that cost time, and one that keeps rounding from being amplified, where a method has them
@@ -67,13 +73,33 @@ def graphs() -> GraphData:
 
 
 @cache
+def vectors() -> Data:
+    """The toy data of vectors: 12 numbers of three classes around means of their own, in units of their own."""
+    rng = np.random.default_rng(0)
+    means, units = rng.normal(0, 1, (CLASSES, 1, 12)), 10 ** rng.uniform(-3, 3, 12)
+    x = ((means + rng.normal(0, 0.7, (CLASSES, 25, 12))) * units).astype(np.float32)
+    y = np.repeat(np.arange(CLASSES), 25).reshape(CLASSES, 25).astype(np.int32)
+    train, test = (InMemory(x[:, part].reshape(-1, 12), y[:, part].ravel()) for part in (slice(20), slice(20, 25)))
+    spec = Spec("toy vectors", "toy", "npz", "", {}, Named("npz", ""))
+    return build_vectors(spec, VectorSource("toy", "toy vectors", train, test, ("a", "b", "c")), seed=0, validation=0.1)
+
+
+def data_of(modality: str, spec: str) -> Data | GraphData:
+    """The toy data of a modality; `spec` is that of the images."""
+    return {"images": load_data, "graphs": lambda spec: graphs(), "vectors": lambda spec: vectors()}[modality](spec)
+
+
+@cache
 def handed(modality: str) -> dict:
     """All that the workbench hands to factories."""
-    shape, classes = ((8, 8, 1), CLASSES) if modality == "images" else (graphs().image, len(graphs().classes))
-    net, plain = nets.build(NETS[modality], shape, classes), nets.build(NET, (8, 8, 1), CLASSES)
-    values = {"net": net, "augment": dsa("color_crop"), "experts": ToyExperts(plain, spec=nets.canonical(NET))}
+    shape = (8, 8, 1) if modality == "images" else data_of(modality, "").image
+    classes = len(graphs().classes) if modality == "graphs" else CLASSES
+    seen, spec = (shape, NETS[modality]) if modality == "vectors" else ((8, 8, 1), NET)  # by experts and teachers
+    net, plain = nets.build(NETS[modality], shape, classes), nets.build(spec, seen, CLASSES)
+    augment = unaugmented if modality == "vectors" else dsa("color_crop")
+    values = {"net": net, "augment": augment, "experts": ToyExperts(plain, spec=nets.canonical(spec))}
     values |= {"teacher": Representation(plain, plain.init(KEY)), "teachers": committee(2, image=(8, 8, 1)), "priors": priors(2)}
-    values |= {"task": task((8, 8, 1), steps=2 * HALF), "budget": None}
+    values |= {"task": task(seen, steps=2 * HALF), "budget": None}
     assert set(values) == set(PROVIDERS), "the workbench hands over something new: build it here too, for all methods"
     return values
 
@@ -109,7 +135,8 @@ class Case(NamedTuple):
     synth: SyntheticSet
 
     def feed(self):
-        return make_feed(self.matcher.feed, self.data.train, len(self.data.classes), seed=0, experts=handed("images")["experts"])
+        experts = handed(self.data.modality)["experts"]
+        return make_feed(self.matcher.feed, self.data.train, len(self.data.classes), seed=0, experts=experts)
 
     def at_start(self) -> np.ndarray:
         """The examples that the run would give if it took no step."""
@@ -123,7 +150,7 @@ class Case(NamedTuple):
 def ready(name: str, modality: str, spec: str) -> Case:
     """The case of a method, with its set before the first step."""
     matcher = built(name, modality)
-    data, labelled = graphs() if modality == "graphs" else load_data(spec), REGISTRY[name].labelled
+    data, labelled = data_of(modality, spec), REGISTRY[name].labelled
     count = None if modality == "graphs" else IPC if labelled else IPC * CLASSES
     synth = initial_set(KEY, matcher, matcher.start, data, count, Info(data.classes, data.preprocess), labelled=labelled)
     assert synth.represents != labelled, "labels of a method that reads none belong to no class"

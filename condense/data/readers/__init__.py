@@ -3,7 +3,7 @@
 May import `condense.data.rows`, `condense.data.named`, `runtime` and `synth`.
 """
 
-from condense.data.readers import digits, folder, idx, npz, smiles, tfds, toy_graphs, tu
+from condense.data.readers import digits, folder, idx, npz, smiles, table, tfds, toy_graphs, tu
 from condense.data.readers.base import Reader
 
 READERS: dict[str, Reader] = {
@@ -17,5 +17,6 @@ READERS: dict[str, Reader] = {
         tu.READER,
         smiles.READER,
         toy_graphs.READER,
+        table.READER,
     )
 }

@@ -111,18 +111,19 @@ def check_unit(spec: str, part: str, rows: Rows) -> None:
         raise BadInput(f"{spec}: {part} images hold {what}; float images must lie in [0, 1], or store bytes (uint8) 0..255")
 
 
-def check_alike(spec: str, x_train, y_train, x_test, y_test) -> None:
-    """Compares rows, arrays, or what files declare of them, by dtype and shape: images [n h w c] and labels [n].
+def check_alike(spec: str, x_train, y_train, x_test, y_test, *, examples: str = "images", axes: str = "n height width channels") -> None:
+    """Compares rows, arrays, or what files declare of them, by dtype and shape: labels [n], and examples of these axes, which
+    messages call `examples`.
 
-    Raises BadInput for no images, for another number of labels, and for test images of another size or type than those of train.
+    Raises BadInput for no examples, for another number of labels, and for test examples of another size or type than those of train.
     """
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
-        if len(x.shape) != 4 or 0 in x.shape:
-            raise BadInput(f"{spec}: {part} images have shape {x.shape}; needed are one or more of [n height width channels]")
+        if len(x.shape) != len(axes.split()) or 0 in x.shape:
+            raise BadInput(f"{spec}: {part} {examples} have shape {x.shape}; needed are one or more of [{axes}]")
         if x.shape[0] != y.shape[0]:
-            raise BadInput(f"{spec}: {x.shape[0]} {part} images but {y.shape[0]} {part} labels; there must be as many")
+            raise BadInput(f"{spec}: {x.shape[0]} {part} {examples} but {y.shape[0]} {part} labels; there must be as many")
     if x_train.shape[1:] != x_test.shape[1:] or x_train.dtype != x_test.dtype:
-        raise BadInput(f"{spec}: train images are {_look(x_train)} but test images {_look(x_test)}; they must be alike")
+        raise BadInput(f"{spec}: train {examples} are {_look(x_train)} but test {examples} {_look(x_test)}; they must be alike")
 
 
 def _look(x: Rows | np.ndarray | Member) -> str:

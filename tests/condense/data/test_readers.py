@@ -130,7 +130,7 @@ def bad(value, dtype=np.float32):
         (bad(1.01), ["values from 0.5 to 1.01; float images must lie in [0, 1], or store bytes (uint8) 0..255"]),
         (bad(-0.5), ["values from -0.5 to 0.5"]),
         (bad(3, np.int64), ["x_train is int64 of shape (12, 4, 3, 1); needed is uint8 0..255 or float in [0, 1]"]),
-        ({"x_train": np.zeros((12, 12), np.uint8)}, ["x_train is uint8 of shape (12, 12)"]),
+        ({"x_train": np.zeros((12, 12), np.uint8)}, ["test vectors have shape", "needed are one or more of [n d]"]),
         ({"x_train": np.zeros((12, 5, 3, 1), np.uint8)}, ["train images are 5x3x1 uint8 but test images 4x3x1 uint8; they must be alike"]),
         ({"x_train": np.zeros((12, 4, 3), np.float32)}, ["they must be alike"]),
         ({"x_test": np.zeros((0, 4, 3), np.uint8), "y_test": np.zeros(0, int)}, ["test images have shape (0, 4, 3, 1)"]),

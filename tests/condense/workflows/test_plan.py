@@ -95,7 +95,7 @@ def test_stand_ins_look_like_experts():
 def test_a_method_is_refused_data_of_another_kind():
     with pytest.raises(BadInput, match="mirage: takes graphs, and digits holds images; --data toy_graphs, tu:FILE or smiles:FILE"):
         plan("mirage", load_data("digits"), ipc=1)
-    with pytest.raises(BadInput, match="dm: takes images, and toy_graphs holds graphs"):
+    with pytest.raises(BadInput, match="dm: takes images or vectors, and toy_graphs holds graphs"):
         plan("dm", "toy_graphs", ipc=1)
 
 

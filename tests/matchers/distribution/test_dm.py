@@ -7,12 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense import nets
 from condense.data.modality import MODALITIES
 from matchers.base import PerClass
 from matchers.distribution.dm import dm
 from synth.images.augment import dsa as make_augment
 from synth.images.augment import none
 from synth.images.content import Pixels
+from synth.labels.plain import Hard
+from synth.set import SyntheticSet
+from synth.vectors import Vectors, unaugmented
 from tests.support.factories import complete_options
 from tests.support.matching import (
     KEY,
@@ -131,3 +135,14 @@ def test_defaults_of_dm_are_the_published_ones():
     made = dm(smooth_net(), make_augment("color_crop"))
     assert (made.start, made.recipe or MODALITIES["images"].recipe, made.feed) == ("random", "dsa", PerClass(256))
     assert complete_options("dm", {}) == {"lr": 1.0, "momentum": 0.5, "batch": 256}
+
+
+def test_dm_moves_vectors_towards_the_means_of_their_class():
+    """Where the network hands its input on, the loss is the squared distance of the class means, and a step goes 2 lr / m of it."""
+    real, start = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32), np.random.default_rng(1).normal(size=(4, 3))
+    synth = SyntheticSet(Vectors(jnp.asarray(start, jnp.float32)), Hard(jnp.int32([0, 0, 1, 1]), 2))
+    matcher = dm(nets.build("linear", (3,), 2), unaugmented, lr=0.1, momentum=0.0)
+    moved, _, metrics = matcher.step(KEY, matcher.init(KEY, synth), synth, jnp.asarray(real))
+    gap = real.mean(1) - start.reshape(2, 2, 3).mean(1)
+    np.testing.assert_allclose(metrics["loss"], (gap**2).sum(), rtol=1e-5)
+    np.testing.assert_allclose(moved.x.decode(), start + 0.1 * np.repeat(gap, 2, 0), rtol=1e-4, atol=1e-5)

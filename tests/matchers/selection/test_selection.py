@@ -1,12 +1,19 @@
 """Selection: real images of the right class, compared in the space that is asked for."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense import nets
 from matchers import REGISTRY
+from matchers.selection.kmeans import kmeans
+from synth.base import Examples
+from synth.labels.plain import Hard
 from synth.selection.choose import choose_herding, choose_kmeans
+from synth.set import SyntheticSet
 from synth.training.fit import train_on
+from synth.vectors import Vectors, write_columns
 from tests.support.matching import (
     KEY,
 )
@@ -42,3 +49,15 @@ def test_selection_compares_what_a_network_trained_on_the_examples_embeds(name):
         np.testing.assert_array_equal(picked, wanted)
         assert len(done) + 1 == matcher.host(start) == 3 + epochs
     assert all((other != by_epochs[1]).any() for other in (by_epochs[0], choice(examples.x)))
+
+
+def test_kmeans_takes_the_vectors_in_the_middle_of_clumps_that_a_glance_finds():
+    clump = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])  # the first is its middle
+    x = np.concatenate([clump + shift for shift in ((0, 0), (100, 0), (0, 50), (0, 500))]).astype(np.float32)
+    y = np.repeat(np.int32([0, 1]), 10)
+    start = SyntheticSet(Vectors(jnp.zeros((4, 2)), write_columns([["a"], ["b"]])), Hard(jnp.int32([0, 0, 1, 1]), 2))
+    matcher = kmeans(nets.build("linear", (2,), 2))
+    chosen = matcher.step(KEY, (), start, Examples(x, y), lambda: None)[0].x
+    assert chosen.columns == start.x.columns
+    assert {tuple(row) for row in np.asarray(chosen.decode()[:2]).tolist()} == {(0, 0), (100, 0)}
+    assert {tuple(row) for row in np.asarray(chosen.decode()[2:]).tolist()} == {(0, 50), (0, 500)}
