@@ -22,12 +22,12 @@ RECORD = None
 
 COMMON: dict[str, tuple[Any, Any]] = {
     "data": (
-        Annotated[str, about("data: a name or KIND:LOCATION[?key=value&...]; `condense list data` shows names", metavar="SPEC")],
+        Annotated[str, about("a name (`condense list data`) or KIND:LOCATION[?key=value&...], as csv:FILE?label=COL", metavar="SPEC")],
         MISSING,
     ),
     "out": (Annotated[str, about("folder of the run; the same command again resumes there", metavar="DIR")], MISSING),
-    "ipc": (Annotated[int | None, about("images a class; give one of --ipc, --size, --bytes")], None),
-    "size": (Annotated[int | None, about("images in all")], None),
+    "ipc": (Annotated[int | None, about("examples a class; give one of --ipc, --size, --bytes")], None),
+    "size": (Annotated[int | None, about("examples in all")], None),
     "bytes": (Annotated[int | None, about("payload bytes, labels included")], None),
     "net": (
         Annotated[str | None, about("network to match with, NAME[:key=value,...]; convnet, or what experts are of", metavar="NET")],

@@ -22,6 +22,7 @@ from synth.images.content import Bytes, Compensated, Pixels
 from synth.images.preprocess import Standard, Whiten, fit_standard, fit_zca
 from synth.labels.plain import Hard, Soft, Target
 from synth.set import Info, SyntheticSet
+from synth.vectors import Vectors, write_columns
 from tests.support.places import FIXTURES, ROOT
 
 HEADER = {"format": 1, "content": "pixels", "labels": "hard", "classes": ["a", "b", "c"], "preprocess": "standard"}
@@ -106,7 +107,7 @@ def documented() -> list[str]:
 def test_docs_examples_read_bytes(tmp_path, monkeypatch):
     """Both kinds decode without this library to what it decodes, in model space and raw."""
     monkeypatch.chdir(tmp_path)
-    _, _, stored, summed, _, _ = documented()
+    _, _, stored, summed, *_ = documented()
     rng, before = np.random.default_rng(1), a_set()
     mean, std = (jnp.asarray(rng.uniform(0.2, 0.6, 2), jnp.float32) for _ in range(2))
     pixels = jnp.asarray(rng.integers(0, 256, (6, 3, 2, 2)), jnp.uint8)
@@ -123,6 +124,20 @@ def test_docs_examples_read_bytes(tmp_path, monkeypatch):
         assert len(loaded) == 6 and type(loaded.x) is type(made)
 
 
+def test_docs_examples_read_vectors(tmp_path, monkeypatch):
+    """In the units of the table, with the names of its columns."""
+    monkeypatch.chdir(tmp_path)
+    mean, std = np.float32([5, 0, 0]), np.float32([2, 1, 1])
+    x = Vectors(jnp.asarray([[1.0, 0.0, 1.0], [-1.0, 1.0, 0.0]]), write_columns([["size"], ["colour", "blue", "red"]]))
+    for made, names in ((x, [["size"], ["colour", "blue", "red"]]), (Vectors(x.numbers), [])):
+        info = Info(("a", "b"), Standard(mean, std))
+        save_set("vectors.npz", SyntheticSet(made, Hard(jnp.asarray(np.int32([0, 1])), 2), info=info))
+        found = {}
+        exec(documented()[4], found)
+        np.testing.assert_array_equal(found["raw"], [[7, 0, 1], [3, 1, 0]])
+        assert found["columns"] == names
+
+
 def test_bytes_that_do_not_fit_are_refused(tmp_path):
     before, pixels = a_set(), jnp.zeros((6, 3, 2, 2), jnp.uint8)
     ones = jnp.ones(2, jnp.float32)
@@ -137,7 +152,7 @@ def test_bytes_that_do_not_fit_are_refused(tmp_path):
 
 def test_docs_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    standard, zca, _, _, write, _ = documented()
+    standard, zca, _, _, _, write, _ = documented()
     raw = np.random.default_rng(0).random((6, 3, 2, 2)).astype(np.float32)  # what `a_set` draws first
     for kind, code in (("standard", standard), ("zca", zca)):
         for label in ("hard", "soft", "target"):
