@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.workflows.plan import plan
     from condense.workflows.preview import preview
     from condense.workflows.relabel import relabel
-    from condense.workflows.runs import SavedRun, load_run, show
+    from condense.workflows.runs import SavedRun, load_run, show, show_table
     from condense.workflows.transfer import transfer
     from synth.errors import BadInput, RunFailed
     from synth.files.format import load_set, save_set
@@ -57,6 +57,7 @@ INTERFACE = {  # name -> the module that defines it
     "relabel": "condense.workflows.relabel",
     "save_set": "synth.files.format",
     "show": "condense.workflows.runs",
+    "show_table": "condense.workflows.runs",
     "train_experts": "condense.experts",
     "train_ssl_teacher": "condense.teachers.self_supervised",
     "train_teachers": "condense.teachers.train",
@@ -90,6 +91,7 @@ __all__ = [
     "relabel",
     "save_set",
     "show",
+    "show_table",
     "train_experts",
     "train_ssl_teacher",
     "train_teachers",

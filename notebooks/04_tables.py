@@ -21,8 +21,7 @@
 import numpy as np
 from sklearn.datasets import load_digits, load_wine
 
-from condense.api import distill, evaluate, load_data
-from condense.plots.vectors import draw_grid, table
+from condense import distill, evaluate, load_data, show, show_table
 
 # %% tags=["parameters"]
 ipc = 2  # the budget: rows a class
@@ -67,14 +66,14 @@ distilled = distill("dm", data, ipc=ipc, net=net, steps=steps, out=out)
 # These wines were never bottled, but they can be read: the normalisation is undone, so that each column is in the unit of the file.
 
 # %%
-table(distilled)
+show_table(distilled)
 
 # %% [markdown]
 # As points they lie in as many dimensions as there are columns. The picture shows the two directions in which they differ most, on one
 # scale, and says how much of their variance these hold.
 
 # %%
-draw_grid(distilled)
+show(distilled)
 
 # %% [markdown]
 # ## Score
@@ -106,7 +105,7 @@ np.savez("embeddings.npz", **parts)
 # %%
 embedded = load_data("npz:embeddings.npz")
 condensed = distill("dm", embedded, ipc=ipc, net=net, steps=steps)
-draw_grid(condensed)
+show(condensed)
 
 # %% [markdown]
 # Each digit has a colour. Two directions do not hold much of what 128 numbers say, so colours that meet here may still lie well apart.

@@ -24,15 +24,13 @@ def act(call: Flags) -> None:
 
     from rich.console import Console
 
-    from condense.data.for_set import find_set
     from condense.plots.modalities import TABLES, write_picture
-    from condense.workflows.runs import show
-    from synth.files.format import load_set
+    from condense.workflows.runs import set_of, show, show_table
 
-    synth = load_set(find_set(call.what))
+    synth = set_of(call.what)
     write_picture(call.out, show(synth, per_class=call.per_class, stretch=call.stretch))
     if synth.x.modality in TABLES:
-        Console().print(TABLES[synth.x.modality](synth, per_class=call.per_class))
+        Console().print(show_table(synth, per_class=call.per_class))
     print(call.out)
 
 

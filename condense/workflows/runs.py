@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
+from rich.table import Table
 
 from condense.data.for_set import find_set
-from condense.plots.modalities import draw_set
+from condense.plots.modalities import TABLES, draw_set
 from condense.runtime.checks import check_whole
 from condense.runtime.run_folder import RECORD
 from synth.errors import BadInput
@@ -95,10 +96,30 @@ def show(what: SyntheticSet | SavedRun | str | Path, *, per_class: int = 10, str
 
     Raises BadInput where there is no set to draw, and for `stretch` on graphs.
     """
+    return draw_set(set_of(what), per_class=check_whole("per_class", per_class), stretch=stretch)
+
+
+def show_table(what: SyntheticSet | SavedRun | str | Path, *, per_class: int = 10) -> Table:
+    """Tabulates a set of vectors: the first ones of every class in their own units. Jupyter displays the table where the call ends a cell.
+
+    Args:
+      what: a set, its file, a run's folder, or an opened run.
+      per_class: vectors a class (>= 1).
+
+    Raises BadInput where there is no set, and for one that holds no vectors.
+    """
+    synth = set_of(what)
+    if synth.x.modality not in TABLES:
+        raise BadInput(f"the set holds {synth.x.modality}, which make no table; `show` draws them")
+    return TABLES[synth.x.modality](synth, per_class=check_whole("per_class", per_class))
+
+
+def set_of(what: SyntheticSet | SavedRun | str | Path) -> SyntheticSet:
+    """A set, or the one in a file, a run's folder or an opened run. Raises BadInput where there is none."""
     if isinstance(what, str | Path):
-        what = load_set(find_set(what))
+        return load_set(find_set(what))
     if isinstance(what, SavedRun):
         if what.set is None:
             raise BadInput(f"{what.folder}: the run has no set; give the folder of a finished distillation")
-        what = what.set
-    return draw_set(what, per_class=check_whole("per_class", per_class), stretch=stretch)
+        return what.set
+    return what

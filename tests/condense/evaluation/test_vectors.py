@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from condense import distill, evaluate
 from condense.__main__ import run as command
-from condense.api import distill, evaluate
 from condense.data.load import load_data
 from condense.experts import train_experts
 from condense.workflows.plan import plan

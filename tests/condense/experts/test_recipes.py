@@ -204,3 +204,11 @@ def test_defaults_are_the_published_ones():
 def test_a_wrong_recipe_is_refused_by_name(recipe, options, words):
     with pytest.raises(BadInput, match=words):
         complete_recipe(recipe, options)
+
+
+def test_the_penalty_on_vectors_is_that_of_the_whole_gradient():
+    """The gradient of the sum of a linear network's scores is the sum of its kernel's columns, whatever the vector."""
+    net, x = nets.build("linear", (5,), 3), jnp.asarray(np.random.default_rng(0).normal(size=(4, 5)), jnp.float32)
+    params = net.init(jax.random.key(0)).params
+    length = np.linalg.norm(np.asarray(params["head"]["kernel"]).sum(1))
+    np.testing.assert_allclose(gradient_penalty(net, params, x, jnp.ones(4)), (length - 1) ** 2, rtol=1e-5)

@@ -168,3 +168,21 @@ def test_wrong_images_and_single_values_are_refused():
         net.apply(vars, images((8, 9, 2)))
     with pytest.raises(BadInput, match="more than one value"):
         build("mlp:norm=batch,width=2", SMALL, 3).apply(prepared("mlp:norm=batch,width=2")[1], images(SMALL, n=1), train=True)
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 3, 2)])
+def test_linear_is_one_matrix_on_vectors_and_on_images(shape):
+    net, x = build("linear", shape, 3), np.random.default_rng(0).normal(size=(6, *shape)).astype(np.float32)
+    vars = net.init(jax.random.key(0))
+    out, head = net.apply(vars, jnp.asarray(x)), vars.params["head"]
+    assert list(vars.params) == ["head"] and not jax.tree.leaves(vars.stats)
+    np.testing.assert_array_equal(out.embed, x.reshape(6, -1))
+    np.testing.assert_allclose(out.logits, x.reshape(6, -1) @ np.asarray(head["kernel"]) + np.asarray(head["bias"]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("spec", ["convnet", "resnet18", "lenet", "gin"])
+def test_what_takes_no_vectors_is_refused_by_name(spec):
+    with pytest.raises(BadInput, match=f"the data are vectors, and {spec} does not take them; use one of linear, mlp$"):
+        build(spec, (5,), 3)
+    net = build("mlp:width=4", (5,), 3)
+    assert net.apply(net.init(jax.random.key(0)), jnp.zeros((2, 5))).logits.shape == (2, 3)

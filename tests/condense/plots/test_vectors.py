@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from condense import show_table
 from condense.__main__ import run as command
 from condense.plots.vectors import _colour, draw_grid, principal, table
 from synth.errors import BadInput
 from synth.files.format import save_set
-from synth.images.preprocess import Standard
+from synth.images.content import Pixels
+from synth.images.preprocess import Nothing, Standard
 from synth.labels.plain import Hard
 from synth.set import Info, SyntheticSet
 from synth.vectors import Vectors, write_columns
@@ -75,8 +77,12 @@ def test_show_prints_a_table_and_draws_every_point(tmp_path, capsys):
     assert {_colour(0), _colour(1)} <= inside and _colour(2) not in inside
     assert command(["show", str(tmp_path / "set.npz"), "--stretch", "--out", str(tmp_path / "b.png")]) == 2
     assert "--stretch: is for images, and the set holds vectors; leave it out" in capsys.readouterr().err
+    assert show_table(tmp_path).row_count == show_table(a_set(), per_class=2).row_count == 3
     with pytest.raises(BadInput, match="per_class is 0"):
         table(a_set(), per_class=0)
+    pixels = SyntheticSet(Pixels(jnp.zeros((1, 2, 2, 1))), Hard(jnp.zeros(1, jnp.int32), 1), info=Info(("a",), Nothing()))
+    with pytest.raises(BadInput, match="the set holds images, which make no table; `show` draws them"):
+        show_table(pixels)
 
 
 def test_names_from_a_file_are_printed_safely():
