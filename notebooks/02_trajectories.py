@@ -90,7 +90,7 @@ plt.show()
 # start; each of these is a switch of its own (`condense distill ast --help`).
 
 # %%
-student = {"inner_steps": 10, "span": 3, "max_start": 5, "lr": 100.0, "lr_lr": 1e-4}
+student = {"inner_steps": 10, "span": 3, "max_start": 5, "lr": 100.0, "positive": "none", "lr_lr": 1e-4}
 common = {"ipc": ipc, "steps": steps, **student}
 mtt = distill("mtt", data, experts=f"{out}-sgd", step_size=0.05, out=out, **common)
 ftd = distill("ftd", data, experts=f"{out}-flat", step_size=0.05, decay=0.98, out=f"{out}-ftd", **common)

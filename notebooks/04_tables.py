@@ -123,6 +123,6 @@ evaluate(condensed, data=embedded, net=[net, "linear"], seeds=seeds, epochs=epoc
 # - Another draw of the test rows: `&split=1`. The draw belongs to the data, so scores on one do not compare with scores on another.
 # - No network at all: `distill("kip", embedded, ipc=2)` learns vectors and labels for kernel ridge regression, and `evaluate` then solves
 #   that regression, by the recipe that the set names.
-# - Trajectories: `distill("mtt", data, ipc=1, lr=1.0, lr_lr=1e-7)` follows experts that are trained first; step sizes are those of images
+# - Trajectories: `distill("mtt", data, ipc=1, lr=1.0)` follows experts that are trained first; step sizes are those of images
 #   by default, and rows want smaller ones.
 # - From a shell: `condense distill dm --data "csv:wine.csv?label=cultivar" --ipc 2 --out runs/wine`, then `condense show runs/wine`.

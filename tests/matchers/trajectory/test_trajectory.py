@@ -42,8 +42,8 @@ def piece(*, span: int = 2, every: bool = False, start: int = 1) -> Piece:
 
 @cache
 def built(method, *, augment=none, **options):
-    """The same matcher for the same options, so that its step is compiled once for all tests."""
-    return method(smooth_net(), augment, experts(), **{"inner_steps": 4, **options})
+    """The same matcher for the same options, so that its step is compiled once for all tests. Beta itself moves, as published."""
+    return method(smooth_net(), augment, experts(), **{"inner_steps": 4, "positive": "none", **options})
 
 
 def plain(method=mtt, **options):
@@ -274,13 +274,25 @@ def test_images_and_step_size_have_optimisers_of_their_own():
 
 @pytest.mark.parametrize("kind, slope", [("log", lambda b: b), ("softplus", lambda b: 1 - np.exp(-b))])
 def test_a_step_size_kept_positive_moves_by_the_chain_rule(kind, slope):
-    synth = started(plain(), lr=0.2)
-    by_lr = 0.2 - float(stepped(plain(), synth, piece())[0].lr)
-    by_raw = -30 * by_lr * slope(0.2)  # how far the optimiser moves what it sees
-    expected = 0.2 * np.exp(by_raw) if kind == "log" else np.log1p(np.expm1(0.2) * np.exp(by_raw))
-    found = stepped(built(mtt, positive=kind, lr_lr=30.0), synth, piece(), times=3)[2]
+    synth = started(plain(), lr=0.1)
+    by_lr = 0.1 - float(stepped(plain(), synth, piece())[0].lr)
+    by_raw = -3 * by_lr * slope(0.1)  # how far the optimiser moves what it sees
+    assert abs(by_lr * slope(0.1)) < 1  # not cut
+    expected = 0.1 * np.exp(by_raw) if kind == "log" else np.log1p(np.expm1(0.1) * np.exp(by_raw))
+    found = stepped(built(mtt, positive=kind, lr_lr=3.0), synth, piece(), times=3)[2]
     np.testing.assert_allclose(found[0]["step_size"], expected, rtol=1e-4)
-    assert abs(expected - 0.2) > 0.01 and all(metrics["step_size"] > 0 for metrics in found)
+    assert abs(expected - 0.1) > 0.01 and all(metrics["step_size"] > 0 for metrics in found)
+
+
+@pytest.mark.parametrize("kind, slope", [("log", lambda b: b), ("softplus", lambda b: 1 - np.exp(-b))])
+def test_one_step_moves_what_is_positive_by_at_most_its_step_size(kind, slope):
+    """At a beta that overshoots, the slope by its logarithm is far above 1: the step is `lr_lr`, and not `lr_lr` times that."""
+    synth = started(plain(), lr=20.0)
+    by_lr = 20.0 - float(stepped(plain(), synth, piece())[0].lr)
+    assert by_lr * slope(20.0) > 1
+    found = stepped(built(mtt, positive=kind, lr_lr=0.1), synth, piece())[2]
+    expected = 20.0 * np.exp(-0.1) if kind == "log" else np.log1p(np.expm1(20.0) * np.exp(-0.1))
+    np.testing.assert_allclose(found[0]["step_size"], expected, rtol=1e-5)
 
 
 def falling(by: float) -> Matcher:

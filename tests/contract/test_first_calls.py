@@ -1,0 +1,57 @@
+"""The first call of every method: data, a budget and a folder, in a few steps. What a run makes for itself is small here."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+from condense.__main__ import run as command
+from condense.inputs import experts, teacher, teachers
+from condense.teachers.self_supervised import train_ssl_teacher
+from condense.teachers.train import train_teachers
+from matchers import REGISTRY
+from synth.files.format import load_set
+
+UNROLLED = [name for name, method in REGISTRY.items() if method.experts]
+FAST = {"random", "kmeans", "herding", "dm", "mtt"}  # the others compile or label for more than five seconds each
+BUDGETS = {"krrst": ("--size", "3"), "colour": ()}
+EDGES = {"doscond": "?edges=false"}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Experts and teachers of a run's own, trained for an epoch or three."""
+    monkeypatch.setattr(experts, "COUNT", 1)
+    monkeypatch.setattr(experts, "pace_of", lambda examples: (64, 3))
+    monkeypatch.setattr(teachers, "default_committee", lambda image: ("convnet:norm=batch,width=4,depth=1",) * 2)
+    monkeypatch.setattr(teachers, "train_teachers", partial(train_teachers, epochs=1))
+    tiny = {"net": "convnet:norm=batch,width=4,depth=1", "epochs": 1, "batch": 16, "projector": 8}
+    monkeypatch.setattr(teacher, "train_ssl_teacher", partial(train_ssl_teacher, **tiny))
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in REGISTRY])
+def test_a_first_call_ends_in_a_set(name, spec, small, tmp_path, capsys):
+    method, images = REGISTRY[name], "images" in REGISTRY[name].modalities
+    data = spec if images else f"toy_graphs{EDGES.get(name, '')}"
+    options = method.load().__kwdefaults__ or {}
+    short = ["--label-epochs", "2"] if "label_epochs" in options else []
+    budget = BUDGETS.get(name, ("--ipc", "1"))
+    assert command(["distill", name, "--data", data, *budget, "--steps", "3", *short, "--out", str(tmp_path / "run")]) == 0
+    assert "next:" in capsys.readouterr().out
+    synth = load_set(tmp_path / "run" / "set.npz")
+    assert synth.info.method == name and (tmp_path / "run" / "grid.png").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNROLLED)
+def test_the_step_size_stays_positive_and_the_loss_falls_on_experts_of_the_runs_own(name, tmp_path):
+    """With the published --lr-lr, which moves beta itself, such a run ends at its second step: its experts are short."""
+    out = tmp_path / "run"
+    assert command(["distill", name, "--data", "digits", "--ipc", "1", "--steps", "40", "--out", str(out)]) == 0
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    sizes, losses = (np.array([row[key] for row in rows if key in row]) for key in ("step_size", "loss"))
+    assert len(sizes) and (sizes > 0).all()
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+    published = ["--positive", "none", "--lr-lr", "1.0"]  # far too fast for beta, so the run says what to try instead
+    assert command(["distill", name, "--data", "digits", "--ipc", "1", "--steps", "40", *published, "--out", str(tmp_path / "b")]) == 1
