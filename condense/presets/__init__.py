@@ -3,16 +3,24 @@
 May import `evals`, `matchers` and `synth`, and no other room of `condense` above `evaluation`.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from condense.presets import gradient, graphs, kernel, statistics, trajectory
 from condense.presets.base import Preset
+from condense.presets.stated import STATED
 from synth.errors import BadInput
 
 __all__ = ["PRESETS", "Preset", "preset_of"]
 
+
+def complete(preset: Preset) -> Preset:
+    """The preset with every option of its method stated."""
+    return replace(preset, settings={**STATED[preset.method], **preset.settings})
+
+
 FAMILIES = (gradient, trajectory, statistics, kernel, graphs)
-PRESETS = {preset.name: preset for family in FAMILIES for preset in family.PRESETS}
+PRESETS = {preset.name: complete(preset) for family in FAMILIES for preset in family.PRESETS}
 
 
 def preset_of(name: str, method: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_a_plan_writes_nothing_and_says_what_is_missing(tmp_path, monkeypatch):
 def test_every_setting_has_its_source():
     made = plan("dm", "digits", ipc=2, preset="dm_cifar10_10", lr=3.0, net=NET)
     assert made.settings.options["lr"] == 3.0 and made.settings.options["batch"] == 256 and made.settings.options["momentum"] == 0.5
-    wanted = {"lr": "call", "batch": "preset", "momentum": "default", "ipc": "call", "steps": "preset", "data": "call", "start": "default"}
+    wanted = {"lr": "call", "batch": "preset", "momentum": "preset", "ipc": "call", "steps": "preset", "data": "call", "start": "default"}
     assert {name: made.settings.sources[name] for name in wanted} == wanted
     assert made.budget.given() == ("ipc", 2) and made.schedule.steps == 20_000
 
