@@ -55,8 +55,8 @@ def find(name: str) -> Net:
 def as_net(value: Any, image: tuple[int, ...] | Alphabet, classes: int, *, flag: str = "net=") -> Net:
     """A network as a value: itself, a linen module, or a function `rngs -> nnx.Module` such as the module's class.
 
-    `flag` is what named the network. Raises BadInput for anything else, for a module without the two parts or where the examples are graphs,
-    for a network that fails on two such examples, and for scores that are not one a class.
+    `flag` is what named the network. Raises BadInput for anything else, for a module without the two parts or where the examples are
+    graphs, for a network that fails on two such examples, and for scores that are not one a class.
     """
     if isinstance(value, Net):
         net = value
