@@ -49,7 +49,7 @@ def settle(method: Method, factory: Callable, preset: str | None, common: Mappin
     sources = {name: "call" if name in said else "preset" if name in filled else "default" for name in (*common, *known)}
     merged = filled | said
     options = {name: check_option(name, merged.get(name, p.default), p.annotation) for name, p in known.items()}
-    places = {name: merged[name] for name in flags if merged.get(name) is not None}
-    if nameless := [name for name, place in places.items() if not str(place)]:  # as an unset variable of a shell gives
+    places = {name: str(merged[name]) for name in flags if merged.get(name) is not None}
+    if nameless := [name for name, place in places.items() if not place]:  # as an unset variable of a shell gives
         raise BadInput(f"{flag_of(nameless[0])}: is empty; give the name of a folder")
     return Settings({name: merged.get(name) for name in common}, options, places, sources)
