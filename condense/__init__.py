@@ -1,5 +1,7 @@
 """A workbench for dataset distillation in JAX: distil a data set to a budget, score synthetic sets honestly, look at what was learned.
 
+Its rooms are layers, and may import those below them and the packages `matchers`, `evals` and `synth`.
+
 All of the public interface is here, under `INTERFACE`; each name is imported when it is first used, so that `import condense` is quick.
 """
 

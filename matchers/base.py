@@ -28,6 +28,10 @@ class Whole(NamedTuple):
     """A feed of all training `Examples`, in order."""
 
 
+class Unread(NamedTuple):
+    """A feed of the training `synth.base.Split` itself, for a step on the host that takes the few rows which it chooses by their labels."""
+
+
 class GraphsPerClass(NamedTuple):
     """A feed of a `synth.graphs.base.GraphBatch` a class: n real graphs of it, or a few fewer where the drawn ones are large, each class at
     a fixed total size of its own."""
@@ -88,7 +92,7 @@ class Given:
     value: Any
 
 
-Feed = PerClass | Shuffled | Whole | Segment | GraphsPerClass | Given | None
+Feed = PerClass | Shuffled | Whole | Unread | Segment | GraphsPerClass | Given | None
 
 
 class Matcher(NamedTuple):

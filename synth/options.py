@@ -85,6 +85,8 @@ def check_option(name: str, value: Any, kind: Any) -> Any:
             return tuple(check_option(name, one, get_args(base)[0]) for one in each)
         if base in (int, float):
             return _number(name, value, base, within)
+    if value is None:
+        raise BadInput(f"{flag_of(name)} None: give a value, or leave it out")
     return value
 
 

@@ -16,7 +16,7 @@ from matchers.inputs import flagged_inputs, option_parameters
 from matchers.method import Method
 from matchers.signature import read_factory
 from synth.errors import BadInput
-from synth.options import plain_type
+from synth.options import flag_of, plain_type
 
 RECORD = None
 
@@ -30,13 +30,16 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "size": (Annotated[int | None, about("examples in all")], None),
     "bytes": (Annotated[int | None, about("payload bytes, labels included")], None),
     "net": (
-        Annotated[str | None, about("network to match with, NAME[:key=value,...]; convnet, or what experts are of", metavar="NET")],
+        Annotated[
+            str | None,
+            about("network to match with, NAME[:key=value,...]; by default what suits the data, or what inputs are of", metavar="NET"),
+        ],
         None,
     ),
     "steps": (Annotated[int | None, about("steps in all; by default those of the method or preset, one for methods that choose")], None),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
     "start": (
-        Annotated[str | None, about("first images: noise, random, kmeans, herding or collage; by default the method's", metavar="KIND")],
+        Annotated[str | None, about("first examples: noise, random, kmeans, herding or collage; by default the method's", metavar="KIND")],
         None,
     ),
     "eval_every": (Annotated[int | None, about("score on the validation split every N steps and keep best.npz; by default never")], None),
@@ -53,6 +56,9 @@ COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
+STARTLESS = {"graphs"}  # modalities whose methods make their own start, so that the flag is always refused; a registry without JAX
+
+
 def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, dry_run: bool) -> type:
     """A record of the common flags and the method's own, with a preset's settings as defaults."""
     document = parse_docstring(inspect.getdoc(factory) or "")
@@ -64,6 +70,8 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, d
         own[name] = (Annotated[plain_type(p.annotation), about(text, metavar="N ..." if several else None)], p.default)
     places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (COMMON | places | own).items()}
+    if set(method.modalities) <= STARTLESS:
+        del rows["start"]
     if dry_run:
         rows["out"] = (Annotated[str | None, about("folder of the run", metavar="DIR")], None)
     required = [(name, kind) for name, (kind, default) in rows.items() if default is MISSING]
@@ -95,7 +103,8 @@ def act(args: list[str]) -> None:
         settings = {name: value for name, value in settings.items() if name not in BUDGETS}
     record = method_class(method, factory, settings, dry_run="--dry-run" in tokens)
     call = parse(record, rest, f"condense distill {method.name}")
-    given = {f.name: value for f in fields(call) if (value := getattr(call, f.name)) != f.default}  # what is as it was is not the call's
+    flags = {token.partition("=")[0].replace("_", "-").replace("--no-", "--") for token in rest if token.startswith("--")}
+    given = {f.name: getattr(call, f.name) for f in fields(call) if flag_of(f.name) in flags}
     dry_run = given.pop("dry_run", False)
 
     with defer_interrupt():

@@ -1,1 +1,1 @@
-"""Data: a specification becomes rows to train and score on. May import `nets`, `runtime`, `matchers`, `evals` and `synth`."""
+"""Data: a specification becomes rows to train and score on. May import `nets`, `runtime` and `synth`, not `matchers` or `evals`."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from condense.runtime.log import note
-from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled
+from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled, Unread
 from synth.base import Split
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples, batch_of
@@ -38,8 +38,8 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
 
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
-        of `examples` in memory, `Segment(...)` a `Piece` of an expert's trajectory, `GraphsPerClass(n)` a batch of graphs a class,
-        `Given(value)` that value, None nothing.
+        of `examples` in memory, `Unread()` `examples` as they are, `Segment(...)` a `Piece` of an expert's trajectory,
+        `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, None nothing.
       examples: the training split.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
@@ -55,6 +55,8 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
             return _shuffled(n, examples, seed)
         case Segment():
             return _segment(request, experts, seed)
+        case Unread():
+            return lambda step: examples
         case Given(value):
             return lambda step: value
         case GraphsPerClass(n):

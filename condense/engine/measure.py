@@ -16,6 +16,8 @@ from synth.labels.plain import Hard
 from synth.set import SyntheticSet
 from synth.training.fit import epoch_items, fit, init_fit, on_examples, sgd
 
+LONGEST = 20.0  # seconds of steps that are timed
+
 
 class Cost(NamedTuple):
     """What a compiled step takes: seconds to compile it, seconds a step after that, bytes of working memory (0 where not known)."""
@@ -25,8 +27,8 @@ class Cost(NamedTuple):
     memory: int
 
 
-def measure_step(key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Callable[[int], object], *, most: float = 20.0) -> Cost:
-    """The cost of a step of a method, from steps that it takes for about `most` seconds, three at most after the one that compiles."""
+def measure_step(key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Callable[[int], object]) -> Cost:
+    """The cost of a step of a method, from steps that it takes for about 20 seconds, three at most after the one that compiles."""
     carry, step = initial_state(key, matcher, synth), compile_step(matcher)
     bad, k_step = faultless(), replicate(stream(key, STEP))
     batch = place_batch(feed(0))
@@ -35,7 +37,7 @@ def measure_step(key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Ca
     carry, bad, metrics = step(k_step, carry, bad, batch)
     jax.block_until_ready((carry, metrics))
     spans = [time.perf_counter() - began]
-    while len(spans) < 4 and sum(spans[1:]) < most:
+    while len(spans) < 4 and sum(spans[1:]) < LONGEST:
         began = time.perf_counter()
         carry, bad, metrics = step(k_step, carry, bad, place_batch(feed(len(spans))))
         jax.block_until_ready((carry, metrics))

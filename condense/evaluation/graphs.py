@@ -17,12 +17,13 @@ from condense.data.graphs import GraphData
 from condense.evaluation.baselines import Baseline, Comparison, the_set
 from condense.evaluation.evaluator import Evaluator
 from condense.nets.graphs import NEEDS_DEGREES
+from condense.nets.registry import NETS
 from evals.protocol import Network, Worker
 from evals.retrain_graphs import WeightedBatch, graph_worker, make_graph_trainer, shares
 from evals.retraining import EvalRecipe
 from evals.storage import count_bytes
 from synth.errors import BadInput
-from synth.graphs.base import RATIO, GraphBatch, GraphExamples, Sizes, batches, common, padded, sizes_of
+from synth.graphs.base import RATIO, GraphBatch, GraphExamples, Sizes, batch_of, batches, common, padded, sizes_of
 from synth.graphs.content import ColourGraph
 from synth.graphs.refinement import colour_batch, refine
 from synth.labels.plain import Runs
@@ -33,18 +34,26 @@ PIECE = 256  # test graphs that are read at a time
 
 
 def read_as_colours(examples: GraphExamples, net: str) -> GraphBatch:
-    """Graphs as a network sees them on their colour graph; degrees are told apart where the network asks for them."""
-    return colour_batch(refine(examples.x, depth_of(net), degrees=nets.parse(net)[0] in NEEDS_DEGREES))
+    """Graphs as a network sees them on their colour graph; degrees are told apart where the network asks for them. A network from outside
+    sees the graphs themselves."""
+    depth = depth_of(net)
+    return batch_of(examples.x) if depth is None else colour_batch(refine(examples.x, depth, degrees=reads_degrees(net)))
 
 
-def depth_of(net: str) -> int:
-    """Layers of a graph network."""
-    return nets.parse(net)[1]["depth"]
+def depth_of(net: str) -> int | None:
+    """Layers of a graph network of this project; None for one from outside, which may look as far as it likes."""
+    return nets.parse(net)[1]["depth"] if net.partition(":")[0] in NETS else None
+
+
+def reads_degrees(net: str) -> bool:
+    """Whether a network's result depends on the degrees of nodes; of one from outside nobody knows that it does not."""
+    name = net.partition(":")[0]
+    return name in NEEDS_DEGREES or name not in NETS
 
 
 def weighted_batch(synth: SyntheticSet, net: str) -> WeightedBatch:
     """What a network learns from a set. Raises BadInput where the set cannot serve the network."""
-    if isinstance(synth.x, ColourGraph) and not synth.x.exact and nets.parse(net)[0] in NEEDS_DEGREES:
+    if isinstance(synth.x, ColourGraph) and not synth.x.exact and reads_degrees(net):
         raise BadInput(f"--net {net}: reads degrees of leaves, which this set does not tell apart; distil with --leaves exact")
     index, frequency = np.asarray(synth.y.probs()).argmax(1).astype(np.int32), synth.x.frequency()
     if len(index) != len(frequency):

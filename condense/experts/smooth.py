@@ -14,7 +14,6 @@ from synth.options import BelowOne, NonNegative, Positive
 from synth.training.fit import on_examples
 from synth.training.microbatch import rows_of, total
 
-WARM = 10  # epochs of the slow start
 DROP = 0.6
 
 

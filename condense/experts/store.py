@@ -85,11 +85,6 @@ class Experts:
             raise BadInput(f"{self.folder / name(expert)}: holds numbers that are not finite; train the experts again")
         return rows
 
-    def segment(self, expert: int, start: int, spans: Sequence[int]) -> tuple[Float32[np.ndarray, " p"], Float32[np.ndarray, " q"]]:
-        """Parameters after `start` epochs, and those `spans` epochs later, one after another in one vector."""
-        rows = self.read(expert, [start, *(start + span for span in spans)])
-        return rows[0], rows[1:].ravel()
-
     def first(self, expert: int) -> Float32[np.ndarray, " p"]:
         """Parameters as initialised."""
         return self.read(expert, [0])[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from condense.data.graphs import GraphData
 from condense.data.images import Data
 from matchers.method import Method
 
@@ -60,12 +61,12 @@ class Context(NamedTuple):
       steps: of the run.
       force: whether something else that stands in the input's place may be removed.
       given: the folder that the input's flag names; None where the call gives none.
-      budget: name and value of the budget, for a method that counts itself; None for others.
+      budget: name and value of the budget, for a method that counts itself; None for others, and where the call gives none.
       values, places: the inputs that have a flag, and the folders that their flags name, for the inputs without a flag.
     """
 
     method: Method
-    data: Data
+    data: Data | GraphData
     net: str | None
     seed: int
     out: Path | None

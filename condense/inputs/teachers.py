@@ -24,7 +24,7 @@ def names_of(context: Context) -> tuple[str, ...]:
 
 def find(context: Context) -> Input:
     """The committee that the flag names; without it, untrained networks that stand in for the one that the run trains."""
-    if context.given:
+    if context.given is not None:
         return _input(take_teachers(context.given, context.data))
     names, place = tuple(map(nets.canonical, names_of(context))), context.out and context.out / "teachers"
     examples = len(context.data.train.y)
@@ -43,7 +43,7 @@ def stand_in(name: str, context: Context) -> Teacher:
 
 def make(context: Context) -> Input:
     """The committee that the flag names; without it, one trained in OUT/teachers, where one that fits is kept."""
-    if context.given:
+    if context.given is not None:
         return find(context)
     names = names_of(context)
     with contextlib.ExitStack() as stack:

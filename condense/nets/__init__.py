@@ -1,33 +1,33 @@
 """Networks by name. A spec is `name[:key=value,...]`, as in `convnet:width=32,depth=3`. `registry.NETS` lists them.
 
-May import flax and `synth`, and no other room of `condense`. Importing this needs no JAX: what builds
-networks is imported when one is built.
+May import flax, `runtime` and `synth`. Importing this needs no JAX: what builds networks is imported when one is built.
 
 Installed packages add to it by entry points `condense.nets`: factories whose keyword arguments are options, of
-`(example shape, classes) -> Net or flax module`. A network maps images f32[b h w c], or vectors f32[b d], in model space to logits
-f32[b classes] (`synth.base.Net`); those that take graphs map a `synth.graphs.base.GraphBatch`.
+`(example shape, classes) -> Net or flax module`; one that cannot be loaded is left out with a note. A network maps images f32[b h w c], or
+vectors f32[b d], in model space to logits f32[b classes] (`synth.base.Net`); those that take graphs map a `synth.graphs.base.GraphBatch`,
+and are handed over as a `Net`.
 """
 
 import inspect
 import math
 import typing
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from condense.nets.registry import NETS, OWN, Network
+from condense.runtime.entry_points import registered
 from synth.errors import BadInput
 
 if TYPE_CHECKING:
     import synth.base
     import synth.graphs.base
 
+ENTRY_POINTS = "condense.nets"  # a package outside names its factories there
 
-@cache
+
 def outside() -> dict[str, Network]:
     """Networks that installed packages register, by name; a name of this project's own stays what it is."""
-    factories = {point.name: point.load() for point in entry_points(group="condense.nets") if point.name not in NETS}
+    factories = {name: factory for name, factory in registered(ENTRY_POINTS, Callable).items() if name not in NETS}
     return {name: Network(name, factory, (inspect.getdoc(factory) or "").partition("\n")[0]) for name, factory in factories.items()}
 
 
@@ -49,7 +49,7 @@ def named(net: Any, image: Any, classes: int) -> str:
         return canonical(net)
     from condense.nets import own
 
-    return own.register(net, tuple(image), classes)
+    return own.register(net, image, classes)
 
 
 def listed(nets: Any) -> list[Any]:
@@ -119,7 +119,7 @@ def build(spec: str, image: "tuple[int, ...] | synth.graphs.base.Alphabet", clas
     name, options = parse(spec)
     made = factory_of(spec, name)(**options)
     if name not in NETS:
-        return own.as_net(made(image, classes), tuple(image), classes)
+        return own.as_net(made(image, classes), image, classes, flag=f"--net {spec}")
     modality = "graphs" if isinstance(image, Alphabet) else "vectors" if len(image) == 1 else "images"
     if modality not in NETS[name].takes:
         known = sorted(other for other, network in NETS.items() if modality in network.takes)

@@ -1,6 +1,7 @@
 """Networks that users hand over as values: a `synth.base.Net`, or a module of flax.
 
-A module is taken with two parts: `features(x) -> f32[b d]` and `head`, a layer from d numbers to the class scores.
+A module is taken with two parts, `features(x) -> f32[b d]` and `head`, a layer from d numbers to the class scores, and sees images. What
+sees graphs is a `Net` that maps a `synth.graphs.base.GraphBatch`.
 """
 
 import hashlib
@@ -16,23 +17,32 @@ from condense.nets.adapter import keyed, plain
 from condense.nets.registry import OWN
 from synth.base import Net, Out, Vars
 from synth.errors import BadInput
+from synth.graphs.base import Alphabet, GraphBatch, Graphs, batch_of
 
 KNOWN: dict[str, Net] = {}  # those that this process was given, by name
 PARTS = "features(x) -> [b, d] and head, a layer from d numbers to the scores of the classes"
 
 
-def register(value: Any, image: tuple[int, ...], classes: int) -> str:
+def register(value: Any, image: tuple[int, ...] | Alphabet, classes: int) -> str:
     """The name of a network that was handed over. It follows from what the network computes, so the same network has the same name in every
     process; under this name it is found in this process."""
     net = as_net(value, image, classes)
     vars = net.init(jax.random.key(0))
-    probe = jnp.cos(jnp.arange(2 * int(np.prod(image)), dtype=jnp.float32)).reshape(2, *image)
     whole = hashlib.sha256()
-    for leaf in jax.tree.leaves((vars, net.apply(vars, probe).logits)):
+    for leaf in jax.tree.leaves((vars, net.apply(vars, probe(image)).logits)):
         whole.update(f"{leaf.dtype}{leaf.shape}".encode() + np.asarray(leaf).tobytes())
     name = OWN + whole.hexdigest()[:12]
     KNOWN[name] = net
     return name
+
+
+def probe(image: tuple[int, ...] | Alphabet) -> jax.Array | GraphBatch:
+    """Two examples of such a shape, always the same: images, or a path of two nodes and one of three."""
+    if not isinstance(image, Alphabet):
+        return jnp.cos(jnp.arange(2 * int(np.prod(image)), dtype=jnp.float32)).reshape(2, *image)
+    ends = np.array([[0, 1], [2, 3], [3, 4]] if image.directed else [[0, 1], [1, 0], [2, 3], [3, 2], [3, 4], [4, 3]], np.int32)
+    tags, labels = np.arange(5, dtype=np.int32) % image.tags, ends.min(1) % image.edges
+    return batch_of(Graphs(np.array([2, 3], np.int32), tags, ends[:, 0], ends[:, 1], labels))
 
 
 def find(name: str) -> Net:
@@ -42,23 +52,35 @@ def find(name: str) -> Net:
     return KNOWN[name]
 
 
-def as_net(value: Any, image: tuple[int, ...], classes: int) -> Net:
+def as_net(value: Any, image: tuple[int, ...] | Alphabet, classes: int, *, flag: str = "net=") -> Net:
     """A network as a value: itself, a linen module, or a function `rngs -> nnx.Module` such as the module's class.
 
-    Raises BadInput for anything else, for a module without the two parts, and for scores that are not one a class.
+    `flag` is what named the network. Raises BadInput for anything else, for a module without the two parts or where the examples are
+    graphs, for a network that fails on two such examples, and for scores that are not one a class.
     """
     if isinstance(value, Net):
         net = value
+    elif isinstance(image, Alphabet):
+        raise BadInput(
+            f"{flag}: the data are graphs, which a Net takes and a module does not; use gcn, gat, gin, sage, or a Net of a GraphBatch"
+        )
     elif isinstance(value, linen.Module):
         net = _from_linen(value, image)
     elif callable(value) and not isinstance(value, nnx.Module):
         net = _from_nnx(value)
     else:
         kind = type(value).__name__
-        raise BadInput(f"net=: {kind} is no network; give a specification, a Net, a linen module, or a function rngs -> nnx.Module")
-    out = jax.eval_shape(lambda key, x: net.apply(net.init(key), x), jax.random.key(0), jnp.zeros((2, *image), jnp.float32))
+        raise BadInput(f"{flag}: {kind} is no network; give a specification, a Net, a linen module, or a function rngs -> nnx.Module")
+    try:
+        out = jax.eval_shape(lambda key, x: net.apply(net.init(key), x), jax.random.key(0), probe(image))
+    except BadInput:
+        raise
+    except Exception as error:  # a network of a user's may raise whatever it likes
+        seen = "a GraphBatch" if isinstance(image, Alphabet) else f"examples f32[2 {' '.join(map(str, image))}]"
+        why = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+        raise BadInput(f"{flag}: the network fails on {seen} ({why}); give one that takes them") from error
     if out.logits.shape != (2, classes):
-        raise BadInput(f"net=: gives scores of shape {list(out.logits.shape)} for 2 examples; {classes} classes need [2, {classes}]")
+        raise BadInput(f"{flag}: gives scores of shape {list(out.logits.shape)} for 2 examples; {classes} classes need [2, {classes}]")
     return net
 
 

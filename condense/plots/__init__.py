@@ -1,1 +1,1 @@
-"""Pictures of sets. May import `data`, `nets` and `runtime`."""
+"""Pictures of sets. May import `data` and what is below, and `synth`."""

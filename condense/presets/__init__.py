@@ -1,6 +1,6 @@
 """Presets by name, one file a family of methods. A flag beats a preset beats a default.
 
-May import `evals`, `matchers` and `synth`, and no other room of `condense` above `evaluation`.
+May import `evaluation` and what is below, and the packages `matchers`, `evals` and `synth`.
 """
 
 from dataclasses import replace

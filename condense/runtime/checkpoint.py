@@ -34,7 +34,7 @@ def _orbax():
     return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
 
 
-def _named(tree) -> dict[str, jax.Array | np.ndarray]:
+def _named(tree) -> dict[str, jax.Array | np.ndarray | jax.ShapeDtypeStruct]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     named = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
     for name, leaf in named.items():

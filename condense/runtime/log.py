@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import SupportsFloat
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -36,7 +37,7 @@ class MetricsLog:
         self.rows = kept
         write_bytes(self.path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
-    def add(self, step: int, **metrics: float) -> None:
+    def add(self, step: int, **metrics: SupportsFloat) -> None:
         """Appends one line. Raises RunFailed where the disk is full or fails."""
         row = {"step": step, **{name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}}
         self.rows.append(row)
@@ -90,7 +91,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
-def _values(metrics: dict[str, float]) -> str:
+def _values(metrics: dict[str, SupportsFloat]) -> str:
     return " ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
@@ -117,7 +118,7 @@ class _Bar:
         self.task = self.progress.add_task(description, total=total, completed=done, values="")
         self.progress.start()
 
-    def advance(self, n: int = 1, **metrics: float) -> None:
+    def advance(self, n: int = 1, **metrics: SupportsFloat) -> None:
         """`n` more are done; `metrics`, where given, are shown beside the bar."""
         self.progress.update(self.task, advance=n, **({"values": _values(metrics)} if metrics else {}))
 
@@ -134,7 +135,7 @@ class _Lines:
         self.began = self.printed = time.monotonic()
         self.first, self.shown, self.values = None, -1, {}
 
-    def advance(self, n: int = 1, **metrics: float) -> None:
+    def advance(self, n: int = 1, **metrics: SupportsFloat) -> None:
         """`n` more are done; `metrics`, where given, stand at the end of the next line."""
         self.done, self.values = self.done + n, metrics or self.values
         self.first = self.first or (time.monotonic(), self.done)

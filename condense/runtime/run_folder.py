@@ -12,18 +12,13 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
-import jax
-
-from condense.runtime.devices import devices
-from condense.runtime.log import note
+from condense.runtime.surroundings import SURROUNDINGS, note_surroundings, surroundings
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import FULL, write_bytes
 
@@ -48,18 +43,11 @@ OWNED = (
 )  # what --force may remove, as patterns of names
 LEFT = ".*.tmp"  # of a process that was killed while it wrote a file
 MADE = ("experts", "teachers", "teacher", ".labels.partial")  # made before a run's record, and kept by --force where they fit
-PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
 
 
 def digest(config: dict[str, Any]) -> str:
     """Sixteen hexadecimal digits that tell one configuration from another: of the SHA-256 of its JSON with sorted keys."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def as_call(values: dict[str, Any]) -> str:
-    """The call of `distill` with these values; None is left out."""
-    return f"condense.distill({', '.join(f'{name}={value!r}' for name, value in values.items() if value is not None)})"
 
 
 class Run:
@@ -127,7 +115,7 @@ def open_run(
     """
     folder, config = Path(folder), json.loads(json.dumps(config))
     identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
-    fresh = {"command": command, "digest": digest(config), **identity, **_surroundings(), "state": "running", "steps": steps}
+    fresh = {"command": command, "digest": digest(config), **identity, **surroundings(), "state": "running", "steps": steps}
     fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
     with locked(folder) as lock:
         old = _read(folder)
@@ -144,7 +132,7 @@ def open_run(
             yield run
             return
         sign(lock)
-        _note_surroundings(None if replaces else old, fresh)
+        note_surroundings(None if replaces else old, fresh)
         try:
             yield run
         except Exception as error:
@@ -168,6 +156,38 @@ def check_same(folder: Path, config: dict[str, Any]) -> None:
         old, config = _read(folder)["config"], json.loads(json.dumps(config))
         if differ := _differences({"config": {name: old.get(name) for name in config}}, {"config": config}):
             raise BadInput(_other(folder, differ))
+
+
+def foresee(folder: Path, config: dict[str, Any], *, whole: bool, steps: int, force: bool, **beside: Any) -> str:
+    """What a run of these choices will find in its folder, in words. Nothing is written.
+
+    `config` is `whole`, or the part of it that is known before the inputs of the run are there; `beside` are further fields of the record.
+    """
+    if folder.exists() and not folder.is_dir():
+        return f"{folder} is a file: refused; give a folder that is new or holds a run"
+    if not (folder / RECORD).exists():
+        others = _others(folder) if folder.exists() else []
+        return f"{folder} holds files but no run (such as {others[0]}): refused; give another folder" if others else f"{folder}, new"
+    try:
+        old = _read(folder)
+    except BadInput as error:
+        return f"refused: {error}"
+    identity = {"config": json.loads(json.dumps(config)), **beside}
+    there = old if whole else old | {"config": {name: old["config"].get(name) for name in config}}
+    if differ := _differences(there, identity):
+        return (
+            f"{folder} holds another run ({'; '.join(differ)}): {'--force replaces it' if force else 'refused; --force would replace it'}"
+        )
+    if force and old.get("state") == "done":
+        return f"{folder} is done: {old['finished']} steps; --force makes it anew"
+    if old["finished"] >= steps:
+        return f"{folder} is done: {old['finished']} steps; nothing to do"
+    return f"{folder}, goes on at step {old.get('step', 0)}"
+
+
+def _others(folder: Path) -> list[str]:
+    """Names of what is in a folder and belongs to no run that is to begin there."""
+    return sorted(place.name for place in folder.iterdir() if place.name not in (LOCK, *MADE) and not place.match(LEFT))
 
 
 def _other(folder: Path, differ: list[str]) -> str:
@@ -207,8 +227,7 @@ def sign(lock: TextIO) -> None:
 
 def _read(folder: Path) -> dict[str, Any] | None:
     if not (folder / RECORD).exists():
-        others = sorted(place.name for place in folder.iterdir() if place.name not in (LOCK, *MADE) and not place.match(LEFT))
-        if others:
+        if others := _others(folder):
             (folder / LOCK).unlink()
             raise BadInput(f"--out {folder}: holds files but no run (such as {others[0]}); give a folder that is new, empty or holds a run")
         return None
@@ -240,45 +259,3 @@ def _differences(old: dict[str, Any], identity: dict[str, Any]) -> list[str]:
     before, now = (record["config"] | {name: record[name] for name in others} for record in (old, identity))
     fields = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
     return [f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in fields]
-
-
-def _surroundings() -> dict[str, Any]:
-    return {
-        "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
-        "revision": _revision(),
-        "backend": jax.default_backend(),
-        "devices": len(devices()),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-    }
-
-
-def _version(name: str) -> str | None:
-    with contextlib.suppress(Exception):
-        return version(name)
-    return None
-
-
-def _revision() -> str | None:
-    """The commit of the checkout that runs; None where the packages are installed without one, or without git."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        told = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
-        return told.stdout.strip() or None
-    return None
-
-
-def _flat(tree: Any, name: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {name: tree}
-    return {path: leaf for key, value in tree.items() for path, leaf in _flat(value, f"{name}.{key}" if name else str(key)).items()}
-
-
-def _note_surroundings(old: dict[str, Any] | None, fresh: dict[str, Any]) -> None:
-    if old:
-        before, now = (_flat({name: record.get(name) for name in SURROUNDINGS}) for record in (old, fresh))
-        for name in sorted(before | now):
-            if before.get(name) != now.get(name):
-                note(f"going on with {name} {now.get(name)} (was {before.get(name)}): the result need not be bit for bit that of one run")

@@ -20,7 +20,7 @@ from synth.files.atomic import write_bytes
 from synth.files.npz import opened, write_npz
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess, Standard
-from synth.labelling import digest, flat
+from synth.labelling import flat
 
 INDEX, NORMALISATION, FORMAT = "teachers.json", "normalisation.npz", 1
 
@@ -45,10 +45,6 @@ class Teachers:
     preprocess: Preprocess
     split_seed: int | None
     folder: Path
-
-    def digests(self) -> list[str]:
-        """What tells each member from others."""
-        return [digest(member) for member in self.members]
 
 
 def write_member(path: Path, vars: Vars) -> None:

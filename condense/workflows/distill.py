@@ -62,7 +62,8 @@ def distill(
       start: first images, a name in `synth.selection.choose.STARTS`; by default the method's.
       eval_every: scores the set on the validation split so often and keeps the best as best.npz beside set.npz, which is the last step's.
       checkpoint_every: steps between checkpoints; by default a twentieth of the run.
-      preset: settings of a published experiment, which everything given here beats.
+      preset: settings of a published experiment, which everything given here beats. None unsets an option of the method; of the arguments
+        above None leaves the preset's.
       force: starts anew where `out` holds another run or one that is done, and tries a step although memory does not seem to suffice.
       command: what run.json records as the command; by default this call.
 
@@ -90,8 +91,7 @@ def execute(made: Plan) -> SyntheticSet:
     made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
     asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
-    beside = {"eval_every": schedule.eval_every or None, "trained_on": data.trained_on}
-    with open_run(made.out, config, beside=beside, **asked) if made.out else nullcontext() as held:
+    with open_run(made.out, config, beside=made.beside(), **asked) if made.out else nullcontext() as held:
         if held and held.done:
             note(f"{made.out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(made.out))

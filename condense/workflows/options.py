@@ -33,9 +33,10 @@ def settle(method: Method, factory: Callable, preset: str | None, common: Mappin
 
     Args:
       common: the flags that all methods share; None is left open.
-      given: the method's options and the folders of its inputs, as far as the call gives them.
+      given: the method's options and the folders of its inputs, as far as the call gives them; None is given too, and unsets a preset's.
 
-    Raises BadInput for an unknown option, naming the known, a value out of its range, and a preset of another method.
+    Raises BadInput for an unknown option, naming the known, a value out of its range, an input's folder without a name, and a preset of
+    another method.
     """
     known, flags = option_parameters(factory), flagged_inputs(factory)
     if unknown := [name for name in given if name not in known and name not in flags]:
@@ -44,9 +45,11 @@ def settle(method: Method, factory: Callable, preset: str | None, common: Mappin
     filled = {} if preset is None else preset_of(preset, method.name)
     if any(common.get(name) is not None for name in BUDGETS):  # a budget of the call replaces the preset's
         filled = {name: value for name, value in filled.items() if name not in BUDGETS}
-    said = {name: value for name, value in {**common, **given}.items() if value is not None}
+    said = {**{name: value for name, value in common.items() if value is not None}, **given}
     sources = {name: "call" if name in said else "preset" if name in filled else "default" for name in (*common, *known)}
     merged = filled | said
     options = {name: check_option(name, merged.get(name, p.default), p.annotation) for name, p in known.items()}
-    places = {name: merged[name] for name in flags if merged.get(name) is not None}
+    places = {name: str(merged[name]) for name in flags if merged.get(name) is not None}
+    if nameless := [name for name, place in places.items() if not place]:  # as an unset variable of a shell gives
+        raise BadInput(f"{flag_of(nameless[0])}: is empty; give the name of a folder")
     return Settings({name: merged.get(name) for name in common}, options, places, sources)

@@ -24,7 +24,7 @@ from condense.inputs.priors import Unmeasured
 from condense.inputs.registry import Resolved, resolve_inputs, split_seed
 from condense.presets import PRESETS
 from condense.runtime.checks import check_seed, check_validation
-from condense.runtime.run_folder import as_call, check_same
+from condense.runtime.run_folder import check_same
 from condense.workflows.methods import find_method, known_methods
 from condense.workflows.options import Settings, settle
 from evals.recipes import recipe
@@ -98,6 +98,14 @@ class Plan:
         waiting = [one for one in self.resolved.inputs.values() if one.to_make]
         return [one.to_make for one in waiting if not isinstance(one.value, Unmeasured) or one.value.asked]
 
+    def choices(self) -> dict[str, Any]:
+        """The choices that are known before the inputs are there."""
+        return {"method": self.method.name, "data": self.data.spec, **asdict(self.budget), **self.settings.options}
+
+    def beside(self) -> dict[str, Any]:
+        """Choices that change what lies beside the set and not the set, as `run.json` records them."""
+        return {"eval_every": self.schedule.eval_every or None, "trained_on": self.data.trained_on}
+
     def config(self) -> dict[str, Any]:
         """Every choice that makes this run what it is, as `run.json` records it. Complete once all inputs are there."""
         config = {"method": self.method.name, "data": self.data.spec, "net": self.net}
@@ -131,6 +139,17 @@ def plan(
     """
     method = find_method(method) if isinstance(method, str) else method
     counts = dict(zip(COUNTS, (ipc, size, bytes, steps, eval_every, checkpoint_every), strict=True))
+    said = {
+        "method": method,
+        "data": data,
+        **counts,
+        "out": out,
+        "net": net,
+        "seed": seed,
+        "start": start,
+        "preset": preset,
+        "force": force,
+    }
     factory, seed, place = method.load(), check_seed(seed), folder_of(out)
     settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, **counts}, options)
     common = {name: check_option(name, value, int | None) if name in COUNTS else value for name, value in settings.common.items()}
@@ -151,6 +170,7 @@ def plan(
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
+    command = command or call_of(said, options, spec, data.seed)
     of_run = seed, place, force, command, tuple(remarks(method, matcher, preset, settings, common))
     made = Plan(method, factory, data, modality, settings, budget, per_class, start, schedule, context, resolved, matcher, *of_run)
     if budget.bytes is not None and modality.starts:
@@ -217,15 +237,34 @@ def realise(made: Plan) -> Plan:
     """
     if any(one.to_make for one in made.resolved.inputs.values()):
         if made.out and not made.force:
-            choices = {"method": made.method.name, "data": made.data.spec, **asdict(made.budget), **made.settings.options}
-            check_same(made.out, choices)
+            check_same(made.out, made.choices())
         resolved = resolve_inputs(made.factory, made.context, usual=made.usual_net, make=True)
         matcher = made.factory(**resolved.values(), **made.settings.options)
         made = replace(made, resolved=resolved, matcher=matcher)
-    return replace(made, command=made.command or call_of(made))
+    return made
 
 
-def call_of(made: Plan) -> str:
-    """The call in Python that a plan resolves, for `run.json`."""
-    shown = {**made.config(), **made.settings.places}
-    return as_call({**shown, "steps": made.schedule.steps, "seed": made.seed, "out": None if made.out is None else str(made.out)})
+def call_of(given: dict[str, Any], options: dict[str, Any], net: str | None, split: int) -> str:
+    """The call in Python that a plan resolves, for `run.json`: executed, it repeats the run. What is as by default is left out.
+
+    Args:
+      given: the arguments that all methods share, by name. options: those of the method, None too.
+      net: specification of the network; what stands in the call for one that was handed over, and known in this process alone.
+      split: the seed that the data are cut by; those that were handed over are read anew from their specification.
+    """
+    usual, data = {"seed": 0, "force": False}, given["data"]
+    said = {name: value for name, value in given.items() if name == "data" or (value is not None and value != usual.get(name))}
+    said |= {"net": net} if "net" in said and not isinstance(said["net"], str) else {}
+    texts = {name: repr(plain(value)) for name, value in (said | options).items()}
+    if isinstance(data, Data | GraphData):
+        texts["data"] = repr(data.spec) if split == given["seed"] else f"condense.load_data({data.spec!r}, seed={split})"
+    return f"condense.distill({', '.join(f'{name}={text}' for name, text in texts.items())})"
+
+
+def plain(value: Any) -> Any:
+    """A value of an argument as Python writes it: paths as text, a method's record as its name, numbers of other kinds as its own."""
+    if isinstance(value, tuple | list):
+        return type(value)(plain(one) for one in value)
+    if isinstance(value, Path | Method):
+        return str(value) if isinstance(value, Path) else value.name
+    return value.item() if hasattr(value, "item") else value

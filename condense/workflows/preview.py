@@ -7,6 +7,7 @@ from condense.engine.feeds import make_feed
 from condense.engine.measure import Cost, measure_step, measure_training
 from condense.inputs.context import ToMake
 from condense.runtime.log import duration, megabytes, note
+from condense.runtime.run_folder import foresee
 from condense.workflows.plan import Plan, stand_in_set
 from evals.storage import count_bytes
 from synth.set import SyntheticSet
@@ -26,6 +27,7 @@ def preview(made: Plan) -> list[str]:
         ("budget", f"{'as large as the data make it' if given is None else f'{given[0]} {given[1]}'}{size_of(made, synth)}"),
         ("schedule", f"{schedule.steps:,} steps, a checkpoint every {schedule.checkpoint_every}{scored}"),
         ("start", made.start or "of the method"),
+        ("folder", folder_of(made)),
         ("recipe", made.recipe),
         ("seed", str(made.seed)),
     ]
@@ -35,6 +37,16 @@ def preview(made: Plan) -> list[str]:
     rows += [("note", line) for line in (*made.remarks, *(made.matcher.remarks(data.train) if made.matcher.remarks else ()))]
     rows += [("estimate", line) for line in estimate(made, waiting)]
     return [f"{name:<10}{text}" for name, text in rows]
+
+
+def folder_of(made: Plan) -> str:
+    """What the run will find in its folder."""
+    if made.out is None:
+        return "none: nothing is kept"
+    whole = not made.to_make()
+    beside = {"seed": made.seed, "data_digest": made.data.digest, **made.beside()}
+    config = made.config() if whole else made.choices()
+    return foresee(made.out, config, whole=whole, steps=made.schedule.steps, force=made.force, **beside)
 
 
 def size_of(made: Plan, synth: SyntheticSet | None) -> str:

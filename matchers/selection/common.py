@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from synth.base import Examples, Net
+from synth.base import Examples, Net, Split
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches, train_on
 
@@ -35,6 +35,6 @@ def features(
     return np.asarray(in_batches(read, trained, examples.x))
 
 
-def put(synth: SyntheticSet, examples: Examples, index: Int[np.ndarray, " m"]) -> SyntheticSet:
+def put(synth: SyntheticSet, examples: Split, index: Int[np.ndarray, " m"]) -> SyntheticSet:
     """The set with the chosen real images, class-major, in place of its own."""
     return replace(synth, x=synth.x.encode(jnp.asarray(examples.take(index).x)))

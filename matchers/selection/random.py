@@ -1,6 +1,6 @@
 """Real examples drawn at random: the floor of every comparison."""
 
-from matchers.base import Matcher, once
+from matchers.base import Matcher, Unread, once
 from matchers.selection.common import put
 from synth.graphs.base import GraphExamples
 from synth.selection.choose import choose_random
@@ -19,4 +19,4 @@ def random(budget: tuple[str, int] | None) -> Matcher:
             return pack(synth, examples, choose_within(key, examples, budget))
         return put(synth, examples, choose_random(key, examples.y, len(synth) // synth.y.classes))
 
-    return once(solve)._replace(own_start="")
+    return once(solve, feed=Unread())._replace(own_start="")

@@ -22,7 +22,7 @@ from synth.graphs.content import PackedGraphs, TreeSummary, colour_graph
 from synth.graphs.dense import LearnedGraphs
 from synth.graphs.packing import TreeSets, pack_graphs, pack_tree_sets
 from synth.graphs.refinement import colour_batch, refine
-from synth.graphs.trees import from_text
+from synth.graphs.trees import Tree
 from synth.images.content import Bounded, Bytes, Compensated, Pixels, Summed
 from synth.images.preprocess import Nothing, Standard, fit_zca
 from synth.labels.plain import Hard, Runs
@@ -60,7 +60,7 @@ def stored(kind: str):
     if kind == "compensated":
         return Summed(images(4), 0.1 * images(6).reshape(2, 3, *SHAPE), *BOUNDS).store()
     if kind == "trees":
-        trees = TreeSets([from_text("0(1,2)")], [((0,), 9), ((0,), 2)], {tag: 1.0 for tag in range(3)})
+        trees = TreeSets([Tree(0, 2, ((0, Tree(1)), (0, Tree(2))))], [((0,), 9), ((0,), 2)], {tag: 1.0 for tag in range(3)})
         return TreeSummary(jnp.asarray(pack_tree_sets(trees, Alphabet(3), depth=1, exact=False)), 3, 1, 1, False)
     if kind == "graphs":
         return PackedGraphs(jnp.asarray(pack_graphs(graphs, Alphabet(3))), 3, 1, False)

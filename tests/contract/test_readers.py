@@ -241,6 +241,13 @@ def test_feeds_starts_and_a_look_at_a_teacher_take_their_rows_and_no_more(large)
     assert 0 <= classify(Teacher(net, net.init(key)), large.test) <= 1
 
 
+def test_a_random_choice_takes_its_rows_and_no_more(large, monkeypatch):
+    synth = condense.distill("random", large, ipc=2, net=NET)
+    chosen = np.asarray(synth.x.decode())
+    monkeypatch.undo()
+    assert chosen.shape == (6, 4, 4, 1) and {row.tobytes() for row in chosen} <= {row.tobytes() for row in large.train.all().x}
+
+
 @pytest.mark.slow
 def test_methods_take_their_batches_and_no_more(large):
     """A method that compares distributions, and one that follows experts."""

@@ -8,6 +8,7 @@ import numpy as np
 from condense.data.graphs import GraphData
 from condense.engine.initial import start_graphs
 from synth.graphs.base import Alphabet, GraphExamples, Graphs
+from synth.graphs.trees import Tree
 from synth.set import Info, SyntheticSet
 
 
@@ -45,6 +46,18 @@ def renamed(graphs: Graphs, seed: int = 1) -> tuple[Graphs, np.ndarray]:
     tags[new] = graphs.tags
     order = rng.permutation(len(graphs.senders))
     return Graphs(graphs.nodes, tags, new[graphs.senders[order]], new[graphs.receivers[order]], graphs.labels[order]), new
+
+
+def to_text(tree: Tree, depth: int) -> str:
+    """A tree of depth `depth` as text, such as `6(6(6,6),2~7(6))`: equal trees give equal text, and no others do.
+
+    A node is `tag`, a leaf whose graph degree is known `tag:degree`; children stand in parentheses, behind a `label~` where the edge label
+    is not 0. An inner node without children is `6()`.
+    """
+    if not depth:
+        return f"{tree.tag}" if tree.degree < 0 else f"{tree.tag}:{tree.degree}"
+    below = [f"{label}~" * bool(label) + to_text(child, depth - 1) for label, child in tree.children]
+    return f"{tree.tag}({','.join(below)})"
 
 
 def as_networkx(graphs: Graphs, *, directed: bool = False) -> nx.Graph:

@@ -13,6 +13,8 @@ import condense.cli.distill
 import condense.workflows.distill
 from condense import nets, presets
 from condense.__main__ import run
+from condense.cli.distill import STARTLESS
+from condense.data.modality import MODALITIES
 from condense.data.named import NAMED
 from evals.recipes import RECIPES
 from matchers import REGISTRY
@@ -57,7 +59,7 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
     page = capsys.readouterr().out
     document = parse_docstring(REGISTRY[method].load().__doc__)
     assert all(text in page for text in (document.short_description, *(document.long_description or "").split("\n")[:1]))
-    assert "None" not in page and "convnet, or what experts are of" in " ".join(page.replace("│", " ").split())
+    assert "None" not in page and "by default what suits the data, or what inputs are of" in " ".join(page.replace("│", " ").split())
     own = option_parameters(REGISTRY[method].load())
     words = " ".join(page.replace("│", " ").split())
     for name in (
@@ -75,12 +77,21 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         "preset",
         "force",
     ):
-        assert re.search(rf"--{name} ([A-Z]+ )?[a-z`]", words), name
+        offered = name != "start" or REGISTRY[method].modalities != ("graphs",)
+        assert bool(re.search(rf"--{name} ([A-Z]+ )?[a-z`]", words)) == offered, name
     for name, parameter in own.items():
         text = next(p.description for p in document.params if name in p.arg_name.split(", "))
         flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
         assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
         assert parameter.default in (None, False) or f"(default: {parameter.default})" in words
+
+
+@pytest.mark.parametrize("method", ["mirage", "colour", "doscond"])
+def test_help_of_a_method_of_graphs_offers_nothing_of_images(method, capsys):
+    assert {name for name, modality in MODALITIES.items() if not modality.starts} == STARTLESS
+    assert run(["distill", method, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "--start" not in said and "image" not in said and "convnet" not in said and "examples a class" in said
 
 
 def test_help_of_distill_lists_the_methods(capsys):

@@ -60,15 +60,13 @@ def test_numbers_that_are_not_finite_are_refused_when_read(trained, tmp_path):
     rows[2, 3] = np.nan
     np.save(tmp_path / "e" / "expert_0001.npy", rows)
     found = load_experts(tmp_path / "e")
-    found.segment(1, 0, [1])
+    found.read(1, [0, 1])
     with pytest.raises(BadInput, match=r"expert_0001.npy: holds numbers that are not finite"):
-        found.segment(1, 1, [1])
+        found.read(1, [1, 2])
 
 
-def test_files_are_mapped_and_a_segment_is_its_rows(trained):
+def test_files_are_mapped_and_read_by_rows(trained):
     found, rows = load_experts(trained), np.load(trained / "expert_0002.npy")
     assert all(isinstance(file, np.memmap) and not file.flags.writeable for file in found._files)
-    start, targets = found.segment(2, 1, [1, 3])
-    np.testing.assert_array_equal(start, rows[1])
-    np.testing.assert_array_equal(targets, np.concatenate([rows[2], rows[4]]))
+    np.testing.assert_array_equal(found.read(2, [1, 4, 2]), rows[[1, 4, 2]])
     np.testing.assert_array_equal(found.last(2), rows[-1])

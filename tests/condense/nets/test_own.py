@@ -7,11 +7,13 @@ import pytest
 from flax import linen, nnx
 
 from condense import nets
+from condense.data.load import load_data
 from condense.nets import own
 from condense.workflows.distill import distill
 from condense.workflows.evaluate import evaluate
 from synth.base import Net
 from synth.errors import BadInput
+from synth.graphs.base import Alphabet
 from tests.support.toy_data import smooth_net
 
 IMAGE, CLASSES = (8, 8, 1), 10
@@ -87,3 +89,27 @@ def test_a_network_of_ones_own_distils_and_scores_by_its_name():
 def test_what_is_no_network_is_refused(value, words):
     with pytest.raises(BadInput, match=words):
         own.as_net(value, IMAGE, CLASSES)
+
+
+@pytest.mark.slow
+def test_a_network_of_ones_own_distils_graphs_and_scores_them():
+    data = load_data("toy_graphs?edges=false")
+    net = nets.build("gin:width=8,depth=2", data.image, len(data.classes))
+    synth = distill("doscond", data, ipc=1, net=net, steps=2)
+    assert synth.info.net == own.register(net, data.image, len(data.classes)) != nets.canonical("gin:width=8,depth=2")
+    report = evaluate(synth, data=data, epochs=1, seeds=1, rows="distilled").reports[0]
+    assert report.net == synth.info.net and len(report.accuracy) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (Linen(), "net=: the data are graphs, which a Net takes and a module does not; use gcn, gat"),
+        (Nnx, "net=: the data are graphs, which a Net takes and a module does not"),
+        (smooth_net(IMAGE, 2), r"net=: the network fails on a GraphBatch \(\w+: .*\); give one that takes them"),
+    ],
+)
+def test_a_network_of_images_is_refused_on_graphs(value, words):
+    with pytest.raises(BadInput, match=words) as refused:
+        own.register(value, Alphabet(3, 2, True), 2)
+    assert "\n" not in str(refused.value)

@@ -1,14 +1,19 @@
 """A plan resolves a call once, says what is missing, and writes nothing."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import condense
 from condense.__main__ import run as command
 from condense.data.load import load_data
 from condense.experts import train_experts
 from condense.inputs.experts import COUNT, StandIns, pace_of
+from condense.presets import PRESETS, Preset
+from condense.runtime.run_folder import foresee, open_run
 from condense.workflows import methods
 from condense.workflows import plan as module
 from condense.workflows.distill import distill, execute
@@ -16,6 +21,7 @@ from condense.workflows.plan import plan
 from matchers import REGISTRY
 from matchers.base import Matcher
 from synth.errors import BadInput
+from tests.support.toy_data import smooth_net
 
 NET = "mlp:width=4"
 SMALL = {"ipc": 1, "net": NET}
@@ -86,6 +92,106 @@ def test_what_run_json_records_is_the_plan(tmp_path):
     assert config["split_seed"] == 0  # of the experts, whatever the run's seed
 
 
+@pytest.mark.parametrize(
+    ("method", "data", "call"),
+    [
+        ("dm", "digits", {**SMALL, "lr": np.float64(0.5), "steps": np.int64(3), "eval_every": 2, "checkpoint_every": 3, "start": "noise"}),
+        ("dm", None, {"preset": "dm_cifar10_10", "data": "digits", "net": NET, "seed": 4, "size": 20, "force": True}),
+        ("mtt", "digits", {**SMALL, "inner_steps": 3, "out": Path("run it")}),
+        ("mirage", "toy_graphs", {"support": (30, 20), "seed": 1}),
+    ],
+)
+def test_the_recorded_call_repeats_the_plan(method, data, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = plan(method, **{"data": data, **call})
+    assert "None" not in made.command and "split_seed" not in made.command
+    again = eval(made.command.replace("condense.distill(", "condense.plan("), {"condense": condense})
+    for value in ("choices", "net", "schedule", "seed", "out", "force", "settings", "command"):
+        there, here = (getattr(one, value) for one in (again, made))
+        assert there == here or there() == here(), value
+
+
+def test_the_recorded_call_names_data_and_networks_that_were_handed_over():
+    data, net = load_data("digits?limit=900", seed=3), smooth_net((8, 8, 1), 10)
+    made = plan(REGISTRY["dm"], data, ipc=1, net=net)
+    assert made.command == (f"condense.distill(method='dm', data=condense.load_data('digits?limit=900', seed=3), ipc=1, net={made.net!r})")
+    again = eval(made.command.replace("condense.distill(", "condense.plan("), {"condense": condense})
+    assert again.config() == made.config() and again.data.seed == 3 and again.net.startswith("own-")
+
+
+def test_a_recorded_call_that_is_executed_makes_the_same_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    distill("random", load_data("digits", seed=2), ipc=2, out="a", seed=5)
+    record = json.loads(Path("a/run.json").read_text())
+    eval(record["command"].replace("'a'", "'b'"), {"condense": condense})
+    again = json.loads(Path("b/run.json").read_text())
+    assert Path("a/set.npz").read_bytes() == Path("b/set.npz").read_bytes() and record["digest"] == again["digest"]
+
+
+def test_none_unsets_an_option_of_a_preset(monkeypatch):
+    mine = Preset("mine", "dm", "digits", "50.0 %", "this test", "nothing", {"ipc": 2, "net": NET, "steps": 7, "lr": 0.25})
+    monkeypatch.setitem(PRESETS, "mine", mine)
+    monkeypatch.setitem(PRESETS, "theirs", replace(mine, name="theirs", method="mtt", settings={"ipc": 1, "net": NET, "batch": 5}))
+    made = plan("dm", None, preset="mine", steps=None)  # of the arguments that all methods share None says nothing
+    assert made.schedule.steps == 7 and made.settings.options["lr"] == 0.25
+    with pytest.raises(BadInput, match="--lr None: give a number above 0"):
+        plan("dm", None, preset="mine", lr=None)
+    assert plan("mtt", None, preset="theirs").settings.options["batch"] == 5
+    freed = plan("mtt", None, preset="theirs", batch=None)
+    assert freed.settings.options["batch"] is None and freed.settings.sources["batch"] == "call"
+
+
+@pytest.mark.parametrize(("method", "flag"), [("mtt", "experts"), ("sre2l", "teachers"), ("krrst", "teacher")])
+def test_an_input_without_a_name_is_refused(method, flag, capsys):
+    words = f"--{flag}: is empty; give the name of a folder"
+    with pytest.raises(BadInput, match=words):
+        plan(method, "digits", ipc=1, **{flag: ""})
+    assert command(["distill", method, "--data", "digits", "--ipc", "1", "--out", "x", f"--{flag}", ""]) == 2
+    assert words in capsys.readouterr().err
+
+
+def folder_row(capsys, *argv: str) -> str:
+    """What a dry run of `random` says of its folder."""
+    assert command(["distill", "random", "--data", "digits", "--ipc", "1", *argv, "--dry-run"]) == 0
+    return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("folder"))
+
+
+def test_a_dry_run_says_what_is_in_the_folder_and_leaves_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert folder_row(capsys) == "folder    none: nothing is kept"
+    assert folder_row(capsys, "--out", "new") == "folder    new, new" and not Path("new").exists()
+    distill("random", "digits", ipc=1, out="done")
+    Path("file").write_text("")
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("")
+    Path("torn").mkdir()
+    Path("torn/run.json").write_text("{")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert folder_row(capsys, "--out", "done").endswith("done is done: 1 steps; nothing to do")
+    assert folder_row(capsys, "--out", "done", "--force").endswith("done is done: 1 steps; --force makes it anew")
+    other = "done holds another run (seed was 0, now 1; trained_on was"
+    assert other in folder_row(capsys, "--out", "done", "--seed", "1")
+    assert folder_row(capsys, "--out", "done", "--seed", "1").endswith("refused; --force would replace it")
+    assert folder_row(capsys, "--out", "done", "--seed", "1", "--force").endswith("--force replaces it")
+    assert folder_row(capsys, "--out", "file").endswith("file is a file: refused; give a folder that is new or holds a run")
+    assert folder_row(capsys, "--out", "full").endswith("full holds files but no run (such as notes.txt): refused; give another folder")
+    assert "refused: torn/run.json" in folder_row(capsys, "--out", "torn")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_dry_run_says_where_an_unfinished_run_goes_on(tmp_path):
+    config, state = {"a": 1}, {"seed": 0, "data_digest": "d"}
+    with pytest.raises(KeyboardInterrupt), open_run(tmp_path / "run", config, steps=9, **state) as held:
+        held.begin()
+        held.saved(4)
+        raise KeyboardInterrupt
+    for whole in (True, False):
+        assert foresee(tmp_path / "run", config, whole=whole, steps=9, force=True, **state) == f"{tmp_path / 'run'}, goes on at step 4"
+    assert "a was 1, now 2" in foresee(tmp_path / "run", {"a": 2}, whole=False, steps=9, force=False, **state)
+    assert "another run (a was 1, now None)" in foresee(tmp_path / "run", {}, whole=True, steps=9, force=False, **state)
+    assert "goes on" in foresee(tmp_path / "run", {}, whole=False, steps=9, force=False, **state)
+
+
 def test_stand_ins_look_like_experts():
     stand_ins = StandIns(NET, 2, 3, 7)
     assert stand_ins.read(1, [0, 2]).shape == (2, 7) and stand_ins.last(0).shape == (7,)
@@ -101,13 +207,16 @@ def test_a_method_is_refused_data_of_another_kind():
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    call = f"distill mtt --data digits --ipc 1 --net {NET} --steps 40 --inner-steps 2 --out run --lr 10 --dry-run"
+    call = f"distill mtt --data digits --ipc 1 --net {NET} --steps 40 --inner-steps 2 --out run --lr 10 --max-start=20 --dry-run"
     assert command(call.split()) == 0
     out = capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
     for words in (
         "option    lr = 10.0 (call)",
         "option    span = 2 (default)",
+        "option    inner_steps = 2 (call)",
+        "option    max_start = 20 (call)",  # its default, and said all the same
+        "folder    run, new",
         "budget    ipc 1: 10 images, 2,604 bytes",
         "schedule  40 steps",
     ):

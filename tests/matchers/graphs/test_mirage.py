@@ -24,9 +24,9 @@ from synth.errors import BadInput
 from synth.files.format import save_set
 from synth.graphs.base import Alphabet, GraphExamples, Graphs
 from synth.graphs.refinement import evaluations, refine, trees
-from synth.graphs.trees import Tree, count_nodes, to_text
+from synth.graphs.trees import Tree, count_nodes
 from tests.support.places import ROOT
-from tests.support.toy_graphs import empty, renamed, some_examples
+from tests.support.toy_graphs import empty, renamed, some_examples, to_text
 
 TU = os.environ.get("CONDENSE_TU")  # folder with NCI1.txt and the like
 needs_tu = pytest.mark.skipif(not TU, reason="CONDENSE_TU names no folder with graphs of the TU collection")

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth.errors import BadInput
 from synth.graphs.base import Alphabet, Graphs
 from synth.graphs.bits import Reader, Writer, width
 from synth.graphs.content import PackedGraphs, TreeSummary
 from synth.graphs.packing import TreeSets, count_bits, count_bytes, pack_graphs, pack_tree_sets, unpack_graphs, unpack_tree_sets
 from synth.graphs.refinement import refine, trees
-from synth.graphs.trees import Tree, from_text, to_text
+from synth.graphs.trees import Tree
 from tests.support.toy_graphs import some_graphs
 
 
@@ -137,27 +136,6 @@ def test_bytes_of_graphs_are_counted_without_packing_them(seed, directed, edges,
         part = graphs.take(np.array(chosen))
         counted = count_bytes(int(bits[chosen].sum()), int(nodes[chosen].sum()), len(chosen), len(set(part.tags.tolist())), alphabet)
         assert counted == pack_graphs(part, alphabet).nbytes
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 3), st.booleans())
-def test_trees_come_back_from_text(seed, depth, exact):
-    colours = refine(some_graphs(seed, edges=3, directed=True), depth, degrees=exact)
-    for tree in trees(colours, np.arange(len(colours.first[-1]))):
-        assert from_text(to_text(tree, depth)) == tree
-
-
-def test_text_tells_trees_apart_and_children_have_no_order():
-    assert from_text("6(2~7(6),6(6,6))") == from_text("6(6(6,6),2~7(6))") != from_text("6(6(6,6),7(6))")
-    for text, what in (
-        ("6(", "ends early"),
-        ("6)", "wrong at letter 2"),
-        ("x", "wrong at letter 1"),
-        ("6(1,1(2))", "differ in depth"),
-        ("", "ends early"),
-    ):
-        with pytest.raises(BadInput, match=what):
-            from_text(text)
 
 
 def test_bytes_are_those_of_the_payload():

@@ -18,8 +18,8 @@ from synth.graphs.content import colour_graph
 from synth.graphs.packing import TreeSets
 from synth.graphs.refinement import colour_batch, evaluations, refine, share, trees
 from synth.graphs.tree_batch import cut, tree_batch
-from synth.graphs.trees import Tree, to_text
-from tests.support.toy_graphs import as_networkx, doubled, joined, renamed, some_graphs, unrolled
+from synth.graphs.trees import Tree
+from tests.support.toy_graphs import as_networkx, doubled, joined, renamed, some_graphs, to_text, unrolled
 
 NETS = ("gin", "gcn", pytest.param("gat:heads=2", marks=pytest.mark.slow), pytest.param("sage", marks=pytest.mark.slow))
 

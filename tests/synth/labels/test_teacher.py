@@ -13,7 +13,7 @@ import pytest
 
 from evals.recipes import recipe
 from evals.retrain import make_trainer, stack, train_group
-from evals.storage import count_bytes, released_label_bytes
+from evals.storage import count_bytes
 from matchers.decoupled.infer import natural_sets
 from synth.base import Teacher, Vars
 from synth.errors import BadInput
@@ -386,38 +386,6 @@ def test_bytes_are_those_of_the_arrays():
     stored = Committee(np.zeros(100, np.int32), big, 20.0, "", "running", 0, 16, "plain").nbytes()
     two = Distances(np.zeros(100, np.int32), np.zeros((300, 100, 2), np.uint8), 10, 1.0, "", "running", 0, 16, "plain", 1.0, "l1").nbytes()
     assert two * 5 <= stored
-
-
-def test_the_released_record_weighs_what_is_published():
-    """ImageNet-1K, 300 epochs in batches of 1,024, in GiB as the table has them, and without containers to four digits. Tiny ImageNet, as
-    the table's authors set it in their own code: 100 epochs in batches of 64, nothing mixed; in units of 10^6.
-
-    ImageNet-21K: 10,450 classes and 300 epochs in batches of 32 without mixing, as they set them, make 643 and 1,286 GB where a GB is a
-    million KiB. That unit is inferred: neither 10^9 bytes (658) nor 2^30 (613) give the table's numbers.
-
-    The shares that INFER states for labels asked anew, 4.53 and 22.67 % at 10 and 50 images a class, are those of the table's GB in 125;
-    that whole is inferred too.
-    """
-    published = {10_000: 5.67, 20_000: 11.33, 50_000: 28.33, 100_000: 56.66, 200_000: 113.33}
-    for n, size in published.items():
-        assert released_label_bytes(n, 300, 1000, batch=1024) / 2**30 == pytest.approx(size, rel=0.001)
-    for n, size in ((10_000, 5.658), (50_000, 28.289), (200_000, 113.16)):
-        assert released_label_bytes(n, 300, 1000) / 2**30 == pytest.approx(size, rel=1e-4)
-    for n, size in ((10_000, 449), (20_000, 898)):
-        assert released_label_bytes(n, 100, 200, batch=64, mixed=False) / 1e6 == pytest.approx(size, rel=0.005)
-    for ipc, size in ((10, 643), (20, 1286)):
-        assert released_label_bytes(ipc * 10_450, 300, 10_450, batch=32, mixed=False) / 1024e6 == pytest.approx(size, rel=0.005)
-    for ipc, share in ((10, 4.53), (50, 22.67)):
-        assert 100 * released_label_bytes(ipc * 1000, 300, 1000, batch=1024) / 2**30 / 125 == pytest.approx(share, rel=0.005)
-
-
-@pytest.mark.parametrize("mixed", [True, False])
-def test_a_file_of_the_released_record_takes_what_its_arrays_and_container_take(tmp_path, mixed):
-    torch = pytest.importorskip("torch", reason="PyTorch comes with the extra [bench]")
-    for n, classes in ((64, 200), (1024, 1000)):
-        mix = (torch.randperm(n), 0.5, (1, 2, 3, 4)) if mixed else (None, None, None)
-        torch.save([torch.zeros(n, 4), torch.zeros(n, dtype=torch.bool), *mix, torch.zeros(n, classes).half()], tmp_path / "batch.tar")
-        assert (tmp_path / "batch.tar").stat().st_size == pytest.approx(released_label_bytes(n, 1, classes, batch=n, mixed=mixed), abs=64)
 
 
 def answers_of(shape, dtype) -> np.ndarray:

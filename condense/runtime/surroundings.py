@@ -1,0 +1,61 @@
+"""What surrounds a run: versions, revision, backend, devices and threads."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from condense.runtime.devices import devices
+from condense.runtime.log import note
+
+PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
+
+
+def surroundings() -> dict[str, Any]:
+    """What a result may depend on beside the choices of its run, and what tells where it came from."""
+    return {
+        "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
+        "revision": _revision(),
+        "backend": jax.default_backend(),
+        "devices": len(devices()),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def _version(name: str) -> str | None:
+    with contextlib.suppress(Exception):
+        return version(name)
+    return None
+
+
+def _revision() -> str | None:
+    """The commit of the checkout that runs; None where the packages are installed without one, or without git."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        return told.stdout.strip() or None
+    return None
+
+
+def _flat(tree: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {name: tree}
+    return {path: leaf for key, value in tree.items() for path, leaf in _flat(value, f"{name}.{key}" if name else str(key)).items()}
+
+
+def note_surroundings(old: dict[str, Any] | None, fresh: dict[str, Any]) -> None:
+    """Notes in what surroundings a run goes on, field by field, where they are not those that it was begun in."""
+    if old:
+        before, now = (_flat({name: record.get(name) for name in SURROUNDINGS}) for record in (old, fresh))
+        for name in sorted(before | now):
+            if before.get(name) != now.get(name):
+                note(f"going on with {name} {now.get(name)} (was {before.get(name)}): the result need not be bit for bit that of one run")
