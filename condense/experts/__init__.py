@@ -27,6 +27,7 @@ from condense.runtime.log import note
 from condense.runtime.run_folder import open_run
 from synth.base import Net
 from synth.errors import BadInput
+from synth.files.memory import forcible
 from synth.images.preprocess import Preprocess
 from synth.options import check_option, flag_of
 
@@ -36,6 +37,7 @@ RECIPES: dict[str, Callable[..., ExpertRecipe]] = {"sgd": sgd, "flat": flat, "sm
 EXPERTS = 5  # key stream of the experts, beside those of a distillation with the same seed
 
 
+@forcible
 def train_experts(
     data: Data | GraphData | str,
     *,

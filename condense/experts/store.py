@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from condense.data.readers.source import regular
-from condense.runtime.log import megabytes
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
+from synth.files.memory import megabytes
 from synth.files.npz import read_npy_header
 
 FORMAT = 1

@@ -20,10 +20,11 @@ from condense.experts.store import RECORD, Header, Recorder, bytes_needed, check
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import devices, over_devices, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, megabytes, note, progress
+from condense.runtime.log import MetricsLog, note, progress
 from evals.retrain import group_size
 from synth.base import Examples, Net
 from synth.errors import BadInput, RunFailed
+from synth.files.memory import megabytes
 from synth.labels.plain import Hard
 from synth.numerics import backend
 from synth.training.fit import Fit, epoch_items, fit, in_batches, init_fit

@@ -67,11 +67,6 @@ def note(text: str) -> None:
     _console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def megabytes(size: float) -> str:
-    """Bytes in words: 12.3 MB, 4.56 GB."""
-    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
-
-
 def duration(seconds: float) -> str:
     """A span in words: 40 s, 12 min, 3.5 h."""
     if seconds < 90:

@@ -33,6 +33,7 @@ from evals.transfer import draw_balanced, probe
 from synth.base import Net, Vars
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
+from synth.files.memory import forcible
 from synth.files.npz import Archive, opened, write_npz
 from synth.images.distortions import Ranges
 from synth.images.preprocess import KINDS, Preprocess
@@ -84,6 +85,7 @@ class Representer:
             raise BadInput(f"{flag}: the teacher was trained on images normalised otherwise than {data.spec}; train one on that data")
 
 
+@forcible
 def train_ssl_teacher(
     data: Data | GraphData | str,
     out: str | Path,

@@ -30,6 +30,7 @@ from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import Teachers, load_teachers, write_index, write_member
 from synth.base import Net, Teacher
 from synth.errors import BadInput, RunFailed
+from synth.files.memory import forcible
 from synth.images.views import View
 from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
@@ -115,6 +116,7 @@ def member_of(text: str, shared: TeacherRecipe) -> Member:
     return Member(nets.canonical(net), own)
 
 
+@forcible
 def train_teachers(
     data: Data | GraphData | str,
     out: str | Path,

@@ -24,6 +24,7 @@ from evals.recipes import recipe
 from matchers.method import Method
 from synth.base import Net
 from synth.files.format import load_set, save_set
+from synth.files.memory import forcing
 from synth.set import SyntheticSet
 
 
@@ -87,7 +88,8 @@ def execute(made: Plan) -> SyntheticSet:
     """The set that a plan leads to: makes what is missing, then runs the method from where its folder was left."""
     for line in made.remarks:
         note(line)
-    made = realise(made)
+    with forcing(made.force):
+        made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
     asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
     beside = {"eval_every": schedule.eval_every or None, "trained_on": data.trained_on}

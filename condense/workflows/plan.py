@@ -32,6 +32,7 @@ from matchers.base import Matcher
 from matchers.method import Method
 from synth.base import Net
 from synth.errors import BadInput
+from synth.files.memory import forcible
 from synth.options import check_option, flag_of
 from synth.selection.choose import STARTS, starts_for
 from synth.set import SyntheticSet
@@ -106,6 +107,7 @@ class Plan:
         return config | ({} if self.data.seed == self.seed else {"split_seed": self.data.seed})
 
 
+@forcible
 def plan(
     method: str | Method,
     data: Data | GraphData | str | None,

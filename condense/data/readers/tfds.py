@@ -21,6 +21,7 @@ from condense.data.readers.folder import read_folder
 from condense.data.readers.source import OPTIONS, Source, arrays, regular
 from condense.data.rows import pieces
 from synth.errors import BadInput, RunFailed
+from synth.files.memory import MemoryBudget
 
 FEATURES = "tensorflow_datasets.core.features."
 
@@ -58,12 +59,13 @@ def read_tfds(folder: Path, spec: str, *, name: str, remedy: str, flips: bool = 
         raise
     except Exception as error:  # the library names no exceptions of its own for a directory that it cannot read
         raise BadInput(f"{spec}: {place} cannot be read ({why(error)}); prepare it again as array_record") from error
-    found, like = [], None
+    found, like, memory = [], None, MemoryBudget(spec, remedy="prepare a smaller set")
     for part, source in zip(("train", other), sources, strict=True):
         if not 0 < len(source) <= weight:
             raise BadInput(f"{spec}: {place} declares {len(source)} {part} examples in {weight} bytes; prepare it again")
         items = _records(source, part, place, image, label, spec)
-        found += gather(items, len(source), spec, like=like, channels=builder.info.features[image].shape[-1])
+        channels = builder.info.features[image].shape[-1]
+        found += gather(items, len(source), spec, memory=memory, stored=weight, like=like, channels=channels)
         like = found[0].shape[1:]
     return arrays(name, spec, *found, tuple(builder.info.features[label].names), flips=flips)
 
