@@ -121,6 +121,7 @@ def run(
     schedule: Schedule,
     *,
     folder: Path | None = None,
+    owner: str = "",
     starting: Callable[[], None] = lambda: None,
     saved: Callable[[int], None] = lambda step: None,
     evaluate: Callable[[SyntheticSet], float] | None = None,
@@ -136,6 +137,7 @@ def run(
       feed: step -> batch, as `condense.engine.feeds.make_feed` builds it.
       folder: gets `checkpoints/`, `metrics.jsonl` and, with `evaluate`, `best.npz`; of a method of one step `metrics.jsonl` alone; without
         it nothing is written.
+      owner: what tells the run from others; checkpoints in `folder` that are another's are refused.
       starting: called before the folder is read or written; of a method of one step when that is done.
       saved: called with the step after every checkpoint.
       evaluate: set -> accuracy on validation data; `measure` is what the log calls it.
@@ -155,19 +157,19 @@ def run(
                 MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
             return replace(synth_after, x=synth_after.x.store(), info=synth.info)
         starting()
-        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate, measure).run(description, force=force)
+        return _Loop(key, matcher, synth, feed, schedule, folder, owner, saved, evaluate, measure).run(description, force=force)
 
 
 class _Loop:
     """One run under way."""
 
-    def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate, measure):
+    def __init__(self, key, matcher, synth, feed, schedule, folder, owner, saved, evaluate, measure):
         self.feed, self.schedule, self.folder, self.saved, self.evaluate, self.measure = feed, schedule, folder, saved, evaluate, measure
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.matcher, self.finish_key = matcher, stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
         self.bad, self.fed = faultless(), (None, None)
-        self.checkpoints, found = Checkpoints(folder / "checkpoints") if folder else None, None
+        self.checkpoints, found = Checkpoints(folder / "checkpoints", owner=owner) if folder else None, None
         if self.checkpoints:
             with (
                 defer_interrupt()

@@ -28,6 +28,7 @@ def find_teachers(
     kinds: Sequence[str],
     *,
     baselines: Mapping[str, Baseline] = BASELINES,
+    split: str = "test",
 ) -> tuple[Teacher, ...]:
     """The teachers that a comparison needs: those in `place`, else those in the run's folder beside the set; none where none is needed.
 
@@ -38,7 +39,7 @@ def find_teachers(
     if place is None and taught and beside and (beside / INDEX).is_file():
         place = beside
     if place is not None:
-        return take_teachers(place, data)
+        return take_teachers(place, data, split=split)
     if synth.y.asks:
         raise BadInput("--teachers: the set's labels are asked of its teachers while a network trains; give their folder")
     if taught and any(baselines[kind].real for kind in kinds):

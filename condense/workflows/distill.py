@@ -17,7 +17,7 @@ from condense.engine.loop import run
 from condense.evaluation.validation import validation_score
 from condense.plots.modalities import save_grid
 from condense.runtime.log import note
-from condense.runtime.run_folder import Run, open_run
+from condense.runtime.run_folder import Run, check_there, open_run
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.workflows.plan import Plan, plan, realise
 from evals.recipes import recipe
@@ -95,6 +95,7 @@ def execute(made: Plan) -> SyntheticSet:
     beside = {"eval_every": schedule.eval_every or None, "trained_on": data.trained_on}
     with open_run(made.out, config, beside=beside, **asked) if made.out else nullcontext() as held:
         if held and held.done:
+            check_there(made.out, "set.npz")
             note(f"{made.out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(made.out))
         for line in made.matcher.remarks(data.train) if made.matcher.remarks else ():
@@ -119,6 +120,7 @@ def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> Syntheti
         make_feed(matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts")),
         made.schedule,
         folder=made.out,
+        owner=held.owner if held else "",
         starting=held.begin if held else lambda: None,
         saved=held.saved if held else lambda step: None,
         evaluate=validation_score(data, info.net, chosen, **scored) if made.schedule.eval_every else None,

@@ -99,8 +99,8 @@ def evaluate(
     if best_on_test:
         check_best_on_test(split, modality.name, evaluator, chosen)
     kinds = take_rows(rows, synth, evaluator, chosen)
-    networks, part = take_networks(net, frozen, chosen, synth, data), take_part(data, split, evaluator)
-    known = find_teachers(synth, teachers, path, data, kinds, baselines=evaluator.baselines)
+    networks, part = take_networks(net, frozen, chosen, synth, data, split=split), take_part(data, split, evaluator)
+    known = find_teachers(synth, teachers, path, data, kinds, baselines=evaluator.baselines, split=split)
     key, labels = jax.random.key(seed), teach(synth, known, chosen)
     own = {"baselines": evaluator.baselines, "content": evaluator.content}
     draws = make_rows(key, shown(synth, known, labels), data, kinds, labels=labels, **own)

@@ -22,6 +22,7 @@ from synth import content as contents
 from synth import labels
 from synth.errors import BadInput, RunFailed
 from synth.files.npz import Archive, Member, opened, write_npz
+from synth.files.records import parse_record
 from synth.images import preprocess
 from synth.set import Info, SyntheticSet
 
@@ -195,12 +196,11 @@ def _header(archive: Archive) -> dict[str, Any]:
     if member is None or member.dtype.kind != "U" or member.shape != () or member.dtype.itemsize > HEADER_BYTES:
         there = ", ".join(archive.members)[:200] or "none"
         raise BadInput(f"{path}: no synthetic set, its 'header' (a 0-d text array of JSON) is missing; arrays there: {there}")
+    text = str(archive.read("header"))
     try:
-        header = json.loads(str(archive.read("header")))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{path}: the header is no JSON ({error})") from error
+        header = parse_record(text, most=HEADER_BYTES)
+    except ValueError as error:
+        raise BadInput(f"{path}: the header is no JSON ({error}); make or copy the set again") from error
     if not isinstance(header, dict) or type(header.get("format")) is not int or header["format"] < 1:
         raise BadInput(f'{path}: the header says no format; it would be right with "format": {FORMAT}')
     if header["format"] > FORMAT:
@@ -251,6 +251,9 @@ def _read_info(header: dict, path) -> dict[str, Any]:
     """Whatever is known of where the set comes from; what is missing keeps its default."""
     table = _table(header, "info", path)
     info = {name: _typed(table[name], kind, f'{path}: "info" {name}') for name, kind in _info().items() if name in table}
+    for name in ("seed", "split_seed"):
+        if info.get(name, 0) < 0:
+            raise BadInput(f'{path}: "info" {name} in the header is {info[name]}; it must be a whole number of at least 0')
     return {"represents": _represented(header["labels"], info.get("method", ""))} | info
 
 

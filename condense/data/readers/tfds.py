@@ -1,7 +1,6 @@
 """The reader of sets that tensorflow_datasets prepared, and how named sets are kept as such. TensorFlow is never imported to read one."""
 
 import io
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -22,6 +21,7 @@ from condense.data.readers.source import OPTIONS, Source, arrays, regular
 from condense.data.rows import pieces
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import MemoryBudget
+from synth.files.records import MOST, parse_record
 
 FEATURES = "tensorflow_datasets.core.features."
 
@@ -83,7 +83,8 @@ def _records(source, part: str, place: Path, image: str, label: str, spec: str) 
 def _trusted(place: Path, spec: str) -> None:
     """features.json names classes that the library would import; only its own are let through."""
     try:
-        features = json.loads(regular(place / "features.json", spec, remedy="prepare the set again").read_text())
+        with regular(place / "features.json", spec, remedy="prepare the set again").open("rb") as file:
+            features = parse_record(file.read(MOST + 1))
     except (ValueError, OSError) as error:
         raise BadInput(f"{spec}: {place}/features.json is not readable ({error}); prepare the set again") from error
     todo = [features]
