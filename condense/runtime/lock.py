@@ -26,7 +26,7 @@ def locked(folder: Path, *, reading: bool = False) -> Iterator[BinaryIO | None]:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = open_owned(folder / LOCK, "ab+")  # held until the block ends; closing unlocks, and so does dying
+            file = open_owned(folder / LOCK, append=True)  # held until the block ends; closing unlocks, and so does dying
         except OSError as error:
             if reading and error.errno in CLOSED and folder.is_dir():
                 yield None

@@ -42,7 +42,7 @@ class MetricsLog:
         row = {"step": step, **{name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}}
         self.rows.append(row)
         try:
-            with open_owned(self.path, "ab+") as file:
+            with open_owned(self.path, append=True) as file:
                 file.write((json.dumps(row) + "\n").encode())
         except OSError as error:
             raise disk_failure(self.path, error) from error

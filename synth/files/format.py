@@ -22,7 +22,7 @@ from synth import content as contents
 from synth import labels
 from synth.errors import BadInput, RunFailed
 from synth.files.npz import Archive, Member, opened, write_npz
-from synth.files.records import parse_record
+from synth.files.records import ANY, parse_record
 from synth.images import preprocess
 from synth.set import Info, SyntheticSet
 
@@ -198,7 +198,7 @@ def _header(archive: Archive) -> dict[str, Any]:
         raise BadInput(f"{path}: no synthetic set, its 'header' (a 0-d text array of JSON) is missing; arrays there: {there}")
     text = str(archive.read("header"))
     try:
-        header = parse_record(text, most=HEADER_BYTES)
+        header = parse_record(text, ANY, most=HEADER_BYTES)
     except ValueError as error:
         raise BadInput(f"{path}: the header is no JSON ({error}); make or copy the set again") from error
     if not isinstance(header, dict) or type(header.get("format")) is not int or header["format"] < 1:

@@ -11,12 +11,12 @@ from synth.errors import BadInput
 REMEDY = "remove it, and run the same command again"
 
 
-def open_owned(path: str | os.PathLike, mode: str = "rb") -> BinaryIO:
-    """An ordinary file of a run's folder, open in the mode `rb`, or `ab+`, which makes it where it is not there.
+def open_owned(path: str | os.PathLike, *, append: bool = False) -> BinaryIO:
+    """An ordinary file of a run's folder, open for reading; with `append` for both, and made where it is not there.
 
     Raises BadInput for a link, a pipe, a folder or a device; OSError as `open` does.
     """
-    flags = {"rb": os.O_RDONLY, "ab+": os.O_RDWR | os.O_CREAT | os.O_APPEND}[mode]
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if append else os.O_RDONLY
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -27,7 +27,7 @@ def open_owned(path: str | os.PathLike, mode: str = "rb") -> BinaryIO:
     if not stat.S_ISREG(held):
         os.close(descriptor)
         raise BadInput(f"{path}: is {_what(held)}, no ordinary file; {REMEDY}")
-    return open(path, mode, opener=lambda path, flags: descriptor)  # so that it knows its name
+    return open(path, "ab+" if append else "rb", opener=lambda path, flags: descriptor)  # so that it knows its name
 
 
 def read_owned(path: str | os.PathLike, *, most: int) -> bytes:

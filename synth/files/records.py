@@ -150,7 +150,7 @@ class Table(NamedTuple):
             kind.check(one, name[:80])
 
 
-def parse_record(data: bytes | str, kind: Kind = ANY, *, most: int = MOST, nan_is_null: bool = False) -> Any:
+def parse_record(data: bytes | str, kind: Kind, *, most: int = MOST, nan_is_null: bool = False) -> Any:
     """The value that a JSON text holds. Raises ValueError in words where it is too large or deep, no JSON, or of another kind.
 
     With `nan_is_null`, NaN stands for null, as some files of before have it.
@@ -167,7 +167,7 @@ def parse_record(data: bytes | str, kind: Kind = ANY, *, most: int = MOST, nan_i
     return value
 
 
-def read_record(path: Path, kind: Kind = ANY, *, remedy: str, what: str, nan_is_null: bool = False) -> Any:
+def read_record(path: Path, kind: Kind, *, remedy: str, what: str, nan_is_null: bool = False) -> Any:
     """The value in a file of a run's folder. Raises BadInput, with the words `what` and `remedy`, where it is not to be read or of another
     kind."""
     try:

@@ -21,7 +21,7 @@ from condense.data.readers.source import OPTIONS, Source, arrays, regular
 from condense.data.rows import pieces
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import MemoryBudget
-from synth.files.records import MOST, parse_record
+from synth.files.records import ANY, MOST, parse_record
 
 FEATURES = "tensorflow_datasets.core.features."
 
@@ -84,7 +84,7 @@ def _trusted(place: Path, spec: str) -> None:
     """features.json names classes that the library would import; only its own are let through."""
     try:
         with regular(place / "features.json", spec, remedy="prepare the set again").open("rb") as file:
-            features = parse_record(file.read(MOST + 1))
+            features = parse_record(file.read(MOST + 1), ANY)
     except (ValueError, OSError) as error:
         raise BadInput(f"{spec}: {place}/features.json is not readable ({error}); prepare the set again") from error
     todo = [features]

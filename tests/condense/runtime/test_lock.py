@@ -41,7 +41,7 @@ def test_a_linked_lock_leaves_its_target_alone(tmp_path):
 
 
 def test_a_place_that_may_only_be_read_has_no_lock(tmp_path, monkeypatch):
-    def closed(*args):
+    def closed(*args, **more):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(lock, "open_owned", closed)

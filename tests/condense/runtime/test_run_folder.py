@@ -395,7 +395,7 @@ def test_what_a_run_would_write_through_is_refused_before_it_begins(tmp_path, na
 def test_a_finished_run_in_a_place_that_may_only_be_read_is_done(tmp_path, monkeypatch):
     hold(tmp_path)
 
-    def closed(*args):
+    def closed(*args, **more):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr("condense.runtime.lock.open_owned", closed)
