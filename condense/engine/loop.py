@@ -22,7 +22,7 @@ from condense.engine.memory import Gauge
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import place_batch, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, progress
+from condense.runtime.log import MetricsLog, note, progress
 from matchers.base import Matcher, conclude
 from synth.errors import BadInput, RunFailed
 from synth.files.format import save_set
@@ -33,6 +33,7 @@ FAULTS = (  # what stops a run, and what to try
     ("the loss or the set is not finite", "try a smaller step size"),
     ("the learned step size is not above 0", "try a smaller --lr-lr, or --positive log, which keeps it above 0"),
 )
+FALL = 1e-3  # the share by which a loss falls at least where something was matched
 AHEAD = 2  # steps handed to the devices before the host waits for one: enough to keep them busy, few enough to bound the batches in memory
 
 
@@ -181,6 +182,7 @@ class _Loop:
             raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or another --out")
         self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None
         self.scores = self.log.column(measure) if self.log else {}
+        self.losses = list(self.log.column("loss").values()) if self.log else []
 
     def run(self, description: str, *, force: bool) -> SyntheticSet:
         pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, force=force)
@@ -206,7 +208,15 @@ class _Loop:
                 if not self.carry.step.is_deleted() and (np.asarray(self.bad) < 0).all():  # deleted: stopped twice, in the middle of a step
                     self.save()
                 raise
+        self.tell_nothing_matched()
         return self.result()
+
+    def tell_nothing_matched(self) -> None:
+        """Warns where the loss is not lower at the end than at the start; both are means of a tenth of what was logged."""
+        part = max(1, len(self.losses) // 10)
+        first, last = (float(np.mean(losses)) for losses in (self.losses[:part], self.losses[-part:])) if len(self.losses) > 1 else (1, 0)
+        if last > first - FALL * abs(first):
+            note(f"warning: the loss was {first:.4g} at the start and is {last:.4g} at the end: nothing was matched; try another step size")
 
     def result(self) -> SyntheticSet:
         """What the run would give at this step, as it would be stored."""
@@ -225,6 +235,7 @@ class _Loop:
     def record(self, metrics) -> dict[str, float]:
         self.check_finite()
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        self.losses += [values["loss"]] if "loss" in values else []
         if self.log:
             self.log.add(self.step, **values)
         return {"loss": values["loss"]} if "loss" in values else {}

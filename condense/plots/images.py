@@ -5,6 +5,7 @@ own smallest and largest value to black and white instead: it shows structure th
 """
 
 import math
+import unicodedata
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,7 @@ CELL = 32  # smaller images are enlarged by a whole factor to at least this
 WIDEST = 2048  # none is enlarged beyond it
 GAP = 2
 LETTERS = 20
+LETTERS_WITHOUT_PARTS = dict(zip("ßøØłŁæÆœŒđĐıð", ("ss", "o", "O", "l", "L", "ae", "AE", "oe", "OE", "d", "D", "i", "d"), strict=True))
 ROWS = 100
 
 
@@ -45,7 +47,8 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
     shown = [np.flatnonzero(of == c)[:per_class] for c in range(len(classes))]  # no other image is looked at
     drawn = _shades(synth.info.preprocess.undo(np.asarray(decoded, np.float32)[np.concatenate(shown)]), stretch)
     rows = np.split(drawn, np.cumsum([len(index) for index in shown])[:-1])
-    names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in classes]
+    names = [drawable(name, f"class {number}") if name else "" for number, name in enumerate(classes)]
+    names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in names]
     font = ImageFont.load_default()
     margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * GAP
     height, width = (side + GAP for side in drawn.shape[1:3])
@@ -57,6 +60,13 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         for column, image in enumerate(row):
             picture.paste(Image.fromarray(image), (margin + GAP + column * width, top))
     return picture
+
+
+def drawable(name: str, instead: str) -> str:
+    """A name in letters that the font has: accents are dropped; a name in another script gives way to what stands for it."""
+    plain = unicodedata.normalize("NFKD", "".join(LETTERS_WITHOUT_PARTS.get(letter, letter) for letter in name))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return plain if plain.isascii() else instead
 
 
 def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool) -> np.ndarray:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from condense.data.for_set import find_set
 from condense.data.graphs import GraphData
@@ -26,6 +28,8 @@ from synth.base import Net
 from synth.files.format import load_set, save_set
 from synth.files.memory import forcing
 from synth.set import SyntheticSet
+
+SEEN, FAR = 256, 100  # real images that are looked at; times their largest value, from which on pixels lie far from them
 
 
 def distill(
@@ -128,8 +132,19 @@ def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> Syntheti
         description=made.method.name,
         force=made.force,
     )
+    tell_far_pixels(synth, data)
     if made.out:
         save_set(made.out / "set.npz", synth)
         save_grid(made.out / "grid.png", synth)
         shutil.rmtree(made.out / PARTIAL_LABELS_DIR, ignore_errors=True)
     return synth
+
+
+def tell_far_pixels(synth: SyntheticSet, data: Any) -> None:
+    """Warns where images lie far from all that the data hold in model space."""
+    if synth.x.modality != "images":
+        return
+    real = data.train.take(np.arange(min(SEEN, len(data.train.y)))).x
+    most, there = float(np.abs(real).max()), float(jnp.abs(synth.x.decode()).max())
+    if there > FAR * most:
+        note(f"warning: pixels reach {there:.3g} in model space, where those of the data reach {most:.3g}: try a smaller step size")

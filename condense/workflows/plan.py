@@ -28,7 +28,7 @@ from condense.runtime.run_folder import as_call, check_same
 from condense.workflows.methods import find_method, known_methods
 from condense.workflows.options import Settings, settle
 from evals.recipes import recipe
-from matchers.base import Matcher
+from matchers.base import Matcher, Shuffled
 from matchers.method import Method
 from synth.base import Net
 from synth.errors import BadInput
@@ -147,13 +147,14 @@ def plan(
     resolved = resolve_inputs(factory, context, usual=method.net.format(**settings.options), make=False)
     if spec is not None:
         nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it
+    settings, cut = cut_batch(settings, factory(**resolved.values(), **settings.options), data)
     matcher = factory(**resolved.values(), **settings.options)
     check_start(method.name, matcher, start)
     schedule = make_schedule(matcher, steps=steps, **{name: common[name] for name in COUNTS[4:]})
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
-    of_run = seed, place, force, command, tuple(remarks(method, matcher, preset, settings, common))
+    of_run = seed, place, force, command, (*remarks(method, matcher, preset, settings, common), *cut)
     made = Plan(method, factory, data, modality, settings, budget, per_class, start, schedule, context, resolved, matcher, *of_run)
     if budget.bytes is not None and modality.starts:
         stand_in_set(made)  # refuses a budget that does not hold the labels of one image a class
@@ -199,6 +200,16 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
         others = ", ".join(name for name, known in known_methods().items() if data.modality in known.modalities)
         raise BadInput(f"{method.name}: takes {takes}, and {data.spec} holds {data.modality}; {sources}; or use one of {others}")
     return data
+
+
+def cut_batch(settings: Settings, matcher: Matcher, data: Data | GraphData) -> tuple[Settings, list[str]]:
+    """The settings with a batch that nobody asked for cut to the data, and a line that says so. A batch that the call or a preset names
+    stays, and is refused where the data is smaller."""
+    count = len(data.train.y)
+    if not isinstance(matcher.feed, Shuffled) or matcher.feed.n <= count or settings.sources.get("batch") != "default":
+        return settings, []
+    line = f"the data has {count} training examples, fewer than the usual batch of {matcher.feed.n}: all of them make a batch"
+    return settings._replace(options={**settings.options, "batch": count}), [line]
 
 
 def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Settings, common: dict[str, Any]) -> list[str]:

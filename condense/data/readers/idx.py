@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from condense.data.named import home
 from condense.data.readers.base import Reader, Spec, Store
 from condense.data.readers.source import AGAIN, LARGEST, MODEL_SPACE, OPTIONS, Source, arrays, check_alike, numbered, regular
-from condense.data.readers.tfds import read_tfds
+from condense.data.readers.tfds import check_known, read_tfds
 from condense.data.rows import pieces
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
@@ -112,7 +112,7 @@ def read(spec: Spec) -> Source:
 def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
     """Checks the four files of a folder, and returns what copies them as they are. Raises BadInput as `read_idx_folder` does."""
     remedy = "fetch the four IDX files"
-    read_idx_folder(folder, spec, name=name, remedy=remedy)
+    check_known(read_idx_folder(folder, spec, name=name, remedy=remedy), name, spec)
     found = find_idx(folder, spec, remedy=remedy)
 
     def write(fresh: Path) -> None:

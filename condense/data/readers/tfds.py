@@ -159,7 +159,32 @@ def build(builder, folder: Path) -> None:
 def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
     """Reads the binary version of a CIFAR set, or class folders, and returns what writes them as a prepared set."""
     binary = name in CIFAR and not (folder / "train").is_dir()
-    return partial(write_tfds, read_cifar(folder, spec, name) if binary else read_folder(folder, spec, name=name))
+    source = read_cifar(folder, spec, name) if binary else read_folder(folder, spec, name=name)
+    check_known(source, name, spec)
+    return partial(write_tfds, source)
+
+
+def check_known(source: Source, name: str, spec: str) -> None:
+    """Raises BadInput where a set known by this name to tensorflow_datasets has another number of classes in all its configurations."""
+    known = set(known_classes(name))
+    if known and len(source.classes) not in known:
+        wanted = " or ".join(map(str, sorted(known)))
+        raise BadInput(f"{spec}: {name} has {wanted} classes, and there are {len(source.classes)}; prepare the files under another name")
+
+
+def known_classes(name: str) -> list[int]:
+    """How many classes a set has that tensorflow_datasets knows by this name, one number for every configuration; none for other names."""
+    import tensorflow_datasets as tfds
+
+    try:
+        configurations = [config.name for config in tfds.builder_cls(name).BUILDER_CONFIGS] or [None]
+        built = [tfds.builder(name, config=config, data_dir=home() / "nowhere") for config in configurations[:20]]
+        labels = [
+            feature for builder in built for feature in builder.info.features.values() if isinstance(feature, tfds.features.ClassLabel)
+        ]
+    except Exception:  # unknown, or its description needs what is not installed
+        return []
+    return [label.num_classes for label in labels if label.num_classes]
 
 
 STORE = Store(

@@ -12,6 +12,7 @@ import numpy as np
 
 from condense.data.readers.base import Number, Reader, Spec
 from condense.data.readers.graph_source import OPTIONS, GraphSource, lines_of, numbered_graphs
+from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
 
@@ -86,9 +87,21 @@ def read_tu(folder: Path, spec: str) -> GraphSource:
         )
     if len(edges) and (edges.min() < 1 or edges.max() > len(graph) or (graph[edges[:, 0] - 1] != graph[edges[:, 1] - 1]).any()):
         raise BadInput(f"{spec}: {name}_A.txt holds an edge that leads out of its graph; nodes are counted from 1 over all graphs")
+    say_what_is_dropped(folder, name, spec)
     tags = table("node_labels", 1, len(graph))[:, 0] if (folder / f"{name}_node_labels.txt").exists() else None
     kinds = table("edge_labels", 1, len(edges))[:, 0] if (folder / f"{name}_edge_labels.txt").exists() else None
     return numbered_graphs(spec, nodes[1:], tags, edges.astype(np.int32) - 1, kinds, labels)
+
+
+def say_what_is_dropped(folder: Path, name: str, spec: str) -> None:
+    """A line for every file of attributes: graphs have tags and edge labels, which are whole numbers, and no attributes."""
+    instead = {"node": "tags are", "edge": "edge labels are", "graph": "classes are"}
+    for part, word in instead.items():
+        if not (folder / f"{name}_{part}_attributes.txt").exists():
+            continue
+        there = part == "graph" or (folder / f"{name}_{part}_labels.txt").exists()
+        source = f"those of {name}_{part}_labels.txt" if there else "degrees" if part == "node" else "all alike"
+        note(f"warning: {spec}: {name}_{part}_attributes.txt is left out, because networks and methods here read none; {word} {source}")
 
 
 def read_folds(place: Path, spec: str, fold: int, count: int) -> np.ndarray:
