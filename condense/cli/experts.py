@@ -63,7 +63,7 @@ def act(args: list[str]) -> None:
     check_whole("count", call.count), check_whole("epochs", call.epochs)
     with forcing(call.force):
         data = load_data(call.data, seed=check_seed(call.seed))
-    experts = train_experts(data, **given, command="condense experts " + shlex.join(args))
+    experts = train_experts(data=data, **given, command="condense experts " + shlex.join(args))
     print(f"{experts.count} experts of {experts.size:,} parameters, {experts.epochs} epochs each, are ready in {call.out}")
     for number, row in enumerate(experts.header.accuracy):
         shown = sorted({0, 1, experts.epochs // 2, experts.epochs})

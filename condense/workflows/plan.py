@@ -147,8 +147,7 @@ def plan(
     resolved = resolve_inputs(factory, context, usual=method.net.format(**settings.options), make=False)
     if spec is not None:
         nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it
-    settings, cut = cut_batch(settings, factory(**resolved.values(), **settings.options), data)
-    matcher = factory(**resolved.values(), **settings.options)
+    settings, matcher, cut = build_matcher(factory, resolved, settings, data)
     check_start(method.name, matcher, start)
     schedule = make_schedule(matcher, steps=steps, **{name: common[name] for name in COUNTS[4:]})
     check_validation(schedule.eval_every, data)
@@ -202,14 +201,17 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
     return data
 
 
-def cut_batch(settings: Settings, matcher: Matcher, data: Data | GraphData) -> tuple[Settings, list[str]]:
-    """The settings with a batch that nobody asked for cut to the data, and a line that says so. A batch that the call or a preset names
-    stays, and is refused where the data is smaller."""
-    count = len(data.train.y)
+def build_matcher(
+    factory: Callable[..., Matcher], resolved: Resolved, settings: Settings, data: Data | GraphData
+) -> tuple[Settings, Matcher, list[str]]:
+    """The settings, the method built from them, and what there is to say: a batch that nobody asked for is cut to the data. One that
+    the call or a preset names stays, and is refused where the data is smaller."""
+    matcher, count = factory(**resolved.values(), **settings.options), len(data.train.y)
     if not isinstance(matcher.feed, Shuffled) or matcher.feed.n <= count or settings.sources.get("batch") != "default":
-        return settings, []
+        return settings, matcher, []
     line = f"the data has {count} training examples, fewer than the usual batch of {matcher.feed.n}: all of them make a batch"
-    return settings._replace(options={**settings.options, "batch": count}), [line]
+    settings = settings._replace(options={**settings.options, "batch": count})
+    return settings, factory(**resolved.values(), **settings.options), [line]
 
 
 def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Settings, common: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from synth.images import augment
-from synth.images.views import View, mixup, random_flip, random_roll, random_shift
+from synth.images.views import View, mixup, random_flip, random_resized_crop, random_roll, random_shift, shuffle_patches
 
 KEY = jax.random.key(17)
 N = 4000
@@ -87,3 +87,17 @@ def test_zooms_enlarge_by_as_much_as_they_are_drawn(monkeypatch):
     zooms = 1 / shown[shown > 0]
     assert abs(len(zooms) / len(shown) - 1 / 3) < 0.03
     assert stats.kstest(zooms, stats.uniform(0.8, 0.4).cdf).pvalue > 1e-4
+
+
+def test_every_part_of_a_view_has_its_own_fifth_of_the_key():
+    """Parts that shared one would show it in no statistic, and yet be one draw."""
+    x = jax.random.normal(KEY, (6, 8, 8, 2))
+    shuffle, crop, pad, flip, mix = jax.random.split(KEY, 5)
+    for view, expected in (
+        (View(shuffle=2), shuffle_patches(shuffle, x, factor=2, shared=False)),
+        (View(crop=(0.2, 0.6)), random_resized_crop(crop, x, scale=(0.2, 0.6), shared=False)),
+        (View(pad=2), random_shift(pad, x, most=2, shared=False)),
+        (View(flip=True), random_flip(flip, x, shared=False)),
+        (View(mix="mixup", alpha=1.0), mixup(mix, x, alpha=1.0)[0]),
+    ):
+        np.testing.assert_array_equal(view.sample(KEY, x)[0], expected)
