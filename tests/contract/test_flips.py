@@ -16,8 +16,7 @@ from condense.inputs.context import Context
 from condense.inputs.task import task_of
 from condense.teachers import self_supervised
 from condense.teachers import train as teachers
-from condense.teachers.barlow import Config
-from condense.teachers.self_supervised import train_teacher
+from condense.teachers.self_supervised import train_ssl_teacher
 from condense.workflows import relabel
 from evals.protocol import Network
 from evals.recipes import recipe
@@ -94,7 +93,7 @@ def test_self_supervised_teachers(data, monkeypatch, tmp_path):
     self_supervised._compiled.cache_clear()
     monkeypatch.setattr(self_supervised, "make_training", stop)
     with pytest.raises(Seen):
-        train_teacher(data, tmp_path, config=Config(NET, 1, batch=8, projector=2))
+        train_ssl_teacher(data, tmp_path, net=NET, epochs=1, batch=8, projector=2)
     assert seen == [data.flips]
 
 

@@ -17,11 +17,9 @@ import numpy as np
 import pytest
 
 from condense.__main__ import run
-from condense.data.load import load_data
 from condense.experts import train_experts
-from condense.teachers.barlow import Config
-from condense.teachers.self_supervised import train_teacher
-from condense.teachers.train import make_teachers
+from condense.teachers.self_supervised import train_ssl_teacher
+from condense.teachers.train import train_teachers
 from tests.support import fuzz
 from tests.support.cli import DM, surroundings
 from tests.support.data_files import class_folders, idx_folder
@@ -115,10 +113,9 @@ def template(tmp_path_factory) -> Path:
     graphs(home)
     train_experts("digits", count=1, epochs=1, out=home / "experts" / "e", net="mlp:width=4")
     shutil.copytree(home / "experts" / "e", home / "trajectories" / "e")
-    make_teachers("digits", home / "teachers" / "t", net=["mlp:width=8,norm=batch"], epochs=2)
+    train_teachers("digits", home / "teachers" / "t", net=["mlp:width=8,norm=batch"], epochs=2)
     shutil.copytree(home / "teachers" / "t", home / "members" / "t")
-    config = Config("mlp:width=6,norm=batch", 1, batch=256, projector=4, lr=0.01)
-    train_teacher(load_data("digits"), home / "teacher" / "s", config=config)
+    train_ssl_teacher("digits", home / "teacher" / "s", net="mlp:width=6,norm=batch", epochs=1, batch=256, projector=4, lr=0.01)
     shutil.copytree(home / "teacher" / "s", home / "weights" / "s")
     (home / "priors" / "priors.json").write_text(json.dumps([{"settings": {"ipc": 1}, "priors": {"abc": 50.0}}]))
     return home

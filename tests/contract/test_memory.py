@@ -133,3 +133,11 @@ def test_only_images_that_are_drawn_are_enlarged():
 def test_a_network_is_counted_before_it_is_built(spec, words):
     with little_memory(), pytest.raises(BadInput, match=words):
         nets.build(spec, (8, 8, 1), 10)
+
+
+def test_a_table_is_counted_with_its_categories(tmp_path):
+    """Many texts in one column are as many numbers a row."""
+    rows = "".join(f"word{number % 900},{number % 2}\n" for number in range(3000))
+    (tmp_path / "t.csv").write_text("text,label\n" + rows)
+    with little_memory(4 * SOME):
+        refused(f"csv:{tmp_path}/t.csv", "rows of 900 numbers: would take", "of memory")

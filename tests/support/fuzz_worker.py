@@ -13,13 +13,13 @@ from condense import __main__ as program
 from condense.data.load import load_data
 from condense.experts import load_experts
 from condense.inputs.priors import _records
-from condense.teachers.self_supervised import load_teacher
-from condense.teachers.store import load_teachers
+from condense.teachers.self_supervised import load_ssl_teacher
+from condense.teachers.store import take_teachers
 
 CALLS = {
     "experts": lambda place: load_experts(place).read(0, [0, 1]),
-    "teachers": lambda place: load_teachers(place, load_data("digits")),
-    "teacher": load_teacher,
+    "teachers": lambda place: take_teachers(place, load_data("digits")),
+    "teacher": load_ssl_teacher,
     "priors": lambda place: _records(Path(place)),
 }
 
