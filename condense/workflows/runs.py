@@ -14,9 +14,10 @@ from condense.plots.modalities import TABLES, draw_set
 from condense.runtime.checks import check_whole
 from condense.runtime.run_folder import RECORD
 from synth.errors import BadInput
+from synth.files import records
 from synth.files.format import load_set
 from synth.files.owned import read_owned
-from synth.files.records import MOST, Maybe, Real, Table, parse_record, read_record
+from synth.files.records import MOST, Maybe, Real, parse_record, read_record
 from synth.set import SyntheticSet
 
 METRICS = "metrics.jsonl"
@@ -57,7 +58,7 @@ def load_run(folder: str | Path) -> SavedRun:
     folder = Path(folder)
     if not (folder / RECORD).is_file():
         raise BadInput(f"{folder}: no {RECORD} there; give the folder of a run")
-    record = read_record(folder / RECORD, Table(), what="cannot be read", remedy="give the folder of a run")
+    record = read_record(folder / RECORD, records.Table(), what="cannot be read", remedy="give the folder of a run")
     synth, best = (load_set(place) if place.is_file() else None for place in (folder / "set.npz", folder / "best.npz"))
     return SavedRun(folder, record, read_metrics(folder / METRICS), synth, best)
 
@@ -71,7 +72,7 @@ def read_metrics(path: Path) -> dict[str, Float[np.ndarray, " rows"]]:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            held = parse_record(line, Table(rest=Maybe(Real())))
+            held = parse_record(line, records.Table(rest=Maybe(Real())))
             rows.append({name: np.nan if value is None else float(value) for name, value in held.items()})
         except ValueError as error:
             if number < len(lines):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from condense import nets
+from condense.data import modality
 from condense.data.load import load_data
 from condense.evaluation import images as scoring
 from condense.experts import train_experts
@@ -62,7 +63,7 @@ def test_retraining(data, monkeypatch):
 
 
 def test_methods(data, monkeypatch, tmp_path):
-    strategies = spy(monkeypatch, augment, "dsa_strategy")
+    strategies = spy(monkeypatch, modality, "dsa_strategy")
     augment.find(context(data))
     assert strategies == [((data.flips,), {})]
     for out in (None, tmp_path):
@@ -72,7 +73,7 @@ def test_methods(data, monkeypatch, tmp_path):
 
 def test_experts(data, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr("condense.experts.dsa_strategy", lambda flips: seen.append(flips) or "flip")
+    monkeypatch.setattr("condense.data.modality.dsa_strategy", lambda flips: seen.append(flips) or "flip")
     train_experts(data, count=1, epochs=1, out=tmp_path, net="mlp:width=2")
     assert seen == [data.flips]
 
