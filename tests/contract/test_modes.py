@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evals.recipes import EvalRecipe
 from evals.retrain import make_trainer, stack
+from evals.retraining import EvalRecipe
 from evals.transfer import Finetune, make_adapter, probe
 from matchers.kernel.common import embed
 from matchers.selection.common import features

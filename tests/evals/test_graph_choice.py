@@ -10,8 +10,8 @@ from condense.data.load import load_data
 from condense.evaluation.graphs import GRAPHS
 from condense.workflows.evaluate import share_of_commonest
 from evals.protocol import Network
-from evals.recipes import EvalRecipe
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs
+from evals.retraining import EvalRecipe
 from synth.base import Examples, Net, Out, Vars
 from synth.graphs.base import batch_of
 from tests.support.toy_graphs import some_graphs
