@@ -1,21 +1,25 @@
 """The console script: runs a verb, turns every failure into one line and an exit code."""
 
+from condense.runtime import early
+
+# isort: split
 import logging
 import os
 import signal
 import sys
 import warnings
 
-from condense.runtime.interrupts import reraise_interrupts
-from synth.errors import BadInput, RunFailed
+from condense.runtime.interrupts import reraise_interrupts, wait_for_imports
+from synth.errors import BadInput, RunFailed, one_line
 from synth.files.atomic import FULL
 
-DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, early.INTERRUPTED
 SMALLER = "use a smaller budget, --net width or --batch"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 0 done, 1 the run failed, 2 a wrong call or bad input, 130 interrupted."""
+    wait_for_imports()
     hush()
     reraise_interrupts()
     code = run(sys.argv[1:] if argv is None else argv)
@@ -29,8 +33,19 @@ def hush() -> None:
         warnings.simplefilter("ignore")
         logging.getLogger().addHandler(logging.NullHandler())
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's too
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:  # the caller has closed it, and the next file to be opened would take its number
+            _fill_descriptor(number)
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (for as long as the program runs)
     for output in (sys.stdout, sys.stderr):
         output.reconfigure(errors="replace")  # a terminal without ± gets a question mark, not a failure after the work is done
+
+
+def _fill_descriptor(number: int) -> None:
+    opened = os.open(os.devnull, os.O_WRONLY)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)
 
 
 def run(argv: list[str]) -> int:
@@ -66,14 +81,27 @@ def run(argv: list[str]) -> int:
             return say(f"the device has no memory left; {SMALLER}", FAILED)
         if os.environ.get("CONDENSE_DEBUG"):
             raise
+        if (platforms := os.environ.get("JAX_PLATFORMS")) and not _has_device():
+            return say(f"JAX_PLATFORMS={platforms}: there is no such device here; unset it, or set it to cpu", WRONG)
         return say(f"{type(error).__name__}: {error}; CONDENSE_DEBUG=1 shows where", FAILED)
+
+
+def _has_device() -> bool:
+    """Whether JAX finds a device of the platform that it was told to use."""
+    import jax
+
+    try:
+        return bool(jax.devices())
+    except Exception:  # JAX says so in several ways
+        return False
 
 
 def say(message: str, code: int) -> int:
     """One line on stderr; gives the code back."""
-    print("condense: " + " ".join(message.split()), file=sys.stderr)
+    print("condense: " + " ".join(one_line(message).split()), file=sys.stderr)
     return code
 
 
+early.restore()
 if __name__ == "__main__":
     main()

@@ -49,7 +49,7 @@ def make_trainer(
     augment = augment if recipe.augment else None
 
     def optimiser(synth: SyntheticSet, factor):
-        lr = jnp.float32(recipe.lr) if synth.lr is None else synth.lr
+        lr = synth.lr if takes_step_size(recipe, synth) else jnp.float32(recipe.lr)
         return recipe.optimiser(lr * factor)
 
     def begin_one(key, synth):
@@ -211,7 +211,12 @@ def group_size(seeds: int, together: int) -> int:
     return -(-seeds // -(-seeds // together))
 
 
+def takes_step_size(recipe: EvalRecipe, synth: SyntheticSet) -> bool:
+    """Whether the step size that was learned with a set is the one to train on it with: it is one of descent, and Adam's are others."""
+    return synth.lr is not None and recipe.optimizer == "sgd"
+
+
 def _step_size(recipe: EvalRecipe, synth: SyntheticSet) -> str:
-    if synth.lr is not None:
+    if takes_step_size(recipe, synth):
         return f"the set's own step size {float(synth.lr):g} is too large for it; try another --net or another set"
     return f"step size {recipe.lr:g} is too large for it; try another --recipe or --net"

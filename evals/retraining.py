@@ -21,7 +21,7 @@ class EvalRecipe(Protocol):
     Args:
       name: what the recipe is called.
       epochs: passes over the set (>= 1), exactly; the released loops of DC, DSA and DM make one more.
-      lr: step size; a step size learned with a set replaces it.
+      lr: step size; in plain descent a step size learned with a set replaces it.
       batch: examples a step, 0 for as many as `synth.labelling.batch_of` finds, on graphs for all; smaller sets go in whole.
       augment: what every mini-batch goes through: nothing, `dsa` (one operation a batch, parameters an image) or `dc` (one an image).
       view: what every mini-batch is shown through instead, the text of a `synth.images.views.View`; empty for none.

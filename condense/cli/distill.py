@@ -118,12 +118,16 @@ def act(args: list[str]) -> None:
         return
     synth = execute(made)
     print(f"{call.out}/set.npz and {call.out}/grid.png are ready; next:")
-    print("  " + shlex.join(scoring(synth, call)))
+    print("  " + shlex.join(scoring(synth, call, made.data)))
 
 
-def scoring(synth: Any, call: Any) -> list[str]:
-    """The command that scores a set which a call made: representations on other data, with the teacher that was handed over, if any."""
+def scoring(synth: Any, call: Any, data: Any) -> list[str]:
+    """The command that scores a set which a call made: representations on other data, with the teacher that was handed over, if any; a set
+    that has more examples of a class than the data, without real ones beside it."""
+    from condense.evaluation.baselines import too_few
+
     if not synth.represents:
-        return ["condense", "evaluate", call.out, "--data", call.data]
+        alone = ["--rows", "distilled"] if data.modality == "images" and too_few(synth, data) is not None else []
+        return ["condense", "evaluate", call.out, "--data", call.data, *alone]
     teacher = [] if call.teacher is None else ["--teacher", call.teacher]
     return ["condense", "transfer", call.out, "--to", "SPEC", *teacher]

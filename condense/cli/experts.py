@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from docstring_parser import parse as parse_docstring
 
-from condense.cli.flags import about, parse
+from condense.cli.flags import about, few, parse
 from condense.runtime.interrupts import defer_interrupt
 from matchers import REGISTRY
 
@@ -53,15 +53,22 @@ def act(args: list[str]) -> None:
     call = parse(recipe_class(recipe), args, "condense experts")
 
     with defer_interrupt():
-        from condense.experts import train_experts
+        from condense.data.load import load_data
+        from condense.experts import complete_recipe, train_experts
+        from condense.runtime.checks import check_seed, check_whole
+        from synth.files.memory import forcing
 
-    given = {f.name: getattr(call, f.name) for f in fields(call)}
-    experts = train_experts(**given, command="condense experts " + shlex.join(args))
+    given = {f.name: getattr(call, f.name) for f in fields(call) if f.name != "data"}
+    complete_recipe(recipe, {name: value for name, value in given.items() if name not in COMMON})
+    check_whole("count", call.count), check_whole("epochs", call.epochs)
+    with forcing(call.force):
+        data = load_data(call.data, seed=check_seed(call.seed))
+    experts = train_experts(data=data, **given, command="condense experts " + shlex.join(args))
     print(f"{experts.count} experts of {experts.size:,} parameters, {experts.epochs} epochs each, are ready in {call.out}")
     for number, row in enumerate(experts.header.accuracy):
         shown = sorted({0, 1, experts.epochs // 2, experts.epochs})
         print(f"  expert {number}: validation accuracy " + ", ".join(f"{100 * row[epoch]:.1f} % after {epoch}" for epoch in shown))
     print("next:")
     method = next(name for name, method in REGISTRY.items() if method.experts == recipe)
-    words = ["condense", "distill", method, "--experts", call.out, "--data", call.data, "--ipc", "10", "--out", f"runs/{method}"]
+    words = ["condense", "distill", method, "--experts", call.out, "--data", call.data, "--ipc", few(data), "--out", f"runs/{method}"]
     print("  " + shlex.join(words))

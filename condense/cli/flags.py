@@ -125,6 +125,11 @@ def conclude(result: Any, path: str | None) -> None:
     Console().print(result.table())
 
 
+def few(data: Any, *, images: int = 1) -> str:
+    """Examples a class for a first look at this data: ten, or as many as the smallest class has for training, at so many images each."""
+    return str(max(1, min(10, *(int((data.train.y == label).sum()) // images for label in range(len(data.classes))))))
+
+
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a list with commas between."""
     return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from condense.cli.flags import about
+from condense.cli.flags import about, few
 from condense.runtime.interrupts import defer_interrupt
 from synth.errors import BadInput
 
@@ -55,14 +55,21 @@ def chosen(call: Flags, flags: tuple[str, ...]) -> dict[str, Any]:
 def learn_classes(call: Flags, command: str) -> None:
     """A committee."""
     with defer_interrupt():
+        from condense.data.load import load_data
+        from condense.runtime.checks import check_seed
         from condense.teachers.train import train_teachers
+        from matchers.decoupled.common import FACTOR
+        from synth.files.memory import forcing
 
     given = chosen(call, NUMBERS + COMMITTEE)
-    made = train_teachers(call.data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)
+    with forcing(call.force):
+        data = load_data(call.data, seed=check_seed(call.seed))
+    made = train_teachers(data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)
     for member, accuracy in zip(made.members, made.accuracies, strict=True):
         print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
     print(f"{call.out} is ready; next:")
-    print("  " + shlex.join(["condense", "distill", "cvdd", "--data", call.data, "--ipc", "10", "--teachers", call.out, "--out", "RUN"]))
+    words = ["--data", call.data, "--ipc", few(data, images=FACTOR**2), "--teachers", call.out, "--out", "RUN"]
+    print("  " + shlex.join(["condense", "distill", "cvdd", *words]))
 
 
 def learn_alone(call: Flags, command: str) -> None:

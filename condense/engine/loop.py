@@ -22,7 +22,7 @@ from condense.engine.memory import Gauge
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import place_batch, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, progress
+from condense.runtime.log import MetricsLog, note, progress
 from matchers.base import Matcher, conclude
 from synth.errors import BadInput, RunFailed
 from synth.files.format import save_set
@@ -33,6 +33,7 @@ FAULTS = (  # what stops a run, and what to try
     ("the loss or the set is not finite", "try a smaller step size"),
     ("the learned step size is not above 0", "try a smaller --lr-lr, or --positive log, which keeps it above 0"),
 )
+FALL = 1e-3  # the share by which a loss falls at least where something was matched
 AHEAD = 2  # steps handed to the devices before the host waits for one: enough to keep them busy, few enough to bound the batches in memory
 
 
@@ -121,6 +122,7 @@ def run(
     schedule: Schedule,
     *,
     folder: Path | None = None,
+    owner: str = "",
     starting: Callable[[], None] = lambda: None,
     saved: Callable[[int], None] = lambda step: None,
     evaluate: Callable[[SyntheticSet], float] | None = None,
@@ -136,6 +138,7 @@ def run(
       feed: step -> batch, as `condense.engine.feeds.make_feed` builds it.
       folder: gets `checkpoints/`, `metrics.jsonl` and, with `evaluate`, `best.npz`; of a method of one step `metrics.jsonl` alone; without
         it nothing is written.
+      owner: what tells the run from others; checkpoints in `folder` that are another's are refused.
       starting: called before the folder is read or written; of a method of one step when that is done.
       saved: called with the step after every checkpoint.
       evaluate: set -> accuracy on validation data; `measure` is what the log calls it.
@@ -155,19 +158,19 @@ def run(
                 MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
             return replace(synth_after, x=synth_after.x.store(), info=synth.info)
         starting()
-        return _Loop(key, matcher, synth, feed, schedule, folder, saved, evaluate, measure).run(description, force=force)
+        return _Loop(key, matcher, synth, feed, schedule, folder, owner, saved, evaluate, measure).run(description, force=force)
 
 
 class _Loop:
     """One run under way."""
 
-    def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate, measure):
+    def __init__(self, key, matcher, synth, feed, schedule, folder, owner, saved, evaluate, measure):
         self.feed, self.schedule, self.folder, self.saved, self.evaluate, self.measure = feed, schedule, folder, saved, evaluate, measure
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.matcher, self.finish_key = matcher, stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
         self.bad, self.fed = faultless(), (None, None)
-        self.checkpoints, found = Checkpoints(folder / "checkpoints") if folder else None, None
+        self.checkpoints, found = Checkpoints(folder / "checkpoints", owner=owner) if folder else None, None
         if self.checkpoints:
             with (
                 defer_interrupt()
@@ -179,6 +182,7 @@ class _Loop:
             raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or another --out")
         self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None
         self.scores = self.log.column(measure) if self.log else {}
+        self.losses = list(self.log.column("loss").values()) if self.log else []
 
     def run(self, description: str, *, force: bool) -> SyntheticSet:
         pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, force=force)
@@ -204,7 +208,15 @@ class _Loop:
                 if not self.carry.step.is_deleted() and (np.asarray(self.bad) < 0).all():  # deleted: stopped twice, in the middle of a step
                     self.save()
                 raise
+        self.tell_nothing_matched()
         return self.result()
+
+    def tell_nothing_matched(self) -> None:
+        """Warns where the loss is not lower at the end than at the start; both are means of a tenth of what was logged."""
+        part = max(1, len(self.losses) // 10)
+        first, last = (float(np.mean(losses)) for losses in (self.losses[:part], self.losses[-part:])) if len(self.losses) > 1 else (1, 0)
+        if last > first - FALL * abs(first):
+            note(f"warning: the loss was {first:.4g} at the start and is {last:.4g} at the end: nothing was matched; try another step size")
 
     def result(self) -> SyntheticSet:
         """What the run would give at this step, as it would be stored."""
@@ -223,6 +235,7 @@ class _Loop:
     def record(self, metrics) -> dict[str, float]:
         self.check_finite()
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        self.losses += [values["loss"]] if "loss" in values else []
         if self.log:
             self.log.add(self.step, **values)
         return {"loss": values["loss"]} if "loss" in values else {}

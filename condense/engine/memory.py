@@ -1,18 +1,16 @@
 """What a step will take, said before the first one, and refused where the machine has not got it."""
 
-import contextlib
-import os
 import time
-from pathlib import Path
 
 import jax
 
-from condense.runtime.log import megabytes, note
+from condense.runtime.log import note
 from matchers.base import Piece
 from synth.errors import RunFailed
+from synth.files import memory
+from synth.files.memory import megabytes
 
 SHORT = 10.0  # seconds of work that need no announcement
-CGROUP = Path("/sys/fs/cgroup")
 
 
 class Gauge:
@@ -89,18 +87,4 @@ def free_memory() -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")))
-    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-        found.append(int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text()) + _reclaimable())
-    return max(0, min(found))
-
-
-def _reclaimable() -> int:
-    """Bytes of files' pages that a container counts as taken and gives up when asked for memory."""
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = (CGROUP / "memory.stat").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    return 0
+    return memory.free_memory()

@@ -40,6 +40,13 @@ def row_counts(synth: SyntheticSet) -> np.ndarray:
     return counts if images >= len(synth) else -(-counts * images // len(synth))
 
 
+def too_few(synth: SyntheticSet, data: Any) -> int | None:
+    """The first class of which the data has fewer training examples than the set costs; None where there is none."""
+    counts = row_counts(synth)
+    short = np.flatnonzero(np.bincount(data.train.y, minlength=len(counts)) < counts)
+    return int(short[0]) if short.size else None
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """What a row may look at.
@@ -75,10 +82,9 @@ class Comparison:
         Raises BadInput where the data has fewer training examples of a class than the set.
         """
         counts, y = row_counts(self.synth), self.data.train.y
-        there = np.bincount(y, minlength=len(counts))
-        if (short := np.flatnonzero(there < counts)).size:
-            c = short[0]
-            has = f"has {there[c]} training {self.data.modality} of class {self.data.classes[c]}, the set {counts[c]}"
+        if (c := too_few(self.synth, self.data)) is not None:
+            held = f"{np.count_nonzero(y == c)} training {self.data.modality} of class {self.data.classes[c]}"
+            has = f"has {held}, the set {counts[c]} (those for validation are held out)"
             raise BadInput(f"--rows {kind}: {self.data.spec} {has}; only distilled and full are possible")
 
         @cache  # of indices: every network is shown the same draws, which a set would hold as arrays

@@ -103,7 +103,7 @@ def build_network(name: str, protocol: Protocol, data: Data | GraphData) -> Netw
 
 
 def take_networks(
-    net: Any, frozen: str | Path | None, protocol: Protocol, synth: SyntheticSet, data: Data | GraphData
+    net: Any, frozen: str | Path | None, protocol: Protocol, synth: SyntheticSet, data: Data | GraphData, *, split: str = "test"
 ) -> dict[str, Network]:
     """The networks that sets are scored with, by name: the trained ones in the folder `frozen`; else those given, else the set's, else
     that of the modality; else what stands in their place where the protocol needs none.
@@ -117,7 +117,7 @@ def take_networks(
             raise BadInput(f"--frozen {frozen}: recipe {protocol.name} fits no ridge head to features of a network; take --recipe {takes}")
         if given:
             raise BadInput(f"--net {given[0]}: the networks are those in --frozen {frozen}; leave one of the two out")
-        return {name: Network(name, trained.net, trained.vars) for name, trained in load_frozen(frozen, data).items()}
+        return {name: Network(name, trained.net, trained.vars) for name, trained in load_frozen(frozen, data, split=split).items()}
     if protocol.own_net and given:
         raise BadInput(f"--net {given[0]}: recipe {protocol.name} needs no network; leave --net out, or take another --recipe")
     names = [protocol.own_net] if protocol.own_net else given or [synth.info.net or usual_net(data)]

@@ -65,7 +65,7 @@ class Evaluation(NamedTuple):
         table = Table(title=Text(self._title(first)))  # as text, because a path may hold what rich takes for markup
         table.add_column(self.modality)
         for name in names:
-            table.add_column(name, justify="right", overflow="fold")
+            table.add_column(Text(head(name)), justify="right", overflow="fold")
         for kind in dict.fromkeys(report.set_kind for report in self.reports):
             cells = [at[kind, name] for name in names]
             label = kind if cells[0].recipe == first.recipe else f"{kind} (recipe {cells[0].recipe})"
@@ -75,7 +75,11 @@ class Evaluation(NamedTuple):
     def _title(self, first: Report) -> str:
         """What is measured, on how many seeds under which recipe, what chose the epoch or else the budget, bytes, and notes."""
         measured = "accuracy" if first.auc is None else "accuracy / ROC-AUC"
-        parts = [f"{self.spec}, {self.split} {measured} in %", f"{len(first.accuracy)} seeds", f"recipe {first.recipe}"]
+        parts = [
+            f"{self.spec}, {self.split} {measured} in %",
+            f"{len(first.accuracy)} seed{'s' * (len(first.accuracy) > 1)}",
+            f"recipe {first.recipe}",
+        ]
         budget = f"{self.ipc} a class" if self.ipc else ""
         parts += [f"epoch chosen on {self.chosen}" if self.chosen else budget, f"{self.bytes['total']:,} bytes"]
         notes = [", ".join(part for part in parts if part)]
@@ -87,11 +91,18 @@ class Evaluation(NamedTuple):
 
 
 def _cell(report: Report) -> str:
-    text = _per_cent(report.mean, report.std)
-    text += "" if report.auc is None else f" / {_per_cent(*report.area())}"
+    scores = len(report.accuracy)
+    text = per_cent(report.mean, report.std, scores)
+    text += "" if report.auc is None else f" / {per_cent(*report.area(), scores)}"
     best = report.best_on_test
-    return text if best is None else f"{text} (best {_per_cent(np.mean(best), np.std(best))})"
+    return text if best is None else f"{text} (best {per_cent(np.mean(best), np.std(best), scores)})"
 
 
-def _per_cent(mean: float, std: float) -> str:
-    return f"{100 * mean:.1f} ± {100 * std:.1f}"
+def per_cent(mean: float, std: float, scores: int) -> str:
+    """A mean with its deviation, which one score alone has not."""
+    return f"{100 * mean:.1f}" + f" ± {100 * std:.1f}" * (scores > 1)
+
+
+def head(name: str) -> str:
+    """A specification as the head of a column: it breaks behind commas, not within an option."""
+    return ", ".join(name.split(","))

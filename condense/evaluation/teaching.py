@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.evaluation.baselines import BASELINES, Baseline
-from condense.runtime.log import progress
+from condense.runtime.log import note, progress
 from condense.teachers.store import INDEX, take_teachers
 from evals.protocol import Protocol
 from synth.base import Teacher
@@ -28,17 +28,15 @@ def find_teachers(
     kinds: Sequence[str],
     *,
     baselines: Mapping[str, Baseline] = BASELINES,
+    split: str = "test",
 ) -> tuple[Teacher, ...]:
     """The teachers that a comparison needs: those in `place`, else those in the run's folder beside the set; none where none is needed.
 
     Raises BadInput where they are needed and there are none.
     """
-    beside = path.parent / "teachers" if path else None
-    taught = synth.y.taught
-    if place is None and taught and beside and (beside / INDEX).is_file():
-        place = beside
+    taught, place = synth.y.taught, place_of(synth, place, path)
     if place is not None:
-        return take_teachers(place, data)
+        return take_teachers(place, data, split=split)
     if synth.y.asks:
         raise BadInput("--teachers: the set's labels are asked of its teachers while a network trains; give their folder")
     if taught and any(baselines[kind].real for kind in kinds):
@@ -47,6 +45,25 @@ def find_teachers(
             "give --teachers DIR, or --rows distilled"
         )
     return ()
+
+
+def place_of(synth: SyntheticSet, place: str | Path | None, path: Path | None) -> str | Path | None:
+    """The folder of a set's teachers: the one that is named, else that in the run's folder beside the set, if there is one."""
+    beside = path.parent / "teachers" if path else None
+    return beside if place is None and synth.y.taught and beside and (beside / INDEX).is_file() else place
+
+
+def without_teachers(
+    synth: SyntheticSet, place: str | Path | None, path: Path | None, kinds: Sequence[str], *, baselines: Mapping[str, Baseline] = BASELINES
+) -> list[str]:
+    """The usual rows, as far as they can be scored: real examples need labels of the set's teachers, and where these are not known a line
+    says what is missing."""
+    if place_of(synth, place, path) is not None or not synth.y.taught or synth.y.asks:
+        return list(kinds)
+    left = [kind for kind in kinds if baselines[kind].real]
+    if left:
+        note(f"no rows {', '.join(left)}: they need {synth.y.kind} labels of the set's own teachers; --teachers DIR names their folder")
+    return [kind for kind in kinds if kind not in left]
 
 
 def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> Callable[[SyntheticSet], SyntheticSet]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
+from condense.evaluation.report import per_cent
 from evals.report import Report
 
 
@@ -68,9 +69,9 @@ class Transfer(NamedTuple):
         for result in self.results_by_target:
             scores = len(result.reports[0].accuracy)
             how = f"{result.protocol} on {100 * result.fraction:g} % of the labels, {scores} scores"
-            table.add_column(f"{result.target}: {how}", justify="right", overflow="fold")
+            table.add_column(Text(f"{result.target}: {how}"), justify="right", overflow="fold")
         several = len({report.net for report in self.reports}) > 1
         for row in zip(*(result.reports for result in self.results_by_target), strict=True):
             name = f"{row[0].set_kind}, {row[0].net}" if several else row[0].set_kind
-            table.add_row(name, *(f"{100 * report.mean:.1f} ± {100 * report.std:.1f}" for report in row))
+            table.add_row(name, *(per_cent(report.mean, report.std, len(report.accuracy)) for report in row))
         return table

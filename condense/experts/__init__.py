@@ -20,13 +20,14 @@ from condense.experts.base import ExpertRecipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
-from condense.experts.store import Experts, Header, load_experts
+from condense.experts.store import RECORD, Experts, Header, load_experts
 from condense.experts.train import Training, make_expert_trainer
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
-from condense.runtime.run_folder import open_run
+from condense.runtime.run_folder import check_there, open_run
 from synth.base import Net
 from synth.errors import BadInput
+from synth.files.memory import forcible
 from synth.images.preprocess import Preprocess
 from synth.options import check_option, flag_of
 
@@ -36,6 +37,7 @@ RECIPES: dict[str, Callable[..., ExpertRecipe]] = {"sgd": sgd, "flat": flat, "sm
 EXPERTS = 5  # key stream of the experts, beside those of a distillation with the same seed
 
 
+@forcible
 def train_experts(
     data: Data | GraphData | str,
     *,
@@ -76,12 +78,13 @@ def train_experts(
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     with open_run(out, config, steps=count * epochs, seed=seed, command=command, data_digest=data.digest, force=force) as held:
         if held.done:
+            check_there(out, RECORD)
             note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
             return load_experts(out)
         header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
         trainer = make_expert_trainer(built, RECIPES[recipe](**options), augmentation(data), classes, epochs=epochs)
         held.begin()
-        training = Training(out, header, trainer, data.train.all(), data.val.all(), held.saved)
+        training = Training(held, header, trainer, data.train.all(), data.val.all())
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))
     return load_experts(out)
 

@@ -8,29 +8,50 @@ import json
 import math
 import os
 import shutil
+import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from condense.data.readers.source import regular
-from condense.runtime.log import megabytes
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
+from synth.files.memory import megabytes
 from synth.files.npz import read_npy_header
+from synth.files.owned import open_owned
+from synth.files.records import Either, Flag, ListOf, Real, Table, Text, Whole, read_record
 
 FORMAT = 1
 RECORD = "experts.json"
-MOST_TEXT = 1 << 26  # bytes of a record: accuracies of ten thousand experts and more
 SPARE = 1 << 26  # bytes that stay free beside the trajectories: checkpoints and logs
 REMEDY = "give the folder that `condense experts --out DIR` made"
+COUNT = Whole(1, 1 << 48)
+HELD = Table(
+    {
+        **dict.fromkeys(("net", "recipe", "data", "data_digest", "preprocess"), Text()),
+        **dict.fromkeys(("asked", "epochs", "size"), COUNT),
+        **dict.fromkeys(("format", "count", "seed", "split_seed"), Whole(0, 1 << 48)),
+        "options": Table(rest=Either((Real(), Flag()))),
+        "image": ListOf(Whole(1, 1 << 20), least=3, most=3),
+        "classes": ListOf(Text(), least=1),
+        "accuracy": ListOf(ListOf(Real(0, 1))),
+    },
+    {"sums": ListOf(ListOf(Whole(0, (1 << 32) - 1)))},
+    rest=None,
+)
 
 
 def name(expert: int) -> str:
     """The file of an expert."""
     return f"expert_{expert:04d}.npy"
+
+
+def checksum(row: Float32[np.ndarray, " p"]) -> int:
+    """Tells the parameters of one epoch from others."""
+    return zlib.crc32(np.ascontiguousarray(row, "<f4").data)
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,7 @@ class Header:
       data, data_digest, preprocess: specification, digest of the contents, digest of what leads to model space.
       seed, split_seed: of the training, and of the validation split that it left out.
       accuracy: on the validation split by expert and epoch (0: before training), fractions; empty where there is no such split.
+      sums: checksums (CRC-32) of the parameters, by expert and epoch; empty where an older version wrote the record.
     """
 
     net: str
@@ -61,6 +83,7 @@ class Header:
     seed: int
     split_seed: int
     accuracy: tuple[tuple[float, ...], ...]
+    sums: tuple[tuple[int, ...], ...] = field(default=(), kw_only=True)
     format: int = field(default=FORMAT, kw_only=True)
 
 
@@ -81,6 +104,9 @@ class Experts:
     def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
         """Parameters of an expert after each of the epochs (0: as initialised). Raises BadInput where a number is not finite."""
         rows = np.array(self._files[expert][list(epochs)])
+        for epoch, row in zip(epochs, rows, strict=True) if self.header.sums else ():
+            if checksum(row) != self.header.sums[expert][epoch]:
+                raise BadInput(f"{self.folder / name(expert)}: is not as it was trained (after epoch {epoch}); train the experts again")
         if not np.isfinite(rows).all():
             raise BadInput(f"{self.folder / name(expert)}: holds numbers that are not finite; train the experts again")
         return rows
@@ -109,15 +135,11 @@ def load_experts(folder: str | os.PathLike) -> Experts:
 def read_header(folder: Path) -> Header:
     """What a folder's record says, checked. Raises BadInput where it is missing or impossible."""
     path = regular(folder / RECORD, f"--experts {folder}", remedy=REMEDY)
-    if path.stat().st_size > MOST_TEXT:
-        raise BadInput(f"{path}: has {path.stat().st_size} bytes, more than a record of experts; {REMEDY}")
+    held = read_record(path, HELD, what="is no record of experts", remedy=REMEDY)
     try:
-        held = json.loads(path.read_bytes(), parse_constant=_refuse)
-        if not isinstance(held, dict) or set(held) != {f.name for f in fields(Header)}:
-            raise ValueError(f"it must hold {', '.join(f.name for f in fields(Header))}")
         return _checked(held)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise BadInput(f"{path}: is no record of experts ({str(error)[:200]}); {REMEDY}") from error
+    except ValueError as error:
+        raise BadInput(f"{path}: is no record of experts ({error}); {REMEDY}") from error
 
 
 def write_header(folder: Path, header: Header) -> None:
@@ -125,46 +147,24 @@ def write_header(folder: Path, header: Header) -> None:
     write_bytes(folder / RECORD, (json.dumps(asdict(header), indent=1, allow_nan=False) + "\n").encode())
 
 
-def _refuse(constant: str):
-    raise ValueError(f"it holds {constant}")
-
-
 def _checked(held: dict) -> Header:
-    for key, least in (("format", 0), ("asked", 1), ("count", 0), ("epochs", 1), ("size", 1), ("seed", 0), ("split_seed", 0)):
-        if type(held[key]) is not int or not least <= held[key] < 1 << 48:
-            raise ValueError(f"{key} must be a whole number of at least {least}")
-    for key in ("net", "recipe", "data", "data_digest", "preprocess"):
-        if not isinstance(held[key], str):
-            raise ValueError(f"{key} must be text")
     if held["format"] != FORMAT:
         raise ValueError(f"its format is {held['format']}; this version reads {FORMAT}")
-    image, classes, options, accuracy = (held[key] for key in ("image", "classes", "options", "accuracy"))
-    if not (isinstance(image, list) and image and all(type(side) is int and 0 < side < 1 << 20 for side in image)):
-        raise ValueError("image must be a list of positive sizes")
-    if not (isinstance(classes, list) and classes and all(isinstance(text, str) for text in classes)):
-        raise ValueError("classes must be a list of names")
-    if not (isinstance(options, dict) and all(isinstance(value, int | float) for value in options.values())):
-        raise ValueError("options must be numbers by name")
     if held["count"] > held["asked"]:
         raise ValueError("count must be at most asked")
-    rows = held["count"] if accuracy else 0
-    if not (isinstance(accuracy, list) and len(accuracy) == rows):
-        raise ValueError("accuracy must have a row for each expert, or be empty")
-    for row in accuracy:
-        if not (isinstance(row, list) and len(row) == held["epochs"] + 1 and all(_is_fraction(value) for value in row)):
-            raise ValueError("accuracy must hold epochs + 1 fractions for each expert")
-    return Header(**held | {"image": tuple(image), "classes": tuple(classes), "accuracy": tuple(map(tuple, accuracy))})
-
-
-def _is_fraction(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    for key in ("accuracy", "sums"):
+        rows = held.get(key, [])
+        if rows and (len(rows) != held["count"] or any(len(row) != held["epochs"] + 1 for row in rows)):
+            raise ValueError(f"{key} must hold epochs + 1 numbers for each expert, or be empty")
+    lists = {key: tuple(map(tuple, held.get(key, ()))) for key in ("accuracy", "sums")}
+    return Header(**held | lists | {"image": tuple(held["image"]), "classes": tuple(held["classes"])})
 
 
 def _mapped(path: Path, rows: int, size: int) -> np.ndarray:
     """The array of a file, f32[rows size], mapped for reading. The file's header is matched against that, never evaluated."""
     regular(path, f"--experts {path.parent}", remedy="train the experts again")
     try:
-        with path.open("rb") as file:
+        with open_owned(path) as file:
             member, fortran, start = read_npy_header(file, str(path), False)
         if (member.dtype, member.shape, fortran) != (np.dtype("<f4"), (rows, size), False):
             raise BadInput(f"{path}: holds {member.dtype} of shape {member.shape}, not f32[{rows}, {size}]; train the experts again")
@@ -226,9 +226,10 @@ class Recorder:
         except OSError as error:
             raise _full(self.partial, error) from error
 
-    def finish(self) -> None:
-        """Gives the file its name."""
+    def finish(self) -> tuple[int, ...]:
+        """Gives the file its name, and returns the checksum of every row."""
         os.replace(self.partial, self.path)
+        return tuple(checksum(row) for row in _mapped(self.path, *self.shape))
 
 
 def _full(path: Path, error: OSError) -> RunFailed:

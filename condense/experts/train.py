@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -17,13 +16,15 @@ from jaxtyping import Array, Float, Int
 from condense.engine.memory import tree_bytes
 from condense.experts.base import ExpertRecipe
 from condense.experts.store import RECORD, Header, Recorder, bytes_needed, check_room, read_header, write_header
-from condense.runtime.checkpoint import Checkpoints
+from condense.runtime.checkpoint import AnotherRun, Checkpoints
 from condense.runtime.devices import devices, over_devices, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, megabytes, note, progress
+from condense.runtime.log import MetricsLog, note, progress
+from condense.runtime.run_folder import Run
 from evals.retrain import group_size
 from synth.base import Examples, Net
 from synth.errors import BadInput, RunFailed
+from synth.files.memory import megabytes
 from synth.labels.plain import Hard
 from synth.numerics import backend
 from synth.training.fit import Fit, epoch_items, fit, in_batches, init_fit
@@ -101,19 +102,19 @@ class Training:
     """One training under way: groups of experts one after another, in the folder of a run.
 
     Args:
-      folder: of the run.
+      run: that is under way; it is told how many epochs are safe, over all experts.
       header: the record of a training of which nothing is done; what the folder holds already is kept.
       trainer: the compiled pieces.
       train, val: real examples; of `val` there may be none, and then there are no accuracies.
-      saved: called with the number of epochs that are safe, over all experts.
     """
 
-    def __init__(self, folder: Path, header: Header, trainer: ExpertTrainer, train: Examples, val: Examples, saved: Callable[[int], None]):
-        self.folder, self.trainer, self.saved, self.told = folder, trainer, saved, set()
+    def __init__(self, run: Run, header: Header, trainer: ExpertTrainer, train: Examples, val: Examples):
+        self.folder, self.owner, self.trainer, self.saved, self.told = run.folder, run.owner, trainer, run.saved, set()
+        folder = run.folder
         self.train, self.val = (replicate(Examples(jnp.asarray(part.x), jnp.asarray(part.y))) for part in (train, val))
         if (folder / RECORD).exists():
             held = read_header(folder)
-            header = replace(header, count=held.count, accuracy=held.accuracy)
+            header = replace(header, count=held.count, accuracy=held.accuracy, sums=held.sums)
         self.header = header
         left = bytes_needed(header.asked - header.count, header.epochs, header.size)
         note(f"{header.asked} experts of {header.size:,} parameters, {header.epochs + 1} snapshots each: {megabytes(left)} more on disk")
@@ -133,7 +134,7 @@ class Training:
 
     def group(self, experts: list[int], keys: jax.Array, bar) -> None:
         """Trains some experts to their last epoch and enters them in the record."""
-        checkpoints = Checkpoints(self.folder / "checkpoints" / f"{experts[0]:04d}")
+        checkpoints = Checkpoints(self.folder / "checkpoints" / f"{experts[0]:04d}", owner=self.owner)
         files = [Recorder(self.folder, expert, self.header.epochs + 1, self.header.size) for expert in experts]
         base = experts[0] * self.header.epochs
         states, accuracy, done = self.begin_or_resume(checkpoints, files, keys)
@@ -159,10 +160,11 @@ class Training:
                 self.tell_time(time.perf_counter() - began, len(experts))
             bar.advance(len(experts), loss=float(np.mean(losses)), **({"val": float(accuracy[:, epoch + 1].mean())} if scores else {}))
         with defer_interrupt():
-            for file in files:
-                file.finish()
+            sums = [file.finish() for file in files]
+            known = len(self.header.sums) == self.header.count  # an older version's has none, and stays without
             shown = accuracy[: len(experts)].tolist() if len(self.val.y) else []
-            self.header = replace(self.header, count=experts[-1] + 1, accuracy=(*self.header.accuracy, *map(tuple, shown)))
+            more = {"accuracy": (*self.header.accuracy, *map(tuple, shown)), "sums": (*self.header.sums, *sums) if known else ()}
+            self.header = replace(self.header, count=experts[-1] + 1, **more)
             write_header(self.folder, self.header)
 
     def tell_memory(self, states: Fit) -> None:
@@ -186,6 +188,8 @@ class Training:
         with defer_interrupt():
             try:
                 found = checkpoints.restore(Group(jnp.int32(0), states, accuracy))
+            except AnotherRun:
+                raise
             except BadInput:  # with another --count other experts are trained together
                 note(f"{checkpoints.folder}: holds a group of another size, of before --count was changed; its training starts anew")
                 shutil.rmtree(checkpoints.folder)

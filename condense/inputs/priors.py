@@ -23,18 +23,21 @@ from condense.engine.loop import Schedule, run, stream
 from condense.evaluation.validation import validation_score
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.inputs.task import task_of
+from condense.runtime.lock import locked, sign
 from condense.runtime.log import note
 from condense.runtime.run_folder import digest as settings_digest
-from condense.runtime.run_folder import locked, sign
 from evals.recipes import recipe
 from matchers import REGISTRY
 from matchers.decoupled.common import FACTOR
 from matchers.decoupled.cvdd import cvdd
 from synth.base import Teacher
+from synth.errors import BadInput
 from synth.files.atomic import write_bytes
+from synth.files.records import ListOf, Real, Table, read_record
 from synth.labelling import digest
 
 FILE, FOLDER = "priors.json", "priors"
+HELD = ListOf(Table({"settings": Table(), "priors": Table(rest=Real(0, 100))}))
 IPC, STEPS, SEEDS = 10, 300, 3
 METHOD, RECIPE = "cvdd", "cvdd"
 
@@ -73,7 +76,8 @@ def measured(
             with locked(place) if place else contextlib.nullcontext() as lock:
                 if lock:
                     sign(lock)
-                accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place, options=options)
+                more = {"owner": settings_digest({**settings, "teacher": digest(teacher)}), "folder": place, "options": options}
+                accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, **more)
             kept[digest(teacher)] = accuracy
             note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
             if folder:  # read again: other runs, at these or other settings, may have written in the hours that a measure takes
@@ -89,7 +93,16 @@ def measured(
 
 
 def worth(
-    data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epochs: int | None, folder: Path | None, options: dict[str, Any]
+    data: Data,
+    teacher: Teacher,
+    net: str,
+    *,
+    ipc: int,
+    steps: int,
+    epochs: int | None,
+    folder: Path | None,
+    options: dict[str, Any],
+    owner: str = "",
 ) -> float:
     """Mean accuracy in per cent on the validation split of fresh `net`s trained on data that is recovered from this teacher alone."""
     context = Context(REGISTRY[METHOD], data, net, data.seed, folder, steps)
@@ -105,6 +118,7 @@ def worth(
         make_feed(matcher.feed, data.train, len(data.classes), seed=data.seed),
         Schedule(steps, max(1, steps // 100), max(1, steps // 20)),
         folder=folder,
+        owner=owner,
         description=f"prior of {teacher.name.split(':')[0]}",
     )
     return 100 * validation_score(data, net, chosen, seed=data.seed, teachers=(teacher,), seeds=SEEDS)(synth)
@@ -116,11 +130,14 @@ def _kept(folder: Path | None, settings: dict[str, Any]) -> dict[str, float]:
 
 def _records(folder: Path | None) -> list[tuple[dict[str, Any], dict[str, float]]]:
     """What was measured before: settings, and accuracies by the digest of the member."""
+    if folder is None or not (folder / FILE).is_file():
+        return []
     try:
-        told = json.loads((folder / FILE).read_text())
-        return [(one["settings"], {str(name): float(value) for name, value in one["priors"].items()}) for one in told]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return []  # none, or a torn file: measured again
+        told = read_record(folder / FILE, HELD, what="holds no priors", remedy="they are measured again")
+    except BadInput as error:
+        note(f"warning: {error}")
+        return []
+    return [(one["settings"], {name: float(value) for name, value in one["priors"].items()}) for one in told]
 
 
 def folder_of(context: Context) -> Path | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import synth.graphs.base
 
 ENTRY_POINTS = "condense.nets"  # a package outside names its factories there
+DEEPEST, WIDEST = 100, 1 << 16  # what an option called depth may be, and any other
 
 
 def outside() -> dict[str, Network]:
@@ -82,8 +83,11 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
 
 def _value(what: str, text: str, kind: Any) -> int | str:
     if kind is int:
-        if not (text.isascii() and text.isdigit() and int(text) > 0):
+        if not (text.isascii() and text.isdigit() and text.strip("0")):
             raise BadInput(f"{what} must be a whole number of at least 1, got '{text}'")
+        most = DEEPEST if what.endswith(" depth") else WIDEST
+        if len(text) > len(str(most)) or int(text) > most:
+            raise BadInput(f"{what} must be at most {most}, got '{text}'")
         return int(text)
     choices = typing.get_args(kind)
     if text not in choices:

@@ -15,9 +15,11 @@ from condense.nets.conv import in_pieces
 from condense.nets.layers import Draw, Tape
 from synth.base import Net, Out, Vars
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 from synth.graphs.base import Alphabet, GraphBatch
 
 Image = tuple[int, ...]  # the shape of an example: h, w, c, or the length of a vector
+TRAINED = 16  # bytes a parameter takes while it is trained: itself, its gradient and two moments
 
 
 def padded(image: Image) -> Image:
@@ -46,6 +48,7 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
     image = padded(image)
     plan = Draw()
     graph = nnx.graphdef(nnx.eval_shape(lambda: construct(image, classes, plan)))
+    check_parameters(plan.used)
 
     @jax.jit
     def init(key: jax.Array) -> Vars:
@@ -94,6 +97,7 @@ def adapt_graphs(construct: Callable[[Alphabet, int, Draw], nnx.Module], alphabe
     """
     plan = Draw()
     graph = nnx.graphdef(nnx.eval_shape(lambda: construct(alphabet, classes, plan)))
+    check_parameters(plan.used)
 
     @jax.jit
     def init(key: jax.Array) -> Vars:
@@ -106,6 +110,12 @@ def adapt_graphs(construct: Callable[[Alphabet, int, Draw], nnx.Module], alphabe
         return Out(module.head(embed), embed, {"nodes": nodes}, vars.stats)
 
     return Net(init, apply)
+
+
+def check_parameters(count: int) -> None:
+    """Raises BadInput where a network of so many parameters takes more memory than it may while it is trained."""
+    remedy = "use a smaller width or depth"
+    MemoryBudget(f"--net: a network of {count:,} parameters", remedy=remedy).take(TRAINED * count)
 
 
 def _size(image: Image) -> str:

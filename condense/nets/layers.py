@@ -31,6 +31,9 @@ class Tape:
         self.train, self.conv, self.norms = train, None, []
 
 
+MOST = 1 << 36  # parameters of a network, whatever the machine
+
+
 class Draw:
     """Numbers from U(-1, 1), handed out in order from one draw of `total`: that compiles in a tenth of the time of a draw for every layer.
 
@@ -45,6 +48,8 @@ class Draw:
         """A parameter from U(-k, k), k = 1/sqrt(fan_in)."""
         start, self.used = self.used, self.used + math.prod(shape)
         if self.values is None:
+            if self.used > MOST:
+                raise BadInput(f"--net: has more than {MOST:,} parameters; use a smaller width or depth")
             return nnx.Param(jnp.zeros(shape, jnp.float32))
         return nnx.Param(self.values[start : self.used].reshape(shape) / math.sqrt(fan_in))
 

@@ -5,6 +5,7 @@ own smallest and largest value to black and white instead: it shows structure th
 """
 
 import math
+import unicodedata
 
 import numpy as np
 from jaxtyping import Float
@@ -14,8 +15,10 @@ from synth.errors import BadInput
 from synth.set import SyntheticSet
 
 CELL = 32  # smaller images are enlarged by a whole factor to at least this
+WIDEST = 2048  # none is enlarged beyond it
 GAP = 2
 LETTERS = 20
+LETTERS_WITHOUT_PARTS = dict(zip("ßøØłŁæÆœŒđĐıð", ("ss", "o", "O", "l", "L", "ae", "AE", "oe", "OE", "d", "D", "i", "d"), strict=True))
 ROWS = 100
 
 
@@ -37,16 +40,18 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
     decoded = synth.x.decode()
     if getattr(decoded, "ndim", 0) != 4:
         raise BadInput("the set holds no images, so there is no grid to draw")
-    images = _shades(synth.info.preprocess.undo(np.asarray(decoded, np.float32)), stretch)
     classes, of = synth.info.classes[:ROWS], np.asarray(synth.y.probs()).argmax(1)
     if synth.represents:  # representations belong to no class: the images in order, without names
-        of = np.arange(len(images)) // per_class
+        of = np.arange(len(decoded)) // per_class
         classes = ("",) * min(ROWS, of[-1] + 1)
-    rows = [images[of == c][:per_class] for c in range(len(classes))]
-    names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in classes]
+    shown = [np.flatnonzero(of == c)[:per_class] for c in range(len(classes))]  # no other image is looked at
+    drawn = _shades(synth.info.preprocess.undo(np.asarray(decoded, np.float32)[np.concatenate(shown)]), stretch)
+    rows = np.split(drawn, np.cumsum([len(index) for index in shown])[:-1])
+    names = [drawable(name, f"class {number}") if name else "" for number, name in enumerate(classes)]
+    names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in names]
     font = ImageFont.load_default()
     margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * GAP
-    height, width = images.shape[1] + GAP, images.shape[2] + GAP
+    height, width = (side + GAP for side in drawn.shape[1:3])
     picture = Image.new("RGB", (margin + GAP + max(map(len, rows), default=0) * width, GAP + len(rows) * height), "white")
     pen = ImageDraw.Draw(picture)
     for at, (name, row) in enumerate(zip(names, rows, strict=True)):
@@ -57,6 +62,13 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
     return picture
 
 
+def drawable(name: str, instead: str) -> str:
+    """A name in letters that the font has: accents are dropped; a name in another script gives way to what stands for it."""
+    plain = unicodedata.normalize("NFKD", "".join(LETTERS_WITHOUT_PARTS.get(letter, letter) for letter in name))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return plain if plain.isascii() else instead
+
+
 def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool) -> np.ndarray:
     """Raw images as enlarged u8[n h w 3]; other than 1 or 3 channels are averaged to grey."""
     if stretch:
@@ -64,5 +76,5 @@ def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool) -> np.ndarray:
         x = (x - low) / np.maximum(high - low, np.float32(1e-12))
     if x.shape[3] != 3:
         x = np.repeat(x.mean(3, keepdims=True), 3, 3)
-    factor = max(1, math.ceil(CELL / min(x.shape[1:3])))
+    factor = max(1, min(math.ceil(CELL / min(x.shape[1:3])), WIDEST // max(x.shape[1:3])))
     return np.round(np.clip(x, 0, 1) * 255).astype(np.uint8).repeat(factor, 1).repeat(factor, 2)

@@ -20,9 +20,12 @@ import numpy as np
 
 from condense.runtime.log import note
 from synth.errors import BadInput, RunFailed
+from synth.files.atomic import WRONG_CALL
+from synth.files.owned import read_owned
+from synth.files.records import MOST, Table, Whole, parse_record
 
 KEEP = 2  # the one before is there for the day when the last is damaged
-SUMS = "checksums.json"
+SUMS, OWNER = "checksums.json", "run.txt"
 ROOM = 1 << 20  # bytes beside the arrays themselves
 
 
@@ -50,11 +53,16 @@ def _sums(place: Path) -> dict[str, int]:
     return {str(path.relative_to(place)): zlib.crc32(path.read_bytes()) for path in files}
 
 
+class AnotherRun(BadInput):
+    """A checkpoint that another run left."""
+
+
 class Checkpoints:
     """The latest two states of a run, in the folder `folder` (made when first needed)."""
 
-    def __init__(self, folder: Path):
-        self.folder = Path(folder).absolute()
+    def __init__(self, folder: Path, *, owner: str = ""):
+        """With `owner`, what tells the run from others, states are marked as its own, and another run's are refused."""
+        self.folder, self.owner = Path(folder).absolute(), owner
 
     def steps(self) -> list[int]:
         """Steps at which a state is stored, ascending."""
@@ -69,6 +77,8 @@ class Checkpoints:
             self._sweep()
             self._check_room(ROOM + sum(array.nbytes for array in arrays.values()))
             _orbax().save(temporary, arrays)
+            if self.owner:
+                (temporary / OWNER).write_text(self.owner)
             (temporary / SUMS).write_text(json.dumps(_sums(temporary)))
             shutil.rmtree(self._place(step), ignore_errors=True)
             os.replace(temporary, self._place(step))
@@ -76,9 +86,9 @@ class Checkpoints:
             self._sweep()
             last = f"that of step {self.steps()[-1]} is intact" if self.steps() else "there is none before it"
             why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise RunFailed(
-                f"{self.folder}: cannot write the checkpoint of step {step} ({why}); {last}: make room and run again"
-            ) from error
+            blocked = isinstance(error, OSError) and error.errno in WRONG_CALL | {errno.EEXIST}
+            remedy = "remove what is there, or let it be written," if blocked else "make room"
+            raise RunFailed(f"{self.folder}: cannot write the checkpoint of step {step} ({why}); {last}: {remedy} and run again") from error
         for old in self.steps()[:-KEEP]:
             shutil.rmtree(self._place(old), ignore_errors=True)
 
@@ -87,7 +97,8 @@ class Checkpoints:
 
         Args:
           target: PyTree of arrays or of their shapes and dtypes.
-        A damaged state is removed with a warning, and the one before is taken. Raises BadInput where a whole state holds other arrays.
+        A damaged state is removed with a warning, and the one before is taken. Raises BadInput where a whole state holds other arrays, or
+        is another run's.
         """
         wanted = _named(target)
         for step in reversed(self.steps()):
@@ -95,6 +106,7 @@ class Checkpoints:
             if arrays is None:
                 shutil.rmtree(self._place(step), ignore_errors=True)
                 continue
+            self._check_owner(step)
             arrays |= {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in wanted.items() if not leaf.size}
             stored, here = ({name: (leaf.shape, leaf.dtype) for name, leaf in named.items()} for named in (arrays, wanted))
             if differ := [name for name in stored | here if stored.get(name) != here.get(name)]:
@@ -106,7 +118,8 @@ class Checkpoints:
     def _read(self, step: int) -> dict[str, np.ndarray] | None:
         place = self._place(step)
         try:
-            if json.loads((place / SUMS).read_text()).items() <= _sums(place).items():
+            sums = parse_record(read_owned(place / SUMS, most=MOST), Table(rest=Whole()))
+            if sums.items() <= _sums(place).items():
                 return {name: np.asarray(value) for name, value in _orbax().restore(place).items()}
         except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
             pass  # damaged: the remedy is the state before
@@ -115,6 +128,13 @@ class Checkpoints:
         earlier = [other for other in self.steps() if other < step]
         note(f"{place} is damaged; going on from {f'step {earlier[-1]}' if earlier else 'the start'}")
         return None
+
+    def _check_owner(self, step: int) -> None:
+        place = self._place(step)
+        if not self.owner or not (place / OWNER).is_file():  # states of older versions are not marked
+            return
+        if (other := read_owned(place / OWNER, most=100).decode(errors="replace")) != self.owner:
+            raise AnotherRun(f"{place}: is of another run ({other}, this run is {self.owner}); remove {self.folder} to start anew")
 
     def _check_room(self, size: int) -> None:
         # Where a disk is full, or a quota used up, orbax would say so in the tracebacks of a dozen threads.

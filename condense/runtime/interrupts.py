@@ -17,14 +17,34 @@ def reraise_interrupts() -> None:
 
     def hook(dropped) -> None:
         if dropped.exc_type is KeyboardInterrupt:
-            # not at once: that would be in here, and lost again
-            later = threading.Timer(0.02, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-            later.daemon = True
-            later.start()
+            _again(signal.SIGINT)  # not at once: that would be in here, and lost again
         else:
             before(dropped)
 
     sys.unraisablehook = hook
+
+
+def wait_for_imports() -> None:
+    """Lets Ctrl-C wait until no module is being imported: an extension module that is interrupted while it loads ends in a traceback, or
+    worse. Elsewhere it raises KeyboardInterrupt as ever."""
+
+    def interrupt(number, frame) -> None:
+        at = frame
+        while at is not None:
+            if at.f_code.co_filename.startswith("<frozen importlib"):
+                _again(signal.SIGINT)
+                return
+            at = at.f_back
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def _again(number: int) -> None:
+    later = threading.Timer(0.02, signal.pthread_kill, (threading.main_thread().ident, number))
+    later.daemon = True
+    later.start()
 
 
 @contextlib.contextmanager

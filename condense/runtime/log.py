@@ -15,9 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from synth.errors import RunFailed
+from synth.errors import RunFailed, one_line
 from synth.files.atomic import write_bytes
+from synth.files.owned import open_owned, read_owned
+from synth.files.records import MOST, Maybe, Real, Table, Whole, parse_record
 
+ROW = Table({"step": Whole()}, rest=Maybe(Real()))  # a line of a log
 PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
@@ -26,24 +29,22 @@ class MetricsLog:
 
     def __init__(self, path: Path, *, step: int = 0):
         """Opens the file and cuts it back to lines up to `step`; a torn last line goes too."""
-        self.path, kept = Path(path), []
+        self.path, self.rows = Path(path), []
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            for line in self.path.read_text(errors="replace").splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    row = json.loads(line)
-                    if row["step"] <= step:
-                        kept.append(row)
-        self.rows = kept
-        write_bytes(self.path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+            for line in read_owned(self.path, most=MOST).splitlines():
+                with contextlib.suppress(ValueError):  # torn, or no line of a log
+                    row = parse_record(line, ROW)
+                    self.rows += [row] if row["step"] <= step else []
+        write_bytes(self.path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
 
     def add(self, step: int, **metrics: SupportsFloat) -> None:
         """Appends one line. Raises RunFailed where the disk is full or fails."""
         row = {"step": step, **{name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}}
         self.rows.append(row)
         try:
-            with self.path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            with open_owned(self.path, append=True) as file:
+                file.write((json.dumps(row) + "\n").encode())
         except OSError as error:
             raise disk_failure(self.path, error) from error
 
@@ -65,12 +66,7 @@ def _console() -> Console:
 
 def note(text: str) -> None:
     """One line to the user, on stderr, above whatever bar is shown."""
-    _console().print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def megabytes(size: float) -> str:
-    """Bytes in words: 12.3 MB, 4.56 GB."""
-    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+    _console().print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
@@ -165,7 +161,7 @@ def progress(total: int, description: str, *, done: int = 0) -> Iterator[_Bar | 
     Args:
       total: how many iterations there are, of which `done` were done before.
     """
-    console = _console()
+    console, description = _console(), one_line(description)
     drawn = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
     shown = (_Bar if drawn else _Lines)(total, description, done)
     try:

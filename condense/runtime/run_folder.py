@@ -6,7 +6,6 @@ processes.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,13 +15,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from condense.runtime.lock import LOCK, closed, locked, sign
 from condense.runtime.surroundings import SURROUNDINGS, note_surroundings, surroundings
 from synth.errors import BadInput, RunFailed
-from synth.files.atomic import FULL, write_bytes
+from synth.files.atomic import write_bytes
+from synth.files.owned import check_owned
+from synth.files.records import Maybe, Real, Table, Text, Whole, read_record
 
-LOCK = ".lock"
 RECORD = "run.json"
 OWNED = (
     "set.npz",
@@ -43,6 +44,12 @@ OWNED = (
 )  # what --force may remove, as patterns of names
 LEFT = ".*.tmp"  # of a process that was killed while it wrote a file
 MADE = ("experts", "teachers", "teacher", ".labels.partial")  # made before a run's record, and kept by --force where they fit
+LONG = Text(most=1 << 20)
+NEEDED = {"config": Table(), "seed": Whole(), "data_digest": Text(), "steps": Whole(1), "finished": Whole()}
+NEEDED |= {"wall_seconds": Real(0), "peak_memory_bytes": Whole()}
+OPTIONAL = {"step": Whole(), "state": Text(("running", "done", "failed")), "command": LONG, "error": LONG, "digest": Text()}
+OPTIONAL |= {"versions": Table(rest=Maybe(Text())), "revision": Maybe(Text()), "backend": Text(), "devices": Whole(), "xla_flags": LONG}
+OPTIONAL |= {"threads": Maybe(Whole())}
 
 
 def digest(config: dict[str, Any]) -> str:
@@ -61,12 +68,20 @@ class Run:
         self._fresh, self._replaces = fresh, replaces
         self._began, self._before = time.monotonic(), (record["wall_seconds"], record["peak_memory_bytes"])
 
+    @property
+    def owner(self) -> str:
+        """What tells this run from others, in sixteen hexadecimal digits; checkpoints are marked with it."""
+        return digest({name: self.record.get(name) for name in ("config", "seed", "data_digest")})
+
     def begin(self) -> None:
         """To be called once the call has shown to be right, before the first file is written: removes the run that this one replaces."""
         if self.begun:
             return
-        for place in self.folder.glob(LEFT):
-            place.unlink()
+        for place in self.folder.iterdir():
+            if place.match(LEFT):
+                place.unlink()
+            elif any(place.match(pattern) for pattern in (RECORD, *OWNED)):
+                check_owned(place)
         if self._replaces:
             _clear(self.folder, self._replaces)
         self.begun = True
@@ -117,7 +132,9 @@ def open_run(
     identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
     fresh = {"command": command, "digest": digest(config), **identity, **surroundings(), "state": "running", "steps": steps}
     fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
-    with locked(folder) as lock:
+    with locked(folder, reading=True) as lock:
+        if lock is None and not (folder / RECORD).exists():
+            raise closed(folder, "it is read-only")
         old = _read(folder)
         differ = _differences(old, identity) if old else []
         replaces = old if old and force and (differ or old.get("state") == "done") else None
@@ -131,6 +148,8 @@ def open_run(
         if run.done:
             yield run
             return
+        if lock is None:
+            raise closed(folder, "it is read-only, and its run is not done")
         sign(lock)
         note_surroundings(None if replaces else old, fresh)
         try:
@@ -147,6 +166,12 @@ def open_run(
                     run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise
         run._write(state="done", finished=steps, step=steps)
+
+
+def check_there(folder: Path, name: str) -> None:
+    """Raises BadInput where a run that is done lacks what it made."""
+    if not (folder / name).is_file():
+        raise BadInput(f"--out {folder}: its run is done, and its {name} is gone; --force makes it anew")
 
 
 def check_same(folder: Path, config: dict[str, Any]) -> None:
@@ -194,51 +219,14 @@ def _other(folder: Path, differ: list[str]) -> str:
     return f"--out {folder}: holds another run ({'; '.join(differ)}); give another folder, or --force to remove it and start anew"
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[TextIO]:
-    """The lock of a folder, made if need be, until the block ends. Raises BadInput where another process holds it, naming that one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "a+")  # noqa: SIM115 (held until the block ends; closing unlocks, and so does dying)
-    except OSError as error:
-        if error.errno in FULL:
-            raise RunFailed(f"--out {folder}: cannot write there ({error.strerror}); make room and run again") from error
-        raise BadInput(f"--out {folder}: cannot write there ({error.strerror}); give a folder that is new or holds a run") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise BadInput(f"--out {folder}: process {file.read()} is working on this run; wait for it or give another folder") from error
-        except OSError as error:
-            raise BadInput(f"--out {folder}: cannot be locked ({error.strerror}); give a folder on a local disk") from error
-        yield file
-
-
-def sign(lock: TextIO) -> None:
-    """Says in the lock file who holds it; not done for a finished run, in whose folder nothing changes."""
-    try:
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-    except OSError as error:
-        raise RunFailed(f"{lock.name}: cannot be written ({error.strerror}); make room and run again") from error
-
-
 def _read(folder: Path) -> dict[str, Any] | None:
-    if not (folder / RECORD).exists():
+    if not os.path.lexists(folder / RECORD):
         if others := _others(folder):
             (folder / LOCK).unlink()
             raise BadInput(f"--out {folder}: holds files but no run (such as {others[0]}); give a folder that is new, empty or holds a run")
         return None
-    try:
-        record = json.loads((folder / RECORD).read_text())
-        missing = {"config", "seed", "data_digest", "steps", "finished", "wall_seconds", "peak_memory_bytes"} - record.keys()
-    except (OSError, ValueError, AttributeError) as error:
-        raise BadInput(f"{folder / RECORD}: cannot be read ({error}); remove the folder or give another --out") from error
-    if missing:
-        raise BadInput(f"{folder / RECORD}: is not a run's record ({sorted(missing)[0]} is missing); give another --out")
-    return record
+    what, remedy = "is not a run's record, or cannot be read", "remove the folder or give another --out"
+    return read_record(folder / RECORD, Table(NEEDED, OPTIONAL), what=what, remedy=remedy)
 
 
 def _clear(folder: Path, old: dict[str, Any]) -> None:

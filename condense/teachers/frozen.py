@@ -4,22 +4,25 @@ from pathlib import Path
 
 from condense.data.images import Data
 from condense.teachers.self_supervised import load_ssl_teacher
-from condense.teachers.store import INDEX, take_teachers
+from condense.teachers.store import INDEX, take_teachers, warn_of_split
 from synth.base import Teacher
 from synth.errors import BadInput
 
 
-def load_frozen(place: str | Path, data: Data) -> dict[str, Teacher]:
+def load_frozen(place: str | Path, data: Data, *, split: str = "test") -> dict[str, Teacher]:
     """The networks in a folder of `condense teachers`, in the model space of `data`, by their specification and number.
+
+    Notes are those of `load_teachers`, which takes `split` too.
 
     Raises BadInput where there is none, or where they take other images than the data's.
     """
     if (Path(place) / INDEX).is_file():
-        known = take_teachers(place, data, flag="--frozen")
+        known = take_teachers(place, data, flag="--frozen", split=split)
     elif not (Path(place) / "teacher.json").is_file():
         raise BadInput(f"--frozen {place}: holds no trained networks; give the folder of a finished `condense teachers`, --ssl or not")
     else:
         found = load_ssl_teacher(place)
         found.check_fit(data, f"--frozen {place}")
+        warn_of_split(f"--frozen {place}", found.about.get("split_seed"), data, split)
         known = (Teacher(found.net, found.vars, found.net_name),)
     return {f"{teacher.name} (frozen {number})": teacher for number, teacher in enumerate(known, 1)}

@@ -77,7 +77,7 @@ class Partial:
         self.folder, self.every, self.epochs, self.stored = folder, max(1, epochs // PIECES), epochs, 0
         text, rows = json.dumps(request, sort_keys=True), None
         place = folder / "labels.json"
-        if folder.exists() and not (place.is_file() and place.read_text() == text):
+        if folder.exists() and not (place.is_file() and place.read_bytes() == text.encode()):
             shutil.rmtree(folder)
         try:
             folder.mkdir(exist_ok=True)

@@ -27,19 +27,36 @@ from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import MetricsLog, progress
-from condense.runtime.run_folder import RECORD, digest, open_run
+from condense.runtime.run_folder import RECORD, Run, check_there, digest, open_run
 from condense.teachers.barlow import Config, Training, complete, make_training
 from evals.transfer import draw_balanced, probe
 from synth.base import Net, Vars
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
+from synth.files.memory import forcible
 from synth.files.npz import Archive, opened, write_npz
+from synth.files.records import ListOf, Maybe, Real, Table, Text, Whole, read_record
 from synth.images.distortions import Ranges
 from synth.images.preprocess import KINDS, Preprocess
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches
 
 FORMAT = 1
+HELD = Table(
+    {
+        "format": Whole(),
+        "image": ListOf(Whole(1, 1 << 20), least=3, most=3),
+        "outputs": Whole(1, 1 << 24),
+        "net": Text(),
+        "preprocess": Text(tuple(KINDS)),
+    },
+    {
+        "split_seed": Whole(),
+        "digest": Text(),
+        "data_digest": Text(),
+        "probe": Table(optional={"accuracy": Maybe(Real(0, 1))}),
+    },
+)
 PIECE = 20  # mini-batches between which progress is shown
 
 
@@ -64,7 +81,7 @@ class Representer:
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that tell its weights from another's."""
-        return digest({name: hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for name, leaf in _named(self.vars).items()})
+        return digest_of(self.vars)
 
     @cached_property
     def _read(self) -> Callable:
@@ -84,6 +101,7 @@ class Representer:
             raise BadInput(f"{flag}: the teacher was trained on images normalised otherwise than {data.spec}; train one on that data")
 
 
+@forcible
 def train_ssl_teacher(
     data: Data | GraphData | str,
     out: str | Path,
@@ -126,9 +144,10 @@ def train_ssl_teacher(
     asked = {"steps": config.epochs, "seed": config.seed, "command": command, "data_digest": data.digest, "force": force}
     with open_run(folder, identity, beside={"trained_on": data.trained_on}, **asked) as held:
         if held.done:
+            check_there(folder, "teacher.json")
             return load_ssl_teacher(folder)
         held.begin()
-        vars, accuracy = _train(config, data, folder, held.saved)
+        vars, accuracy = _train(config, data, held)
         about = {"format": FORMAT, **identity, "seed": config.seed, "data_digest": data.digest}
         about |= {"image": list(data.image), "outputs": len(data.classes)}
         about |= {"probe": {"split": "val", "accuracy": accuracy, "labels": len(data.train.y)}}
@@ -161,8 +180,9 @@ def take_teacher(given: Representer | str | Path | None, path: Path | None, synt
 def recorded_teacher(path: Path | None, synth: SyntheticSet) -> str | None:
     """Digest of the teacher that made a set, as the run beside its file records it; None where no record of that run lies there."""
     try:
-        config = json.loads((path.parent / RECORD).read_text())["config"] if path else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        kind, words = Table({"config": Table()}), {"what": "is no run's record", "remedy": "make the set again"}
+        config = read_record(path.parent / RECORD, kind, **words)["config"] if path else {}
+    except BadInput:
         return None
     return config.get("teacher") if digest(config) == synth.info.config else None
 
@@ -174,10 +194,10 @@ def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, fl
     return make_training(net, config, shape, ranges=Ranges(flips=flips)), lambda vars, piece: net.apply(vars, piece).embed
 
 
-def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None]) -> tuple[Vars, float | None]:
-    x, key = jnp.asarray(data.train.all().x), jax.random.key(config.seed)
+def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
+    x, key, folder = jnp.asarray(data.train.all().x), jax.random.key(config.seed), held.folder
     training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
-    checkpoints, carry = Checkpoints(folder / "checkpoints"), training.begin(jax.random.fold_in(key, 0))
+    checkpoints, carry = Checkpoints(folder / "checkpoints", owner=held.owner), training.begin(jax.random.fold_in(key, 0))
     with defer_interrupt():
         found = checkpoints.restore((jnp.int32(0), carry))
     done, carry = (int(found[0]), jax.tree.map(jnp.array, found[1])) if found else (0, carry)
@@ -198,7 +218,7 @@ def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None
             if last or not (epoch + 1) % save_every:
                 with defer_interrupt():
                     checkpoints.save(epoch + 1, jax.device_get((jnp.int32(epoch + 1), carry)))
-                    saved(epoch + 1)
+                    held.saved(epoch + 1)
     vars = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats)
     return vars, log.column("probe_accuracy").get(config.epochs)
 
@@ -220,9 +240,11 @@ def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None =
 
 def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[str, Any]) -> None:
     """Writes `teacher.npz`, then `teacher.json`: a folder with the latter is complete."""
-    arrays = _named(jax.device_get(vars)) | {f"preprocess/{name}": value for name, value in preprocess._asdict().items()}
+    held = jax.device_get(vars)
+    about = about | {"preprocess": preprocess.kind, "digest": digest_of(held)}
+    arrays = _named(held) | {f"preprocess/{name}": value for name, value in preprocess._asdict().items()}
     write_npz(folder / "teacher.npz", arrays)
-    write_bytes(folder / "teacher.json", (json.dumps(about | {"preprocess": preprocess.kind}, indent=1) + "\n").encode())
+    write_bytes(folder / "teacher.json", (json.dumps(about, indent=1) + "\n").encode())
 
 
 def load_ssl_teacher(folder: str | Path) -> Representer:
@@ -230,21 +252,27 @@ def load_ssl_teacher(folder: str | Path) -> Representer:
     place = Path(folder) / "teacher.json"
     if not place.is_file():
         raise BadInput(f"{folder}: holds no teacher.json; `condense teachers --ssl barlow --data SPEC --out DIR` trains a teacher")
-    try:
-        about = json.loads(place.read_text())
-        image, outputs, name, kind = tuple(map(int, about["image"])), int(about["outputs"]), str(about["net"]), KINDS[about["preprocess"]]
-        right = about["format"] == FORMAT and len(image) == 3 and min(*image, outputs) > 0 and type(about.get("split_seed", 0)) is int
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{place}: is not a teacher's description ({type(error).__name__}: {error}); train it again") from error
-    if not right:
-        raise BadInput(f"{place}: is of another format or names impossible sizes; train the teacher again")
-    net = nets.build(name, image, outputs)
+    about = read_record(place, HELD, what="is not a teacher's description", remedy="train it again")
+    if about["format"] != FORMAT:
+        raise BadInput(f"{place}: is of format {about['format']}, and this version reads {FORMAT}; train the teacher again")
+    image, name, kind = tuple(about["image"]), about["net"], KINDS[about["preprocess"]]
+    net = nets.build(name, image, about["outputs"])
     with opened(Path(folder) / "teacher.npz") as archive:
         wanted = jax.eval_shape(net.init, jax.random.key(0))
         arrays = {path: _array(archive, path, leaf.shape) for path, leaf in _named(wanted).items()}
         preprocess = kind(*(_array(archive, f"preprocess/{name}") for name in kind._fields))
+    if not preprocess.fits(image):
+        raise BadInput(f"{archive.path}: its normalisation is not for images of {'x'.join(map(str, image))}; train the teacher again")
     vars = jax.tree.unflatten(jax.tree.structure(wanted), [jnp.asarray(array) for array in arrays.values()])
-    return Representer(net, vars, nets.canonical(name), image, preprocess, about)
+    found = Representer(net, vars, nets.canonical(name), image, preprocess, about)
+    if about.get("digest", found.digest) != found.digest:
+        raise BadInput(f"{archive.path}: holds the parameters {found.digest}, and {place.name} names {about['digest']}; train it again")
+    return found
+
+
+def digest_of(vars: Vars) -> str:
+    """Sixteen hexadecimal digits that tell weights from others."""
+    return digest({name: hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for name, leaf in _named(vars).items()})
 
 
 def _named(tree) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The folder of teachers on disk: `teachers.json` and an npz of variables by path for every member; nothing is ever unpickled."""
 
 import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +19,25 @@ from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.files.atomic import write_bytes
 from synth.files.npz import opened, write_npz
+from synth.files.records import ListOf, Maybe, Real, Table, Text, Whole, read_record
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess, Standard
-from synth.labelling import flat
+from synth.labelling import digest, flat
 
 INDEX, NORMALISATION, FORMAT = "teachers.json", "normalisation.npz", 1
+AGAIN = "train the teachers again"
+MEMBER = Table({"net": Text(), "accuracy": Maybe(Real(0, 1))}, {"digest": Text()})
+HELD = Table(
+    {
+        "format": Whole(),
+        "classes": ListOf(Text(), least=1),
+        "image": ListOf(Whole(1, 1 << 20), least=3, most=3),
+        "members": ListOf(MEMBER, least=1, most=1000),
+        "normalisation": Text(tuple(pre.KINDS)),
+        "data_digest": Text(),
+    },
+    {"split_seed": Whole()},
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +73,7 @@ def write_index(folder: Path, data: Data, recipe: dict[str, Any], told: list[dic
     write_npz(folder / NORMALISATION, {name: np.asarray(value) for name, value in data.preprocess._asdict().items()})
     index = {"format": FORMAT, "data": data.spec, "data_digest": data.digest, "classes": data.classes, "image": data.image}
     index |= {"split_seed": data.seed, "normalisation": data.preprocess.kind, "recipe": recipe, "members": told}
-    write_bytes(folder / INDEX, (json.dumps(index, indent=1) + "\n").encode())
+    write_bytes(folder / INDEX, (json.dumps(index, indent=1, allow_nan=False) + "\n").encode())
 
 
 def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
@@ -70,24 +85,37 @@ def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
     path = folder / INDEX
     if not path.is_file():
         raise BadInput(f"{flag} {folder}: no {INDEX} there; give the folder of a finished `condense teachers`")
-    try:
-        index = json.loads(path.read_text())
-        assert index["format"] == FORMAT, f"format {index['format']} is not {FORMAT}"
-        classes, image = tuple(map(str, index["classes"])), tuple(map(int, index["image"]))
-        told = [(str(member["net"]), float(member["accuracy"])) for member in index["members"]]
-        kind, data_digest = pre.KINDS[index["normalisation"]], str(index["data_digest"])
-        split_seed = int(index["split_seed"]) if "split_seed" in index else None
-        assert told and len(image) == 3 and min(image) > 0 and classes, "it names no member, class or image size"
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise BadInput(f"{path}: is not a committee's index ({type(error).__name__}: {error}); train the teachers again") from error
-    with opened(folder / NORMALISATION) as archive:
-        preprocess = kind(**{name: archive.read(name).astype(np.float32) for name in kind._fields})
+    index = read_record(path, HELD, what="is not a committee's index", remedy=AGAIN, nan_is_null=True)
+    if index["format"] != FORMAT:
+        raise BadInput(f"{path}: is of format {index['format']}, and this version reads {FORMAT}; {AGAIN}")
+    classes, image, split_seed = tuple(index["classes"]), tuple(index["image"]), index.get("split_seed")
+    preprocess = read_preprocess(folder / NORMALISATION, pre.KINDS[index["normalisation"]], image)
     members = []
-    for number, (name, _) in enumerate(told):
-        net = built(name, image, len(classes))
-        members.append(Teacher(net, read_vars(folder / "members" / f"{number}.npz", net), name))
-    accuracies = tuple(accuracy for _, accuracy in told)
-    return Teachers(tuple(members), accuracies, data_digest, classes, image, preprocess, split_seed, folder)
+    for number, told in enumerate(index["members"]):
+        place, net = folder / "members" / f"{number}.npz", built(told["net"], image, len(classes))
+        member = Teacher(net, read_vars(place, net), told["net"])
+        if told.get("digest", digest(member)) != digest(member):
+            raise BadInput(f"{place}: holds the parameters {digest(member)}, and {INDEX} names {told['digest']}; {AGAIN}")
+        members.append(member)
+    accuracies = tuple(math.nan if told["accuracy"] is None else told["accuracy"] for told in index["members"])
+    return Teachers(tuple(members), accuracies, index["data_digest"], classes, image, preprocess, split_seed, folder)
+
+
+def read_preprocess(path: Path, kind: type[Preprocess], image: tuple[int, int, int]) -> Preprocess:
+    """What leads to the model space of teachers. Raises BadInput where its numbers are not finite, impossible, or for other images."""
+    with opened(path) as archive:
+        found = kind(**{name: archive.read(name).astype(np.float32) for name in kind._fields})
+    try:
+        if not all(np.isfinite(array).all() for array in found):
+            raise ValueError("it holds values that are not finite")
+        if any(array.ndim != 1 + (name not in ("mean", "std")) for name, array in found._asdict().items()) or not found.fits(image):
+            raise ValueError(f"its arrays are not for images of {'x'.join(map(str, image))}")
+        if any(array.shape != (len(found[0]),) * array.ndim for array in found):
+            raise ValueError("its arrays do not belong together")
+        getattr(found, "check", lambda: None)()
+    except ValueError as error:
+        raise BadInput(f"{path}: is no normalisation of these teachers ({error}); {AGAIN}") from error
+    return found
 
 
 @lru_cache(maxsize=32)
@@ -118,8 +146,10 @@ def read_vars(path: Path, net: Net) -> Vars:
     return jax.tree.unflatten(jax.tree.structure(wanted), [jnp.asarray(array) for array in arrays])
 
 
-def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -> tuple[Teacher, ...]:
+def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers", split: str = "test") -> tuple[Teacher, ...]:
     """The members of a stored committee, in the model space of `data`; `flag` is what named the folder.
+
+    Notes say where `split`, on which sets are scored, may hold images that the teachers were trained on.
 
     Raises BadInput where they are for other classes or images, where the normalisations do not lead to each other, or where one is near
     chance on the data.
@@ -131,10 +161,19 @@ def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -
     if stored.data_digest != data.digest:
         what = "validation images may be among theirs, and accuracies on these too high"
         note(f"{flag} {folder}: trained on other images than those of {data.spec}; {what}")
+    else:
+        warn_of_split(f"{flag} {folder}", stored.split_seed, data, split)
     members = tuple(between(member, stored.preprocess, data.preprocess, f"{flag} {folder}") for member in stored.members)
     for member, known in zip(members, stored.accuracies, strict=True):
         check_sense(member, data, advice=f"train other teachers than those in {folder}", known=known)
     return members
+
+
+def warn_of_split(where: str, seed: int | None, data: Data, split: str) -> None:
+    """Warns where sets are scored on validation images that teachers, cut by another seed, were trained on."""
+    if split == "val" and seed not in (None, data.seed):
+        what = "validation images here are among those they were trained on, and scores on them too high"
+        note(f"warning: {where}: trained without the validation split of seed {seed}, and the data is cut by seed {data.seed}: {what}")
 
 
 def between(teacher: Teacher, theirs: Preprocess, ours: Preprocess, where: str) -> Teacher:

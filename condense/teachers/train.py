@@ -25,12 +25,14 @@ from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
-from condense.runtime.run_folder import open_run
+from condense.runtime.run_folder import check_there, open_run
 from condense.teachers.sanity import check_sense, classify
-from condense.teachers.store import Teachers, load_teachers, write_index, write_member
+from condense.teachers.store import INDEX, Teachers, load_teachers, write_index, write_member
 from synth.base import Net, Teacher
 from synth.errors import BadInput, RunFailed
+from synth.files.memory import forcible
 from synth.images.views import View
+from synth.labelling import digest
 from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
 from synth.options import Positive, check_option
@@ -115,6 +117,7 @@ def member_of(text: str, shared: TeacherRecipe) -> Member:
     return Member(nets.canonical(net), own)
 
 
+@forcible
 def train_teachers(
     data: Data | GraphData | str,
     out: str | Path,
@@ -166,6 +169,7 @@ def train_teachers(
                     told.append(entry | ({"recipe": member.recipe.told()} if member.recipe != recipe else {}))
             write_index(folder, data, recipe.told(), told)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        check_there(folder, INDEX)
     return load_teachers(folder)
 
 
@@ -181,7 +185,7 @@ def _train(key, number: int, member: Member, before: int, data: Data, folder: Pa
     """Trains one member, `before` epochs of others after the start, from wherever it was left, stores it, and says what `teachers.json`
     holds of it."""
     name, recipe = member
-    net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number))
+    net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number), owner=held.owner)
     blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
     done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
@@ -202,7 +206,8 @@ def _train(key, number: int, member: Member, before: int, data: Data, folder: Pa
         note(f"{name}: {100 * last:.1f} % of validation images")
     check_sense(Teacher(net, state.vars, name), data, failed=RunFailed, advice="give more --epochs, or look at the data's labels")
     write_member(folder / "members" / f"{number}.npz", state.vars)
-    return {"net": name, "accuracy": last, "accuracies": [float(value) for value in accuracies]}
+    known = [float(value) if math.isfinite(value) else None for value in accuracies]  # of no validation images there is none
+    return {"net": name, "accuracy": known[-1], "accuracies": known, "digest": digest(Teacher(net, state.vars))}
 
 
 def trainer(net: Net, data: Data, recipe: TeacherRecipe) -> Callable:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from condense.data.for_set import find_set
 from condense.data.graphs import GraphData
@@ -17,14 +19,17 @@ from condense.engine.loop import run
 from condense.evaluation.validation import validation_score
 from condense.plots.modalities import save_grid
 from condense.runtime.log import note
-from condense.runtime.run_folder import Run, open_run
+from condense.runtime.run_folder import Run, check_there, open_run
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.workflows.plan import Plan, plan, realise
 from evals.recipes import recipe
 from matchers.method import Method
 from synth.base import Net
 from synth.files.format import load_set, save_set
+from synth.files.memory import forcing
 from synth.set import SyntheticSet
+
+SEEN, FAR = 256, 100  # real images that are looked at; times their largest value, from which on pixels lie far from them
 
 
 def distill(
@@ -88,11 +93,13 @@ def execute(made: Plan) -> SyntheticSet:
     """The set that a plan leads to: makes what is missing, then runs the method from where its folder was left."""
     for line in made.remarks:
         note(line)
-    made = realise(made)
+    with forcing(made.force):
+        made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
     asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
     with open_run(made.out, config, beside=made.beside(), **asked) if made.out else nullcontext() as held:
         if held and held.done:
+            check_there(made.out, "set.npz")
             note(f"{made.out} is done: {held.record['finished']} steps; nothing to do")
             return load_set(find_set(made.out))
         for line in made.matcher.remarks(data.train) if made.matcher.remarks else ():
@@ -117,6 +124,7 @@ def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> Syntheti
         make_feed(matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts")),
         made.schedule,
         folder=made.out,
+        owner=held.owner if held else "",
         starting=held.begin if held else lambda: None,
         saved=held.saved if held else lambda step: None,
         evaluate=validation_score(data, info.net, chosen, **scored) if made.schedule.eval_every else None,
@@ -124,8 +132,19 @@ def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> Syntheti
         description=made.method.name,
         force=made.force,
     )
+    tell_far_pixels(synth, data)
     if made.out:
         save_set(made.out / "set.npz", synth)
         save_grid(made.out / "grid.png", synth)
         shutil.rmtree(made.out / PARTIAL_LABELS_DIR, ignore_errors=True)
     return synth
+
+
+def tell_far_pixels(synth: SyntheticSet, data: Any) -> None:
+    """Warns where images lie far from all that the data hold in model space."""
+    if synth.x.modality != "images":
+        return
+    real = data.train.take(np.arange(min(SEEN, len(data.train.y)))).x
+    most, there = float(np.abs(real).max()), float(jnp.abs(synth.x.decode()).max())
+    if there > FAR * most:
+        note(f"warning: pixels reach {there:.3g} in model space, where those of the data reach {most:.3g}: try a smaller step size")

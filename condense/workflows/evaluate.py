@@ -23,10 +23,11 @@ from condense.evaluation.choices import (
     take_rows,
     warn_of_split,
 )
+from condense.evaluation.evaluator import USUAL_ROWS
 from condense.evaluation.modalities import EVALUATORS
 from condense.evaluation.report import Evaluation
 from condense.evaluation.rows import INIT, Row, run_rows
-from condense.evaluation.teaching import find_teachers, shown, teach
+from condense.evaluation.teaching import find_teachers, shown, teach, without_teachers
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from evals.protocol import Task
@@ -99,8 +100,10 @@ def evaluate(
     if best_on_test:
         check_best_on_test(split, modality.name, evaluator, chosen)
     kinds = take_rows(rows, synth, evaluator, chosen)
-    networks, part = take_networks(net, frozen, chosen, synth, data), take_part(data, split, evaluator)
-    known = find_teachers(synth, teachers, path, data, kinds, baselines=evaluator.baselines)
+    if tuple(rows) == USUAL_ROWS:
+        kinds = without_teachers(synth, teachers, path, kinds, baselines=evaluator.baselines)
+    networks, part = take_networks(net, frozen, chosen, synth, data, split=split), take_part(data, split, evaluator)
+    known = find_teachers(synth, teachers, path, data, kinds, baselines=evaluator.baselines, split=split)
     key, labels = jax.random.key(seed), teach(synth, known, chosen)
     own = {"baselines": evaluator.baselines, "content": evaluator.content}
     draws = make_rows(key, shown(synth, known, labels), data, kinds, labels=labels, **own)

@@ -28,10 +28,11 @@ from condense.runtime.run_folder import check_same
 from condense.workflows.methods import find_method, known_methods
 from condense.workflows.options import Settings, settle
 from evals.recipes import recipe
-from matchers.base import Matcher
+from matchers.base import Matcher, Shuffled
 from matchers.method import Method
 from synth.base import Net
 from synth.errors import BadInput
+from synth.files.memory import forcible
 from synth.options import check_option, flag_of
 from synth.selection.choose import STARTS, starts_for
 from synth.set import SyntheticSet
@@ -114,6 +115,7 @@ class Plan:
         return config | ({} if self.data.seed == self.seed else {"split_seed": self.data.seed})
 
 
+@forcible
 def plan(
     method: str | Method,
     data: Data | GraphData | str | None,
@@ -164,14 +166,14 @@ def plan(
     resolved = resolve_inputs(factory, context, usual=method.net.format(**settings.options), make=False)
     if spec is not None:
         nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it
-    matcher = factory(**resolved.values(), **settings.options)
+    settings, matcher, cut = build_matcher(factory, resolved, settings, data)
     check_start(method.name, matcher, start)
     schedule = make_schedule(matcher, steps=steps, **{name: common[name] for name in COUNTS[4:]})
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
     command = command or call_of(said, options, spec, data.seed)
-    of_run = seed, place, force, command, tuple(remarks(method, matcher, preset, settings, common))
+    of_run = seed, place, force, command, (*remarks(method, matcher, preset, settings, common), *cut)
     made = Plan(method, factory, data, modality, settings, budget, per_class, start, schedule, context, resolved, matcher, *of_run)
     if budget.bytes is not None and modality.starts:
         stand_in_set(made)  # refuses a budget that does not hold the labels of one image a class
@@ -217,6 +219,19 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
         others = ", ".join(name for name, known in known_methods().items() if data.modality in known.modalities)
         raise BadInput(f"{method.name}: takes {takes}, and {data.spec} holds {data.modality}; {sources}; or use one of {others}")
     return data
+
+
+def build_matcher(
+    factory: Callable[..., Matcher], resolved: Resolved, settings: Settings, data: Data | GraphData
+) -> tuple[Settings, Matcher, list[str]]:
+    """The settings, the method built from them, and what there is to say: a batch that nobody asked for is cut to the data. One that
+    the call or a preset names stays, and is refused where the data is smaller."""
+    matcher, count = factory(**resolved.values(), **settings.options), len(data.train.y)
+    if not isinstance(matcher.feed, Shuffled) or matcher.feed.n <= count or settings.sources.get("batch") != "default":
+        return settings, matcher, []
+    line = f"the data has {count} training examples, fewer than the usual batch of {matcher.feed.n}: all of them make a batch"
+    settings = settings._replace(options={**settings.options, "batch": count})
+    return settings, factory(**resolved.values(), **settings.options), [line]
 
 
 def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Settings, common: dict[str, Any]) -> list[str]:

@@ -6,10 +6,11 @@ from condense import nets
 from condense.engine.feeds import make_feed
 from condense.engine.measure import Cost, measure_step, measure_training
 from condense.inputs.context import ToMake
-from condense.runtime.log import duration, megabytes, note
+from condense.runtime.log import duration, note
 from condense.runtime.run_folder import foresee
 from condense.workflows.plan import Plan, stand_in_set
 from evals.storage import count_bytes
+from synth.files.memory import megabytes
 from synth.set import SyntheticSet
 
 

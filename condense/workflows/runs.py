@@ -1,6 +1,5 @@
 """What a run's folder holds, read into memory, and pictures of sets."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,10 @@ from condense.plots.modalities import TABLES, draw_set
 from condense.runtime.checks import check_whole
 from condense.runtime.run_folder import RECORD
 from synth.errors import BadInput
+from synth.files import records
 from synth.files.format import load_set
+from synth.files.owned import read_owned
+from synth.files.records import MOST, Maybe, Real, parse_record, read_record
 from synth.set import SyntheticSet
 
 METRICS = "metrics.jsonl"
@@ -56,11 +58,7 @@ def load_run(folder: str | Path) -> SavedRun:
     folder = Path(folder)
     if not (folder / RECORD).is_file():
         raise BadInput(f"{folder}: no {RECORD} there; give the folder of a run")
-    try:
-        record = json.loads((folder / RECORD).read_text())
-        assert isinstance(record, dict), "it is no object"
-    except (OSError, ValueError, AssertionError) as error:
-        raise BadInput(f"{folder / RECORD}: cannot be read ({error}); give the folder of a run") from error
+    record = read_record(folder / RECORD, records.Table(), what="cannot be read", remedy="give the folder of a run")
     synth, best = (load_set(place) if place.is_file() else None for place in (folder / "set.npz", folder / "best.npz"))
     return SavedRun(folder, record, read_metrics(folder / METRICS), synth, best)
 
@@ -70,12 +68,13 @@ def read_metrics(path: Path) -> dict[str, Float[np.ndarray, " rows"]]:
 
     Raises BadInput where another line is none of a log.
     """
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    lines = read_owned(path, most=MOST).splitlines() if path.is_file() else []
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append({name: np.nan if value is None else float(value) for name, value in json.loads(line).items()})
-        except (ValueError, TypeError, AttributeError) as error:
+            held = parse_record(line, records.Table(rest=Maybe(Real())))
+            rows.append({name: np.nan if value is None else float(value) for name, value in held.items()})
+        except ValueError as error:
             if number < len(lines):
                 raise BadInput(f"{path}: line {number} is no JSON object of numbers ({error}); remove the line") from error
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in dict.fromkeys(name for row in rows for name in row)}

@@ -21,6 +21,7 @@ from condense.evaluation.transfer_rows import TRANSFER_ROWS, Source, make_transf
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.teachers.self_supervised import Representer, take_teacher
+from condense.teachers.store import warn_of_split
 from evals.storage import count_bytes
 from evals.transfer import Adaptation, draw_balanced
 from synth.base import Examples, Net
@@ -103,7 +104,9 @@ def transfer(
     find = cache(lambda: take_teacher(teacher, path, synth, source))
     draws_of = make_transfer_rows(Source(key, synth, source, lambda images: find().represent(images)), rows)
     if any(TRANSFER_ROWS[kind].real for kind in draws_of):
-        find()  # a teacher that is missing is reported before the work, not after it
+        made_by = find()  # a teacher that is missing is reported before the work, not after it
+        for target in (target for target in targets if target.digest == source.digest):
+            warn_of_split("--teacher", made_by.about.get("split_seed"), target, split)
     given = nets.listed(net) or [synth.info.net or usual_net(source)]
     names = dict.fromkeys(nets.named(name, source.image, synth.y.classes) for name in given)
     listed = [make_row(name, kind, draw, seeds, epochs) for name in names for kind, draw in draws_of.items()]

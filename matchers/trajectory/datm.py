@@ -118,7 +118,7 @@ def choose_correct(
         wrong = np.setdiff1d(np.flatnonzero(y == c), found)
         found.extend(wrong[np.argsort(-margin[wrong], kind="stable")][: each - len(found)])
         if len(found) < each:
-            raise BadInput(f"--ipc {each}: class {c} has {len(found)} real examples; take at most that many")
+            raise BadInput(f"--ipc {each}: class {c} has {len(found)} examples beside those for validation; take at most that many")
     return np.concatenate(chosen).astype(np.int32)
 
 

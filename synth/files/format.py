@@ -22,6 +22,7 @@ from synth import content as contents
 from synth import labels
 from synth.errors import BadInput, RunFailed
 from synth.files.npz import Archive, Member, opened, write_npz
+from synth.files.records import ANY, parse_record
 from synth.images import preprocess
 from synth.set import Info, SyntheticSet
 
@@ -90,7 +91,8 @@ def load_set(path: str | os.PathLike) -> SyntheticSet:
         layout = _layout(kinds, archive.members)
         _declared(header, archive)
         members = {name: member for name, member in archive.members.items() if name != "header"}
-        _fit(members, layout, len(classes), path, content=kinds["x"], fields=fields["x"])
+        sizes = _fit(members, layout, len(classes), path, content=kinds["x"], fields=fields["x"])
+        archive.reserve(*layout, more=4 * math.prod(sizes[axis] for axis in "nhwc") if {*"nhwc"} <= sizes.keys() else 0)
         arrays = {name: _canonical(archive.read(name), hint, f"{path}: array '{name}'") for name, hint in layout.items()}
     arrays = {name: array if name.startswith("preprocess/") else jnp.asarray(array) for name, array in arrays.items()}
     values = {}
@@ -124,13 +126,18 @@ def _layout(kinds: dict[str, type], present) -> dict[str, Any]:
     return required | {name: hint for name, hint in OPTIONAL.items() if name in present}
 
 
-def _fit(members: dict[str, Member], layout: dict[str, Any], classes: int, path, *, content: type, fields: dict[str, Any]) -> None:
-    """Compares what is there with what there should be: names, kinds of numbers, axes. `fields` are the plain ones of the content."""
+def _fit(
+    members: dict[str, Member], layout: dict[str, Any], classes: int, path, *, content: type, fields: dict[str, Any]
+) -> dict[str, int]:
+    """Compares what is there with what there should be: names, kinds of numbers, axes. `fields` are the plain ones of the content.
+
+    Returns the sizes of the axes of its examples, as far as they are known.
+    """
     if missing := sorted(layout.keys() - members.keys()):
         raise BadInput(f"{path}: array '{missing[0]}' is missing; this kind of set needs {', '.join(layout)}")
     if extra := sorted(members.keys() - layout.keys()):
         raise BadInput(f"{path}: array '{extra[0]}' does not belong there; this kind of set has {', '.join(layout)}")
-    axes = {"x": {"classes": classes}}
+    axes, image = {"x": {"classes": classes}}, {}
     for name, hint in layout.items():
         part = name.split("/")[0]
         if part not in axes:  # the arrays of the content came first, so all its axes are known
@@ -149,6 +156,7 @@ def _fit(members: dict[str, Member], layout: dict[str, Any], classes: int, path,
         sizes = [known.setdefault(axis, int(axis) if axis.isdigit() else size) for axis, size in zip(want, shape, strict=False)]
         if len(want) != len(shape) or sizes != list(shape) or math.prod(shape) == 0:
             raise BadInput(f"{path}: array '{name}' has shape {list(shape)}; it would be right as [{' '.join(wanted)}], none of them 0")
+    return image
 
 
 def _dtype(hint) -> np.dtype:
@@ -188,12 +196,11 @@ def _header(archive: Archive) -> dict[str, Any]:
     if member is None or member.dtype.kind != "U" or member.shape != () or member.dtype.itemsize > HEADER_BYTES:
         there = ", ".join(archive.members)[:200] or "none"
         raise BadInput(f"{path}: no synthetic set, its 'header' (a 0-d text array of JSON) is missing; arrays there: {there}")
+    text = str(archive.read("header"))
     try:
-        header = json.loads(str(archive.read("header")))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{path}: the header is no JSON ({error})") from error
+        header = parse_record(text, ANY, most=HEADER_BYTES)
+    except ValueError as error:
+        raise BadInput(f"{path}: the header is no JSON ({error}); make or copy the set again") from error
     if not isinstance(header, dict) or type(header.get("format")) is not int or header["format"] < 1:
         raise BadInput(f'{path}: the header says no format; it would be right with "format": {FORMAT}')
     if header["format"] > FORMAT:
@@ -244,6 +251,9 @@ def _read_info(header: dict, path) -> dict[str, Any]:
     """Whatever is known of where the set comes from; what is missing keeps its default."""
     table = _table(header, "info", path)
     info = {name: _typed(table[name], kind, f'{path}: "info" {name}') for name, kind in _info().items() if name in table}
+    for name in ("seed", "split_seed"):
+        if info.get(name, 0) < 0:
+            raise BadInput(f'{path}: "info" {name} in the header is {info[name]}; it must be a whole number of at least 0')
     return {"represents": _represented(header["labels"], info.get("method", ""))} | info
 
 

@@ -16,9 +16,11 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import replacing
+from synth.files.memory import MemoryBudget
 
 LIMIT = 32 << 30  # bytes of all arrays together; 200 images of each class of ImageNet take 28
 CHUNK = 1 << 20
@@ -44,6 +46,8 @@ class Archive:
         self.path, self._file, self._text = path, file, text
         self.members: dict[str, Member] = {}
         self._fortran: dict[str, bool] = {}
+        self._starts: dict[str, int] = {}
+        self._memory, self._reserved = MemoryBudget(str(path), remedy="use a smaller file"), set()
         size = os.fstat(file.fp.fileno()).st_size
         infos = file.infolist()
         if sum(info.file_size for info in infos) > limit:
@@ -70,12 +74,57 @@ class Archive:
         declared = start + math.prod(member.shape) * member.dtype.itemsize
         if declared != info.file_size:
             raise BadInput(f"{self.path}: member {shown} declares shape {member.shape}, {declared} bytes, and holds {info.file_size}")
-        self.members[name], self._fortran[name] = member, fortran
+        self.members[name], self._fortran[name], self._starts[name] = member, fortran, start
 
-    def read(self, name: str) -> np.ndarray:
-        """The array `name`, writable. Raises BadInput where it is missing, damaged or holds impossible text, RunFailed without memory."""
+    def reserve(self, *names: str, more: int = 0) -> None:
+        """Counts arrays that will be read, and `more` bytes that they are decoded to, before a byte is spent on one.
+
+        Raises BadInput where that is more than the memory for what is read, see `synth.files.memory`.
+        """
+        fresh = [self._file.getinfo(f"{name}.npy") for name in names if name not in self._reserved]
+        self._reserved.update(names)
+        self._memory.take(more + sum(info.file_size for info in fresh), stored=sum(info.compress_size for info in fresh))
+
+    def read(self, name: str, *, rows: Int[np.ndarray, " m"] | None = None) -> np.ndarray:
+        """The array `name`, writable; with `rows`, which ascend, these of its first axis alone, and no other is held in memory.
+
+        Raises BadInput where it is missing, damaged or holds impossible text, RunFailed without memory.
+        """
         if name not in self.members:
             raise BadInput(f"{self.path}: array '{name}' is missing (there: {', '.join(self.members) or 'none'})")
+        if rows is not None and not self._fortran[name]:
+            return self._some(name, rows)
+        self.reserve(name)
+        array = self._all(name)
+        return array if rows is None else array[rows]
+
+    def _some(self, name: str, rows: np.ndarray) -> np.ndarray:
+        dtype, shape = self.members[name]
+        size = math.prod(shape[1:]) * dtype.itemsize
+        info = self._file.getinfo(f"{name}.npy")
+        self._memory.take(len(rows) * size, stored=info.compress_size)
+        if info.compress_type == zipfile.ZIP_STORED:
+            with _damage(self.path, name):
+                return np.asarray(self._mapped(info, self._starts[name], dtype, shape)[rows], dtype.newbyteorder("="))
+        found, many = np.empty((len(rows), *shape[1:]), dtype), max(1, CHUNK // max(1, size))
+        with _damage(self.path, name), self._file.open(info) as stream:
+            read_npy_header(stream, f"{self.path}: array '{name}'", False)
+            for first in range(0, shape[0], many):
+                block = np.empty((min(many, shape[0] - first), *shape[1:]), dtype)
+                _fill(stream, block.view(np.uint8).reshape(-1).data)
+                low, high = np.searchsorted(rows, (first, first + len(block)))
+                found[low:high] = block[rows[low:high] - first]
+            stream.read(1)  # its checksum is compared when the last byte has arrived
+        return found.astype(dtype.newbyteorder("="), copy=False)
+
+    def _mapped(self, info: zipfile.ZipInfo, start: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        """An array that is stored as it is, mapped for reading."""
+        file = self._file.fp
+        file.seek(info.header_offset)
+        names = struct.unpack("<26x2H", file.read(30))  # the length of its name and of what zip notes beside it
+        return np.memmap(file, dtype, mode="r", offset=info.header_offset + 30 + sum(names) + start, shape=shape)
+
+    def _all(self, name: str) -> np.ndarray:
         dtype, shape = self.members[name]
         try:
             data = bytearray(math.prod(shape) * dtype.itemsize)
@@ -84,6 +133,7 @@ class Archive:
         with _damage(self.path, name), self._file.open(name + ".npy") as stream:
             read_npy_header(stream, f"{self.path}: array '{name}'", name in self._text)
             _fill(stream, memoryview(data))
+            stream.read(1)  # its checksum is compared when the last byte has arrived
             array = np.ndarray(shape, dtype, data, order="F" if self._fortran[name] else "C")
         array = np.asarray(array, dtype.newbyteorder("="), order="C")
         _possible(array, f"{self.path}: array '{name}'")
@@ -155,7 +205,7 @@ def read_npy_header(stream: io.BufferedIOBase, shown: str, text: bool) -> tuple[
 
 
 def _fill(stream: io.BufferedIOBase, view: memoryview) -> None:
-    """The rest of a member; its checksum is compared when the last byte arrives."""
+    """The next bytes of a member, as many as there is room for."""
     at = 0
     while at < len(view):
         part = stream.read(min(CHUNK, len(view) - at))
@@ -163,7 +213,6 @@ def _fill(stream: io.BufferedIOBase, view: memoryview) -> None:
             raise EOFError("data end early")
         view[at : at + len(part)] = part
         at += len(part)
-    stream.read(1)
 
 
 def _possible(array: np.ndarray, shown: str) -> None:

@@ -98,7 +98,9 @@ def _classes(y, per_class: int) -> list[np.ndarray]:
     members = [np.flatnonzero(y == c) for c in range(int(y.max()) + 1)]
     for c, found in enumerate(members):
         if len(found) < per_class:
-            raise BadInput(f"--ipc {per_class}: class {c} has {len(found)} real examples; take at most {min(map(len, members))}")
+            raise BadInput(
+                f"--ipc {per_class}: class {c} has {len(found)} examples beside those for validation; take at most {min(map(len, members))}"
+            )
     return members
 
 

@@ -113,7 +113,7 @@ def test_a_run_without_a_set_has_none_and_a_torn_line_is_left_out(tmp_path):
     [
         ({}, "no run.json there; give the folder of a run"),
         ({"run.json": "{"}, "run.json: cannot be read"),
-        ({"run.json": "[]"}, "run.json: cannot be read \\(it is no object\\)"),
+        ({"run.json": "[]"}, "run.json: cannot be read \\(it must hold values by name"),
         ({"run.json": "{}", "metrics.jsonl": '{"step": 1}\n[]\n{"step": 2}'}, "metrics.jsonl: line 2 is no JSON object of numbers"),
         ({"run.json": "{}", "set.npz": "x"}, "set.npz"),
     ],

@@ -4,6 +4,7 @@ Pictures are opened by content, not by name, and their sizes are checked before 
 """
 
 import io
+import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from PIL import Image, ImageOps
 
-from condense.data.readers.source import LARGEST
+from condense.data.readers.source import LARGEST, MODEL_SPACE
 from condense.runtime.log import progress
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 
 MOST_PIXELS = 1 << 26  # of one picture: 8192 x 8192
 LONG = 20_000  # pictures that take long enough for a progress bar
@@ -46,9 +48,7 @@ def decode(file: Path | io.BytesIO, shown: str, *, channels: int | None = None, 
       BadInput: neither format, more than 2^26 pixels, truncated, or 16 bits a channel; the message begins with `shown`.
     """
     try:
-        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-            picture = Image.open(file, formats=("PNG", "JPEG"))
-        with picture:
+        with _opened(file) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise BadInput(f"{shown} has {picture.width}x{picture.height} pixels, more than {MOST_PIXELS}; make it smaller")
             if picture.mode not in GREY + COLOUR:
@@ -65,14 +65,48 @@ def decode(file: Path | io.BytesIO, shown: str, *, channels: int | None = None, 
     return pixels[..., None] if grey else pixels
 
 
+def _opened(file: Path | io.BytesIO) -> Image.Image:
+    """A picture of which only the header is read."""
+    with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+        return Image.open(file, formats=("PNG", "JPEG"))
+
+
+def _numbers(item: Item, spec: str, size: int | None) -> int:
+    """How many numbers a picture decodes to, as its header says, with three channels unless it is grey."""
+    try:
+        with _opened(item.file) as picture:
+            grey, (width, height) = picture.mode in GREY, (size, size) if size else picture.size
+    except Exception as error:
+        raise BadInput(f"{spec}: {item.shown} is no whole PNG or JPEG ({why(error)}); replace or remove it") from error
+    if isinstance(item.file, io.BytesIO):
+        item.file.seek(0)
+    return width * height * (1 if grey else 3)
+
+
 def gather(
-    items: Iterable[Item], n: int, spec: str, *, like: tuple[int, ...] | None = None, channels: int | None = None, size: int | None = None
+    items: Iterable[Item],
+    n: int,
+    spec: str,
+    *,
+    memory: MemoryBudget,
+    stored: int,
+    like: tuple[int, ...] | None = None,
+    channels: int | None = None,
+    size: int | None = None,
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Int32[np.ndarray, " n"]]:
-    """n decoded pictures and their labels; all look as the first, or as `like` (h, w, c). Raises BadInput naming one that does not."""
+    """n decoded pictures and their labels; all look as the first, or as `like` (h, w, c).
+
+    Args:
+      memory: what all of them may take, in bytes and normalised. stored: bytes of their files.
+
+    Raises BadInput naming a picture that looks otherwise, and, before one is decoded, where the first says that all are too large.
+    """
     x, y = None, np.empty(n, np.int32)
     if n >= LONG:
         items = _watched(items, n, spec)
     for row, item in enumerate(items):
+        if x is None:
+            memory.take((1 + MODEL_SPACE) * n * (math.prod(like) if like else _numbers(item, spec, size)), stored=stored)
         picture = decode(item.file, f"{spec}: {item.shown}", channels=channels, size=size)
         if x is None:
             like = like or picture.shape

@@ -9,6 +9,7 @@ from condense.data.readers.base import TRUTH, Number, Reader, Spec
 from condense.data.readers.encoded import Item, gather
 from condense.data.readers.source import OPTIONS, Source, arrays, regular, stratified
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -35,14 +36,15 @@ def read_folder(
     if names != other:
         odd = sorted(set(names) ^ set(other))
         raise BadInput(f"{spec}: class folder '{odd[0]}' is not in both train and {test.name}; both must have the same")
-    found, like = [], None
+    found, like, memory = [], None, MemoryBudget(spec, remedy="use fewer pictures, ?limit=N, or ?size=N")
     for listing, most in zip(listings, (limit, None), strict=True):
         items = [Item(path, label, str(path)) for label, paths in enumerate(listing.values()) for path in paths]
         if most is not None and most < len(items):
             items = [items[row] for row in stratified(np.array([item.label for item in items]), most)]
         if not items:
             raise BadInput(f"{spec}: {folder} has a part without pictures; {layout}")
-        found += gather(items, len(items), spec, like=like, channels=1 if grey else None, size=size)
+        stored = sum(item.file.stat().st_size for item in items)
+        found += gather(items, len(items), spec, memory=memory, stored=stored, like=like, channels=1 if grey else None, size=size)
         like = found[0].shape[1:]
     return arrays(name, spec, *found, names, flips=flips)
 

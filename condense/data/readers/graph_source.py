@@ -1,6 +1,7 @@
 """What readers of graphs return, and what they share. Nothing here trusts a file."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +11,12 @@ from jaxtyping import Int, Int32
 from condense.data.readers.base import TRUTH, Number
 from condense.data.readers.source import regular
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 from synth.graphs.base import Graphs
 
 LARGEST = 1 << 30  # bytes of one file
+LINE = 1 << 22  # bytes of one line
+EACH = 16  # bytes of memory that a byte of text becomes at most: a number of two letters is held as 8 bytes, and as 4 in several arrays
 OPTIONS = {"degree": TRUTH, "edges": TRUTH, "split": Number(least=0, most=10**6)}  # of every reader of graphs
 
 
@@ -36,15 +40,27 @@ class GraphSource(NamedTuple):
     modality = "graphs"
 
 
-def lines_of(path: Path, spec: str) -> list[str]:
-    """The lines of a text file. Raises BadInput where it is too large, or no text."""
+def lines_of(path: Path, spec: str, memory: MemoryBudget) -> Iterator[str]:
+    """The lines of a text file, one after another, without their ends.
+
+    Raises BadInput where the file, with what is made of it, is too large for `memory`, or where a line is no text or very long.
+    """
     regular(path, spec, remedy="name a file that is there")
-    if path.stat().st_size > LARGEST:
+    size, held = path.stat().st_size, path.stat().st_blocks * 512
+    if size > LARGEST:
         raise BadInput(f"{spec}: {path} is larger than {LARGEST} bytes; such a file is not read")
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()  # some programs begin a text with a byte order mark
-    except UnicodeDecodeError:
-        raise BadInput(f"{spec}: {path} is no text; name a text file") from None
+    memory.take(EACH * size, stored=min(size, held) if held else None)
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LINE + 1):
+            number += 1
+            if len(line) > LINE:
+                raise BadInput(f"{spec}: line {number} of {path} is longer than {LINE} bytes; such a file is not read")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")  # some programs begin a text with a byte order mark
+            except UnicodeDecodeError:
+                raise BadInput(f"{spec}: {path} is no text; name a text file") from None
+            yield from text.splitlines() or [""]
 
 
 def numbered_graphs(spec, nodes, tags, ends, kinds, labels) -> GraphSource:

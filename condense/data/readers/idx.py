@@ -14,12 +14,14 @@ from jaxtyping import UInt8
 
 from condense.data.named import home
 from condense.data.readers.base import Reader, Spec, Store
-from condense.data.readers.source import AGAIN, LARGEST, OPTIONS, Source, arrays, check_alike, numbered, regular
-from condense.data.readers.tfds import read_tfds
+from condense.data.readers.source import AGAIN, LARGEST, MODEL_SPACE, OPTIONS, Source, arrays, check_alike, numbered, regular
+from condense.data.readers.tfds import check_known, read_tfds
 from condense.data.rows import pieces
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 from synth.files.npz import Member
 
+PIECE = 1 << 20  # bytes that are inflated at a time
 IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
@@ -66,12 +68,16 @@ def read_idx(path: Path, spec: str, *, ndim: int) -> UInt8[np.ndarray, "..."]:
       BadInput: as `idx_file`, and where there are not exactly as many bytes as declared; never more than that is read.
     """
     with idx_file(path, spec, ndim=ndim) as (file, shape):
-        size = math.prod(shape)
-        body = file.read(size + 1)
-    if len(body) != size:
-        have = "more" if len(body) > size else len(body)
+        size, held = math.prod(shape), 0
+        body = np.empty(size, np.uint8)
+        while held < size and (part := file.read(min(PIECE, size - held))):
+            body[held : held + len(part)] = np.frombuffer(part, np.uint8)
+            held += len(part)
+        more = held == size and file.read(1)
+    if held != size or more:
+        have = "more" if more else held
         raise BadInput(f"{spec}: {path} declares {'x'.join(map(str, shape))} = {size} bytes but holds {have}; {AGAIN}")
-    return np.frombuffer(body, np.uint8).reshape(shape)
+    return body.reshape(shape)
 
 
 def read_idx_folder(
@@ -87,6 +93,9 @@ def read_idx_folder(
         with idx_file(path, spec, ndim=ndim) as (_, shape):
             declared.append(Member(np.dtype(np.uint8), (*shape, 1) if ndim == 3 else shape))
     check_alike(spec, *declared)
+    memory = MemoryBudget(spec, remedy="use fewer or smaller images")
+    for (path, _), member in zip(files, declared, strict=True):
+        memory.take((1 + MODEL_SPACE) * math.prod(member.shape), stored=path.stat().st_size)
     x_train, y_train, x_test, y_test = (read_idx(path, spec, ndim=ndim) for path, ndim in files)
     y_train, y_test = y_train.astype(np.int32), y_test.astype(np.int32)
     return arrays(name, spec, x_train[..., None], y_train, x_test[..., None], y_test, classes or numbered(y_train), flips=flips)
@@ -103,7 +112,7 @@ def read(spec: Spec) -> Source:
 def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
     """Checks the four files of a folder, and returns what copies them as they are. Raises BadInput as `read_idx_folder` does."""
     remedy = "fetch the four IDX files"
-    read_idx_folder(folder, spec, name=name, remedy=remedy)
+    check_known(read_idx_folder(folder, spec, name=name, remedy=remedy), name, spec)
     found = find_idx(folder, spec, remedy=remedy)
 
     def write(fresh: Path) -> None:

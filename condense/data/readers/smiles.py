@@ -1,6 +1,8 @@
 """The reader of molecules in a table."""
 
 import csv
+import math
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -9,45 +11,73 @@ from condense.data.readers.base import Reader, Spec, Word
 from condense.data.readers.graph_source import OPTIONS, GraphSource, lines_of, numbered_graphs
 from condense.runtime.log import note
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
+
+LONGEST = 2000  # letters of a SMILES: rdkit's time grows with their square, and molecules in use have a few hundred
+MISSING = {"", "nan", "na", "n/a", "null", "?"}  # in place of a label
 
 
 def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSource:
     """A CSV file with a column of SMILES and one of labels, through rdkit: tags are atomic numbers, edge labels kinds of bond.
 
-    Rows without a label, and molecules that rdkit refuses, are left out and counted in a note. Raises BadInput without rdkit, such columns,
-    or any molecule.
+    Rows without a label (an empty one, `nan`, `NA`, `null`), and molecules that rdkit refuses or that are longer than LONGEST letters, are
+    left out and counted in a note. Where all labels are numbers, two ways to write one number are one class. Raises BadInput without rdkit,
+    such columns, or any molecule.
     """
     try:
         from rdkit import Chem, RDLogger
     except ImportError:
         raise BadInput(f"{spec}: SMILES need rdkit; install it with pip install 'condense-workbench[molecules]'") from None
     RDLogger.DisableLog("rdApp.*")
-    table = csv.DictReader(lines_of(path, spec))
+    memory = MemoryBudget(spec, remedy="give fewer molecules")
+    table = csv.DictReader(lines_of(path, spec, memory))
+    nodes, tags, ends, kinds, labels, bare, refused = [], array("q"), array("q"), array("q"), [], 0, 0
     try:
-        rows, known = list(table), table.fieldnames or ()
+        for column in (smiles, label):
+            if column not in (known := table.fieldnames or ()):
+                raise BadInput(f"{spec}: {path} has no column '{column}' (there: {', '.join(known)}); use smiles=COL&label=COL")
+        for row in table:
+            text, value = (row[smiles] or "").strip(), (row[label] or "").strip()
+            if value.lower() in MISSING:
+                bare += 1
+                continue
+            molecule = Chem.MolFromSmiles(text) if len(text) <= LONGEST else None
+            if molecule is None or not molecule.GetNumAtoms():
+                refused += 1
+                continue
+            first = len(tags)
+            nodes.append(molecule.GetNumAtoms())
+            tags.extend(atom.GetAtomicNum() for atom in molecule.GetAtoms())
+            for bond in molecule.GetBonds():
+                a, b = first + bond.GetBeginAtomIdx(), first + bond.GetEndAtomIdx()
+                ends.extend((a, b, b, a))
+                kinds.extend((int(bond.GetBondType()),) * 2)
+            labels.append(value)
     except csv.Error as error:
         raise BadInput(f"{spec}: {path} is no table ({error}); right is a line a molecule with commas between the columns") from None
-    for column in (smiles, label):
-        if column not in known:
-            raise BadInput(f"{spec}: {path} has no column '{column}' (there: {', '.join(known)}); use smiles=COL&label=COL")
-    nodes, tags, ends, kinds, labels = [], [], [], [], []
-    for row in rows:
-        molecule = Chem.MolFromSmiles(row[smiles] or "")
-        if molecule is None or not molecule.GetNumAtoms() or not (row[label] or "").strip():
-            continue
-        first = len(tags)
-        nodes.append(molecule.GetNumAtoms())
-        tags += [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
-        for bond in molecule.GetBonds():
-            a, b = first + bond.GetBeginAtomIdx(), first + bond.GetEndAtomIdx()
-            ends += [(a, b), (b, a)]
-            kinds += [int(bond.GetBondType())] * 2
-        labels.append(row[label].strip())
     if not nodes:
         raise BadInput(f"{spec}: {path} holds no molecule with a label; use smiles=COL&label=COL for the right columns")
-    if len(nodes) < len(rows):
-        note(f"{spec}: {len(rows) - len(nodes)} of {len(rows)} rows hold no molecule or no label and are left out")
-    return numbered_graphs(spec, nodes, tags, np.array(ends, np.int32).reshape(-1, 2), kinds, labels)
+    if bare or refused:
+        left = f"{bare} without a label, {refused} without a molecule of at most {LONGEST} letters"
+        note(f"{spec}: {bare + refused} of {bare + refused + len(labels)} rows are left out: {left}")
+    ends = np.frombuffer(ends, np.int64).reshape(-1, 2)
+    return numbered_graphs(spec, nodes, np.frombuffer(tags, np.int64), ends, np.frombuffer(kinds, np.int64), one_spelling(labels))
+
+
+def one_spelling(labels: list[str]) -> list[str]:
+    """Labels such that a number has one name: where all are finite numbers, and one is written in several ways, all are written alike."""
+    names = {}
+    for text in set(labels):
+        try:
+            value = float(text)
+        except ValueError:
+            return labels
+        if not math.isfinite(value):
+            return labels
+        names.setdefault(value, []).append(text)
+    if all(len(spellings) == 1 for spellings in names.values()):
+        return labels
+    return [str(int(value)) if (value := float(text)).is_integer() else repr(value) for text in labels]
 
 
 def read(spec: Spec) -> GraphSource:

@@ -22,6 +22,7 @@ from synth.images.preprocess import FITS
 
 Raw = UInt8[np.ndarray, "_ _ _ _"] | Float32[np.ndarray, "_ _ _ _"]  # n h w c, compared by `check_alike`
 LARGEST = 16 << 30  # bytes of one array
+MODEL_SPACE = 4  # bytes that a number of an image takes once it is normalised, beside what it takes raw
 AGAIN = "fetch the file again"
 OPTIONS = {"normalise": Choice({kind: kind for kind in FITS}), "flip": TRUTH, "limit": Number()}  # of every reader of images
 

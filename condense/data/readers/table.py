@@ -19,12 +19,13 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from condense.data.readers.base import Number, Reader, Spec, Word
-from condense.data.readers.source import LARGEST, regular, stratified
+from condense.data.readers.source import LARGEST, MODEL_SPACE, regular, stratified
 from condense.data.readers.vector_source import VectorSource
 from condense.data.rows import InMemory
 from condense.runtime.log import note, progress
 from synth.errors import BadInput
 from synth.files.format import printable
+from synth.files.memory import MemoryBudget
 from synth.vectors import width_of, write_columns
 
 TEST = 0.2  # of the rows, where no file holds the test
@@ -204,6 +205,10 @@ def read_rows(table: Table, encoder: Encoder, training: Bool[np.ndarray, " n"], 
     count = len(training)
     if 4 * count * encoder.width > LARGEST:
         raise BadInput(f"{table.spec}: {count} rows of {encoder.width} numbers take more than {LARGEST} bytes; take fewer rows or columns")
+    remedy = "take fewer rows, or columns of fewer categories"
+    MemoryBudget(f"{table.spec}: {count} rows of {encoder.width} numbers", remedy=remedy).take(
+        (4 + MODEL_SPACE) * count * encoder.width, stored=table.path.stat().st_size
+    )
     taken, others = (np.zeros((int(which.sum()), encoder.width), np.float32) for which in (training, ~training))
     rows, number = (iter(others), iter(taken)), 0
     for line, row in table.rows():

@@ -1,7 +1,6 @@
 """The reader of sets that tensorflow_datasets prepared, and how named sets are kept as such. TensorFlow is never imported to read one."""
 
 import io
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -21,6 +20,8 @@ from condense.data.readers.folder import read_folder
 from condense.data.readers.source import OPTIONS, Source, arrays, regular
 from condense.data.rows import pieces
 from synth.errors import BadInput, RunFailed
+from synth.files.memory import MemoryBudget
+from synth.files.records import ANY, MOST, parse_record
 
 FEATURES = "tensorflow_datasets.core.features."
 
@@ -58,12 +59,13 @@ def read_tfds(folder: Path, spec: str, *, name: str, remedy: str, flips: bool = 
         raise
     except Exception as error:  # the library names no exceptions of its own for a directory that it cannot read
         raise BadInput(f"{spec}: {place} cannot be read ({why(error)}); prepare it again as array_record") from error
-    found, like = [], None
+    found, like, memory = [], None, MemoryBudget(spec, remedy="prepare a smaller set")
     for part, source in zip(("train", other), sources, strict=True):
         if not 0 < len(source) <= weight:
             raise BadInput(f"{spec}: {place} declares {len(source)} {part} examples in {weight} bytes; prepare it again")
         items = _records(source, part, place, image, label, spec)
-        found += gather(items, len(source), spec, like=like, channels=builder.info.features[image].shape[-1])
+        channels = builder.info.features[image].shape[-1]
+        found += gather(items, len(source), spec, memory=memory, stored=weight, like=like, channels=channels)
         like = found[0].shape[1:]
     return arrays(name, spec, *found, tuple(builder.info.features[label].names), flips=flips)
 
@@ -81,7 +83,8 @@ def _records(source, part: str, place: Path, image: str, label: str, spec: str) 
 def _trusted(place: Path, spec: str) -> None:
     """features.json names classes that the library would import; only its own are let through."""
     try:
-        features = json.loads(regular(place / "features.json", spec, remedy="prepare the set again").read_text())
+        with regular(place / "features.json", spec, remedy="prepare the set again").open("rb") as file:
+            features = parse_record(file.read(MOST + 1), ANY)
     except (ValueError, OSError) as error:
         raise BadInput(f"{spec}: {place}/features.json is not readable ({error}); prepare the set again") from error
     todo = [features]
@@ -156,7 +159,32 @@ def build(builder, folder: Path) -> None:
 def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
     """Reads the binary version of a CIFAR set, or class folders, and returns what writes them as a prepared set."""
     binary = name in CIFAR and not (folder / "train").is_dir()
-    return partial(write_tfds, read_cifar(folder, spec, name) if binary else read_folder(folder, spec, name=name))
+    source = read_cifar(folder, spec, name) if binary else read_folder(folder, spec, name=name)
+    check_known(source, name, spec)
+    return partial(write_tfds, source)
+
+
+def check_known(source: Source, name: str, spec: str) -> None:
+    """Raises BadInput where a set known by this name to tensorflow_datasets has another number of classes in all its configurations."""
+    known = set(known_classes(name))
+    if known and len(source.classes) not in known:
+        wanted = " or ".join(map(str, sorted(known)))
+        raise BadInput(f"{spec}: {name} has {wanted} classes, and there are {len(source.classes)}; prepare the files under another name")
+
+
+def known_classes(name: str) -> list[int]:
+    """How many classes a set has that tensorflow_datasets knows by this name, one number for every configuration; none for other names."""
+    import tensorflow_datasets as tfds
+
+    try:
+        configurations = [config.name for config in tfds.builder_cls(name).BUILDER_CONFIGS] or [None]
+        built = [tfds.builder(name, config=config, data_dir=home() / "nowhere") for config in configurations[:20]]
+        labels = [
+            feature for builder in built for feature in builder.info.features.values() if isinstance(feature, tfds.features.ClassLabel)
+        ]
+    except Exception:  # unknown, or its description needs what is not installed
+        return []
+    return [label.num_classes for label in labels if label.num_classes]
 
 
 STORE = Store(

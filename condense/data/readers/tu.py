@@ -5,45 +5,54 @@ neighbours counted from 0 within the graph. The raw format: a folder with DS_A.t
 DS_graph_indicator.txt, DS_graph_labels.txt and maybe DS_node_labels.txt and DS_edge_labels.txt.
 """
 
+from array import array
 from pathlib import Path
 
 import numpy as np
 
 from condense.data.readers.base import Number, Reader, Spec
 from condense.data.readers.graph_source import OPTIONS, GraphSource, lines_of, numbered_graphs
+from condense.runtime.log import note
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 
 FORMAT = "right is the number of graphs, then per graph `n label` and n lines `tag m neighbour ...`"
+SMALLER = "give fewer graphs"
 TU = ("A", "graph_indicator", "graph_labels")
 
 
 def read_text(path: Path, spec: str) -> GraphSource:
     """One file in the text format. Raises BadInput naming the line that is wrong."""
-    lines, at = lines_of(path, spec), 0
+    lines = enumerate(lines_of(path, spec, MemoryBudget(spec, remedy=SMALLER)), 1)
+    at, nodes, labels, tags, ends = 0, [], [], array("q"), array("q")
     try:
-        count, at = int(lines[0]), 1
-        nodes, labels, tags, ends = [], [], [], []
-        for _ in range(count):
-            n, label = map(int, lines[at].split())
+        at, line = next(lines)
+        for _ in range(int(line)):
+            at, line = next(lines)
+            n, label = map(int, line.split())
             if n < 1:
                 raise ValueError
             first = len(tags)
             for node in range(n):
-                at += 1
-                tag, m, *others = map(int, lines[at].split())
+                at, line = next(lines)
+                tag, m, *others = map(int, line.split())
                 if m != len(others) or any(not 0 <= other < n for other in others):
                     raise ValueError
                 tags.append(tag)
-                ends += [(first + other, first + node) for other in others]
-            at += 1
+                for other in others:
+                    ends.extend((first + other, first + node))
             nodes.append(n)
             labels.append(label)
-        if any(line.strip() for line in lines[at:]):
-            raise ValueError
-    except (ValueError, IndexError):
-        line = max(1, min(at + 1, len(lines)))
-        raise BadInput(f"{spec}: {path} is not in the text format of graphs, see line {line}; {FORMAT}") from None
-    return numbered_graphs(spec, nodes, tags, np.array(ends, np.int32).reshape(-1, 2), None, labels)
+        for at, line in lines:  # noqa: B007 (the line that is wrong is told below)
+            if line.strip():
+                raise ValueError
+    except StopIteration:
+        raise BadInput(f"{spec}: {path} is not in the text format of graphs, see line {max(1, at)}, its last; {FORMAT}") from None
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{spec}: {path} is not in the text format of graphs, see line {at}; {FORMAT}") from None
+    return numbered_graphs(spec, nodes, np.frombuffer(tags, np.int64), np.frombuffer(ends, np.int64).reshape(-1, 2), None, labels)
 
 
 def read_tu(folder: Path, spec: str) -> GraphSource:
@@ -51,19 +60,24 @@ def read_tu(folder: Path, spec: str) -> GraphSource:
     found = sorted(folder.glob("*_A.txt"))
     if len(found) != 1:
         raise BadInput(f"{spec}: there are {len(found)} files *_A.txt in {folder}; one is right, beside {', '.join(TU[1:])}")
-    name = found[0].name.removesuffix("_A.txt")
+    name, memory = found[0].name.removesuffix("_A.txt"), MemoryBudget(spec, remedy=SMALLER)
 
     def table(part: str, columns: int, rows: int | None = None) -> np.ndarray:
-        path = folder / f"{name}_{part}.txt"
-        lines = [line for line in lines_of(path, spec) if line.strip()]
-        try:
-            values = np.array([[int(value) for value in line.split(",")] for line in lines], np.int64)
-            if values.shape != (rows if rows is not None else len(lines), columns):
-                raise ValueError
-        except (ValueError, OverflowError):
+        path, values, count, right = folder / f"{name}_{part}.txt", array("q"), 0, True
+        for line in filter(str.strip, lines_of(path, spec, memory)):
+            count += 1
+            try:
+                numbers = tuple(map(int, line.split(",")))
+                values.extend(numbers)
+                right = len(numbers) == columns and (rows is None or count <= rows)
+            except (ValueError, OverflowError):
+                right = False
+            if not right:
+                break
+        if not right or count != (rows or count) or not count:
             wanted = "" if rows is None else f", {rows} lines"
-            raise BadInput(f"{spec}: {path} is wrong; right is {columns} whole numbers a line with commas between{wanted}") from None
-        return values
+            raise BadInput(f"{spec}: {path} is wrong; right is {columns} whole numbers a line with commas between{wanted}")
+        return np.frombuffer(values, np.int64).reshape(-1, columns)
 
     edges, graph, labels = table("A", 2), table("graph_indicator", 1)[:, 0], table("graph_labels", 1)[:, 0]
     nodes = np.bincount(graph.clip(0, len(labels) + 1), minlength=len(labels) + 1)
@@ -73,9 +87,21 @@ def read_tu(folder: Path, spec: str) -> GraphSource:
         )
     if len(edges) and (edges.min() < 1 or edges.max() > len(graph) or (graph[edges[:, 0] - 1] != graph[edges[:, 1] - 1]).any()):
         raise BadInput(f"{spec}: {name}_A.txt holds an edge that leads out of its graph; nodes are counted from 1 over all graphs")
+    say_what_is_dropped(folder, name, spec)
     tags = table("node_labels", 1, len(graph))[:, 0] if (folder / f"{name}_node_labels.txt").exists() else None
     kinds = table("edge_labels", 1, len(edges))[:, 0] if (folder / f"{name}_edge_labels.txt").exists() else None
     return numbered_graphs(spec, nodes[1:], tags, edges.astype(np.int32) - 1, kinds, labels)
+
+
+def say_what_is_dropped(folder: Path, name: str, spec: str) -> None:
+    """A line for every file of attributes: graphs have tags and edge labels, which are whole numbers, and no attributes."""
+    instead = {"node": "tags are", "edge": "edge labels are", "graph": "classes are"}
+    for part, word in instead.items():
+        if not (folder / f"{name}_{part}_attributes.txt").exists():
+            continue
+        there = part == "graph" or (folder / f"{name}_{part}_labels.txt").exists()
+        source = f"those of {name}_{part}_labels.txt" if there else "degrees" if part == "node" else "all alike"
+        note(f"warning: {spec}: {name}_{part}_attributes.txt is left out, because networks and methods here read none; {word} {source}")
 
 
 def read_folds(place: Path, spec: str, fold: int, count: int) -> np.ndarray:
@@ -85,8 +111,11 @@ def read_folds(place: Path, spec: str, fold: int, count: int) -> np.ndarray:
     if not path.exists():
         raise BadInput(f"{spec}: fold={fold} needs {path}, which is not there; leave fold out for a seeded split")
     try:
-        index = np.unique([int(line) for line in lines_of(path, spec) if line.strip()])
-    except ValueError:
+        lines = lines_of(path, spec, MemoryBudget(spec, remedy=SMALLER))
+        index = np.unique([int(line) for line in lines if line.strip()])
+    except ValueError as error:
+        if isinstance(error, BadInput):
+            raise
         raise BadInput(f"{spec}: {path} must hold one whole number a line") from None
     if not len(index) or index[0] < 0 or index[-1] >= count or len(index) == count:
         raise BadInput(f"{spec}: {path} must name some, but not all, of the {count} graphs, counted from 0")

@@ -39,6 +39,7 @@ def asked(monkeypatch):
     """What the command line asks for, without the work: the settings of its plan."""
     plans, made = [], SimpleNamespace(represents=False)
     monkeypatch.setattr("condense.workflows.distill.execute", lambda plan: plans.append(plan) or made)
+    monkeypatch.setattr("condense.evaluation.baselines.too_few", lambda synth, data: None)  # there is no set to be counted
     settings = {"ipc": 7, "net": "mlp", "steps": 40, "lr": 0.25}
     mine = presets.Preset("mine", "dm", "digits?limit=1000", "50.0 %", "this test", "nothing", settings)
     monkeypatch.setitem(presets.PRESETS, "mine", mine)

@@ -119,7 +119,9 @@ def test_an_unknown_choice_of_a_literal_names_the_known(refused):
 def test_a_wrong_call_leaves_the_folder_to_the_right_one(capsys):
     """Too many images a class shows only when they are drawn, after the run has its folder."""
     assert run(["distill", "random", "--data", "digits", "--ipc", "1000", "--out", "x"]) == 2
-    assert re.fullmatch(r"condense: --ipc 1000: class 0 has \d+ real examples; take at most \d+\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r"condense: --ipc 1000: class 0 has \d+ examples beside those for validation; take at most \d+\n", capsys.readouterr().err
+    )
     assert run(["distill", "random", "--data", "digits", "--ipc", "2", "--out", "x"]) == 0
 
 

@@ -254,3 +254,71 @@ def test_the_tu_sets_have_their_published_statistics(name, graphs, tags, nodes, 
     whole = data.source.graphs
     assert (len(whole.nodes), data.image.tags, len(data.classes)) == (graphs, tags, 2)
     assert round(float(whole.nodes.mean()), 2) == nodes and round(len(whole.senders) / 2 / graphs, 2) == edges
+
+
+class Rdkit:
+    """Stands in for rdkit: every letter is an atom."""
+
+    def __init__(self):
+        self.read = []
+
+    def MolFromSmiles(self, text):
+        self.read.append(text)
+        atoms = [SimpleNamespace(GetAtomicNum=lambda letter=letter: ord(letter)) for letter in text]
+        return SimpleNamespace(GetNumAtoms=lambda: len(atoms), GetAtoms=lambda: atoms, GetBonds=lambda: [])
+
+
+@pytest.fixture
+def rdkit(monkeypatch):
+    made = Rdkit()
+    monkeypatch.setitem(sys.modules, "rdkit", SimpleNamespace(Chem=made, RDLogger=SimpleNamespace(DisableLog=lambda name: None)))
+    return made
+
+
+@pytest.mark.parametrize("missing", ["", " ", "nan", "NaN", "NA", "n/a", "null", "?"])
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path, rdkit, capsys, missing):
+    (tmp_path / "m.csv").write_text("smiles,label\n" + "CC,1\nN,0\n" * 10 + f"O,{missing}\n" * 3)
+    data = load_data(f"smiles:{tmp_path / 'm.csv'}")
+    assert data.classes == ("0", "1") and len(data.source.y) == 20 and "O" not in rdkit.read
+    assert "3 of 23 rows are left out: 3 without a label, 0 without a molecule" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (("0", "0.0", "1", "1.0", "1e0"), ("0", "1")),
+        (("0.0", "1.0"), ("0.0", "1.0")),  # as sets made before have them
+        (("0.5", ".5", "1"), ("0.5", "1")),
+        (("low", "high", "0", "0.0"), ("0", "0.0", "high", "low")),
+        (("none", "mild"), ("mild", "none")),
+    ],
+)
+def test_a_number_written_in_several_ways_is_one_class(tmp_path, rdkit, labels, classes):
+    (tmp_path / "m.csv").write_text("smiles,label\n" + "".join(f"CC,{label}\n" for label in labels) * 10)
+    assert load_data(f"smiles:{tmp_path / 'm.csv'}").classes == classes
+
+
+def test_a_molecule_of_very_many_letters_is_left_out_unread(tmp_path, rdkit, capsys):
+    (tmp_path / "m.csv").write_text("smiles,label\n" + "CC,1\nN,0\n" * 10 + "*" * 2001 + ",1\n" + "C" * 2000 + ",0\n")
+    assert len(load_data(f"smiles:{tmp_path / 'm.csv'}").source.y) == 21 and max(map(len, rdkit.read)) == 2000
+    assert "1 of 22 rows are left out: 0 without a label, 1 without a molecule of at most 2000 letters" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("labelled", "stands"), [(False, "tags are degrees"), (True, "tags are those of DS_node_labels.txt")])
+def test_attributes_that_are_not_read_are_said(tmp_path, capsys, labelled, stands):
+    graphs, y = load_data(write(tmp_path)).source.graphs, np.tile([5, 0, 5, 0], 5)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    rows = {
+        "A": [f"{a + 1}, {b + 1}" for a, b in zip(graphs.senders, graphs.receivers, strict=True)],
+        "graph_indicator": graphs.graph + 1,
+        "graph_labels": y,
+        "node_attributes": [f"0.{at}, 1.5" for at in range(len(graphs.tags))],
+        "edge_attributes": ["0.5"] * len(graphs.senders),
+    } | ({"node_labels": graphs.tags} if labelled else {})
+    for name, lines in rows.items():
+        (raw / f"DS_{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+    load_data(f"tu:{raw}")
+    said = capsys.readouterr().err
+    assert f"DS_node_attributes.txt is left out, because networks and methods here read none; {stands}" in said
+    assert "DS_edge_attributes.txt is left out, because networks and methods here read none; edge labels are all alike" in said

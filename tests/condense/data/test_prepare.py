@@ -24,8 +24,12 @@ FILES = {"cifar10": [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.
 NAMES = {"cifar10": "batches.meta.txt", "cifar100": "fine_label_names.txt"}
 
 
+KNOWN_CLASSES = kept.known_classes
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "known_classes", lambda name: [])  # the sets of these tests are small, whatever their names
     monkeypatch.setenv("CONDENSE_DATA", str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -263,3 +267,15 @@ def long(info):
     """The same, claiming far more examples than there are."""
     info["splits"][0]["shardLengths"] = ["999999999999"]
     return info
+
+
+def test_files_under_the_name_of_another_set_are_refused(tmp_path, monkeypatch):
+    """Digits of ten classes are no emnist, in any of its configurations; a name that nobody knows takes anything."""
+    monkeypatch.setattr("condense.data.readers.tfds.known_classes", KNOWN_CLASSES)
+    class_folders(tmp_path / "src")
+    with pytest.raises(BadInput, match=r"emnist has (\d+ or )*62 classes, and there are 3; prepare the files under another name"):
+        prepare("emnist", from_dir=tmp_path / "src")
+    assert prepare("mine", from_dir=tmp_path / "src").is_dir()
+    idx_folder(tmp_path / "idx")
+    with pytest.raises(BadInput, match="mnist has 10 classes, and there are 2"):
+        prepare("mnist", from_dir=tmp_path / "idx")

@@ -68,6 +68,16 @@ def test_resuming_gives_the_bits_of_one_run(straight, tmp_path, cut, monkeypatch
     assert all(every[row["step"]] == row for row in lines(straight[1]))
 
 
+def test_checkpoints_of_another_run_are_refused_and_those_of_before_resume(straight, tmp_path):
+    store = Checkpoints(tmp_path / "checkpoints", owner="one")
+    toy.run(5, folder=tmp_path)  # as older versions left it: nothing says whose it is
+    found = store.restore(jax.eval_shape(lambda: loop._initial_state(jax.random.key(0), toy.matcher(), toy.start())))
+    store.save(6, jax.tree.map(np.asarray, found._replace(step=np.int32(6))))
+    with pytest.raises(BadInput, match=r"000000006: is of another run \(one, this run is two\); remove .*checkpoints to start anew"):
+        Checkpoints(tmp_path / "checkpoints", owner="two").restore(found)
+    assert int(store.restore(found).step) == int(Checkpoints(tmp_path / "checkpoints").restore(found).step) == 6
+
+
 def test_another_seed_gives_other_bits(straight):
     assert toy.pixels(toy.run(12, seed=1)) != toy.pixels(straight[0])
 
@@ -410,6 +420,26 @@ def test_metrics_are_cut_back_and_a_torn_line_goes(tmp_path):
     log.add(5, loss=float("nan"), other=np.float32(2))
     assert path.read_text().splitlines()[-1] == '{"step": 5, "loss": null, "other": 2.0}'
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [2, 4, 4, 5]
+
+
+def test_lines_that_are_no_metrics_go(tmp_path):
+    path, good = tmp_path / "metrics.jsonl", b'{"step": 1, "loss": null}\n{"step": 2, "loss": 0.5}\n'
+    bad = (b'{"step": 1, "loss": "high"}', b'{"step": "one"}', b'{"loss": 1}', b"[" * 10**5, b"\xff", b'{"step": 1, "loss": 1e400}', b"3")
+    path.write_bytes(b"\n".join(bad) + b"\n" + good)
+    assert MetricsLog(path, step=4).rows == [json.loads(line) for line in good.splitlines()] and path.read_bytes() == good
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_metrics_are_not_written_through_what_is_no_ordinary_file(tmp_path, kind):
+    path, target = tmp_path / "metrics.jsonl", tmp_path / "precious"
+    log = MetricsLog(path)
+    target.write_text("precious")
+    path.unlink()
+    path.symlink_to(target) if kind == "link" else os.mkfifo(path)
+    for act in (lambda: MetricsLog(path), lambda: log.add(1, loss=1.0)):
+        with pytest.raises(BadInput, match=f"is a {kind}, no ordinary file"):
+            act()
+    assert target.read_text() == "precious"
 
 
 def test_progress_without_a_terminal_is_few_lines(capsys, monkeypatch):

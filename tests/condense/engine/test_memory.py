@@ -10,7 +10,7 @@ import pytest
 from condense import nets
 from condense.engine import loop
 from condense.engine import memory as estimate
-from condense.engine.memory import Gauge, free_memory, parts, snapshots
+from condense.engine.memory import Gauge, parts, snapshots
 from matchers.base import Piece
 from matchers.trajectory.mtt import mtt
 from synth.errors import RunFailed
@@ -85,21 +85,6 @@ def test_seconds_a_step_are_said_once_where_they_add_up(monkeypatch, capsys):
     for left in (3, 2, 1, 0):
         short.after({}, left)
     assert capsys.readouterr().err == ""
-
-
-def test_free_memory_is_the_least_of_what_system_and_container_leave(tmp_path, monkeypatch):
-    whole = free_memory()
-    assert whole > 1 << 20
-    (tmp_path / "memory.max").write_text("3000000\n")
-    (tmp_path / "memory.current").write_text("1000000\n")
-    monkeypatch.setattr(estimate, "CGROUP", tmp_path)
-    assert free_memory() == 2_000_000
-    (tmp_path / "memory.stat").write_text("anon 600000\ninactive_file 300000\nactive_file 100000\n")
-    assert free_memory() == 2_300_000  # pages of files that nobody has used lately are given up
-    (tmp_path / "memory.stat").write_text("inactive_file many\n")
-    assert free_memory() == 2_000_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory() > 1 << 20
 
 
 def test_a_piece_says_its_snapshots():

@@ -226,7 +226,7 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
         (synth, {"data": "toy_graphs?degree=true"}, "its graphs have .* tags .*, the set's 3 tags and 2 edge labels"),
         (digits, {"data": "toy_graphs"}, "--data toy_graphs: holds graphs, the set images"),
         (synth, {"best_on_test": True}, "--best-on-test: scores on graphs choose the epoch on validation graphs; leave it out"),
-        (synth, {"recipe": "krr", "epochs": None}, "--recipe krr: is for images; use graph"),
+        (synth, {"recipe": "krr", "epochs": None}, "--recipe krr: is for images and vectors; use graph"),
         (synth, {"net": "mlp"}, "the data are graphs, and mlp does not take them"),
     ):
         with pytest.raises(BadInput, match=wrong):

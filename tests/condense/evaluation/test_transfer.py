@@ -429,7 +429,7 @@ def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
     for flags, words in (("--ipc 2", "--ipc 2: krrst reads no labels; give --size"), ("--size 5 --eval-every 1", "krrst reads no labels")):
         assert run([*argv.split(), *flags.split(), "--out", str(tmp_path / "none")]) == 2
         assert words in capsys.readouterr().err and not (tmp_path / "none" / "set.npz").exists()
-    assert scoring(synth, SimpleNamespace(out="a b", teacher=None)) == ["condense", "transfer", "a b", "--to", "SPEC"]
+    assert scoring(synth, SimpleNamespace(out="a b", teacher=None), source) == ["condense", "transfer", "a b", "--to", "SPEC"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,11 +37,11 @@ def chasing(monkeypatch):
 
 
 @pytest.mark.parametrize(("method", "recipe"), [("mtt", "sgd"), ("ftd", "flat"), ("datm", "flat"), ("ast", "smooth")])
-def test_experts_that_are_not_given_are_of_the_methods_own_recipe(method, recipe, spec, tmp_path, monkeypatch):
-    asked = SimpleNamespace(net=NET)
-    monkeypatch.setattr(provide, "train_experts", lambda data, **settings: vars(asked).update(settings) or asked)
+def test_experts_that_are_not_given_are_of_the_methods_own_recipe(method, recipe, spec, trained, tmp_path, monkeypatch):
+    asked, made = {}, load_experts(trained)
+    monkeypatch.setattr(provide, "train_experts", lambda data, **settings: asked.update(settings) or made)
     found = provide.make(Context(REGISTRY[method], load_data(spec), NET, 0, tmp_path, 5))
-    assert found.value is asked and asked.recipe == recipe and found.net == NET
+    assert found.value is made and (asked["recipe"], asked["net"]) == (recipe, NET) and found.net == made.net
 
 
 @pytest.mark.parametrize(("recipe", "method"), [("sgd", "mtt"), ("flat", "ftd"), ("smooth", "ast")])

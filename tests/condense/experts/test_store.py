@@ -31,8 +31,11 @@ DAMAGES = {
     "another format": (lambda f: rewrite(f, format=2), "its format is 2"),
     "count": (lambda f: rewrite(f, count=-1), "count must be a whole number"),
     "true": (lambda f: rewrite(f, epochs=True), "epochs must be a whole number"),
-    "huge": (lambda f: rewrite(f, size=10**30), "size must be a whole number"),
-    "accuracy": (lambda f: rewrite(f, accuracy=[[2.0]]), "accuracy must"),
+    "huge": (lambda f: rewrite(f, size=10**30), "a number of more than 64 bits"),
+    "large": (lambda f: rewrite(f, size=1 << 50), "size must be a whole number"),
+    "accuracy": (lambda f: rewrite(f, accuracy=[[2.0]]), r"accuracy\[0\]\[0\] must be a number from 0 to 1"),
+    "few accuracies": (lambda f: rewrite(f, accuracy=[[0.5]]), "accuracy must hold epochs"),
+    "flat images": (lambda f: rewrite(f, image=[8, 8]), "image must be a list of 3 values"),
     "unfinished": (lambda f: rewrite(f, asked=5), "3 of 5 experts are trained; run `condense experts` there to the end"),
     "no file": (lambda f: (f / "expert_0001.npy").unlink(), "cannot read .*expert_0001.npy"),
     "too few rows": (lambda f: shape_of(f, (EPOCHS, 103)), r"holds float32 of shape \(4, 103\), not f32\[5, 103\]"),
@@ -59,10 +62,20 @@ def test_numbers_that_are_not_finite_are_refused_when_read(trained, tmp_path):
     rows = np.load(tmp_path / "e" / "expert_0001.npy")
     rows[2, 3] = np.nan
     np.save(tmp_path / "e" / "expert_0001.npy", rows)
+    rewrite(tmp_path / "e", sums=[])  # as an older version wrote it
     found = load_experts(tmp_path / "e")
     found.read(1, [0, 1])
     with pytest.raises(BadInput, match=r"expert_0001.npy: holds numbers that are not finite"):
         found.read(1, [1, 2])
+
+
+def test_parameters_of_other_experts_are_refused_when_read(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "e")
+    shutil.copy(trained / "expert_0002.npy", tmp_path / "e" / "expert_0001.npy")
+    found = load_experts(tmp_path / "e")
+    assert np.array_equal(found.last(0), load_experts(trained).last(0))
+    with pytest.raises(BadInput, match=r"expert_0001\.npy: is not as it was trained \(after epoch 0\); train the experts again"):
+        found.first(1)
 
 
 def test_files_are_mapped_and_read_by_rows(trained):

@@ -12,7 +12,7 @@ from condense.data.load import load_data
 from condense.evaluation.validation import validation_score
 from condense.inputs import priors
 from condense.inputs.priors import measured
-from condense.runtime.run_folder import locked
+from condense.runtime.lock import locked
 from condense.teachers.train import train_teachers
 from condense.workflows.evaluate import evaluate
 from evals.recipes import recipe

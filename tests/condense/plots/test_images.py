@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from condense.plots.images import draw_grid
+from condense.plots.images import draw_grid, drawable
 from condense.plots.modalities import save_grid
 from synth.errors import BadInput
 from synth.images.content import Pixels
@@ -92,3 +92,19 @@ def test_wrong_calls():
         draw_grid(synth.bare())
     with pytest.raises(BadInput, match="no images"):
         draw_grid(SyntheticSet(Pixels(jnp.zeros((1, 4))), synth.y, info=synth.info))
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("Grün", "Grun"),
+        ("ñandú", "nandu"),
+        ("Straße", "Strasse"),
+        ("Łódź", "Lodz"),
+        ("猫", "class 3"),
+        ("кот", "class 3"),
+        ("T-shirt/top", "T-shirt/top"),
+    ],
+)
+def test_names_are_drawn_in_letters_that_the_font_has(name, drawn):
+    assert drawable(name, "class 3") == drawn

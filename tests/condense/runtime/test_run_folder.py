@@ -244,7 +244,7 @@ def test_a_failure_is_recorded_and_goes_on_another_time(tmp_path):
 
     with pytest.raises(RunFailed):
         hold(tmp_path, work=fail)
-    assert record(tmp_path)["state"] == "failed" and record(tmp_path)["error"] == "the loss is NaN"
+    assert record(tmp_path)["state"] == "failed" and record(tmp_path)["error"] == "the loss is NaN and more"
     hold(tmp_path, work=lambda run: None)
     assert record(tmp_path)["state"] == "done" and "error" not in record(tmp_path)
 
@@ -348,3 +348,70 @@ def test_many_kills_and_interrupts_end_in_the_same_bits(tmp_path):
     assert stops >= 3
     assert toy.pixels(load_set(folder / "set.npz")) == toy.pixels(toy.run(steps, folder=tmp_path / "straight"))
     assert (folder / "metrics.jsonl").read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000, "nested more than 32 deep"),
+        ('{"config": 1}', "seed is missing"),
+        (dict(config=1), "config must hold values by name"),
+        (dict(config=None), "config must hold values by name"),
+        (dict(finished="3"), "finished must be a whole number"),
+        (dict(step=[]), "step must be a whole number"),
+        (dict(wall_seconds="long"), "wall_seconds must be a number"),
+        (dict(peak_memory_bytes=-1), "peak_memory_bytes must be a whole number"),
+        (dict(state="asleep"), "state must be one of running, done, failed"),
+        (dict(versions=3), "versions must hold values by name"),
+        (b"\xff\xfe", "it is not UTF-8"),
+    ],
+)
+def test_a_record_of_wrong_kinds_is_refused_by_name(tmp_path, text, words):
+    hold(tmp_path)
+    old = record(tmp_path)
+    text = json.dumps(old | text) if isinstance(text, dict) else text
+    (tmp_path / "run.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    for force in (False, True):
+        with pytest.raises(BadInput, match=words) as caught:
+            hold(tmp_path, force=force)
+        assert str(tmp_path / "run.json") in str(caught.value)
+    with pytest.raises(BadInput, match=words):
+        runs.check_same(tmp_path, CONFIG)
+
+
+@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "set.npz", "experts.json", "teacher.npz"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_a_run_would_write_through_is_refused_before_it_begins(tmp_path, name, kind):
+    folder, precious = tmp_path / "run", tmp_path / "precious"
+    hold(folder)
+    precious.write_text("precious")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(precious) if kind == "link" else os.mkfifo(folder / name)
+    with pytest.raises(BadInput, match=f"{name}: is a {kind}, no ordinary file; remove it"):
+        hold(folder, steps=11)
+    assert precious.read_text() == "precious"
+
+
+def test_a_finished_run_in_a_place_that_may_only_be_read_is_done(tmp_path, monkeypatch):
+    hold(tmp_path)
+
+    def closed(*args, **more):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("condense.runtime.lock.open_owned", closed)
+    before = contents(tmp_path)
+    assert hold(tmp_path)
+    with pytest.raises(BadInput, match="it is read-only, and its run is not done"):
+        hold(tmp_path, steps=11)
+    with pytest.raises(BadInput, match=r"lr was 0\.05, now 1"):
+        hold(tmp_path, config=CONFIG | {"lr": 1})
+    assert contents(tmp_path) == before
+    (tmp_path / "new").mkdir()
+    with pytest.raises(BadInput, match="cannot write there"):
+        hold(tmp_path / "new")
+
+
+def test_checkpoints_that_are_a_file_are_no_full_disk(tmp_path):
+    (tmp_path / "checkpoints").write_text("hello")
+    with pytest.raises(RunFailed, match=r"File exists.*remove what is there, or let it be written, and run again"):
+        Checkpoints(tmp_path / "checkpoints").save(1, {"a": np.zeros(2, np.float32)})

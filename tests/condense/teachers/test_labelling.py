@@ -346,3 +346,16 @@ def test_the_command_line_from_a_set_to_a_score(data, committee, stored, teacher
     assert all(0 <= accuracy <= 1 for row in told["results"] for accuracy in row["accuracy"])
     assert command(f"evaluate {committee} --data {data.spec} --recipe fkd --rows distilled".split()) == 2
     assert "the set's labels answer to" in capsys.readouterr().err
+
+
+def test_a_relabelled_set_elsewhere_is_scored_as_far_as_it_can_be(data, stored, teachers, tmp_path, capsys):
+    """Outside the run's folder nobody knows its teachers: the usual rows are those that need none, and a line says what is missing."""
+    relabel(stored, tmp_path / "far.npz", teachers, "static", data=data, **QUICK)
+    alone = evaluate(tmp_path / "far.npz", data=data, seeds=1)
+    assert [report.set_kind for report in alone.reports] == ["distilled"]
+    said = capsys.readouterr().err
+    assert "no rows random, kmeans: they need static labels of the set's own teachers; --teachers DIR names their folder" in said
+    with pytest.raises(BadInput, match="give --teachers DIR, or --rows distilled"):
+        evaluate(tmp_path / "far.npz", data=data, seeds=1, rows=("distilled", "random"))
+    whole = evaluate(tmp_path / "far.npz", data=data, seeds=1, teachers=teachers)
+    assert [report.set_kind for report in whole.reports] == ["distilled", "random", "kmeans"]

@@ -338,3 +338,39 @@ def test_a_damaged_teacher_is_refused(damage, trained, tmp_path):
     with pytest.raises(BadInput) as error:
         load_ssl_teacher(place)
     assert str(place) in str(error.value) and "\n" not in str(error.value)
+
+
+SPOILS = {
+    "no json": (lambda place: place.write_text("{"), "is not a teacher's description"),
+    "deep": (lambda place: place.write_text("[" * 100_000), "nested more than 32 deep"),
+    "infinite": (lambda place: place.write_text('{"image": [1e400]}'), "no finite number"),
+    "image": (lambda place: edit(place, image=[8, 8]), "image must be a list of 3 values"),
+    "outputs": (lambda place: edit(place, outputs=0), "outputs must be a whole number of at least 1"),
+    "split": (lambda place: edit(place, split_seed="x"), "split_seed must be a whole number"),
+    "network": (lambda place: edit(place, net="mlp:width=60000,norm=batch"), "would take .* use a smaller width"),
+    "format": (lambda place: edit(place, format=7), "is of format 7, and this version reads 1"),
+    "parameters": (lambda place: edit(place, digest="0" * 16), "holds the parameters [0-9a-f]{16}, and teacher.json names 0{16}"),
+}
+
+
+def edit(place, **changes):
+    place.write_text(json.dumps(json.loads(place.read_text()) | changes))
+
+
+@pytest.mark.parametrize("how", SPOILS)
+def test_a_damaged_description_is_refused_in_one_line(how, trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "a")
+    spoil, words = SPOILS[how]
+    spoil(tmp_path / "a" / "teacher.json")
+    with pytest.raises(BadInput, match=words) as error:
+        load_ssl_teacher(tmp_path / "a")
+    assert "\n" not in str(error.value)
+
+
+def test_a_teacher_of_before_has_no_checksum(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "a")
+    place = tmp_path / "a" / "teacher.json"
+    held = json.loads(place.read_text())
+    assert held.pop("digest") == load_ssl_teacher(trained).digest
+    place.write_text(json.dumps(held))
+    assert load_ssl_teacher(tmp_path / "a").digest == load_ssl_teacher(trained).digest

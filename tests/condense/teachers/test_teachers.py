@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from condense import distill
+from condense import distill, evaluate
 from condense.__main__ import run as command
 from condense.data.images import Data
 from condense.data.load import load_data
@@ -18,6 +17,7 @@ from condense.inputs import teachers as inputs
 from condense.inputs.context import Context
 from condense.inputs.registry import split_seed
 from condense.teachers import train as module
+from condense.teachers.frozen import load_frozen
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import load_teachers, take_teachers
 from condense.teachers.train import TeacherRecipe, default_committee, train_teachers
@@ -27,6 +27,7 @@ from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set
 from synth.labelling import digest, flat
 from tests.support.three_classes import clouds
+from tests.support.toy_teachers import committee
 
 NETS, TRAINED = ("mlp:norm=batch,width=16", "mlp:norm=batch,width=12"), {"epochs": 2, "batch": 16, "lr": 0.1}
 
@@ -124,11 +125,11 @@ def test_a_run_leaves_out_the_images_that_its_teachers_left_out(spec, made, copi
 
 @pytest.mark.parametrize(("method", "count"), [("sre2l", 1), ("infer", 4), ("cvdd", 5)])
 def test_a_run_without_teachers_asks_for_as_many_as_its_method_uses(spec, tmp_path, monkeypatch, method, count):
-    asked, data = [], load_data(spec)
+    asked, read, data, made = [], [], load_data(spec), committee(2)
     monkeypatch.setattr(inputs, "train_teachers", lambda data, folder, *, net, seed: asked.append((folder, net, seed)))
-    monkeypatch.setattr(inputs, "take_teachers", lambda folder, data: (SimpleNamespace(name="first"), folder))
+    monkeypatch.setattr(inputs, "take_teachers", lambda folder, data: read.append(folder) or made)
     found = inputs.make(Context(REGISTRY[method], data, None, 3, tmp_path, 5))
-    assert found.value[1] == tmp_path / "teachers" and found.usual_net == "first"
+    assert read == [tmp_path / "teachers"] and found.value is made and found.usual_net == made[0].name
     assert asked == [(tmp_path / "teachers", module.SMALL[:count], 3)] and len(module.SMALL) == 5
 
 
@@ -201,6 +202,35 @@ def test_teachers_of_other_images_are_told_of(spec, made, capsys):
     assert f"{made.folder}: trained on other images than those of {spec}?limit=60; validation images may be" in capsys.readouterr().err
 
 
+def test_teachers_of_another_split_are_told_of_where_sets_are_scored_on_validation_images(spec, made, capsys):
+    here, other = load_data(spec), load_data(spec, seed=1)
+    for data, split, told in ((here, "val", False), (other, "test", False), (other, "val", True)):
+        take_teachers(made.folder, data, split=split)
+        assert ("split of seed 0, and the data is cut by seed 1" in capsys.readouterr().err) == told
+        assert load_frozen(made.folder, data, split=split)
+        assert ("--frozen" in capsys.readouterr().err) == told
+
+
+def test_a_call_on_validation_images_says_so_to_whoever_loads_teachers(spec, made, monkeypatch):
+    """`evaluate --split val` hands its split to both ways of naming trained networks."""
+    seen = []
+
+    def stop(*args, split, **more):
+        seen.append(split)
+        raise KeyboardInterrupt
+
+    data = load_data(spec)
+    synth = distill("random", data, ipc=1)
+    for name, flags in (
+        ("teaching.take_teachers", {"teachers": made.folder}),
+        ("choices.load_frozen", {"frozen": made.folder, "recipe": "krr"}),
+    ):
+        monkeypatch.setattr(f"condense.evaluation.{name}", stop)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(synth, data=data, split="val", **flags)
+    assert seen == ["val", "val"]
+
+
 def test_teachers_see_other_normalisations_through_their_own(spec, made):
     data = load_data(spec)
     shifted = data.under(data.preprocess._replace(mean=data.preprocess.mean + np.float32(0.3), std=data.preprocess.std * 2))
@@ -267,14 +297,34 @@ def test_members_can_be_trained_by_adam(spec, made, tmp_path):
 
 SPOILS = {
     "not json": (lambda folder: (folder / "teachers.json").write_text("{"), "is not a committee's index"),
-    "format": (lambda folder: edit(folder, format=2), "format 2 is not 1"),
+    "deep": (lambda folder: (folder / "teachers.json").write_text("[" * 100_000), "nested more than 32 deep"),
+    "no text": (lambda folder: (folder / "teachers.json").write_bytes(b"\xff"), "not UTF-8"),
+    "infinite": (lambda folder: (folder / "teachers.json").write_text('{"a": 1e400}'), "no finite number"),
+    "a link": (lambda folder: link(folder / "teachers.json"), "teachers.json: is a link"),
+    "depth": (lambda folder: edit(folder, members=[{"net": "convnet:depth=100000", "accuracy": 1}]), "depth must be at most 100"),
+    "width": (lambda folder: edit(folder, members=[{"net": "mlp:width=60000", "accuracy": 1}]), "would take .* use a smaller width"),
+    "image": (lambda folder: edit(folder, image=[8, 8]), "image must be a list of 3 values"),
+    "another member": (lambda folder: shutil.copy(folder / "members" / "1.npz", folder / "members" / "0.npz"), "array|parameters"),
+    "channels": (lambda folder: norm(folder, mean=np.zeros((3, 1)), std=np.ones((3, 1))), "is no normalisation of these teachers"),
+    "negative": (lambda folder: norm(folder, mean=np.zeros(1), std=-np.ones(1)), "must be positive"),
+    "infinite mean": (lambda folder: norm(folder, mean=np.full(1, np.inf), std=np.ones(1)), "not finite"),
+    "format": (lambda folder: edit(folder, format=2), "format 2, and this version reads 1"),
     "split": (lambda folder: edit(folder, split_seed="x"), "is not a committee's index"),
-    "no member": (lambda folder: edit(folder, members=[]), "names no member"),
+    "no member": (lambda folder: edit(folder, members=[]), "members must be a list of 1 or more values"),
     "network": (lambda folder: edit(folder, members=[{"net": "mlp:width=5,norm=batch", "accuracy": 1}]), r"array '.*' is float32\["),
     "missing": (lambda folder: (folder / "members" / "1.npz").unlink(), "1.npz: does not exist"),
     "array": (lambda folder: np.savez(folder / "members" / "0.npz", x=np.zeros(3)), "array .* is "),
     "finite": (lambda folder: spoil(folder), "not finite"),
 }
+
+
+def norm(folder, **arrays):
+    np.savez(folder / "normalisation.npz", **arrays)
+
+
+def link(path):
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
 
 
 def edit(folder, **changes):
@@ -296,6 +346,24 @@ def test_a_damaged_folder_is_refused_in_one_line(how, copied):
     with pytest.raises(BadInput, match=says) as error:
         load_teachers(copied)
     assert "\n" not in str(error.value)
+
+
+def test_parameters_of_another_training_are_refused(copied):
+    """Of the same shapes, so that nothing but the checksum tells; folders of before have none."""
+    with np.load(copied / "members" / "0.npz") as file:
+        np.savez(copied / "members" / "0.npz", **{name: array + np.float32(1) for name, array in file.items()})
+    with pytest.raises(BadInput, match=r"members/0\.npz: holds the parameters [0-9a-f]{12}, and teachers\.json names [0-9a-f]{12}; train"):
+        load_teachers(copied)
+    index = json.loads((copied / "teachers.json").read_text())
+    edit(copied, members=[{name: value for name, value in member.items() if name != "digest"} for member in index["members"]])
+    assert len(load_teachers(copied).members) == 2
+
+
+def test_an_index_of_before_may_hold_nan_where_there_were_no_validation_images(copied):
+    index = json.loads((copied / "teachers.json").read_text())
+    index["members"][0]["accuracy"] = float("nan")
+    (copied / "teachers.json").write_text(json.dumps(index))
+    assert np.isnan(load_teachers(copied).accuracies[0])
 
 
 def test_the_default_committee_makes_ten_pairs():

@@ -223,3 +223,47 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, monkeypatch, cap
         assert words in out
     assert "input     experts: to make, in run/experts: 4 networks, 13 epochs" in out
     assert "estimate  experts: about " in out and "estimate  mtt: about " in out
+
+
+@pytest.mark.parametrize("method", ["frepo", "kip"])
+def test_the_usual_batch_is_cut_to_the_data_and_one_that_is_asked_for_is_refused(method):
+    data = load_data("digits?limit=100")
+    call = {"ipc": 1, "net": NET} if method == "frepo" else {"ipc": 1}
+    made = plan(method, data, **call)
+    count = len(data.train.y)
+    assert made.matcher.feed.n == made.settings.options["batch"] == made.config()["batch"] == count < 100
+    assert any(f"the data has {count} training examples, fewer than the usual batch of 512" in line for line in made.remarks)
+    assert plan(method, "digits", **call).matcher.feed.n == 512 and plan(method, data, batch=50, **call).matcher.feed.n == 50
+    with pytest.raises(BadInput, match=f"--data has {count} training examples, fewer than the 200 of one batch"):
+        distill(method, data, steps=1, batch=200, **call)
+
+
+def test_a_run_in_which_nothing_was_matched_and_pixels_that_left_are_warned_of(capsys):
+    """A step size of a thousand: nothing is learned, and pixels go anywhere."""
+    call = {"ipc": 1, "net": NET, "steps": 20, "batch": 8}
+    distill("dm", "digits", lr=1e3, **call)
+    said = capsys.readouterr().err
+    assert "nothing was matched; try another step size" in said and "try a smaller step size" in said
+    assert "warning: pixels reach" in said and "in model space, where those of the data reach" in said
+    distill("dm", "digits", lr=1.0, **call)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_the_next_command_can_be_followed(tmp_path, monkeypatch, capsys):
+    """Classes of which the data has fewer images than the set, and few images for experts."""
+    monkeypatch.chdir(tmp_path)
+    rng, y = np.random.default_rng(0), np.repeat([0, 1, 2], [40, 40, 8])
+    x = rng.integers(0, 256, (len(y), 8, 8, 1), np.uint8)
+    np.savez("few.npz", x_train=x, y_train=y, x_test=x[::4], y_test=y[::4])
+    argv = f"distill dm --data npz:few.npz --ipc 20 --start noise --steps 1 --batch 8 --net {NET} --out run"
+    assert command(argv.split()) == 0
+    printed = capsys.readouterr().out.splitlines()[-1].split()
+    assert printed[:3] == ["condense", "evaluate", "run"] and printed[-2:] == ["--rows", "distilled"]
+    assert command([*printed[1:], "--seeds", "1", "--epochs", "1"]) == 0
+    assert command(f"distill dm --data npz:few.npz --ipc 1 --steps 1 --batch 8 --net {NET} --out one".split()) == 0
+    assert "--rows" not in capsys.readouterr().out.splitlines()[-1]
+    assert command(f"experts --data npz:few.npz --count 1 --epochs 1 --net {NET} --out experts".split()) == 0
+    words = capsys.readouterr().out.splitlines()[-1].split()
+    assert words[words.index("--ipc") + 1] == "7", "one of eight is held out"
+    with pytest.raises(BadInput, match="--ipc 8: class 2 has 7 examples beside those for validation; take at most 7"):
+        distill("random", "npz:few.npz", ipc=8)

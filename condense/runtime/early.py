@@ -1,0 +1,28 @@
+"""Ctrl-C before the program has begun: while its first modules load there is nothing yet that could say a line. To be imported first."""
+
+import os
+import signal
+import sys
+
+INTERRUPTED = 130
+BEFORE = signal.getsignal(signal.SIGINT)
+
+
+def leave(number: int, frame: object) -> None:
+    """Says that it was interrupted, and is gone."""
+    if sys.stderr is not None:
+        os.write(2, b"condense: interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+def restore() -> None:
+    """Ctrl-C does again what it did before this module was imported."""
+    if signal.getsignal(signal.SIGINT) is leave:
+        signal.signal(signal.SIGINT, BEFORE)
+
+
+if BEFORE is signal.default_int_handler:
+    try:  # noqa: SIM105 (as little as possible is imported here)
+        signal.signal(signal.SIGINT, leave)
+    except ValueError:  # not the main thread: whoever imports this there has Ctrl-C in hand
+        pass

@@ -1,0 +1,240 @@
+"""Changed files of every kind: whatever is read ends with exit 0, or with exit 2 and one line, in little memory and time.
+
+Every case is drawn from a seed and a number, which a failure names. CONDENSE_FUZZ says how many there are,
+CONDENSE_FUZZ_SEED from which seed, CONDENSE_FUZZ_CASE the number of a single one.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from condense.__main__ import run
+from condense.experts import train_experts
+from condense.teachers.self_supervised import train_ssl_teacher
+from condense.teachers.train import train_teachers
+from tests.support import fuzz
+from tests.support.cli import DM, surroundings
+from tests.support.data_files import class_folders, idx_folder
+from tests.support.fuzz import mutate_bytes, mutate_gzip, mutate_idx, mutate_json, mutate_npz, mutate_picture, mutate_table, replace_file
+
+CASES, SEED = int(os.environ.get("CONDENSE_FUZZ", 300)), int(os.environ.get("CONDENSE_FUZZ_SEED", 0))
+MEMORY, MOST, SECONDS = "3e8", 1.5e9, 10.0  # that may be read; bytes and seconds that a case may take
+START = 4e8  # bytes of a process that has imported everything and read nothing
+FULL = 9e8  # bytes of a process, after many cases, from which on another takes its place
+RANDOM = ["distill", "random", "--ipc", "1", "--out", "out", "--data"]
+GRAPHS = ["distill", "random", "--bytes", "300", "--out", "out", "--data"]
+RUN = [*DM, "--seed", "3"]
+SCORE = ["--data", "digits", "--rows", "distilled", "--seeds", "1", "--epochs", "1"]
+
+# what stands in a folder of the template -> (patterns of files to change, how, the command line that reads them)
+KINDS: dict[str, tuple[tuple[str, ...], Callable, list[str]]] = {
+    "set": (("set.npz",), mutate_npz, ["show", "set.npz", "--out", "grid.png"]),
+    "header": (("set.npz",), lambda rng, data: header(rng, data), ["evaluate", "set.npz", *SCORE]),
+    "graphs set": (("set.npz",), mutate_npz, ["show", "set.npz", "--out", "grid.png"]),
+    "npz": (("data.npz",), mutate_npz, [*RANDOM, "npz:data.npz"]),
+    "limited": (("data.npz",), mutate_npz, [*RANDOM, "npz:data.npz?limit=8"]),
+    "idx": (("*ubyte",), mutate_idx, [*RANDOM, "idx:."]),
+    "gz": (("*.gz",), mutate_gzip, [*RANDOM, "idx:."]),
+    "pictures": (("t*/*/*",), mutate_picture, [*RANDOM, "folder:."]),
+    "cut pictures": (("t*/*/*",), mutate_picture, [*RANDOM, "folder:.?size=8"]),
+    "tu": (("G_*.txt",), mutate_table, [*GRAPHS, "tu:."]),
+    "text": (("G.txt",), mutate_table, [*GRAPHS, "tu:G.txt"]),
+    "smiles": (("m.csv",), mutate_table, [*GRAPHS, "smiles:m.csv"]),
+    "run": (("a/run.json",), mutate_json, [*RUN, "--steps", "2", "--out", "a"]),
+    "longer run": (("a/run.json", "a/metrics.jsonl", "a/checkpoints/*/checksums.json"), mutate_json, [*RUN, "--steps", "3", "--out", "a"]),
+    "checkpoints": (("a/checkpoints/*/*", "a/checkpoints/*/d/*", "a/checkpoints"), mutate_bytes, [*RUN, "--steps", "3", "--out", "a"]),
+    "experts": (("e/experts.json",), mutate_json, ["load", "experts", "e"]),
+    "trajectories": (("e/expert_*.npy",), mutate_bytes, ["load", "experts", "e"]),
+    "teachers": (("t/teachers.json",), mutate_json, ["load", "teachers", "t"]),
+    "members": (("t/members/*.npz", "t/normalisation.npz"), mutate_npz, ["load", "teachers", "t"]),
+    "teacher": (("s/teacher.json",), mutate_json, ["load", "teacher", "s"]),
+    "weights": (("s/teacher.npz",), mutate_npz, ["load", "teacher", "s"]),
+    "priors": (("priors.json",), mutate_json, ["load", "priors", "."]),
+}
+
+
+def header(rng: np.random.Generator, data: bytes) -> bytes:
+    """The set with another network, or another value somewhere in its header."""
+    with np.load(io.BytesIO(data)) as file:
+        arrays = {name: file[name] for name in file.files}
+    held = json.loads(str(arrays["header"]))
+    if rng.random() < 0.5:
+        nets = (
+            "convnet:width=1000000,depth=1",
+            "mlp:width=60000",
+            "mlp:width=100000000",
+            "convnet:depth=100000",
+            "gin",
+            "x",
+            "own-0",
+            "vgg",
+        )
+        held["info"]["net"] = fuzz.pick(rng, (*nets, *fuzz.TEXTS))
+        text = json.dumps(held).encode()
+    else:
+        text = mutate_json(rng, json.dumps(held).encode())
+    arrays["header"] = np.array(text.decode("utf-8", "replace"))
+    made = io.BytesIO()
+    np.savez(made, **arrays)
+    return made.getvalue()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Path:
+    """A folder for every kind, in which all is well."""
+    home = tmp_path_factory.mktemp("template")
+    for kind in KINDS:
+        (home / kind).mkdir()
+    assert run([*RUN, "--steps", "2", "--out", str(home / "run" / "a")]) == 0
+    for kind in ("longer run", "checkpoints"):
+        shutil.copytree(home / "run" / "a", home / kind / "a")
+    for kind in ("set", "header"):
+        shutil.copy(home / "run" / "a" / "set.npz", home / kind)
+    assert run(["distill", "random", "--data", "toy_graphs", "--bytes", "300", "--out", str(home / "made")]) == 0
+    shutil.copy(home / "made" / "set.npz", home / "graphs set")
+    rng, y = np.random.default_rng(0), np.arange(24, dtype=np.int64) % 3
+    x = rng.integers(0, 256, (24, 8, 8, 3), np.uint8)
+    names = np.array(["ant", "bee", "cow"])
+    for kind in ("npz", "limited"):
+        np.savez(home / kind / "data.npz", x_train=x, y_train=y, x_test=x[:6], y_test=y[:6], class_names=names)
+    for kind in ("idx", "gz"):
+        (home / kind).rmdir()
+        idx_folder(home / kind, zipped=kind == "gz")
+    for kind in ("pictures", "cut pictures"):
+        class_folders(home / kind)
+    graphs(home)
+    train_experts("digits", count=1, epochs=1, out=home / "experts" / "e", net="mlp:width=4")
+    shutil.copytree(home / "experts" / "e", home / "trajectories" / "e")
+    train_teachers("digits", home / "teachers" / "t", net=["mlp:width=8,norm=batch"], epochs=2)
+    shutil.copytree(home / "teachers" / "t", home / "members" / "t")
+    train_ssl_teacher("digits", home / "teacher" / "s", net="mlp:width=6,norm=batch", epochs=1, batch=256, projector=4, lr=0.01)
+    shutil.copytree(home / "teacher" / "s", home / "weights" / "s")
+    (home / "priors" / "priors.json").write_text(json.dumps([{"settings": {"ipc": 1}, "priors": {"abc": 50.0}}]))
+    return home
+
+
+def graphs(home: Path) -> None:
+    """Forty graphs of two or three nodes, in three formats."""
+    sizes, labels = [2, 3] * 20, [0, 1] * 20
+    tables: dict[str, list[str]] = {name: [] for name in ("A", "graph_indicator", "graph_labels", "node_labels", "node_attributes")}
+    text, first = [str(len(sizes))], 0
+    for number, (size, label) in enumerate(zip(sizes, labels, strict=True)):
+        text.append(f"{size} {label}")
+        tables["graph_labels"].append(str(label))
+        for node in range(size):
+            others = [other for other in (node - 1, node + 1) if 0 <= other < size]
+            text.append(" ".join(map(str, (node % 2, len(others), *others))))
+            tables["A"] += [f"{first + node + 1}, {first + other + 1}" for other in others]
+            tables["graph_indicator"].append(str(number + 1))
+            tables["node_labels"].append(str(node % 2))
+            tables["node_attributes"].append("0.5, 1.5")
+        first += size
+    for name, lines in tables.items():
+        (home / "tu" / f"G_{name}.txt").write_text("\n".join(lines) + "\n")
+    (home / "text" / "G.txt").write_text("\n".join(text) + "\n")
+    (home / "smiles" / "m.csv").write_text("smiles,label\n" + "CC,0\nCNO,1\n" * 20)
+
+
+class Worker:
+    """The process that runs the command lines, in a folder that is made anew for each."""
+
+    def __init__(self, place: Path):
+        self.place, self.process = place, None
+
+    def ask(self, argv: list[str]) -> dict:
+        """What a command line gave. Fails where nothing comes for a minute."""
+        if self.process is None:
+            environment = surroundings(CONDENSE_MEMORY=MEMORY, CONDENSE_DATA=str(self.place / "none"))
+            command = [sys.executable, "-m", "tests.support.fuzz_worker"]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            self.process = subprocess.Popen(command, cwd=self.place, env=environment, **pipes)
+        self.process.stdin.write(json.dumps(argv) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, f"the process died with {self.process.wait()}"
+        return json.loads(line)
+
+    def close(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory):
+    made = Worker(tmp_path_factory.mktemp("cases"))
+    yield made
+    made.close()
+
+
+def wrong(told: dict) -> str:
+    """What is wrong with an answer; empty where nothing is."""
+    lines = [line for line in told["err"].splitlines() if line.startswith("condense: ")]
+    if told["code"] not in (0, 2):
+        return f"exit {told['code']}"
+    if len(lines) != (told["code"] == 2):
+        return f"{len(lines)} lines"
+    if "Traceback" in told["err"] or any(len(line) > 1100 for line in told["err"].splitlines()):
+        return "a traceback, or a very long line"
+    if any(not letter.isprintable() and letter != "\n" for letter in told["err"]):
+        return "letters that a terminal obeys"
+    if told["grown"] > MOST - START or told["seconds"] > SECONDS:
+        return f"{told['grown'] / 1e9:.2f} GB more in {told['seconds']:.1f} s"
+    return ""
+
+
+def prepare(template: Path, place: Path, number: int) -> tuple[str, list[str]]:
+    """Fills the folder for a case, and says what was changed and which command line reads it."""
+    rng = np.random.default_rng([SEED, number])
+    kind = list(KINDS)[number % len(KINDS)]
+    patterns, mutate, argv = KINDS[kind]
+    for old in place.iterdir():
+        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    shutil.copytree(template / kind, place, dirs_exist_ok=True)
+    changed = []
+    for _ in range(1 if rng.random() < 0.8 else 2):
+        if found := sorted(path for pattern in patterns for path in place.glob(pattern) if path.is_file()):
+            changed.append(replace_file(rng, fuzz.pick(rng, found), mutate))
+    return f"{kind}: {', '.join(changed)}", argv
+
+
+@pytest.mark.slow
+def test_what_was_changed_is_read_or_refused_in_one_line(template, worker):
+    """CONDENSE_FUZZ cases in turn; all that fail are told, each with its number."""
+    alone = os.environ.get("CONDENSE_FUZZ_CASE")
+    numbers = range(CASES) if alone is None else [int(alone)]
+    worker.ask(["list", "methods"])
+    for kind in ("set", "run"):  # what is imported and compiled once is no case's
+        prepare(template, worker.place, list(KINDS).index(kind))
+        worker.ask(KINDS[kind][2])
+    told, codes = [], {0: 0, 2: 0}
+    for number in numbers:
+        what, argv = prepare(template, worker.place, number)
+        got = worker.ask(argv)
+        if got["held"] > FULL:
+            worker.close()
+        codes[got["code"]] = codes.get(got["code"], 0) + 1
+        if fault := wrong(got):
+            told.append(f"seed {SEED} case {number} ({what}; {' '.join(argv)}): {fault}: {got['err'][-600:]}")
+    assert not told, "\n".join([f"{len(told)} of {len(numbers)}", *told[:20]])
+    assert alone or min(codes[0], codes[2]) > CASES // 20, f"the cases tell nothing: {codes}"
+
+
+@pytest.mark.slow
+def test_what_was_not_changed_is_read(template, worker):
+    """Else every refusal would be one of the template."""
+    for kind, (_, _, argv) in KINDS.items():
+        for old in worker.place.iterdir():
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        shutil.copytree(template / kind, worker.place, dirs_exist_ok=True)
+        got = worker.ask(argv)
+        assert got["code"] == 0, (kind, got["err"])
