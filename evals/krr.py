@@ -12,7 +12,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from evals.protocol import Network, Protocol, Task, Worker
+from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from evals.report import Report
 from synth.base import Examples, Net, Vars, fresh
 from synth.errors import BadInput, RunFailed
@@ -53,7 +53,7 @@ class RidgeHead(Protocol):
         """Features may be those of trained networks."""
         return self.kernel == "net"
 
-    def worker(self, network: Network, task: Task) -> Worker:
+    def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
         """What solves for the head, seed by seed; how long that takes is a guess."""
         score = make_scorer(network.net, self, frozen=network.vars)
 

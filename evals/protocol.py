@@ -15,7 +15,7 @@ from synth.errors import BadInput
 from synth.images.views import View
 
 
-class Network(NamedTuple):
+class ScoringNetwork(NamedTuple):
     """A network that sets are scored with.
 
     Args:
@@ -29,7 +29,7 @@ class Network(NamedTuple):
     vars: Vars | None = None
 
 
-class Task(NamedTuple):
+class ScoringTask(NamedTuple):
     """What the sets are scored on.
 
     Args:
@@ -40,7 +40,7 @@ class Task(NamedTuple):
 
     modality: str
     part: Any
-    retrain: Callable[[Network, Any], "Worker"]
+    retrain: Callable[[ScoringNetwork, Any], "Worker"]
 
 
 class Worker(NamedTuple):
@@ -92,7 +92,7 @@ class Protocol(ABC):
     temperature: float = 1.0
 
     @abstractmethod
-    def worker(self, network: Network, task: Task) -> Worker:
+    def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
         """The compiled work of a network on a task."""
 
     def view_for(self, *, height: int, flips: bool) -> View | None:

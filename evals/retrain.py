@@ -27,12 +27,12 @@ class Trainer(NamedTuple):
     """Compiled pieces of one (network, recipe) pair, over a leading axis of seeds; sets of the same shapes share the compilation.
 
     Args:
-      begin: (keys, synths) -> states.
+      init: (keys, synths) -> states.
       advance: (states, keys, synths, first epoch, epoch to stop before, epochs in all) -> states.
       score: (states, x, y) -> i32[seeds], how many of the examples are classified right.
     """
 
-    begin: Callable
+    init: Callable
     advance: Callable
     score: Callable
 
@@ -52,7 +52,7 @@ def make_trainer(
         lr = jnp.float32(recipe.lr) if synth.lr is None else synth.lr
         return recipe.optimiser(lr * factor)
 
-    def begin_one(key, synth):
+    def init_one(key, synth):
         return init_fit(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
     def advance_one(state, key, synth, first, stop, epochs):
@@ -74,11 +74,11 @@ def make_trainer(
         return jnp.sum(in_batches(classify, state.vars, x) == y)
 
     def over_seeds(fn, *seeded):
-        return spread(lambda *parts: backend.over(fn, *parts), *seeded)
+        return spread(lambda *parts: backend.map_batched(fn, *parts), *seeded)
 
     @jax.jit
     def begin_all(keys, synths):
-        return over_seeds(begin_one, keys, synths)
+        return over_seeds(init_one, keys, synths)
 
     @partial(jax.jit, donate_argnums=0)
     def advance_all(states, keys, synths, first, stop, epochs):
@@ -106,8 +106,8 @@ def train_group(
     watch: Callable[[Fit], None] | None = None,
 ) -> Fit:
     """Trains one group of seeds to the last epoch; `tick(epochs done)` and `watch(states)` after every piece."""
-    states = trainer.begin(keys, synths)
-    for first, last in pieces(recipe):
+    states = trainer.init(keys, synths)
+    for first, last in epoch_spans(recipe):
         if first == recipe.drop_epoch():  # the released code builds a new optimiser here, so momentum starts anew
             states = Fit(states.vars, jax.tree.map(jnp.zeros_like, states.opt))
         states = trainer.advance(states, keys, synths, jnp.int32(first), jnp.int32(last), jnp.int32(recipe.epochs))
@@ -119,7 +119,7 @@ def train_group(
     return states
 
 
-def pieces(recipe: EvalRecipe) -> list[tuple[int, int]]:
+def epoch_spans(recipe: EvalRecipe) -> list[tuple[int, int]]:
     """First epoch, and epoch to stop before, of the pieces that a training is cut into: CHUNKS to twice as many, one ends at the drop."""
     drop, size = min(recipe.drop_epoch(), recipe.epochs), max(1, recipe.epochs // CHUNKS)
     spans = ((0, drop), (drop, recipe.epochs))
@@ -141,7 +141,7 @@ def retrain(
     best_on_test: bool = False,
 ) -> Report:
     """Accuracy of `seeds` fresh networks trained on `draw(seed)` and scored on `test` once, at the last step. With `best_on_test` they are
-    scored after each of the `pieces` too, which changes nothing but what the report holds beside.
+    scored after each of the `epoch_spans` too, which changes nothing but what the report holds beside.
 
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
@@ -188,7 +188,7 @@ def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, g
     """Compiles the training and times one epoch of it, and one scoring on what is `watched` on the way, for the estimate that users see
     before anything long starts."""
     keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
-    states, spans = trainer.begin(keys, synths), []
+    states, spans = trainer.init(keys, synths), []
     for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
         began = time.perf_counter()
         states = trainer.advance(states, keys, synths, jnp.int32(max(0, stop - 1)), jnp.int32(stop), jnp.int32(recipe.epochs))
@@ -203,7 +203,7 @@ def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, g
             began = time.perf_counter()
             jax.block_until_ready(trainer.score(states, x, y))
             scoring = time.perf_counter() - began
-    return min(spans[1:]) * recipe.epochs + scoring * len(pieces(recipe))
+    return min(spans[1:]) * recipe.epochs + scoring * len(epoch_spans(recipe))
 
 
 def group_size(seeds: int, together: int) -> int:

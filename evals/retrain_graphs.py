@@ -46,9 +46,9 @@ class Trained(NamedTuple):
 
 def shares(y: Int[np.ndarray, " n"], frequency: Float[np.ndarray, " n"], sizes: Float[np.ndarray, " c"]) -> Float[np.ndarray, " n"]:
     """p of the module's docstring; classes without examples leave their share to the others."""
-    within = np.bincount(y, frequency, minlength=len(sizes))
-    prior = np.where(within > 0, sizes, 0)
-    return (prior[y] / prior.sum() * frequency / within[y]).astype(np.float32)
+    of_class = np.bincount(y, frequency, minlength=len(sizes))
+    prior = np.where(of_class > 0, sizes, 0)
+    return (prior[y] / prior.sum() * frequency / of_class[y]).astype(np.float32)
 
 
 def draw_shares(key: jax.Array, p: Float[Array, " n"], size: int) -> Float[Array, " n"]:

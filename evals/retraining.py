@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from evals.protocol import Network, Protocol, Task, Worker
+from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from synth.errors import BadInput
 from synth.images.views import View, view_of
 from synth.labelling import batch_of
@@ -60,7 +60,7 @@ class EvalRecipe(Protocol):
         """What augments or shows views is for images; the rest is for anything."""
         return ("images",) if self.augment or self.view else None
 
-    def worker(self, network: Network, task: Task) -> Worker:
+    def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
         """What retrains this network on examples of the task's modality."""
         return task.retrain(network, self)
 

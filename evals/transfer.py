@@ -110,13 +110,13 @@ class Adapter(NamedTuple):
 
     Args:
       embed: (vars, x) -> f32[n d], the body's output in evaluation mode.
-      begin: (key, vars) -> state: the body with a new head for the target's classes.
+      add_head: (key, vars) -> state: the body with a new head for the target's classes.
       advance: (state, x, y, order, first, stop) -> state: steps first .. stop - 1 of `order` i32[steps b], rows of x and y.
       classify: (vars, x) -> i32[n], under the new head, as `choose` has them.
     """
 
     embed: Callable
-    begin: Callable
+    add_head: Callable
     advance: Callable
     classify: Callable
 
@@ -134,7 +134,7 @@ def make_adapter(source: Net, target: Net, classes: int, *, how: "Finetune") -> 
         return choose(target.apply(vars, piece).logits)
 
     @jax.jit
-    def begin(key, vars: Vars) -> Fit:
+    def add_head(key, vars: Vars) -> Fit:
         params = {**vars.params, "head": fresh(key, target).params["head"]}
         return Fit(Vars(params, vars.stats), optimiser(jnp.float32(0)).init(params))
 
@@ -153,7 +153,7 @@ def make_adapter(source: Net, target: Net, classes: int, *, how: "Finetune") -> 
 
         return jax.lax.fori_loop(first, stop, step, state)
 
-    return Adapter(partial(in_batches, read), begin, advance, partial(in_batches, answer))
+    return Adapter(partial(in_batches, read), add_head, advance, partial(in_batches, answer))
 
 
 def probe_accuracy(
@@ -183,7 +183,7 @@ def finetune_accuracy(
     The accuracy is NaN where the training diverges.
     """
     k_head, k_order = jax.random.split(key)
-    state, order = adapter.begin(k_head, vars), jnp.asarray(draw_order(k_order, rows, how.steps, how.batch))
+    state, order = adapter.add_head(k_head, vars), jnp.asarray(draw_order(k_order, rows, how.steps, how.batch))
     piece = max(1, how.steps // 20)
     for first in range(0, how.steps, piece):
         stop = min(first + piece, how.steps)

@@ -74,7 +74,7 @@ class Task(NamedTuple):
       image: the shape of an example: height, width and channels, or how many numbers a vector has.
       flips: whether a mirrored image keeps its label.
       steps: of the run.
-      plan: name of an evaluation recipe -> what it does with a set (`synth.labelling.Plan`).
+      plan: name of an evaluation recipe -> what it does with a set (`synth.labelling.LabelPlan`).
       label: gives a set its labels, called as `synth.labelling.label`; a run keeps on the disk what teachers have answered so far.
     """
 
@@ -172,7 +172,7 @@ def descend(
     def moving(values: dict):
         return {name: value.learned() if name == "x" else value for name, value in values.items()}
 
-    def begin(key, synth):
+    def first_state(key, synth):
         return Descent(tx.init(moving(fields(synth))), init(key, synth) if init else ())
 
     def step(key, state, synth, batch):
@@ -191,7 +191,7 @@ def descend(
         aux = after(k_after, synth, state.aux) if after else state.aux
         return synth, Descent(opt, aux), {"loss": value, **metrics}
 
-    return Matcher(begin, step, feed, start)
+    return Matcher(first_state, step, feed, start)
 
 
 def once(solve: Callable, *, feed: Feed = Whole(), parts: Callable[[SyntheticSet], int] | None = None) -> Matcher:

@@ -26,7 +26,7 @@ from synth.options import check_option
 from synth.training.fit import batch_view, epoch_items, in_batches
 
 
-class Plan(NamedTuple):
+class LabelPlan(NamedTuple):
     """What a training recipe does with a set.
 
     Args:
@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     temperature: float
     progress: Callable | None = None
 
-    def at(self, kind: str, *, temperature: float | None = None) -> "Plan":
+    def at(self, kind: str, *, temperature: float | None = None) -> "LabelPlan":
         """With labels of this kind at a temperature; by default at the kind's own, else at the recipe's."""
         own = find_kind(kind).default_temperature
         usual = self.temperature if own is None else own
@@ -93,24 +93,24 @@ def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:
     return tuple(float(w) for w in raised / raised.sum())
 
 
-def flat(vars: Vars) -> dict[str, np.ndarray]:
+def arrays_by_path(vars: Vars) -> dict[str, np.ndarray]:
     """The arrays of a network's variables by path, as in `params/convs/0/kernel`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(vars._asdict())
     return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 
 
-def digest(teacher: Teacher) -> str:
+def teacher_digest(teacher: Teacher) -> str:
     """Twelve hexadecimal digits that tell a teacher's variables from another's."""
     hashed = hashlib.sha256()
-    for name, array in sorted(flat(teacher.vars).items()):
+    for name, array in sorted(arrays_by_path(teacher.vars).items()):
         hashed.update(f"{name}{array.dtype.str}{array.shape}".encode())
         hashed.update(np.ascontiguousarray(array).data)
     return hashed.hexdigest()[:12]
 
 
-def named(teachers: Sequence[Teacher], weights: Sequence[float]) -> str:
+def teachers_text(teachers: Sequence[Teacher], weights: Sequence[float]) -> str:
     """Teachers and their weights as label kinds store them: DIGEST*WEIGHT, joined by '+'."""
-    return "+".join(f"{digest(teacher)}*{weight:.9g}" for teacher, weight in zip(teachers, weights, strict=True))
+    return "+".join(f"{teacher_digest(teacher)}*{weight:.9g}" for teacher, weight in zip(teachers, weights, strict=True))
 
 
 def recall(text: str, known: Sequence[Teacher]) -> tuple[tuple[Teacher, ...], tuple[float, ...]]:
@@ -118,7 +118,7 @@ def recall(text: str, known: Sequence[Teacher]) -> tuple[tuple[Teacher, ...], tu
 
     Raises BadInput where one is not among them.
     """
-    by_digest = {digest(teacher): teacher for teacher in known}
+    by_digest = {teacher_digest(teacher): teacher for teacher in known}
     members, weights = zip(*(member.split("*") for member in text.split("+")), strict=True)
     if missing := [member for member in members if member not in by_digest]:
         here = ", ".join(by_digest) or "none"
@@ -175,14 +175,14 @@ class Asker(NamedTuple):
     teachers: tuple[Teacher, ...]
     weights: tuple[float, ...]
     statistics: str
-    plan: Plan
+    plan: LabelPlan
     seed: int
     done: tuple[int, np.ndarray] | None = None
     tick: Callable[[int, np.ndarray], None] | None = None
 
     def header(self) -> dict[str, Any]:
         """The fields of all labels that teachers made."""
-        teachers, temperature = named(self.teachers, self.weights), float(self.plan.temperature)
+        teachers, temperature = teachers_text(self.teachers, self.weights), float(self.plan.temperature)
         return {"temperature": temperature, "teachers": teachers, "statistics": self.statistics}
 
     def replay(self) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def label(
     index: Int[Array, " n"],
     classes: int,
     teachers: Sequence[Teacher],
-    plan: Plan,
+    plan: LabelPlan,
     *,
     weights: Sequence[float] | None = None,
     statistics: str = "running",
@@ -284,13 +284,13 @@ def label_alike(
       known: teachers, the labels' own among them.
       batch: examples a step of the recipe that trains on them, as `batch_of` takes it; by default the labels' own, which is right for as
         many examples as the set has.
-      progress: as of a `Plan`.
+      progress: as of a `LabelPlan`.
 
     Raises BadInput where a teacher is not among the known.
     """
     teachers, weights = recall(labels.teachers, known)
     own = {"weights": weights, "statistics": labels.statistics} | {name: getattr(labels, name) for name in option_parameters(type(labels))}
-    plan = Plan(1, 0, View(), labels.temperature, progress)
+    plan = LabelPlan(1, 0, View(), labels.temperature, progress)
     if labels.replays:
         plan = plan._replace(epochs=labels.epochs, batch=labels.batch if batch is None else batch, view=view_of(labels.view))
         own["seed"] = labels.seed

@@ -75,7 +75,7 @@ def check_option(name: str, value: Any, kind: Any) -> Any:
     known = dict(alternatives(kind))
     if value is None and NoneType in known:
         return None
-    for base, within in known.items():
+    for base, limits in known.items():
         if get_origin(base) is Literal:
             if value not in get_args(base):
                 raise BadInput(f"{flag_of(name)} {value}: give one of {', '.join(map(str, get_args(base)))}")
@@ -90,9 +90,9 @@ def check_option(name: str, value: Any, kind: Any) -> Any:
     return value
 
 
-def _number(name: str, value: Any, kind: type, within: Range) -> int | float:
+def _number(name: str, value: Any, kind: type, limits: Range) -> int | float:
     right = not isinstance(value, bool) and isinstance(value, Integral if kind is int else Real)
-    if not right or not within.holds(value):
+    if not right or not limits.holds(value):
         whole = "whole number" if kind is int else "number"
-        raise BadInput(f"{flag_of(name)} {value}: give a {whole} {within.words}")
+        raise BadInput(f"{flag_of(name)} {value}: give a {whole} {limits.words}")
     return kind(value)

@@ -101,7 +101,7 @@ def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> G
     alphabet = Alphabet(int(graphs.tags.max()) + 1, int(graphs.labels.max(initial=0)) + 1, _directed(graphs))
     if alphabet.directed:
         note(f"{spec.text}: some edges stand there in one direction only, so the graphs are read as directed")
-    return GraphData(spec.text, spec.name, source.classes, alphabet, digest(source), seed, source, (train, val, test))
+    return GraphData(spec.text, spec.name, source.classes, alphabet, graphs_digest(source), seed, source, (train, val, test))
 
 
 def with_degrees(spec: str, graphs: Graphs, *, tagged: bool) -> Graphs:
@@ -113,7 +113,7 @@ def with_degrees(spec: str, graphs: Graphs, *, tagged: bool) -> Graphs:
     return graphs._replace(tags=(graphs.tags * kinds + degree if tagged else degree).astype(np.int32))
 
 
-def digest(source: GraphSource) -> str:
+def graphs_digest(source: GraphSource) -> str:
     """sha256 of the contents, in hexadecimal."""
     found = hashlib.sha256("\0".join(source.classes).encode())
     for array in (*source.graphs, source.y):

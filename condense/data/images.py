@@ -24,7 +24,7 @@ from synth.set import SyntheticSet
 AnySource = Source | VectorSource  # whose rows are arrays
 
 
-def digest(source: AnySource) -> str:
+def rows_digest(source: AnySource) -> str:
     """sha256 of the contents, in hexadecimal: all rows and labels with their dtype and shape, and the class names in order."""
     found = hashlib.sha256("\0".join(source.classes).encode())
     for rows in (source.train, source.test):
@@ -124,7 +124,7 @@ def build(
         classes=source.classes,
         image=source.shape,
         flips=spec.options.get("flip", source.flips),
-        digest=digest(source),
+        digest=rows_digest(source),
         seed=seed,
         preprocess=(fit or fitted)(spec.options.get("normalise", "standard"), Part(source.train, train), spec.text),
         source=source,

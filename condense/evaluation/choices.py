@@ -12,7 +12,7 @@ from condense.evaluation.baselines import check_rows
 from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
 from condense.runtime.log import note
 from condense.teachers.frozen import load_frozen
-from evals.protocol import Network, Protocol
+from evals.protocol import Protocol, ScoringNetwork
 from evals.recipes import RECIPES
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput
@@ -96,15 +96,15 @@ def check_trained_nets(evaluator: Evaluator, modality: str, **places: str | Path
             raise BadInput(f"--{name} {place}: trained networks see images, and the set holds {modality}; leave it out")
 
 
-def build_network(name: str, protocol: Protocol, data: Data | GraphData) -> Network:
+def build_network(name: str, protocol: Protocol, data: Data | GraphData) -> ScoringNetwork:
     """A network to be drawn anew, by its specification; none where the protocol has its own. Raises BadInput for an unknown one and for
     one that does not take such examples."""
-    return Network(name, None if protocol.own_net else nets.build(name, data.image, len(data.classes)))
+    return ScoringNetwork(name, None if protocol.own_net else nets.build(name, data.image, len(data.classes)))
 
 
 def take_networks(
     net: Any, frozen: str | Path | None, protocol: Protocol, synth: SyntheticSet, data: Data | GraphData
-) -> dict[str, Network]:
+) -> dict[str, ScoringNetwork]:
     """The networks that sets are scored with, by name: the trained ones in the folder `frozen`; else those given, else the set's, else
     that of the modality; else what stands in their place where the protocol needs none.
 
@@ -117,7 +117,7 @@ def take_networks(
             raise BadInput(f"--frozen {frozen}: recipe {protocol.name} fits no ridge head to features of a network; take --recipe {takes}")
         if given:
             raise BadInput(f"--net {given[0]}: the networks are those in --frozen {frozen}; leave one of the two out")
-        return {name: Network(name, trained.net, trained.vars) for name, trained in load_frozen(frozen, data).items()}
+        return {name: ScoringNetwork(name, trained.net, trained.vars) for name, trained in load_frozen(frozen, data).items()}
     if protocol.own_net and given:
         raise BadInput(f"--net {given[0]}: recipe {protocol.name} needs no network; leave --net out, or take another --recipe")
     names = [protocol.own_net] if protocol.own_net else given or [synth.info.net or usual_net(data)]

@@ -122,7 +122,7 @@ def prepare(draw: Callable[[int], SyntheticSet | GraphExamples], net: str, seeds
     return lambda seed: rows[seed]
 
 
-def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Callable[[Network, EvalRecipe], Worker]:
+def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
     """(network, recipe) -> the worker that retrains it, chooses its epoch on the validation graphs, and scores it on `part`. There is no
     scoring on the way."""
     test = [(batch, part.y[index]) for index, batch in batches(part.x, np.arange(len(part.y)), size=PIECE)]
@@ -131,7 +131,7 @@ def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Call
     def validation(net: str) -> tuple[GraphBatch, Any]:
         return read_as_colours(data.val, net), jnp.asarray(data.val.y)
 
-    def build(network: Network, recipe: EvalRecipe) -> Worker:
+    def build(network: ScoringNetwork, recipe: EvalRecipe) -> Worker:
         trainer = make_graph_trainer(network.net, recipe)
         return graph_worker(network.name, trainer, recipe, validation(network.name), test)
 

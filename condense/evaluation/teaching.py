@@ -16,7 +16,7 @@ from evals.protocol import Protocol
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.images.views import View
-from synth.labelling import Plan, label, label_alike, present
+from synth.labelling import LabelPlan, label, label_alike, present
 from synth.set import SyntheticSet
 
 
@@ -60,7 +60,7 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> 
         return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, **more), known))
     if not protocol.trains:
         raise BadInput(f"--teachers: they answer while networks train, and recipe {protocol.name} trains none; leave --teachers out")
-    plan = Plan(1, 0, View(), protocol.temperature)
+    plan = LabelPlan(1, 0, View(), protocol.temperature)
 
     def ask(given: SyntheticSet) -> SyntheticSet:
         index = jnp.asarray(given.y.probs().argmax(-1), jnp.int32)

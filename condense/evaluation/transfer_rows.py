@@ -28,7 +28,7 @@ Draw = Callable[[int], SyntheticSet]  # seed -> what to pre-train on
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class RowSource:
     """What a row may look at.
 
     Args:
@@ -64,23 +64,23 @@ class Source:
         return cache(lambda seed: self.real(self.data.train.take(choose(seed))))
 
 
-def nothing(source: Source) -> None:
+def nothing(source: RowSource) -> None:
     """Networks as they are drawn."""
     return None
 
 
-def the_set(source: Source) -> Draw:
+def the_set(source: RowSource) -> Draw:
     """The set itself."""
     synth = source.synth
     return lambda seed: SyntheticSet(synth.x, Target(synth.y.values), weight=synth.weight)
 
 
-def random(source: Source) -> Draw:
+def random(source: RowSource) -> Draw:
     """Random training images."""
     return source.at_size("random", lambda seed: source.shuffled(seed)[: len(source.synth)])
 
 
-def kmeans(source: Source) -> Draw:
+def kmeans(source: RowSource) -> Draw:
     """The image nearest to each of as many centres as the set has images, among AMONG images."""
     size = len(source.synth)
 
@@ -92,7 +92,7 @@ def kmeans(source: Source) -> Draw:
     return source.at_size("kmeans", choose)
 
 
-def everything(source: Source) -> Draw:
+def everything(source: RowSource) -> Draw:
     """All training images; one set for all seeds, because it is as large as the data."""
     whole = cache(lambda: source.real(source.data.train.all()))
     return lambda seed: whole()
@@ -107,6 +107,6 @@ TRANSFER_ROWS = {
 }
 
 
-def make_transfer_rows(source: Source, kinds: Sequence[str] | str) -> dict[str, Draw | None]:
+def make_transfer_rows(source: RowSource, kinds: Sequence[str] | str) -> dict[str, Draw | None]:
     """seed -> what to pre-train on, for every kind of row. Raises BadInput for an unknown kind or none, and as the rows do."""
     return {kind: TRANSFER_ROWS[kind].make(source) for kind in check_rows(kinds, TRANSFER_ROWS, "transfer")}

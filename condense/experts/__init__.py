@@ -21,7 +21,7 @@ from condense.experts.flat import flat
 from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
 from condense.experts.store import Experts, Header, load_experts
-from condense.experts.train import Training, make_expert_trainer
+from condense.experts.train import ExpertTraining, make_expert_trainer
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.runtime.run_folder import open_run
@@ -74,14 +74,14 @@ def train_experts(
     check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
-    with open_run(out, config, steps=count * epochs, seed=seed, command=command, data_digest=data.digest, force=force) as held:
-        if held.done:
-            note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
+    with open_run(out, config, steps=count * epochs, seed=seed, command=command, data_digest=data.digest, force=force) as run:
+        if run.done:
+            note(f"{out} is done: {run.record['finished'] // epochs} experts; nothing to do")
             return load_experts(out)
-        header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
+        header = new_header(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
         trainer = make_expert_trainer(built, RECIPES[recipe](**options), augmentation(data), classes, epochs=epochs)
-        held.begin()
-        training = Training(out, header, trainer, data.train.all(), data.val.all(), held.saved)
+        run.begin()
+        training = ExpertTraining(out, header, trainer, data.train.all(), data.val.all(), run.saved)
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))
     return load_experts(out)
 
@@ -114,7 +114,7 @@ def preprocess_digest(preprocess: Preprocess) -> str:
     return whole.hexdigest()[:16]
 
 
-def describe(data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int) -> Header:
+def new_header(data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int) -> Header:
     """The record of a training of which nothing is done yet."""
     return Header(
         net=net,

@@ -112,10 +112,10 @@ def read_header(folder: Path) -> Header:
     if path.stat().st_size > MOST_TEXT:
         raise BadInput(f"{path}: has {path.stat().st_size} bytes, more than a record of experts; {REMEDY}")
     try:
-        held = json.loads(path.read_bytes(), parse_constant=_refuse)
-        if not isinstance(held, dict) or set(held) != {f.name for f in fields(Header)}:
+        read = json.loads(path.read_bytes(), parse_constant=_refuse)
+        if not isinstance(read, dict) or set(read) != {f.name for f in fields(Header)}:
             raise ValueError(f"it must hold {', '.join(f.name for f in fields(Header))}")
-        return _checked(held)
+        return _checked(read)
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise BadInput(f"{path}: is no record of experts ({str(error)[:200]}); {REMEDY}") from error
 
@@ -129,31 +129,31 @@ def _refuse(constant: str):
     raise ValueError(f"it holds {constant}")
 
 
-def _checked(held: dict) -> Header:
+def _checked(read: dict) -> Header:
     for key, least in (("format", 0), ("asked", 1), ("count", 0), ("epochs", 1), ("size", 1), ("seed", 0), ("split_seed", 0)):
-        if type(held[key]) is not int or not least <= held[key] < 1 << 48:
+        if type(read[key]) is not int or not least <= read[key] < 1 << 48:
             raise ValueError(f"{key} must be a whole number of at least {least}")
     for key in ("net", "recipe", "data", "data_digest", "preprocess"):
-        if not isinstance(held[key], str):
+        if not isinstance(read[key], str):
             raise ValueError(f"{key} must be text")
-    if held["format"] != FORMAT:
-        raise ValueError(f"its format is {held['format']}; this version reads {FORMAT}")
-    image, classes, options, accuracy = (held[key] for key in ("image", "classes", "options", "accuracy"))
+    if read["format"] != FORMAT:
+        raise ValueError(f"its format is {read['format']}; this version reads {FORMAT}")
+    image, classes, options, accuracy = (read[key] for key in ("image", "classes", "options", "accuracy"))
     if not (isinstance(image, list) and image and all(type(side) is int and 0 < side < 1 << 20 for side in image)):
         raise ValueError("image must be a list of positive sizes")
     if not (isinstance(classes, list) and classes and all(isinstance(text, str) for text in classes)):
         raise ValueError("classes must be a list of names")
     if not (isinstance(options, dict) and all(isinstance(value, int | float) for value in options.values())):
         raise ValueError("options must be numbers by name")
-    if held["count"] > held["asked"]:
+    if read["count"] > read["asked"]:
         raise ValueError("count must be at most asked")
-    rows = held["count"] if accuracy else 0
+    rows = read["count"] if accuracy else 0
     if not (isinstance(accuracy, list) and len(accuracy) == rows):
         raise ValueError("accuracy must have a row for each expert, or be empty")
     for row in accuracy:
-        if not (isinstance(row, list) and len(row) == held["epochs"] + 1 and all(_is_fraction(value) for value in row)):
+        if not (isinstance(row, list) and len(row) == read["epochs"] + 1 and all(_is_fraction(value) for value in row)):
             raise ValueError("accuracy must hold epochs + 1 fractions for each expert")
-    return Header(**held | {"image": tuple(image), "classes": tuple(classes), "accuracy": tuple(map(tuple, accuracy))})
+    return Header(**read | {"image": tuple(image), "classes": tuple(classes), "accuracy": tuple(map(tuple, accuracy))})
 
 
 def _is_fraction(value) -> bool:
@@ -168,8 +168,8 @@ def _mapped(path: Path, rows: int, size: int) -> np.ndarray:
             member, fortran, start = read_npy_header(file, str(path), False)
         if (member.dtype, member.shape, fortran) != (np.dtype("<f4"), (rows, size), False):
             raise BadInput(f"{path}: holds {member.dtype} of shape {member.shape}, not f32[{rows}, {size}]; train the experts again")
-        if (held := path.stat().st_size) != start + rows * size * 4:
-            raise BadInput(f"{path}: has {held} bytes, not the {start + rows * size * 4} of its array; train the experts again")
+        if (length := path.stat().st_size) != start + rows * size * 4:
+            raise BadInput(f"{path}: has {length} bytes, not the {start + rows * size * 4} of its array; train the experts again")
         return np.memmap(path, np.float32, mode="r", offset=start, shape=(rows, size))
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); train the experts again") from error
@@ -196,7 +196,7 @@ class Recorder:
     def __init__(self, folder: Path, expert: int, rows: int, size: int):
         self.path, self.partial, self.shape = folder / name(expert), folder / f".{name(expert)}.partial", (rows, size)
 
-    def begin(self) -> None:
+    def create(self) -> None:
         """A new empty file. Raises RunFailed where the disk refuses."""
         try:
             self.partial.unlink(missing_ok=True)

@@ -33,13 +33,13 @@ class ExpertTrainer(NamedTuple):
     """Compiled pieces of the training of several experts, over a leading axis of experts.
 
     Args:
-      begin: keys -> states.
+      init: keys -> states.
       advance: (states, keys, train examples, epoch) -> (states, mean loss of the epoch's steps, one an expert); uses the states up.
       rows: states -> f32[experts parameters], flat.
       score: (states, examples) -> i32[experts], how many are classified right.
     """
 
-    begin: Callable
+    init: Callable
     advance: Callable
     rows: Callable
     score: Callable
@@ -49,7 +49,7 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     """Builds the compiled pieces; experts are spread over the devices."""
     dropped = recipe.drop_epoch(epochs)
 
-    def begin_one(key):
+    def init_one(key):
         return init_fit(jax.random.fold_in(key, 0), net, recipe.optimiser())
 
     def advance_one(state, key, train, epoch):
@@ -68,11 +68,11 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
 
     def spread(fn, *xs, whole=()):
         """`fn(*entry of xs, *whole)` for every expert."""
-        return over_devices(lambda *parts: backend.over(lambda *x: fn(*x, *parts[len(xs) :]), *parts[: len(xs)]), *xs, whole=whole)
+        return over_devices(lambda *parts: backend.map_batched(lambda *x: fn(*x, *parts[len(xs) :]), *parts[: len(xs)]), *xs, whole=whole)
 
     @partial(jax.jit, out_shardings=replicated())  # as `advance` gives them: others would compile it twice
-    def begin_all(keys):
-        return spread(begin_one, keys)
+    def init_all(keys):
+        return spread(init_one, keys)
 
     @partial(jax.jit, donate_argnums=0, out_shardings=replicated())
     def advance_all(states, keys, train, epoch):
@@ -86,7 +86,7 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     def score_all(states, examples):
         return spread(score_one, states, whole=(examples,))
 
-    return ExpertTrainer(begin_all, advance_all, rows_all, score_all)
+    return ExpertTrainer(init_all, advance_all, rows_all, score_all)
 
 
 class Group(NamedTuple):
@@ -97,7 +97,7 @@ class Group(NamedTuple):
     accuracy: Float[np.ndarray, "experts epochs"]
 
 
-class Training:
+class ExpertTraining:
     """One training under way: groups of experts one after another, in the folder of a run.
 
     Args:
@@ -109,11 +109,11 @@ class Training:
     """
 
     def __init__(self, folder: Path, header: Header, trainer: ExpertTrainer, train: Examples, val: Examples, saved: Callable[[int], None]):
-        self.folder, self.trainer, self.saved, self.told = folder, trainer, saved, set()
+        self.folder, self.trainer, self.saved, self.noted = folder, trainer, saved, set()
         self.train, self.val = (replicate(Examples(jnp.asarray(part.x), jnp.asarray(part.y))) for part in (train, val))
         if (folder / RECORD).exists():
-            held = read_header(folder)
-            header = replace(header, count=held.count, accuracy=held.accuracy)
+            stored = read_header(folder)
+            header = replace(header, count=stored.count, accuracy=stored.accuracy)
         self.header = header
         left = bytes_needed(header.asked - header.count, header.epochs, header.size)
         note(f"{header.asked} experts of {header.size:,} parameters, {header.epochs + 1} snapshots each: {megabytes(left)} more on disk")
@@ -167,21 +167,21 @@ class Training:
 
     def tell_memory(self, states: Fit) -> None:
         """Says, before the first group, what lies in memory beside what an epoch works with."""
-        if not self.told:
+        if not self.noted:
             count = len(jax.tree.leaves(states.vars.params)[0])
             note(f"{count} experts at once: networks and optimisers {tree_bytes(states)}, images {tree_bytes((self.train, self.val))}")
-        self.told.add("memory")
+        self.noted.add("memory")
 
     def tell_time(self, seconds: float, count: int) -> None:
         """Says, once, what an epoch takes that compiles nothing, with its writing and its checkpoint."""
-        if "time" not in self.told:
+        if "time" not in self.noted:
             left = seconds * self.header.epochs * -(-(self.header.asked - self.header.count) // count)
             note(f"{seconds:.3g} s an epoch of {count} experts after the first; about {left:.0f} s in all")
-        self.told.add("time")
+        self.noted.add("time")
 
     def begin_or_resume(self, checkpoints: Checkpoints, files: list[Recorder], keys: jax.Array) -> tuple[Fit, np.ndarray, int]:
         """States, accuracies and epochs done: from the latest checkpoint that the recorded rows agree with, else from the start."""
-        states = self.trainer.begin(keys)
+        states = self.trainer.init(keys)
         accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
         with defer_interrupt():
             try:
@@ -197,7 +197,7 @@ class Training:
             note(f"{files[0].partial.name}: is not as it was left; its training starts anew")
         accuracy[:, 0] = self.score(states)
         for file in files:
-            file.begin()
+            file.create()
         self.record(files, 0, np.asarray(self.trainer.rows(states)))
         return states, accuracy, 0
 

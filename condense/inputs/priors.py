@@ -32,9 +32,9 @@ from matchers.decoupled.common import FACTOR
 from matchers.decoupled.cvdd import cvdd
 from synth.base import Teacher
 from synth.files.atomic import write_bytes
-from synth.labelling import digest
+from synth.labelling import teacher_digest
 
-FILE, FOLDER = "priors.json", "priors"
+FILE, MEASURES_DIR = "priors.json", "priors"
 IPC, STEPS, SEEDS = 10, 300, 3
 METHOD, RECIPE = "cvdd", "cvdd"
 
@@ -68,13 +68,13 @@ def measured(
     settings |= {"split_seed": data.seed, "seeds": SEEDS, "options": options}
     kept = _kept(folder, settings)
     for number, teacher in enumerate(teachers):
-        if digest(teacher) not in kept:
-            place = folder and folder / FOLDER / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
+        if teacher_digest(teacher) not in kept:
+            place = folder and folder / MEASURES_DIR / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
             with locked(place) if place else contextlib.nullcontext() as lock:
                 if lock:
                     sign(lock)
                 accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, folder=place, options=options)
-            kept[digest(teacher)] = accuracy
+            kept[teacher_digest(teacher)] = accuracy
             note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
             if folder:  # read again: other runs, at these or other settings, may have written in the hours that a measure takes
                 kept = _kept(folder, settings) | kept
@@ -84,8 +84,8 @@ def measured(
                 shutil.rmtree(place, ignore_errors=True)
     if folder:
         with contextlib.suppress(OSError):  # it stays while another run measures at other settings
-            (folder / FOLDER).rmdir()
-    return tuple(kept[digest(teacher)] for teacher in teachers)
+            (folder / MEASURES_DIR).rmdir()
+    return tuple(kept[teacher_digest(teacher)] for teacher in teachers)
 
 
 def worth(
@@ -95,9 +95,9 @@ def worth(
     context = Context(REGISTRY[METHOD], data, net, data.seed, folder, steps)
     matcher = cvdd((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
     chosen = recipe(RECIPE, epochs=epochs)
-    config = {"method": METHOD, "net": net, "teacher": digest(teacher)}
+    config = {"method": METHOD, "net": net, "teacher": teacher_digest(teacher)}
     info = set_info(data, config, seed=data.seed, recipe=chosen.name)
-    key = stream(jax.random.key(data.seed), int(digest(teacher)[:7], 16))
+    key = stream(jax.random.key(data.seed), int(teacher_digest(teacher)[:7], 16))
     synth = run(
         key,
         matcher,

@@ -14,7 +14,7 @@ from condense.teachers.store import INDEX, load_teachers, take_teachers
 from condense.teachers.train import BATCH, EPOCHS, default_committee, train_teachers
 from synth.base import Teacher
 from synth.errors import BadInput
-from synth.labelling import digest
+from synth.labelling import teacher_digest
 
 
 def names_of(context: Context) -> tuple[str, ...]:
@@ -62,4 +62,6 @@ def _input(teachers: tuple[Teacher, ...]) -> Input:
     return Input(teachers, usual_net=teachers[0].name)  # what learns from teachers has batch statistics, as they have
 
 
-PROVIDER = Provider(find, make, lambda teachers: [digest(teacher) for teacher in teachers], lambda place: load_teachers(place).split_seed)
+PROVIDER = Provider(
+    find, make, lambda teachers: [teacher_digest(teacher) for teacher in teachers], lambda place: load_teachers(place).split_seed
+)

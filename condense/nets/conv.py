@@ -22,7 +22,7 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 from synth.numerics import backend
-from synth.training.microbatch import cut, rows_of
+from synth.training.microbatch import rows_of, split_rows
 
 # Winograd F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308, section 4): output tile A^T [(G k G^T) * (B^T d B)] A, `*` summed over channels,
 # from the points 0, 1, -1, 2, -2 and infinity: a quarter of the direct products. In float32 it errs by 1e-5 of the largest output.
@@ -234,7 +234,7 @@ def in_pieces(fn: Callable, x: Float[Array, "b ..."]):
     b, rows = len(x), rows_of(len(x), x.shape[1:])
     if rows == b:
         return fn(x)
-    y = jax.lax.map(jax.checkpoint(fn, prevent_cse=False), cut(x, rows))
+    y = jax.lax.map(jax.checkpoint(fn, prevent_cse=False), split_rows(x, rows))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:b], y)
 
 

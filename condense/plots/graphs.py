@@ -91,8 +91,8 @@ def _colour(tag: int) -> tuple[int, int, int]:
 def _drawings(synth: SyntheticSet, per_class: int):
     """Number of an example -> its drawing."""
     if isinstance(synth.x, TreeSummary):
-        forest = synth.x.forest()
-        return lambda at: _trees([forest.trees[item] for item in forest.sets[at][0]], f"{forest.sets[at][1]:,} graphs")
+        tree_sets = synth.x.tree_sets()
+        return lambda at: _trees([tree_sets.trees[item] for item in tree_sets.sets[at][0]], f"{tree_sets.sets[at][1]:,} graphs")
     tags = np.asarray(synth.x.features).argmax(2).ravel() if isinstance(synth.x, DenseGraphs) else None
     batch = synth.x.decode()
     return lambda at: _graph(batch, at, tags)

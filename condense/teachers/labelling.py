@@ -20,14 +20,14 @@ from synth.base import Teacher
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import FULL, write_bytes
 from synth.files.npz import opened, write_npz
-from synth.labelling import Plan, label, named
+from synth.labelling import LabelPlan, label, teachers_text
 from synth.labels import Labels, find_kind
 
 PIECES = 20  # a labelling is saved about so often
 PARTIAL_LABELS_DIR = ".labels.partial"  # in a run's folder: answers of a labelling that is under way
 
 
-def plan_of(chosen: Protocol, image: tuple[int, int, int], flips: bool) -> Plan:
+def plan_of(chosen: Protocol, image: tuple[int, int, int], flips: bool) -> LabelPlan:
     """What a recipe does with a set of such images, with a progress bar. Raises BadInput for one that shows no view."""
     view = chosen.view_for(height=image[0], flips=flips)
     if view is None:
@@ -35,7 +35,7 @@ def plan_of(chosen: Protocol, image: tuple[int, int, int], flips: bool) -> Plan:
         raise BadInput(
             f"--recipe {chosen.name}: teachers label the views that a recipe draws, and this one draws none; take one of {known}"
         )
-    return Plan(chosen.epochs, chosen.batch, view, chosen.temperature, progress)
+    return LabelPlan(chosen.epochs, chosen.batch, view, chosen.temperature, progress)
 
 
 def label_in_pieces(
@@ -45,7 +45,7 @@ def label_in_pieces(
     index: Int[Array, " n"],
     classes: int,
     teachers: Sequence[Teacher],
-    plan: Plan,
+    plan: LabelPlan,
     *,
     folder: Path,
     **own: Any,
@@ -62,7 +62,7 @@ def label_in_pieces(
         **{name: value for name, value in own.items() if name not in find_kind(kind).of_loss},
     }
     content = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
-    request |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": content}
+    request |= {"view": str(plan.view), "batch": plan.batch, "teachers": teachers_text(teachers, [1] * len(teachers)), "content": content}
     partial = Partial(folder, request, plan.epochs)
     return label(key, kind, x, index, classes, teachers, plan, **own, done=partial.done, tick=partial.tick)
 

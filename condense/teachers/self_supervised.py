@@ -28,7 +28,7 @@ from condense.runtime.checks import check_seed
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import MetricsLog, progress
 from condense.runtime.run_folder import RECORD, digest, open_run
-from condense.teachers.barlow import Config, Training, complete, make_training
+from condense.teachers.barlow import BarlowTraining, Config, complete, make_training
 from evals.transfer import draw_balanced, probe
 from synth.base import Net, Vars
 from synth.errors import BadInput, RunFailed
@@ -123,12 +123,12 @@ def train_ssl_teacher(
     folder, config = Path(out), complete(config, data.image, len(data.train.y))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart
-    asked = {"steps": config.epochs, "seed": config.seed, "command": command, "data_digest": data.digest, "force": force}
-    with open_run(folder, identity, beside={"trained_on": data.trained_on}, **asked) as held:
-        if held.done:
+    request = {"steps": config.epochs, "seed": config.seed, "command": command, "data_digest": data.digest, "force": force}
+    with open_run(folder, identity, beside={"trained_on": data.trained_on}, **request) as run:
+        if run.done:
             return load_ssl_teacher(folder)
-        held.begin()
-        vars, accuracy = _train(config, data, folder, held.saved)
+        run.begin()
+        vars, accuracy = _train(config, data, folder, run.saved)
         about = {"format": FORMAT, **identity, "seed": config.seed, "data_digest": data.digest}
         about |= {"image": list(data.image), "outputs": len(data.classes)}
         about |= {"probe": {"split": "val", "accuracy": accuracy, "labels": len(data.train.y)}}
@@ -168,7 +168,7 @@ def recorded_teacher(path: Path | None, synth: SyntheticSet) -> str | None:
 
 
 @lru_cache(4)
-def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, flips: bool) -> tuple[Training, Callable]:
+def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, flips: bool) -> tuple[BarlowTraining, Callable]:
     """The training, and the body's output in evaluation mode; the same call again compiles nothing anew."""
     net = nets.build(config.net, shape[1:], classes)
     return make_training(net, config, shape, ranges=Ranges(flips=flips)), lambda vars, piece: net.apply(vars, piece).embed
@@ -177,7 +177,7 @@ def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, fl
 def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None]) -> tuple[Vars, float | None]:
     x, key = jnp.asarray(data.train.all().x), jax.random.key(config.seed)
     training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
-    checkpoints, carry = Checkpoints(folder / "checkpoints"), training.begin(jax.random.fold_in(key, 0))
+    checkpoints, carry = Checkpoints(folder / "checkpoints"), training.init(jax.random.fold_in(key, 0))
     with defer_interrupt():
         found = checkpoints.restore((jnp.int32(0), carry))
     done, carry = (int(found[0]), jax.tree.map(jnp.array, found[1])) if found else (0, carry)

@@ -50,14 +50,14 @@ class Teachers:
 def write_member(path: Path, vars: Vars) -> None:
     """The variables of one network by path, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_npz(path, flat(vars))
+    write_npz(path, arrays_by_path(vars))
 
 
-def write_index(folder: Path, data: Data, recipe: dict[str, Any], told: list[dict]) -> None:
+def write_index(folder: Path, data: Data, recipe: dict[str, Any], members: list[dict]) -> None:
     """`teachers.json` and the normalisation, written last: a folder with an index is complete."""
     write_npz(folder / NORMALISATION, {name: np.asarray(value) for name, value in data.preprocess._asdict().items()})
     index = {"format": FORMAT, "data": data.spec, "data_digest": data.digest, "classes": data.classes, "image": data.image}
-    index |= {"split_seed": data.seed, "normalisation": data.preprocess.kind, "recipe": recipe, "members": told}
+    index |= {"split_seed": data.seed, "normalisation": data.preprocess.kind, "recipe": recipe, "members": members}
     write_bytes(folder / INDEX, (json.dumps(index, indent=1) + "\n").encode())
 
 
@@ -74,19 +74,19 @@ def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
         index = json.loads(path.read_text())
         assert index["format"] == FORMAT, f"format {index['format']} is not {FORMAT}"
         classes, image = tuple(map(str, index["classes"])), tuple(map(int, index["image"]))
-        told = [(str(member["net"]), float(member["accuracy"])) for member in index["members"]]
+        listed = [(str(member["net"]), float(member["accuracy"])) for member in index["members"]]
         kind, data_digest = pre.KINDS[index["normalisation"]], str(index["data_digest"])
         split_seed = int(index["split_seed"]) if "split_seed" in index else None
-        assert told and len(image) == 3 and min(image) > 0 and classes, "it names no member, class or image size"
+        assert listed and len(image) == 3 and min(image) > 0 and classes, "it names no member, class or image size"
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(f"{path}: is not a committee's index ({type(error).__name__}: {error}); train the teachers again") from error
     with opened(folder / NORMALISATION) as archive:
         preprocess = kind(**{name: archive.read(name).astype(np.float32) for name in kind._fields})
     members = []
-    for number, (name, _) in enumerate(told):
+    for number, (name, _) in enumerate(listed):
         net = built(name, image, len(classes))
         members.append(Teacher(net, read_vars(folder / "members" / f"{number}.npz", net), name))
-    accuracies = tuple(accuracy for _, accuracy in told)
+    accuracies = tuple(accuracy for _, accuracy in listed)
     return Teachers(tuple(members), accuracies, data_digest, classes, image, preprocess, split_seed, folder)
 
 

@@ -77,26 +77,26 @@ class TeacherRecipe(NamedTuple):
             return adam(self.lr * factor, weight_decay=self.decay)
         return sgd(self.lr * factor, momentum=0.9, weight_decay=self.decay)
 
-    def told(self) -> dict:
+    def as_record(self) -> dict:
         """What records hold of it: what came later is left out at its default, so that older folders are found again."""
         known = TeacherRecipe._field_defaults
         return {name: value for name, value in self._asdict().items() if name not in known or value != known[name]}
 
 
-class Member(NamedTuple):
+class CommitteeMember(NamedTuple):
     """A network to be trained, by its full specification, and how."""
 
     net: str
     recipe: TeacherRecipe
 
-    def told(self, shared: TeacherRecipe) -> str:
+    def as_text(self, shared: TeacherRecipe) -> str:
         """As `member_of` reads it."""
         own = self.recipe._asdict()
         changed = [f"{name}={value}" for name, value in own.items() if value != getattr(shared, name)]
         return self.net + "@" * bool(changed) + ",".join(changed)
 
 
-def member_of(text: str, shared: TeacherRecipe) -> Member:
+def member_of(text: str, shared: TeacherRecipe) -> CommitteeMember:
     """`NET`, trained by the committee's recipe, or `NET@key=value,...`, by one that differs in these keys. Raises BadInput."""
     net, _, rest = text.partition("@")
     kinds, changed = get_type_hints(TeacherRecipe), {}
@@ -112,7 +112,7 @@ def member_of(text: str, shared: TeacherRecipe) -> Member:
         own = shared._replace(**changed).checked()
     except BadInput as error:
         raise BadInput(f"--net {text}: {error}") from error
-    return Member(nets.canonical(net), own)
+    return CommitteeMember(nets.canonical(net), own)
 
 
 def train_teachers(
@@ -148,28 +148,28 @@ def train_teachers(
     members = [member_of(text, recipe) for text in net or default_committee(data.image)]
     for member in members:
         nets.build(member.net, data.image, len(data.classes))
-    names = [member.told(recipe) for member in members]
-    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.told()}
+    names = [member.as_text(recipe) for member in members]
+    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.as_record()}
     ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
     steps = ends[-1]
-    asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
-    where = open_run(folder, config, beside={"trained_on": data.trained_on}, **asked)
-    with where as held:
-        if not held.done:
-            held.begin()
-            log = MetricsLog(folder / "metrics.jsonl", step=held.record["step"])
-            told = []
-            with progress(steps * PIECES, "teachers", done=held.record["step"] * PIECES) as bar:
+    request = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
+    where = open_run(folder, config, beside={"trained_on": data.trained_on}, **request)
+    with where as run:
+        if not run.done:
+            run.begin()
+            log = MetricsLog(folder / "metrics.jsonl", step=run.record["step"])
+            entries = []
+            with progress(steps * PIECES, "teachers", done=run.record["step"] * PIECES) as bar:
                 for number, (member, end) in enumerate(zip(members, ends, strict=True)):
                     key, before = jax.random.fold_in(jax.random.key(seed), number), end - member.recipe.epochs
-                    entry = _train(key, number, member, before, data, folder, log, held, bar)
-                    told.append(entry | ({"recipe": member.recipe.told()} if member.recipe != recipe else {}))
-            write_index(folder, data, recipe.told(), told)
+                    entry = _train(key, number, member, before, data, folder, log, run, bar)
+                    entries.append(entry | ({"recipe": member.recipe.as_record()} if member.recipe != recipe else {}))
+            write_index(folder, data, recipe.as_record(), entries)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return load_teachers(folder)
 
 
-class Progress(NamedTuple):
+class MemberProgress(NamedTuple):
     """What a member's checkpoint holds: epochs done, validation accuracy after each (0 for those to come), the training's state."""
 
     epoch: jax.Array
@@ -177,12 +177,12 @@ class Progress(NamedTuple):
     state: Fit
 
 
-def _train(key, number: int, member: Member, before: int, data: Data, folder: Path, log: MetricsLog, held, bar) -> dict:
+def _train(key, number: int, member: CommitteeMember, before: int, data: Data, folder: Path, log: MetricsLog, run, bar) -> dict:
     """Trains one member, `before` epochs of others after the start, from wherever it was left, stores it, and says what `teachers.json`
     holds of it."""
     name, recipe = member
     net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number))
-    blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
+    blank = MemberProgress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
     done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
     for epoch in range(recipe.epochs):
@@ -193,10 +193,10 @@ def _train(key, number: int, member: Member, before: int, data: Data, folder: Pa
             if not all_finite(state.vars):
                 raise RunFailed(f"{name} diverged in epoch {epoch + 1} at step size {recipe.lr:g}; try a smaller --lr")
             accuracies[epoch] = classify(Teacher(net, state.vars), data.val)
-            kept.save(epoch + 1, jax.tree.map(np.array, Progress(np.int32(epoch + 1), accuracies, state)))
+            kept.save(epoch + 1, jax.tree.map(np.array, MemberProgress(np.int32(epoch + 1), accuracies, state)))
         if step not in log.column("val_accuracy"):
             log.add(step, member=number, epoch=epoch + 1, val_accuracy=accuracies[epoch])
-            held.saved(step)
+            run.saved(step)
     last = float(accuracies[-1])
     if done < recipe.epochs:
         note(f"{name}: {100 * last:.1f} % of validation images")

@@ -97,11 +97,11 @@ def execute(made: Plan) -> SyntheticSet:
             return load_set(find_set(made.out))
         for line in made.matcher.remarks(data.train) if made.matcher.remarks else ():
             note(line)
-        return run_method(made, config, held)
+        return run_method(made, config, opened)
 
 
-def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> SyntheticSet:
-    """Starts the set, runs the method and stores what it gives; `held` is the run that holds the folder, None where nothing is written."""
+def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> SyntheticSet:
+    """Starts the set, runs the method and stores the result. `opened` is the open run folder; None where nothing is written."""
     matcher, data, values = made.matcher, made.data, made.resolved.values()
     key, chosen = jax.random.key(made.seed), recipe(made.recipe)
     info = set_info(data, config, seed=made.seed, recipe=made.recipe)
@@ -117,8 +117,8 @@ def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> Syntheti
         make_feed(matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts")),
         made.schedule,
         folder=made.out,
-        starting=held.begin if held else lambda: None,
-        saved=held.saved if held else lambda step: None,
+        starting=opened.begin if opened else lambda: None,
+        saved=opened.saved if opened else lambda step: None,
         evaluate=validation_score(data, info.net, chosen, **scored) if made.schedule.eval_every else None,
         measure=chosen.measure,
         description=made.method.name,

@@ -29,7 +29,7 @@ from condense.evaluation.rows import INIT, Row, run_rows
 from condense.evaluation.teaching import find_teachers, shown, teach
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
-from evals.protocol import Task
+from evals.protocol import ScoringTask
 from evals.recipes import recipe as find_recipe
 from evals.storage import count_bytes
 from synth.base import Net
@@ -112,7 +112,7 @@ def evaluate(
 
     made = {(name, kind): row(name, kind) for kind in kinds for name in networks}  # a kind at a time: cheap refusals come first
     listed = [made[name, kind] for name in networks for kind in kinds]
-    task = Task(modality.name, part, evaluator.retraining(data, part, best_on_test))
+    task = ScoringTask(modality.name, part, evaluator.retraining(data, part, best_on_test))
     reports = run_rows(jax.random.fold_in(key, INIT), listed, networks, task, seeds=seeds)
     if evaluator.chooses_epoch and split == "val":
         note(f"warning: the epoch is chosen on the validation {modality.name}, so scores on them are too high; report the test")

@@ -17,7 +17,7 @@ from condense.data.modality import check_modality, usual_net
 from condense.evaluation.pretraining import Goal, make_row, run_transfer_rows
 from condense.evaluation.transfer_choices import check_possible, make_adaptation, read_draws, read_protocols
 from condense.evaluation.transfer_report import Transfer, TransferResult
-from condense.evaluation.transfer_rows import TRANSFER_ROWS, Source, make_transfer_rows
+from condense.evaluation.transfer_rows import TRANSFER_ROWS, RowSource, make_transfer_rows
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.teachers.self_supervised import Representer, take_teacher
@@ -101,7 +101,7 @@ def transfer(
     hows = [(make_adaptation(name, steps), part) for name, part in ways]
     made = [make_goals(key, *each, hows, source.image, split=split) for each in zip(targets, times, strict=True)]
     find = cache(lambda: take_teacher(teacher, path, synth, source))
-    draws_of = make_transfer_rows(Source(key, synth, source, lambda images: find().represent(images)), rows)
+    draws_of = make_transfer_rows(RowSource(key, synth, source, lambda images: find().represent(images)), rows)
     if any(TRANSFER_ROWS[kind].real for kind in draws_of):
         find()  # a teacher that is missing is reported before the work, not after it
     given = nets.listed(net) or [synth.info.net or usual_net(source)]

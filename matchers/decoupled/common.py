@@ -20,7 +20,7 @@ from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.images.preprocess import Standard
 from synth.images.views import random_flip, random_resized_crop, random_roll
-from synth.numerics.backend import over
+from synth.numerics.backend import map_batched
 from synth.numerics.pytree import safe_norm
 from synth.selection.collage import choose_patches, compose
 from synth.set import SyntheticSet
@@ -60,7 +60,7 @@ class Jitter(NamedTuple):
         return x
 
 
-class Settings(NamedTuple):
+class RecoverySettings(NamedTuple):
     """Numbers of a recovery: step size `lr` in model space, weights of the statistics and of their first layer, the jitter, and weights of
     the images' `total_variation` and `mean_norm`."""
 
@@ -71,7 +71,7 @@ class Settings(NamedTuple):
     tv: float = 0.0
     l2: float = 0.0
 
-    def check(self) -> "Settings":
+    def check(self) -> "RecoverySettings":
         """These settings. Raises BadInput where one is out of range."""
         for flag, value in (("--alpha-bn", self.alpha_bn), ("--first", self.first), ("--tv", self.tv), ("--l2", self.l2)):
             if value < 0:
@@ -131,7 +131,7 @@ def mean_norm(x: Float[Array, "b h w c"]) -> Float[Array, ""]:
     return safe_norm(x.reshape(len(x), -1), axis=1).mean()
 
 
-def batch_loss(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"], settings: Settings):
+def batch_loss(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"], settings: RecoverySettings):
     """CE + alpha R + tv TV(x) + l2 mean || x || of one batch through a frozen network in evaluation mode: (loss, (CE, R)), all f32[]."""
     out = net.apply(vars, x)
     entropy = optax.softmax_cross_entropy_with_integer_labels(out.logits, y).mean()
@@ -150,7 +150,7 @@ def vote(
     weights: Float[np.ndarray, "g k"],
     x: Float[Array, "g b h w c"],
     y: Int[Array, "g b"],
-    settings: Settings,
+    settings: RecoverySettings,
 ):
     """L_g = sum_k w_gk (CE_gk + alpha R_gk) of every batch g, whose teachers see one jitter, and its gradient by the batch's images.
 
@@ -172,13 +172,13 @@ def vote(
             (total, terms), slope = jax.value_and_grad(loss, has_aux=True)(x)
             return weight * jnp.stack([total, *terms]), weight * slope
 
-        each, slope = over(one, keys[rows], x[rows], y[rows], jnp.asarray(weights[rows, k], x.dtype))
+        each, slope = map_batched(one, keys[rows], x[rows], y[rows], jnp.asarray(weights[rows, k], x.dtype))
         slopes, totals = slopes.at[rows].add(slope), totals + each.sum(0)
     names = ("loss", "entropy", "statistics")
     return slopes, {name: total / len(x) for name, total in zip(names, totals, strict=True)}
 
 
-def on_pixels(settings: Settings, task: Task, *, rule: Literal["adam", "sgd"] = "adam") -> optax.GradientTransformation:
+def on_pixels(settings: RecoverySettings, task: Task, *, rule: Literal["adam", "sgd"] = "adam") -> optax.GradientTransformation:
     """The optimiser of pixels: Adam or plain descent, its step size (1 + cos(pi t / T)) / 2 times `settings.lr` before step t of T."""
     tx = adam(settings.lr, b1=BETAS[0], b2=BETAS[1], epsilon=EPSILON) if rule == "adam" else sgd(settings.lr)
     return scheduled(tx, cosine(task.steps))
@@ -227,7 +227,7 @@ def recover(
     teachers: Sequence[Teacher],
     task: Task,
     weights: Callable[[int], Float[np.ndarray, "slots k"]],
-    settings: Settings,
+    settings: RecoverySettings,
     labelling: Labelling,
     *,
     batch: int,

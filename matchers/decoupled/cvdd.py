@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from matchers.base import Matcher, Task
-from matchers.decoupled.common import Jitter, Patches, Settings, patched, pick, recover
+from matchers.decoupled.common import Jitter, Patches, RecoverySettings, patched, pick, recover
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher
 from synth.errors import BadInput
@@ -102,7 +102,7 @@ def cvdd(
             raise BadInput(f"{flag} {value}: give a number above 0")
     alone = {"lr": lr, "alpha_bn": alpha_bn, "first": first, "crop": crop, "roll": roll, "batch": batch, "patches": patches, "parts": parts}
     known = priors(**alone) if prior == "distilled" and len(teachers) > 1 else (0.0,) * len(teachers)
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
+    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
     statistics = "batch" if parts == 1 else f"batch/{parts}"
     own = vote(known, temperature=label_temperature)
     labelling = Labelling(teachers, task, recipe, labels, label_epochs, weights=own, statistics=statistics)

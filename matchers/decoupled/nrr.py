@@ -14,7 +14,7 @@ from matchers.base import Given, Matcher, Task
 from matchers.decoupled.common import (
     MOST_IMAGES,
     Jitter,
-    Settings,
+    RecoverySettings,
     batch_size,
     batches_of,
     bounded,
@@ -109,7 +109,7 @@ def nrr(
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
+    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
     chosen = chosen_map(teachers, task.image, member)
     more = {"temperature": label_temperature, "options": {"alpha": alpha_dbr, "norm": norm_dbr, "sce": sce_dbr}}
     labelling = Labelling((chosen,), task, recipe, labels, label_epochs, **more).checked()

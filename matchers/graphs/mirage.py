@@ -90,7 +90,7 @@ class Wood:
 
     def __init__(self, examples: GraphExamples, colours: Colours, items: Items):
         self.examples, self.colours, self.kinds = examples, colours, len(colours.first[-1])
-        self.held, self.grow = transactions(colours, examples, items=items), grower(colours)
+        self.transactions, self.grow = transactions(colours, examples, items=items), grower(colours)
         tags, degree = examples.x.tags, examples.x.degrees()
         self.leaves = dict(enumerate((np.bincount(tags, degree) / np.maximum(np.bincount(tags), 1)).tolist()))
 
@@ -99,24 +99,24 @@ class Wood:
         classes = self.examples.classes
         if support is None:
             count = per_class(budget, classes)
-            return self.within(budget[1]) if count is None else self.top(count)
+            return self.fit_bytes(budget[1]) if count is None else self.top(count)
         least = [*support] * (classes if len(support) == 1 else 1)
         if len(least) != classes:
             raise BadInput(f"--support: {len(least)} thresholds for {classes} classes; give one a class, or one for all")
-        for c, (held, theta) in enumerate(zip(self.held, least, strict=True)):
-            most = max(Counter(item for graph in held for item in graph).values(), default=0)  # no set is more frequent than its items
+        for c, (graphs, theta) in enumerate(zip(self.transactions, least, strict=True)):
+            most = max(Counter(item for graph in graphs for item in graph).values(), default=0)  # no set is more frequent than its items
             if theta > most:
                 raise BadInput(f"--support {theta}: no set of trees is so frequent in class {c}; the largest that works there is {most}")
-        return [mine(held, theta, kinds=self.kinds) for held, theta in zip(self.held, least, strict=True)]
+        return [mine(graphs, theta, kinds=self.kinds) for graphs, theta in zip(self.transactions, least, strict=True)]
 
     def top(self, count: int) -> list[list[Frequent]]:
         """The `count` most frequent sets of every class. Raises BadInput where a class has too many of them to find any."""
-        found = [mine_top(held, count, kinds=self.kinds) for held in self.held]
+        found = [mine_top(graphs, count, kinds=self.kinds) for graphs in self.transactions]
         if not all(found):
             raise BadInput(f"class {found.index([])} holds more equally frequent sets of trees than can be mined; try a smaller --depth")
         return found
 
-    def within(self, limit: int) -> list[list[Frequent]]:
+    def fit_bytes(self, limit: int) -> list[list[Frequent]]:
         """As many sets of every class as fit into `limit` bytes, labels included."""
         room = limit - 8 * self.examples.classes
         ranked, count = self.top(1), 1
@@ -152,5 +152,5 @@ class Wood:
         for mined in found:
             placed = [(tuple(sorted(order[grown[item]] for item in one.items)), one.support) for one in mined]
             rows += sorted(placed, key=lambda one: (-one[1], len(one[0]), one[0]))
-        forest = TreeSets(list(order), rows, self.leaves)
-        return pack_tree_sets(forest, self.examples.alphabet, depth=self.colours.depth, exact=self.colours.exact)
+        tree_sets = TreeSets(list(order), rows, self.leaves)
+        return pack_tree_sets(tree_sets, self.examples.alphabet, depth=self.colours.depth, exact=self.colours.exact)

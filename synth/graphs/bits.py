@@ -14,7 +14,7 @@ def width(kinds: int) -> int:
     return max(0, kinds - 1).bit_length()
 
 
-class Writer:
+class BitWriter:
     """Collects numbers; `payload` gives the bytes, the last one filled up with zeros."""
 
     def __init__(self):
@@ -41,8 +41,8 @@ class Writer:
         return np.frombuffer(int(whole, 2).to_bytes(len(whole) // 8, "big"), np.uint8).copy()
 
 
-class Reader:
-    """Reads what a `Writer` wrote. Raises ValueError where the bytes end early or hold an impossible number."""
+class BitReader:
+    """Reads what a `BitWriter` wrote. Raises ValueError where the bytes end early or hold an impossible number."""
 
     def __init__(self, payload: UInt8[np.ndarray, " p"]):
         self._bits = "".join(f"{byte:08b}" for byte in np.asarray(payload).tobytes())

@@ -42,7 +42,7 @@ class TreeSummary(NamedTuple):
         """Of the graphs that it stands for."""
         return Alphabet(self.tag_kinds, self.edge_kinds)
 
-    def forest(self) -> TreeSets:
+    def tree_sets(self) -> TreeSets:
         """The trees and sets themselves."""
         return unpack_tree_sets(np.asarray(self.payload), self.alphabet, depth=self.depth, exact=self.exact)
 
@@ -50,7 +50,7 @@ class TreeSummary(NamedTuple):
         """Every set as one graph of a batch, in which equal subtrees are one node."""
         if depth is not None and depth > self.depth:
             raise BadInput(f"--net: {depth} layers look further than the set's trees of depth {self.depth}; use depth={self.depth}")
-        return tree_batch(self.forest(), depth=self.depth)
+        return tree_batch(self.tree_sets(), depth=self.depth)
 
     @property
     def n(self) -> int:
@@ -59,7 +59,7 @@ class TreeSummary(NamedTuple):
 
     def frequency(self) -> Float[np.ndarray, " n"]:
         """How many real graphs hold each set of trees."""
-        return np.array([frequency for _, frequency in self.forest().sets], np.float64)
+        return np.array([frequency for _, frequency in self.tree_sets().sets], np.float64)
 
     def store(self) -> "TreeSummary":
         """Itself."""
@@ -74,7 +74,7 @@ class TreeSummary(NamedTuple):
         _check_alphabet(self)
         if not 1 <= self.depth <= DEEPEST:
             raise ValueError(f"trees of depth {self.depth}; 1 to {DEEPEST} is possible")
-        self.forest()
+        self.tree_sets()
 
 
 class PackedGraphs(NamedTuple):

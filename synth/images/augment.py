@@ -5,7 +5,7 @@ on one image and take explicit parameters; drawing the parameters is separate, s
 the image.
 
 `dsa` picks one branch of `lax.switch`: a `vmap` over its key runs every branch, so callers that have one key a class on a CPU use
-`lax.map` (`synth.numerics.backend.over`).
+`lax.map` (`synth.numerics.backend.map_batched`).
 """
 
 from collections.abc import Callable

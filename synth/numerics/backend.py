@@ -12,7 +12,7 @@ def is_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
-def over(fn: Callable, *xs):
+def map_batched(fn: Callable, *xs):
     """`fn` over the leading axis of every argument: one after another on a CPU (large products), TOGETHER at a time elsewhere.
 
     Either way memory does not grow with the length: a hundred classes of 256 images at once are more than an accelerator holds.

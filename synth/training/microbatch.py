@@ -24,7 +24,7 @@ def rows_of(b: int, image: tuple[int, ...]) -> int:
     return min(range(most, most // 2, -1), key=lambda rows: -(-b // rows) * rows)
 
 
-def cut(rows: PyTree, size: int) -> PyTree:
+def split_rows(rows: PyTree, size: int) -> PyTree:
     """The rows in pieces of `size`, f[pieces size ...], filled up with zeros."""
     b = len(jax.tree.leaves(rows)[0])
     pieces = -(-b // size)
@@ -42,7 +42,7 @@ def summed(fn: Callable, rows: PyTree, size: int) -> tuple[PyTree, PyTree]:
         part, values = fn(piece)
         return jax.tree.map(jnp.add, total, part), values
 
-    parts = cut(rows, size)
+    parts = split_rows(rows, size)
     shapes = jax.eval_shape(fn, jax.tree.map(lambda x: x[0], parts))[0]
     total, values = jax.lax.scan(add, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes), parts)
     return total, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:b], values)

@@ -67,7 +67,7 @@ def make(sizes: problem.Sizes, numbers: dict) -> dict:
 
     @jax.jit
     def retrain(keys, synths):
-        states = trainer.begin(keys, synths)
+        states = trainer.init(keys, synths)
         stop = jnp.int32(problem.EPOCHS)
         return trainer.advance(states, keys, synths, jnp.int32(0), stop, stop).vars.params
 

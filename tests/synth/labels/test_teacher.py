@@ -21,7 +21,7 @@ from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
 from synth.images.preprocess import Standard
 from synth.images.views import BatchView, Mixed, View
-from synth.labelling import Plan, batch_of, label, label_alike, present, recall, vote
+from synth.labelling import LabelPlan, batch_of, label, label_alike, present, recall, vote
 from synth.labels import made_kinds, targets_of
 from synth.labels.committee import Committee
 from synth.labels.common import divergence
@@ -38,7 +38,7 @@ from tests.support.toy_data import blobs, smooth_net
 from tests.support.toy_teachers import bn_net, committee, teacher
 
 KEY, CLASSES = jax.random.key(3), 3
-PLAN = Plan(epochs=2, batch=4, view=View(crop=(0.5, 1.0), flip=True, mix="cutmix"), temperature=4.0)
+PLAN = LabelPlan(epochs=2, batch=4, view=View(crop=(0.5, 1.0), flip=True, mix="cutmix"), temperature=4.0)
 X, Y = (jnp.asarray(part) for part in blobs(3))  # nine images: two full batches and one of a single example, filled up
 
 
