@@ -34,7 +34,7 @@ def hush() -> None:
 
 
 def run(argv: list[str]) -> int:
-    """The exit code of a command line; failures leave one line on stderr, and a traceback only under CONDENSE_DEBUG=1."""
+    """Runs a command line and returns its exit code. A failure prints one line on stderr, and a traceback only if CONDENSE_DEBUG is set."""
     try:
         from condense.cli.app import call
 
@@ -70,7 +70,7 @@ def run(argv: list[str]) -> int:
 
 
 def say(message: str, code: int) -> int:
-    """One line on stderr; gives the code back."""
+    """Prints one line on stderr and returns the exit code `code`."""
     print("condense: " + " ".join(message.split()), file=sys.stderr)
     return code
 

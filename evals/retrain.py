@@ -92,7 +92,7 @@ def make_trainer(
 
 
 def stack(synths: Sequence[SyntheticSet]) -> SyntheticSet:
-    """Sets of equal shapes with a leading axis of seeds."""
+    """Stacks sets of equal shapes along a new leading axis of seeds."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(synth.bare() for synth in synths))
 
 
@@ -120,7 +120,8 @@ def train_group(
 
 
 def epoch_spans(recipe: EvalRecipe) -> list[tuple[int, int]]:
-    """First epoch, and epoch to stop before, of the pieces that a training is cut into: CHUNKS to twice as many, one ends at the drop."""
+    """Cuts a training into spans (first epoch, epoch to stop before). There are CHUNKS to twice as many spans, and one ends where the step
+    size drops."""
     drop, size = min(recipe.drop_epoch(), recipe.epochs), max(1, recipe.epochs // CHUNKS)
     spans = ((0, drop), (drop, recipe.epochs))
     return [(first, min(first + size, stop)) for start, stop in spans for first in range(start, stop, size)]
@@ -140,8 +141,8 @@ def retrain(
     tick: Callable[[int], None] | None = None,
     best_on_test: bool = False,
 ) -> Report:
-    """Accuracy of `seeds` fresh networks trained on `draw(seed)` and scored on `test` once, at the last step. With `best_on_test` they are
-    scored after each of the `epoch_spans` too, which changes nothing but what the report holds beside.
+    """Trains `seeds` fresh networks on `draw(seed)` and scores each on `test` once, at the last step. With `best_on_test` they are also
+    scored after each of the `epoch_spans`; the report holds that beside, and nothing else changes.
 
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
@@ -168,8 +169,8 @@ def retrain(
 def retraining_worker(
     net_name: str, trainer: Trainer, recipe: EvalRecipe, test: Examples, *, devices: int = 1, best_on_test: bool = False
 ) -> Worker:
-    """The worker of a network under a recipe: groups fill the `devices`; a whole training set trains one network a device, because every
-    network holds a copy of its set."""
+    """The worker that retrains a network under a recipe. Groups of seeds fill the `devices`. For a whole training set one network trains on
+    each device at a time, because every network holds a copy of its set."""
 
     def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, seeds: int, group: int, tick) -> Report:
         more = {"net_name": net_name, "set_kind": kind, "together": group, "tick": tick, "best_on_test": best_on_test}
@@ -185,8 +186,8 @@ def retraining_worker(
 
 
 def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, group: int, *, watched: Examples | None = None) -> float:
-    """Compiles the training and times one epoch of it, and one scoring on what is `watched` on the way, for the estimate that users see
-    before anything long starts."""
+    """Compiles the training, and times one epoch of it and one scoring on the examples `watched`. The result is the estimate that users see
+    before long work."""
     keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
     states, spans = trainer.init(keys, synths), []
     for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
@@ -207,7 +208,7 @@ def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, g
 
 
 def group_size(seeds: int, together: int) -> int:
-    """Seeds in each of the fewest equal groups of at most `together`."""
+    """The size of groups of seeds: as few groups as possible of at most `together` seeds, all equally large."""
     return -(-seeds // -(-seeds // together))
 
 

@@ -1,4 +1,4 @@
-"""The two ways in which work ends early. Each message is one line that names the flag or file, what was wrong and what would be right."""
+"""The two ways in which work ends early. Each message is one line: the flag or file, what was wrong, and what would be right."""
 
 
 class BadInput(ValueError):

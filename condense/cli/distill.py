@@ -122,7 +122,8 @@ def act(args: list[str]) -> None:
 
 
 def scoring(synth: Any, call: Any) -> list[str]:
-    """The command that scores a set which a call made: representations on other data, with the teacher that was handed over, if any."""
+    """The command that scores a finished set. For sets of representations it is `condense transfer`, with the teacher that the call
+    named."""
     if not synth.represents:
         return ["condense", "evaluate", call.out, "--data", call.data]
     teacher = [] if call.teacher is None else ["--teacher", call.teacher]

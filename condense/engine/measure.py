@@ -1,4 +1,4 @@
-"""What a step costs, measured before a run: nothing is written, and what is computed is thrown away."""
+"""Measures the cost of a step before a run. It writes nothing and throws the results away."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the evaluation of one modality consists of. Everything else about an evaluation is the same for all modalities."""
+"""The parts of an evaluation that differ between modalities. Everything else is shared."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

@@ -63,14 +63,14 @@ def weighted_batch(synth: SyntheticSet, net: str) -> WeightedBatch:
 
 
 def full_batch(examples: GraphExamples, net: str) -> WeightedBatch:
-    """All graphs, each as often as any other."""
+    """All graphs as one batch, all with the same weight."""
     graphs, count = read_as_colours(examples, net), len(examples.y)
     return WeightedBatch(graphs, jnp.asarray(examples.y), jnp.full(count, 1 / count, jnp.float32))
 
 
 def same_shapes(rows: Sequence[WeightedBatch]) -> list[WeightedBatch]:
-    """The batches filled up to a few shapes, so that few compilations serve them all: batches of about one size get the least that holds
-    them, if it is at most RATIO times what each has. What is added counts 0."""
+    """Pads the batches to a few common shapes, so that few compilations serve them all. Batches of similar size share the smallest shape
+    that holds them, if it is at most RATIO times the size of each. Padding has weight 0."""
     sizes, shared = [sizes_of(row.x) for row in rows], []
     for size in sorted(sizes, key=lambda size: (size.entries, size)):
         joined = common([shared[-1][0], size]) if shared else size
@@ -88,7 +88,7 @@ def same_shapes(rows: Sequence[WeightedBatch]) -> list[WeightedBatch]:
 
 
 def small_enough(whole: Sizes, part: Sizes) -> bool:
-    """Whether no part of a shape is more than RATIO times that of another."""
+    """Whether every size in `whole` is at most RATIO times the same size in `part`."""
     return all(a <= RATIO * b for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True))
 
 
@@ -112,8 +112,8 @@ def everything(comparison: Comparison) -> Callable[[int], GraphExamples]:
 
 
 def prepare(draw: Callable[[int], SyntheticSet | GraphExamples], net: str, seeds: int) -> Callable[[int], WeightedBatch]:
-    """seed -> what a network of this name learns from, made for all seeds before the first is trained; a set that all seeds share is made
-    once."""
+    """Returns a function from a seed to the batch that the network learns from. All batches are made before the first network trains; a set
+    that all seeds share is made once."""
     drawn = [draw(seed) for seed in range(seeds)]
     if all(one is drawn[0] for one in drawn):
         same = full_batch(drawn[0], net) if isinstance(drawn[0], GraphExamples) else weighted_batch(drawn[0], net)
@@ -139,7 +139,8 @@ def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Call
 
 
 def usual_rows(synth: SyntheticSet) -> tuple[str, ...]:
-    """There are no centres of graphs, and a set of all graphs has no random ones beside it."""
+    """The rows beside a set of graphs: random graphs, but not for the colour graph, which stands for all graphs. There is no k-means of
+    graphs."""
     return ("distilled",) if isinstance(synth.x, ColourGraph) else ("distilled", "random")
 
 

@@ -14,7 +14,7 @@ from synth.images.augment import dsa, dsa_strategy, one_each
 
 
 def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Trainer:
-    """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels."""
+    """Compiles the training of a network under a recipe, with the augmentation that keeps the labels of this data."""
     view = recipe.view_for(height=data.image[0], flips=data.flips)
     augment = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each}[recipe.augment]
     return make_trainer(network.net, recipe, augment, view=view, over_devices=over_devices)

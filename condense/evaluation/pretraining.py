@@ -1,4 +1,5 @@
-"""The work of a transfer table: a network pre-trained for every row and seed, then brought to the labels of every target and scored."""
+"""Runs the rows of a transfer table: pre-trains a network for every row and seed, adapts it to the labels of every target, and scores
+it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -38,7 +39,8 @@ class TransferRow(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """What a body is brought to: labelled training images, rows of them by seed and draw, images to score on, and the way there.
+    """One target of a transfer: labelled training images, the rows of them for every seed and draw, images to score on, and the way to
+    adapt.
 
     `draws` counts the draws of rows for every seed.
     """
@@ -52,12 +54,13 @@ class Goal(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """What the progress bar counts for one seed."""
+        """How many steps the progress bar counts for one seed."""
         return self.draws * self.how.steps
 
 
 def make_row(net: str, kind: str, draw: Draw | None, seeds: int, epochs: int | None) -> TransferRow:
-    """All of the source is pre-trained on under its own recipe, one network a device, because every network holds a copy of it."""
+    """Makes the row of a network. The row of all source images has a recipe of its own and trains one network a device at a time, because
+    every network holds a copy of the images."""
     whole = TRANSFER_ROWS[kind].recipe == WHOLE.name
     recipe = PRETRAIN if epochs is None else replace(PRETRAIN, name=f"{PRETRAIN.name}:epochs={epochs}", epochs=epochs)
     group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
@@ -65,7 +68,8 @@ def make_row(net: str, kind: str, draw: Draw | None, seeds: int, epochs: int | N
 
 
 class CompiledParts(NamedTuple):
-    """What is compiled once and shared by rows: networks with so many outputs, their training under a recipe, their way to the target."""
+    """Compiled functions that rows share: networks by their number of outputs, their training under a recipe, and their adaptation to the
+    target."""
 
     net: Callable[[str, int], Net]
     trainer: Callable[[str, int, EvalRecipe], Trainer]
@@ -73,7 +77,7 @@ class CompiledParts(NamedTuple):
 
 
 def make_parts(image: tuple[int, int, int]) -> CompiledParts:
-    """The parts for images h w c, each built when first asked for; an adapter by the target's classes and the way there too."""
+    """Makes the `CompiledParts` for images of shape h w c. Each part is built at its first use."""
     net = cache(lambda name, width: nets.build(name, image, width))
     trainer = cache(
         lambda name, width, recipe: make_trainer(net(name, width), on_mean_squares(recipe, width), None, over_devices=over_devices)

@@ -1,4 +1,4 @@
-"""Teachers of a comparison: where they are, and how real examples get the set's kind of labels from them."""
+"""The teachers of a comparison: finds them, and labels real examples as the set is labelled."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -29,9 +29,9 @@ def find_teachers(
     *,
     baselines: Mapping[str, Baseline] = BASELINES,
 ) -> tuple[Teacher, ...]:
-    """The teachers that a comparison needs: those in `place`, else those in the run's folder beside the set; none where none is needed.
+    """Loads the teachers from `place`, else from the folder `teachers` beside the set's file. Returns none if the labels need none.
 
-    Raises BadInput where they are needed and there are none.
+    Raises BadInput if teachers are needed and there are none.
     """
     beside = path.parent / "teachers" if path else None
     taught = synth.y.taught
@@ -50,8 +50,11 @@ def find_teachers(
 
 
 def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> Callable[[SyntheticSet], SyntheticSet]:
-    """What gives real images the set's kind of labels: as they are without teachers, from the set's own teachers where it has labels of
-    theirs, else from all known ones while networks train, the set's too."""
+    """Returns a function that gives a set of real images the same kind of labels as `synth`.
+
+    Without teachers it changes nothing. If teachers made the labels of `synth`, the same teachers label the real images. Otherwise all
+    known teachers label every mini-batch while networks train, of real images and of `synth`.
+    """
     if not known:
         return lambda real: real
     if synth.y.taught:
@@ -70,5 +73,5 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> 
 
 
 def shown(synth: SyntheticSet, known: Sequence[Teacher], labels: Callable[[SyntheticSet], SyntheticSet]) -> SyntheticSet:
-    """The set as networks are trained on it: with its own labels where teachers made them, else with those that `teach` gives."""
+    """The set that networks are trained on: with its own labels if teachers made them, else with labels from `labels`."""
     return replace(synth, y=present(synth.y, known)) if synth.y.taught else labels(synth)

@@ -1,4 +1,4 @@
-"""The rows of a transfer table by name: what networks are pre-trained on, beside nothing.
+"""The rows of a transfer table by name: the images that networks are pre-trained on.
 
 To add a row, write a function (what it may look at) -> (seed -> set) and add its line to TRANSFER_ROWS.
 """
@@ -29,7 +29,7 @@ Draw = Callable[[int], SyntheticSet]  # seed -> what to pre-train on
 
 @dataclass(frozen=True, eq=False)
 class RowSource:
-    """What a row may look at.
+    """Everything that the function of a row may use.
 
     Args:
       key: of the transfer.
@@ -44,7 +44,7 @@ class RowSource:
     represent: Callable[[Float[Array, "n h w c"]], Float[Array, "n d"]]
 
     def key_of(self, seed: int) -> jax.Array:
-        """The key that a seed draws with."""
+        """The random key of a seed."""
         return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
 
     def real(self, examples: Examples) -> SyntheticSet:
@@ -57,7 +57,7 @@ class RowSource:
         return np.asarray(jax.random.permutation(self.key_of(seed), len(self.data.train.y)))
 
     def at_size(self, kind: str, choose: Callable[[int], np.ndarray]) -> Draw:
-        """As many images as the set has, chosen anew for every seed. Raises BadInput where there are not as many."""
+        """Makes a row of as many images as the set has, chosen anew for every seed. Raises BadInput if there are not enough."""
         count, size = len(self.data.train.y), len(self.synth)
         if count < size:
             raise BadInput(f"--rows {kind}: {self.data.spec} has {count} training images, the set {size}; leave random and kmeans out")
@@ -65,7 +65,7 @@ class RowSource:
 
 
 def nothing(source: RowSource) -> None:
-    """Networks as they are drawn."""
+    """Networks without pre-training."""
     return None
 
 

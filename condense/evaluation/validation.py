@@ -1,4 +1,4 @@
-"""The score that selection during distillation may see."""
+"""The score on validation examples, which may be used to select during a distillation."""
 
 import contextlib
 from collections.abc import Callable, Sequence

@@ -87,7 +87,7 @@ def train_experts(
 
 
 def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of a recipe, checked: the given ones over the defaults. Raises BadInput for an unknown name, naming the known."""
+    """All options of a recipe: the given ones, checked, and defaults for the others. Raises BadInput for an unknown name."""
     if recipe not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{recipe}' of experts (known: {', '.join(RECIPES)})")
     known = inspect.signature(RECIPES[recipe], eval_str=True).parameters
@@ -107,7 +107,7 @@ def check_no_statistics(spec: str, net: Net) -> None:
 
 
 def preprocess_digest(preprocess: Preprocess) -> str:
-    """Sixteen hexadecimal digits that tell one way to model space from another."""
+    """Sixteen hexadecimal digits that identify a preprocessing."""
     whole = hashlib.sha256(preprocess.kind.encode())
     for name, array in sorted(preprocess._asdict().items()):
         whole.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
@@ -115,7 +115,7 @@ def preprocess_digest(preprocess: Preprocess) -> str:
 
 
 def new_header(data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int) -> Header:
-    """The record of a training of which nothing is done yet."""
+    """The header of a training that has not begun: no expert is done."""
     return Header(
         net=net,
         recipe=recipe,

@@ -29,13 +29,13 @@ REMEDY = "give the folder that `condense experts --out DIR` made"
 
 
 def name(expert: int) -> str:
-    """The file of an expert."""
+    """The name of the file of an expert."""
     return f"expert_{expert:04d}.npy"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What `experts.json` says.
+    """The contents of `experts.json`.
 
     Args:
       net: canonical specification. recipe, options: how they were trained.
@@ -73,7 +73,7 @@ class Experts:
         self.data_digest, self.split_seed = header.data_digest, header.split_seed
 
     def identity(self) -> str:
-        """What tells these experts from others, in one line."""
+        """A line that identifies these experts."""
         options = ", ".join(f"{key}={value}" for key, value in self.header.options.items())
         trained = f"{self.count} x {self.epochs} epochs of {self.header.recipe}({options}), seed {self.header.seed}"
         return f"{trained}, {self.net}, {self.header.data} of digest {self.data_digest[:12]}, split {self.split_seed}"
@@ -95,7 +95,7 @@ class Experts:
 
 
 def load_experts(folder: str | os.PathLike) -> Experts:
-    """The experts of a folder, their files checked and mapped, none of their rows read.
+    """Opens the experts of a folder. Their files are checked and memory-mapped; no row is read.
 
     Raises BadInput for a folder without experts, an unfinished training, and files that are damaged or are not what the record says.
     """
@@ -107,7 +107,7 @@ def load_experts(folder: str | os.PathLike) -> Experts:
 
 
 def read_header(folder: Path) -> Header:
-    """What a folder's record says, checked. Raises BadInput where it is missing or impossible."""
+    """Reads and checks the header in a folder. Raises BadInput if it is missing or impossible."""
     path = regular(folder / RECORD, f"--experts {folder}", remedy=REMEDY)
     if path.stat().st_size > MOST_TEXT:
         raise BadInput(f"{path}: has {path.stat().st_size} bytes, more than a record of experts; {REMEDY}")
@@ -121,7 +121,7 @@ def read_header(folder: Path) -> Header:
 
 
 def write_header(folder: Path, header: Header) -> None:
-    """The record, whole or not at all."""
+    """Writes the header, whole or not at all."""
     write_bytes(folder / RECORD, (json.dumps(asdict(header), indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -181,7 +181,7 @@ def bytes_needed(count: int, epochs: int, size: int) -> int:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Raises RunFailed where the disk of a folder has no room for `needed` bytes more."""
+    """Raises RunFailed if the folder's disk has no room for `needed` more bytes."""
     free = shutil.disk_usage(folder).free
     if needed + SPARE > free:
         raise RunFailed(
@@ -191,13 +191,13 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 class Recorder:
-    """One expert's trajectory while it grows: rows go into a hidden file, which takes its name when the last row is there."""
+    """Writes one expert's trajectory: rows go into a hidden file, which gets its final name after the last row."""
 
     def __init__(self, folder: Path, expert: int, rows: int, size: int):
         self.path, self.partial, self.shape = folder / name(expert), folder / f".{name(expert)}.partial", (rows, size)
 
     def create(self) -> None:
-        """A new empty file. Raises RunFailed where the disk refuses."""
+        """Creates the empty file. Raises RunFailed if the disk refuses."""
         try:
             self.partial.unlink(missing_ok=True)
             with self.partial.open("xb") as file:
@@ -227,7 +227,7 @@ class Recorder:
             raise _full(self.partial, error) from error
 
     def finish(self) -> None:
-        """Gives the file its name."""
+        """Gives the file its final name."""
         os.replace(self.partial, self.path)
 
 

@@ -1,4 +1,4 @@
-"""The training of experts: groups of networks, epoch by epoch, each epoch recorded and safe before the next begins."""
+"""Trains experts in groups, epoch by epoch. Every epoch is recorded on disk before the next one begins."""
 
 import shutil
 import time
@@ -90,7 +90,7 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
 
 
 class Group(NamedTuple):
-    """A group of experts under way, which is its checkpoint: states after `epoch` epochs, and accuracies up to there."""
+    """The state of a group of experts, stored as its checkpoint: network states after `epoch` epochs, and the accuracies so far."""
 
     epoch: Int[Array, ""]
     states: Fit
@@ -98,7 +98,7 @@ class Group(NamedTuple):
 
 
 class ExpertTraining:
-    """One training under way: groups of experts one after another, in the folder of a run.
+    """A training of experts, one group after another, in the folder of a run.
 
     Args:
       folder: of the run.
@@ -120,7 +120,7 @@ class ExpertTraining:
         check_room(folder, left)
 
     def run(self, key: jax.Array) -> None:
-        """Trains what is missing; expert i draws from fold_in(key, i)."""
+        """Trains the missing experts. Expert i draws from fold_in(key, i)."""
         asked, epochs = self.header.asked, self.header.epochs
         with progress(asked * epochs, "experts", done=self.header.count * epochs) as bar:
             while (first := self.header.count) < asked:
@@ -132,7 +132,7 @@ class ExpertTraining:
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def group(self, experts: list[int], keys: jax.Array, bar) -> None:
-        """Trains some experts to their last epoch and enters them in the record."""
+        """Trains a group of experts to the last epoch and adds them to the header."""
         checkpoints = Checkpoints(self.folder / "checkpoints" / f"{experts[0]:04d}")
         files = [Recorder(self.folder, expert, self.header.epochs + 1, self.header.size) for expert in experts]
         base = experts[0] * self.header.epochs
@@ -166,21 +166,22 @@ class ExpertTraining:
             write_header(self.folder, self.header)
 
     def tell_memory(self, states: Fit) -> None:
-        """Says, before the first group, what lies in memory beside what an epoch works with."""
+        """Prints, before the first group, how much memory networks, optimisers and images take."""
         if not self.noted:
             count = len(jax.tree.leaves(states.vars.params)[0])
             note(f"{count} experts at once: networks and optimisers {tree_bytes(states)}, images {tree_bytes((self.train, self.val))}")
         self.noted.add("memory")
 
     def tell_time(self, seconds: float, count: int) -> None:
-        """Says, once, what an epoch takes that compiles nothing, with its writing and its checkpoint."""
+        """Prints once how long an epoch takes when nothing compiles, including its writing and checkpoint."""
         if "time" not in self.noted:
             left = seconds * self.header.epochs * -(-(self.header.asked - self.header.count) // count)
             note(f"{seconds:.3g} s an epoch of {count} experts after the first; about {left:.0f} s in all")
         self.noted.add("time")
 
     def begin_or_resume(self, checkpoints: Checkpoints, files: list[Recorder], keys: jax.Array) -> tuple[Fit, np.ndarray, int]:
-        """States, accuracies and epochs done: from the latest checkpoint that the recorded rows agree with, else from the start."""
+        """States, accuracies and the number of epochs done: from the latest checkpoint if it agrees with the recorded rows, else from the
+        start."""
         states = self.trainer.init(keys)
         accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
         with defer_interrupt():
@@ -202,7 +203,7 @@ class ExpertTraining:
         return states, accuracy, 0
 
     def record(self, files: list[Recorder], epoch: int, rows: np.ndarray) -> None:
-        """Puts one snapshot of every expert of the group on the disk."""
+        """Writes one snapshot of every expert of the group to disk."""
         for file, row in zip(files, rows, strict=False):
             file.write(epoch, row)
 
@@ -219,5 +220,5 @@ class ExpertTraining:
 
 
 def on_host(tree):
-    """Copies of a tree's arrays on the host: a view would see its memory taken over by the next epoch."""
+    """Copies the arrays of a PyTree to the host. A view would not do, because the next epoch reuses the memory."""
     return jax.tree.map(lambda leaf: np.array(leaf, copy=True), tree)

@@ -1,4 +1,4 @@
-"""The budget, for a method that counts itself what its set may cost."""
+"""The budget as an input, for a method that counts its own bytes."""
 
 from condense.inputs.context import Context, Input, Provider
 

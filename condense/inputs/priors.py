@@ -1,4 +1,4 @@
-"""What teachers are worth: how well networks do on data that was recovered from each of them alone, as the weights of `cvdd` take it.
+"""The priors of teachers, which `cvdd` takes as weights: how well networks do on data recovered from each teacher alone.
 
 The measure is the method's own baseline, SRe2L++ (`cvdd` with a single member) at the run's settings but for its steps, scored on the
 validation split by three fresh networks, of one kind for all members. It is taken once: `priors.json` in the teachers' folder keeps it, by
@@ -49,7 +49,7 @@ def measured(
     epochs: int | None = None,
     **options: Any,
 ) -> tuple[float, ...]:
-    """Accuracy in per cent of every teacher's data, in their order.
+    """The prior of every teacher in their order: the accuracy in per cent of the data recovered from it.
 
     Args:
       data: that the teachers know.
@@ -91,7 +91,8 @@ def measured(
 def worth(
     data: Data, teacher: Teacher, net: str, *, ipc: int, steps: int, epochs: int | None, folder: Path | None, options: dict[str, Any]
 ) -> float:
-    """Mean accuracy in per cent on the validation split of fresh `net`s trained on data that is recovered from this teacher alone."""
+    """Recovers data from this teacher alone, trains fresh `net`s on them, and returns their mean accuracy in per cent on the validation
+    split."""
     context = Context(REGISTRY[METHOD], data, net, data.seed, folder, steps)
     matcher = cvdd((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
     chosen = recipe(RECIPE, epochs=epochs)
@@ -124,13 +125,13 @@ def _records(folder: Path | None) -> list[tuple[dict[str, Any], dict[str, float]
 
 
 def folder_of(context: Context) -> Path | None:
-    """The folder of the run's teachers, which keeps what is measured of them."""
+    """The folder of the run's teachers, in which their measured priors are kept; None if the run writes nothing."""
     place = context.places.get("teachers") or (context.out and context.out / "teachers")
     return place and Path(place)
 
 
 class Unmeasured:
-    """Stands in a plan for the measure: all teachers alike. `asked` says whether the method has asked for it."""
+    """Takes the place of the priors in a plan: all teachers are equal. `asked` tells whether the method has read it."""
 
     def __init__(self, teachers: Sequence[Teacher]):
         self.teachers, self.asked = teachers, False
@@ -142,7 +143,7 @@ class Unmeasured:
 
 
 def find(context: Context) -> Input:
-    """What stands in for the measure, which takes long; where the method asks for it, it is to be made."""
+    """Gives a stand-in for the priors, because measuring takes long. If the method reads it, the priors are to be made."""
     teachers = context.values["teachers"]
     recipe = f"cvdd from each teacher alone, {IPC} a class, {STEPS} steps, then {SEEDS} networks on the validation split"
     names = tuple(teacher.name for teacher in teachers)
@@ -150,7 +151,7 @@ def find(context: Context) -> Input:
 
 
 def make(context: Context) -> Input:
-    """The measure itself, which takes what the teachers' folder keeps of it."""
+    """Gives the real priors: those kept in the teachers' folder, measuring the others."""
     return Input(partial(measured, context.data, context.values["teachers"], folder=folder_of(context)))
 
 

@@ -1,4 +1,4 @@
-"""What a method may know of its run."""
+"""The facts that a method may know about its run."""
 
 from functools import partial
 

@@ -18,7 +18,7 @@ from synth.labelling import teacher_digest
 
 
 def names_of(context: Context) -> tuple[str, ...]:
-    """Specifications of the networks that are trained for a method, as many of the usual committee as it uses."""
+    """Specifications of the networks to train for a method: the first members of the usual committee, as many as the method uses."""
     return default_committee(context.data.image)[: context.method.teachers or None]
 
 
@@ -35,7 +35,7 @@ def find(context: Context) -> Input:
 
 
 def stand_in(name: str, context: Context) -> Teacher:
-    """A network whose variables are all 0: nothing is drawn for a plan."""
+    """A network whose variables are all 0. A plan draws no random numbers."""
     net = nets.build(name, context.data.image, len(context.data.classes))
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     return Teacher(net, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes), name)

@@ -174,8 +174,8 @@ def _winograd_kernel(x, out, w):
 
 
 def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
-    """A primitive for compute(a, b, window), with images in front where its name does not end in `kernel`; `shape(batch, window)` is the
-    shape of its result."""
+    """Makes a JAX primitive for compute(a, b, window). The images are the first operand, unless the name ends in `kernel`; `shape(batch,
+    window)` is the shape of the result."""
     primitive = Primitive(name)
 
     def run(a, b, *, window):
@@ -226,7 +226,8 @@ by_out, by_image, by_kernel = trilinear(
 
 
 def in_pieces(fn: Callable, x: Float[Array, "b ..."]):
-    """fn(x) for a `fn` that treats each example by itself and returns arrays with the batch first, or a PyTree of them.
+    """Computes fn(x) in pieces of the batch. `fn` must treat each example by itself and return arrays, or a PyTree of them, with the batch
+    first.
 
     A CPU takes the batch in pieces that stay in its cache (`synth.training.microbatch`), and recomputes a piece when its gradient is asked
     for: faster than one pass over the whole batch, and the memory does not grow with it. Elsewhere, and for small batches, `fn(x)` itself.

@@ -46,7 +46,7 @@ def probe(image: tuple[int, ...] | Alphabet) -> jax.Array | GraphBatch:
 
 
 def find(name: str) -> Net:
-    """A network by the name that `register` gave. Raises BadInput where this process was not given it."""
+    """The network that `register` stored under this name. Raises BadInput if this process has not registered it."""
     if name not in KNOWN:
         raise BadInput(f"--net {name}: is a network that was handed over as a value in Python; hand it over again, as net=...")
     return KNOWN[name]

@@ -27,7 +27,7 @@ GOLDEN = 0.6180339887
 
 
 class Drawing(NamedTuple):
-    """What fills one cell: places in the unit square, tags, edges (one end, other end, label), and a line below."""
+    """The contents of one cell: places in the unit square, tags, edges (one end, other end, label), and a line of text below."""
 
     places: Float[np.ndarray, "v 2"]
     tags: list[int]

@@ -14,7 +14,7 @@ AXIS = "devices"
 
 
 def devices() -> tuple[jax.Device, ...]:
-    """The devices of this process, which all work on one run."""
+    """The devices that this process uses. All work on the same run."""
     return tuple(jax.local_devices())
 
 
@@ -29,7 +29,7 @@ def _sharding(*spec) -> NamedSharding:
 
 
 def replicated() -> NamedSharding:
-    """The whole array on every device."""
+    """The sharding that puts the whole array on every device."""
     return _sharding()
 
 

@@ -87,7 +87,7 @@ def project(layers: list[dict[str, jax.Array]], x: Float[Array, "b d"]) -> Float
 
 
 class BarlowProgress(NamedTuple):
-    """The carry of a teacher's training: the fit of {"net", "projector"} and the sum of this epoch's losses."""
+    """The state of a teacher's training: the fit of {"net", "projector"} and the sum of this epoch's losses."""
 
     fit: Fit
     total: Float[Array, ""]
@@ -145,7 +145,7 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
 
 
 def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
-    """Adam with decoupled decay under the schedule of a training of `steps` batches an epoch."""
+    """Adam with decoupled weight decay, and its step-size schedule for a training of `steps` batches an epoch."""
     whole, rise = steps * config.epochs, max(1, steps * config.epochs // 20)
 
     def factor(count):
@@ -156,7 +156,7 @@ def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
 
 
 def complete(config: Config, image: tuple[int, int, int], n: int) -> Config:
-    """The configuration for n images h w c with everything said that it leaves open. Raises BadInput for numbers out of range."""
+    """Fills the open values of a configuration for n images h w c. Raises BadInput for numbers out of range."""
     batch = min(check_whole("batch", config.batch, least=2), n)
     epochs = max(1, round(STEPS / (n // batch))) if config.epochs is None else check_whole("epochs", config.epochs)
     check_whole("projector", config.projector)

@@ -10,7 +10,8 @@ from synth.errors import BadInput
 
 
 def load_frozen(place: str | Path, data: Data) -> dict[str, Teacher]:
-    """The networks in a folder of `condense teachers`, in the model space of `data`, by their specification and number.
+    """Loads the networks of a folder made by `condense teachers`, adapted to the model space of `data`. The keys are their specification
+    and number.
 
     Raises BadInput where there is none, or where they take other images than the data's.
     """

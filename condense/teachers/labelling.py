@@ -1,4 +1,4 @@
-"""Labels from teachers, resumable, epoch by epoch: of any kind, for a set that is there or one that a run has just made."""
+"""Labels a set by teachers, epoch by epoch. It can resume. The set is in a file, or a run has just made it."""
 
 import hashlib
 import json
@@ -28,7 +28,8 @@ PARTIAL_LABELS_DIR = ".labels.partial"  # in a run's folder: answers of a labell
 
 
 def plan_of(chosen: Protocol, image: tuple[int, int, int], flips: bool) -> LabelPlan:
-    """What a recipe does with a set of such images, with a progress bar. Raises BadInput for one that shows no view."""
+    """The `LabelPlan` of a recipe for such images: its epochs, batch, view and temperature, and a progress bar. Raises BadInput for a
+    recipe that draws no views."""
     view = chosen.view_for(height=image[0], flips=flips)
     if view is None:
         known = ", ".join(name for name, other in RECIPES.items() if getattr(other, "view", ""))
@@ -50,8 +51,8 @@ def label_in_pieces(
     folder: Path,
     **own: Any,
 ) -> Labels:
-    """What `synth.labelling.label` gives. Answers to the views of every epoch are kept in `folder` on the way, and the same call goes on
-    from there. The folder may go as soon as the labels are safe."""
+    """Returns the labels that `synth.labelling.label` returns. Answers to the views of every epoch are kept in `folder` meanwhile, and the
+    same call resumes from them. The folder may be deleted once the labels are saved."""
     if not find_kind(kind).replays:
         return label(key, kind, x, index, classes, teachers, plan, **own)
     request = {
@@ -68,7 +69,7 @@ def label_in_pieces(
 
 
 class Partial:
-    """The answers so far, in a folder, a file for every piece; those of another labelling are thrown away.
+    """Keeps the answers so far in a folder, one file a piece. Answers that belong to another labelling are deleted.
 
     `done` is what `synth.labelling.label` takes: how many epochs, and the array of all; None at the start.
     """
@@ -95,7 +96,7 @@ class Partial:
         self.done = (self.stored, rows) if self.stored else None
 
     def tick(self, done: int, rows: np.ndarray) -> None:
-        """Saves what is new, twenty times in all. Where the disk takes no more, a note says so and labelling goes on."""
+        """Saves new answers, twenty times in all. If the disk refuses, prints a note and continues."""
         if done % self.every or done >= self.epochs:
             return
         try:

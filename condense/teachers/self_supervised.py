@@ -1,4 +1,4 @@
-"""Self-supervised teachers: networks trained without labels, whose representations are what a distilled set regresses on.
+"""Self-supervised teachers: networks trained without labels. A distilled set regresses on their representations.
 
 A teacher's folder holds `teacher.json` and `teacher.npz` (arrays by path), beside the record, metrics and checkpoints of its training.
 Images are f32[b h w c] in model space.
@@ -63,7 +63,7 @@ class Representer:
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that tell its weights from another's."""
+        """Sixteen hexadecimal digits that identify the teacher's weights."""
         return digest({name: hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for name, leaf in _named(self.vars).items()})
 
     @cached_property
@@ -75,7 +75,7 @@ class Representer:
         return in_batches(self._read, self.vars, jnp.asarray(x))
 
     def check_fit(self, data: Data, flag: str) -> None:
-        """Raises BadInput where the teacher takes other images than `data` gives: of another size, or normalised otherwise."""
+        """Raises BadInput if the teacher takes other images than those of `data`: another size or another normalisation."""
         if self.image != data.image:
             own, other = ("x".join(map(str, image)) for image in (self.image, data.image))
             raise BadInput(f"{flag}: the teacher takes {own} images, {data.spec} has {other}; train one on that data")
@@ -98,7 +98,7 @@ def train_ssl_teacher(
     force: bool = False,
     command: str = "",
 ) -> Representer:
-    """Trains a teacher without labels, by Barlow Twins, or loads the one that `out` holds. The same call again resumes.
+    """Trains a teacher without labels, by Barlow Twins. If `out` holds the finished teacher, loads it. The same call again resumes.
 
     Labels are read by the logged probe alone. metrics.jsonl gets the loss of every epoch and, five times, the accuracy on validation
     images of a linear probe on at most 5,000 labelled training images (`probe_accuracy`); the last one is of all of them.
@@ -137,7 +137,7 @@ def train_ssl_teacher(
 
 
 def take_teacher(given: Representer | str | Path | None, path: Path | None, synth: SyntheticSet, data: Data) -> Representer:
-    """The teacher of a set with target representations: itself, that of a folder, or the one beside the set's file.
+    """The teacher of a set with target representations: the given one, the one in a given folder, or the one beside the set's file.
 
     Raises BadInput where there is none, it takes other images than those of `data`, represents them by more or fewer numbers than the
     set's targets have, or is not the one that the record of the set's run names.
@@ -159,7 +159,7 @@ def take_teacher(given: Representer | str | Path | None, path: Path | None, synt
 
 
 def recorded_teacher(path: Path | None, synth: SyntheticSet) -> str | None:
-    """Digest of the teacher that made a set, as the run beside its file records it; None where no record of that run lies there."""
+    """Digest of the teacher that made a set, read from the run's record beside its file; None if no record of that run is there."""
     try:
         config = json.loads((path.parent / RECORD).read_text())["config"] if path else {}
     except (OSError, ValueError, KeyError, TypeError):
@@ -219,14 +219,14 @@ def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None =
 
 
 def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[str, Any]) -> None:
-    """Writes `teacher.npz`, then `teacher.json`: a folder with the latter is complete."""
+    """Writes `teacher.npz`, then `teacher.json`. A folder with `teacher.json` is complete."""
     arrays = _named(jax.device_get(vars)) | {f"preprocess/{name}": value for name, value in preprocess._asdict().items()}
     write_npz(folder / "teacher.npz", arrays)
     write_bytes(folder / "teacher.json", (json.dumps(about | {"preprocess": preprocess.kind}, indent=1) + "\n").encode())
 
 
 def load_ssl_teacher(folder: str | Path) -> Representer:
-    """The teacher that `folder` holds. Raises BadInput where there is none, or where its files are damaged or do not belong together."""
+    """Loads the teacher in `folder`. Raises BadInput if there is none, or if its files are damaged or do not belong together."""
     place = Path(folder) / "teacher.json"
     if not place.is_file():
         raise BadInput(f"{folder}: holds no teacher.json; `condense teachers --ssl barlow --data SPEC --out DIR` trains a teacher")

@@ -48,13 +48,13 @@ class Teachers:
 
 
 def write_member(path: Path, vars: Vars) -> None:
-    """The variables of one network by path, whole or not at all."""
+    """Writes the variables of one network by path, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_npz(path, arrays_by_path(vars))
 
 
 def write_index(folder: Path, data: Data, recipe: dict[str, Any], members: list[dict]) -> None:
-    """`teachers.json` and the normalisation, written last: a folder with an index is complete."""
+    """Writes the normalisation and then `teachers.json`. A folder with `teachers.json` is complete."""
     write_npz(folder / NORMALISATION, {name: np.asarray(value) for name, value in data.preprocess._asdict().items()})
     index = {"format": FORMAT, "data": data.spec, "data_digest": data.digest, "classes": data.classes, "image": data.image}
     index |= {"split_seed": data.seed, "normalisation": data.preprocess.kind, "recipe": recipe, "members": members}
@@ -62,7 +62,7 @@ def write_index(folder: Path, data: Data, recipe: dict[str, Any], members: list[
 
 
 def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
-    """A stored committee, checked against what its networks need; `flag` is what named the folder.
+    """Loads a committee from its folder and checks its files. Error messages name the flag `flag`.
 
     Raises BadInput, naming the file, where one is missing, damaged or not what it should be.
     """
@@ -92,7 +92,7 @@ def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
 
 @lru_cache(maxsize=32)
 def built(name: str, image: tuple[int, int, int], classes: int) -> Net:
-    """The network, one for all calls, so that what is compiled for it serves whoever reads the folder again."""
+    """Builds a network once for all calls, so that its compiled functions are reused when the folder is read again."""
     return nets.build(name, image, classes)
 
 
@@ -119,7 +119,7 @@ def read_vars(path: Path, net: Net) -> Vars:
 
 
 def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -> tuple[Teacher, ...]:
-    """The members of a stored committee, in the model space of `data`; `flag` is what named the folder.
+    """The members of a stored committee, adapted to the model space of `data`. Error messages name the flag `flag`.
 
     Raises BadInput where they are for other classes or images, where the normalisations do not lead to each other, or where one is near
     chance on the data.
@@ -138,7 +138,8 @@ def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers") -
 
 
 def between(teacher: Teacher, theirs: Preprocess, ours: Preprocess, where: str) -> Teacher:
-    """The teacher for images in our model space, which it sees as they would be in its own; `where` is what a refusal names."""
+    """Adapts a teacher to images in our model space: they are converted to the teacher's own normalisation. `where` names the teacher in
+    error messages."""
     if type(theirs) is type(ours) and all(np.array_equal(a, b) for a, b in zip(theirs, ours, strict=True)):
         return teacher
     if not (isinstance(theirs, Standard) and isinstance(ours, Standard)):

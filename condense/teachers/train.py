@@ -1,4 +1,4 @@
-"""Teachers: a committee of networks trained on real data, epoch by epoch, in a folder that resumes.
+"""Trains teachers: a committee of networks on real data, epoch by epoch, in a folder that can resume.
 
 The folder is a run (`run.json`, `metrics.jsonl`) and holds `teachers.json`, written when all are trained, and `members/K.npz`, the
 variables of the K-th network by path. Networks see the model space of the data they were trained on; `take_teachers` puts them behind a
@@ -49,13 +49,14 @@ PIECES = 20  # an epoch is trained in so many pieces, between which progress is 
 
 
 def default_committee(image: tuple[int, int, int]) -> tuple[str, ...]:
-    """Five networks with batch statistics and of different kinds: ten pairs. Those for 48 pixels a side and more take an accelerator."""
+    """Five different kinds of networks with batch statistics, which make ten pairs. The networks for 48 pixels a side and more need an
+    accelerator."""
     return SMALL if min(image[:2]) < 48 else LARGE
 
 
 class TeacherRecipe(NamedTuple):
-    """How a teacher is trained: SGD with momentum 0.9, or Adam, whose decay joins the gradient, its step size on a cosine that falls with
-    every step, on mini-batches shifted by up to an eighth of the side and, where labels allow, flipped."""
+    """How a teacher is trained: by SGD with momentum 0.9, or by Adam with the decay added to the gradient. The step size follows a cosine
+    over all steps. Mini-batches are shifted by up to an eighth of the side and, if labels allow, flipped."""
 
     epochs: int
     lr: float
@@ -64,7 +65,7 @@ class TeacherRecipe(NamedTuple):
     decay: float = 5e-4
 
     def checked(self) -> "TeacherRecipe":
-        """With numbers of the right types. Raises BadInput, naming the flag, where one is out of range."""
+        """Returns the recipe with numbers of the right types. Raises BadInput, naming the flag, if one is out of range."""
         lr = check_option("lr", self.lr, Annotated[float, Positive])
         numbers = check_whole("epochs", self.epochs), lr, check_whole("batch", self.batch, least=2)
         if self.optimizer not in ("sgd", "adam") or not 0 <= self.decay < math.inf:
@@ -72,32 +73,34 @@ class TeacherRecipe(NamedTuple):
         return TeacherRecipe(*numbers, self.optimizer, float(self.decay))
 
     def optimiser(self, factor):
-        """At a share of the step size."""
+        """The optimiser at `factor` times the step size."""
         if self.optimizer == "adam":
             return adam(self.lr * factor, weight_decay=self.decay)
         return sgd(self.lr * factor, momentum=0.9, weight_decay=self.decay)
 
     def as_record(self) -> dict:
-        """What records hold of it: what came later is left out at its default, so that older folders are found again."""
+        """The recipe as records store it. Settings that older versions did not have are left out at their defaults, so that older folders
+        still match."""
         known = TeacherRecipe._field_defaults
         return {name: value for name, value in self._asdict().items() if name not in known or value != known[name]}
 
 
 class CommitteeMember(NamedTuple):
-    """A network to be trained, by its full specification, and how."""
+    """A network to be trained: its full specification and its recipe."""
 
     net: str
     recipe: TeacherRecipe
 
     def as_text(self, shared: TeacherRecipe) -> str:
-        """As `member_of` reads it."""
+        """The text from which `member_of` reads this member."""
         own = self.recipe._asdict()
         changed = [f"{name}={value}" for name, value in own.items() if value != getattr(shared, name)]
         return self.net + "@" * bool(changed) + ",".join(changed)
 
 
 def member_of(text: str, shared: TeacherRecipe) -> CommitteeMember:
-    """`NET`, trained by the committee's recipe, or `NET@key=value,...`, by one that differs in these keys. Raises BadInput."""
+    """Reads a member from text: `NET`, trained by the committee's recipe, or `NET@key=value,...`, where these keys differ. Raises
+    BadInput."""
     net, _, rest = text.partition("@")
     kinds, changed = get_type_hints(TeacherRecipe), {}
     for item in rest.split(",") if rest else ():
@@ -129,7 +132,7 @@ def train_teachers(
     force: bool = False,
     command: str = "",
 ) -> Teachers:
-    """Trains a committee on the training split and stores it. The same call again resumes, or gives what is there.
+    """Trains a committee on the training split and stores it. The same call again resumes, or returns the finished committee.
 
     Args:
       data: data or its specification.
@@ -170,7 +173,7 @@ def train_teachers(
 
 
 class MemberProgress(NamedTuple):
-    """What a member's checkpoint holds: epochs done, validation accuracy after each (0 for those to come), the training's state."""
+    """The checkpoint of a member: epochs done, validation accuracy after each (0 for later ones), and the state of the training."""
 
     epoch: jax.Array
     accuracies: jax.Array
@@ -206,7 +209,7 @@ def _train(key, number: int, member: CommitteeMember, before: int, data: Data, f
 
 
 def trainer(net: Net, data: Data, recipe: TeacherRecipe) -> Callable:
-    """(key, state, epoch, bar) -> state after the epoch; compiled once for a network."""
+    """Builds the function (key, state, epoch, bar) -> state after the epoch. It compiles once for a network."""
     view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps = -(-n // batch)

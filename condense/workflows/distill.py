@@ -1,4 +1,4 @@
-"""Distilling a data set to a budget: a call is planned, what it works from is made, and the method runs in its folder."""
+"""Distils a data set: plans the call, makes missing inputs, and runs the method in its folder."""
 
 import shutil
 from contextlib import nullcontext
@@ -85,7 +85,7 @@ def distill(
 
 
 def execute(made: Plan) -> SyntheticSet:
-    """The set that a plan leads to: makes what is missing, then runs the method from where its folder was left."""
+    """Carries out a plan and returns its set: makes missing inputs, then runs the method or resumes it."""
     for line in made.remarks:
         note(line)
     made = realise(made)

@@ -1,4 +1,4 @@
-"""Scoring a synthetic set beside honest baselines: which rows there are, on which data, under which recipe."""
+"""Scores a synthetic set beside real examples: chooses rows, data and recipe."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,11 +122,12 @@ def evaluate(
 
 
 def images_a_class(synth: SyntheticSet) -> int | None:
-    """How many real examples of every class the set costs, where that is one number and the set was not given by another budget."""
+    """How many real examples of every class cost as much as the set. None if that differs between classes or the set has a budget of
+    another kind."""
     counts = row_counts(synth)
     return int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
 
 
 def share_of_commonest(data: Data | GraphData, part: Any) -> float:
-    """The fraction of the examples that are of the commonest class in training."""
+    """The fraction of the examples that belong to the most frequent training class."""
     return float(np.mean(part.y == np.bincount(data.train.y).argmax()))

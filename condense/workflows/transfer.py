@@ -1,4 +1,4 @@
-"""What pre-training on a distilled set is worth on other data, beside honest baselines at the same number of images."""
+"""Measures how much pre-training on a distilled set helps on other data, beside real images of the same number."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -32,7 +32,7 @@ LABELS = 3  # key stream, after those of the work and the rows
 
 
 def fitted(examples: Examples, image: tuple[int, int, int]) -> Examples:
-    """Images resized to h x w (linear, antialiased) and brought to c channels: their mean for one channel, repeated for more."""
+    """Resizes images to h x w (linear, antialiased) and converts them to c channels: the mean for one channel, copies for more."""
     h, w, c = image
     x = np.asarray(examples.x)
     if x.shape[3] != c:
@@ -115,8 +115,8 @@ def transfer(
 
 
 def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
-    """Data to transfer to. Where it is the source, it is cut as the set's maker cut it, so that no set has seen its validation images;
-    warns where it is handed over cut by another seed and scored there."""
+    """Loads the data to transfer to. If they are the source data, the validation split is that of the set's maker, so that no set has
+    learned from its images. Data given as a value cannot be split again, so a different split only gives a warning."""
     target = load_data(given, seed=seed) if isinstance(given, str) else given
     if target.digest == source.digest and target.seed != split_seed:
         if isinstance(given, str):
@@ -135,7 +135,7 @@ def make_goals(
     *,
     split: str,
 ) -> list[Goal]:
-    """A goal for every protocol, with its part of the labels, on one target.
+    """Makes a goal for every pair of protocol and fraction of labels, on one target.
 
     Raises BadInput where there is no image to score on, or what is given holds none.
     """

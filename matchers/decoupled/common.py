@@ -1,4 +1,4 @@
-"""What methods share that recover images from trained networks: the loss of a batch, its committee, the optimiser and the bounds.
+"""Shared parts of the methods that recover images from trained networks: the loss of a batch, the committee, the optimiser and the bounds.
 
 Images are f32[n h w c] in model space, class-major with equally many of every class. A slot is one image of every class; a batch is the
 part of a slot that goes through a network together, f32[b h w c], and has its own statistics. All batches take their steps together.
@@ -72,7 +72,7 @@ class RecoverySettings(NamedTuple):
     l2: float = 0.0
 
     def check(self) -> "RecoverySettings":
-        """These settings. Raises BadInput where one is out of range."""
+        """Returns these settings. Raises BadInput if one is out of range."""
         for flag, value in (("--alpha-bn", self.alpha_bn), ("--first", self.first), ("--tv", self.tv), ("--l2", self.l2)):
             if value < 0:
                 raise BadInput(f"{flag} {value}: give a weight of at least 0")
@@ -84,7 +84,7 @@ class RecoverySettings(NamedTuple):
 
 
 def check_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -> None:
-    """Raises BadInput where a teacher keeps no batch statistics."""
+    """Raises BadInput if a teacher has no batch statistics."""
     for teacher in teachers:
         taps = jax.eval_shape(lambda x, teacher=teacher: teacher.net.apply(teacher.vars, x).taps, jnp.zeros((1, *image), jnp.float32))
         if not norm_layers(taps):
@@ -92,7 +92,7 @@ def check_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -
 
 
 def pick(teachers: Sequence[Teacher], number: int, *, flag: str = "--member") -> Teacher:
-    """The `number`-th teacher, from 1. Raises BadInput where there are fewer, naming them."""
+    """Returns the teacher with this number, counted from 1. Raises BadInput if there are fewer teachers, and names them."""
     if number > len(teachers):
         names = ", ".join(f"{i + 1} {teacher.name}" for i, teacher in enumerate(teachers))
         raise BadInput(f"{flag} {number}: there is no such teacher (there are {names})")
@@ -152,7 +152,8 @@ def vote(
     y: Int[Array, "g b"],
     settings: RecoverySettings,
 ):
-    """L_g = sum_k w_gk (CE_gk + alpha R_gk) of every batch g, whose teachers see one jitter, and its gradient by the batch's images.
+    """The loss L_g = sum_k w_gk (CE_gk + alpha R_gk) of every batch g, and its gradient by the images. All teachers of a batch see the same
+    jitter.
 
     Weights are numbers of the program, not of its data: a teacher is traced once, over the batches that it has a weight for.
 
@@ -198,7 +199,7 @@ def images_of(batches: Array, classes: int) -> Array:
 
 
 def batch_size(classes: int, size: int) -> int:
-    """The most classes up to `size` that divide all of them. Raises BadInput where those are few."""
+    """The largest number up to `size` that divides the number of classes. Raises BadInput if it is small."""
     b = max(b for b in range(1, min(classes, size) + 1) if classes % b == 0)
     if 2 * b < min(classes, size):
         raise BadInput(f"--batch {size}: {classes} classes do not make equal batches of about that size; give a divisor of {classes}")
@@ -206,7 +207,7 @@ def batch_size(classes: int, size: int) -> int:
 
 
 def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
-    """Mean and standard deviation of every channel, which tell what a raw image in [0, 1] can hold in model space.
+    """Mean and standard deviation of every channel. They say which values in model space a raw image in [0, 1] can have.
 
     Raises BadInput where the data is whitened: a pixel has no bounds of its own there.
     """
@@ -219,7 +220,7 @@ def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]
 
 
 def bounded(synth: SyntheticSet) -> SyntheticSet:
-    """The set with a content that keeps these bounds, where it can. Raises as `bounds` does."""
+    """The set with a content that keeps images within these bounds, if the content can. Raises as `bounds` does."""
     return replace(synth, x=synth.x.bounded(*bounds(synth)))
 
 

@@ -28,7 +28,7 @@ def committees(slots: int, priors: Sequence[float], size: int) -> list[tuple[int
 
 
 def voting_weights(slots: int, priors: Sequence[float], *, size: int, temperature: float) -> Float[np.ndarray, "slots k"]:
-    """w = softmax(prior / T) over the committee of every slot, 0 for the others."""
+    """w = softmax(prior / T) over the committee of every slot; 0 for teachers outside it."""
     table = np.zeros((slots, len(priors)))
     for slot, members in enumerate(committees(slots, priors, size)):
         table[slot, list(members)] = vote([priors[k] for k in members], temperature=temperature)

@@ -23,7 +23,7 @@ MOST = 4  # compensators of a natural set, as published for small images
 
 
 def natural_sets(ipc: int, classes: int, compensators: int) -> int:
-    """floor(ipc / (1 + M / C)): how many natural sets fit, each of C real images and M compensators, into ipc images a class.
+    """floor(ipc / (1 + M / C)): how many natural sets fit into ipc images a class. A natural set has C real images and M compensators.
 
     Raises BadInput where none fits.
     """

@@ -22,14 +22,14 @@ STATISTICS = 16  # real images a class that set batch statistics before a matchi
 
 
 class GradientState(NamedTuple):
-    """The network being trained on the synthetic set, and how many matching steps it has seen."""
+    """The network that is trained on the synthetic set, and the number of matching steps that it has been used for."""
 
     vars: Vars
     seen: Int[Array, ""]
 
 
 def loops(per_class: int) -> tuple[int, int]:
-    """(outer, inner) of the published table; budgets between its rows take the row below."""
+    """(outer, inner) loops from the published table. A budget between two rows takes the smaller one's."""
     return LOOPS[max(row for row in LOOPS if row <= per_class)]
 
 

@@ -24,7 +24,7 @@ HOT, COLD, COOLING = 1.0, 0.01, 200  # temperature at first and at last, and the
 
 
 class DosCondState(NamedTuple):
-    """Steps done, and the share of pairs that the graphs joined at first."""
+    """Steps done, and the share of node pairs that were joined at the start."""
 
     step: Int[Array, ""]
     dense: Float[Array, ""]

@@ -62,7 +62,7 @@ def mirage(
 
 
 def premise(examples: GraphExamples, depth: int, *, leaves: Leaves = "exact") -> list[str]:
-    """How much of the graphs the commonest of the trees that are mined are, and a warning where that is little."""
+    """A line that says which share of the nodes have one of the most frequent trees. It warns if that share is small."""
     colours = refine(examples.x, depth, degrees=leaves == "exact")
     parts = [share(colours._replace(rounds=colours.rounds[: level + 1])) for level in range(depth + 1)]
     kinds = len(colours.first[-1])
@@ -75,7 +75,8 @@ def premise(examples: GraphExamples, depth: int, *, leaves: Leaves = "exact") ->
 
 
 def transactions(colours: Colours, examples: GraphExamples, *, items: Items = "set") -> list[list[list[int]]]:
-    """For every class and graph the colours of its nodes; as a multiset, copy k of colour c is the item c + k * (number of colours)."""
+    """For every class, the transactions of its graphs: the colours of their nodes as items. As a multiset, copy k (from 0) of colour c is
+    item c + k * (number of colours)."""
     last, kinds = colours.rounds[-1], len(colours.first[-1])
     pairs, times = np.unique(examples.x.graph.astype(np.int64) * kinds + last, return_counts=True)
     graph, colour = np.divmod(pairs, kinds)
@@ -86,7 +87,7 @@ def transactions(colours: Colours, examples: GraphExamples, *, items: Items = "s
 
 
 class Wood:
-    """The trees of some graphs, ready to be mined; a tree is grown when a set first speaks of it."""
+    """The computation trees of some graphs, prepared for mining. A tree is built when a set first needs it."""
 
     def __init__(self, examples: GraphExamples, colours: Colours, items: Items):
         self.examples, self.colours, self.kinds = examples, colours, len(colours.first[-1])
@@ -95,7 +96,7 @@ class Wood:
         self.leaves = dict(enumerate((np.bincount(tags, degree) / np.maximum(np.bincount(tags), 1)).tolist()))
 
     def choose(self, budget: tuple[str, int] | None, support: tuple[int, ...] | None) -> list[list[Frequent]]:
-        """The sets of every class, most frequent first."""
+        """Chooses the sets of every class, most frequent first."""
         classes = self.examples.classes
         if support is None:
             count = per_class(budget, classes)
@@ -110,14 +111,14 @@ class Wood:
         return [mine(graphs, theta, kinds=self.kinds) for graphs, theta in zip(self.transactions, least, strict=True)]
 
     def top(self, count: int) -> list[list[Frequent]]:
-        """The `count` most frequent sets of every class. Raises BadInput where a class has too many of them to find any."""
+        """The `count` most frequent sets of every class. Raises BadInput if a class has too many equally frequent ones."""
         found = [mine_top(graphs, count, kinds=self.kinds) for graphs in self.transactions]
         if not all(found):
             raise BadInput(f"class {found.index([])} holds more equally frequent sets of trees than can be mined; try a smaller --depth")
         return found
 
     def fit_bytes(self, limit: int) -> list[list[Frequent]]:
-        """As many sets of every class as fit into `limit` bytes, labels included."""
+        """Chooses as many sets of every class as fit into `limit` bytes with their labels."""
         room = limit - 8 * self.examples.classes
         ranked, count = self.top(1), 1
         if not self.fits(ranked, room):
@@ -132,7 +133,7 @@ class Wood:
         return [sets[:low] for sets in ranked]
 
     def trees_of(self, found: list[list[Frequent]]) -> dict[int, Tree]:
-        """Item -> tree, of all items in the sets."""
+        """Maps every item in the sets to its tree."""
         return {item: self.grow(item % self.kinds) for sets in found for one in sets for item in one.items}
 
     def fits(self, found: list[list[Frequent]], room: int) -> bool:
@@ -140,7 +141,7 @@ class Wood:
         return count_nodes(self.trees_of(found).values()) <= MOST and self.pack(found).nbytes <= room
 
     def pack(self, found: list[list[Frequent]]) -> UInt8[np.ndarray, " p"]:
-        """The sets as bytes: their trees sorted, themselves by frequency, so that it does not matter what the nodes were called.
+        """Packs the sets as bytes. Trees are sorted and sets ordered by frequency, so that the names of nodes do not matter.
 
         Raises BadInput for trees of more nodes than can be read back.
         """

@@ -1,4 +1,5 @@
-"""Mined trees and graphs as bytes, and back. Every number that a network needs is in the payload, and nothing that follows from others.
+"""Packs tree sets and graphs into bytes, and unpacks them. The bytes hold every number that a network needs, and none that follows from
+others.
 
 Both begin with the tags that occur, each in as many bits as tell the tags of the data apart; behind that a tag is its place in this list.
 Trees: the distinct ones in depth-first order, with a gamma code for the number of children of inner nodes and, where the depth says that
@@ -75,7 +76,7 @@ def pack_tree_sets(tree_sets: TreeSets, alphabet: Alphabet, *, depth: int, exact
 
 
 def unpack_tree_sets(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, depth: int, exact: bool) -> TreeSets:
-    """The tree sets that bytes stand for. Raises ValueError where they stand for none."""
+    """Unpacks tree sets from bytes. Raises ValueError if the bytes encode none."""
     bits = BitReader(payload)
     tags = _unpack_tags(bits, alphabet)
     leaves = {} if exact else {tag: bits.natural() / STEPS for tag in tags}
@@ -110,7 +111,7 @@ def unpack_tree_sets(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, de
 
 
 def pack_graphs(graphs: Graphs, alphabet: Alphabet) -> UInt8[np.ndarray, " p"]:
-    """Graphs as bytes; where edges have no direction, each is written once."""
+    """Packs graphs into bytes. If edges have no direction, each is written once."""
     out, tags = BitWriter(), np.unique(graphs.tags)
     _pack_tags(out, tags.tolist(), alphabet)
     out.natural(len(graphs.nodes))
@@ -143,13 +144,14 @@ def count_bits(graphs: Graphs, alphabet: Alphabet) -> Int[np.ndarray, " g"]:
 
 
 def count_bytes(bits: int, nodes: int, graphs: int, tags: int, alphabet: Alphabet) -> int:
-    """Bytes of `pack_graphs` for so many graphs with `nodes` nodes and `tags` tags among them, of `count_bits` bits in all."""
+    """The bytes that `pack_graphs` needs for `graphs` graphs with `nodes` nodes in all and `tags` different tags. `bits` is the sum of
+    their `count_bits`."""
     known = _gamma(np.array([tags - 1, graphs])).sum() + tags * width(alphabet.tags)
     return -(-int(known + bits + nodes * width(tags)) // 8)
 
 
 def unpack_graphs(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet) -> Graphs:
-    """The graphs that bytes stand for. Raises ValueError where they stand for none."""
+    """Unpacks graphs from bytes. Raises ValueError if the bytes encode none."""
     bits = BitReader(payload)
     known, nodes, tags, edges = _unpack_tags(bits, alphabet), [], [], []
     for _ in range(_count(bits)):

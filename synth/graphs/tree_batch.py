@@ -12,7 +12,8 @@ from synth.graphs.trees import Tree
 
 
 def truncate(tree: Tree, depth: int) -> Tree:
-    """The tree down to `depth`, sorted anew; nodes keep their degree where they have one, so that only true leaves may lack it."""
+    """Cuts a tree off below `depth` and sorts its children again. A node keeps its recorded degree, so that only true leaves may lack
+    one."""
     if not depth:
         return Tree(tree.tag, tree.degree)
     below = tuple(sorted((label, truncate(child, depth - 1)) for label, child in tree.children))

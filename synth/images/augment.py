@@ -73,7 +73,7 @@ def cutout(x: Image, y: Int[Array, ""], u: Int[Array, ""]) -> Image:
 
 
 def flip(x: Image, on: Bool[Array, ""]) -> Image:
-    """Left and right exchanged where `on`."""
+    """Exchanges left and right if `on`."""
     return jnp.where(on, x[:, ::-1], x)
 
 
@@ -179,7 +179,7 @@ OPERATIONS = {
 
 
 def one_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:
-    """A shift, a zoom or a turn of every image, one of them, drawn for each: what gradient matching trains digits under.
+    """Shifts, zooms or rotates every image, one of the three drawn for each image. Gradient matching trains digits with it.
 
     Shifts of rows and columns are integers in [-m, m), m an eighth of the side (4 at 28 and 32), zooms of both sides U(0.8, 1.2), angles
     whole degrees in [-45, 45); what comes in from outside is the batch's mean of the channel.
@@ -200,12 +200,12 @@ def one_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Fl
 
 
 def none(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:
-    """The identity."""
+    """Returns the images unchanged."""
     return x
 
 
 def dsa_strategy(flips: bool) -> str:
-    """All operations; without flip for images whose mirror image means something else (digits)."""
+    """All operations of DSA. The flip is left out for images whose mirror image means something else (digits)."""
     return "_".join(name for name in OPERATIONS if flips or name != "flip")
 
 

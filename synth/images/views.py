@@ -28,7 +28,8 @@ class Mixed(NamedTuple):
 
 
 class BatchView(NamedTuple):
-    """What a label kind may know of a mini-batch: its place, the images after all operations, and how they were mixed."""
+    """The facts about a mini-batch that a label kind may use: its place in the training, the images after all operations, and how they were
+    mixed."""
 
     epoch: Int[Array, ""]
     batch: Int[Array, ""]
@@ -151,7 +152,7 @@ def _inside(n: int, centre, side):
 
 
 def unmixed(x: Float[Array, "b ..."]) -> Mixed:
-    """Of a batch that is not mixed."""
+    """The `Mixed` of a batch that is not mixed."""
     return Mixed(jnp.arange(len(x), dtype=jnp.int32), jnp.float32(1))
 
 
@@ -201,12 +202,12 @@ class View:
         return x, unmixed(x)
 
     def unflipped(self) -> "View":
-        """Without the flip, for images whose mirror image means something else."""
+        """The same view without the flip, for images whose mirror image means something else."""
         return replace(self, flip=False)
 
 
 def view_of(text: str) -> View:
-    """The view that a text names, as in `crop=0.08-1,flip,cutmix=1`. Raises ValueError where it names none."""
+    """Reads a view from text such as `crop=0.08-1,flip,cutmix=1`. Raises ValueError if the text names no view."""
     fields: dict = {}
     for word in () if text == "plain" else text.split(","):
         name, _, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""Where synthetic images start, and the real images that a comparison shows beside them.
+"""Starts of synthetic images, and choices of real images for comparison.
 
 Labels `y` are class indices in [0, classes) with classes = max(y) + 1; features are f32[n d] of any scale. Chosen indices are distinct and
 class-major: `per_class` of class 0 first, then those of class 1, and so on. Choosing runs on the host; where it takes long, `done()` is
@@ -158,5 +158,5 @@ STARTS: dict[str, Start] = {
 
 
 def starts_for(shape: tuple[int, ...]) -> tuple[str, ...]:
-    """The names of those starts that can make examples of this shape: collages are made of images alone."""
+    """Names of the starts that can make examples of this shape. Collages need images."""
     return tuple(name for name in STARTS if name != "collage" or len(shape) == 3)

@@ -1,4 +1,4 @@
-"""Batches that a CPU takes in pieces which stay in its cache. Rows are a PyTree of arrays that lead with the batch."""
+"""Splits a batch into microbatches that stay in a CPU's cache. Rows are a PyTree of arrays whose first axis is the batch."""
 
 import functools
 import math
@@ -15,9 +15,9 @@ PIXELS = 2**15  # of a piece at most: 32 images of 32x32
 
 
 def rows_of(b: int, image: tuple[int, ...]) -> int:
-    """How many of b images of h w c, or vectors of d numbers, make a piece: on a CPU the number of at most PIXELS pixels or numbers that
-    needs the fewest rows of filling, and the largest of these; else, and where all make one piece, b. Networks pad 28x28 to 32x32, which is
-    counted here."""
+    """The number of rows in a microbatch, for b images of h w c or vectors of d numbers. On a CPU it is the number with at most PIXELS
+    pixels or numbers that needs the least padding, and the largest of these. Otherwise, and if all rows fit into one, it is b. Images of
+    28x28 count as 32x32, to which networks pad them."""
     most = max(1, PIXELS // math.prod(-(-side // 8) * 8 for side in image[:2]))
     if not backend.is_cpu() or b <= most:
         return b
@@ -25,15 +25,15 @@ def rows_of(b: int, image: tuple[int, ...]) -> int:
 
 
 def split_rows(rows: PyTree, size: int) -> PyTree:
-    """The rows in pieces of `size`, f[pieces size ...], filled up with zeros."""
+    """Splits rows into microbatches f[pieces size ...]. The last one is padded with zeros."""
     b = len(jax.tree.leaves(rows)[0])
     pieces = -(-b // size)
     return jax.tree.map(lambda x: jnp.pad(x, [(0, pieces * size - b)] + [(0, 0)] * (x.ndim - 1)).reshape(pieces, size, *x.shape[1:]), rows)
 
 
 def summed(fn: Callable, rows: PyTree, size: int) -> tuple[PyTree, PyTree]:
-    """fn(rows) = (sums over rows, values that lead with the rows), computed in pieces of at most `size` rows. Rows of zeros must add
-    nothing."""
+    """Computes fn(rows) = (sums over rows, values with the rows first) in microbatches of at most `size` rows. `fn` must add nothing for
+    rows of zeros."""
     b = len(jax.tree.leaves(rows)[0])
     if b <= size:
         return fn(rows)
@@ -50,7 +50,7 @@ def summed(fn: Callable, rows: PyTree, size: int) -> tuple[PyTree, PyTree]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 3))
 def total(cost: Callable, params: PyTree, rows: PyTree, size: int) -> Float[Array, ""]:
-    """cost(params, rows) = a sum over rows, in pieces of at most `size`.
+    """Computes cost(params, rows), a sum over rows, in microbatches of at most `size` rows.
 
     The gradient by `params` is taken piece by piece on the way, so that none is computed twice: differentiating a loop over pieces keeps
     the activations of all of them, or computes each again.

@@ -63,7 +63,7 @@ class Source:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the raw images."""
+        """Dtype of the raw images."""
         return self.train.dtype
 
 
@@ -78,7 +78,7 @@ def arrays(
     *,
     flips: bool = True,
 ) -> Source:
-    """A `Source` of arrays in memory. Raises BadInput as that does."""
+    """Makes a `Source` from arrays in memory. Raises BadInput if `Source` refuses them."""
     return Source(name, spec, InMemory(x_train, y_train), InMemory(x_test, y_test), classes, flips)
 
 
@@ -131,7 +131,8 @@ def _look(x: Rows | np.ndarray | Member) -> str:
 
 
 def regular(path: Path, spec: str, *, remedy: str) -> Path:
-    """`path` if it is an ordinary file (links are followed; devices and pipes are refused). Raises BadInput that ends in `remedy`."""
+    """Returns `path` if it is an ordinary file. Links are followed; devices and pipes are refused. The message of BadInput ends in
+    `remedy`."""
     try:
         if stat.S_ISREG(os.stat(path).st_mode):
             return path
@@ -149,7 +150,7 @@ def class_indices(y: Integer[np.ndarray, " n"] | Integer[np.ndarray, "n 1"], whe
 
 
 def numbered(y: Int[np.ndarray, " n"]) -> tuple[str, ...]:
-    """Names '0', '1', ... up to the largest label."""
+    """Class names '0', '1', ... up to the largest label."""
     return tuple(str(index) for index in range(int(y.max(initial=0)) + 1))
 
 

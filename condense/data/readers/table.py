@@ -45,7 +45,7 @@ class Table(NamedTuple):
     names: tuple[str, ...]
 
     def refuse(self, line: int, what: str) -> BadInput:
-        """The refusal of a line."""
+        """Makes the BadInput that refuses a line of the file."""
         return BadInput(f"{self.spec}: line {line} of {self.path.name}: {what}")
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -64,8 +64,8 @@ class Table(NamedTuple):
 
 @dataclass
 class Column:
-    """What the training rows hold in a column: whether only numbers, the first text that is none, and the different texts, None where they
-    are too many."""
+    """What the training rows hold in one column: whether all values are numbers, the first text that is not a number, and the set of
+    different texts (None if there are too many)."""
 
     name: str
     stray: tuple[int, str] | None = None
@@ -73,7 +73,7 @@ class Column:
     texts: set[str] | None = field(default_factory=set)
 
     def see(self, line: int, cell: str) -> None:
-        """Takes a cell note of."""
+        """Records one cell of the column."""
         if not NUMBER.fullmatch(cell):
             self.stray = self.stray or (line, cell)
         else:
@@ -83,7 +83,7 @@ class Column:
             self.texts = self.texts if len(self.texts) <= MOST_CATEGORIES else None
 
     def names(self) -> list[str]:
-        """Its name, and its categories where it is text."""
+        """The name of the column, and its categories if it holds text."""
         return [self.name, *(sorted(self.texts) if self.stray else ())]
 
 
@@ -175,7 +175,7 @@ def read_columns(table: Table, label: str, training: Bool[np.ndarray, " n"], tic
 
 
 class Encoder:
-    """Rows of cells as rows of numbers. It counts in `unseen` the cells whose category no training row holds."""
+    """Turns rows of cells into rows of numbers. `unseen` counts cells whose category is in no training row."""
 
     def __init__(self, table: Table, columns: list[list[str]]):
         self.table, self.unseen, self.width = table, 0, sum(map(width_of, columns))

@@ -25,7 +25,7 @@ from matchers import REGISTRY
 from synth.base import Examples, Net, Out, Teacher, Vars
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set
-from synth.labelling import arrays_by_path
+from synth.labelling import arrays_by_path, teacher_digest
 from tests.support.three_classes import clouds
 
 NETS, TRAINED = ("mlp:norm=batch,width=16", "mlp:norm=batch,width=12"), {"epochs": 2, "batch": 16, "lr": 0.1}
