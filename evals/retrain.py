@@ -147,7 +147,8 @@ def retrain(
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
     """
-    began, accuracies, best = time.perf_counter(), [], []
+    began = time.perf_counter()
+    accuracies, best = [], []
     group = group_size(seeds, together or backend.runs_together())
     x, y = jnp.asarray(test.x), jnp.asarray(test.y)
     for first in range(0, seeds, group):
@@ -208,7 +209,7 @@ def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, g
 
 
 def group_size(seeds: int, together: int) -> int:
-    """The size of groups of seeds: as few groups as possible of at most `together` seeds, all equally large."""
+    """How many seeds train at a time: at most `together`, in as few groups as possible, and in groups as equal as that allows."""
     return -(-seeds // -(-seeds // together))
 
 

@@ -254,7 +254,7 @@ class Probe(Adaptation):
 
 @dataclass(frozen=True)
 class Finetune(Adaptation):
-    """SGD on a network whose head is new, the step size falling to 0 as a half cosine.
+    """Trains the whole network with a new head by SGD. The step size falls to 0 along a half cosine.
 
     Args:
       steps: mini-batches (>= 1). The paper takes 5,000 or 10,000 on a GPU; 500 is what two cores do in seconds.

@@ -17,7 +17,7 @@ class Vars(NamedTuple):
 
 
 class Out(NamedTuple):
-    """What a network returns. Compiled code prunes whatever its caller does not read.
+    """The outputs of a network. Compiled code removes those that its caller does not read.
 
     Args:
       logits: f32[b c], unnormalised class scores.
@@ -48,7 +48,7 @@ class Net(NamedTuple):
 
 
 class Teacher(NamedTuple):
-    """A trained network that labels images or whose statistics images are made to match; it never changes.
+    """A trained network whose variables never change. It labels images, or methods match images to its statistics.
 
     Batch norms have four modes: `apply(vars, x)` uses the running statistics, and its taps tell the input's; `train=True` uses the batch's
     own and returns running ones that moved; whoever drops those has the batch's own without an update.

@@ -53,7 +53,7 @@ class Content(Protocol):
         """
 
     def decode(self) -> Any:
-        """The examples: images f32[n h w c] or vectors f32[n d] in model space, differentiable by what is learned, or graphs."""
+        """The examples: images f32[n h w c] or vectors f32[n d] in model space, differentiable by the learned arrays; or graphs."""
 
     def learned(self) -> PyTree[Float[Array, "..."]]:
         """The arrays that a method learns. They are selected, not computed, so that the same selection works on a gradient."""

@@ -206,7 +206,9 @@ class Asker(NamedTuple):
             classes are those of an image and of the one that it is mixed with. It is compiled once if it is the same function at every
             call: one of a module, or one from a cache.
         """
-        (nets, vars), key, plan = _apart(self.teachers), jax.random.key(self.seed), self.plan
+        nets, vars = _apart(self.teachers)
+        key = jax.random.key(self.seed)
+        plan = self.plan
         answer = _epoch(nets, self.weights, self.statistics, plan.view, self.replay()["batch"], plan.temperature, read)
         first, rows = self.done or (0, None)
         with plan.progress(plan.epochs - first, "labels") if plan.progress else nullcontext() as bar:

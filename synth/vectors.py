@@ -1,4 +1,4 @@
-"""Vectors: rows of tables, and embeddings. f32[n d] in model space is what their content holds and decodes to."""
+"""Vectors: rows of tables, and embeddings. Their content holds and decodes to f32[n d] in model space."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 
 class Vectors(NamedTuple):
-    """Vectors stored as they are, f32[n d] in model space, unbounded, and what their numbers are called.
+    """Vectors stored unchanged, f32[n d] in model space, without bounds, and the names of their columns.
 
     Args:
       numbers: f32[n d].
@@ -93,7 +93,7 @@ def write_columns(columns: list[list[str]]) -> str:
 
 
 def read_columns(text: str) -> list[list[str]]:
-    """Every column's name, and its categories where it is text. Raises ValueError where `text` is not what `write_columns` gives."""
+    """The name of every column, and its categories if it holds text. Raises ValueError if `write_columns` cannot have written `text`."""
     try:
         columns = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""How flags are declared and read: tyro's records and help pages, with its boxed complaints made one line."""
+"""Declares and reads flags by tyro's records and help pages. An error message of tyro becomes one line."""
 
 import contextlib
 import inspect
@@ -58,7 +58,8 @@ def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
 
 
 def parse(record: type, args: Sequence[str], prog: str) -> Any:
-    """An instance of a record of flags; its positional field, if it has one, is called `what`. Raises BadInput in one line."""
+    """Reads an instance of a record of flags from the command line. Messages call its positional field `what`. Raises BadInput in one
+    line."""
     check_once(record, args)
     heard, how = io.StringIO(), {"config": (FlagCreatePairsOff,), "registry": NUMBERS, "return_unknown_args": True}
     try:

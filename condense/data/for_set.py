@@ -18,7 +18,7 @@ FITS = {
 
 
 def find_set(place: str | Path) -> Path:
-    """The set of a run's folder, or the file itself. Raises BadInput where there is none."""
+    """The path of a set: `set.npz` in the folder of a run, or the given file. Raises BadInput if there is none."""
     path = Path(place)
     found = path / "set.npz" if path.is_dir() else path
     if not found.is_file():

@@ -1,4 +1,4 @@
-"""Graphs: what graph methods train and score on.
+"""Data sets of graphs, on which graph methods train and score.
 
 Test graphs are those of a published fold (`?fold=K`) or a tenth drawn by `?split=N` (0), whatever the seed of a run; validation graphs are
 cut from the rest by that seed. Degrees are counted on the whole graph, so no split changes them.

@@ -1,4 +1,4 @@
-"""Images, and whatever else is rows of arrays: what such methods train and score on.
+"""Data sets of images, and of other rows of arrays such as vectors.
 
 `Data.train`, `val` and `test` are views of the reader's raw rows in model space (`condense.data.rows.View`): f32[n h w c], normalised or
 whitened by what was fitted on the rows of `train`, with i32 class indices in 0..C-1.

@@ -163,7 +163,9 @@ class _Loop:
     """One run under way."""
 
     def __init__(self, key, matcher, synth, feed, schedule, folder, saved, evaluate, measure):
-        self.feed, self.schedule, self.folder, self.saved, self.evaluate, self.measure = feed, schedule, folder, saved, evaluate, measure
+        self.feed, self.schedule = feed, schedule
+        self.folder, self.saved = folder, saved
+        self.evaluate, self.measure = evaluate, measure
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.matcher, self.finish_key = matcher, stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))

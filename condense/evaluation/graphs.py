@@ -123,8 +123,8 @@ def prepare(draw: Callable[[int], SyntheticSet | GraphExamples], net: str, seeds
 
 
 def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
-    """(network, recipe) -> the worker that retrains it, chooses its epoch on the validation graphs, and scores it on `part`. There is no
-    scoring on the way."""
+    """Builds (network, recipe) -> worker. The worker retrains the network, chooses its epoch on the validation graphs, and scores it on
+    `part`. It does not score during training."""
     test = [(batch, part.y[index]) for index, batch in batches(part.x, np.arange(len(part.y)), size=PIECE)]
 
     @cache

@@ -21,7 +21,8 @@ def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Tr
 
 
 def retraining(data: Data, part: Examples, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
-    """(network, recipe) -> the worker that retrains it and scores it on `part` at its last step, and with `best_on_test` on the way."""
+    """Builds (network, recipe) -> worker. The worker retrains the network and scores it on `part` at its last step, and with `best_on_test`
+    also during training."""
 
     def build(network: ScoringNetwork, recipe: EvalRecipe) -> Worker:
         trainer = build_trainer(network, recipe, data)

@@ -32,7 +32,8 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
 
 
 def read_draws(given: Sequence[float], targets: int, ways: Sequence[tuple[str, float]]) -> list[int]:
-    """Draws of labels for every target. Raises BadInput where there is no target, no number for each, or nothing to draw."""
+    """The number of draws of labels for every target. Raises BadInput if there is no target, if the numbers do not match the targets, or if
+    nothing is random."""
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
     shown = " ".join(map(str, given))

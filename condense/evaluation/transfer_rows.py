@@ -108,5 +108,6 @@ TRANSFER_ROWS = {
 
 
 def make_transfer_rows(source: RowSource, kinds: Sequence[str] | str) -> dict[str, Draw | None]:
-    """seed -> what to pre-train on, for every kind of row. Raises BadInput for an unknown kind or none, and as the rows do."""
+    """For every kind of row, the function from a seed to the set that networks are pre-trained on. Raises BadInput for an unknown kind and
+    for none; errors of the rows are raised too."""
     return {kind: TRANSFER_ROWS[kind].make(source) for kind in check_rows(kinds, TRANSFER_ROWS, "transfer")}

@@ -70,7 +70,8 @@ def train_experts(
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
     data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", "vectors", flag="--data")
     net = nets.named(net or usual_net(data), data.image, len(data.classes))
-    built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
+    classes, out = len(data.classes), Path(out)
+    built = nets.build(net, data.image, classes)
     check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
@@ -99,7 +100,7 @@ def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_no_statistics(spec: str, net: Net) -> None:
-    """Raises BadInput for a network whose running statistics a trajectory of parameters would lose."""
+    """Raises BadInput for a network with running statistics, because a trajectory records only parameters."""
     if jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)).stats):
         raise BadInput(
             f"--net {spec}: has batch statistics, which a trajectory of parameters does not hold; use norm=instance, group or none"

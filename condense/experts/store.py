@@ -69,7 +69,8 @@ class Experts:
 
     def __init__(self, folder: Path, header: Header, files: Sequence[np.ndarray]):
         self.folder, self.header, self._files = folder, header, tuple(files)
-        self.net, self.count, self.epochs, self.size = header.net, header.count, header.epochs, header.size
+        self.net, self.count = header.net, header.count
+        self.epochs, self.size = header.epochs, header.size
         self.data_digest, self.split_seed = header.data_digest, header.split_seed
 
     def identity(self) -> str:
@@ -194,7 +195,9 @@ class Recorder:
     """Writes one expert's trajectory: rows go into a hidden file, which gets its final name after the last row."""
 
     def __init__(self, folder: Path, expert: int, rows: int, size: int):
-        self.path, self.partial, self.shape = folder / name(expert), folder / f".{name(expert)}.partial", (rows, size)
+        self.path = folder / name(expert)
+        self.partial = folder / f".{name(expert)}.partial"
+        self.shape = rows, size
 
     def create(self) -> None:
         """Creates the empty file. Raises RunFailed if the disk refuses."""

@@ -109,7 +109,8 @@ class ExpertTraining:
     """
 
     def __init__(self, folder: Path, header: Header, trainer: ExpertTrainer, train: Examples, val: Examples, saved: Callable[[int], None]):
-        self.folder, self.trainer, self.saved, self.noted = folder, trainer, saved, set()
+        self.folder, self.trainer, self.saved = folder, trainer, saved
+        self.noted: set[str] = set()
         self.train, self.val = (replicate(Examples(jnp.asarray(part.x), jnp.asarray(part.y))) for part in (train, val))
         if (folder / RECORD).exists():
             stored = read_header(folder)

@@ -1,4 +1,4 @@
-"""Networks that users hand over as values: a `synth.base.Net`, or a module of flax.
+"""Networks that users give as values: a `synth.base.Net`, or a flax module.
 
 A module is taken with two parts, `features(x) -> f32[b d]` and `head`, a layer from d numbers to the class scores, and sees images. What
 sees graphs is a `Net` that maps a `synth.graphs.base.GraphBatch`.

@@ -100,7 +100,8 @@ def _drawings(synth: SyntheticSet, per_class: int):
 
 def _trees(trees: list[Tree], caption: str) -> Drawing:
     """Trees side by side, every leaf a column. Of more than MOST nodes the caption says so, and the first are drawn."""
-    places, tags, edges, column, room = [], [], [], 0.0, MOST
+    places, tags, edges = [], [], []
+    column, room = 0.0, MOST
 
     def hang(tree: Tree, level: int) -> int:
         nonlocal column, room

@@ -75,7 +75,10 @@ class Partial:
     """
 
     def __init__(self, folder: Path, request: dict[str, Any], epochs: int):
-        self.folder, self.every, self.epochs, self.stored = folder, max(1, epochs // PIECES), epochs, 0
+        self.folder = folder
+        self.every = max(1, epochs // PIECES)
+        self.epochs = epochs
+        self.stored = 0
         text, rows = json.dumps(request, sort_keys=True), None
         place = folder / "labels.json"
         if folder.exists() and not (place.is_file() and place.read_text() == text):

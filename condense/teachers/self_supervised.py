@@ -204,7 +204,8 @@ def _train(config: Config, data: Data, folder: Path, saved: Callable[[int], None
 
 
 def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None = None) -> float | None:
-    """Accuracy on validation images of a linear probe on training images, at most `most` of them; None where there is no such image.
+    """Accuracy on validation images of a linear probe that is fitted to at most `most` training images; None if there are no validation
+    images.
 
     Args:
       read: (vars, x) -> f32[b d], the features.
@@ -232,7 +233,10 @@ def load_ssl_teacher(folder: str | Path) -> Representer:
         raise BadInput(f"{folder}: holds no teacher.json; `condense teachers --ssl barlow --data SPEC --out DIR` trains a teacher")
     try:
         about = json.loads(place.read_text())
-        image, outputs, name, kind = tuple(map(int, about["image"])), int(about["outputs"]), str(about["net"]), KINDS[about["preprocess"]]
+        image = tuple(map(int, about["image"]))
+        outputs = int(about["outputs"])
+        name = str(about["net"])
+        kind = KINDS[about["preprocess"]]
         right = about["format"] == FORMAT and len(image) == 3 and min(*image, outputs) > 0 and type(about.get("split_seed", 0)) is int
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{place}: is not a teacher's description ({type(error).__name__}: {error}); train it again") from error

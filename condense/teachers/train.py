@@ -187,7 +187,8 @@ def _train(key, number: int, member: CommitteeMember, before: int, data: Data, f
     net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number))
     blank = MemberProgress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
-    done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
+    done, accuracies = int(found.epoch), np.array(found.accuracies)
+    state, train = found.state, None
     for epoch in range(recipe.epochs):
         step = before + epoch + 1
         if epoch >= done:

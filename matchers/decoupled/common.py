@@ -160,7 +160,8 @@ def vote(
     Returns:
       f32[g b h w c], the gradients; {name: f32[]}, means over batches of the loss and its two terms, weighted alike.
     """
-    keys, slopes, totals = jax.random.split(key, len(x)), jnp.zeros_like(x), jnp.zeros(3, x.dtype)
+    keys = jax.random.split(key, len(x))
+    slopes, totals = jnp.zeros_like(x), jnp.zeros(3, x.dtype)
     for k, teacher in enumerate(teachers):
         (rows,) = np.nonzero(weights[:, k])
         if not len(rows):
@@ -220,7 +221,8 @@ def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]
 
 
 def bounded(synth: SyntheticSet) -> SyntheticSet:
-    """The set with a content that keeps images within these bounds, if the content can. Raises as `bounds` does."""
+    """Changes the content of a set to one that keeps images within the bounds of its normalisation (`bounds`), if the content has such a
+    form. Raises as `bounds` does."""
     return replace(synth, x=synth.x.bounded(*bounds(synth)))
 
 

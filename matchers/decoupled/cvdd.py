@@ -17,8 +17,9 @@ from synth.options import BelowOne, NonNegative, Positive, Share
 
 
 def committees(slots: int, priors: Sequence[float], size: int) -> list[tuple[int, ...]]:
-    """Which `size` teachers vote on every slot: with one slot those of the highest priors; with at most as many slots as there are such
-    committees, one after another in lexical order; with more, one drawn for every slot, the same in all runs of so many slots."""
+    """Chooses `size` teachers for every slot. One slot gets those with the highest priors. If there are at most as many slots as possible
+    committees, the slots take them in lexical order; with more slots, a committee is drawn for each, the same in all runs with this number
+    of slots."""
     known = list(combinations(range(len(priors)), size))
     if slots == 1:
         return [tuple(sorted(sorted(range(len(priors)), key=lambda k: -priors[k])[:size]))]

@@ -37,7 +37,8 @@ def natural_sets(ipc: int, classes: int, compensators: int) -> int:
 
 def compensate(synth: SyntheticSet, compensators: int) -> SyntheticSet:
     """As many of the first images of every class as the budget has natural sets, with additions of zero, and labels of the examples."""
-    images, classes, (mean, std) = synth.x.decode(), synth.y.classes, bounds(synth)
+    images, classes = synth.x.decode(), synth.y.classes
+    mean, std = bounds(synth)
     image = images.shape[1:]
     s = natural_sets(len(synth) // classes, classes, compensators)
     base = images.reshape(classes, -1, *image)[:, :s].reshape(-1, *image)
@@ -56,7 +57,8 @@ def slopes_of(
 ):
     """(f32[s k h w c], {name: f32[]}): the gradient of L_ik = CE + alpha R of the i-th natural set plus its k-th addition, by the addition,
     through network k; means of the loss and its two terms."""
-    keys, slopes, totals = jax.random.split(key, delta.shape[:2]), [], jnp.zeros(3, delta.dtype)
+    keys = jax.random.split(key, delta.shape[:2])
+    slopes, totals = [], jnp.zeros(3, delta.dtype)
     for k, teacher in enumerate(teachers):
 
         def one(key, x, u, net=teacher.net, vars=vars[k]):

@@ -79,7 +79,8 @@ def descend_ridge(
     learn: tuple[str, ...] = ("x", "y"),
     **more,
 ) -> Matcher:
-    """Descends E 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2 + penalty(Y_s) in images and labels, or in what `learn` names.
+    """Builds a method that minimises E 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2 + penalty(Y_s) over images and labels, or over the
+    fields in `learn`.
 
     Args:
       ridge: what is predicted from what.

@@ -61,7 +61,7 @@ class Graphs(NamedTuple):
 
 
 class GraphExamples(NamedTuple):
-    """Real graphs, their class indices, how many classes there are, and what the graphs are made of."""
+    """Real graphs with their class indices, the number of classes, and the alphabet of the graphs."""
 
     x: Graphs
     y: Int32[np.ndarray, " g"]
@@ -140,7 +140,7 @@ class GraphBatch(NamedTuple):
 
 
 def message(hop: Hop, values: Float[Array, "e d"], *, weight: Float[Array, " e"] | None = None) -> Float[Array, "n d"]:
-    """sum over the edges j -> i of counts * weight * values: what every layer sends, whatever it runs on."""
+    """The sum over the edges j -> i of counts * weight * values. All layers use it, on graphs, trees and colour graphs."""
     factor = hop.counts if weight is None else hop.counts * weight
     return jax.ops.segment_sum(values * factor[:, None], hop.receivers, num_segments=len(hop.same))
 

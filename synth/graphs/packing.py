@@ -132,7 +132,7 @@ def pack_graphs(graphs: Graphs, alphabet: Alphabet) -> UInt8[np.ndarray, " p"]:
 
 
 def count_bits(graphs: Graphs, alphabet: Alphabet) -> Int[np.ndarray, " g"]:
-    """How many bits of `pack_graphs` each graph takes, without the tags of its nodes, whose width depends on what else is packed."""
+    """How many bits each graph takes in `pack_graphs`, without the tags of its nodes, because their width depends on the other graphs."""
     start, edges = (np.cumsum(graphs.nodes) - graphs.nodes).astype(np.int64), _written(graphs, alphabet)
     graph, sender, other = graphs.graph, edges[:, 0], edges[:, 1]
     first = np.diff(sender, prepend=-1) != 0  # the first edge of a node

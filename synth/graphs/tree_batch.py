@@ -21,7 +21,7 @@ def truncate(tree: Tree, depth: int) -> Tree:
 
 
 def tree_batch(tree_sets: TreeSets, *, depth: int) -> GraphBatch:
-    """The colour graph of the trees, in whose readout every set of trees is one graph.
+    """The colour graph of some trees as a batch. In its readout every set of trees is one graph.
 
     Level l holds, for every node of a tree that is at least l levels above the leaves, the subtree of depth l below it.
     """

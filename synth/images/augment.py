@@ -57,7 +57,7 @@ def color(x: Image, b: Scalar, s: Scalar, c: Scalar) -> Image:
 
 
 def translate(x: Image, dy: Int[Array, ""], dx: Int[Array, ""], *, outside: Literal["constant", "edge"] = "constant") -> Image:
-    """x'[i, j] = x[i + dy, j + dx]; where that lies outside 0, or the nearest pixel (`edge`). Shifts beyond those of `draw_crop` are
+    """x'[i, j] = x[i + dy, j + dx]. Outside the image it is 0, or with `edge` the nearest pixel. Shifts beyond those of `draw_crop` are
     clipped."""
     h, w, c = x.shape
     py, px = _most(h), _most(w)
@@ -87,9 +87,11 @@ def scale(x: Image, sy: Scalar, sx: Scalar) -> Image:
 def rotate(x: Image, angle: Scalar) -> Image:
     """x' at (i, j) is x at (i cos + j sin, j cos - i sin), pixels from the centre, bilinear, 0 outside; `angle` in radians."""
     h, w, c = x.shape
-    i, j, cos, sin = _centred(h, x)[:, None], _centred(w, x)[None, :], jnp.cos(angle), jnp.sin(angle)
+    i, j = _centred(h, x)[:, None], _centred(w, x)[None, :]
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
     row, column = (cos * i + sin * j + (h - 1) / 2).ravel(), (cos * j - sin * i + (w - 1) / 2).ravel()
-    top, left, flat, out = jnp.floor(row), jnp.floor(column), x.reshape(h * w, c), jnp.zeros((h * w, c), x.dtype)
+    top, left = jnp.floor(row), jnp.floor(column)
+    flat, out = x.reshape(h * w, c), jnp.zeros((h * w, c), x.dtype)
     for p in (top, top + 1):
         for q in (left, left + 1):
             inside = (p >= 0) & (p < h) & (q >= 0) & (q < w)

@@ -190,7 +190,7 @@ class Bounded(NamedTuple):
         return Bounded(self.pixels, mean, std)
 
     def clip(self, pixels: Float[Array, "... h w c"]) -> Float[Array, "... h w c"]:
-        """Images of this normalisation, every channel kept within what a raw image can hold: [-mean / std, (1 - mean) / std]."""
+        """Limits images of this normalisation to the values that raw images can have: [-mean / std, (1 - mean) / std] in every channel."""
         ends = (jnp.full((1,) * (pixels.ndim - 1) + self.mean.shape, end, pixels.dtype) for end in (0, 1))
         return jnp.clip(pixels, *(normalised(end, self.mean, self.std) for end in ends))
 
@@ -224,7 +224,7 @@ class Summed(NamedTuple):
         return self.base.shape[0] * (self.delta.shape[1] + 1)
 
     def decode(self) -> jax.Array:
-        """The images and their sums, kept within what a raw image can hold, f32[n h w c]."""
+        """The images and their sums, limited to the values that raw images can have, f32[n h w c]."""
         return Bounded(self.base, self.mean, self.std).clip(with_sums(self.base, self.delta))
 
     def learned(self) -> Float[Array, "s k h w c"]:

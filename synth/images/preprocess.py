@@ -21,7 +21,7 @@ MOST_WHITENED = 64 * 64 * 3  # numbers an image: the matrix and its inverse trav
 
 @runtime_checkable
 class Images(Protocol):
-    """Raw images [n h w c], or vectors [n d], of which a fit reads slices in order: an array, or what has its shape and slices."""
+    """Raw images [n h w c] or vectors [n d] that `fit` reads slice by slice: an array, or an object with its shape and slices."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...

@@ -103,7 +103,8 @@ def random_shift(key: jax.Array, x: Images, *, most: int, shared: bool) -> Image
 
 
 def shuffle_patches(key: jax.Array, x: Images, *, factor: int, shared: bool) -> Images:
-    """The factor x factor patches of every image in random order. Raises BadInput where they do not divide the image."""
+    """Cuts every image into factor x factor patches and puts them in random order, with `shared` the same order for all images. Raises
+    BadInput if the factor does not divide the image."""
     b, h, w, c = x.shape
     if h % factor or w % factor:
         raise BadInput(f"images of {h}x{w} cannot be cut into {factor}x{factor} equal patches; use a factor that divides both sides")

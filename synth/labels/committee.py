@@ -30,7 +30,8 @@ class Committee(NamedTuple):
     kind = "committee"
     taught = sees = replays = True
 
-    classes, loss, check = Static.classes, Static.loss, check_taught
+    classes, loss = Static.classes, Static.loss
+    check = check_taught
 
     @classmethod
     def make(cls, asker) -> "Committee":

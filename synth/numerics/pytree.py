@@ -17,7 +17,8 @@ def safe_norm(x: Float[Array, "..."], *, axis: int) -> Float[Array, "..."]:
 
 
 def with_gradient(value: Float[Array, ""], x: Float[Array, "..."], slope: Float[Array, "..."]) -> Float[Array, ""]:
-    """`value`, whose derivative by x is `slope`, computed before: value + <slope, x - x>, with all but the first x held constant."""
+    """Returns `value` with the derivative `slope` by x, both computed before: value + <slope, x - x>, where all but the first x is held
+    constant."""
     value, still, slope = jax.lax.stop_gradient((value, x, slope))
     return value + jnp.sum(slope * (x - still))
 

@@ -49,7 +49,8 @@ def choose_kmeans(
     Raises:
       BadInput: a class has fewer examples.
     """
-    features, rng, k = np.asarray(features), np.random.default_rng(_seed(key)), min(centres or per_class, per_class)
+    features, rng = np.asarray(features), np.random.default_rng(_seed(key))
+    k = min(centres or per_class, per_class)
 
     def choose(members):
         return members[_nearest(features[members], k, per_class, int(rng.integers(2**31)))]
@@ -119,7 +120,10 @@ def _nearest(features: np.ndarray, k: int, wanted: int, seed: int) -> np.ndarray
 
 
 def _herd(features: np.ndarray, k: int) -> np.ndarray:
-    mean, squares, total, chosen = features.mean(0), np.square(features).sum(1), np.zeros(features.shape[1]), []
+    mean = features.mean(0)
+    squares = np.square(features).sum(1)
+    total = np.zeros(features.shape[1])
+    chosen = []
     for t in range(1, k + 1):
         # || t mu - total - x ||^2 up to what all x share
         score = squares - 2 * features @ (t * mean - total)

@@ -46,7 +46,9 @@ def choose_within(key: jax.Array, examples: GraphExamples, budget: tuple[str, in
     queues = [list(rng.permutation(np.flatnonzero(examples.y == c))) for c in range(examples.classes)]
     graphs, alphabet = examples.x, examples.alphabet
     each, last = count_bits(graphs, alphabet), np.cumsum(graphs.nodes)
-    chosen, counts, misses, bits, nodes, tags = [], np.zeros(examples.classes, int), 0, 0, 0, set()
+    chosen, counts = [], np.zeros(examples.classes, int)
+    bits = nodes = misses = 0
+    tags: set[int] = set()
     while misses < MISSES and any(queues):
         c = int(min((c for c in range(examples.classes) if queues[c]), key=lambda c: counts[c]))
         g = queues[c].pop()

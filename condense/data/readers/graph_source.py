@@ -1,4 +1,4 @@
-"""What readers of graphs return, and what they share. Nothing here trusts a file."""
+"""The return type of graph readers, and functions that they share. They check everything that a file says."""
 
 import re
 from pathlib import Path

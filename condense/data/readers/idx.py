@@ -101,7 +101,8 @@ def read(spec: Spec) -> Source:
 
 
 def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
-    """Checks the four files of a folder, and returns what copies them as they are. Raises BadInput as `read_idx_folder` does."""
+    """Checks the four files of a folder, and returns a function that copies them unchanged into another folder. Raises BadInput as
+    `read_idx_folder` does."""
     remedy = "fetch the four IDX files"
     read_idx_folder(folder, spec, name=name, remedy=remedy)
     found = find_idx(folder, spec, remedy=remedy)

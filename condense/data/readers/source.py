@@ -1,4 +1,4 @@
-"""What readers of images return, and what they share: checks of sizes, labels and values, and draws in proportion to classes.
+"""The return type of image readers, and functions that they share: checks of sizes, labels and values, and draws in proportion to classes.
 
 Raw images are u8[n h w c] in 0..255 or floats [n h w c] in [0, 1], labels i32 in 0..C-1. Nothing here trusts a file: sizes that it declares
 are checked against the bytes that are there before memory is spent.
@@ -85,8 +85,8 @@ def arrays(
 def check_classes(
     spec: str, y_train: Int32[np.ndarray, " _"], y_test: Int32[np.ndarray, " _"], classes: tuple[str, ...], examples: str
 ) -> None:
-    """Raises BadInput for a class name that is there twice, labels outside 0..C-1, and a class with fewer than two training examples;
-    `examples` is what messages call them."""
+    """Raises BadInput for a class name that appears twice, labels outside 0..C-1, and a class with fewer than two training examples.
+    Messages call the examples by the word `examples`."""
     if len(set(classes)) < len(classes):
         raise BadInput(f"{spec}: two classes have the same name, as it can be printed; every class needs its own")
     for part, y in (("train", y_train), ("test", y_test)):
