@@ -105,7 +105,8 @@ def train_group(
     tick: Callable[[int], None] | None = None,
     watch: Callable[[Fit], None] | None = None,
 ) -> Fit:
-    """Trains one group of seeds to the last epoch; `tick(epochs done)` and `watch(states)` after every piece."""
+    """Trains one group of seeds to the last epoch. After every span of epochs it calls `tick(number of epochs in the span)` and
+    `watch(states)`."""
     states = trainer.init(keys, synths)
     for first, last in epoch_spans(recipe):
         if first == recipe.drop_epoch():  # the released code builds a new optimiser here, so momentum starts anew

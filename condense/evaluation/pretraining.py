@@ -29,7 +29,8 @@ TRAIN, HEAD = 0, 1  # key streams
 
 
 class TransferRow(NamedTuple):
-    """One row of one network: what it is pre-trained on (None: nothing), seed by seed, how, and `group` seeds at a time."""
+    """One row of one network: its set for pre-training, seed by seed (None for no pre-training), the recipe, and how many seeds train at a
+    time (`group`)."""
 
     net: str
     kind: str

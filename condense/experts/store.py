@@ -211,7 +211,7 @@ class Recorder:
             raise _full(self.partial, error) from error
 
     def row(self, epoch: int) -> np.ndarray | None:
-        """The row that was written, or None where there is no such file."""
+        """Reads the row of an epoch back from the hidden file; None if there is no such file."""
         try:
             return np.array(_mapped(self.partial, *self.shape)[epoch])
         except BadInput:

@@ -235,8 +235,8 @@ def padded(batch: GraphBatch, sizes: Sizes) -> GraphBatch:
 
 
 def batches(graphs: Graphs, index: Int[np.ndarray, " m"], *, size: int) -> Iterator[tuple[Int32[np.ndarray, " b"], GraphBatch]]:
-    """Batches of at most `size` graphs in the order of `index`, each padded to the next sizes of `ladder` (of graphs, `size` at most), with
-    the graphs in it."""
+    """Yields pairs (indices of the graphs, padded batch) of at most `size` graphs, in the order of `index`. Each batch is padded to the
+    next sizes of `ladder`, the number of graphs to `size` at most."""
     for at in range(0, len(index), size):
         rows = np.asarray(index[at : at + size], np.int32)
         yield rows, batch_of(graphs.take(rows), count=min(size, ladder(len(rows))))
