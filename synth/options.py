@@ -83,7 +83,7 @@ def check_option(name: str, value: Any, kind: Any) -> Any:
             each = value if isinstance(value, tuple | list) else (value,)
             return tuple(check_option(name, one, get_args(base)[0]) for one in each)
         if base in (int, float):
-            return _number(name, value, base, within)
+            return _number(name, value, base, limits)
     if value is None:
         raise BadInput(f"{flag_of(name)} None: give a value, or leave it out")
     return value

@@ -18,7 +18,7 @@ from condense.evaluation.baselines import Baseline, Comparison, the_set
 from condense.evaluation.evaluator import Evaluator
 from condense.nets.graphs import NEEDS_DEGREES
 from condense.nets.registry import NETS
-from evals.protocol import Network, Worker
+from evals.protocol import ScoringNetwork, Worker
 from evals.retrain_graphs import WeightedBatch, graph_worker, make_graph_trainer, shares
 from evals.retraining import EvalRecipe
 from evals.storage import count_bytes

@@ -20,7 +20,7 @@ from synth.files.atomic import write_bytes
 from synth.files.npz import opened, write_npz
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess, Standard
-from synth.labelling import flat
+from synth.labelling import arrays_by_path
 
 INDEX, NORMALISATION, FORMAT = "teachers.json", "normalisation.npz", 1
 

@@ -90,10 +90,10 @@ def execute(made: Plan) -> SyntheticSet:
         note(line)
     made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
-    asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
-    with open_run(made.out, config, beside=made.beside(), **asked) if made.out else nullcontext() as held:
-        if held and held.done:
-            note(f"{made.out} is done: {held.record['finished']} steps; nothing to do")
+    request = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
+    with open_run(made.out, config, beside=made.beside(), **request) if made.out else nullcontext() as opened:
+        if opened and opened.done:
+            note(f"{made.out} is done: {opened.record['finished']} steps; nothing to do")
             return load_set(find_set(made.out))
         for line in made.matcher.remarks(data.train) if made.matcher.remarks else ():
             note(line)

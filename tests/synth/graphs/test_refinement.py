@@ -17,7 +17,7 @@ from synth.graphs.base import Alphabet, Graphs, batch_of
 from synth.graphs.content import colour_graph
 from synth.graphs.packing import TreeSets
 from synth.graphs.refinement import colour_batch, evaluations, refine, share, trees
-from synth.graphs.tree_batch import cut, tree_batch
+from synth.graphs.tree_batch import tree_batch, truncate
 from synth.graphs.trees import Tree
 from tests.support.toy_graphs import as_networkx, doubled, joined, renamed, some_graphs, to_text, unrolled
 
