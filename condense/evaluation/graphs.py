@@ -34,14 +34,14 @@ PIECE = 256  # test graphs that are read at a time
 
 
 def read_as_colours(examples: GraphExamples, net: str) -> GraphBatch:
-    """Graphs as a network sees them on their colour graph; degrees are told apart where the network asks for them. A network from outside
-    sees the graphs themselves."""
+    """The colour graph of some graphs, as a network reads it. Nodes of different degree get different colours only if the network needs
+    degrees."""
     depth = depth_of(net)
     return batch_of(examples.x) if depth is None else colour_batch(refine(examples.x, depth, degrees=reads_degrees(net)))
 
 
 def depth_of(net: str) -> int | None:
-    """Layers of a graph network of this project; None for one from outside, which may look as far as it likes."""
+    """The number of layers of a graph network."""
     return nets.parse(net)[1]["depth"] if net.partition(":")[0] in NETS else None
 
 
@@ -52,7 +52,7 @@ def reads_degrees(net: str) -> bool:
 
 
 def weighted_batch(synth: SyntheticSet, net: str) -> WeightedBatch:
-    """What a network learns from a set. Raises BadInput where the set cannot serve the network."""
+    """The batch that a network learns from, made from a set. Raises BadInput if the set cannot serve the network."""
     if isinstance(synth.x, ColourGraph) and not synth.x.exact and reads_degrees(net):
         raise BadInput(f"--net {net}: reads degrees of leaves, which this set does not tell apart; distil with --leaves exact")
     index, frequency = np.asarray(synth.y.probs()).argmax(1).astype(np.int32), synth.x.frequency()

@@ -4,7 +4,8 @@ from condense.inputs.context import Context, Input, Provider
 
 
 def find(context: Context) -> Input:
-    """Name and value of the budget; None where the workbench counts for the method, and where the call gives none."""
+    """Name and value of the budget. None if the workbench computes the number of examples for the method, or if the call gives no
+    budget."""
     return Input(context.budget)
 
 

@@ -23,7 +23,8 @@ def names_of(context: Context) -> tuple[str, ...]:
 
 
 def find(context: Context) -> Input:
-    """The committee that the flag names; without it, untrained networks that stand in for the one that the run trains."""
+    """Loads the committee that the flag names. Without the flag, gives untrained networks as stand-ins for the committee that the run will
+    train."""
     if context.given is not None:
         return _input(take_teachers(context.given, context.data))
     names, place = tuple(map(nets.canonical, names_of(context))), context.out and context.out / "teachers"
@@ -42,7 +43,7 @@ def stand_in(name: str, context: Context) -> Teacher:
 
 
 def make(context: Context) -> Input:
-    """The committee that the flag names; without it, one trained in OUT/teachers, where one that fits is kept."""
+    """Loads the committee that the flag names. Without the flag, uses the one in OUT/teachers if it fits, and trains it there otherwise."""
     if context.given is not None:
         return find(context)
     names = names_of(context)

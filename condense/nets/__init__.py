@@ -26,7 +26,7 @@ ENTRY_POINTS = "condense.nets"  # a package outside names its factories there
 
 
 def outside() -> dict[str, Network]:
-    """Networks that installed packages register, by name; a name of this project's own stays what it is."""
+    """The networks that installed packages register, by name. They cannot replace a network of this project."""
     factories = {name: factory for name, factory in registered(ENTRY_POINTS, Callable).items() if name not in NETS}
     return {name: Network(name, factory, (inspect.getdoc(factory) or "").partition("\n")[0]) for name, factory in factories.items()}
 

@@ -24,8 +24,8 @@ PARTS = "features(x) -> [b, d] and head, a layer from d numbers to the scores of
 
 
 def register(value: Any, image: tuple[int, ...] | Alphabet, classes: int) -> str:
-    """The name of a network that was handed over. It follows from what the network computes, so the same network has the same name in every
-    process; under this name it is found in this process."""
+    """Registers a network given as a value and returns its name. The name depends on what the network computes, so that the same network
+    has the same name in every process."""
     net = as_net(value, image, classes)
     vars = net.init(jax.random.key(0))
     whole = hashlib.sha256()
@@ -53,7 +53,7 @@ def find(name: str) -> Net:
 
 
 def as_net(value: Any, image: tuple[int, ...] | Alphabet, classes: int, *, flag: str = "net=") -> Net:
-    """A network as a value: itself, a linen module, or a function `rngs -> nnx.Module` such as the module's class.
+    """Turns a value into a `Net`: a `Net` itself, a linen module, or a function `rngs -> nnx.Module` such as the module's class.
 
     `flag` is what named the network. Raises BadInput for anything else, for a module without the two parts or where the examples are
     graphs, for a network that fails on two such examples, and for scores that are not one a class.

@@ -247,7 +247,7 @@ def realise(made: Plan) -> Plan:
 
 
 def call_of(given: dict[str, Any], options: dict[str, Any], net: str | None, split: int) -> str:
-    """The call in Python that a plan resolves, for `run.json`: executed, it repeats the run. What is as by default is left out.
+    """The Python call that a plan resolves, as text for `run.json`. Executing it repeats the run. Values at their defaults are left out.
 
     Args:
       given: the arguments that all methods share, by name. options: those of the method, None too.

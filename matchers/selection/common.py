@@ -37,5 +37,5 @@ def features(
 
 
 def put(synth: SyntheticSet, examples: Split, index: Int[np.ndarray, " m"]) -> SyntheticSet:
-    """The set with the chosen real images, class-major, in place of its own."""
+    """Replaces the content of a set by the chosen real images, class-major."""
     return replace(synth, x=synth.x.encode(jnp.asarray(examples.take(index).x)))

@@ -1,4 +1,4 @@
-"""Computation trees: canonical by construction, so that two trees are isomorphic exactly when they are equal.
+"""Computation trees in canonical form: two trees are isomorphic exactly if they are equal. Writes them as text, and reads them.
 
 The tree of depth L of a node has its tag at the root and below it the trees of depth L - 1 of all nodes that send to it.
 """
