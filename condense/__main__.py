@@ -49,7 +49,7 @@ def _fill_descriptor(number: int) -> None:
 
 
 def run(argv: list[str]) -> int:
-    """The exit code of a command line; failures leave one line on stderr, and a traceback only under CONDENSE_DEBUG=1."""
+    """Runs a command line and returns its exit code. A failure prints one line on stderr, and a traceback only if CONDENSE_DEBUG is set."""
     try:
         from condense.cli.app import call
 

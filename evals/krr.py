@@ -12,7 +12,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from evals.protocol import Network, Protocol, Task, Worker
+from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from evals.report import Report
 from synth.base import Examples, Net, Vars, fresh
 from synth.errors import BadInput, RunFailed
@@ -25,7 +25,7 @@ PIECE = 64  # examples that go through a network together
 
 @dataclass(frozen=True)
 class RidgeHead(Protocol):
-    """A ridge head in closed form where other recipes train a network, as the kernel methods' papers score.
+    """Scores a set by a ridge head in closed form instead of training a network, as the papers of kernel methods do.
 
     Args:
       name: what the recipe is called.
@@ -45,16 +45,16 @@ class RidgeHead(Protocol):
 
     @property
     def own_net(self) -> str:
-        """The tangent kernel needs no network, and stands in its place."""
+        """`ntk` for the tangent kernel, which needs no network and takes its place in tables; empty for the kernel `net`."""
         return "ntk" if self.kernel == "ntk" else ""
 
     @property
     def takes_frozen(self) -> bool:
-        """Features may be those of trained networks."""
+        """Whether the head can use the features of trained networks: True for the kernel `net`, False for `ntk`."""
         return self.kernel == "net"
 
-    def worker(self, network: Network, task: Task) -> Worker:
-        """What solves for the head, seed by seed; how long that takes is a guess."""
+    def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
+        """The worker that solves for the head, one seed after another. Its estimate of the time is a guess."""
         score = make_scorer(network.net, self, frozen=network.vars)
 
         def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, seeds: int, group: int, tick) -> Report:

@@ -1,4 +1,4 @@
-"""Every protocol by name, as text: what a list says of it, and how it is made. Needs no JAX."""
+"""All protocols by name, as text: the line that lists show, and the factory. Needs no JAX."""
 
 from importlib import import_module
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""The contract of an evaluation protocol: how the worth of a set is measured.
+"""The contract of an evaluation protocol, which measures how good a set is.
 
 A protocol is a frozen value with a name. It states facts about itself, and builds a `Worker` for a network and the examples to score on.
 The workbench asks nothing else of it, whether it retrains networks (`evals.retraining`), solves for a ridge head (`evals.krr`) or does
@@ -15,8 +15,8 @@ from synth.errors import BadInput
 from synth.images.views import View
 
 
-class Network(NamedTuple):
-    """A network that sets are scored with.
+class ScoringNetwork(NamedTuple):
+    """A network that scores sets.
 
     Args:
       name: what reports call it: its specification, or `Protocol.own_net`.
@@ -29,8 +29,8 @@ class Network(NamedTuple):
     vars: Vars | None = None
 
 
-class Task(NamedTuple):
-    """What the sets are scored on.
+class ScoringTask(NamedTuple):
+    """The examples on which sets are scored, and how networks are retrained for it.
 
     Args:
       modality: what the examples are, a name in `condense.data.modality`.
@@ -40,11 +40,11 @@ class Task(NamedTuple):
 
     modality: str
     part: Any
-    retrain: Callable[[Network, Any], "Worker"]
+    retrain: Callable[[ScoringNetwork, Any], "Worker"]
 
 
 class Worker(NamedTuple):
-    """The compiled work of one network under one protocol. Rows whose examples have the same shapes share the compilation.
+    """Compiled scoring of one network under one protocol. Rows of examples with the same shapes share the compilation.
 
     Args:
       report: (key, set kind, draw, *, seeds, group, tick) -> Report. `draw(seed)` is what the network of a seed learns from: the set, real
@@ -64,7 +64,7 @@ class Worker(NamedTuple):
 
 
 class Protocol(ABC):
-    """How the worth of a set is measured. Subclasses are frozen dataclasses; they state what differs from here.
+    """Measures how good a set is. Subclasses are frozen dataclasses, which override what differs from this class.
 
     Attributes:
       name: what reports and `--recipe` call it.
@@ -92,17 +92,17 @@ class Protocol(ABC):
     temperature: float = 1.0
 
     @abstractmethod
-    def worker(self, network: Network, task: Task) -> Worker:
-        """The compiled work of a network on a task."""
+    def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
+        """Compiles the scoring of a network on a task."""
 
     def view_for(self, *, height: int, flips: bool) -> View | None:
-        """What every mini-batch of images of this height is shown through; None where it is shown as it is."""
+        """The view through which mini-batches of images of this height are shown; None if they are shown as they are."""
         return None
 
     def batch_of(self, n: int, classes: int) -> int:
-        """Examples a step of a set of n."""
+        """The number of examples a step for a set of n examples."""
         return n
 
     def vary(self, option: str, text: str) -> "Protocol":
-        """The protocol under another value of one of its `options`, with a name that says so. Raises BadInput for a wrong value."""
+        """The protocol with another value of one of its `options`; its name says so. Raises BadInput for a wrong value."""
         raise BadInput(f"--recipe {self.name}:{option}={text}: there is no such option; leave it out")

@@ -8,7 +8,7 @@ RECIPES: dict[str, Protocol] = {listed.name: listed.load() for listed in LISTED.
 
 
 def recipe(name: str, *, epochs: int | None = None) -> Protocol:
-    """The protocol of a name, as in `dsa`, or of a name and an option, as in `dsa:epochs=7` or `krr:reg=0.001`.
+    """The protocol with a name such as `dsa`, or with a name and an option such as `dsa:epochs=7` or `krr:reg=0.001`.
 
     Args:
       name: a key of `RECIPES`, with an option of that protocol behind it or without.

@@ -33,11 +33,11 @@ class Report(NamedTuple):
         return float(np.std(self.accuracy))
 
     def area(self) -> tuple[float, float]:
-        """Mean and population standard deviation over seeds of the area under the ROC curve; NaN where there is none."""
+        """Mean and population standard deviation of the area under the ROC curve, over seeds; NaN if areas were not measured."""
         return (float(np.mean(self.auc)), float(np.std(self.auc))) if self.auc else (float("nan"), float("nan"))
 
     def as_json(self) -> dict:
-        """The result row of `evaluate --json`; an area that is not defined is None."""
+        """One result row of `evaluate --json`. An area that is not defined is None."""
 
         def known(areas):
             return [None if np.isnan(area) else area for area in areas]

@@ -27,12 +27,12 @@ class Trainer(NamedTuple):
     """Compiled pieces of one (network, recipe) pair, over a leading axis of seeds; sets of the same shapes share the compilation.
 
     Args:
-      begin: (keys, synths) -> states.
+      init: (keys, synths) -> states.
       advance: (states, keys, synths, first epoch, epoch to stop before, epochs in all) -> states.
       score: (states, x, y) -> i32[seeds], how many of the examples are classified right.
     """
 
-    begin: Callable
+    init: Callable
     advance: Callable
     score: Callable
 
@@ -52,7 +52,7 @@ def make_trainer(
         lr = synth.lr if takes_step_size(recipe, synth) else jnp.float32(recipe.lr)
         return recipe.optimiser(lr * factor)
 
-    def begin_one(key, synth):
+    def init_one(key, synth):
         return init_fit(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
     def advance_one(state, key, synth, first, stop, epochs):
@@ -74,11 +74,11 @@ def make_trainer(
         return jnp.sum(in_batches(classify, state.vars, x) == y)
 
     def over_seeds(fn, *seeded):
-        return spread(lambda *parts: backend.over(fn, *parts), *seeded)
+        return spread(lambda *parts: backend.map_batched(fn, *parts), *seeded)
 
     @jax.jit
     def begin_all(keys, synths):
-        return over_seeds(begin_one, keys, synths)
+        return over_seeds(init_one, keys, synths)
 
     @partial(jax.jit, donate_argnums=0)
     def advance_all(states, keys, synths, first, stop, epochs):
@@ -92,7 +92,7 @@ def make_trainer(
 
 
 def stack(synths: Sequence[SyntheticSet]) -> SyntheticSet:
-    """Sets of equal shapes with a leading axis of seeds."""
+    """Stacks sets of equal shapes along a new leading axis of seeds."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(synth.bare() for synth in synths))
 
 
@@ -105,9 +105,10 @@ def train_group(
     tick: Callable[[int], None] | None = None,
     watch: Callable[[Fit], None] | None = None,
 ) -> Fit:
-    """Trains one group of seeds to the last epoch; `tick(epochs done)` and `watch(states)` after every piece."""
-    states = trainer.begin(keys, synths)
-    for first, last in pieces(recipe):
+    """Trains one group of seeds to the last epoch. After every span of epochs it calls `tick(number of epochs in the span)` and
+    `watch(states)`."""
+    states = trainer.init(keys, synths)
+    for first, last in epoch_spans(recipe):
         if first == recipe.drop_epoch():  # the released code builds a new optimiser here, so momentum starts anew
             states = Fit(states.vars, jax.tree.map(jnp.zeros_like, states.opt))
         states = trainer.advance(states, keys, synths, jnp.int32(first), jnp.int32(last), jnp.int32(recipe.epochs))
@@ -119,8 +120,9 @@ def train_group(
     return states
 
 
-def pieces(recipe: EvalRecipe) -> list[tuple[int, int]]:
-    """First epoch, and epoch to stop before, of the pieces that a training is cut into: CHUNKS to twice as many, one ends at the drop."""
+def epoch_spans(recipe: EvalRecipe) -> list[tuple[int, int]]:
+    """Cuts a training into spans (first epoch, epoch to stop before). There are CHUNKS to twice as many spans, and one ends where the step
+    size drops."""
     drop, size = min(recipe.drop_epoch(), recipe.epochs), max(1, recipe.epochs // CHUNKS)
     spans = ((0, drop), (drop, recipe.epochs))
     return [(first, min(first + size, stop)) for start, stop in spans for first in range(start, stop, size)]
@@ -140,13 +142,14 @@ def retrain(
     tick: Callable[[int], None] | None = None,
     best_on_test: bool = False,
 ) -> Report:
-    """Accuracy of `seeds` fresh networks trained on `draw(seed)` and scored on `test` once, at the last step. With `best_on_test` they are
-    scored after each of the `pieces` too, which changes nothing but what the report holds beside.
+    """Trains `seeds` fresh networks on `draw(seed)` and scores each on `test` once, at the last step. With `best_on_test` they are also
+    scored after each of the `epoch_spans`; the report holds that beside, and nothing else changes.
 
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
     """
-    began, accuracies, best = time.perf_counter(), [], []
+    began = time.perf_counter()
+    accuracies, best = [], []
     group = group_size(seeds, together or backend.runs_together())
     x, y = jnp.asarray(test.x), jnp.asarray(test.y)
     for first in range(0, seeds, group):
@@ -168,8 +171,8 @@ def retrain(
 def retraining_worker(
     net_name: str, trainer: Trainer, recipe: EvalRecipe, test: Examples, *, devices: int = 1, best_on_test: bool = False
 ) -> Worker:
-    """The worker of a network under a recipe: groups fill the `devices`; a whole training set trains one network a device, because every
-    network holds a copy of its set."""
+    """The worker that retrains a network under a recipe. Groups of seeds fill the `devices`. For a whole training set one network trains on
+    each device at a time, because every network holds a copy of its set."""
 
     def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, seeds: int, group: int, tick) -> Report:
         more = {"net_name": net_name, "set_kind": kind, "together": group, "tick": tick, "best_on_test": best_on_test}
@@ -185,10 +188,10 @@ def retraining_worker(
 
 
 def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, group: int, *, watched: Examples | None = None) -> float:
-    """Compiles the training and times one epoch of it, and one scoring on what is `watched` on the way, for the estimate that users see
-    before anything long starts."""
+    """Compiles the training, and times one epoch of it and one scoring on the examples `watched`. The result is the estimate that users see
+    before long work."""
     keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
-    states, spans = trainer.begin(keys, synths), []
+    states, spans = trainer.init(keys, synths), []
     for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
         began = time.perf_counter()
         states = trainer.advance(states, keys, synths, jnp.int32(max(0, stop - 1)), jnp.int32(stop), jnp.int32(recipe.epochs))
@@ -203,11 +206,11 @@ def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, g
             began = time.perf_counter()
             jax.block_until_ready(trainer.score(states, x, y))
             scoring = time.perf_counter() - began
-    return min(spans[1:]) * recipe.epochs + scoring * len(pieces(recipe))
+    return min(spans[1:]) * recipe.epochs + scoring * len(epoch_spans(recipe))
 
 
 def group_size(seeds: int, together: int) -> int:
-    """Seeds in each of the fewest equal groups of at most `together`."""
+    """How many seeds train at a time: at most `together`, in as few groups as possible, and in groups as equal as that allows."""
     return -(-seeds // -(-seeds // together))
 
 

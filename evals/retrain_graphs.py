@@ -27,7 +27,7 @@ INIT, DRAW = 0, 1  # key streams of a seed
 
 
 class WeightedBatch(NamedTuple):
-    """What one network learns from: a batch of graphs, their class indices, and how much each counts (they sum to 1)."""
+    """The batch that a network learns from: graphs, class indices, and a weight for each graph (the weights sum to 1)."""
 
     x: GraphBatch
     y: Int[Array, " b"]
@@ -35,7 +35,7 @@ class WeightedBatch(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A network under training, and the best one so far by accuracy on validation graphs (the earliest of equals)."""
+    """A network in training, and its best state so far by accuracy on validation graphs (the earliest of equals)."""
 
     vars: Vars
     opt: optax.OptState
@@ -45,14 +45,15 @@ class Trained(NamedTuple):
 
 
 def shares(y: Int[np.ndarray, " n"], frequency: Float[np.ndarray, " n"], sizes: Float[np.ndarray, " c"]) -> Float[np.ndarray, " n"]:
-    """p of the module's docstring; classes without examples leave their share to the others."""
-    within = np.bincount(y, frequency, minlength=len(sizes))
-    prior = np.where(within > 0, sizes, 0)
-    return (prior[y] / prior.sum() * frequency / within[y]).astype(np.float32)
+    """The weight p of every example, by the formula at the head of the module. The weight of a class without examples goes to the other
+    classes."""
+    of_class = np.bincount(y, frequency, minlength=len(sizes))
+    prior = np.where(of_class > 0, sizes, 0)
+    return (prior[y] / prior.sum() * frequency / of_class[y]).astype(np.float32)
 
 
 def draw_shares(key: jax.Array, p: Float[Array, " n"], size: int) -> Float[Array, " n"]:
-    """How often each example is among `size` that are drawn with probabilities p, as fractions."""
+    """Draws `size` examples with probabilities p, and returns for each example its share of the draws."""
     chosen = jax.random.categorical(key, jnp.log(p), shape=(size,))
     return jnp.bincount(chosen, length=len(p)).astype(p.dtype) / size
 
@@ -160,8 +161,8 @@ def graph_worker(
     validation: tuple[GraphBatch, Int[Array, " b"]],
     test: Sequence[tuple[GraphBatch, np.ndarray]],
 ) -> Worker:
-    """The worker of a network under a recipe; its seeds train one after another, and the bar counts them. The arguments are those of
-    `retrain_graphs`."""
+    """The worker that retrains a graph network under a recipe. Seeds train one after another, and the bar counts them. The arguments are
+    those of `retrain_graphs`."""
 
     def report(key: jax.Array, kind: str, draw: Callable[[int], WeightedBatch], *, seeds: int, group: int, tick) -> Report:
         named = {"net_name": net_name, "set_kind": kind, "seeds": seeds, "tick": tick}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from evals.protocol import Network, Protocol, Task, Worker
+from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from synth.errors import BadInput
 from synth.images.views import View, view_of
 from synth.labelling import batch_of
@@ -57,11 +57,11 @@ class EvalRecipe(Protocol):
 
     @property
     def modalities(self) -> tuple[str, ...] | None:
-        """What augments or shows views is for images; the rest is for anything."""
+        """The modalities that the recipe can train on: images alone if it augments or shows views, else all."""
         return ("images",) if self.augment or self.view else None
 
-    def worker(self, network: Network, task: Task) -> Worker:
-        """What retrains this network on examples of the task's modality."""
+    def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
+        """Compiles the retraining of this network on examples of the task's modality."""
         return task.retrain(network, self)
 
     def vary(self, option: str, text: str) -> "EvalRecipe":
@@ -71,8 +71,8 @@ class EvalRecipe(Protocol):
         return self if int(text) == self.epochs else replace(self, name=f"{self.name}:epochs={int(text)}", epochs=int(text))
 
     def view_for(self, *, height: int, flips: bool) -> View | None:
-        """The view of a mini-batch of images of this height, None where it is shown as it is. A pad is stated for 32 pixels and scales
-        with the height; there is no flip where a mirrored image means something else."""
+        """The view of mini-batches of images of this height; None if they are shown as they are. The pad is meant for 32 pixels and scales
+        with the height. There is no flip if a mirrored image means something else."""
         if not self.view:
             return None
         view = view_of(self.view)
@@ -80,7 +80,7 @@ class EvalRecipe(Protocol):
         return view if flips else view.unflipped()
 
     def batch_of(self, n: int, classes: int) -> int:
-        """Examples a step of a set of n."""
+        """The number of examples a step for a set of n examples."""
         return batch_of(self.batch, n, classes)
 
     def drop_epoch(self) -> int:
@@ -88,7 +88,8 @@ class EvalRecipe(Protocol):
         return self.epochs // 2 + 2 if self.schedule == "drop" else self.epochs
 
     def factor(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Float[Array, ""]:
-        """What the step size is multiplied by in an epoch of a training of `epochs`, both traced: a longer one compiles nothing anew."""
+        """The factor of the step size in an epoch of a training of `epochs`. Both may be traced, so that a longer training does not compile
+        again."""
         at, last = epoch.astype(jnp.float32), epochs.astype(jnp.float32)
         factor = {
             "drop": jnp.where(epoch < epochs // 2 + 2, jnp.float32(1), jnp.float32(0.1)),

@@ -1,4 +1,4 @@
-"""Bytes of a synthetic set: payload arrays, labels included; what undoes the normalisation counts apart."""
+"""Counts the bytes of a synthetic set: its arrays and labels. The arrays that undo the normalisation count apart."""
 
 from pathlib import Path
 

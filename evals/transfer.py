@@ -28,8 +28,8 @@ ITERATIONS, TOLERANCE = 200, 1e-4  # of the probe's solver: it stops where no en
 
 
 def on_mean_squares(recipe: EvalRecipe, width: int) -> EvalRecipe:
-    """The recipe that makes of SGD on 1/2 sum_i (f_i - y_i)^2, the loss of `synth.labels.plain.Target`, that of `recipe` on their mean over
-    i.
+    """Changes a recipe of SGD for the loss of `synth.labels.plain.Target`, 1/2 sum_i (f_i - y_i)^2, so that it equals `recipe` on the mean
+    over i of (f_i - y_i)^2.
 
     The gradient is width / 2 times as large: at 2 / width of the step size and width / 2 of the decay, every step is the same.
     """
@@ -96,12 +96,12 @@ def probe(features: Float[Array, "n d"], y: Int[Array, " n"], test_features: Flo
 
 
 def choose(scores: Float[Array, "n c"]) -> Int[Array, " n"]:
-    """The class of the largest score, -1 where not all scores are finite: a training that diverged chooses none."""
+    """The class with the largest score. It is -1 if a score is not finite, as after a training that diverged."""
     return jnp.where(jnp.isfinite(scores).all(-1), scores.argmax(-1), -1)
 
 
 def accuracy(chosen: Int[Array, " n"], y: Int[Array, " n"]) -> float:
-    """The part that is classified right, counted; NaN where a choice is -1."""
+    """The fraction that is classified right; NaN if a choice is -1."""
     return int(jnp.sum(chosen == y)) / len(y) if int(chosen.min()) >= 0 else float("nan")
 
 
@@ -110,13 +110,13 @@ class Adapter(NamedTuple):
 
     Args:
       embed: (vars, x) -> f32[n d], the body's output in evaluation mode.
-      begin: (key, vars) -> state: the body with a new head for the target's classes.
+      add_head: (key, vars) -> state: the body with a new head for the target's classes.
       advance: (state, x, y, order, first, stop) -> state: steps first .. stop - 1 of `order` i32[steps b], rows of x and y.
       classify: (vars, x) -> i32[n], under the new head, as `choose` has them.
     """
 
     embed: Callable
-    begin: Callable
+    add_head: Callable
     advance: Callable
     classify: Callable
 
@@ -134,7 +134,7 @@ def make_adapter(source: Net, target: Net, classes: int, *, how: "Finetune") -> 
         return choose(target.apply(vars, piece).logits)
 
     @jax.jit
-    def begin(key, vars: Vars) -> Fit:
+    def add_head(key, vars: Vars) -> Fit:
         params = {**vars.params, "head": fresh(key, target).params["head"]}
         return Fit(Vars(params, vars.stats), optimiser(jnp.float32(0)).init(params))
 
@@ -153,7 +153,7 @@ def make_adapter(source: Net, target: Net, classes: int, *, how: "Finetune") -> 
 
         return jax.lax.fori_loop(first, stop, step, state)
 
-    return Adapter(partial(in_batches, read), begin, advance, partial(in_batches, answer))
+    return Adapter(partial(in_batches, read), add_head, advance, partial(in_batches, answer))
 
 
 def probe_accuracy(
@@ -183,7 +183,7 @@ def finetune_accuracy(
     The accuracy is NaN where the training diverges.
     """
     k_head, k_order = jax.random.split(key)
-    state, order = adapter.begin(k_head, vars), jnp.asarray(draw_order(k_order, rows, how.steps, how.batch))
+    state, order = adapter.add_head(k_head, vars), jnp.asarray(draw_order(k_order, rows, how.steps, how.batch))
     piece = max(1, how.steps // 20)
     for first in range(0, how.steps, piece):
         stop = min(first + piece, how.steps)
@@ -212,11 +212,11 @@ class Adaptation(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What a report calls it."""
+        """The name of the adaptation in reports."""
 
     @abstractmethod
     def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
-        """The compiled pieces, see `make_adapter`."""
+        """The compiled functions, as `make_adapter` builds them."""
 
     @abstractmethod
     def accuracies(
@@ -242,11 +242,11 @@ class Probe(Adaptation):
     name = "probe"
 
     def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
-        """Of which the probe reads features alone."""
+        """The compiled functions; the probe only uses the one for features."""
         return make_adapter(source, target, classes, how=Finetune())
 
     def accuracies(self, keys, adapter, vars, train, rows, test, *, classes, tick) -> list[float]:
-        """See `probe_accuracy`; nothing is drawn."""
+        """Accuracy by `probe_accuracy`. Nothing is random."""
         found = probe_accuracy(adapter, vars, train, rows, test, classes=classes)
         tick(len(rows))
         return found
@@ -254,7 +254,7 @@ class Probe(Adaptation):
 
 @dataclass(frozen=True)
 class Finetune(Adaptation):
-    """SGD on a network whose head is new, the step size falling to 0 as a half cosine.
+    """Trains the whole network with a new head by SGD. The step size falls to 0 along a half cosine.
 
     Args:
       steps: mini-batches (>= 1). The paper takes 5,000 or 10,000 on a GPU; 500 is what two cores do in seconds.
@@ -271,11 +271,11 @@ class Finetune(Adaptation):
 
     @property
     def name(self) -> str:
-        """What a report calls it: with the number of steps where that is not the usual one."""
+        """The name in reports. It has the number of steps if that is not the usual one."""
         return "finetune" if self.steps == Finetune.steps else f"finetune:steps={self.steps}"
 
     def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
-        """With steps of this size."""
+        """The compiled functions, as `make_adapter` builds them for this step size."""
         return make_adapter(source, target, classes, how=self)
 
     def accuracies(self, keys, adapter, vars, train, rows, test, *, classes, tick) -> list[float]:

@@ -1,4 +1,4 @@
-"""What a method is: a `Matcher`, a few pure functions and the feed of real data that it asks for."""
+"""The contract of a method: a `Matcher` is a few pure functions and the feed of real data that the method needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -68,13 +68,13 @@ class Piece(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What a method may be told of the run it serves.
+    """Facts about the run that a method may use.
 
     Args:
       image: the shape of an example: height, width and channels, or how many numbers a vector has.
       flips: whether a mirrored image keeps its label.
       steps: of the run.
-      plan: name of an evaluation recipe -> what it does with a set (`synth.labelling.Plan`).
+      plan: name of an evaluation recipe -> what it does with a set (`synth.labelling.LabelPlan`).
       label: gives a set its labels, called as `synth.labelling.label`; a run keeps on the disk what teachers have answered so far.
     """
 
@@ -133,14 +133,14 @@ class Matcher(NamedTuple):
 
 
 def conclude(key: jax.Array, matcher: Matcher, state: Any, synth: SyntheticSet) -> SyntheticSet:
-    """The set that a run gives after a step: the method's result, with what a file holds of its content, as the method finishes it."""
+    """The set that a run stores after a step: the method's result with its stored content, then changed by the method's `finish`."""
     synth = matcher.result(state, synth) if matcher.result else synth
     synth = replace(synth, x=synth.x.store())
     return matcher.finish(key, state, synth) if matcher.finish else synth
 
 
 class Descent(NamedTuple):
-    """State of `descend`: the optimiser's, and whatever the loss carries beside the set (networks, counters)."""
+    """State of `descend`: that of the optimiser, and other state of the loss (networks, counters)."""
 
     opt: optax.OptState
     aux: Any
@@ -172,7 +172,7 @@ def descend(
     def moving(values: dict):
         return {name: value.learned() if name == "x" else value for name, value in values.items()}
 
-    def begin(key, synth):
+    def first_state(key, synth):
         return Descent(tx.init(moving(fields(synth))), init(key, synth) if init else ())
 
     def step(key, state, synth, batch):
@@ -191,12 +191,12 @@ def descend(
         aux = after(k_after, synth, state.aux) if after else state.aux
         return synth, Descent(opt, aux), {"loss": value, **metrics}
 
-    return Matcher(begin, step, feed, start)
+    return Matcher(first_state, step, feed, start)
 
 
 def once(solve: Callable, *, feed: Feed = Whole(), parts: Callable[[SyntheticSet], int] | None = None) -> Matcher:
-    """A selection or mining method: `solve(key, synth, examples) -> synth`, one step on the host. In several `parts` of a set it takes
-    `done` as well, which it calls after each but the last, for the progress bar."""
+    """A method that is done in one step on the host: `solve(key, synth, examples) -> synth`. If its work has several `parts`, `solve` also
+    takes `done`, and calls it after each part but the last for the progress bar."""
 
     def step(key, state, synth, batch, done=lambda: None):
         return solve(key, synth, batch, **({"done": done} if parts else {})), state, {}

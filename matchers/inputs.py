@@ -1,4 +1,4 @@
-"""The inputs that a factory may ask for by a parameter's name, and which parameters are options that a user sets."""
+"""The inputs that a factory can ask for by the name of a parameter, and the options that a user sets."""
 
 import inspect
 from collections.abc import Callable
@@ -17,13 +17,13 @@ INPUTS = {
 
 
 def input_names(factory: Callable) -> tuple[str, ...]:
-    """The inputs that a factory asks for."""
+    """The names of the inputs that a factory asks for."""
     wanted = inspect.signature(factory).parameters
     return tuple(name for name in INPUTS if name in wanted)
 
 
 def flagged_inputs(factory: Callable) -> dict[str, str]:
-    """The inputs with a flag that a factory asks for, and the help of these flags."""
+    """The inputs of a factory that have a flag: name -> help text of the flag."""
     return {name: INPUTS[name] for name in input_names(factory) if INPUTS[name]}
 
 

@@ -1,4 +1,4 @@
-"""What is known of a method before it is imported: one record, so that a list of methods needs neither JAX nor the methods themselves."""
+"""The record of a method, which needs neither JAX nor the method's module, so that methods can be listed quickly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

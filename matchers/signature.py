@@ -1,4 +1,4 @@
-"""What the source of a method's factory says of it, read without running its imports: a help page need not wait for JAX."""
+"""Reads a factory's docstring and signature from its source, without its imports, so that a help page does not wait for JAX."""
 
 import ast
 import builtins
@@ -16,7 +16,7 @@ QUICK = ("typing", "collections.abc", "synth.options")  # modules of annotations
 
 
 def read_factory(method: Method) -> Callable[..., Any]:
-    """What stands in for the factory where only its docstring and signature are read; the factory itself where its source is not found.
+    """Returns a stand-in with the factory's docstring and signature. If the source cannot be read, returns the factory itself.
 
     The types of options are those of the factory. One that the source does not settle, such as a choice of what a registry lists, is `str`.
     """

@@ -90,9 +90,9 @@ plt.show()
 
 # %%
 kinds = {"committee": load_set(f"{out}/set.npz")}
-told = {"teachers": f"{out}-teachers", "data": data, "recipe": "cvdd", "epochs": label_epochs}
-kinds["distances"] = relabel(f"{out}/set.npz", f"{out}-distances.npz", kind="distances", **told)
-kinds["hard"] = relabel(f"{out}/set.npz", f"{out}-hard.npz", kind="hard", **told)
+labelled = {"teachers": f"{out}-teachers", "data": data, "recipe": "cvdd", "epochs": label_epochs}
+kinds["distances"] = relabel(f"{out}/set.npz", f"{out}-distances.npz", kind="distances", **labelled)
+kinds["hard"] = relabel(f"{out}/set.npz", f"{out}-hard.npz", kind="hard", **labelled)
 
 # %% [markdown]
 # ## Score
@@ -101,9 +101,9 @@ kinds["hard"] = relabel(f"{out}/set.npz", f"{out}-hard.npz", kind="hard", **told
 # last row matters: real images that teachers have labelled are strong, and a method is worth something where it beats them.
 
 # %%
-asked = {"data": data, "net": committee[0], "seeds": seeds, "recipe": "cvdd", "epochs": label_epochs, "rows": ["distilled", "random"]}
-results = {kind: evaluate(kinds[kind], teachers=f"{out}-teachers", **asked) for kind in ("committee", "distances")}
-results["hard"] = evaluate(kinds["hard"], **asked)
+scored = {"data": data, "net": committee[0], "seeds": seeds, "recipe": "cvdd", "epochs": label_epochs, "rows": ["distilled", "random"]}
+results = {kind: evaluate(kinds[kind], teachers=f"{out}-teachers", **scored) for kind in ("committee", "distances")}
+results["hard"] = evaluate(kinds["hard"], **scored)
 
 # %%
 weights = [results[kind].bytes["labels"] for kind in kinds]

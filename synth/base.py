@@ -10,14 +10,14 @@ from jaxtyping import Array, Float, Int, PyTree
 
 
 class Vars(NamedTuple):
-    """What a network carries: `params` take gradients, `stats` (running batch statistics) do not."""
+    """The variables of a network: `params` are learned by gradients, `stats` (running batch statistics) are not."""
 
     params: PyTree
     stats: PyTree = ()
 
 
 class Out(NamedTuple):
-    """What a network returns. Compiled code prunes whatever its caller does not read.
+    """The outputs of a network. Compiled code removes those that its caller does not read.
 
     Args:
       logits: f32[b c], unnormalised class scores.
@@ -48,7 +48,7 @@ class Net(NamedTuple):
 
 
 class Teacher(NamedTuple):
-    """A trained network that labels images or whose statistics images are made to match; it never changes.
+    """A trained network whose variables never change. It labels images, or methods match images to its statistics.
 
     Batch norms have four modes: `apply(vars, x)` uses the running statistics, and its taps tell the input's; `train=True` uses the batch's
     own and returns running ones that moved; whoever drops those has the batch's own without an update.
@@ -90,7 +90,7 @@ class Split(Protocol):
 
 
 class Examples(NamedTuple):
-    """Real examples in model space and their class indices, in memory; a `Split` of themselves."""
+    """Real examples in model space and their class indices, in memory. They are also a `Split`, whose rows are the examples themselves."""
 
     x: Float[Array, "n ..."]
     y: Int[Array, " n"]
@@ -105,10 +105,10 @@ class Examples(NamedTuple):
         return Examples(self.x[index], self.y[index])
 
     def all(self) -> "Examples":
-        """The same."""
+        """Returns itself, because all examples lie in memory."""
         return self
 
 
 def fresh(key: jax.Array, net: Net) -> Vars:
-    """Variables of a new network with strong dtypes, so that a later step with the same shapes does not compile again."""
+    """Draws the variables of a new network, with strong dtypes, so that a later step with the same shapes does not compile again."""
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), net.init(key))

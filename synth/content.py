@@ -1,4 +1,4 @@
-"""What a synthetic set stores of its examples: the contract of a content, and the kinds that a file may hold."""
+"""The contract of a content, which says how a synthetic set stores its examples, and the kinds that a file may hold."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from synth.vectors import Vectors
 
 
 class Content(Protocol):
-    """What stands for the examples of a set: images as they are, in bytes, in half precision, as sums of bases, vectors, or graphs.
+    """Stores the examples of a set: images as floats, in bytes, in half precision or as sums of bases; vectors; or graphs.
 
     A content is a NamedTuple of arrays. Methods, evaluation and files use what is listed here and nothing else of it.
 
@@ -43,41 +43,41 @@ class Content(Protocol):
 
     @property
     def images(self) -> int:
-        """How many images' worth of numbers are stored: `n`, unless examples share numbers."""
+        """How many images' worth of numbers are stored. It is `n`, unless examples share numbers."""
 
     def encode(self, images: Float[Array, "n ..."]) -> "Content":
-        """The same kind of content, with the same options and bounds, standing for these images or vectors.
+        """Encodes these images or vectors as a content of the same kind, with the same options and bounds.
 
         Images that it cannot hold are approximated as well as it can: where images share numbers, by least squares. Images beyond the
         bounds are not clipped. It can be traced.
         """
 
     def decode(self) -> Any:
-        """The examples: images f32[n h w c] or vectors f32[n d] in model space, differentiable by what is learned, or graphs."""
+        """The examples: images f32[n h w c] or vectors f32[n d] in model space, differentiable by the learned arrays; or graphs."""
 
     def learned(self) -> PyTree[Float[Array, "..."]]:
-        """The arrays that a method moves. They are picked and not computed, so that the same can be picked of a gradient."""
+        """The arrays that a method learns. They are selected, not computed, so that the same selection works on a gradient."""
 
     def moved(self, learned: PyTree[Float[Array, "..."]]) -> "Content":
-        """The content with these arrays in place of what `learned` gives, brought back within its bounds where it has bounds."""
+        """The content with these arrays in place of those of `learned`, brought back within its bounds if it has some."""
 
     def bounded(self, mean: Float[Array, " c"], std: Float[Array, " c"]) -> "Content":
-        """The same examples, as a content that keeps images within what a raw image in [0, 1] can hold under this normalisation.
+        """The same examples as a content that limits images to the values that raw images in [0, 1] can have under this normalisation.
 
         It is the content itself where it cannot keep bounds.
         """
 
     def clip(self, images: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-        """Images within the bounds of the content, as they are where it has none."""
+        """Limits images to the bounds of the content. Without bounds, returns them unchanged."""
 
     def store(self) -> "Content":
-        """What a file holds of it. Stored contents give themselves."""
+        """The content that a file stores in place of this one. A content that files can store returns itself."""
 
     def nbytes(self) -> int:
-        """Payload bytes of what a file holds of it. What undoes a normalisation counts apart."""
+        """Payload bytes that a file needs for this content. The arrays that undo a normalisation count apart."""
 
     def bytes_for(self, n: int, image: tuple[int, ...]) -> int:
-        """`nbytes()` of n examples of a shape, (h, w, c) or (d,), before there are any; it grows with n."""
+        """`nbytes()` for n examples of a shape, (h, w, c) or (d,), before they exist. It grows with n."""
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
@@ -88,11 +88,11 @@ class Content(Protocol):
         """
 
     def check(self) -> None:
-        """Raises ValueError where stored arrays have impossible values."""
+        """Raises ValueError if stored arrays have impossible values."""
 
 
 def images_for(content: Any, size: int, image: tuple[int, ...], *, classes: int, label_bytes: int) -> int:
-    """How many images of every class so many payload bytes hold, 0 where they do not hold one.
+    """How many examples of every class fit into `size` bytes together with their labels; 0 if not even one fits.
 
     Args:
       content: what they are stored as, a class or an instance of `Content` with `bytes_for`.

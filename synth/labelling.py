@@ -1,4 +1,4 @@
-"""What teachers say: their votes, their answers to a batch, and sets labelled with them.
+"""Labels by teachers: their votes, their answers to a batch, and labelled sets.
 
 Images are f32[b h w c] in model space. Answers are weighted sums of logits, z = sum_k w_k f_k(x). A stored view is drawn again by whoever
 trains on the set, so that nothing of it but the answer is kept.
@@ -26,8 +26,8 @@ from synth.options import check_option
 from synth.training.fit import batch_view, epoch_items, in_batches
 
 
-class Plan(NamedTuple):
-    """What a training recipe does with a set.
+class LabelPlan(NamedTuple):
+    """How a training recipe shows a set: epochs, batch, view and temperature.
 
     Args:
       epochs, view: how often it shows the set, and through which views.
@@ -42,16 +42,16 @@ class Plan(NamedTuple):
     temperature: float
     progress: Callable | None = None
 
-    def at(self, kind: str, *, temperature: float | None = None) -> "Plan":
-        """With labels of this kind at a temperature; by default at the kind's own, else at the recipe's."""
+    def at(self, kind: str, *, temperature: float | None = None) -> "LabelPlan":
+        """The same plan at `temperature`. By default it is the temperature of the label kind `kind`, else the recipe's."""
         own = find_kind(kind).default_temperature
         usual = self.temperature if own is None else own
         return self._replace(temperature=usual if temperature is None else temperature)
 
 
 def batch_of(batch: int, n: int, classes: int) -> int:
-    """Examples a step of a set of n: `batch`, or for 0 what RDED takes: 10, 50 from 10 and 100 from 50 examples a class, twice as many
-    from 100 classes, 100 for 200 classes. At most the set."""
+    """The number of examples a step for a set of n examples: `batch`, or if that is 0 the rule of RDED: 10, 50 from 10 and 100 from 50
+    examples a class; twice as many from 100 classes; 100 for 200 classes. Never more than the set."""
     if not batch:
         ipc = n / classes
         batch = (100 if ipc >= 50 else 50 if ipc >= 10 else 10) * (2 if classes >= 100 else 1)
@@ -60,7 +60,7 @@ def batch_of(batch: int, n: int, classes: int) -> int:
 
 
 def check_room(kind: str, n: int, classes: int, epochs: int, *, images: int, advice: str) -> None:
-    """Raises BadInput where labels of n examples, beside `images` bytes, are more than a set's file may hold, see `synth.files.npz`.
+    """Raises BadInput if labels of n examples and `images` bytes together are larger than a set's file may be (`synth.files.npz`).
 
     Args:
       kind: one that `label` makes; `epochs` are those of stored views.
@@ -73,7 +73,8 @@ def check_room(kind: str, n: int, classes: int, epochs: int, *, images: int, adv
 
 
 def check_options(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a kind: the given ones, checked, over the defaults. An option of other kinds may be given at its default there.
+    """All options of a label kind: the given ones, checked, and defaults for the others. An option of another kind may be given only at its
+    default.
 
     Raises BadInput for a value out of range, and for an option that this kind has not.
     """
@@ -93,32 +94,32 @@ def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:
     return tuple(float(w) for w in raised / raised.sum())
 
 
-def flat(vars: Vars) -> dict[str, np.ndarray]:
+def arrays_by_path(vars: Vars) -> dict[str, np.ndarray]:
     """The arrays of a network's variables by path, as in `params/convs/0/kernel`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(vars._asdict())
     return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 
 
-def digest(teacher: Teacher) -> str:
-    """Twelve hexadecimal digits that tell a teacher's variables from another's."""
+def teacher_digest(teacher: Teacher) -> str:
+    """Twelve hexadecimal digits that identify a teacher's variables."""
     hashed = hashlib.sha256()
-    for name, array in sorted(flat(teacher.vars).items()):
+    for name, array in sorted(arrays_by_path(teacher.vars).items()):
         hashed.update(f"{name}{array.dtype.str}{array.shape}".encode())
         hashed.update(np.ascontiguousarray(array).data)
     return hashed.hexdigest()[:12]
 
 
-def named(teachers: Sequence[Teacher], weights: Sequence[float]) -> str:
-    """Teachers and their weights as label kinds store them: DIGEST*WEIGHT, joined by '+'."""
-    return "+".join(f"{digest(teacher)}*{weight:.9g}" for teacher, weight in zip(teachers, weights, strict=True))
+def teachers_text(teachers: Sequence[Teacher], weights: Sequence[float]) -> str:
+    """The text by which label kinds store teachers and weights: DIGEST*WEIGHT, joined by '+'."""
+    return "+".join(f"{teacher_digest(teacher)}*{weight:.9g}" for teacher, weight in zip(teachers, weights, strict=True))
 
 
 def recall(text: str, known: Sequence[Teacher]) -> tuple[tuple[Teacher, ...], tuple[float, ...]]:
-    """The teachers and weights that a label kind names, out of known ones.
+    """Finds the teachers that a text of a label kind names among `known` ones, and reads their weights.
 
     Raises BadInput where one is not among them.
     """
-    by_digest = {digest(teacher): teacher for teacher in known}
+    by_digest = {teacher_digest(teacher): teacher for teacher in known}
     members, weights = zip(*(member.split("*") for member in text.split("+")), strict=True)
     if missing := [member for member in members if member not in by_digest]:
         here = ", ".join(by_digest) or "none"
@@ -127,7 +128,7 @@ def recall(text: str, known: Sequence[Teacher]) -> tuple[tuple[Teacher, ...], tu
 
 
 def present(labels: Labels, known: Sequence[Teacher]) -> Labels:
-    """The labels, ready to be trained on: those that ask teachers meanwhile get their own, others stay as they are."""
+    """Makes labels ready for training. Labels of the kind `online` get their teachers; others are returned unchanged."""
     return labels.with_teachers(lambda text: recall(text, known))
 
 
@@ -162,7 +163,7 @@ def _apart(teachers: Sequence[Teacher]) -> tuple[tuple[Net, ...], tuple[Vars, ..
 
 
 class Asker(NamedTuple):
-    """What a kind of labels makes itself from: examples, and teachers that can be asked about them.
+    """What a kind of labels is made from: examples, and teachers that answer questions about them.
 
     Args:
       kind, and so on: as of `label`, completed.
@@ -175,22 +176,22 @@ class Asker(NamedTuple):
     teachers: tuple[Teacher, ...]
     weights: tuple[float, ...]
     statistics: str
-    plan: Plan
+    plan: LabelPlan
     seed: int
     done: tuple[int, np.ndarray] | None = None
     tick: Callable[[int, np.ndarray], None] | None = None
 
     def header(self) -> dict[str, Any]:
-        """The fields of all labels that teachers made."""
-        teachers, temperature = named(self.teachers, self.weights), float(self.plan.temperature)
+        """The fields that all labels by teachers share."""
+        teachers, temperature = teachers_text(self.teachers, self.weights), float(self.plan.temperature)
         return {"temperature": temperature, "teachers": teachers, "statistics": self.statistics}
 
     def replay(self) -> dict[str, Any]:
-        """The fields that draw the views of `of_views` again."""
+        """The fields from which the views of `of_views` can be drawn again."""
         return {"seed": self.seed, "batch": batch_of(self.plan.batch, len(self.x), self.classes), "view": str(self.plan.view)}
 
     def of_examples(self) -> Float[Array, "n c"]:
-        """The answer to every example as it is. Raises BadInput for batch statistics."""
+        """The answer to every unchanged example. Raises BadInput if the answers would depend on batch statistics."""
         if self.statistics != "running":
             why = "answers to single images use running statistics; batch statistics need views of batches"
             raise BadInput(f"--kind {self.kind}: {why}")
@@ -205,7 +206,9 @@ class Asker(NamedTuple):
             classes are those of an image and of the one that it is mixed with. It is compiled once if it is the same function at every
             call: one of a module, or one from a cache.
         """
-        (nets, vars), key, plan = _apart(self.teachers), jax.random.key(self.seed), self.plan
+        nets, vars = _apart(self.teachers)
+        key = jax.random.key(self.seed)
+        plan = self.plan
         answer = _epoch(nets, self.weights, self.statistics, plan.view, self.replay()["batch"], plan.temperature, read)
         first, rows = self.done or (0, None)
         with plan.progress(plan.epochs - first, "labels") if plan.progress else nullcontext() as bar:
@@ -227,7 +230,7 @@ def label(
     index: Int[Array, " n"],
     classes: int,
     teachers: Sequence[Teacher],
-    plan: Plan,
+    plan: LabelPlan,
     *,
     weights: Sequence[float] | None = None,
     statistics: str = "running",
@@ -236,7 +239,7 @@ def label(
     tick: Callable[[int, np.ndarray], None] | None = None,
     **options: Any,
 ) -> Labels:
-    """Labels of a set from its teachers.
+    """Labels a set by its teachers.
 
     Args:
       key: of the views that are labelled, where answers are stored view by view.
@@ -277,20 +280,20 @@ def label_alike(
     batch: int | None = None,
     progress: Callable | None = None,
 ) -> Labels:
-    """Other examples in the kind of labels of a set: from the same teachers, under the same views.
+    """Labels other examples as a set is labelled: the same kind, teachers and views.
 
     Args:
       labels, x, index: the set's labels; the other examples and their classes.
       known: teachers, the labels' own among them.
       batch: examples a step of the recipe that trains on them, as `batch_of` takes it; by default the labels' own, which is right for as
         many examples as the set has.
-      progress: as of a `Plan`.
+      progress: as of a `LabelPlan`.
 
     Raises BadInput where a teacher is not among the known.
     """
     teachers, weights = recall(labels.teachers, known)
     own = {"weights": weights, "statistics": labels.statistics} | {name: getattr(labels, name) for name in option_parameters(type(labels))}
-    plan = Plan(1, 0, View(), labels.temperature, progress)
+    plan = LabelPlan(1, 0, View(), labels.temperature, progress)
     if labels.replays:
         plan = plan._replace(epochs=labels.epochs, batch=labels.batch if batch is None else batch, view=view_of(labels.view))
         own["seed"] = labels.seed

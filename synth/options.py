@@ -1,6 +1,5 @@
-"""Ranges of options, written where the option is: `lr: Annotated[float, Positive] = 0.1`. Whoever reads a signature knows them, a program
-too: the command line checks them, and a tuner may search in them.
-"""
+"""Ranges of options, written in the annotation: `lr: Annotated[float, Positive] = 0.1`. Programs can read them: the command line checks
+them, and a tuner may search within them."""
 
 import math
 from functools import reduce
@@ -13,7 +12,7 @@ from synth.errors import BadInput
 
 
 class Range(NamedTuple):
-    """Finite numbers from `low` to `high`; an end that is `open` does not belong to them.
+    """Finite numbers from `low` to `high`. An end that is named in `opened` does not belong to the range.
 
     Args:
       low, high: the ends; infinite where there is none.
@@ -43,12 +42,12 @@ AtLeastTwo = Range(2, math.inf, ("high",), "of at least 2")
 
 
 def flag_of(name: str) -> str:
-    """A keyword argument as a flag: `eval_every` is `--eval-every`."""
+    """The flag of a keyword argument: `eval_every` becomes `--eval-every`."""
     return "--" + name.strip("_").replace("_", "-")
 
 
 def alternatives(kind: Any) -> list[tuple[Any, Range]]:
-    """The types that an annotation allows, each with its range; whole numbers count from 1 where nothing else is said."""
+    """The types that an annotation allows, each with its range. Without a range, whole numbers start at 1."""
     if get_origin(kind) in (Union, UnionType):
         return [found for part in get_args(kind) for found in alternatives(part)]
     if get_origin(kind) is Annotated:
@@ -68,14 +67,14 @@ def plain_type(kind: Any) -> Any:
 
 
 def check_option(name: str, value: Any, kind: Any) -> Any:
-    """The value of an option under its annotation: of the type and in the range that this says, a literal one of its words.
+    """Checks the value of an option against its annotation: its type, its range, or its list of words. Returns the value.
 
     Raises BadInput with the flag, what was given and what would be right.
     """
     known = dict(alternatives(kind))
     if value is None and NoneType in known:
         return None
-    for base, within in known.items():
+    for base, limits in known.items():
         if get_origin(base) is Literal:
             if value not in get_args(base):
                 raise BadInput(f"{flag_of(name)} {value}: give one of {', '.join(map(str, get_args(base)))}")
@@ -84,15 +83,15 @@ def check_option(name: str, value: Any, kind: Any) -> Any:
             each = value if isinstance(value, tuple | list) else (value,)
             return tuple(check_option(name, one, get_args(base)[0]) for one in each)
         if base in (int, float):
-            return _number(name, value, base, within)
+            return _number(name, value, base, limits)
     if value is None:
         raise BadInput(f"{flag_of(name)} None: give a value, or leave it out")
     return value
 
 
-def _number(name: str, value: Any, kind: type, within: Range) -> int | float:
+def _number(name: str, value: Any, kind: type, limits: Range) -> int | float:
     right = not isinstance(value, bool) and isinstance(value, Integral if kind is int else Real)
-    if not right or not within.holds(value):
+    if not right or not limits.holds(value):
         whole = "whole number" if kind is int else "number"
-        raise BadInput(f"{flag_of(name)} {value}: give a {whole} {within.words}")
+        raise BadInput(f"{flag_of(name)} {value}: give a {whole} {limits.words}")
     return kind(value)

@@ -1,4 +1,4 @@
-"""The synthetic set: one PyTree that methods learn, evaluators train on and `synth.files.format` stores."""
+"""The synthetic set: one PyTree that methods learn, evaluators train on, and `synth.files.format` stores."""
 
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +12,7 @@ from synth.labels import Labels
 
 @dataclass(frozen=True, eq=False)
 class Info:
-    """Where a set comes from and what it takes to use it.
+    """Where a set comes from, and the facts that are needed to use it.
 
     Args:
       data: the data specification it was made from, and `data_digest`, which tells its content.
@@ -42,7 +42,7 @@ class Info:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class SyntheticSet:
-    """n examples with labels; `weight` is how often an example counts, `lr` a learned student step size."""
+    """n examples with labels. `weight` is how much each example counts; `lr` is a learned step size for training on the set."""
 
     x: Content
     y: Labels
@@ -55,9 +55,9 @@ class SyntheticSet:
 
     @property
     def represents(self) -> bool:
-        """Whether labels are representations, which score no class of `info`."""
+        """Whether the labels are representations instead of scores of the classes in `info`."""
         return self.info.represents or self.y.classes != len(self.info.classes)
 
     def bare(self) -> "SyntheticSet":
-        """Without `info`: what compiled code and checkpoints carry."""
+        """The set without `info`, for compiled code and checkpoints."""
         return replace(self, info=None)

@@ -1,4 +1,4 @@
-"""Vectors: rows of tables, and embeddings. f32[n d] in model space is what their content holds and decodes to."""
+"""Vectors: rows of tables, and embeddings. Their content holds and decodes to f32[n d] in model space."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 
 class Vectors(NamedTuple):
-    """Vectors stored as they are, f32[n d] in model space, unbounded, and what their numbers are called.
+    """Vectors stored unchanged, f32[n d] in model space, without bounds, and the names of their columns.
 
     Args:
       numbers: f32[n d].
@@ -44,23 +44,23 @@ class Vectors(NamedTuple):
         return self.numbers
 
     def learned(self) -> Float[Array, "n d"]:
-        """The numbers; their names stay."""
+        """The numbers. Their names stay."""
         return self.numbers
 
     def moved(self, learned: Float[Array, "n d"]) -> "Vectors":
-        """What was learned."""
+        """The learned numbers, with the same names."""
         return self._replace(numbers=learned)
 
     def bounded(self, mean: Float[Array, " c"], std: Float[Array, " c"]) -> "Vectors":
-        """Itself: numbers of a table have no bounds."""
+        """Returns itself: numbers of a table have no bounds."""
         return self
 
     def clip(self, images: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        """The vectors as they are."""
+        """Returns the vectors unchanged."""
         return images
 
     def store(self) -> "Vectors":
-        """Itself."""
+        """Returns itself: files can store it."""
         return self
 
     @classmethod
@@ -74,11 +74,11 @@ class Vectors(NamedTuple):
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
-        """To a preprocessing, a vector is one pixel of d channels."""
+        """The axes of a vector for a preprocessing, which reads it as one pixel of d channels."""
         return {"h": 1, "w": 1, "c": sizes["d"]}
 
     def check(self) -> None:
-        """Raises ValueError where the names are not those of d numbers."""
+        """Raises ValueError if the column names do not fit d numbers."""
         if self.columns and sum(map(width_of, read_columns(self.columns))) != self.numbers.shape[1]:
             raise ValueError(f"columns name other than the {self.numbers.shape[1]} numbers of a vector")
 
@@ -93,7 +93,7 @@ def write_columns(columns: list[list[str]]) -> str:
 
 
 def read_columns(text: str) -> list[list[str]]:
-    """Every column's name, and its categories where it is text. Raises ValueError where `text` is not what `write_columns` gives."""
+    """The name of every column, and its categories if it holds text. Raises ValueError if `write_columns` cannot have written `text`."""
     try:
         columns = json.loads(text)
     except (ValueError, RecursionError):
@@ -111,12 +111,12 @@ def width_of(column: list[str]) -> int:
 
 
 def are_numbers(columns: str, d: int) -> np.ndarray:
-    """bool[d], which of d numbers stand for themselves, and not for a category."""
+    """bool[d]: True for a number of the table, False for a column of a category's one-hot code."""
     if not columns:
         return np.ones(d, bool)
     return np.concatenate([np.full(width_of(column), len(column) == 1) for column in read_columns(columns)])
 
 
 def unaugmented(key: jax.Array, x: Float[Array, "b d"], *, siamese: bool) -> Float[Array, "b d"]:
-    """The identity, called as an augmentation of images is: nothing that changes a row of a table is known to keep its label."""
+    """Returns the examples unchanged, called as an augmentation is. No operation is known to keep the label of a table's row."""
     return x

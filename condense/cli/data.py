@@ -20,7 +20,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Prepares a named set and says where it lies."""
+    """Prepares a named data set and prints the folder that holds it."""
     from condense.data.prepare import prepare
 
     print(prepare(call.what, from_dir=None if call.from_ is None else Path(call.from_)))

@@ -22,7 +22,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Runs the whole way once."""
+    """Distils the digits, scores the set and draws it."""
     with defer_interrupt():
         import condense
 

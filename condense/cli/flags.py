@@ -1,4 +1,4 @@
-"""How flags are declared and read: tyro's records and help pages, with its boxed complaints made one line."""
+"""Declares and reads flags by tyro's records and help pages. An error message of tyro becomes one line."""
 
 import contextlib
 import inspect
@@ -47,7 +47,8 @@ def read_name(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
 
 
 def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
-    """tyro's notes on one flag: its help, what stands for its value, another name. A default that says nothing is not shown."""
+    """Settings of tyro for one flag: its help text, the placeholder of its value, and another name for it. Defaults without information are
+    not shown."""
 
     def show(default: str) -> str:
         return "" if default in ("None", "False") else f"(default: {default})"
@@ -57,7 +58,8 @@ def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
 
 
 def parse(record: type, args: Sequence[str], prog: str) -> Any:
-    """An instance of a record of flags; its positional field, if it has one, is called `what`. Raises BadInput in one line."""
+    """Reads an instance of a record of flags from the command line. Messages call its positional field `what`. Raises BadInput in one
+    line."""
     check_once(record, args)
     heard, how = io.StringIO(), {"config": (FlagCreatePairsOff,), "registry": NUMBERS, "return_unknown_args": True}
     try:
@@ -88,7 +90,7 @@ def takes_several(kind: Any) -> bool:
 
 
 def complaint(box: str) -> str:
-    """What tyro's box says between its title and its first rule, in one line. Where the terminal has no such letters it has no frame."""
+    """Reads the error message out of tyro's box, as one line."""
     body = re.split(r"^(?:╭|[│ ] ?[─-]{3}).*$", re.sub(r"\x1b\[[0-9;]*m", "", box), flags=re.M)[1]
     lines = [line[2:].rstrip("│ ") for line in body.splitlines() if line.strip()]
     if lines[0].startswith("Missing from "):  # flags that are missing are indented by 4, their helps by 8
@@ -99,17 +101,17 @@ def complaint(box: str) -> str:
 
 
 def aligned(lines: dict[str, str]) -> str:
-    """Names and what is said of them, in two columns, a line each."""
+    """Formats names and their descriptions as two aligned columns, one pair a line."""
     return "\n".join(f"  {name:<{max(map(len, lines))}}  {text}" for name, text in lines.items())
 
 
 def first_line(thing: Any) -> str:
-    """What a docstring says first."""
+    """The first line of a function's docstring."""
     return (inspect.getdoc(thing) or "").splitlines()[0]
 
 
 def argument_helps(function: Any) -> dict[str, str]:
-    """What the docstring of a function says of its arguments, by name, each in one line without its full stop."""
+    """Reads the help text of every argument from a function's docstring: argument name -> text in one line, without the final full stop."""
     document = parse_docstring(inspect.getdoc(function) or "")
     return {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
 
@@ -131,12 +133,12 @@ def few(data: Any, *, images: int = 1) -> str:
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a list with commas between."""
+    """Splits a text at commas into a list of words."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def check_place(flag: str, path: str) -> None:
-    """Raises BadInput where a file cannot be written: asked before the work, not after it."""
+    """Raises BadInput if a file cannot be written to this path. It is called before the work starts."""
     try:
         if Path(path).is_dir():
             raise IsADirectoryError(None, "it is a folder")

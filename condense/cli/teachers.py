@@ -36,7 +36,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Trains, and prints what validation images say."""
+    """Trains a committee, or one self-supervised teacher, and prints the accuracy on validation images."""
     if call.ssl not in (None, "barlow"):
         raise BadInput(f"--ssl: unknown way to learn '{call.ssl}' (known: barlow)")
     words = ["condense", "teachers", "--data", call.data, "--out", call.out, "--seed", str(call.seed)]
@@ -48,12 +48,12 @@ def act(call: Flags) -> None:
 
 
 def chosen(call: Flags, flags: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of the training that are given; what is not stays as whoever trains has it."""
+    """The training settings that the call gives, by name. Settings that it leaves out are not in the result."""
     return {name: value for name in flags if (value := getattr(call, name)) is not None}
 
 
 def learn_classes(call: Flags, command: str) -> None:
-    """A committee."""
+    """Trains a committee of teachers."""
     with defer_interrupt():
         from condense.data.load import load_data
         from condense.runtime.checks import check_seed
@@ -73,7 +73,7 @@ def learn_classes(call: Flags, command: str) -> None:
 
 
 def learn_alone(call: Flags, command: str) -> None:
-    """A self-supervised teacher."""
+    """Trains a self-supervised teacher."""
     with defer_interrupt():
         from condense.teachers.self_supervised import train_ssl_teacher
 

@@ -44,7 +44,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Scores, writes the JSON, prints the table."""
+    """Scores a set by transfer, writes the JSON file and prints the table."""
     if call.json is not None:
         check_place("--json", call.json)
     if call.net == ():

@@ -18,7 +18,7 @@ FITS = {
 
 
 def find_set(place: str | Path) -> Path:
-    """The set of a run's folder, or the file itself. Raises BadInput where there is none."""
+    """The path of a set: `set.npz` in the folder of a run, or the given file. Raises BadInput if there is none."""
     path = Path(place)
     found = path / "set.npz" if path.is_dir() else path
     if not found.is_file():
@@ -27,7 +27,8 @@ def find_set(place: str | Path) -> Path:
 
 
 def take_data(synth: SyntheticSet, data: Data | GraphData | str | None) -> Data | GraphData:
-    """The data a set is scored on, cut as the set's maker cut it and normalised as the set says; warns where its content is another's."""
+    """Loads the data to score a set on, with the set's validation split and normalisation. Warns if the data's content differs from that of
+    the set's data."""
     if synth.info is None:
         raise BadInput("the set has no `info`: a score needs its class names and normalisation")
     if data is None and not synth.info.data:
@@ -42,7 +43,7 @@ def take_data(synth: SyntheticSet, data: Data | GraphData | str | None) -> Data 
 
 
 def fit_together(synth: SyntheticSet, data: Data | GraphData) -> None:
-    """Raises BadInput where modality, classes or examples of the set are not the data's, naming both."""
+    """Raises BadInput if the set and the data differ in modality, classes or shape of examples. The message names both."""
     wrong, remedy = f"--data {data.spec}: ", "give the data the set was made for"
     if synth.x.modality != data.modality:
         raise BadInput(f"{wrong}holds {data.modality}, the set {synth.x.modality}; {remedy}")

@@ -1,4 +1,4 @@
-"""Graphs: what graph methods train and score on.
+"""Data sets of graphs, on which graph methods train and score.
 
 Test graphs are those of a published fold (`?fold=K`) or a tenth drawn by `?split=N` (0), whatever the seed of a run; validation graphs are
 cut from the rest by that seed. Degrees are counted on the whole graph, so no split changes them.
@@ -26,7 +26,7 @@ TAGS = 1 << 20  # a tag and a degree together are a number below this
 
 @dataclass(frozen=True, eq=False)
 class GraphData:
-    """Graphs, split.
+    """Graphs of a data set, split into training, validation and test graphs.
 
     Args:
       spec, name: what was asked for, and a short name.
@@ -65,11 +65,11 @@ class GraphData:
 
     @property
     def trained_on(self) -> str:
-        """Which graphs the split leaves for training, in words that tell one split from another."""
+        """A text that says which training graphs remain after the validation split. Different splits give different texts."""
         return f"{len(self.rows[0])} graphs ({hashlib.sha256(np.asarray(self.rows[0], np.int64).tobytes()).hexdigest()[:8]})"
 
     def under(self, preprocess: Preprocess) -> "GraphData":
-        """The same data: graphs have no preprocessing."""
+        """Returns the data unchanged, because graphs have no preprocessing."""
         return self
 
     def _part(self, part: int) -> GraphExamples:
@@ -101,7 +101,7 @@ def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> G
     alphabet = Alphabet(int(graphs.tags.max()) + 1, int(graphs.labels.max(initial=0)) + 1, _directed(graphs))
     if alphabet.directed:
         note(f"{spec.text}: some edges stand there in one direction only, so the graphs are read as directed")
-    return GraphData(spec.text, spec.name, source.classes, alphabet, digest(source), seed, source, (train, val, test))
+    return GraphData(spec.text, spec.name, source.classes, alphabet, graphs_digest(source), seed, source, (train, val, test))
 
 
 def with_degrees(spec: str, graphs: Graphs, *, tagged: bool) -> Graphs:
@@ -113,8 +113,8 @@ def with_degrees(spec: str, graphs: Graphs, *, tagged: bool) -> Graphs:
     return graphs._replace(tags=(graphs.tags * kinds + degree if tagged else degree).astype(np.int32))
 
 
-def digest(source: GraphSource) -> str:
-    """sha256 of the contents, in hexadecimal."""
+def graphs_digest(source: GraphSource) -> str:
+    """SHA-256 of the graphs, their labels and class names, in hexadecimal."""
     found = hashlib.sha256("\0".join(source.classes).encode())
     for array in (*source.graphs, source.y):
         found.update(f"{array.dtype.str}{array.shape}".encode())
@@ -129,7 +129,8 @@ def _directed(graphs: Graphs) -> bool:
 
 
 def check_examples(synth: SyntheticSet, data: GraphData) -> str:
-    """How the alphabet of the set's graphs differs from the data's; empty where it does not."""
+    """Says in words how the set's graphs differ from the data's in the numbers of tags and edge labels; an empty text if they do not
+    differ."""
     if synth.x.alphabet[:2] == data.image[:2]:
         return ""
     was, now = (f"{a.tags} tags and {a.edges} edge labels" for a in (synth.x.alphabet, data.image))

@@ -1,4 +1,4 @@
-"""Images, and whatever else is rows of arrays: what such methods train and score on.
+"""Data sets of images, and of other rows of arrays such as vectors.
 
 `Data.train`, `val` and `test` are views of the reader's raw rows in model space (`condense.data.rows.View`): f32[n h w c], normalised or
 whitened by what was fitted on the rows of `train`, with i32 class indices in 0..C-1.
@@ -24,8 +24,8 @@ from synth.set import SyntheticSet
 AnySource = Source | VectorSource  # whose rows are arrays
 
 
-def digest(source: AnySource) -> str:
-    """sha256 of the contents, in hexadecimal: all rows and labels with their dtype and shape, and the class names in order."""
+def rows_digest(source: AnySource) -> str:
+    """SHA-256 in hexadecimal of the contents: all rows and labels with their dtype and shape, and the class names in order."""
     found = hashlib.sha256("\0".join(source.classes).encode())
     for rows in (source.train, source.test):
         found.update(f"{rows.dtype.str}{rows.shape}".encode())
@@ -63,7 +63,7 @@ class Data:
 
     @property
     def modality(self) -> str:
-        """That of the source."""
+        """The modality of the raw data, `images` or `vectors`."""
         return self.source.modality
 
     @cached_property
@@ -83,12 +83,14 @@ class Data:
 
     @property
     def trained_on(self) -> str:
-        """Which training images the split leaves, and the model space they are in, in words that tell one from another."""
+        """A text that names the number of training images after the validation split, a digest of their rows, and the preprocessing. A
+        different split or normalisation gives a different text."""
         rows = hashlib.sha256(np.asarray(self.rows[0], np.int64).tobytes()).hexdigest()[:8]
         return f"{len(self.rows[0])} {self.modality} ({rows}), {self.preprocess.kind} around {np.mean(self.preprocess.mean):.3f}"
 
     def under(self, preprocess: Preprocess) -> "Data":
-        """The same data in the model space of another set's preprocessing. Raises BadInput where that is made for other images."""
+        """Returns the same data, normalised by another set's preprocessing. Raises BadInput if that preprocessing does not fit images of
+        this shape."""
         if not preprocess.fits(self.image):
             size = "x".join(map(str, self.image))
             raise BadInput(
@@ -124,7 +126,7 @@ def build(
         classes=source.classes,
         image=source.shape,
         flips=spec.options.get("flip", source.flips),
-        digest=digest(source),
+        digest=rows_digest(source),
         seed=seed,
         preprocess=(fit or fitted)(spec.options.get("normalise", "standard"), Part(source.train, train), spec.text),
         source=source,
@@ -152,7 +154,7 @@ def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
 
 
 def check_examples(synth: SyntheticSet, data: Data) -> str:
-    """How the set's images differ in shape from the data's; empty where they do not."""
+    """Says in words how the shape of the set's images differs from the data's; an empty text if it does not differ."""
     shape = synth.x.decode().shape[1:]
     return "" if shape == data.image else f"its {data.modality} are {_size(data.image)}, the set's {_size(shape)}"
 

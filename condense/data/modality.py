@@ -1,4 +1,4 @@
-"""Modalities: what kind of thing an example is.
+"""Modalities: the kinds of examples, such as images, graphs and vectors.
 
 A modality is a record of facts; what acts for it is a registry in each room, by this name.
 """
@@ -42,7 +42,7 @@ OF_VECTORS = "--data csv:FILE?label=COLUMN, or npz:FILE with x_train [n d]"
 
 
 def fit_convnet(image: tuple[int, int, int], examples: int) -> str:
-    """The ConvNet of the papers, at the size that suits images of this shape and so many of them.
+    """The specification of the papers' ConvNet, with a width and depth that suit the shape and the number of these images.
 
     Its depth is the published one, 3 for 32 pixels a side, 4 for 64 and 5 for 128, and 2 for smaller images. Its width is the published
     128; for images of 16 pixels a side or less, and for fewer than 5,000 of them, it is 32, whose steps take about a tenth of the time.
@@ -63,12 +63,12 @@ MODALITIES = {
 
 
 def augmentation(data) -> Augment:
-    """The siamese augmentation of DSA that keeps the labels of the data; the identity where none is for such examples."""
+    """The DSA augmentation whose operations keep the labels of the data. For examples without such operations it is the identity."""
     return dsa(dsa_strategy(data.flips)) if MODALITIES[data.modality].augments else unaugmented
 
 
 def check_modality(data, *modalities: str, flag: str):
-    """The data. Raises BadInput where they are of another modality than these."""
+    """Returns the data. Raises BadInput if their modality is not one of `modalities`."""
     if data.modality in modalities:
         return data
     there, takes = MODALITIES[data.modality], " or ".join(modalities)
@@ -77,5 +77,5 @@ def check_modality(data, *modalities: str, flag: str):
 
 
 def usual_net(data) -> str:
-    """The canonical specification of the network that suits these data, where neither a call nor a method names one."""
+    """The full specification of the default network for these data. It is used when neither the call nor the method names a network."""
     return nets.canonical(MODALITIES[data.modality].net(data.image, len(data.train.y)))

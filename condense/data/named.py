@@ -37,5 +37,5 @@ OTHER = Named("tfds", "a set that was prepared under a name of its own")  # `con
 
 
 def home() -> Path:
-    """Where named sets lie: $CONDENSE_DATA, or ~/.cache/condense/data."""
+    """The folder of named sets: $CONDENSE_DATA, or ~/.cache/condense/data."""
     return Path(os.environ.get("CONDENSE_DATA") or "~/.cache/condense/data").expanduser()

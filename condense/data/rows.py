@@ -44,7 +44,7 @@ class Rows(Protocol):
 
     @property
     def dtype(self) -> np.dtype:
-        """Of what `take` returns."""
+        """Dtype of the array that `take` returns."""
         ...
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
@@ -62,12 +62,12 @@ class InMemory:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the array."""
+        """Shape of the array."""
         return self.x.shape
 
     @property
     def dtype(self) -> np.dtype:
-        """That of the array."""
+        """Dtype of the array."""
         return self.x.dtype
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
@@ -77,14 +77,14 @@ class InMemory:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Those of the rows that `index` names, in its order; itself `Rows`. It copies nothing but their class indices."""
+    """The rows that `index` names, in its order; a part of other `Rows`, and itself `Rows`. It copies only class indices."""
 
     rows: Rows
     index: Int[np.ndarray, " n"]
 
     @property
     def in_memory(self) -> bool:
-        """As the rows that it is a part of."""
+        """Whether the rows that this is a part of lie in memory."""
         return self.rows.in_memory
 
     @cached_property
@@ -99,7 +99,7 @@ class Part:
 
     @property
     def dtype(self) -> np.dtype:
-        """That of the rows."""
+        """Dtype of the rows."""
         return self.rows.dtype
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
@@ -115,13 +115,13 @@ def pieces(rows: Rows) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """Rows as what `synth.images.preprocess.fit` reads: they have a length, a shape and slices."""
+    """Gives `Rows` the interface that `synth.images.preprocess.fit` reads: a length, a shape and slices."""
 
     rows: Rows
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the rows."""
+        """Shape of the rows: their number, then the shape of one."""
         return self.rows.shape
 
     def __len__(self) -> int:
@@ -168,7 +168,7 @@ class View:
         return self._model_space(index)
 
     def all(self) -> Examples:
-        """All rows in their order. The view keeps them where the raw rows lie in memory too; others are read again at every call."""
+        """All rows in order. The view keeps the result if the raw rows lie in memory; otherwise every call reads them again."""
         return self._whole if self.rows.in_memory else self._model_space(np.arange(len(self)))
 
     def unlabelled(self) -> "View":

@@ -1,4 +1,4 @@
-"""How often computation trees occur: the premise of summaries by frequent trees."""
+"""Counts how often computation trees occur. Summaries by frequent trees assume that few trees are very frequent."""
 
 import numpy as np
 from jaxtyping import Int64
@@ -11,7 +11,7 @@ from synth.graphs.refinement import refine
 
 
 def count_trees(data: Data | GraphData, depth: int) -> Int64[np.ndarray, " trees"]:
-    """How many training nodes have each computation tree of a depth, the commonest first.
+    """Counts, for every computation tree of depth `depth`, the training nodes that have it. The most frequent tree comes first.
 
     A summary by frequent trees, as `mirage` makes it, is worth something where the first few numbers are most of the sum. A leaf of another
     degree in its graph makes another tree, as `mirage` tells them by default.

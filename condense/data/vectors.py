@@ -40,8 +40,8 @@ def build(spec: Spec, source: VectorSource, *, seed: int, validation: float) -> 
 
 
 def standardised(rows: Rows, numbers: np.ndarray) -> Standard:
-    """Mean and standard deviation of those that are `numbers`, bool[d]; 0 and 1 for the others. A number that is the same in all rows gets
-    standard deviation 1."""
+    """Mean and standard deviation of every column of numbers (`numbers` is True); 0 and 1 for the other columns. A column with one value in
+    all rows gets standard deviation 1."""
     mean, std = moments(Slices(rows))
     varies = std > np.maximum(NOISE * np.abs(mean), np.finfo(np.float32).tiny)
     mean, std = np.where(numbers, mean, 0.0), np.where(numbers & varies, std, 1.0)

@@ -1,4 +1,4 @@
-"""How large a set may be, and what a budget buys of the data."""
+"""How large a set may be, and how many examples fit into that."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -33,23 +33,23 @@ class Budget:
     bytes: int | None = None
 
     def given(self) -> tuple[str, int] | None:
-        """The one that is given, and its value; None where there is none. Raises BadInput for several."""
+        """Name and value of the one that is given, or None if none is. Raises BadInput for several."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
         if len(given) > 1:
             raise BadInput(f"give exactly one of --ipc, --size and --bytes (given: {', '.join(map(flag_of, given))})")
         return next(iter(given.items()), None)
 
     def check(self) -> tuple[str, int]:
-        """The one that is given, and its value. Raises BadInput where that is none or several."""
+        """Name and value of the one that is given. Raises BadInput for none and for several."""
         if (given := self.given()) is None:
             raise BadInput("give exactly one of --ipc, --size and --bytes (given: none)")
         return given
 
     def per_class(self, image: tuple[int, ...], classes: int, *, content: Any = Pixels, example: str = "image") -> int:
-        """Examples a class under this budget, as `content` (what `synth.content.images_for` takes) with class indices; `example` is what
-        messages call one.
+        """How many examples of every class this budget allows when `content` stores them and labels are class indices. Messages call one
+        example by the word `example`.
 
-        Raises BadInput where it buys none.
+        Raises BadInput if the budget allows none.
         """
         name, value = self.check()
         least = {"ipc": 1, "size": classes, "bytes": content.bytes_for(classes, image) + classes * LABEL}[name]
@@ -64,14 +64,14 @@ class Budget:
 
 
 def budget_of(config: dict[str, Any]) -> str:
-    """Which of the three a run's configuration gives; empty where it gives none."""
+    """The name of the budget in a run's configuration: `ipc`, `size` or `bytes`; an empty text if there is none."""
     return next((name for name in Budget.__dataclass_fields__ if config.get(name) is not None), "")
 
 
 def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None, *, content: Any = Pixels) -> int:
-    """What a budget buys of this data as `content`; in all, for a method that reads no labels.
+    """How many examples of every class the budget allows when `content` stores them; for a method that reads no labels, how many in all.
 
-    Raises BadInput where it buys nothing, and where the method's sets have no classes to be given by or scored on.
+    Raises BadInput if it allows none, and if a flag needs classes and the method's sets have none.
     """
     if not method.labelled and budget.ipc:
         raise BadInput(f"--ipc {budget.ipc}: {method.name} reads no labels; give --size N or --bytes N")
@@ -86,8 +86,8 @@ def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data,
 
 
 def fit_to_budget(budget: Budget, make: Callable[[int | None], SyntheticSet], per_class: int | None) -> SyntheticSet:
-    """`make(per_class)`, or as much less as its labels take more than the class indices that the budget was counted with. Where the method
-    counts itself, `per_class` is None, and what it makes is what there is."""
+    """Returns `make(per_class)`. If its labels make the set larger than the budget in bytes, returns a smaller set
+    from `make`. For a method that counts bytes itself `per_class` is None, and the set is returned as it is."""
     synth = make(per_class)
     if per_class is None:
         return synth

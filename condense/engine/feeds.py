@@ -1,4 +1,4 @@
-"""Real data, a step at a time: a batch is a pure function of the seed and the step number, so a resumed run sees what it would have seen.
+"""Feeds: the real data of every step. A batch depends only on the seed and the step number, so a resumed run sees the same batches.
 
 A feed takes the examples of a batch and no others (`synth.base.Split`), in model space; class indices are i32.
 """
@@ -34,7 +34,7 @@ class Trajectories(Protocol):
 
 
 def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, experts: Trajectories | None = None) -> Callable[[int], object]:
-    """The feed that a matcher asks for, as step -> batch.
+    """Builds the feed that a matcher asks for: a function from the step number to a batch.
 
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
@@ -99,7 +99,7 @@ def _shuffled(n: int, examples: Split, seed: int) -> Callable:
 
 
 def start_bound(request: Segment, step: int) -> int:
-    """U, the bound that start epochs stay below at this step; it grows from U0 at step 0 to T+ at step E where `grow` = (U0, E)."""
+    """The bound U below which start epochs are drawn at this step. With `grow` = (U0, E) it grows from U0 at step 0 to T+ at step E."""
     if request.grow is None:
         return request.last
     first, end = request.grow
@@ -130,7 +130,8 @@ def _segment(request: Segment, experts: Trajectories, seed: int) -> Callable:
 
 
 def graphs_per_class(n: int, examples: GraphExamples, *, seed: int) -> Callable[[int], tuple[GraphBatch, ...]]:
-    """The feed of `matchers.base.GraphsPerClass(n)`: about n graphs a class, each class in a room of its own, the same at every step.
+    """Builds the feed of `matchers.base.GraphsPerClass(n)`: about n graphs of every class. Each class has a fixed padded size of its own,
+    the same at every step.
 
     The room is what n graphs of the class hold on average. A class fills it with graphs in random order, all of them before one returns,
     until the next does not fit. From n = 16 on few places stay empty: nodes, edges and graphs are each less than 1.3 times those that are

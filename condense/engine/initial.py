@@ -1,4 +1,4 @@
-"""How a set starts, and what it says of itself."""
+"""The set before the first step of a method, and the record of where it comes from."""
 
 from dataclasses import replace
 from functools import partial
@@ -26,14 +26,14 @@ from synth.vectors import Vectors
 
 
 def check_start(method: str, matcher: Matcher, start: str | None) -> None:
-    """Raises BadInput where a start is asked for and the method makes its own."""
+    """Raises BadInput if the call gives `--start` and the method makes the first examples itself."""
     if start is not None and matcher.own_start is not None:
         other = f"give {matcher.own_start} as well" if matcher.own_start else "leave it out"
         raise BadInput(f"--start {start}: {method} makes the first images itself; {other}")
 
 
 def set_info(data: Data | GraphData, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
-    """What a set made from `data` under this configuration says of itself."""
+    """The `Info` of a set made from `data` under this configuration: its classes, preprocessing, method, seed and recipe."""
     return Info(
         classes=data.classes,
         preprocess=data.preprocess,
@@ -60,11 +60,11 @@ def initial_set(
     labelled: bool = True,
     content: Any = None,
 ) -> SyntheticSet:
-    """The set before the first step, and what the method makes of it.
+    """Returns the set that the first step of the method gets, after the method has prepared it (`Matcher.prepare`).
 
-    Where the workbench starts sets of this modality there are `per_class` examples of every class, as `start` makes them; elsewhere none. A
-    method that reads no labels gets `per_class` examples of any class, all labelled 0. They are encoded as `content`, a class or an
-    instance of `synth.content.Content`; by default as what holds examples of this modality as they are. Methods of graphs make their own.
+    For images and vectors the set has `per_class` examples of every class, made by the start named `start`. A method that reads no labels
+    gets `per_class` examples of any class, all labelled 0. `content` (a class or an instance of `synth.content.Content`) encodes them; by
+    default the plain content of the modality does. For graphs the set is empty, because every graph method makes its own content.
     """
     examples = data.train if labelled else data.train.unlabelled()
     info = replace(info, represents=not labelled)  # what such a method learns in place of labels belongs to no class
@@ -90,13 +90,13 @@ def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_cl
 def start_graphs(
     key: jax.Array, start: str, data: GraphData, examples: GraphExamples, per_class: None, info: Info, content: Any
 ) -> SyntheticSet:
-    """A set without a graph, which every graph method fills with a content of its own."""
+    """Returns a set without graphs. Every graph method replaces its content."""
     none = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
     return SyntheticSet(none, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(data.train.sizes())), info=info)
 
 
 def start_vectors(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
-    """`per_class` vectors of every label, as `start_images` has it, with the names of their numbers."""
+    """`per_class` vectors of every label, made as `start_images` makes images, with the names of their columns."""
     own = Vectors(jnp.zeros((0, *data.image), jnp.float32), data.source.columns)
     return start_images(key, start, data, examples, per_class, info, own if content is None else content)
 

@@ -55,13 +55,13 @@ class Schedule(NamedTuple):
 
 
 def make_schedule(matcher: Matcher, *, steps: int, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
-    """The schedule of a run of so many steps, with None for the usual numbers. A method of one step takes one."""
+    """Makes the schedule of a run of `steps` steps; None stands for a default. A method that is done in one step gets one step."""
     steps = 1 if matcher.host else steps
     return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), 0 if matcher.host else eval_every or 0)
 
 
 def stream(key: jax.Array, number: int) -> jax.Array:
-    """The `number`-th stream of keys; the key of a step is `fold_in(stream, step)`."""
+    """The `number`-th stream of keys. The key of step t is `fold_in(stream, t)`."""
     return jax.random.fold_in(key, number)
 
 
@@ -70,7 +70,7 @@ def _strong(leaf: jax.Array) -> jax.Array:
 
 
 def initial_state(key: jax.Array, matcher: Matcher, synth: SyntheticSet) -> RunState:
-    """The carry before the first step, in buffers of its own: the compiled step takes the carry's memory over, and `synth` stays usable."""
+    """The carry before the first step, as copies, because the compiled step takes over the carry's memory and `synth` must stay usable."""
     return replicate(_initial_state(key, matcher, synth))
 
 
@@ -91,7 +91,8 @@ def _advance(matcher, key, carry, bad, batch):
 
 
 def compile_step(matcher: Matcher) -> Callable:
-    """(key of the stream STEP, carry, bad, batch) -> (carry, bad, metrics), compiled once for a matcher; the carry given is used up.
+    """Compiles a step of the matcher: (key of the stream STEP, carry, bad, batch) -> (carry, bad, metrics). A call uses up the memory of
+    the carry.
 
     `bad` i32[2] holds for each of FAULTS the first step that left it, or -1. The first call raises TypeError for a method
     that changes a shape or a dtype of what it carries.
@@ -100,7 +101,7 @@ def compile_step(matcher: Matcher) -> Callable:
 
 
 def faultless() -> Int[Array, " faults"]:
-    """What a step is told of the faults before it: none."""
+    """The record of faults before the first step: no metric was ever not finite."""
     return replicate(jnp.full(len(FAULTS), -1, jnp.int32))
 
 

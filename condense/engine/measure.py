@@ -1,4 +1,4 @@
-"""What a step costs, measured before a run: nothing is written, and what is computed is thrown away."""
+"""Measures the cost of a step before a run. It writes nothing and throws the results away."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Cost(NamedTuple):
 
 
 def measure_step(key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Callable[[int], object]) -> Cost:
-    """The cost of a step of a method, from steps that it takes for about 20 seconds, three at most after the one that compiles."""
+    """Measures the cost of a step of a method: runs the step that compiles, and then up to three more within about 20 seconds."""
     carry, step = initial_state(key, matcher, synth), compile_step(matcher)
     bad, k_step = faultless(), replicate(stream(key, STEP))
     batch = place_batch(feed(0))

@@ -1,4 +1,4 @@
-"""What a step will take, said before the first one, and refused where the machine has not got it."""
+"""Reports the memory of a step before the first one, and refuses a step that needs more memory than the machine has."""
 
 import time
 
@@ -14,7 +14,7 @@ SHORT = 10.0  # seconds of work that need no announcement
 
 
 class Gauge:
-    """Looks at a compiled step before it runs and times the first that does not compile.
+    """Reports the memory of a compiled step before it runs, and the time of a step after it.
 
     Args:
       description: what the run is called.
@@ -29,7 +29,7 @@ class Gauge:
         self.calls, self.began = 0, 0.0
 
     def before(self, key, carry, bad, batch) -> None:
-        """Before the first step: says its memory. Raises RunFailed where that is more than there is."""
+        """Called before the first step: says how much memory it takes. Raises RunFailed if the machine has less."""
         if self.calls:
             return
         if not (needed := memory_of_step(key, self.step, carry, bad, batch)):
@@ -47,7 +47,7 @@ class Gauge:
         note(f"warning: {message}")
 
     def after(self, metrics, left: int) -> None:
-        """After a step of which `left` more follow: says how long they take, once, where that is worth a line."""
+        """Called after a step: says once how long the `left` remaining steps take, if that is long enough to mention."""
         self.calls += 1
         if self.calls > 2:
             return
@@ -59,23 +59,23 @@ class Gauge:
 
 
 def tree_bytes(tree) -> str:
-    """Bytes of a tree's arrays, in words."""
+    """The total size of the arrays in a PyTree, as text, such as 12.3 MB."""
     return megabytes(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
 
 
 def memory_of_step(key, step, carry, bad, batch) -> int:
-    """Bytes of working memory that a compiled step takes beside what it is given; 0 where the backend does not say."""
+    """Bytes of working memory of a compiled step, without its arguments; 0 if the backend does not report them."""
     sizes = step.func.lower(*step.args, key, carry, bad, batch).compile().memory_analysis()
     return 0 if sizes is None else sizes.temp_size_in_bytes + max(0, sizes.output_size_in_bytes - sizes.alias_size_in_bytes)
 
 
 def snapshots(batch) -> str:
-    """What a piece of a trajectory holds."""
+    """Describes the expert snapshots that one piece of a trajectory holds."""
     return f" ({1 + len(batch.targets)} snapshots of {batch.start.size:,} parameters)" if isinstance(batch, Piece) else ""
 
 
 def parts(needed: int, batch, kept: int) -> str:
-    """What the working memory of a trajectory step consists of."""
+    """Describes the parts of the working memory of a trajectory step."""
     if not isinstance(batch, Piece):
         return ""
     vectors = kept * batch.start.nbytes
@@ -83,7 +83,8 @@ def parts(needed: int, batch, kept: int) -> str:
 
 
 def free_memory() -> int:
-    """Bytes that a device may still take: of an accelerator what it says itself, of a CPU what the system and its container leave."""
+    """Bytes that a device can still allocate: for an accelerator by its own report, for a CPU by the limits of the system and its
+    container."""
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)

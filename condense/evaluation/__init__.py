@@ -1,1 +1,1 @@
-"""Scores of sets beside real examples. May import `teachers`, `experts` and what is below."""
+"""Scores sets, and real examples for comparison. May import `teachers`, `experts` and what is below."""

@@ -29,13 +29,13 @@ Draw = Callable[[int], SyntheticSet]  # seed -> set
 
 
 def class_counts(synth: SyntheticSet) -> np.ndarray:
-    """Examples of every class, by the most probable label."""
+    """The number of examples of every class; an example belongs to its most probable class."""
     return np.bincount(np.asarray(synth.y.probs()).argmax(-1), minlength=len(synth.info.classes))
 
 
 def row_counts(synth: SyntheticSet) -> np.ndarray:
-    """Real examples of every class that cost what the set does: as many as it has examples, or as it stores images where examples share
-    some, rounded up."""
+    """How many real examples of every class cost as much as the set: as many as it has examples, or fewer (rounded up) if its examples
+    share stored images."""
     counts, images = class_counts(synth), getattr(synth.x, "images", len(synth))
     return counts if images >= len(synth) else -(-counts * images // len(synth))
 
@@ -49,7 +49,7 @@ def too_few(synth: SyntheticSet, data: Any) -> int | None:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What a row may look at.
+    """Everything that the function of a row may use.
 
     Args:
       key: of the evaluation.
@@ -66,18 +66,19 @@ class Comparison:
     content: Callable[[jax.Array], Any] = Pixels
 
     def key_of(self, seed: int) -> jax.Array:
-        """The key that a seed draws with, the same for every row and network."""
+        """The random key of a seed, the same for every row and network."""
         return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
 
     def real(self, examples: Examples, *, kind: type | None = None) -> SyntheticSet:
-        """Training examples with class indices, or with centred one-hot rows where the set has regression values."""
+        """Makes a set of real examples. Labels are class indices, or centred one-hot rows if the set's labels are regression values (or if
+        `kind` is `Target`)."""
         hard = Hard(jnp.asarray(examples.y), len(self.data.classes))
         labels = Target(centred(hard.index, hard.classes)) if (kind or type(self.synth.y)) is Target else hard
         return SyntheticSet(self.content(jnp.asarray(examples.x)), labels)
 
     def at_budget(self, kind: str, choose: Callable) -> Draw:
-        """Real training examples at the set's budget, drawn anew for every seed; `choose(key, labels, count)` gives so many rows of every
-        class.
+        """Chooses as many real training examples as the set's budget allows, drawn anew for every seed. `choose(key, labels, count)` gives
+        the indices of `count` examples of every class.
 
         Raises BadInput where the data has fewer training examples of a class than the set.
         """
@@ -100,7 +101,8 @@ class Comparison:
 
     @cached_property
     def labelled(self) -> Callable[[Callable, int], SyntheticSet]:
-        """(seed -> rows, seed) -> the examples with labels."""
+        """Returns a function of (seed -> indices of training examples, seed) that gives these examples as a set with labels. It keeps the
+        last set in memory."""
 
         @lru_cache(1)  # one set in memory, however many seeds: labels are asked for again where another network is shown the draw
         def labelled(chosen: Callable, seed: int) -> SyntheticSet:
@@ -124,7 +126,7 @@ class Baseline(NamedTuple):
 
 
 def the_set(comparison: Comparison) -> Draw:
-    """The set itself, whatever the seed."""
+    """The set itself, for every seed."""
     return lambda seed: comparison.synth
 
 
@@ -163,7 +165,7 @@ BASELINES = {
 
 
 def check_rows(rows: Sequence[str] | str, known: Mapping[str, Any], modality: str) -> list[str]:
-    """The rows that a call names, once each. Raises BadInput for an unknown one or none."""
+    """The names of the rows that a call asks for, each once. Raises BadInput for an unknown name, and for none."""
     kinds = [rows] if isinstance(rows, str) else list(rows)
     if unknown := [kind for kind in kinds if kind not in known]:
         raise BadInput(f"--rows: unknown row '{unknown[0]}' (known for {modality}: {', '.join(known)})")
@@ -182,6 +184,7 @@ def make_rows(
     baselines: Mapping[str, Baseline] = BASELINES,
     content: Callable[[jax.Array], Any] = Pixels,
 ) -> dict[str, Callable[[int], Any]]:
-    """seed -> what a row shows, for every kind of row. The arguments are those of `Comparison`; raises as the rows do."""
+    """For every kind of row, the function from a seed to what the row trains on. The arguments are those of `Comparison`; errors are those
+    of the rows."""
     comparison = Comparison(key, synth, data, labels, content)
     return {kind: baselines[kind].make(comparison) for kind in kinds}

@@ -12,7 +12,7 @@ from condense.evaluation.baselines import check_rows
 from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
 from condense.runtime.log import note
 from condense.teachers.frozen import load_frozen
-from evals.protocol import Network, Protocol
+from evals.protocol import Protocol, ScoringNetwork
 from evals.recipes import RECIPES
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput
@@ -26,7 +26,7 @@ def check_split(split: str) -> None:
 
 
 def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None, epochs: int | None) -> Protocol:
-    """The recipe asked for, else the set's, else that of the modality.
+    """The recipe that the call names, else the set's, else the default of the modality.
 
     Raises BadInput where the set's labels answer to certain views and this recipe shows others.
     """
@@ -51,7 +51,7 @@ def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None,
 
 
 def take_rows(rows: Sequence[str] | str, synth: SyntheticSet, evaluator: Evaluator, protocol: Protocol) -> list[str]:
-    """The kinds of rows asked for; where these are the usual ones, those that are usual beside such a set.
+    """The rows that the call names. In place of the default rows it gives the usual rows for such a set.
 
     Raises BadInput for unknown ones, and where one is scored by a measure that does not compare with the protocol's.
     """
@@ -65,7 +65,7 @@ def take_rows(rows: Sequence[str] | str, synth: SyntheticSet, evaluator: Evaluat
 
 
 def check_scorable(synth: SyntheticSet, protocol: Protocol) -> None:
-    """Raises BadInput for representations in place of class labels, and for a protocol that does not score this modality."""
+    """Raises BadInput if the set has representations in place of class labels, or if the protocol does not score its modality."""
     modality = synth.x.modality
     if protocol.modalities is not None and modality not in protocol.modalities:
         usual = MODALITIES[modality].recipe
@@ -77,7 +77,7 @@ def check_scorable(synth: SyntheticSet, protocol: Protocol) -> None:
 
 
 def check_best_on_test(split: str, modality: str, evaluator: Evaluator, protocol: Protocol) -> None:
-    """Raises BadInput where there is no scoring on the test examples on the way."""
+    """Raises BadInput if the protocol cannot score on the test examples during training."""
     if evaluator.chooses_epoch:
         why = f"scores on {modality} choose the epoch on validation {modality}; leave it out"
     elif split == "val":
@@ -90,21 +90,21 @@ def check_best_on_test(split: str, modality: str, evaluator: Evaluator, protocol
 
 
 def check_trained_nets(evaluator: Evaluator, modality: str, **places: str | Path | None) -> None:
-    """Raises BadInput where a flag names trained networks, and there are none of this modality."""
+    """Raises BadInput if a flag names trained networks although this modality has none."""
     for name, place in places.items():
         if place is not None and not evaluator.trained_nets:
             raise BadInput(f"--{name} {place}: trained networks see images, and the set holds {modality}; leave it out")
 
 
-def build_network(name: str, protocol: Protocol, data: Data | GraphData) -> Network:
-    """A network to be drawn anew, by its specification; none where the protocol has its own. Raises BadInput for an unknown one and for
-    one that does not take such examples."""
-    return Network(name, None if protocol.own_net else nets.build(name, data.image, len(data.classes)))
+def build_network(name: str, protocol: Protocol, data: Data | GraphData) -> ScoringNetwork:
+    """Builds an untrained network from its specification. If the protocol has a model of its own, builds none. Raises BadInput for an
+    unknown network, and for one that does not take such examples."""
+    return ScoringNetwork(name, None if protocol.own_net else nets.build(name, data.image, len(data.classes)))
 
 
 def take_networks(
     net: Any, frozen: str | Path | None, protocol: Protocol, synth: SyntheticSet, data: Data | GraphData, *, split: str = "test"
-) -> dict[str, Network]:
+) -> dict[str, ScoringNetwork]:
     """The networks that sets are scored with, by name: the trained ones in the folder `frozen`; else those given, else the set's, else
     that of the modality; else what stands in their place where the protocol needs none.
 
@@ -117,7 +117,7 @@ def take_networks(
             raise BadInput(f"--frozen {frozen}: recipe {protocol.name} fits no ridge head to features of a network; take --recipe {takes}")
         if given:
             raise BadInput(f"--net {given[0]}: the networks are those in --frozen {frozen}; leave one of the two out")
-        return {name: Network(name, trained.net, trained.vars) for name, trained in load_frozen(frozen, data, split=split).items()}
+        return {name: ScoringNetwork(name, trained.net, trained.vars) for name, trained in load_frozen(frozen, data, split=split).items()}
     if protocol.own_net and given:
         raise BadInput(f"--net {given[0]}: recipe {protocol.name} needs no network; leave --net out, or take another --recipe")
     names = [protocol.own_net] if protocol.own_net else given or [synth.info.net or usual_net(data)]
@@ -126,7 +126,8 @@ def take_networks(
 
 
 def take_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> Any:
-    """The examples to score on. Raises BadInput where there are none, or none to choose the epoch on."""
+    """The examples to score on. Raises BadInput if there are none, or if there are no validation examples and the protocol chooses an epoch
+    by them."""
     part = (data.test if split == "test" else data.val).all()
     if evaluator.chooses_epoch and not (len(part.y) and len(data.val.y)):
         raise BadInput(f"{data.spec}: needs validation and {split} {data.modality}; use more data")
@@ -136,7 +137,7 @@ def take_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> Any:
 
 
 def warn_of_split(synth: SyntheticSet, data: Data | GraphData, split: str, evaluator: Evaluator) -> None:
-    """Warns where validation examples are read that the set's maker may have learned from."""
+    """Warns if the score uses validation examples from which the set's maker may have learned."""
     if data.seed != synth.info.split_seed and (split == "val" or evaluator.chooses_epoch):
         seeds = f"cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}"
         note(f"warning: validation {data.modality} {seeds}")

@@ -1,4 +1,4 @@
-"""What the evaluation of one modality consists of. Everything else about an evaluation is the same for all modalities."""
+"""The parts of an evaluation that differ between modalities. Everything else is shared."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from condense.evaluation.baselines import Baseline
-from evals.protocol import Network, Protocol, Worker
+from evals.protocol import Protocol, ScoringNetwork, Worker
 from synth.images.content import Pixels
 from synth.set import SyntheticSet
 
@@ -28,7 +28,7 @@ class Evaluator(NamedTuple):
       majority: whether a report says how often the commonest training class is right.
     """
 
-    retraining: Callable[[Any, Any, bool], Callable[[Network, Protocol], Worker]]
+    retraining: Callable[[Any, Any, bool], Callable[[ScoringNetwork, Protocol], Worker]]
     baselines: Mapping[str, Baseline]
     prepare: Callable[[Callable[[int], Any], str, int], Callable[[int], Any]] = lambda draw, net, seeds: draw
     usual_rows: Callable[[SyntheticSet], tuple[str, ...]] = lambda synth: USUAL_ROWS

@@ -18,7 +18,7 @@ from condense.evaluation.baselines import Baseline, Comparison, the_set
 from condense.evaluation.evaluator import Evaluator
 from condense.nets.graphs import NEEDS_DEGREES
 from condense.nets.registry import NETS
-from evals.protocol import Network, Worker
+from evals.protocol import ScoringNetwork, Worker
 from evals.retrain_graphs import WeightedBatch, graph_worker, make_graph_trainer, shares
 from evals.retraining import EvalRecipe
 from evals.storage import count_bytes
@@ -34,14 +34,14 @@ PIECE = 256  # test graphs that are read at a time
 
 
 def read_as_colours(examples: GraphExamples, net: str) -> GraphBatch:
-    """Graphs as a network sees them on their colour graph; degrees are told apart where the network asks for them. A network from outside
-    sees the graphs themselves."""
+    """The colour graph of some graphs, as a network reads it. Nodes of different degree get different colours only if the network needs
+    degrees."""
     depth = depth_of(net)
     return batch_of(examples.x) if depth is None else colour_batch(refine(examples.x, depth, degrees=reads_degrees(net)))
 
 
 def depth_of(net: str) -> int | None:
-    """Layers of a graph network of this project; None for one from outside, which may look as far as it likes."""
+    """The number of layers of a graph network."""
     return nets.parse(net)[1]["depth"] if net.partition(":")[0] in NETS else None
 
 
@@ -52,7 +52,7 @@ def reads_degrees(net: str) -> bool:
 
 
 def weighted_batch(synth: SyntheticSet, net: str) -> WeightedBatch:
-    """What a network learns from a set. Raises BadInput where the set cannot serve the network."""
+    """The batch that a network learns from, made from a set. Raises BadInput if the set cannot serve the network."""
     if isinstance(synth.x, ColourGraph) and not synth.x.exact and reads_degrees(net):
         raise BadInput(f"--net {net}: reads degrees of leaves, which this set does not tell apart; distil with --leaves exact")
     index, frequency = np.asarray(synth.y.probs()).argmax(1).astype(np.int32), synth.x.frequency()
@@ -63,14 +63,14 @@ def weighted_batch(synth: SyntheticSet, net: str) -> WeightedBatch:
 
 
 def full_batch(examples: GraphExamples, net: str) -> WeightedBatch:
-    """All graphs, each as often as any other."""
+    """All graphs as one batch, all with the same weight."""
     graphs, count = read_as_colours(examples, net), len(examples.y)
     return WeightedBatch(graphs, jnp.asarray(examples.y), jnp.full(count, 1 / count, jnp.float32))
 
 
 def same_shapes(rows: Sequence[WeightedBatch]) -> list[WeightedBatch]:
-    """The batches filled up to a few shapes, so that few compilations serve them all: batches of about one size get the least that holds
-    them, if it is at most RATIO times what each has. What is added counts 0."""
+    """Pads the batches to a few common shapes, so that few compilations serve them all. Batches of similar size share the smallest shape
+    that holds them, if it is at most RATIO times the size of each. Padding has weight 0."""
     sizes, shared = [sizes_of(row.x) for row in rows], []
     for size in sorted(sizes, key=lambda size: (size.entries, size)):
         joined = common([shared[-1][0], size]) if shared else size
@@ -88,7 +88,7 @@ def same_shapes(rows: Sequence[WeightedBatch]) -> list[WeightedBatch]:
 
 
 def small_enough(whole: Sizes, part: Sizes) -> bool:
-    """Whether no part of a shape is more than RATIO times that of another."""
+    """Whether every size in `whole` is at most RATIO times the same size in `part`."""
     return all(a <= RATIO * b for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True))
 
 
@@ -112,8 +112,8 @@ def everything(comparison: Comparison) -> Callable[[int], GraphExamples]:
 
 
 def prepare(draw: Callable[[int], SyntheticSet | GraphExamples], net: str, seeds: int) -> Callable[[int], WeightedBatch]:
-    """seed -> what a network of this name learns from, made for all seeds before the first is trained; a set that all seeds share is made
-    once."""
+    """Returns a function from a seed to the batch that the network learns from. All batches are made before the first network trains; a set
+    that all seeds share is made once."""
     drawn = [draw(seed) for seed in range(seeds)]
     if all(one is drawn[0] for one in drawn):
         same = full_batch(drawn[0], net) if isinstance(drawn[0], GraphExamples) else weighted_batch(drawn[0], net)
@@ -122,16 +122,16 @@ def prepare(draw: Callable[[int], SyntheticSet | GraphExamples], net: str, seeds
     return lambda seed: rows[seed]
 
 
-def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Callable[[Network, EvalRecipe], Worker]:
-    """(network, recipe) -> the worker that retrains it, chooses its epoch on the validation graphs, and scores it on `part`. There is no
-    scoring on the way."""
+def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
+    """Builds (network, recipe) -> worker. The worker retrains the network, chooses its epoch on the validation graphs, and scores it on
+    `part`. It does not score during training."""
     test = [(batch, part.y[index]) for index, batch in batches(part.x, np.arange(len(part.y)), size=PIECE)]
 
     @cache
     def validation(net: str) -> tuple[GraphBatch, Any]:
         return read_as_colours(data.val, net), jnp.asarray(data.val.y)
 
-    def build(network: Network, recipe: EvalRecipe) -> Worker:
+    def build(network: ScoringNetwork, recipe: EvalRecipe) -> Worker:
         trainer = make_graph_trainer(network.net, recipe)
         return graph_worker(network.name, trainer, recipe, validation(network.name), test)
 
@@ -139,7 +139,8 @@ def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Call
 
 
 def usual_rows(synth: SyntheticSet) -> tuple[str, ...]:
-    """There are no centres of graphs, and a set of all graphs has no random ones beside it."""
+    """The rows beside a set of graphs: random graphs, but not for the colour graph, which stands for all graphs. There is no k-means of
+    graphs."""
     return ("distilled",) if isinstance(synth.x, ColourGraph) else ("distilled", "random")
 
 

@@ -6,24 +6,25 @@ from condense.data.images import Data
 from condense.evaluation.baselines import BASELINES
 from condense.evaluation.evaluator import Evaluator
 from condense.runtime.devices import devices, over_devices
-from evals.protocol import Network, Worker
+from evals.protocol import ScoringNetwork, Worker
 from evals.retrain import Trainer, make_trainer, retraining_worker
 from evals.retraining import EvalRecipe
 from synth.base import Examples
 from synth.images.augment import dsa, dsa_strategy, one_each
 
 
-def build_trainer(network: Network, recipe: EvalRecipe, data: Data) -> Trainer:
-    """The compiled training of a network under a recipe, with the augmentation that keeps this data's labels."""
+def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Trainer:
+    """Compiles the training of a network under a recipe, with the augmentation that keeps the labels of this data."""
     view = recipe.view_for(height=data.image[0], flips=data.flips)
     augment = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each}[recipe.augment]
     return make_trainer(network.net, recipe, augment, view=view, over_devices=over_devices)
 
 
-def retraining(data: Data, part: Examples, best_on_test: bool) -> Callable[[Network, EvalRecipe], Worker]:
-    """(network, recipe) -> the worker that retrains it and scores it on `part` at its last step, and with `best_on_test` on the way."""
+def retraining(data: Data, part: Examples, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
+    """Builds (network, recipe) -> worker. The worker retrains the network and scores it on `part` at its last step, and with `best_on_test`
+    also during training."""
 
-    def build(network: Network, recipe: EvalRecipe) -> Worker:
+    def build(network: ScoringNetwork, recipe: EvalRecipe) -> Worker:
         trainer = build_trainer(network, recipe, data)
         return retraining_worker(network.name, trainer, recipe, part, devices=len(devices()), best_on_test=best_on_test)
 

@@ -1,4 +1,4 @@
-"""What scores sets, by modality: the one place of this room that names modalities."""
+"""The evaluators of sets, by modality. This is the only file of the room that names modalities."""
 
 from condense.evaluation.graphs import GRAPHS
 from condense.evaluation.images import IMAGES

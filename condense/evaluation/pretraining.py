@@ -1,4 +1,5 @@
-"""The work of a transfer table: a network pre-trained for every row and seed, then brought to the labels of every target and scored."""
+"""Runs the rows of a transfer table: pre-trains a network for every row and seed, adapts it to the labels of every target, and scores
+it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,7 +29,8 @@ TRAIN, HEAD = 0, 1  # key streams
 
 
 class TransferRow(NamedTuple):
-    """One row of one network: what it is pre-trained on (None: nothing), seed by seed, how, and `group` seeds at a time."""
+    """One row of one network: its set for pre-training, seed by seed (None for no pre-training), the recipe, and how many seeds train at a
+    time (`group`)."""
 
     net: str
     kind: str
@@ -38,7 +40,8 @@ class TransferRow(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """What a body is brought to: labelled training images, rows of them by seed and draw, images to score on, and the way there.
+    """One target of a transfer: labelled training images, the rows of them for every seed and draw, images to score on, and the way to
+    adapt.
 
     `draws` counts the draws of rows for every seed.
     """
@@ -52,34 +55,36 @@ class Goal(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """What the progress bar counts for one seed."""
+        """How many steps the progress bar counts for one seed."""
         return self.draws * self.how.steps
 
 
 def make_row(net: str, kind: str, draw: Draw | None, seeds: int, epochs: int | None) -> TransferRow:
-    """All of the source is pre-trained on under its own recipe, one network a device, because every network holds a copy of it."""
+    """Makes the row of a network. The row of all source images has a recipe of its own and trains one network a device at a time, because
+    every network holds a copy of the images."""
     whole = TRANSFER_ROWS[kind].recipe == WHOLE.name
     recipe = PRETRAIN if epochs is None else replace(PRETRAIN, name=f"{PRETRAIN.name}:epochs={epochs}", epochs=epochs)
     group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
     return TransferRow(net, kind, WHOLE if whole else recipe, draw, group)
 
 
-class Pieces(NamedTuple):
-    """What is compiled once and shared by rows: networks with so many outputs, their training under a recipe, their way to the target."""
+class CompiledParts(NamedTuple):
+    """Compiled functions that rows share: networks by their number of outputs, their training under a recipe, and their adaptation to the
+    target."""
 
     net: Callable[[str, int], Net]
     trainer: Callable[[str, int, EvalRecipe], Trainer]
     adapter: Callable[[str, int, int, Adaptation], Adapter]
 
 
-def make_pieces(image: tuple[int, int, int]) -> Pieces:
-    """Pieces for images h w c, each built when first asked for; an adapter by the target's classes and the way there too."""
+def make_parts(image: tuple[int, int, int]) -> CompiledParts:
+    """Makes the `CompiledParts` for images of shape h w c. Each part is built at its first use."""
     net = cache(lambda name, width: nets.build(name, image, width))
     trainer = cache(
         lambda name, width, recipe: make_trainer(net(name, width), on_mean_squares(recipe, width), None, over_devices=over_devices)
     )
     adapter = cache(lambda name, width, classes, how: how.adapter(net(name, width), net(name, classes), classes))
-    return Pieces(net, trainer, adapter)
+    return CompiledParts(net, trainer, adapter)
 
 
 def run_transfer_rows(
@@ -95,17 +100,17 @@ def run_transfer_rows(
     Returns:
       the reports of every goal, in the order of the rows.
     """
-    pieces = make_pieces(image)
+    parts = make_parts(image)
     for row in rows:
-        pieces.net(row.net, outputs)  # refuses what cannot take such images before the work begins
+        parts.net(row.net, outputs)  # refuses what cannot take such images before the work begins
     sizes = [0 if row.draw is None else len(row.draw(0)) for row in rows]
     epochs = [-(-size // row.recipe.batch) * row.recipe.epochs * -(-seeds // row.group) for row, size in zip(rows, sizes, strict=True)]
     after = seeds * sum(goal.steps for goal in goals)
     with progress(sum(epochs) + len(rows) * after, "transfer") as bar:
-        return list(zip(*(_report(key, row, goals, pieces, outputs, seeds, bar.advance) for row in rows), strict=True))
+        return list(zip(*(_report(key, row, goals, parts, outputs, seeds, bar.advance) for row in rows), strict=True))
 
 
-def _report(key, row: TransferRow, goals: Sequence[Goal], pieces: Pieces, outputs: int, seeds: int, tick) -> list[Report]:
+def _report(key, row: TransferRow, goals: Sequence[Goal], parts: CompiledParts, outputs: int, seeds: int, tick) -> list[Report]:
     """One report a goal; the time of each is its own, and the first goal's that of the pre-training too, which all of them share."""
     accuracies, seconds = [[] for _ in goals], [0.0] * len(goals)
     k_train, k_head = jax.random.fold_in(key, TRAIN), jax.random.fold_in(key, HEAD)
@@ -114,11 +119,11 @@ def _report(key, row: TransferRow, goals: Sequence[Goal], pieces: Pieces, output
         numbers = [min(number, seeds - 1) for number in range(first, first + row.group)]  # a short group would compile everything again
         drawn = [row.draw(number) for number in numbers] if row.draw else []
         width = drawn[0].y.values.shape[1] if drawn else outputs
-        vars = _pretrain([jax.random.fold_in(k_train, at) for at in numbers], pieces, row, width, drawn, tick)
+        vars = _pretrain([jax.random.fold_in(k_train, at) for at in numbers], parts, row, width, drawn, tick)
         seconds[0] += time.perf_counter() - began
         for at, goal in enumerate(goals):
             began = time.perf_counter()
-            adapter = pieces.adapter(row.net, width, goal.classes, goal.how)
+            adapter = parts.adapter(row.net, width, goal.classes, goal.how)
             for place, number in enumerate(range(first, min(first + row.group, seeds))):
                 one = jax.tree.map(lambda leaf: leaf[place], vars)  # noqa: B023 (used at once)
                 found = _adapt(k_head, adapter, one, goal, number, tick)
@@ -140,12 +145,12 @@ def _adapt(key, adapter: Adapter, vars: Vars, goal: Goal, number: int, tick) -> 
     return goal.how.accuracies(keys, adapter, vars, goal.train, rows, goal.test, classes=goal.classes, tick=tick)
 
 
-def _pretrain(keys: list[jax.Array], pieces: Pieces, row: TransferRow, width: int, drawn: list[SyntheticSet], tick) -> Vars:
+def _pretrain(keys: list[jax.Array], parts: CompiledParts, row: TransferRow, width: int, drawn: list[SyntheticSet], tick) -> Vars:
     """Networks of one group of seeds, over a leading axis: as drawn, or after regression on their sets."""
     if not drawn:
-        net = pieces.net(row.net, width)
+        net = parts.net(row.net, width)
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(fresh(jax.random.fold_in(key, 0), net) for key in keys))
-    trainer, batches = pieces.trainer(row.net, width, row.recipe), -(-len(drawn[0]) // row.recipe.batch)
+    trainer, batches = parts.trainer(row.net, width, row.recipe), -(-len(drawn[0]) // row.recipe.batch)
     vars = train_group(trainer, row.recipe, jnp.stack(keys), stack(drawn), tick=lambda epochs: tick(epochs * batches)).vars
     if not all_finite(vars):
         raise RunFailed(f"{row.net} pre-trained on the {row.kind} images under recipe {row.recipe.name} diverged; try another --net")

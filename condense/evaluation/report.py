@@ -1,4 +1,4 @@
-"""What an evaluation says, as JSON and as a table."""
+"""The result of an evaluation, as JSON and as a table."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from evals.report import Report
 
 
 class Evaluation(NamedTuple):
-    """Reports of one set, one a network and row, with what they were measured on.
+    """The scores of one set: a report for every network and row, and the data and budget that they belong to.
 
     Args:
       set, spec, digest, split: the set's file, the data and its part that networks are scored on.
@@ -35,7 +35,7 @@ class Evaluation(NamedTuple):
 
     @property
     def chosen(self) -> str:
-        """What chose the epoch of every network; empty where all are scored at their last."""
+        """The split that chose the epoch of every network; empty if all networks are scored at the last epoch."""
         return f"validation {self.modality}" if any(report.epochs for report in self.reports) else ""
 
     def as_json(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from condense.runtime.log import duration, note, progress
-from evals.protocol import Network, Protocol, Task
+from evals.protocol import Protocol, ScoringNetwork, ScoringTask
 from evals.report import Report
 
 INIT = 0  # key stream of an evaluation's networks; `condense.evaluation.baselines` has its own
@@ -30,7 +30,9 @@ class Row(NamedTuple):
     whole: bool = False
 
 
-def run_rows(key: jax.Array, rows: Sequence[Row], networks: Mapping[str, Network], task: Task, *, seeds: int) -> tuple[Report, ...]:
+def run_rows(
+    key: jax.Array, rows: Sequence[Row], networks: Mapping[str, ScoringNetwork], task: ScoringTask, *, seeds: int
+) -> tuple[Report, ...]:
     """Scores all rows, one after another; one compilation serves all rows of a network, protocol and shape. `networks` holds those that the
     rows name."""
     pairs = dict.fromkeys((row.net, row.protocol) for row in rows)

@@ -1,4 +1,4 @@
-"""Teachers of a comparison: where they are, and how real examples get the set's kind of labels from them."""
+"""The teachers of a comparison: finds them, and labels real examples as the set is labelled."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from evals.protocol import Protocol
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.images.views import View
-from synth.labelling import Plan, label, label_alike, present
+from synth.labelling import LabelPlan, label, label_alike, present
 from synth.set import SyntheticSet
 
 
@@ -30,9 +30,9 @@ def find_teachers(
     baselines: Mapping[str, Baseline] = BASELINES,
     split: str = "test",
 ) -> tuple[Teacher, ...]:
-    """The teachers that a comparison needs: those in `place`, else those in the run's folder beside the set; none where none is needed.
+    """Loads the teachers from `place`, else from the folder `teachers` beside the set's file. Returns none if the labels need none.
 
-    Raises BadInput where they are needed and there are none.
+    Raises BadInput if teachers are needed and there are none.
     """
     taught, place = synth.y.taught, place_of(synth, place, path)
     if place is not None:
@@ -67,8 +67,11 @@ def without_teachers(
 
 
 def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> Callable[[SyntheticSet], SyntheticSet]:
-    """What gives real images the set's kind of labels: as they are without teachers, from the set's own teachers where it has labels of
-    theirs, else from all known ones while networks train, the set's too."""
+    """Returns a function that gives a set of real images the same kind of labels as `synth`.
+
+    Without teachers it changes nothing. If teachers made the labels of `synth`, the same teachers label the real images. Otherwise all
+    known teachers label every mini-batch while networks train, of real images and of `synth`.
+    """
     if not known:
         return lambda real: real
     if synth.y.taught:
@@ -77,7 +80,7 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> 
         return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, **more), known))
     if not protocol.trains:
         raise BadInput(f"--teachers: they answer while networks train, and recipe {protocol.name} trains none; leave --teachers out")
-    plan = Plan(1, 0, View(), protocol.temperature)
+    plan = LabelPlan(1, 0, View(), protocol.temperature)
 
     def ask(given: SyntheticSet) -> SyntheticSet:
         index = jnp.asarray(given.y.probs().argmax(-1), jnp.int32)
@@ -87,5 +90,5 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> 
 
 
 def shown(synth: SyntheticSet, known: Sequence[Teacher], labels: Callable[[SyntheticSet], SyntheticSet]) -> SyntheticSet:
-    """The set as networks are trained on it: with its own labels where teachers made them, else with those that `teach` gives."""
+    """The set that networks are trained on: with its own labels if teachers made them, else with labels from `labels`."""
     return replace(synth, y=present(synth.y, known)) if synth.y.taught else labels(synth)

@@ -32,7 +32,8 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
 
 
 def read_draws(given: Sequence[float], targets: int, ways: Sequence[tuple[str, float]]) -> list[int]:
-    """Draws of labels for every target. Raises BadInput where there is no target, no number for each, or nothing to draw."""
+    """The number of draws of labels for every target. Raises BadInput if there is no target, if the numbers do not match the targets, or if
+    nothing is random."""
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
     shown = " ".join(map(str, given))
@@ -45,7 +46,7 @@ def read_draws(given: Sequence[float], targets: int, ways: Sequence[tuple[str, f
 
 
 def check_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split: str, steps: int | None) -> None:
-    """Raises BadInput for a set that holds no images or has no target representations, and for choices that are unknown or idle."""
+    """Raises BadInput if the set holds no images or has no target representations, and for choices that are unknown or without effect."""
     if synth.x.modality != "images":
         raise BadInput(f"the set holds {synth.x.modality}, and transfer is for images; `condense evaluate` scores it")
     if not hasattr(synth.y, "values"):
@@ -57,6 +58,6 @@ def check_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split
 
 
 def make_adaptation(name: str, steps: int | None) -> Adaptation:
-    """The adaptation of a name, with so many steps where it takes steps and their number is given."""
+    """Makes the adaptation of this name. `steps` sets its number of steps, if it has steps and `steps` is given."""
     known = ADAPTATIONS[name]
     return known(steps=check_whole("steps", steps)) if known.stepped and steps is not None else known()

@@ -1,4 +1,4 @@
-"""What a transfer says, as JSON and as a table."""
+"""The result of a transfer, as JSON and as a table."""
 
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ class TransferResult(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """What pre-training on one set is worth, target by target and protocol by protocol."""
+    """How much pre-training on one set helps, for every target and protocol."""
 
     set: str
     spec: str
@@ -33,7 +33,7 @@ class Transfer(NamedTuple):
 
     @property
     def reports(self) -> tuple[Report, ...]:
-        """Those of all targets and protocols, one after another."""
+        """The reports of all targets and protocols in one sequence."""
         return tuple(report for result in self.results_by_target for report in result.reports)
 
     def as_json(self) -> dict[str, Any] | list[dict[str, Any]]:

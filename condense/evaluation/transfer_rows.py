@@ -1,4 +1,4 @@
-"""The rows of a transfer table by name: what networks are pre-trained on, beside nothing.
+"""The rows of a transfer table by name: the images that networks are pre-trained on.
 
 To add a row, write a function (what it may look at) -> (seed -> set) and add its line to TRANSFER_ROWS.
 """
@@ -28,8 +28,8 @@ Draw = Callable[[int], SyntheticSet]  # seed -> what to pre-train on
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """What a row may look at.
+class RowSource:
+    """Everything that the function of a row may use.
 
     Args:
       key: of the transfer.
@@ -44,7 +44,7 @@ class Source:
     represent: Callable[[Float[Array, "n h w c"]], Float[Array, "n d"]]
 
     def key_of(self, seed: int) -> jax.Array:
-        """The key that a seed draws with."""
+        """The random key of a seed."""
         return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
 
     def real(self, examples: Examples) -> SyntheticSet:
@@ -57,30 +57,30 @@ class Source:
         return np.asarray(jax.random.permutation(self.key_of(seed), len(self.data.train.y)))
 
     def at_size(self, kind: str, choose: Callable[[int], np.ndarray]) -> Draw:
-        """As many images as the set has, chosen anew for every seed. Raises BadInput where there are not as many."""
+        """Makes a row of as many images as the set has, chosen anew for every seed. Raises BadInput if there are not enough."""
         count, size = len(self.data.train.y), len(self.synth)
         if count < size:
             raise BadInput(f"--rows {kind}: {self.data.spec} has {count} training images, the set {size}; leave random and kmeans out")
         return cache(lambda seed: self.real(self.data.train.take(choose(seed))))
 
 
-def nothing(source: Source) -> None:
-    """Networks as they are drawn."""
+def nothing(source: RowSource) -> None:
+    """Networks without pre-training."""
     return None
 
 
-def the_set(source: Source) -> Draw:
+def the_set(source: RowSource) -> Draw:
     """The set itself."""
     synth = source.synth
     return lambda seed: SyntheticSet(synth.x, Target(synth.y.values), weight=synth.weight)
 
 
-def random(source: Source) -> Draw:
+def random(source: RowSource) -> Draw:
     """Random training images."""
     return source.at_size("random", lambda seed: source.shuffled(seed)[: len(source.synth)])
 
 
-def kmeans(source: Source) -> Draw:
+def kmeans(source: RowSource) -> Draw:
     """The image nearest to each of as many centres as the set has images, among AMONG images."""
     size = len(source.synth)
 
@@ -92,7 +92,7 @@ def kmeans(source: Source) -> Draw:
     return source.at_size("kmeans", choose)
 
 
-def everything(source: Source) -> Draw:
+def everything(source: RowSource) -> Draw:
     """All training images; one set for all seeds, because it is as large as the data."""
     whole = cache(lambda: source.real(source.data.train.all()))
     return lambda seed: whole()
@@ -107,6 +107,7 @@ TRANSFER_ROWS = {
 }
 
 
-def make_transfer_rows(source: Source, kinds: Sequence[str] | str) -> dict[str, Draw | None]:
-    """seed -> what to pre-train on, for every kind of row. Raises BadInput for an unknown kind or none, and as the rows do."""
+def make_transfer_rows(source: RowSource, kinds: Sequence[str] | str) -> dict[str, Draw | None]:
+    """For every kind of row, the function from a seed to the set that networks are pre-trained on. Raises BadInput for an unknown kind and
+    for none; errors of the rows are raised too."""
     return {kind: TRANSFER_ROWS[kind].make(source) for kind in check_rows(kinds, TRANSFER_ROWS, "transfer")}

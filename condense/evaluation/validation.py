@@ -1,4 +1,4 @@
-"""The score that selection during distillation may see."""
+"""The score on validation examples, which may be used to select during a distillation."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from condense.evaluation.choices import build_network
 from condense.evaluation.modalities import EVALUATORS
 from condense.evaluation.rows import INIT
 from condense.runtime.log import progress
-from evals.protocol import Protocol, Task
+from evals.protocol import Protocol, ScoringTask
 from synth.base import Teacher
 from synth.labelling import present
 from synth.set import SyntheticSet
@@ -28,7 +28,7 @@ def validation_score(
     evaluator = EVALUATORS[data.modality]
     network = build_network(recipe.own_net or net, recipe, data)
     part = data.val.all()
-    worker = recipe.worker(network, Task(data.modality, part, evaluator.retraining(data, part, False)))
+    worker = recipe.worker(network, ScoringTask(data.modality, part, evaluator.retraining(data, part, False)))
     key, group = jax.random.fold_in(jax.random.key(seed), INIT), worker.group(seeds, False)
 
     def score(synth: SyntheticSet) -> float:

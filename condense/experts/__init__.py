@@ -21,7 +21,7 @@ from condense.experts.flat import flat
 from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
 from condense.experts.store import RECORD, Experts, Header, load_experts
-from condense.experts.train import Training, make_expert_trainer
+from condense.experts.train import ExpertTraining, make_expert_trainer
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.runtime.run_folder import check_there, open_run
@@ -72,7 +72,8 @@ def train_experts(
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
     data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", "vectors", flag="--data")
     net = nets.named(net or usual_net(data), data.image, len(data.classes))
-    built, classes, out = nets.build(net, data.image, len(data.classes)), len(data.classes), Path(out)
+    classes, out = len(data.classes), Path(out)
+    built = nets.build(net, data.image, classes)
     check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
@@ -81,16 +82,16 @@ def train_experts(
             check_there(out, RECORD)
             note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
             return load_experts(out)
-        header = describe(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
+        header = new_header(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
         trainer = make_expert_trainer(built, RECIPES[recipe](**options), augmentation(data), classes, epochs=epochs)
         held.begin()
-        training = Training(held, header, trainer, data.train.all(), data.val.all())
+        training = ExpertTraining(held, header, trainer, data.train.all(), data.val.all())
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))
     return load_experts(out)
 
 
 def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of a recipe, checked: the given ones over the defaults. Raises BadInput for an unknown name, naming the known."""
+    """All options of a recipe: the given ones, checked, and defaults for the others. Raises BadInput for an unknown name."""
     if recipe not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{recipe}' of experts (known: {', '.join(RECIPES)})")
     known = inspect.signature(RECIPES[recipe], eval_str=True).parameters
@@ -102,7 +103,7 @@ def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_no_statistics(spec: str, net: Net) -> None:
-    """Raises BadInput for a network whose running statistics a trajectory of parameters would lose."""
+    """Raises BadInput for a network with running statistics, because a trajectory records only parameters."""
     if jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)).stats):
         raise BadInput(
             f"--net {spec}: has batch statistics, which a trajectory of parameters does not hold; use norm=instance, group or none"
@@ -110,15 +111,15 @@ def check_no_statistics(spec: str, net: Net) -> None:
 
 
 def preprocess_digest(preprocess: Preprocess) -> str:
-    """Sixteen hexadecimal digits that tell one way to model space from another."""
+    """Sixteen hexadecimal digits that identify a preprocessing."""
     whole = hashlib.sha256(preprocess.kind.encode())
     for name, array in sorted(preprocess._asdict().items()):
         whole.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
     return whole.hexdigest()[:16]
 
 
-def describe(data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int) -> Header:
-    """The record of a training of which nothing is done yet."""
+def new_header(data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int) -> Header:
+    """The header of a training that has not begun: no expert is done."""
     return Header(
         net=net,
         recipe=recipe,

@@ -1,4 +1,4 @@
-"""What an expert recipe is: the pure pieces that `synth.training.fit` trains one network with."""
+"""An expert recipe: the functions with which `synth.training.fit` trains one network."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class ExpertRecipe(NamedTuple):
     drop: float = 1.0
 
     def drop_epoch(self, epochs: int) -> int:
-        """The first epoch, counted from 0, at the dropped step size; `epochs` where there is none."""
+        """The first epoch, counted from 0, with the smaller step size; `epochs` if the step size never drops."""
         return epochs if self.drop == 1 else min(epochs, epochs // 2 + 2)
 
     def optimiser(self, *, dropped=False) -> optax.GradientTransformation:

@@ -27,13 +27,14 @@ def ascent(params: PyTree, grads: PyTree, *, rho: float, adaptive: bool) -> PyTr
 
 
 def surrogate(grads: PyTree, perturbed: PyTree, *, alpha: float) -> PyTree:
-    """g_p - alpha g_perp, where g_perp = g - <g, g_p> g_p / |g_p|^2 is what of g stands orthogonal to g_p."""
+    """g_p - alpha g_perp, where g_perp = g - <g, g_p> g_p / |g_p|^2 is the part of g that is orthogonal to g_p."""
     along = dot(grads, perturbed) / jnp.maximum(dot(perturbed, perturbed), TINY**2)
     return jax.tree.map(lambda g, p: p - alpha * (g - along * p), grads, perturbed)
 
 
 def gsam(objective: Callable, *, rho: float, alpha: float, adaptive: bool) -> Callable:
-    """(params, stats, item) -> ((loss, stats), direction): `surrogate` of the gradients at w and at w + e, on one and the same view."""
+    """Builds (params, stats, item) -> ((loss, stats), direction). The direction is `surrogate` of the gradients at w and at w + e, on the
+    same view."""
     slope = jax.value_and_grad(objective, has_aux=True)
 
     def direction(params, stats, item):

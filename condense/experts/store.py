@@ -45,7 +45,7 @@ HELD = Table(
 
 
 def name(expert: int) -> str:
-    """The file of an expert."""
+    """The name of the file of an expert."""
     return f"expert_{expert:04d}.npy"
 
 
@@ -56,7 +56,7 @@ def checksum(row: Float32[np.ndarray, " p"]) -> int:
 
 @dataclass(frozen=True)
 class Header:
-    """What `experts.json` says.
+    """The contents of `experts.json`.
 
     Args:
       net: canonical specification. recipe, options: how they were trained.
@@ -92,11 +92,12 @@ class Experts:
 
     def __init__(self, folder: Path, header: Header, files: Sequence[np.ndarray]):
         self.folder, self.header, self._files = folder, header, tuple(files)
-        self.net, self.count, self.epochs, self.size = header.net, header.count, header.epochs, header.size
+        self.net, self.count = header.net, header.count
+        self.epochs, self.size = header.epochs, header.size
         self.data_digest, self.split_seed = header.data_digest, header.split_seed
 
     def identity(self) -> str:
-        """What tells these experts from others, in one line."""
+        """A line that identifies these experts."""
         options = ", ".join(f"{key}={value}" for key, value in self.header.options.items())
         trained = f"{self.count} x {self.epochs} epochs of {self.header.recipe}({options}), seed {self.header.seed}"
         return f"{trained}, {self.net}, {self.header.data} of digest {self.data_digest[:12]}, split {self.split_seed}"
@@ -121,7 +122,7 @@ class Experts:
 
 
 def load_experts(folder: str | os.PathLike) -> Experts:
-    """The experts of a folder, their files checked and mapped, none of their rows read.
+    """Opens the experts of a folder. Their files are checked and memory-mapped; no row is read.
 
     Raises BadInput for a folder without experts, an unfinished training, and files that are damaged or are not what the record says.
     """
@@ -133,7 +134,7 @@ def load_experts(folder: str | os.PathLike) -> Experts:
 
 
 def read_header(folder: Path) -> Header:
-    """What a folder's record says, checked. Raises BadInput where it is missing or impossible."""
+    """Reads and checks the header in a folder. Raises BadInput if it is missing or impossible."""
     path = regular(folder / RECORD, f"--experts {folder}", remedy=REMEDY)
     held = read_record(path, HELD, what="is no record of experts", remedy=REMEDY)
     try:
@@ -143,7 +144,7 @@ def read_header(folder: Path) -> Header:
 
 
 def write_header(folder: Path, header: Header) -> None:
-    """The record, whole or not at all."""
+    """Writes the header, whole or not at all."""
     write_bytes(folder / RECORD, (json.dumps(asdict(header), indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -168,8 +169,8 @@ def _mapped(path: Path, rows: int, size: int) -> np.ndarray:
             member, fortran, start = read_npy_header(file, str(path), False)
         if (member.dtype, member.shape, fortran) != (np.dtype("<f4"), (rows, size), False):
             raise BadInput(f"{path}: holds {member.dtype} of shape {member.shape}, not f32[{rows}, {size}]; train the experts again")
-        if (held := path.stat().st_size) != start + rows * size * 4:
-            raise BadInput(f"{path}: has {held} bytes, not the {start + rows * size * 4} of its array; train the experts again")
+        if (length := path.stat().st_size) != start + rows * size * 4:
+            raise BadInput(f"{path}: has {length} bytes, not the {start + rows * size * 4} of its array; train the experts again")
         return np.memmap(path, np.float32, mode="r", offset=start, shape=(rows, size))
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); train the experts again") from error
@@ -181,7 +182,7 @@ def bytes_needed(count: int, epochs: int, size: int) -> int:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Raises RunFailed where the disk of a folder has no room for `needed` bytes more."""
+    """Raises RunFailed if the folder's disk has no room for `needed` more bytes."""
     free = shutil.disk_usage(folder).free
     if needed + SPARE > free:
         raise RunFailed(
@@ -191,13 +192,15 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 class Recorder:
-    """One expert's trajectory while it grows: rows go into a hidden file, which takes its name when the last row is there."""
+    """Writes one expert's trajectory: rows go into a hidden file, which gets its final name after the last row."""
 
     def __init__(self, folder: Path, expert: int, rows: int, size: int):
-        self.path, self.partial, self.shape = folder / name(expert), folder / f".{name(expert)}.partial", (rows, size)
+        self.path = folder / name(expert)
+        self.partial = folder / f".{name(expert)}.partial"
+        self.shape = rows, size
 
-    def begin(self) -> None:
-        """A new empty file. Raises RunFailed where the disk refuses."""
+    def create(self) -> None:
+        """Creates the empty file. Raises RunFailed if the disk refuses."""
         try:
             self.partial.unlink(missing_ok=True)
             with self.partial.open("xb") as file:
@@ -208,7 +211,7 @@ class Recorder:
             raise _full(self.partial, error) from error
 
     def row(self, epoch: int) -> np.ndarray | None:
-        """The row that was written, or None where there is no such file."""
+        """Reads the row of an epoch back from the hidden file; None if there is no such file."""
         try:
             return np.array(_mapped(self.partial, *self.shape)[epoch])
         except BadInput:

@@ -1,4 +1,4 @@
-"""The training of experts: groups of networks, epoch by epoch, each epoch recorded and safe before the next begins."""
+"""Trains experts in groups, epoch by epoch. Every epoch is recorded on disk before the next one begins."""
 
 import shutil
 import time
@@ -34,13 +34,13 @@ class ExpertTrainer(NamedTuple):
     """Compiled pieces of the training of several experts, over a leading axis of experts.
 
     Args:
-      begin: keys -> states.
+      init: keys -> states.
       advance: (states, keys, train examples, epoch) -> (states, mean loss of the epoch's steps, one an expert); uses the states up.
       rows: states -> f32[experts parameters], flat.
       score: (states, examples) -> i32[experts], how many are classified right.
     """
 
-    begin: Callable
+    init: Callable
     advance: Callable
     rows: Callable
     score: Callable
@@ -50,7 +50,7 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     """Builds the compiled pieces; experts are spread over the devices."""
     dropped = recipe.drop_epoch(epochs)
 
-    def begin_one(key):
+    def init_one(key):
         return init_fit(jax.random.fold_in(key, 0), net, recipe.optimiser())
 
     def advance_one(state, key, train, epoch):
@@ -69,11 +69,11 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
 
     def spread(fn, *xs, whole=()):
         """`fn(*entry of xs, *whole)` for every expert."""
-        return over_devices(lambda *parts: backend.over(lambda *x: fn(*x, *parts[len(xs) :]), *parts[: len(xs)]), *xs, whole=whole)
+        return over_devices(lambda *parts: backend.map_batched(lambda *x: fn(*x, *parts[len(xs) :]), *parts[: len(xs)]), *xs, whole=whole)
 
     @partial(jax.jit, out_shardings=replicated())  # as `advance` gives them: others would compile it twice
-    def begin_all(keys):
-        return spread(begin_one, keys)
+    def init_all(keys):
+        return spread(init_one, keys)
 
     @partial(jax.jit, donate_argnums=0, out_shardings=replicated())
     def advance_all(states, keys, train, epoch):
@@ -87,19 +87,19 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     def score_all(states, examples):
         return spread(score_one, states, whole=(examples,))
 
-    return ExpertTrainer(begin_all, advance_all, rows_all, score_all)
+    return ExpertTrainer(init_all, advance_all, rows_all, score_all)
 
 
 class Group(NamedTuple):
-    """A group of experts under way, which is its checkpoint: states after `epoch` epochs, and accuracies up to there."""
+    """The state of a group of experts, stored as its checkpoint: network states after `epoch` epochs, and the accuracies so far."""
 
     epoch: Int[Array, ""]
     states: Fit
     accuracy: Float[np.ndarray, "experts epochs"]
 
 
-class Training:
-    """One training under way: groups of experts one after another, in the folder of a run.
+class ExpertTraining:
+    """A training of experts, one group after another, in the folder of a run.
 
     Args:
       run: that is under way; it is told how many epochs are safe, over all experts.
@@ -121,7 +121,7 @@ class Training:
         check_room(folder, left)
 
     def run(self, key: jax.Array) -> None:
-        """Trains what is missing; expert i draws from fold_in(key, i)."""
+        """Trains the missing experts. Expert i draws from fold_in(key, i)."""
         asked, epochs = self.header.asked, self.header.epochs
         with progress(asked * epochs, "experts", done=self.header.count * epochs) as bar:
             while (first := self.header.count) < asked:
@@ -168,22 +168,23 @@ class Training:
             write_header(self.folder, self.header)
 
     def tell_memory(self, states: Fit) -> None:
-        """Says, before the first group, what lies in memory beside what an epoch works with."""
-        if not self.told:
+        """Prints, before the first group, how much memory networks, optimisers and images take."""
+        if not self.noted:
             count = len(jax.tree.leaves(states.vars.params)[0])
             note(f"{count} experts at once: networks and optimisers {tree_bytes(states)}, images {tree_bytes((self.train, self.val))}")
-        self.told.add("memory")
+        self.noted.add("memory")
 
     def tell_time(self, seconds: float, count: int) -> None:
-        """Says, once, what an epoch takes that compiles nothing, with its writing and its checkpoint."""
-        if "time" not in self.told:
+        """Prints once how long an epoch takes when nothing compiles, including its writing and checkpoint."""
+        if "time" not in self.noted:
             left = seconds * self.header.epochs * -(-(self.header.asked - self.header.count) // count)
             note(f"{seconds:.3g} s an epoch of {count} experts after the first; about {left:.0f} s in all")
-        self.told.add("time")
+        self.noted.add("time")
 
     def begin_or_resume(self, checkpoints: Checkpoints, files: list[Recorder], keys: jax.Array) -> tuple[Fit, np.ndarray, int]:
-        """States, accuracies and epochs done: from the latest checkpoint that the recorded rows agree with, else from the start."""
-        states = self.trainer.begin(keys)
+        """States, accuracies and the number of epochs done: from the latest checkpoint if it agrees with the recorded rows, else from the
+        start."""
+        states = self.trainer.init(keys)
         accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
         with defer_interrupt():
             try:
@@ -201,12 +202,12 @@ class Training:
             note(f"{files[0].partial.name}: is not as it was left; its training starts anew")
         accuracy[:, 0] = self.score(states)
         for file in files:
-            file.begin()
+            file.create()
         self.record(files, 0, np.asarray(self.trainer.rows(states)))
         return states, accuracy, 0
 
     def record(self, files: list[Recorder], epoch: int, rows: np.ndarray) -> None:
-        """Puts one snapshot of every expert of the group on the disk."""
+        """Writes one snapshot of every expert of the group to disk."""
         for file, row in zip(files, rows, strict=False):
             file.write(epoch, row)
 
@@ -223,5 +224,5 @@ class Training:
 
 
 def on_host(tree):
-    """Copies of a tree's arrays on the host: a view would see its memory taken over by the next epoch."""
+    """Copies the arrays of a PyTree to the host. A view would not do, because the next epoch reuses the memory."""
     return jax.tree.map(lambda leaf: np.array(leaf, copy=True), tree)

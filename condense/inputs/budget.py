@@ -1,10 +1,11 @@
-"""The budget, for a method that counts itself what its set may cost."""
+"""The budget as an input, for a method that counts its own bytes."""
 
 from condense.inputs.context import Context, Input, Provider
 
 
 def find(context: Context) -> Input:
-    """Name and value of the budget; None where the workbench counts for the method, and where the call gives none."""
+    """Name and value of the budget. None if the workbench computes the number of examples for the method, or if the call gives no
+    budget."""
     return Input(context.budget)
 
 

@@ -1,4 +1,4 @@
-"""What an input is: something that a method's factory asks for by a parameter's name, found where the call says, or made for the run."""
+"""The records of an input. A method's factory asks for an input by the name of a parameter; it is found or made for the run."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,10 +11,10 @@ from matchers.method import Method
 
 
 class ToMake(NamedTuple):
-    """An input that is not there yet: what a plan says of it before anything is done.
+    """Describes an input that does not exist yet, for a plan.
 
     Args:
-      kind: what it is, as in `experts`.
+      kind: the kind of input, such as `experts`.
       net: specifications of the networks that are trained.
       recipe: how, in words.
       place: the folder that keeps it; None where it is made, used and forgotten.
@@ -34,7 +34,7 @@ class ToMake(NamedTuple):
 
 
 class Input(NamedTuple):
-    """An input of a run, or what stands in for it in a plan.
+    """An input of a run, or its stand-in in a plan.
 
     Args:
       value: what the factory is given. Where the input is still to be made: something of the same shape, for the plan alone.
@@ -50,7 +50,7 @@ class Input(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What an input may depend on.
+    """Everything that an input may depend on.
 
     Args:
       method: the method that asks.
@@ -79,10 +79,10 @@ class Context(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """Where an input comes from.
+    """The functions that find and make one kind of input.
 
     Args:
-      find: context -> the input, or what stands in for it. It reads and writes nothing else.
+      find: context -> the input, or its stand-in. It only reads.
       make: context -> the input, made if it is not there; None where `find` always gives it.
       identity: value -> what `run.json` records of it, a JSON value that tells it from another; None for inputs without a flag, which the
         rest of the record determines.

@@ -22,7 +22,7 @@ COUNT = 4  # enough for a first look on two cores; the papers train 100 experts 
 
 
 def pace_of(examples: int) -> tuple[int, int]:
-    """(batch, epochs) of experts that a run trains for itself on so many examples.
+    """The batch size and the number of epochs for experts that a run trains itself on `examples` examples.
 
     An epoch has about 50 steps where the examples are few, so that two epochs apart lie two networks that differ; the batch is never above
     the usual 256, nor below 16. There are about 1,000 steps in all, in 8 to 40 epochs.
@@ -35,7 +35,7 @@ GRADIENTS = {"sgd": 1, "flat": 2, "smooth": 3}  # of a mini-batch, by recipe: wh
 
 
 class StandIns(NamedTuple):
-    """Stands in a plan for experts that are still to be trained, whose fields it has; its parameters are random."""
+    """Takes the place of experts in a plan until they are trained. It has the same fields, and random parameters."""
 
     net: str
     count: int
@@ -43,7 +43,7 @@ class StandIns(NamedTuple):
     size: int
 
     def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
-        """Parameters of a network after each of the epochs, drawn anew."""
+        """Random numbers in the place of parameters, one row for each epoch in `epochs`; the same numbers for the same `expert`."""
         rng = np.random.default_rng(expert)
         return rng.normal(scale=0.05, size=(len(epochs), self.size)).astype(np.float32)
 
@@ -53,12 +53,12 @@ class StandIns(NamedTuple):
 
 
 def recipe_of(context: Context) -> str:
-    """The recipe of the experts that are trained for a method: its paper's, and plain descent where its record names none."""
+    """The name of the recipe that trains experts for the method: the one in its record, else `sgd`."""
     return context.method.experts or "sgd"
 
 
 def find(context: Context) -> Input:
-    """The experts that the flag names; without it, what stands in for those that the run trains.
+    """Loads the experts that the flag names. Without the flag, gives stand-ins for the experts that the run will train.
 
     Raises BadInput for a folder without experts, or experts of other data or another validation split.
     """
@@ -111,7 +111,7 @@ def _train(context: Context, out: Path, *, force: bool = False) -> Experts:
 
 
 def check_same_data(experts: Experts, data: Data) -> None:
-    """Raises BadInput where experts saw other images than the run will, or saw those it sets aside."""
+    """Raises BadInput if the experts were trained on other data than the run's, or with another validation split or normalisation."""
     header, at = experts.header, f"--experts {experts.folder}"
     if header.data_digest != data.digest:
         made, here = header.data_digest[:12], data.digest[:12]

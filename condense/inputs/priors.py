@@ -1,4 +1,4 @@
-"""What teachers are worth: how well networks do on data that was recovered from each of them alone, as the weights of `cvdd` take it.
+"""The priors of teachers, which `cvdd` takes as weights: how well networks do on data recovered from each teacher alone.
 
 The measure is the method's own baseline, SRe2L++ (`cvdd` with a single member) at the run's settings but for its steps, scored on the
 validation split by three fresh networks, of one kind for all members. It is taken once: `priors.json` in the teachers' folder keeps it, by
@@ -34,9 +34,9 @@ from synth.base import Teacher
 from synth.errors import BadInput
 from synth.files.atomic import write_bytes
 from synth.files.records import ListOf, Real, Table, read_record
-from synth.labelling import digest
+from synth.labelling import teacher_digest
 
-FILE, FOLDER = "priors.json", "priors"
+FILE, MEASURES_DIR = "priors.json", "priors"
 HELD = ListOf(Table({"settings": Table(), "priors": Table(rest=Real(0, 100))}))
 IPC, STEPS, SEEDS = 10, 300, 3
 METHOD, RECIPE = "cvdd", "cvdd"
@@ -52,7 +52,7 @@ def measured(
     epochs: int | None = None,
     **options: Any,
 ) -> tuple[float, ...]:
-    """Accuracy in per cent of every teacher's data, in their order.
+    """The prior of every teacher in their order: the accuracy in per cent of the data recovered from it.
 
     Args:
       data: that the teachers know.
@@ -71,14 +71,14 @@ def measured(
     settings |= {"split_seed": data.seed, "seeds": SEEDS, "options": options}
     kept = _kept(folder, settings)
     for number, teacher in enumerate(teachers):
-        if digest(teacher) not in kept:
-            place = folder and folder / FOLDER / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
+        if teacher_digest(teacher) not in kept:
+            place = folder and folder / MEASURES_DIR / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
             with locked(place) if place else contextlib.nullcontext() as lock:
                 if lock:
                     sign(lock)
-                more = {"owner": settings_digest({**settings, "teacher": digest(teacher)}), "folder": place, "options": options}
+                more = {"owner": settings_digest({**settings, "teacher": teacher_digest(teacher)}), "folder": place, "options": options}
                 accuracy = worth(data, teacher, teachers[0].name, ipc=ipc, steps=steps, epochs=epochs, **more)
-            kept[digest(teacher)] = accuracy
+            kept[teacher_digest(teacher)] = accuracy
             note(f"prior of {teacher.name}: {accuracy:.1f} % of validation images")
             if folder:  # read again: other runs, at these or other settings, may have written in the hours that a measure takes
                 kept = _kept(folder, settings) | kept
@@ -88,8 +88,8 @@ def measured(
                 shutil.rmtree(place, ignore_errors=True)
     if folder:
         with contextlib.suppress(OSError):  # it stays while another run measures at other settings
-            (folder / FOLDER).rmdir()
-    return tuple(kept[digest(teacher)] for teacher in teachers)
+            (folder / MEASURES_DIR).rmdir()
+    return tuple(kept[teacher_digest(teacher)] for teacher in teachers)
 
 
 def worth(
@@ -104,13 +104,14 @@ def worth(
     options: dict[str, Any],
     owner: str = "",
 ) -> float:
-    """Mean accuracy in per cent on the validation split of fresh `net`s trained on data that is recovered from this teacher alone."""
+    """Recovers data from this teacher alone, trains fresh `net`s on them, and returns their mean accuracy in per cent on the validation
+    split."""
     context = Context(REGISTRY[METHOD], data, net, data.seed, folder, steps)
     matcher = cvdd((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
     chosen = recipe(RECIPE, epochs=epochs)
-    config = {"method": METHOD, "net": net, "teacher": digest(teacher)}
+    config = {"method": METHOD, "net": net, "teacher": teacher_digest(teacher)}
     info = set_info(data, config, seed=data.seed, recipe=chosen.name)
-    key = stream(jax.random.key(data.seed), int(digest(teacher)[:7], 16))
+    key = stream(jax.random.key(data.seed), int(teacher_digest(teacher)[:7], 16))
     synth = run(
         key,
         matcher,
@@ -141,13 +142,13 @@ def _records(folder: Path | None) -> list[tuple[dict[str, Any], dict[str, float]
 
 
 def folder_of(context: Context) -> Path | None:
-    """The folder of the run's teachers, which keeps what is measured of them."""
+    """The folder of the run's teachers, in which their measured priors are kept; None if the run writes nothing."""
     place = context.places.get("teachers") or (context.out and context.out / "teachers")
     return place and Path(place)
 
 
 class Unmeasured:
-    """Stands in a plan for the measure: all teachers alike. `asked` says whether the method has asked for it."""
+    """Takes the place of the priors in a plan: all teachers are equal. `asked` tells whether the method has read it."""
 
     def __init__(self, teachers: Sequence[Teacher]):
         self.teachers, self.asked = teachers, False
@@ -159,7 +160,7 @@ class Unmeasured:
 
 
 def find(context: Context) -> Input:
-    """What stands in for the measure, which takes long; where the method asks for it, it is to be made."""
+    """Gives a stand-in for the priors, because measuring takes long. If the method reads it, the priors are to be made."""
     teachers = context.values["teachers"]
     recipe = f"cvdd from each teacher alone, {IPC} a class, {STEPS} steps, then {SEEDS} networks on the validation split"
     names = tuple(teacher.name for teacher in teachers)
@@ -167,7 +168,7 @@ def find(context: Context) -> Input:
 
 
 def make(context: Context) -> Input:
-    """The measure itself, which takes what the teachers' folder keeps of it."""
+    """Gives the real priors: those kept in the teachers' folder, measuring the others."""
     return Input(partial(measured, context.data, context.values["teachers"], folder=folder_of(context)))
 
 

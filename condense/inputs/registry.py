@@ -1,4 +1,4 @@
-"""The inputs of a run: for every parameter by which a factory may ask for one, where it comes from."""
+"""The inputs of a run: a provider for every parameter name by which a factory may ask for an input."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Resolved(NamedTuple):
     net: str
 
     def values(self) -> dict[str, Any]:
-        """What the factory is given."""
+        """The values that the factory gets, by parameter name."""
         return {name: found.value for name, found in self.inputs.items()}
 
     def identity(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Resolved(NamedTuple):
 
 
 def split_seed(factory: Callable, places: Mapping[str, str | None], seed: int) -> int:
-    """The seed of the validation split: the run's, or that of an input that was trained without such a split."""
+    """The seed of the validation split: that of the first input whose training left such a split out, else the run's seed."""
     for name in flagged_inputs(factory):
         split = PROVIDERS[name].split
         if places.get(name) is not None and (found := split(places[name])) is not None:
@@ -47,13 +47,13 @@ def split_seed(factory: Callable, places: Mapping[str, str | None], seed: int) -
 
 
 def resolve_inputs(factory: Callable, context: Context, *, usual: str, make: bool) -> Resolved:
-    """All inputs that a factory asks for, those with a flag first, because they may settle the network.
+    """Finds or makes all inputs that a factory asks for. Inputs with a flag come first, because they can decide the network.
 
     Args:
       factory: of the method.
       context: with the network that the call names, or None, and the places that its flags name.
       usual: the method's own network where nothing else says one; empty where it has none.
-      make: whether what is not there is made; otherwise something stands in for it.
+      make: True makes missing inputs; False gives stand-ins for them.
 
     Raises BadInput where the call names another network than an input is made for, and as the providers do.
     """

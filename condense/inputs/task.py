@@ -1,4 +1,4 @@
-"""What a method may know of its run."""
+"""The facts that a method may know about its run."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from matchers.base import Task
 
 
 def task_of(context: Context) -> Task:
-    """The task of a run; with a folder to write to, its labelling keeps there what teachers have answered so far."""
+    """Builds the `Task` of a run. If the run writes to a folder, its labelling keeps the teachers' answers there."""
     data = context.data
     task = Task(data.image, data.flips, context.steps, lambda name: plan_of(recipe(name), data.image, data.flips))
     return task._replace(label=partial(label_in_pieces, folder=context.out / PARTIAL_LABELS_DIR)) if context.out else task

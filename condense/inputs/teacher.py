@@ -15,17 +15,17 @@ from synth.errors import BadInput
 
 
 class Blank(NamedTuple):
-    """Stands in a plan for a teacher that is still to be trained: it represents every image by one 0."""
+    """Takes the place of a teacher in a plan until it is trained: it represents every image by the number 0."""
 
     digest: str = ""
 
     def represent(self, x: jax.Array) -> jax.Array:
-        """f32[n 1], zeros."""
+        """f32[n 1] of zeros."""
         return jnp.zeros((len(x), 1), jnp.float32)
 
 
 def find(context: Context) -> Input:
-    """The teacher that the flag names; without it, what stands in for the one that the run trains.
+    """Loads the teacher that the flag names. Without the flag, gives a stand-in for the teacher that the run will train.
 
     Raises BadInput where the teacher takes other images than those of the data.
     """
@@ -40,7 +40,7 @@ def find(context: Context) -> Input:
 
 
 def make(context: Context) -> Input:
-    """The teacher that the flag names; without it, the one in OUT/teacher, trained there first if need be, and kept where it fits."""
+    """Loads the teacher that the flag names. Without the flag, uses the one in OUT/teacher if it fits, and trains it there otherwise."""
     if context.given is not None:
         return find(context)
     if context.out is None:
@@ -63,7 +63,7 @@ def _fitting(teacher: Representer, context: Context) -> Representer:
 
 
 def split_of(place: str | Path) -> int | None:
-    """The seed of the validation split that a teacher's training left out; None where its folder does not say."""
+    """The seed of the validation split that the teacher's training left out; None if the folder does not record it."""
     return load_ssl_teacher(place).about.get("split_seed")
 
 

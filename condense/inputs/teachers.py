@@ -14,16 +14,17 @@ from condense.teachers.store import INDEX, load_teachers, take_teachers
 from condense.teachers.train import BATCH, EPOCHS, default_committee, train_teachers
 from synth.base import Teacher
 from synth.errors import BadInput
-from synth.labelling import digest
+from synth.labelling import teacher_digest
 
 
 def names_of(context: Context) -> tuple[str, ...]:
-    """Specifications of the networks that are trained for a method, as many of the usual committee as it uses."""
+    """Specifications of the networks to train for a method: the first members of the usual committee, as many as the method uses."""
     return default_committee(context.data.image)[: context.method.teachers or None]
 
 
 def find(context: Context) -> Input:
-    """The committee that the flag names; without it, untrained networks that stand in for the one that the run trains."""
+    """Loads the committee that the flag names. Without the flag, gives untrained networks as stand-ins for the committee that the run will
+    train."""
     if context.given is not None:
         return _input(take_teachers(context.given, context.data))
     names, place = tuple(map(nets.canonical, names_of(context))), context.out and context.out / "teachers"
@@ -35,14 +36,14 @@ def find(context: Context) -> Input:
 
 
 def stand_in(name: str, context: Context) -> Teacher:
-    """A network whose variables are all 0: nothing is drawn for a plan."""
+    """A network whose variables are all 0. A plan draws no random numbers."""
     net = nets.build(name, context.data.image, len(context.data.classes))
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     return Teacher(net, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes), name)
 
 
 def make(context: Context) -> Input:
-    """The committee that the flag names; without it, one trained in OUT/teachers, where one that fits is kept."""
+    """Loads the committee that the flag names. Without the flag, uses the one in OUT/teachers if it fits, and trains it there otherwise."""
     if context.given is not None:
         return find(context)
     names = names_of(context)
@@ -62,4 +63,6 @@ def _input(teachers: tuple[Teacher, ...]) -> Input:
     return Input(teachers, usual_net=teachers[0].name)  # what learns from teachers has batch statistics, as they have
 
 
-PROVIDER = Provider(find, make, lambda teachers: [digest(teacher) for teacher in teachers], lambda place: load_teachers(place).split_seed)
+PROVIDER = Provider(
+    find, make, lambda teachers: [teacher_digest(teacher) for teacher in teachers], lambda place: load_teachers(place).split_seed
+)

@@ -27,7 +27,7 @@ DEEPEST, WIDEST = 100, 1 << 16  # what an option called depth may be, and any ot
 
 
 def outside() -> dict[str, Network]:
-    """Networks that installed packages register, by name; a name of this project's own stays what it is."""
+    """The networks that installed packages register, by name. They cannot replace a network of this project."""
     factories = {name: factory for name, factory in registered(ENTRY_POINTS, Callable).items() if name not in NETS}
     return {name: Network(name, factory, (inspect.getdoc(factory) or "").partition("\n")[0]) for name, factory in factories.items()}
 
@@ -45,7 +45,7 @@ def factory_of(spec: str, name: str) -> Callable[..., Any]:
 
 
 def named(net: Any, image: Any, classes: int) -> str:
-    """The canonical specification of a network that a call names, or the name of one that it hands over as a value (`nets.own`)."""
+    """The canonical specification of a network given as text, or the registered name of a network given as a value (`nets.own`)."""
     if isinstance(net, str):
         return canonical(net)
     from condense.nets import own
@@ -54,7 +54,7 @@ def named(net: Any, image: Any, classes: int) -> str:
 
 
 def listed(nets: Any) -> list[Any]:
-    """One network, several or none (None), each named or handed over as a value, as a list."""
+    """Returns a list of networks from one network, several, or None. Each is a specification or a value."""
     several = isinstance(nets, Sequence) and not isinstance(nets, str) and not hasattr(nets, "apply")  # a Net is a tuple too
     return list(nets) if several else [] if nets is None else [nets]
 
@@ -134,7 +134,7 @@ def build(spec: str, image: "tuple[int, ...] | synth.graphs.base.Alphabet", clas
 
 
 def count(net: "synth.base.Net") -> int:
-    """Number of parameters; nothing is computed."""
+    """The number of parameters of a network. Nothing is computed for it."""
     import jax
 
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)).params))

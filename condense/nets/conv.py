@@ -22,7 +22,7 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 from synth.numerics import backend
-from synth.training.microbatch import cut, rows_of
+from synth.training.microbatch import rows_of, split_rows
 
 # Winograd F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308, section 4): output tile A^T [(G k G^T) * (B^T d B)] A, `*` summed over channels,
 # from the points 0, 1, -1, 2, -2 and infinity: a quarter of the direct products. In float32 it errs by 1e-5 of the largest output.
@@ -174,8 +174,8 @@ def _winograd_kernel(x, out, w):
 
 
 def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
-    """A primitive for compute(a, b, window), with images in front where its name does not end in `kernel`; `shape(batch, window)` is the
-    shape of its result."""
+    """Makes a JAX primitive for compute(a, b, window). The images are the first operand, unless the name ends in `kernel`; `shape(batch,
+    window)` is the shape of the result."""
     primitive = Primitive(name)
 
     def run(a, b, *, window):
@@ -226,7 +226,8 @@ by_out, by_image, by_kernel = trilinear(
 
 
 def in_pieces(fn: Callable, x: Float[Array, "b ..."]):
-    """fn(x) for a `fn` that treats each example by itself and returns arrays with the batch first, or a PyTree of them.
+    """Computes fn(x) in pieces of the batch. `fn` must treat each example by itself and return arrays, or a PyTree of them, with the batch
+    first.
 
     A CPU takes the batch in pieces that stay in its cache (`synth.training.microbatch`), and recomputes a piece when its gradient is asked
     for: faster than one pass over the whole batch, and the memory does not grow with it. Elsewhere, and for small batches, `fn(x)` itself.
@@ -234,7 +235,7 @@ def in_pieces(fn: Callable, x: Float[Array, "b ..."]):
     b, rows = len(x), rows_of(len(x), x.shape[1:])
     if rows == b:
         return fn(x)
-    y = jax.lax.map(jax.checkpoint(fn, prevent_cse=False), cut(x, rows))
+    y = jax.lax.map(jax.checkpoint(fn, prevent_cse=False), split_rows(x, rows))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:b], y)
 
 

@@ -1,4 +1,4 @@
-"""The ConvNet of the condensation papers, and its form whose blocks grow."""
+"""The ConvNet of the condensation papers, and a form of it whose width doubles from block to block."""
 
 from collections.abc import Sequence
 from functools import partial

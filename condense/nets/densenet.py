@@ -24,7 +24,8 @@ class NormConv(nnx.Module):
 
 
 class DenseNet(nnx.Module):
-    """Stem, stages of so many layers as `depths` says that each add `growth` channels to what they see, global average, one linear layer.
+    """A stem, then stages of as many layers as `depths` says, then a global average and one linear layer. Each layer adds `growth` channels
+    to its input.
 
     The stem is a 3x3 convolution; the `published` one has a norm and a ReLU too, and large images it halves twice: a 7x7 convolution of
     stride 2 and 3x3 max pooling of stride 2.

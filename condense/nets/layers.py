@@ -25,7 +25,8 @@ LARGE = 160  # pixels a side, above Tiny ImageNet's 64 and the 128 of ImageNet's
 
 
 class Tape:
-    """What one forward pass leaves behind: the last feature map, and each batch norm's statistics (its input's, running) in call order."""
+    """Records one forward pass: the last feature map, and for each batch norm, in call order, the statistics of its input and its running
+    ones."""
 
     def __init__(self, train: bool):
         self.train, self.conv, self.norms = train, None, []
@@ -35,7 +36,8 @@ MOST = 1 << 36  # parameters of a network, whatever the machine
 
 
 class Draw:
-    """Numbers from U(-1, 1), handed out in order from one draw of `total`: that compiles in a tenth of the time of a draw for every layer.
+    """Random numbers from U(-1, 1), taken in order from one draw of `total` numbers. One draw compiles ten times faster than a draw for
+    every layer.
 
     Without a key it hands out zeros and counts in `used` how many are needed.
     """
@@ -200,13 +202,13 @@ def global_average(x: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
 
 
 def is_large(image: tuple[int, int, int]) -> bool:
-    """Whether networks that were published for ImageNet halve these images five times, as published. Smaller images, as in research on
-    them, are halved three times: the first two are left out."""
+    """Whether networks published for ImageNet halve these images five times, as published. Smaller images are halved three times: the first
+    two halvings are left out, as in research on small images."""
     return min(image[:2]) >= LARGE
 
 
 def strides_for(image: tuple[int, int, int], strides: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides of a network; for images that are not large, the first 2s beyond three are 1."""
+    """The strides of a network. For small images only the last three strides of 2 remain; earlier ones become 1."""
     halvings = [i for i, stride in enumerate(strides) if stride == 2]
     skipped = [] if is_large(image) else halvings[:-3]
     return tuple(1 if i in skipped else stride for i, stride in enumerate(strides))
@@ -217,14 +219,14 @@ POOLINGS = {"avg": conv.avg_pool, "max": max_pool, "none": lambda x: x}
 
 
 def need(name: str, image: tuple[int, int, int], smallest: int) -> None:
-    """Raises BadInput where a network that pools images below `smallest` pixels a side to nothing is asked to take such images."""
+    """Raises BadInput if the images have fewer than `smallest` pixels a side, because the network would pool them to nothing."""
     h, w, _ = image
     if min(h, w) < smallest:
         raise BadInput(f"--net {name} pools {h}x{w} images to nothing: it needs images of at least {smallest}x{smallest}")
 
 
 def not_erased(name: str, norm: NormKind, image: tuple[int, int, int], shrink: int) -> None:
-    """Raises BadInput where instance norm would see single pixels: it makes them zero."""
+    """Raises BadInput if instance norm would get single pixels, which it turns into zeros."""
     h, w, _ = image
     if norm == "instance" and max(h, w) <= shrink:
         raise BadInput(

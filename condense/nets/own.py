@@ -1,4 +1,4 @@
-"""Networks that users hand over as values: a `synth.base.Net`, or a module of flax.
+"""Networks that users give as values: a `synth.base.Net`, or a flax module.
 
 A module is taken with two parts, `features(x) -> f32[b d]` and `head`, a layer from d numbers to the class scores, and sees images. What
 sees graphs is a `Net` that maps a `synth.graphs.base.GraphBatch`.
@@ -24,8 +24,8 @@ PARTS = "features(x) -> [b, d] and head, a layer from d numbers to the scores of
 
 
 def register(value: Any, image: tuple[int, ...] | Alphabet, classes: int) -> str:
-    """The name of a network that was handed over. It follows from what the network computes, so the same network has the same name in every
-    process; under this name it is found in this process."""
+    """Registers a network given as a value and returns its name. The name depends on what the network computes, so that the same network
+    has the same name in every process."""
     net = as_net(value, image, classes)
     vars = net.init(jax.random.key(0))
     whole = hashlib.sha256()
@@ -46,14 +46,14 @@ def probe(image: tuple[int, ...] | Alphabet) -> jax.Array | GraphBatch:
 
 
 def find(name: str) -> Net:
-    """A network by the name that `register` gave. Raises BadInput where this process was not given it."""
+    """The network that `register` stored under this name. Raises BadInput if this process has not registered it."""
     if name not in KNOWN:
         raise BadInput(f"--net {name}: is a network that was handed over as a value in Python; hand it over again, as net=...")
     return KNOWN[name]
 
 
 def as_net(value: Any, image: tuple[int, ...] | Alphabet, classes: int, *, flag: str = "net=") -> Net:
-    """A network as a value: itself, a linen module, or a function `rngs -> nnx.Module` such as the module's class.
+    """Turns a value into a `Net`: a `Net` itself, a linen module, or a function `rngs -> nnx.Module` such as the module's class.
 
     `flag` is what named the network. Raises BadInput for anything else, for a module without the two parts or where the examples are
     graphs, for a network that fails on two such examples, and for scores that are not one a class.

@@ -48,7 +48,7 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """Stages of so many `blocks` each; every stage after the first halves the image.
+    """A residual network of stages with `blocks` blocks each. Every stage after the first halves the image.
 
     The stem is a 3x3 convolution; with `halving`, and large images, the published one: 7x7 of stride 2 and 3x3 max pooling of stride 2.
     """

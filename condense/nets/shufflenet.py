@@ -16,7 +16,7 @@ def shuffle(x):
 
 
 def even(name: str, width: int) -> None:
-    """Raises BadInput where channels could not be split in halves."""
+    """Raises BadInput if a number of channels cannot be split into halves."""
     if width % 2:
         raise BadInput(f"--net {name}:width must be even, because channels are split in halves, got {width}")
 

@@ -27,7 +27,7 @@ GOLDEN = 0.6180339887
 
 
 class Drawing(NamedTuple):
-    """What fills one cell: places in the unit square, tags, edges (one end, other end, label), and a line below."""
+    """The contents of one cell: places in the unit square, tags, edges (one end, other end, label), and a line of text below."""
 
     places: Float[np.ndarray, "v 2"]
     tags: list[int]
@@ -91,8 +91,8 @@ def _colour(tag: int) -> tuple[int, int, int]:
 def _drawings(synth: SyntheticSet, per_class: int):
     """Number of an example -> its drawing."""
     if isinstance(synth.x, TreeSummary):
-        forest = synth.x.forest()
-        return lambda at: _trees([forest.trees[item] for item in forest.sets[at][0]], f"{forest.sets[at][1]:,} graphs")
+        tree_sets = synth.x.tree_sets()
+        return lambda at: _trees([tree_sets.trees[item] for item in tree_sets.sets[at][0]], f"{tree_sets.sets[at][1]:,} graphs")
     tags = np.asarray(synth.x.features).argmax(2).ravel() if isinstance(synth.x, DenseGraphs) else None
     batch = synth.x.decode()
     return lambda at: _graph(batch, at, tags)
@@ -100,7 +100,8 @@ def _drawings(synth: SyntheticSet, per_class: int):
 
 def _trees(trees: list[Tree], caption: str) -> Drawing:
     """Trees side by side, every leaf a column. Of more than MOST nodes the caption says so, and the first are drawn."""
-    places, tags, edges, column, room = [], [], [], 0.0, MOST
+    places, tags, edges = [], [], []
+    column, room = 0.0, MOST
 
     def hang(tree: Tree, level: int) -> int:
         nonlocal column, room

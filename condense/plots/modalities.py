@@ -1,4 +1,4 @@
-"""What draws sets, by modality: the one place of this room that names modalities."""
+"""The functions that draw sets, by modality. This is the only file of the room that names modalities."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Sets of vectors to look at: points in the plane that shows most of them, and a table of the first ones in their own units."""
+"""Draws sets of vectors: as points in the plane of their two principal components, and as a table in raw units."""
 
 import colorsys
 import math
@@ -53,8 +53,8 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
 
 
 def principal(x: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " 2"]]:
-    """Vectors on their two principal components, on one scale in the unit square, and the shares of the variance that these have. The
-    largest coordinate of a component is positive, so that the same vectors give the same picture."""
+    """Projects vectors on their two principal components and scales both alike into the unit square. Also gives the shares of the variance
+    of both. The largest coordinate of a component is positive, so that the same vectors give the same picture."""
     centred = x - x.mean(0, keepdims=True)
     _, values, components = np.linalg.svd(centred, full_matrices=False)
     components = np.concatenate([components, np.zeros((2, x.shape[1]))])[:2]

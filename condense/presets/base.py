@@ -1,4 +1,4 @@
-"""What a preset is: one published claim, or one experiment of this project, as a record of source, command, cost and score."""
+"""A preset: one published claim, or one experiment of this project, with its source, command, cost and score."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ class Preset:
     first: str = ""
 
     def flags(self) -> dict[str, Any]:
-        """What the preset fills in, by flag name."""
+        """The values that the preset gives to flags, by name."""
         return {"data": self.data, **self.settings}
 
     def record(self) -> str:
@@ -37,5 +37,5 @@ class Preset:
         return f"{self.claim}, {self.source}: {before}condense distill {self.method} --preset {self.name}{given} --out DIR ({self.cost})"
 
     def flag(self) -> str:
-        """What names the folder that `first` makes: the command's verb, and `teacher` for a self-supervised one."""
+        """The flag of the folder that the command `first` makes, such as `teachers`; `teacher` for a self-supervised one."""
         return "teacher" if "--ssl" in self.first else self.first.split()[1]

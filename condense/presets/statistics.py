@@ -134,7 +134,9 @@ def _published() -> Iterator[Preset]:
                     settings["labels"] = "online"
                 work = f"{settings['steps']:,} steps" if "steps" in settings else "one selection"
                 cost = f"{work}, on an accelerator{UNREAD if data == 'imagenet' else ''}"
-                name, score, first = f"{method}_{data}_{ipc}", f"{published:.1f} %", _squeeze(method, data)
+                name = f"{method}_{data}_{ipc}"
+                score = f"{published:.1f} %"
+                first = _squeeze(method, data)
                 yield Preset(name, method, DATA[data], score, PAPERS[method], cost, settings, first)
 
 

@@ -1,1 +1,1 @@
-"""The ground of a run: its folder, checkpoints, log, devices and interruptions. May import `synth` alone."""
+"""Supports a run: its folder, checkpoints, log, devices and interruptions. May import `synth` alone."""

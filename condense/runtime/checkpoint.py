@@ -93,7 +93,7 @@ class Checkpoints:
             shutil.rmtree(self._place(old), ignore_errors=True)
 
     def restore(self, target):
-        """The latest state that is whole, in the structure of `target`, or None where there is none.
+        """Reads the latest complete state, in the structure of `target`. None if there is none.
 
         Args:
           target: PyTree of arrays or of their shapes and dtypes.

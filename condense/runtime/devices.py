@@ -14,7 +14,7 @@ AXIS = "devices"
 
 
 def devices() -> tuple[jax.Device, ...]:
-    """The devices of this process, which all work on one run."""
+    """The devices that this process uses. All work on the same run."""
     return tuple(jax.local_devices())
 
 
@@ -29,7 +29,7 @@ def _sharding(*spec) -> NamedSharding:
 
 
 def replicated() -> NamedSharding:
-    """The whole array on every device."""
+    """The sharding that puts the whole array on every device."""
     return _sharding()
 
 
@@ -39,8 +39,8 @@ def replicate(tree):
 
 
 def place_batch(batch):
-    """A feed's batch on the devices: f32[classes n h w c] split along n, `Examples` along rows; anything else, and what does not divide,
-    whole on each."""
+    """Puts a feed's batch on the devices. f32[classes n h w c] is split along n, `Examples` along rows. Everything else, and a batch that
+    the device count does not divide, is copied to each device."""
     axis = 0 if isinstance(batch, Examples) else 1
     if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
         return replicate(batch)

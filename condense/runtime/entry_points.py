@@ -9,8 +9,8 @@ from condense.runtime.log import note
 
 @cache
 def registered(group: str, kind: type) -> dict[str, Any]:
-    """The objects of a group of entry points by name, each of one kind. One that cannot be loaded, or is of another kind, is left out with
-    a line that says why."""
+    """Loads the objects that installed packages registered under a group of entry points, by name. An object that cannot be loaded, or is
+    of another type, is left out, and a line says why."""
     found = {}
     for point in entry_points(group=group):
         try:

@@ -1,4 +1,4 @@
-"""Ctrl-C, kept where it would be lost or would leave half of something behind."""
+"""Handles Ctrl-C: delays it where it would leave something half done, and raises it again where Python would drop it."""
 
 import contextlib
 import signal
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 
 def reraise_interrupts() -> None:
-    """Raises again, in the main thread, an interruption that struck where Python drops exceptions.
+    """Installs a hook that raises a Ctrl-C again, in the main thread, if it arrived where Python drops exceptions.
 
-    JAX runs a Python function at every garbage collection, and an exception in there is printed and forgotten: while a step is traced,
-    that is where most interruptions land.
+    JAX runs a Python function at every garbage collection. Python prints and forgets an exception inside it, and most interruptions arrive
+    there while a step is traced.
     """
     before = sys.unraisablehook
 
@@ -49,7 +49,7 @@ def _again(number: int) -> None:
 
 @contextlib.contextmanager
 def defer_interrupt() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block, so that a step and its assignment are one; a second Ctrl-C does not wait."""
+    """Delays Ctrl-C until the block ends, so that the block is done as a whole. A second Ctrl-C takes effect at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""What a run says while it works: `metrics.jsonl`, the progress bar and notes. Bar and notes go to stderr; stdout is for results."""
+"""Output of a run: `metrics.jsonl`, the progress bar and notes. The bar and notes go to stderr; stdout is for results."""
 
 import contextlib
 import errno
@@ -54,7 +54,7 @@ class MetricsLog:
 
 
 def disk_failure(path: Path, error: OSError) -> RunFailed:
-    """The one line for a file that cannot be written."""
+    """The RunFailed for a file that cannot be written, with its one-line message."""
     reason = "no space left on the device" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
     return RunFailed(f"{path}: cannot write ({reason}); earlier results are intact: free some space and run the same command again")
 

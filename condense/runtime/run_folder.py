@@ -1,4 +1,4 @@
-"""The run folder: what a run is, who works on it, and whether the same command goes on, is done, or is another run.
+"""The run folder: its record, its lock, and the decision whether a command resumes it, is done, or belongs to another run.
 
 `run.json` is the record: the command and configuration (with digest), versions, revision, backend, devices and threads, the data's digest,
 the state (`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds and peak memory, both over all its
@@ -53,12 +53,12 @@ OPTIONAL |= {"threads": Maybe(Whole())}
 
 
 def digest(config: dict[str, Any]) -> str:
-    """Sixteen hexadecimal digits that tell one configuration from another: of the SHA-256 of its JSON with sorted keys."""
+    """Sixteen hexadecimal digits that identify a configuration: the start of the SHA-256 of its JSON with sorted keys."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Run:
-    """A folder that this process holds. `done` says whether it finished before with at least the steps asked for.
+    """A run folder that this process has locked. `done` tells whether it was already finished with at least the steps asked for.
 
     Nothing in the folder changes before `begin`, but for what is MADE before a run begins.
     """
@@ -74,7 +74,7 @@ class Run:
         return digest({name: self.record.get(name) for name in ("config", "seed", "data_digest")})
 
     def begin(self) -> None:
-        """To be called once the call has shown to be right, before the first file is written: removes the run that this one replaces."""
+        """Call it after all checks and before the first file is written. It removes the run that this one replaces."""
         if self.begun:
             return
         for place in self.folder.iterdir():
@@ -90,7 +90,7 @@ class Run:
         self._write(**{name: self._fresh[name] for name in ("command", *SURROUNDINGS, "revision", "threads", "state", "steps")})
 
     def saved(self, step: int) -> None:
-        """Notes that the state at `step` is safe, and the time and memory it took so far."""
+        """Records that the state at `step` is on disk, with the time and memory used so far."""
         self._write(step=step)
 
     def _write(self, **fields) -> None:
@@ -114,7 +114,8 @@ def open_run(
     beside: dict[str, Any] | None = None,
     force: bool = False,
 ) -> Iterator[Run]:
-    """Holds the run in `folder` for a block: new, resumed, continued to more steps, or done (then nothing in it changes).
+    """Opens and locks the run in `folder` for a block. The run is new, resumed, continued to more steps, or done (then nothing in it
+    changes).
 
     The block calls `begin` before it writes. The run is `done` when the block ends, `failed` when it raises, and goes on another time when
     it is interrupted or killed; a block that raises before `begin` leaves the run that was there as it was.
@@ -175,8 +176,8 @@ def check_there(folder: Path, name: str) -> None:
 
 
 def check_same(folder: Path, config: dict[str, Any]) -> None:
-    """Before a run makes what it works from, which takes long. Raises BadInput where the folder holds another run than these choices are
-    of; there may be further ones, which `open_run` looks at."""
+    """Raises BadInput if the folder holds a run of other choices. It is called before a run makes its inputs, which takes long; choices
+    that are not known yet are compared later, by `open_run`."""
     if (folder / RECORD).exists():
         old, config = _read(folder)["config"], json.loads(json.dumps(config))
         if differ := _differences({"config": {name: old.get(name) for name in config}}, {"config": config}):

@@ -86,28 +86,28 @@ def project(layers: list[dict[str, jax.Array]], x: Float[Array, "b d"]) -> Float
     return x
 
 
-class Progress(NamedTuple):
-    """The carry of a teacher's training: the fit of {"net", "projector"} and the sum of this epoch's losses."""
+class BarlowProgress(NamedTuple):
+    """The state of a teacher's training: the fit of {"net", "projector"} and the sum of this epoch's losses."""
 
     fit: Fit
     total: Float[Array, ""]
 
 
-class Training(NamedTuple):
+class BarlowTraining(NamedTuple):
     """Compiled training of one teacher.
 
     Args:
-      begin: key -> carry.
+      init: key -> carry.
       advance: (carry, key, x, epoch, first, stop) -> carry: batches first .. stop - 1 of an epoch of x f32[n h w c].
       steps: batches an epoch; a last short one is left out.
     """
 
-    begin: Callable
+    init: Callable
     advance: Callable
     steps: int
 
 
-def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *, ranges: Ranges) -> Training:
+def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *, ranges: Ranges) -> BarlowTraining:
     """Barlow Twins on images of `shape` n h w c. Both views of a batch go through the network together, so batch norms see either."""
     n, *image = shape
     batch = min(config.batch, n)
@@ -115,12 +115,12 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
     tx = optimiser(config, steps)
 
     @jax.jit
-    def begin(key):
+    def init(key):
         k_net, k_projector = jax.random.split(key)
         drawn = fresh(k_net, net)
         width = jax.eval_shape(net.apply, drawn, jnp.zeros((2, *image))).embed.shape[1]
         params = {"net": drawn.params, "projector": init_projector(k_projector, width, config.projector)}
-        return Progress(Fit(Vars(params, drawn.stats), tx.init(params)), jnp.float32(0))
+        return BarlowProgress(Fit(Vars(params, drawn.stats), tx.init(params)), jnp.float32(0))
 
     @partial(jax.jit, donate_argnums=0)
     def advance(carry, key, x, epoch, first, stop):
@@ -137,15 +137,15 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
         def step(number, carry):
             item = jax.tree.map(lambda leaf: leaf[number][None], items)
             state, losses = fit(objective, tx, carry.fit, item)
-            return Progress(state, jnp.where(number == 0, 0, carry.total) + losses[0])
+            return BarlowProgress(state, jnp.where(number == 0, 0, carry.total) + losses[0])
 
         return jax.lax.fori_loop(first, stop, step, carry)
 
-    return Training(begin, advance, steps)
+    return BarlowTraining(init, advance, steps)
 
 
 def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
-    """Adam with decoupled decay under the schedule of a training of `steps` batches an epoch."""
+    """Adam with decoupled weight decay, and its step-size schedule for a training of `steps` batches an epoch."""
     whole, rise = steps * config.epochs, max(1, steps * config.epochs // 20)
 
     def factor(count):
@@ -156,7 +156,7 @@ def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
 
 
 def complete(config: Config, image: tuple[int, int, int], n: int) -> Config:
-    """The configuration for n images h w c with everything said that it leaves open. Raises BadInput for numbers out of range."""
+    """Fills the open values of a configuration for n images h w c. Raises BadInput for numbers out of range."""
     batch = min(check_whole("batch", config.batch, least=2), n)
     epochs = max(1, round(STEPS / (n // batch))) if config.epochs is None else check_whole("epochs", config.epochs)
     check_whole("projector", config.projector)

@@ -1,4 +1,4 @@
-"""Labels from teachers, resumable, epoch by epoch: of any kind, for a set that is there or one that a run has just made."""
+"""Labels a set by teachers, epoch by epoch. It can resume. The set is in a file, or a run has just made it."""
 
 import hashlib
 import json
@@ -20,22 +20,23 @@ from synth.base import Teacher
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import FULL, write_bytes
 from synth.files.npz import opened, write_npz
-from synth.labelling import Plan, label, named
+from synth.labelling import LabelPlan, label, teachers_text
 from synth.labels import Labels, find_kind
 
 PIECES = 20  # a labelling is saved about so often
 PARTIAL_LABELS_DIR = ".labels.partial"  # in a run's folder: answers of a labelling that is under way
 
 
-def plan_of(chosen: Protocol, image: tuple[int, int, int], flips: bool) -> Plan:
-    """What a recipe does with a set of such images, with a progress bar. Raises BadInput for one that shows no view."""
+def plan_of(chosen: Protocol, image: tuple[int, int, int], flips: bool) -> LabelPlan:
+    """The `LabelPlan` of a recipe for such images: its epochs, batch, view and temperature, and a progress bar. Raises BadInput for a
+    recipe that draws no views."""
     view = chosen.view_for(height=image[0], flips=flips)
     if view is None:
         known = ", ".join(name for name, other in RECIPES.items() if getattr(other, "view", ""))
         raise BadInput(
             f"--recipe {chosen.name}: teachers label the views that a recipe draws, and this one draws none; take one of {known}"
         )
-    return Plan(chosen.epochs, chosen.batch, view, chosen.temperature, progress)
+    return LabelPlan(chosen.epochs, chosen.batch, view, chosen.temperature, progress)
 
 
 def label_in_pieces(
@@ -45,13 +46,13 @@ def label_in_pieces(
     index: Int[Array, " n"],
     classes: int,
     teachers: Sequence[Teacher],
-    plan: Plan,
+    plan: LabelPlan,
     *,
     folder: Path,
     **own: Any,
 ) -> Labels:
-    """What `synth.labelling.label` gives. Answers to the views of every epoch are kept in `folder` on the way, and the same call goes on
-    from there. The folder may go as soon as the labels are safe."""
+    """Returns the labels that `synth.labelling.label` returns. Answers to the views of every epoch are kept in `folder` meanwhile, and the
+    same call resumes from them. The folder may be deleted once the labels are saved."""
     if not find_kind(kind).replays:
         return label(key, kind, x, index, classes, teachers, plan, **own)
     request = {
@@ -62,19 +63,22 @@ def label_in_pieces(
         **{name: value for name, value in own.items() if name not in find_kind(kind).of_loss},
     }
     content = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
-    request |= {"view": str(plan.view), "batch": plan.batch, "teachers": named(teachers, [1] * len(teachers)), "content": content}
+    request |= {"view": str(plan.view), "batch": plan.batch, "teachers": teachers_text(teachers, [1] * len(teachers)), "content": content}
     partial = Partial(folder, request, plan.epochs)
     return label(key, kind, x, index, classes, teachers, plan, **own, done=partial.done, tick=partial.tick)
 
 
 class Partial:
-    """The answers so far, in a folder, a file for every piece; those of another labelling are thrown away.
+    """Keeps the answers so far in a folder, one file a piece. Answers that belong to another labelling are deleted.
 
     `done` is what `synth.labelling.label` takes: how many epochs, and the array of all; None at the start.
     """
 
     def __init__(self, folder: Path, request: dict[str, Any], epochs: int):
-        self.folder, self.every, self.epochs, self.stored = folder, max(1, epochs // PIECES), epochs, 0
+        self.folder = folder
+        self.every = max(1, epochs // PIECES)
+        self.epochs = epochs
+        self.stored = 0
         text, rows = json.dumps(request, sort_keys=True), None
         place = folder / "labels.json"
         if folder.exists() and not (place.is_file() and place.read_bytes() == text.encode()):
@@ -95,7 +99,7 @@ class Partial:
         self.done = (self.stored, rows) if self.stored else None
 
     def tick(self, done: int, rows: np.ndarray) -> None:
-        """Saves what is new, twenty times in all. Where the disk takes no more, a note says so and labelling goes on."""
+        """Saves new answers, twenty times in all. If the disk refuses, prints a note and continues."""
         if done % self.every or done >= self.epochs:
             return
         try:

@@ -1,4 +1,4 @@
-"""Whether a teacher knows the data at hand: one that is near chance there was trained on other classes or another normalisation."""
+"""Checks that a teacher knows the data. A teacher near chance was trained on other classes or with another normalisation."""
 
 from functools import lru_cache
 
@@ -19,19 +19,19 @@ def _reader(net: Net):
 
 
 def some(examples: Split, count: int) -> Examples:
-    """At most so many examples, the same for every call. They are drawn, because files may be in order of class."""
+    """At most `count` examples, the same in every call. They are drawn at random, because files may be sorted by class."""
     index = np.sort(np.random.default_rng(0).permutation(len(examples.y))[:count])
     return examples.take(index)
 
 
 def classify(teacher: Teacher, examples: Split) -> float:
-    """Share of the examples, or of 2,000 of them, that a teacher classifies right, under running statistics."""
+    """The fraction of the examples, or of 2,000 of them, that a teacher classifies right. It uses running statistics."""
     x, y = some(examples, LOOKED_AT)
     return float((np.asarray(in_batches(_reader(teacher.net), teacher.vars, x)) == y).mean())
 
 
 def check_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadInput, advice: str, known: float | None = None) -> None:
-    """Raises `failed` where the teacher is near chance on validation images of the data, or far below the `known` share it once had.
+    """Raises `failed` if the teacher is near chance on validation images of the data, or far below its recorded accuracy `known`.
 
     Near chance is within five points, or three standard deviations, of always naming the most frequent class. Where there are few
     validation images, training images are looked at too.

@@ -1,4 +1,4 @@
-"""Self-supervised teachers: networks trained without labels, whose representations are what a distilled set regresses on.
+"""Self-supervised teachers: networks trained without labels. A distilled set regresses on their representations.
 
 A teacher's folder holds `teacher.json` and `teacher.npz` (arrays by path), beside the record, metrics and checkpoints of its training.
 Images are f32[b h w c] in model space.
@@ -28,7 +28,7 @@ from condense.runtime.checks import check_seed
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import MetricsLog, progress
 from condense.runtime.run_folder import RECORD, Run, check_there, digest, open_run
-from condense.teachers.barlow import Config, Training, complete, make_training
+from condense.teachers.barlow import BarlowTraining, Config, complete, make_training
 from evals.transfer import draw_balanced, probe
 from synth.base import Net, Vars
 from synth.errors import BadInput, RunFailed
@@ -92,7 +92,7 @@ class Representer:
         return in_batches(self._read, self.vars, jnp.asarray(x))
 
     def check_fit(self, data: Data, flag: str) -> None:
-        """Raises BadInput where the teacher takes other images than `data` gives: of another size, or normalised otherwise."""
+        """Raises BadInput if the teacher takes other images than those of `data`: another size or another normalisation."""
         if self.image != data.image:
             own, other = ("x".join(map(str, image)) for image in (self.image, data.image))
             raise BadInput(f"{flag}: the teacher takes {own} images, {data.spec} has {other}; train one on that data")
@@ -116,7 +116,7 @@ def train_ssl_teacher(
     force: bool = False,
     command: str = "",
 ) -> Representer:
-    """Trains a teacher without labels, by Barlow Twins, or loads the one that `out` holds. The same call again resumes.
+    """Trains a teacher without labels, by Barlow Twins. If `out` holds the finished teacher, loads it. The same call again resumes.
 
     Labels are read by the logged probe alone. metrics.jsonl gets the loss of every epoch and, five times, the accuracy on validation
     images of a linear probe on at most 5,000 labelled training images (`probe_accuracy`); the last one is of all of them.
@@ -156,7 +156,7 @@ def train_ssl_teacher(
 
 
 def take_teacher(given: Representer | str | Path | None, path: Path | None, synth: SyntheticSet, data: Data) -> Representer:
-    """The teacher of a set with target representations: itself, that of a folder, or the one beside the set's file.
+    """The teacher of a set with target representations: the given one, the one in a given folder, or the one beside the set's file.
 
     Raises BadInput where there is none, it takes other images than those of `data`, represents them by more or fewer numbers than the
     set's targets have, or is not the one that the record of the set's run names.
@@ -178,7 +178,7 @@ def take_teacher(given: Representer | str | Path | None, path: Path | None, synt
 
 
 def recorded_teacher(path: Path | None, synth: SyntheticSet) -> str | None:
-    """Digest of the teacher that made a set, as the run beside its file records it; None where no record of that run lies there."""
+    """Digest of the teacher that made a set, read from the run's record beside its file; None if no record of that run is there."""
     try:
         kind, words = Table({"config": Table()}), {"what": "is no run's record", "remedy": "make the set again"}
         config = read_record(path.parent / RECORD, kind, **words)["config"] if path else {}
@@ -188,7 +188,7 @@ def recorded_teacher(path: Path | None, synth: SyntheticSet) -> str | None:
 
 
 @lru_cache(4)
-def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, flips: bool) -> tuple[Training, Callable]:
+def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, flips: bool) -> tuple[BarlowTraining, Callable]:
     """The training, and the body's output in evaluation mode; the same call again compiles nothing anew."""
     net = nets.build(config.net, shape[1:], classes)
     return make_training(net, config, shape, ranges=Ranges(flips=flips)), lambda vars, piece: net.apply(vars, piece).embed
@@ -197,7 +197,7 @@ def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, fl
 def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
     x, key, folder = jnp.asarray(data.train.all().x), jax.random.key(config.seed), held.folder
     training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
-    checkpoints, carry = Checkpoints(folder / "checkpoints", owner=held.owner), training.begin(jax.random.fold_in(key, 0))
+    checkpoints, carry = Checkpoints(folder / "checkpoints", owner=held.owner), training.init(jax.random.fold_in(key, 0))
     with defer_interrupt():
         found = checkpoints.restore((jnp.int32(0), carry))
     done, carry = (int(found[0]), jax.tree.map(jnp.array, found[1])) if found else (0, carry)
@@ -224,7 +224,8 @@ def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
 
 
 def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None = None) -> float | None:
-    """Accuracy on validation images of a linear probe on training images, at most `most` of them; None where there is no such image.
+    """Accuracy on validation images of a linear probe that is fitted to at most `most` training images; None if there are no validation
+    images.
 
     Args:
       read: (vars, x) -> f32[b d], the features.
@@ -248,7 +249,7 @@ def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[s
 
 
 def load_ssl_teacher(folder: str | Path) -> Representer:
-    """The teacher that `folder` holds. Raises BadInput where there is none, or where its files are damaged or do not belong together."""
+    """Loads the teacher in `folder`. Raises BadInput if there is none, or if its files are damaged or do not belong together."""
     place = Path(folder) / "teacher.json"
     if not place.is_file():
         raise BadInput(f"{folder}: holds no teacher.json; `condense teachers --ssl barlow --data SPEC --out DIR` trains a teacher")

@@ -22,7 +22,7 @@ from synth.files.npz import opened, write_npz
 from synth.files.records import ListOf, Maybe, Real, Table, Text, Whole, read_record
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess, Standard
-from synth.labelling import digest, flat
+from synth.labelling import arrays_by_path, teacher_digest
 
 INDEX, NORMALISATION, FORMAT = "teachers.json", "normalisation.npz", 1
 AGAIN = "train the teachers again"
@@ -63,21 +63,21 @@ class Teachers:
 
 
 def write_member(path: Path, vars: Vars) -> None:
-    """The variables of one network by path, whole or not at all."""
+    """Writes the variables of one network by path, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_npz(path, flat(vars))
+    write_npz(path, arrays_by_path(vars))
 
 
-def write_index(folder: Path, data: Data, recipe: dict[str, Any], told: list[dict]) -> None:
-    """`teachers.json` and the normalisation, written last: a folder with an index is complete."""
+def write_index(folder: Path, data: Data, recipe: dict[str, Any], members: list[dict]) -> None:
+    """Writes the normalisation and then `teachers.json`. A folder with `teachers.json` is complete."""
     write_npz(folder / NORMALISATION, {name: np.asarray(value) for name, value in data.preprocess._asdict().items()})
     index = {"format": FORMAT, "data": data.spec, "data_digest": data.digest, "classes": data.classes, "image": data.image}
-    index |= {"split_seed": data.seed, "normalisation": data.preprocess.kind, "recipe": recipe, "members": told}
+    index |= {"split_seed": data.seed, "normalisation": data.preprocess.kind, "recipe": recipe, "members": members}
     write_bytes(folder / INDEX, (json.dumps(index, indent=1, allow_nan=False) + "\n").encode())
 
 
 def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
-    """A stored committee, checked against what its networks need; `flag` is what named the folder.
+    """Loads a committee from its folder and checks its files. Error messages name the flag `flag`.
 
     Raises BadInput, naming the file, where one is missing, damaged or not what it should be.
     """
@@ -94,8 +94,8 @@ def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
     for number, told in enumerate(index["members"]):
         place, net = folder / "members" / f"{number}.npz", built(told["net"], image, len(classes))
         member = Teacher(net, read_vars(place, net), told["net"])
-        if told.get("digest", digest(member)) != digest(member):
-            raise BadInput(f"{place}: holds the parameters {digest(member)}, and {INDEX} names {told['digest']}; {AGAIN}")
+        if told.get("digest", teacher_digest(member)) != teacher_digest(member):
+            raise BadInput(f"{place}: holds the parameters {teacher_digest(member)}, and {INDEX} names {told['digest']}; {AGAIN}")
         members.append(member)
     accuracies = tuple(math.nan if told["accuracy"] is None else told["accuracy"] for told in index["members"])
     return Teachers(tuple(members), accuracies, index["data_digest"], classes, image, preprocess, split_seed, folder)
@@ -120,7 +120,7 @@ def read_preprocess(path: Path, kind: type[Preprocess], image: tuple[int, int, i
 
 @lru_cache(maxsize=32)
 def built(name: str, image: tuple[int, int, int], classes: int) -> Net:
-    """The network, one for all calls, so that what is compiled for it serves whoever reads the folder again."""
+    """Builds a network once for all calls, so that its compiled functions are reused when the folder is read again."""
     return nets.build(name, image, classes)
 
 
@@ -177,7 +177,8 @@ def warn_of_split(where: str, seed: int | None, data: Data, split: str) -> None:
 
 
 def between(teacher: Teacher, theirs: Preprocess, ours: Preprocess, where: str) -> Teacher:
-    """The teacher for images in our model space, which it sees as they would be in its own; `where` is what a refusal names."""
+    """Adapts a teacher to images in our model space: they are converted to the teacher's own normalisation. `where` names the teacher in
+    error messages."""
     if type(theirs) is type(ours) and all(np.array_equal(a, b) for a, b in zip(theirs, ours, strict=True)):
         return teacher
     if not (isinstance(theirs, Standard) and isinstance(ours, Standard)):

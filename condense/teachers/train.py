@@ -1,4 +1,4 @@
-"""Teachers: a committee of networks trained on real data, epoch by epoch, in a folder that resumes.
+"""Trains teachers: a committee of networks on real data, epoch by epoch, in a folder that can resume.
 
 The folder is a run (`run.json`, `metrics.jsonl`) and holds `teachers.json`, written when all are trained, and `members/K.npz`, the
 variables of the K-th network by path. Networks see the model space of the data they were trained on; `take_teachers` puts them behind a
@@ -32,7 +32,7 @@ from synth.base import Net, Teacher
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import forcible
 from synth.images.views import View
-from synth.labelling import digest
+from synth.labelling import teacher_digest
 from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
 from synth.options import Positive, check_option
@@ -51,13 +51,14 @@ PIECES = 20  # an epoch is trained in so many pieces, between which progress is 
 
 
 def default_committee(image: tuple[int, int, int]) -> tuple[str, ...]:
-    """Five networks with batch statistics and of different kinds: ten pairs. Those for 48 pixels a side and more take an accelerator."""
+    """Five different kinds of networks with batch statistics, which make ten pairs. The networks for 48 pixels a side and more need an
+    accelerator."""
     return SMALL if min(image[:2]) < 48 else LARGE
 
 
 class TeacherRecipe(NamedTuple):
-    """How a teacher is trained: SGD with momentum 0.9, or Adam, whose decay joins the gradient, its step size on a cosine that falls with
-    every step, on mini-batches shifted by up to an eighth of the side and, where labels allow, flipped."""
+    """How a teacher is trained: by SGD with momentum 0.9, or by Adam with the decay added to the gradient. The step size follows a cosine
+    over all steps. Mini-batches are shifted by up to an eighth of the side and, if labels allow, flipped."""
 
     epochs: int
     lr: float
@@ -66,7 +67,7 @@ class TeacherRecipe(NamedTuple):
     decay: float = 5e-4
 
     def checked(self) -> "TeacherRecipe":
-        """With numbers of the right types. Raises BadInput, naming the flag, where one is out of range."""
+        """Returns the recipe with numbers of the right types. Raises BadInput, naming the flag, if one is out of range."""
         lr = check_option("lr", self.lr, Annotated[float, Positive])
         numbers = check_whole("epochs", self.epochs), lr, check_whole("batch", self.batch, least=2)
         if self.optimizer not in ("sgd", "adam") or not 0 <= self.decay < math.inf:
@@ -74,32 +75,34 @@ class TeacherRecipe(NamedTuple):
         return TeacherRecipe(*numbers, self.optimizer, float(self.decay))
 
     def optimiser(self, factor):
-        """At a share of the step size."""
+        """The optimiser at `factor` times the step size."""
         if self.optimizer == "adam":
             return adam(self.lr * factor, weight_decay=self.decay)
         return sgd(self.lr * factor, momentum=0.9, weight_decay=self.decay)
 
-    def told(self) -> dict:
-        """What records hold of it: what came later is left out at its default, so that older folders are found again."""
+    def as_record(self) -> dict:
+        """The recipe as records store it. Settings that older versions did not have are left out at their defaults, so that older folders
+        still match."""
         known = TeacherRecipe._field_defaults
         return {name: value for name, value in self._asdict().items() if name not in known or value != known[name]}
 
 
-class Member(NamedTuple):
-    """A network to be trained, by its full specification, and how."""
+class CommitteeMember(NamedTuple):
+    """A network to be trained: its full specification and its recipe."""
 
     net: str
     recipe: TeacherRecipe
 
-    def told(self, shared: TeacherRecipe) -> str:
-        """As `member_of` reads it."""
+    def as_text(self, shared: TeacherRecipe) -> str:
+        """The text from which `member_of` reads this member."""
         own = self.recipe._asdict()
         changed = [f"{name}={value}" for name, value in own.items() if value != getattr(shared, name)]
         return self.net + "@" * bool(changed) + ",".join(changed)
 
 
-def member_of(text: str, shared: TeacherRecipe) -> Member:
-    """`NET`, trained by the committee's recipe, or `NET@key=value,...`, by one that differs in these keys. Raises BadInput."""
+def member_of(text: str, shared: TeacherRecipe) -> CommitteeMember:
+    """Reads a member from text: `NET`, trained by the committee's recipe, or `NET@key=value,...`, where these keys differ. Raises
+    BadInput."""
     net, _, rest = text.partition("@")
     kinds, changed = get_type_hints(TeacherRecipe), {}
     for item in rest.split(",") if rest else ():
@@ -114,7 +117,7 @@ def member_of(text: str, shared: TeacherRecipe) -> Member:
         own = shared._replace(**changed).checked()
     except BadInput as error:
         raise BadInput(f"--net {text}: {error}") from error
-    return Member(nets.canonical(net), own)
+    return CommitteeMember(nets.canonical(net), own)
 
 
 @forcible
@@ -132,7 +135,7 @@ def train_teachers(
     force: bool = False,
     command: str = "",
 ) -> Teachers:
-    """Trains a committee on the training split and stores it. The same call again resumes, or gives what is there.
+    """Trains a committee on the training split and stores it. The same call again resumes, or returns the finished committee.
 
     Args:
       data: data or its specification.
@@ -151,44 +154,45 @@ def train_teachers(
     members = [member_of(text, recipe) for text in net or default_committee(data.image)]
     for member in members:
         nets.build(member.net, data.image, len(data.classes))
-    names = [member.told(recipe) for member in members]
-    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.told()}
+    names = [member.as_text(recipe) for member in members]
+    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.as_record()}
     ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
     steps = ends[-1]
-    asked = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
-    where = open_run(folder, config, beside={"trained_on": data.trained_on}, **asked)
-    with where as held:
-        if not held.done:
-            held.begin()
-            log = MetricsLog(folder / "metrics.jsonl", step=held.record["step"])
-            told = []
-            with progress(steps * PIECES, "teachers", done=held.record["step"] * PIECES) as bar:
+    request = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
+    where = open_run(folder, config, beside={"trained_on": data.trained_on}, **request)
+    with where as run:
+        if not run.done:
+            run.begin()
+            log = MetricsLog(folder / "metrics.jsonl", step=run.record["step"])
+            entries = []
+            with progress(steps * PIECES, "teachers", done=run.record["step"] * PIECES) as bar:
                 for number, (member, end) in enumerate(zip(members, ends, strict=True)):
                     key, before = jax.random.fold_in(jax.random.key(seed), number), end - member.recipe.epochs
-                    entry = _train(key, number, member, before, data, folder, log, held, bar)
-                    told.append(entry | ({"recipe": member.recipe.told()} if member.recipe != recipe else {}))
-            write_index(folder, data, recipe.told(), told)
+                    entry = _train(key, number, member, before, data, folder, log, run, bar)
+                    entries.append(entry | ({"recipe": member.recipe.as_record()} if member.recipe != recipe else {}))
+            write_index(folder, data, recipe.as_record(), entries)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         check_there(folder, INDEX)
     return load_teachers(folder)
 
 
-class Progress(NamedTuple):
-    """What a member's checkpoint holds: epochs done, validation accuracy after each (0 for those to come), the training's state."""
+class MemberProgress(NamedTuple):
+    """The checkpoint of a member: epochs done, validation accuracy after each (0 for later ones), and the state of the training."""
 
     epoch: jax.Array
     accuracies: jax.Array
     state: Fit
 
 
-def _train(key, number: int, member: Member, before: int, data: Data, folder: Path, log: MetricsLog, held, bar) -> dict:
+def _train(key, number: int, member: CommitteeMember, before: int, data: Data, folder: Path, log: MetricsLog, run, bar) -> dict:
     """Trains one member, `before` epochs of others after the start, from wherever it was left, stores it, and says what `teachers.json`
     holds of it."""
     name, recipe = member
-    net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number), owner=held.owner)
-    blank = Progress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
+    net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number), owner=run.owner)
+    blank = MemberProgress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
-    done, accuracies, state, train = int(found.epoch), np.array(found.accuracies), found.state, None
+    done, accuracies = int(found.epoch), np.array(found.accuracies)
+    state, train = found.state, None
     for epoch in range(recipe.epochs):
         step = before + epoch + 1
         if epoch >= done:
@@ -197,21 +201,21 @@ def _train(key, number: int, member: Member, before: int, data: Data, folder: Pa
             if not all_finite(state.vars):
                 raise RunFailed(f"{name} diverged in epoch {epoch + 1} at step size {recipe.lr:g}; try a smaller --lr")
             accuracies[epoch] = classify(Teacher(net, state.vars), data.val)
-            kept.save(epoch + 1, jax.tree.map(np.array, Progress(np.int32(epoch + 1), accuracies, state)))
+            kept.save(epoch + 1, jax.tree.map(np.array, MemberProgress(np.int32(epoch + 1), accuracies, state)))
         if step not in log.column("val_accuracy"):
             log.add(step, member=number, epoch=epoch + 1, val_accuracy=accuracies[epoch])
-            held.saved(step)
+            run.saved(step)
     last = float(accuracies[-1])
     if done < recipe.epochs:
         note(f"{name}: {100 * last:.1f} % of validation images")
     check_sense(Teacher(net, state.vars, name), data, failed=RunFailed, advice="give more --epochs, or look at the data's labels")
     write_member(folder / "members" / f"{number}.npz", state.vars)
     known = [float(value) if math.isfinite(value) else None for value in accuracies]  # of no validation images there is none
-    return {"net": name, "accuracy": known[-1], "accuracies": known, "digest": digest(Teacher(net, state.vars))}
+    return {"net": name, "accuracy": known[-1], "accuracies": known, "digest": teacher_digest(Teacher(net, state.vars))}
 
 
 def trainer(net: Net, data: Data, recipe: TeacherRecipe) -> Callable:
-    """(key, state, epoch, bar) -> state after the epoch; compiled once for a network."""
+    """Builds the function (key, state, epoch, bar) -> state after the epoch. It compiles once for a network."""
     view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps = -(-n // batch)

@@ -1,1 +1,1 @@
-"""What a user asks for, from the call to the result: distil, evaluate, relabel, transfer. May import every room but the command line."""
+"""The four workflows, from the call to the result: distil, evaluate, relabel, transfer. May import every room but the command line."""

@@ -1,4 +1,4 @@
-"""Distilling a data set to a budget: a call is planned, what it works from is made, and the method runs in its folder."""
+"""Distils a data set: plans the call, makes missing inputs, and runs the method in its folder."""
 
 import shutil
 from contextlib import nullcontext
@@ -90,25 +90,25 @@ def distill(
 
 
 def execute(made: Plan) -> SyntheticSet:
-    """The set that a plan leads to: makes what is missing, then runs the method from where its folder was left."""
+    """Carries out a plan and returns its set: makes missing inputs, then runs the method or resumes it."""
     for line in made.remarks:
         note(line)
     with forcing(made.force):
         made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
     asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
-    with open_run(made.out, config, beside=made.beside(), **asked) if made.out else nullcontext() as held:
-        if held and held.done:
+    with open_run(made.out, config, beside=made.beside(), **asked) if made.out else nullcontext() as opened:
+        if opened and opened.done:
             check_there(made.out, "set.npz")
-            note(f"{made.out} is done: {held.record['finished']} steps; nothing to do")
+            note(f"{made.out} is done: {opened.record['finished']} steps; nothing to do")
             return load_set(find_set(made.out))
         for line in made.matcher.remarks(data.train) if made.matcher.remarks else ():
             note(line)
-        return run_method(made, config, held)
+        return run_method(made, config, opened)
 
 
-def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> SyntheticSet:
-    """Starts the set, runs the method and stores what it gives; `held` is the run that holds the folder, None where nothing is written."""
+def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> SyntheticSet:
+    """Starts the set, runs the method and stores the result. `opened` is the open run folder; None where nothing is written."""
     matcher, data, values = made.matcher, made.data, made.resolved.values()
     key, chosen = jax.random.key(made.seed), recipe(made.recipe)
     info = set_info(data, config, seed=made.seed, recipe=made.recipe)
@@ -124,9 +124,9 @@ def run_method(made: Plan, config: dict[str, Any], held: Run | None) -> Syntheti
         make_feed(matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts")),
         made.schedule,
         folder=made.out,
-        owner=held.owner if held else "",
-        starting=held.begin if held else lambda: None,
-        saved=held.saved if held else lambda step: None,
+        owner=opened.owner if opened else "",
+        starting=opened.begin if opened else lambda: None,
+        saved=opened.saved if opened else lambda step: None,
         evaluate=validation_score(data, info.net, chosen, **scored) if made.schedule.eval_every else None,
         measure=chosen.measure,
         description=made.method.name,

@@ -1,4 +1,4 @@
-"""Scoring a synthetic set beside honest baselines: which rows there are, on which data, under which recipe."""
+"""Scores a synthetic set beside real examples: chooses rows, data and recipe."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ from condense.evaluation.rows import INIT, Row, run_rows
 from condense.evaluation.teaching import find_teachers, shown, teach, without_teachers
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
-from evals.protocol import Task
+from evals.protocol import ScoringTask
 from evals.recipes import recipe as find_recipe
 from evals.storage import count_bytes
 from synth.base import Net
@@ -115,7 +115,7 @@ def evaluate(
 
     made = {(name, kind): row(name, kind) for kind in kinds for name in networks}  # a kind at a time: cheap refusals come first
     listed = [made[name, kind] for name in networks for kind in kinds]
-    task = Task(modality.name, part, evaluator.retraining(data, part, best_on_test))
+    task = ScoringTask(modality.name, part, evaluator.retraining(data, part, best_on_test))
     reports = run_rows(jax.random.fold_in(key, INIT), listed, networks, task, seeds=seeds)
     if evaluator.chooses_epoch and split == "val":
         note(f"warning: the epoch is chosen on the validation {modality.name}, so scores on them are too high; report the test")
@@ -125,11 +125,12 @@ def evaluate(
 
 
 def images_a_class(synth: SyntheticSet) -> int | None:
-    """How many real examples of every class the set costs, where that is one number and the set was not given by another budget."""
+    """How many real examples of every class cost as much as the set. None if that differs between classes or the set has a budget of
+    another kind."""
     counts = row_counts(synth)
     return int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
 
 
 def share_of_commonest(data: Data | GraphData, part: Any) -> float:
-    """The fraction of the examples that are of the commonest class in training."""
+    """The fraction of the examples that belong to the most frequent training class."""
     return float(np.mean(part.y == np.bincount(data.train.y).argmax()))

@@ -1,4 +1,4 @@
-"""What there is, by name, each with one line. Needs no JAX: the registries are text."""
+"""Lists by name, with one line for each entry. They need no JAX, because the registries are text."""
 
 from condense import nets
 from condense.data.named import NAMED

@@ -13,7 +13,7 @@ BUDGETS = ("ipc", "size", "bytes")
 
 
 class Settings(NamedTuple):
-    """What a call settles for a method, and who said it.
+    """The settings of a call, and for each whether the call, a preset or a default gave it.
 
     Args:
       common: the flags that all methods share, by name: those that the call gives, over the preset's.
@@ -29,7 +29,7 @@ class Settings(NamedTuple):
 
 
 def settle(method: Method, factory: Callable, preset: str | None, common: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
-    """The settings of a call: what it gives beats its preset, which beats the defaults.
+    """Merges the settings of a call: a value in the call beats its preset, which beats the defaults.
 
     Args:
       common: the flags that all methods share; None is left open.

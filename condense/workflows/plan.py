@@ -1,4 +1,4 @@
-"""A distillation before anything is done: one call, resolved once.
+"""The plan of a distillation: one call, resolved once, before anything is made or written.
 
 `plan` reads the data and the folders that the call names, and writes nothing. An input that is not there yet stands in it as something
 to make, so that a wrong call is refused before an hour of training, and `--dry-run` can show all of it.
@@ -43,7 +43,7 @@ COUNTS = ("ipc", "size", "bytes", "steps", "eval_every", "checkpoint_every")
 
 @dataclass(frozen=True)
 class Plan:
-    """One distillation, settled.
+    """One distillation with all choices resolved.
 
     Args:
       method, factory: the method's record, and its factory, loaded once.
@@ -83,19 +83,19 @@ class Plan:
 
     @property
     def usual_net(self) -> str:
-        """The method's own network, where nothing else says one."""
+        """The network that the method uses if nothing else names one."""
         return self.method.net.format(**self.settings.options)
 
     @property
     def recipe(self) -> str:
-        """The evaluation recipe that the set will name: the method's, where that scores this modality."""
+        """The evaluation recipe that the set will record: the method's, if it scores this modality."""
         own = self.matcher.recipe or self.modality.recipe
         takes = recipe(own).modalities
         serves = takes is None or self.modality.name in takes
         return recipe(own if serves else self.modality.recipe, epochs=self.settings.options.get("label_epochs")).name
 
     def to_make(self) -> list:
-        """What is not there yet, in the order in which it is made."""
+        """The inputs that do not exist yet, in the order in which they are made."""
         waiting = [one for one in self.resolved.inputs.values() if one.to_make]
         return [one.to_make for one in waiting if not isinstance(one.value, Unmeasured) or one.value.asked]
 
@@ -108,7 +108,7 @@ class Plan:
         return {"eval_every": self.schedule.eval_every or None, "trained_on": self.data.trained_on}
 
     def config(self) -> dict[str, Any]:
-        """Every choice that makes this run what it is, as `run.json` records it. Complete once all inputs are there."""
+        """All choices that identify this run, as `run.json` records them. It is complete once all inputs exist."""
         config = {"method": self.method.name, "data": self.data.spec, "net": self.net}
         config |= {"start": self.start} if self.modality.starts else {}
         config |= {**asdict(self.budget), **self.settings.options, **self.resolved.identity()}
@@ -135,7 +135,7 @@ def plan(
     command: str = "",
     **options: Any,
 ) -> Plan:
-    """Resolves a call of `condense.workflows.distill.distill`, whose arguments these are; nothing is made or written.
+    """Resolves a call of `condense.workflows.distill.distill`. It takes the same arguments, and makes and writes nothing.
 
     Raises BadInput for a wrong call or bad data.
     """
@@ -181,7 +181,7 @@ def plan(
 
 
 def stand_in_set(made: Plan) -> SyntheticSet:
-    """A set as large as the plan's before its first step: of noise, and of whatever stands in for inputs that are not there."""
+    """A set of noise as large as the plan's set, for measuring a step. Missing inputs are replaced by stand-ins."""
     info = set_info(made.data, {"method": made.method.name, "net": made.net}, seed=made.seed, recipe=made.recipe)
     start = FIRST if made.modality.starts else None
 
@@ -193,7 +193,8 @@ def stand_in_set(made: Plan) -> SyntheticSet:
 
 
 def check_start_name(start: str | None, modality: Modality, example: tuple[int, ...]) -> None:
-    """Raises BadInput for a start of an unknown name, for any where methods make their own, and for one that makes no such examples."""
+    """Raises BadInput for an unknown start, for one that makes no such examples, and for any start if the methods of this modality make
+    their own."""
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
     if start is not None and not modality.starts:
@@ -203,14 +204,15 @@ def check_start_name(start: str | None, modality: Modality, example: tuple[int, 
 
 
 def folder_of(out: str | Path | None) -> Path | None:
-    """The run's folder; None where nothing is written. Raises BadInput for an empty name, as an unset variable of a shell gives."""
+    """The run's folder; None if nothing is written. Raises BadInput for an empty name, which an unset shell variable gives."""
     if out is not None and not str(out):
         raise BadInput("--out: is empty; give the name of a folder")
     return None if out is None else Path(out)
 
 
 def take_data(method: Method, factory: Callable, data: Any, settings: Settings, seed: int) -> Data | GraphData:
-    """The data of a call, cut by the seed that the inputs' trainings were cut by. Raises BadInput where the method takes no such data."""
+    """Loads the data of a call. The validation split uses the seed with which the inputs were trained. Raises BadInput if the method does
+    not take such data."""
     if data is None:
         raise BadInput("--data: say what is distilled; give a data specification")
     data = load_data(data, seed=split_seed(factory, settings.places, seed)) if isinstance(data, str) else data
@@ -235,7 +237,7 @@ def build_matcher(
 
 
 def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Settings, common: dict[str, Any]) -> list[str]:
-    """What a user should know before the work begins: flags that change nothing, and inputs that a preset was not meant for."""
+    """Lines that warn the user before the work begins: of flags that change nothing, and of inputs that do not fit the preset."""
     said, idle = [], [flag_of(name) for name in COUNTS[3:] if common[name] is not None]
     if matcher.host and idle:
         said.append(f"{method.name} selects in one step: {', '.join(idle)} changes nothing")
@@ -246,7 +248,7 @@ def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Sett
 
 
 def realise(made: Plan) -> Plan:
-    """The plan with all inputs there and the method built from them: makes what is missing, which can take hours.
+    """Returns the plan with all inputs and the method built from them. Makes missing inputs, which can take hours.
 
     Raises BadInput where the run's folder holds another run, before anything is made, and as the inputs do; RunFailed as a training does.
     """
@@ -260,7 +262,7 @@ def realise(made: Plan) -> Plan:
 
 
 def call_of(given: dict[str, Any], options: dict[str, Any], net: str | None, split: int) -> str:
-    """The call in Python that a plan resolves, for `run.json`: executed, it repeats the run. What is as by default is left out.
+    """The Python call that a plan resolves, as text for `run.json`. Executing it repeats the run. Values at their defaults are left out.
 
     Args:
       given: the arguments that all methods share, by name. options: those of the method, None too.

@@ -1,4 +1,4 @@
-"""What `--dry-run` shows of a plan: settings with their sources, what is there and what is to be made, and what it will take."""
+"""The output of `--dry-run`: settings with their sources, inputs that exist and inputs to be made, and the cost."""
 
 import jax
 
@@ -51,7 +51,7 @@ def folder_of(made: Plan) -> str:
 
 
 def size_of(made: Plan, synth: SyntheticSet | None) -> str:
-    """How many examples, and bytes where they are known before the end."""
+    """The size of the set: the number of examples, and bytes if they are known before the end."""
     if synth is None:
         return ""
     settled = made.matcher.counts_bytes and (made.method.labelled or not made.to_make())
@@ -60,14 +60,14 @@ def size_of(made: Plan, synth: SyntheticSet | None) -> str:
 
 
 def describe(one: ToMake) -> str:
-    """What is to be made, and where it is kept."""
+    """Describes an input that is to be made, and the folder that will keep it."""
     where = "used and forgotten" if one.place is None else f"in {one.place}"
     state = "begun or there, checked when the run starts" if one.begun else "to make"
     return f"{one.kind}: {state}, {where}: {one.recipe}; {', '.join(one.net)}"
 
 
 def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
-    """What the making of inputs and the steps take here, measured on one mini-batch of each network and on a few steps."""
+    """Estimates the time for making inputs and for all steps, from one mini-batch of each network and a few steps."""
     lines = []
     for one in waiting:
         if one.gradients:
@@ -91,7 +91,7 @@ def _seconds(name: str, made: Plan, batch: int) -> float:
 
 
 def step_cost(made: Plan) -> Cost:
-    """The cost of a step of the plan's method, with stand-ins for what is not there."""
+    """Measures a step of the plan's method. Stand-ins take the place of missing inputs."""
     data, values = made.data, made.resolved.values()
     feed = make_feed(made.matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts"))
     return measure_step(jax.random.key(made.seed), made.matcher, stand_in_set(made), feed)

@@ -1,4 +1,4 @@
-"""Labels of another kind for a set that is there."""
+"""Gives a set in a file labels of another kind."""
 
 import shutil
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def relabel(
     seed: int = 0,
     **options: Any,
 ) -> SyntheticSet:
-    """A set with labels of another kind from teachers, for a recipe. The same call again resumes, and gives the same bits.
+    """Gives a set labels of another kind by teachers, for training under a recipe. The same call again resumes, and gives the same bits.
 
     A step size that was learned with the set is left out: it is one of plain descent on the labels of before, and recipes that show views
     take steps of Adam.
@@ -89,7 +89,7 @@ def relabel(
 
 
 def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> EvalRecipe:
-    """The recipe asked for, else the set's, else `cvdd` where that shows no views."""
+    """The recipe that the call names, else the set's; `cvdd` if that one shows no views."""
     if recipe is None:
         own = find_recipe(synth.info.recipe or "cvdd")
         recipe = own.name if getattr(own, "view", "") else "cvdd"
@@ -97,7 +97,7 @@ def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -
 
 
 def pick_members(known: Sequence[Teacher], members: Sequence[int] | None) -> tuple[Teacher, ...]:
-    """The chosen teachers, numbered from 1; all for None. Raises BadInput for a number that is none of theirs."""
+    """The chosen teachers, which are numbered from 1; all for None. Raises BadInput for a number without a teacher."""
     numbers = range(1, len(known) + 1) if members is None else members
     if wrong := [number for number in numbers if not 1 <= number <= len(known)]:
         names = ", ".join(f"{i + 1} {teacher.name}" for i, teacher in enumerate(known))

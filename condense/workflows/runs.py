@@ -1,4 +1,4 @@
-"""What a run's folder holds, read into memory, and pictures of sets."""
+"""Reads the folders of runs, and draws sets."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ METRICS = "metrics.jsonl"
 
 @dataclass(frozen=True, eq=False)
 class SavedRun:
-    """A run as its folder holds it: a distillation, or a training of experts or teachers.
+    """The contents of a run's folder: of a distillation, or of a training of experts or teachers.
 
     Args:
       folder: where it is.
@@ -64,7 +64,7 @@ def load_run(folder: str | Path) -> SavedRun:
 
 
 def read_metrics(path: Path) -> dict[str, Float[np.ndarray, " rows"]]:
-    """The columns of a log, none where there is no file. A last line that was cut off while it was written is left out.
+    """Reads the columns of a log; none if there is no file. A last line that was cut off while it was written is left out.
 
     Raises BadInput where another line is none of a log.
     """
@@ -114,7 +114,7 @@ def show_table(what: SyntheticSet | SavedRun | str | Path, *, per_class: int = 1
 
 
 def set_of(what: SyntheticSet | SavedRun | str | Path) -> SyntheticSet:
-    """A set, or the one in a file, a run's folder or an opened run. Raises BadInput where there is none."""
+    """Returns a set. `what` is the set itself, a file, a run's folder or an opened run. Raises BadInput if there is no set."""
     if isinstance(what, str | Path):
         return load_set(find_set(what))
     if isinstance(what, SavedRun):

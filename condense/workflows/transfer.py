@@ -1,4 +1,4 @@
-"""What pre-training on a distilled set is worth on other data, beside honest baselines at the same number of images."""
+"""Measures how much pre-training on a distilled set helps on other data, beside real images of the same number."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -17,7 +17,7 @@ from condense.data.modality import check_modality, usual_net
 from condense.evaluation.pretraining import Goal, make_row, run_transfer_rows
 from condense.evaluation.transfer_choices import check_possible, make_adaptation, read_draws, read_protocols
 from condense.evaluation.transfer_report import Transfer, TransferResult
-from condense.evaluation.transfer_rows import TRANSFER_ROWS, Source, make_transfer_rows
+from condense.evaluation.transfer_rows import TRANSFER_ROWS, RowSource, make_transfer_rows
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.teachers.self_supervised import Representer, take_teacher
@@ -33,7 +33,7 @@ LABELS = 3  # key stream, after those of the work and the rows
 
 
 def fitted(examples: Examples, image: tuple[int, int, int]) -> Examples:
-    """Images resized to h x w (linear, antialiased) and brought to c channels: their mean for one channel, repeated for more."""
+    """Resizes images to h x w (linear, antialiased) and converts them to c channels: the mean for one channel, copies for more."""
     h, w, c = image
     x = np.asarray(examples.x)
     if x.shape[3] != c:
@@ -102,7 +102,7 @@ def transfer(
     hows = [(make_adaptation(name, steps), part) for name, part in ways]
     made = [make_goals(key, *each, hows, source.image, split=split) for each in zip(targets, times, strict=True)]
     find = cache(lambda: take_teacher(teacher, path, synth, source))
-    draws_of = make_transfer_rows(Source(key, synth, source, lambda images: find().represent(images)), rows)
+    draws_of = make_transfer_rows(RowSource(key, synth, source, lambda images: find().represent(images)), rows)
     if any(TRANSFER_ROWS[kind].real for kind in draws_of):
         made_by = find()  # a teacher that is missing is reported before the work, not after it
         for target in (target for target in targets if target.digest == source.digest):
@@ -118,8 +118,8 @@ def transfer(
 
 
 def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
-    """Data to transfer to. Where it is the source, it is cut as the set's maker cut it, so that no set has seen its validation images;
-    warns where it is handed over cut by another seed and scored there."""
+    """Loads the data to transfer to. If they are the source data, the validation split is that of the set's maker, so that no set has
+    learned from its images. Data given as a value cannot be split again, so a different split only gives a warning."""
     target = load_data(given, seed=seed) if isinstance(given, str) else given
     if target.digest == source.digest and target.seed != split_seed:
         if isinstance(given, str):
@@ -138,7 +138,7 @@ def make_goals(
     *,
     split: str,
 ) -> list[Goal]:
-    """A goal for every protocol, with its part of the labels, on one target.
+    """Makes a goal for every pair of protocol and fraction of labels, on one target.
 
     Raises BadInput where there is no image to score on, or what is given holds none.
     """

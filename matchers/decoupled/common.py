@@ -1,4 +1,4 @@
-"""What methods share that recover images from trained networks: the loss of a batch, its committee, the optimiser and the bounds.
+"""Shared parts of the methods that recover images from trained networks: the loss of a batch, the committee, the optimiser and the bounds.
 
 Images are f32[n h w c] in model space, class-major with equally many of every class. A slot is one image of every class; a batch is the
 part of a slot that goes through a network together, f32[b h w c], and has its own statistics. All batches take their steps together.
@@ -20,7 +20,7 @@ from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.images.preprocess import Standard
 from synth.images.views import random_flip, random_resized_crop, random_roll
-from synth.numerics.backend import over
+from synth.numerics.backend import map_batched
 from synth.numerics.pytree import safe_norm
 from synth.selection.collage import choose_patches, compose
 from synth.set import SyntheticSet
@@ -60,7 +60,7 @@ class Jitter(NamedTuple):
         return x
 
 
-class Settings(NamedTuple):
+class RecoverySettings(NamedTuple):
     """Numbers of a recovery: step size `lr` in model space, weights of the statistics and of their first layer, the jitter, and weights of
     the images' `total_variation` and `mean_norm`."""
 
@@ -71,8 +71,8 @@ class Settings(NamedTuple):
     tv: float = 0.0
     l2: float = 0.0
 
-    def check(self) -> "Settings":
-        """These settings. Raises BadInput where one is out of range."""
+    def check(self) -> "RecoverySettings":
+        """Returns these settings. Raises BadInput if one is out of range."""
         for flag, value in (("--alpha-bn", self.alpha_bn), ("--first", self.first), ("--tv", self.tv), ("--l2", self.l2)):
             if value < 0:
                 raise BadInput(f"{flag} {value}: give a weight of at least 0")
@@ -84,7 +84,7 @@ class Settings(NamedTuple):
 
 
 def check_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -> None:
-    """Raises BadInput where a teacher keeps no batch statistics."""
+    """Raises BadInput if a teacher has no batch statistics."""
     for teacher in teachers:
         taps = jax.eval_shape(lambda x, teacher=teacher: teacher.net.apply(teacher.vars, x).taps, jnp.zeros((1, *image), jnp.float32))
         if not norm_layers(taps):
@@ -92,7 +92,7 @@ def check_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -
 
 
 def pick(teachers: Sequence[Teacher], number: int, *, flag: str = "--member") -> Teacher:
-    """The `number`-th teacher, from 1. Raises BadInput where there are fewer, naming them."""
+    """Returns the teacher with this number, counted from 1. Raises BadInput if there are fewer teachers, and names them."""
     if number > len(teachers):
         names = ", ".join(f"{i + 1} {teacher.name}" for i, teacher in enumerate(teachers))
         raise BadInput(f"{flag} {number}: there is no such teacher (there are {names})")
@@ -131,7 +131,7 @@ def mean_norm(x: Float[Array, "b h w c"]) -> Float[Array, ""]:
     return safe_norm(x.reshape(len(x), -1), axis=1).mean()
 
 
-def batch_loss(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"], settings: Settings):
+def batch_loss(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"], settings: RecoverySettings):
     """CE + alpha R + tv TV(x) + l2 mean || x || of one batch through a frozen network in evaluation mode: (loss, (CE, R)), all f32[]."""
     out = net.apply(vars, x)
     entropy = optax.softmax_cross_entropy_with_integer_labels(out.logits, y).mean()
@@ -150,16 +150,18 @@ def vote(
     weights: Float[np.ndarray, "g k"],
     x: Float[Array, "g b h w c"],
     y: Int[Array, "g b"],
-    settings: Settings,
+    settings: RecoverySettings,
 ):
-    """L_g = sum_k w_gk (CE_gk + alpha R_gk) of every batch g, whose teachers see one jitter, and its gradient by the batch's images.
+    """The loss L_g = sum_k w_gk (CE_gk + alpha R_gk) of every batch g, and its gradient by the images. All teachers of a batch see the same
+    jitter.
 
     Weights are numbers of the program, not of its data: a teacher is traced once, over the batches that it has a weight for.
 
     Returns:
       f32[g b h w c], the gradients; {name: f32[]}, means over batches of the loss and its two terms, weighted alike.
     """
-    keys, slopes, totals = jax.random.split(key, len(x)), jnp.zeros_like(x), jnp.zeros(3, x.dtype)
+    keys = jax.random.split(key, len(x))
+    slopes, totals = jnp.zeros_like(x), jnp.zeros(3, x.dtype)
     for k, teacher in enumerate(teachers):
         (rows,) = np.nonzero(weights[:, k])
         if not len(rows):
@@ -172,13 +174,13 @@ def vote(
             (total, terms), slope = jax.value_and_grad(loss, has_aux=True)(x)
             return weight * jnp.stack([total, *terms]), weight * slope
 
-        each, slope = over(one, keys[rows], x[rows], y[rows], jnp.asarray(weights[rows, k], x.dtype))
+        each, slope = map_batched(one, keys[rows], x[rows], y[rows], jnp.asarray(weights[rows, k], x.dtype))
         slopes, totals = slopes.at[rows].add(slope), totals + each.sum(0)
     names = ("loss", "entropy", "statistics")
     return slopes, {name: total / len(x) for name, total in zip(names, totals, strict=True)}
 
 
-def on_pixels(settings: Settings, task: Task, *, rule: Literal["adam", "sgd"] = "adam") -> optax.GradientTransformation:
+def on_pixels(settings: RecoverySettings, task: Task, *, rule: Literal["adam", "sgd"] = "adam") -> optax.GradientTransformation:
     """The optimiser of pixels: Adam or plain descent, its step size (1 + cos(pi t / T)) / 2 times `settings.lr` before step t of T."""
     tx = adam(settings.lr, b1=BETAS[0], b2=BETAS[1], epsilon=EPSILON) if rule == "adam" else sgd(settings.lr)
     return scheduled(tx, cosine(task.steps))
@@ -198,7 +200,7 @@ def images_of(batches: Array, classes: int) -> Array:
 
 
 def batch_size(classes: int, size: int) -> int:
-    """The most classes up to `size` that divide all of them. Raises BadInput where those are few."""
+    """The largest number up to `size` that divides the number of classes. Raises BadInput if it is small."""
     b = max(b for b in range(1, min(classes, size) + 1) if classes % b == 0)
     if 2 * b < min(classes, size):
         raise BadInput(f"--batch {size}: {classes} classes do not make equal batches of about that size; give a divisor of {classes}")
@@ -206,7 +208,7 @@ def batch_size(classes: int, size: int) -> int:
 
 
 def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
-    """Mean and standard deviation of every channel, which tell what a raw image in [0, 1] can hold in model space.
+    """Mean and standard deviation of every channel. They say which values in model space a raw image in [0, 1] can have.
 
     Raises BadInput where the data is whitened: a pixel has no bounds of its own there.
     """
@@ -219,7 +221,8 @@ def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]
 
 
 def bounded(synth: SyntheticSet) -> SyntheticSet:
-    """The set with a content that keeps these bounds, where it can. Raises as `bounds` does."""
+    """Changes the content of a set to one that keeps images within the bounds of its normalisation (`bounds`), if the content has such a
+    form. Raises as `bounds` does."""
     return replace(synth, x=synth.x.bounded(*bounds(synth)))
 
 
@@ -227,7 +230,7 @@ def recover(
     teachers: Sequence[Teacher],
     task: Task,
     weights: Callable[[int], Float[np.ndarray, "slots k"]],
-    settings: Settings,
+    settings: RecoverySettings,
     labelling: Labelling,
     *,
     batch: int,

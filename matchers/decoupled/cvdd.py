@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from matchers.base import Matcher, Task
-from matchers.decoupled.common import Jitter, Patches, Settings, patched, pick, recover
+from matchers.decoupled.common import Jitter, Patches, RecoverySettings, patched, pick, recover
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher
 from synth.errors import BadInput
@@ -17,8 +17,9 @@ from synth.options import BelowOne, NonNegative, Positive, Share
 
 
 def committees(slots: int, priors: Sequence[float], size: int) -> list[tuple[int, ...]]:
-    """Which `size` teachers vote on every slot: with one slot those of the highest priors; with at most as many slots as there are such
-    committees, one after another in lexical order; with more, one drawn for every slot, the same in all runs of so many slots."""
+    """Chooses `size` teachers for every slot. One slot gets those with the highest priors. If there are at most as many slots as possible
+    committees, the slots take them in lexical order; with more slots, a committee is drawn for each, the same in all runs with this number
+    of slots."""
     known = list(combinations(range(len(priors)), size))
     if slots == 1:
         return [tuple(sorted(sorted(range(len(priors)), key=lambda k: -priors[k])[:size]))]
@@ -28,7 +29,7 @@ def committees(slots: int, priors: Sequence[float], size: int) -> list[tuple[int
 
 
 def voting_weights(slots: int, priors: Sequence[float], *, size: int, temperature: float) -> Float[np.ndarray, "slots k"]:
-    """w = softmax(prior / T) over the committee of every slot, 0 for the others."""
+    """w = softmax(prior / T) over the committee of every slot; 0 for teachers outside it."""
     table = np.zeros((slots, len(priors)))
     for slot, members in enumerate(committees(slots, priors, size)):
         table[slot, list(members)] = vote([priors[k] for k in members], temperature=temperature)
@@ -102,7 +103,7 @@ def cvdd(
             raise BadInput(f"{flag} {value}: give a number above 0")
     alone = {"lr": lr, "alpha_bn": alpha_bn, "first": first, "crop": crop, "roll": roll, "batch": batch, "patches": patches, "parts": parts}
     known = priors(**alone) if prior == "distilled" and len(teachers) > 1 else (0.0,) * len(teachers)
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
+    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
     statistics = "batch" if parts == 1 else f"batch/{parts}"
     own = vote(known, temperature=label_temperature)
     labelling = Labelling(teachers, task, recipe, labels, label_epochs, weights=own, statistics=statistics)

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Given, Matcher, Task
-from matchers.decoupled.common import Jitter, Settings, batch_loss, bounds, check_statistics, on_pixels
+from matchers.decoupled.common import Jitter, RecoverySettings, batch_loss, bounds, check_statistics, on_pixels
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher, Vars
 from synth.errors import BadInput
 from synth.images.content import Summed
 from synth.labels.plain import Hard
-from synth.numerics.backend import over
+from synth.numerics.backend import map_batched
 from synth.options import BelowOne, NonNegative, Positive, Share
 from synth.set import SyntheticSet
 
@@ -23,7 +23,7 @@ MOST = 4  # compensators of a natural set, as published for small images
 
 
 def natural_sets(ipc: int, classes: int, compensators: int) -> int:
-    """floor(ipc / (1 + M / C)): how many natural sets fit, each of C real images and M compensators, into ipc images a class.
+    """floor(ipc / (1 + M / C)): how many natural sets fit into ipc images a class. A natural set has C real images and M compensators.
 
     Raises BadInput where none fits.
     """
@@ -37,7 +37,8 @@ def natural_sets(ipc: int, classes: int, compensators: int) -> int:
 
 def compensate(synth: SyntheticSet, compensators: int) -> SyntheticSet:
     """As many of the first images of every class as the budget has natural sets, with additions of zero, and labels of the examples."""
-    images, classes, (mean, std) = synth.x.decode(), synth.y.classes, bounds(synth)
+    images, classes = synth.x.decode(), synth.y.classes
+    mean, std = bounds(synth)
     image = images.shape[1:]
     s = natural_sets(len(synth) // classes, classes, compensators)
     base = images.reshape(classes, -1, *image)[:, :s].reshape(-1, *image)
@@ -52,11 +53,12 @@ def slopes_of(
     natural: Float[Array, "s classes h w c"],
     delta: Float[Array, "s k h w c"],
     y: Int[Array, " classes"],
-    settings: Settings,
+    settings: RecoverySettings,
 ):
     """(f32[s k h w c], {name: f32[]}): the gradient of L_ik = CE + alpha R of the i-th natural set plus its k-th addition, by the addition,
     through network k; means of the loss and its two terms."""
-    keys, slopes, totals = jax.random.split(key, delta.shape[:2]), [], jnp.zeros(3, delta.dtype)
+    keys = jax.random.split(key, delta.shape[:2])
+    slopes, totals = [], jnp.zeros(3, delta.dtype)
     for k, teacher in enumerate(teachers):
 
         def one(key, x, u, net=teacher.net, vars=vars[k]):
@@ -66,7 +68,7 @@ def slopes_of(
             (total, terms), slope = jax.value_and_grad(loss, has_aux=True)(u)
             return jnp.stack([total, *terms]), slope
 
-        each, slope = over(one, keys[:, k], natural, delta[:, k])
+        each, slope = map_batched(one, keys[:, k], natural, delta[:, k])
         slopes, totals = [*slopes, slope], totals + each.sum(0)
     names = ("loss", "entropy", "statistics")
     return jnp.stack(slopes, 1), {name: total / delta[:, :, 0, 0, 0].size for name, total in zip(names, totals, strict=True)}
@@ -113,7 +115,7 @@ def infer(
     if count > len(teachers):
         raise BadInput(f"--compensators {count}: there are {len(teachers)} teachers; give at most that many, or more --teachers")
     members = tuple(teachers[:count])
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips)).check()
+    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips)).check()
     labelling, tx = Labelling(members, task, recipe, labels, label_epochs), on_pixels(settings, task)
 
     def prepare(key, synth, examples):

@@ -1,4 +1,4 @@
-"""How a method from trained networks labels its set when it is done."""
+"""Labels the finished set of a method from trained networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ LabelKind = Literal[tuple(made_kinds())]  # the annotation of a method's `labels
 
 
 class Labelling(NamedTuple):
-    """Labels to be.
+    """The choice of labels for a set that is not finished yet.
 
     Args:
       teachers: who is asked.
@@ -43,18 +43,18 @@ class Labelling(NamedTuple):
     temperature: float | None = None
 
     def checked(self) -> "Labelling":
-        """Itself. Raises BadInput for an unknown kind, and where an option is out of range or another kind's."""
+        """Returns itself. Raises BadInput for an unknown kind, and for an option that is out of range or belongs to another kind."""
         check_options(self.kind, self.options)
         return self
 
     def check_room(self, synth: SyntheticSet) -> None:
-        """Before any work. Raises BadInput where the stored set with these labels would be more than its file may hold."""
+        """Called before the work. Raises BadInput if the set with these labels would be larger than its file may be."""
         epochs = self.epochs or self.task.plan(self.recipe).epochs
         advice = "give --labels online, or fewer --label-epochs or images"
         check_room(self.kind, len(synth), synth.y.classes, epochs, images=synth.x.nbytes(), advice=advice)
 
     def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
-        """A stored set with these labels, asked of its images, at their temperature."""
+        """Labels a stored set. The teachers see its images, at the chosen temperature."""
         if not isinstance(synth.y, Hard):
             return synth
         plan = self.task.plan(self.recipe).at(self.kind, temperature=self.temperature)

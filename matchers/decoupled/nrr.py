@@ -14,7 +14,7 @@ from matchers.base import Given, Matcher, Task
 from matchers.decoupled.common import (
     MOST_IMAGES,
     Jitter,
-    Settings,
+    RecoverySettings,
     batch_size,
     batches_of,
     bounded,
@@ -40,7 +40,7 @@ class Refining(NamedTuple):
 
 
 def chosen_map(teachers: Sequence[Teacher], image: tuple[int, int, int], number: int | None) -> Teacher:
-    """The `number`-th teacher, or the first that has class activation maps. Raises BadInput where it has none."""
+    """The teacher with this number, or the first teacher that has class activation maps. Raises BadInput if it has none."""
     if number is None:
         number = next((i + 1 for i, teacher in enumerate(teachers) if averages(teacher.net, teacher.vars, image)), 1)
     check_map(chosen := pick(teachers, number), image)
@@ -48,7 +48,8 @@ def chosen_map(teachers: Sequence[Teacher], image: tuple[int, int, int], number:
 
 
 def freedom(net: Net, vars: Vars, x: Float[Array, "n h w c"], y: Int[Array, " n"], epsilon: float) -> Float[Array, "n h w"]:
-    """M = max(0, epsilon - C), C the class's map in [0, 1]: 0 in the critical region, more the less a pixel speaks for its class."""
+    """M = max(0, epsilon - C), where C is the class's map in [0, 1]. M is 0 in the critical region, and the larger the less a pixel matters
+    for its class."""
     return jnp.maximum(0, epsilon - attention(net, vars, x, y))
 
 
@@ -109,7 +110,7 @@ def nrr(
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
+    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
     chosen = chosen_map(teachers, task.image, member)
     more = {"temperature": label_temperature, "options": {"alpha": alpha_dbr, "norm": norm_dbr, "sce": sce_dbr}}
     labelling = Labelling((chosen,), task, recipe, labels, label_epochs, **more).checked()

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from matchers.base import Matcher, Task
-from matchers.decoupled.common import Jitter, Patches, Settings, patched, pick, recover
+from matchers.decoupled.common import Jitter, Patches, RecoverySettings, patched, pick, recover
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher
 from synth.options import BelowOne, NonNegative, Positive, Share
@@ -60,7 +60,7 @@ def sre2l(
       label_epochs: epochs that stored answers cover; by default the recipe's.
     """
     chosen = pick(teachers, member)
-    settings = Settings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips, both_ways), tv, l2)
+    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips, both_ways), tv, l2)
     labelling = Labelling((chosen,), task, recipe, labels, label_epochs)
     made = recover(
         (chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, prepare=patched((chosen,), patches)

@@ -9,7 +9,7 @@ import optax
 
 from matchers.base import Matcher, PerClass, descend
 from synth.base import Net
-from synth.numerics.backend import over
+from synth.numerics.backend import map_batched
 from synth.options import BelowOne, Positive
 
 
@@ -37,7 +37,7 @@ def dm(
         fake = synth.x.decode().reshape(classes, -1, *real.shape[2:])
 
         def means(images):
-            views = over(lambda key, x: augment(key, x, siamese=True), keys, images)
+            views = map_batched(lambda key, x: augment(key, x, siamese=True), keys, images)
             embed = net.apply(drawn, views.reshape(-1, *views.shape[2:]), train=True).embed
             return embed.reshape(*views.shape[:2], -1).mean(1)
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from matchers.base import Matcher, PerClass, descend
 from synth.base import Net, Vars, fresh
-from synth.numerics.backend import over
+from synth.numerics.backend import map_batched
 from synth.numerics.pytree import safe_norm, with_gradient
 from synth.options import BelowOne, Positive
 from synth.training.fit import Fit, epoch_items, fit, on_examples, sgd
@@ -21,15 +21,15 @@ EPSILON = 1e-6
 STATISTICS = 16  # real images a class that set batch statistics before a matching step
 
 
-class Student(NamedTuple):
-    """The network being trained on the synthetic set, and how many matching steps it has seen."""
+class GradientState(NamedTuple):
+    """The network that is trained on the synthetic set, and the number of matching steps that it has been used for."""
 
     vars: Vars
     seen: Int[Array, ""]
 
 
 def loops(per_class: int) -> tuple[int, int]:
-    """(outer, inner) of the published table; budgets between its rows take the row below."""
+    """(outer, inner) loops from the published table. A budget between two rows takes the smaller one's."""
     return LOOPS[max(row for row in LOOPS if row <= per_class)]
 
 
@@ -103,7 +103,7 @@ def match_gradients(
 
         fake = synth.x.decode().reshape(classes, -1, *real.shape[2:])
         # Classes do not touch each other's images: each is differentiated inside the loop, where the residuals of one are kept at a time.
-        losses, slopes = over(jax.value_and_grad(gap, argnums=2), jax.random.split(key, classes), real, fake, jnp.arange(classes))
+        losses, slopes = map_batched(jax.value_and_grad(gap, argnums=2), jax.random.split(key, classes), real, fake, jnp.arange(classes))
         return with_gradient(jnp.sum(losses), fake, slopes), {}
 
     def train(key, synth, drawn):
@@ -121,10 +121,10 @@ def match_gradients(
         last = seen % counts(synth)[0] == 0
         # a network that has seen its last matching step is renewed instead of trained, so at one image a class it never trains
         drawn = jax.lax.cond(last, lambda: fresh(k_new, net), lambda: train(k_train, synth, student.vars))
-        return Student(drawn, seen)
+        return GradientState(drawn, seen)
 
     def init(key, synth):
-        return Student(fresh(key, net), jnp.int32(0))
+        return GradientState(fresh(key, net), jnp.int32(0))
 
     matcher = descend(loss, optax.sgd(lr, momentum=momentum), init=init, after=after, feed=PerClass(batch), start=start)
     return matcher._replace(recipe=recipe)

@@ -42,7 +42,7 @@ def colour(budget: tuple[str, int] | None, *, depth: int = 2, leaves: Leaves = "
 
 
 def saving(colours: Colours) -> list[str]:
-    """Node evaluations of one pass over all graphs, without and with the colour graph."""
+    """Node evaluations of one pass over all graphs: without the colour graph, and with it."""
     graphs, merged = evaluations(colours)
     layers = f"{colours.depth} layer{'s' * (colours.depth > 1)}"
     return [

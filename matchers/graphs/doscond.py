@@ -24,7 +24,7 @@ HOT, COLD, COOLING = 1.0, 0.01, 200  # temperature at first and at last, and the
 
 
 class DosCondState(NamedTuple):
-    """Steps done, and the share of pairs that the graphs joined at first."""
+    """Steps done, and the share of node pairs that were joined at the start."""
 
     step: Int[Array, ""]
     dense: Float[Array, ""]
@@ -136,8 +136,8 @@ def two_rates(features_lr: float, adjacency_lr: float, decay: int) -> optax.Grad
 
 
 def initial_graphs(key: jax.Array, examples: GraphExamples, count: int, v: int) -> tuple[Float[Array, "n v t"], Float[Array, "n p"]]:
-    """`count` real graphs of every class, of those whose size is nearest to v nodes, cut to v nodes or filled up with nodes that are
-    joined to nothing: one-hot features, and logits of 5 for an edge and -5 for none."""
+    """Starts from `count` real graphs of every class, of those closest to v nodes in size. They are cut to v nodes or padded with nodes
+    without edges. Features are one-hot; an edge has logit 5, no edge -5."""
     rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
     chosen, gaps = [], np.abs(examples.x.nodes - v)
     for c in range(examples.classes):

@@ -63,7 +63,9 @@ def mine_top(transactions: Iterable[Iterable[int]], wanted: int, *, most: int = 
     The threshold is halved until enough sets reach it, and where that is too low, raised half way again.
     """
     transactions = [set(transaction) for transaction in transactions]
-    found, enough, refused = [], len(transactions) + 1, 0
+    found = []
+    enough = len(transactions) + 1
+    refused = 0
     while enough - refused > 1 and len(found) < wanted:
         least = (enough + refused) // 2
         try:

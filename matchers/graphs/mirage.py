@@ -62,7 +62,7 @@ def mirage(
 
 
 def premise(examples: GraphExamples, depth: int, *, leaves: Leaves = "exact") -> list[str]:
-    """How much of the graphs the commonest of the trees that are mined are, and a warning where that is little."""
+    """A line that says which share of the nodes have one of the most frequent trees. It warns if that share is small."""
     colours = refine(examples.x, depth, degrees=leaves == "exact")
     parts = [share(colours._replace(rounds=colours.rounds[: level + 1])) for level in range(depth + 1)]
     kinds = len(colours.first[-1])
@@ -75,7 +75,8 @@ def premise(examples: GraphExamples, depth: int, *, leaves: Leaves = "exact") ->
 
 
 def transactions(colours: Colours, examples: GraphExamples, *, items: Items = "set") -> list[list[list[int]]]:
-    """For every class and graph the colours of its nodes; as a multiset, copy k of colour c is the item c + k * (number of colours)."""
+    """For every class, the transactions of its graphs: the colours of their nodes as items. As a multiset, copy k (from 0) of colour c is
+    item c + k * (number of colours)."""
     last, kinds = colours.rounds[-1], len(colours.first[-1])
     pairs, times = np.unique(examples.x.graph.astype(np.int64) * kinds + last, return_counts=True)
     graph, colour = np.divmod(pairs, kinds)
@@ -86,38 +87,38 @@ def transactions(colours: Colours, examples: GraphExamples, *, items: Items = "s
 
 
 class Wood:
-    """The trees of some graphs, ready to be mined; a tree is grown when a set first speaks of it."""
+    """The computation trees of some graphs, prepared for mining. A tree is built when a set first needs it."""
 
     def __init__(self, examples: GraphExamples, colours: Colours, items: Items):
         self.examples, self.colours, self.kinds = examples, colours, len(colours.first[-1])
-        self.held, self.grow = transactions(colours, examples, items=items), grower(colours)
+        self.transactions, self.grow = transactions(colours, examples, items=items), grower(colours)
         tags, degree = examples.x.tags, examples.x.degrees()
         self.leaves = dict(enumerate((np.bincount(tags, degree) / np.maximum(np.bincount(tags), 1)).tolist()))
 
     def choose(self, budget: tuple[str, int] | None, support: tuple[int, ...] | None) -> list[list[Frequent]]:
-        """The sets of every class, most frequent first."""
+        """Chooses the sets of every class, most frequent first."""
         classes = self.examples.classes
         if support is None:
             count = per_class(budget, classes)
-            return self.within(budget[1]) if count is None else self.top(count)
+            return self.fit_bytes(budget[1]) if count is None else self.top(count)
         least = [*support] * (classes if len(support) == 1 else 1)
         if len(least) != classes:
             raise BadInput(f"--support: {len(least)} thresholds for {classes} classes; give one a class, or one for all")
-        for c, (held, theta) in enumerate(zip(self.held, least, strict=True)):
-            most = max(Counter(item for graph in held for item in graph).values(), default=0)  # no set is more frequent than its items
+        for c, (graphs, theta) in enumerate(zip(self.transactions, least, strict=True)):
+            most = max(Counter(item for graph in graphs for item in graph).values(), default=0)  # no set is more frequent than its items
             if theta > most:
                 raise BadInput(f"--support {theta}: no set of trees is so frequent in class {c}; the largest that works there is {most}")
-        return [mine(held, theta, kinds=self.kinds) for held, theta in zip(self.held, least, strict=True)]
+        return [mine(graphs, theta, kinds=self.kinds) for graphs, theta in zip(self.transactions, least, strict=True)]
 
     def top(self, count: int) -> list[list[Frequent]]:
-        """The `count` most frequent sets of every class. Raises BadInput where a class has too many of them to find any."""
-        found = [mine_top(held, count, kinds=self.kinds) for held in self.held]
+        """The `count` most frequent sets of every class. Raises BadInput if a class has too many equally frequent ones."""
+        found = [mine_top(graphs, count, kinds=self.kinds) for graphs in self.transactions]
         if not all(found):
             raise BadInput(f"class {found.index([])} holds more equally frequent sets of trees than can be mined; try a smaller --depth")
         return found
 
-    def within(self, limit: int) -> list[list[Frequent]]:
-        """As many sets of every class as fit into `limit` bytes, labels included."""
+    def fit_bytes(self, limit: int) -> list[list[Frequent]]:
+        """Chooses as many sets of every class as fit into `limit` bytes with their labels."""
         room = limit - 8 * self.examples.classes
         ranked, count = self.top(1), 1
         if not self.fits(ranked, room):
@@ -132,7 +133,7 @@ class Wood:
         return [sets[:low] for sets in ranked]
 
     def trees_of(self, found: list[list[Frequent]]) -> dict[int, Tree]:
-        """Item -> tree, of all items in the sets."""
+        """Maps every item in the sets to its tree."""
         return {item: self.grow(item % self.kinds) for sets in found for one in sets for item in one.items}
 
     def fits(self, found: list[list[Frequent]], room: int) -> bool:
@@ -140,7 +141,7 @@ class Wood:
         return count_nodes(self.trees_of(found).values()) <= MOST and self.pack(found).nbytes <= room
 
     def pack(self, found: list[list[Frequent]]) -> UInt8[np.ndarray, " p"]:
-        """The sets as bytes: their trees sorted, themselves by frequency, so that it does not matter what the nodes were called.
+        """Packs the sets as bytes. Trees are sorted and sets ordered by frequency, so that the names of nodes do not matter.
 
         Raises BadInput for trees of more nodes than can be read back.
         """
@@ -152,5 +153,5 @@ class Wood:
         for mined in found:
             placed = [(tuple(sorted(order[grown[item]] for item in one.items)), one.support) for one in mined]
             rows += sorted(placed, key=lambda one: (-one[1], len(one[0]), one[0]))
-        forest = TreeSets(list(order), rows, self.leaves)
-        return pack_tree_sets(forest, self.examples.alphabet, depth=self.colours.depth, exact=self.colours.exact)
+        tree_sets = TreeSets(list(order), rows, self.leaves)
+        return pack_tree_sets(tree_sets, self.examples.alphabet, depth=self.colours.depth, exact=self.colours.exact)

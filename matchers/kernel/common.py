@@ -24,7 +24,7 @@ NOTHING = Vars(())  # the variables of a kernel that has none
 
 
 class Ridge(NamedTuple):
-    """A ridge regression.
+    """The parts of a ridge regression that a method chooses.
 
     Args:
       features: (vars, x) -> f32[n d], differentiated by x for synthetic images.
@@ -48,7 +48,8 @@ class Ridge(NamedTuple):
 
 
 def embed(net: Net, *, bias: bool = False) -> Callable:
-    """The features that a network in evaluation mode hands to its last layer, with a column of ones where the head has a bias."""
+    """Builds the feature function of a network: the input of its last layer in evaluation mode, with a column of ones if the head has a
+    bias."""
 
     def features(vars: Vars, x):
         values = net.apply(vars, x).embed
@@ -78,7 +79,8 @@ def descend_ridge(
     learn: tuple[str, ...] = ("x", "y"),
     **more,
 ) -> Matcher:
-    """Descends E 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2 + penalty(Y_s) in images and labels, or in what `learn` names.
+    """Builds a method that minimises E 1/2 || K_ts (K_ss + lambda I)^-1 Y_s - Y_t ||^2 + penalty(Y_s) over images and labels, or over the
+    fields in `learn`.
 
     Args:
       ridge: what is predicted from what.
@@ -111,5 +113,5 @@ def descend_ridge(
 
 
 def one_hot_targets(key, examples: Examples, classes: int):
-    """The images as they are, and their classes as centred one-hot rows."""
+    """Returns (images unchanged, centred one-hot rows of their classes), as `Ridge.targets` does. `key` is not used."""
     return examples.x, centred(examples.y, classes, dtype=examples.x.dtype)

@@ -75,8 +75,8 @@ def solve_labels(key: jax.Array, ridge: Ridge, net: Net | None, synth: Synthetic
     """
     vars = fresh(key, net) if net else NOTHING
     fake = ridge.features(vars, synth.x.store().decode())  # of the images as they will be read
-    within = ridge.gram(fake, fake)
-    gram = np.asarray(within, np.float64) + float(strength(within, reg=ridge.reg, rule=ridge.rule)) * np.eye(len(within))
+    of_set = ridge.gram(fake, fake)
+    gram = np.asarray(of_set, np.float64) + float(strength(of_set, reg=ridge.reg, rule=ridge.rule)) * np.eye(len(of_set))
     left, right = np.zeros_like(gram), np.zeros((len(gram), synth.y.classes))
     for at in range(0, len(examples.y), ROWS):
         x, y = (jnp.asarray(part[at : at + ROWS]) for part in examples)

@@ -1,4 +1,4 @@
-"""A pool of part-trained networks that lives in the state of a run: stacked variables, how old each is, and which is next to serve."""
+"""A pool of partly trained networks in the state of a run: their stacked variables, their ages, and which network is used next."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Pool(NamedTuple):
 
 @dataclass(frozen=True)
 class PoolSchedule:
-    """How the networks of a pool live. One that has served is trained by a step on the set, or renewed where it is old.
+    """How the networks of a pool are trained. After a network was used, it takes a training step on the set, or is replaced if it is old.
 
     Args:
       net: the family.
@@ -70,12 +70,12 @@ def init_pool(key: jax.Array, life: PoolSchedule, synth: SyntheticSet) -> Pool:
 
 
 def current(pool: Pool) -> Vars:
-    """The network that serves."""
+    """The network that is in use."""
     return at(pool.vars, pool.at)
 
 
 def advance(key: jax.Array, life: PoolSchedule, pool: Pool, synth: SyntheticSet) -> Pool:
-    """Trains the network that served by one step, or renews it, and draws the next."""
+    """Trains the network that was used by one step, or replaces it, and draws the next one."""
     if not life.most:
         return pool
     k_new, k_train, k_at = jax.random.split(key, 3)
@@ -94,7 +94,7 @@ def advance(key: jax.Array, life: PoolSchedule, pool: Pool, synth: SyntheticSet)
 
 
 def train(key: jax.Array, life: PoolSchedule, synth: SyntheticSet, state: Fit, steps) -> Fit:
-    """`steps` (may be traced) full-batch steps on the set, or on `life.rows` of its examples where it has more."""
+    """Trains a network for `steps` (may be traced) steps on the whole set, or on `life.rows` of its examples if it has more."""
     n, objective = len(synth), life.objective(synth)
     few = min(n, life.rows or n)
 

@@ -1,4 +1,4 @@
-"""What selection methods share: the space in which they compare images, and how chosen ones enter a set."""
+"""Shared parts of selection methods: the space in which images are compared, and how chosen images enter a set."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,8 @@ Space = Literal["pixels", "embed"]
 
 
 def parts_of(space: Space, epochs: int) -> Callable[[SyntheticSet], int]:
-    """set -> parts of its selection for the progress bar: the epochs of the network that embeds, and the classes."""
+    """Returns a function from a set to the number of parts of its selection, for the progress bar: epochs of the embedding network, and
+    classes."""
     return lambda synth: synth.y.classes + (epochs if space == "embed" else 0)
 
 
@@ -36,5 +37,5 @@ def features(
 
 
 def put(synth: SyntheticSet, examples: Split, index: Int[np.ndarray, " m"]) -> SyntheticSet:
-    """The set with the chosen real images, class-major, in place of its own."""
+    """Replaces the content of a set by the chosen real images, class-major."""
     return replace(synth, x=synth.x.encode(jnp.asarray(examples.take(index).x)))

@@ -28,7 +28,7 @@ PositiveBy = Literal["none", "log", "softplus"]
 
 
 class Student(NamedTuple):
-    """How the student is trained and compared with the expert.
+    """How the student network is trained, and when it is compared with the expert.
 
     Args:
       steps: N >= 1, steps of its training.
@@ -50,7 +50,8 @@ class Student(NamedTuple):
 
 
 def distance(net: Net, augment: Callable, student: Student) -> Callable:
-    """(key, synth, piece) -> (L, metrics), with theta_s what s steps of training on the set at step size `synth.lr` make of theta*_t.
+    """Builds (key, synth, piece) -> (L, metrics). L compares the student's parameters, after s steps of training on the set at step size
+    `synth.lr` from theta*_t, with the expert's later parameters.
 
     L = sum_k w_k || theta_{s_k} - theta*_{t+k} ||^2 / || theta*_t - theta*_{t+k} ||^2, w_M = 1 and s_M = N, s_k = k floor(N / M) before.
     """
@@ -97,7 +98,7 @@ def inner_items(key: jax.Array, n: int, *, batch: int | None, steps: int) -> Ite
 
 
 def flat_parameters(net: Net) -> Callable:
-    """f32[P] -> params of `net`. Raises BadInput for a network that carries batch statistics, which no flat vector holds."""
+    """Builds f32[P] -> params of `net`. Raises BadInput for a network with batch statistics, because a flat vector holds none."""
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     if jax.tree.leaves(shapes.stats):
         raise BadInput("--net: trajectories hold no batch statistics; use norm=instance, norm=group or norm=none")
@@ -105,7 +106,7 @@ def flat_parameters(net: Net) -> Callable:
 
 
 def logits(net: Net, theta: Float[np.ndarray, " p"], x: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n classes"]:
-    """What a network with flat parameters theta says of examples, a batch at a time."""
+    """The logits of examples under a network with flat parameters theta, computed a batch at a time."""
     vars = Vars(flat_parameters(net)(jnp.asarray(theta)))
     return np.asarray(in_batches(_read(net), vars, jnp.asarray(x)))
 
@@ -149,7 +150,7 @@ def follow(
     init: Callable | None = None,
     after: Callable | None = None,
 ) -> Matcher:
-    """The method that descends `distance` by the fields of the set in `rates`, each under SGD of its own (step size, momentum).
+    """Builds the method that minimises `distance` over the fields of the set in `rates`. Each field has its own SGD (step size, momentum).
 
     Args:
       request: which stretches of the experts' trajectories are matched.

@@ -19,7 +19,7 @@ from synth.training.microbatch import summed
 
 
 class Walk(NamedTuple):
-    """N steps of descent, but for the arrays.
+    """N steps of gradient descent, without their arrays.
 
     Args:
       draw: (learned, item) -> rows: the batch of a step, a differentiable function of what is learned. It is drawn again where its

@@ -277,5 +277,5 @@ def _declared(header: dict, archive: Archive) -> None:
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal or another program would choke on."""
+    """The text with every character that a terminal cannot print replaced by U+FFFD."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

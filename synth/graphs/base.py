@@ -21,7 +21,8 @@ RATIO = 1.25  # of two sizes that follow each other: no batch holds more than 1.
 
 
 class Alphabet(NamedTuple):
-    """What a network must know of the graphs it takes: how many node tags and edge labels there are, and whether edges have a direction."""
+    """The facts about graphs that a network needs: the number of node tags, the number of edge labels, and whether edges have a
+    direction."""
 
     tags: int
     edges: int = 1
@@ -60,7 +61,7 @@ class Graphs(NamedTuple):
 
 
 class GraphExamples(NamedTuple):
-    """Real graphs, their class indices, how many classes there are, and what the graphs are made of."""
+    """Real graphs with their class indices, the number of classes, and the alphabet of the graphs."""
 
     x: Graphs
     y: Int32[np.ndarray, " g"]
@@ -68,20 +69,20 @@ class GraphExamples(NamedTuple):
     alphabet: Alphabet
 
     def sizes(self) -> Int32[np.ndarray, " c"]:
-        """Graphs of every class."""
+        """The number of graphs of every class."""
         return np.bincount(self.y, minlength=self.classes).astype(np.int32)
 
     def take(self, index: Int[np.ndarray, " m"]) -> "GraphExamples":
-        """The chosen ones, in the order of `index`."""
+        """The graphs that `index` names, in its order."""
         return self._replace(x=self.x.take(index), y=self.y[index])
 
     def all(self) -> "GraphExamples":
-        """The same: graphs lie in memory."""
+        """Returns itself, because graphs lie in memory."""
         return self
 
 
 class Hop(NamedTuple):
-    """Edges from one level to the next, those of one receiver together, and what each receiver was on the level below.
+    """Edges from one level to the next, sorted by receiver, and for each receiver its number on the level below.
 
     Args:
       senders, receivers: rows of the level below and of the level above.
@@ -117,7 +118,7 @@ class GraphBatch(NamedTuple):
     real: Float[Array, " b"]
 
     def hop(self, layer: int) -> Hop:
-        """The hop that layer number `layer` walks."""
+        """The edges that layer number `layer` uses."""
         return self.hops[layer if self.layered else 0]
 
     def degree(self, level: int) -> Float[Array, " n"]:
@@ -130,7 +131,7 @@ class GraphBatch(NamedTuple):
         return len(self.degrees) > 1
 
     def roots(self, layers: int) -> Int[Array, " r"]:
-        """What the readout's nodes are called on level `layers`, where a network of so few layers stops."""
+        """The numbers of the readout's nodes on level `layers`, for a network of `layers` layers that stops there."""
         node = self.node
         if self.layered:
             for hop in reversed(self.hops[layers:]):
@@ -139,7 +140,7 @@ class GraphBatch(NamedTuple):
 
 
 def message(hop: Hop, values: Float[Array, "e d"], *, weight: Float[Array, " e"] | None = None) -> Float[Array, "n d"]:
-    """sum over the edges j -> i of counts * weight * values: what every layer sends, whatever it runs on."""
+    """The sum over the edges j -> i of counts * weight * values. All layers use it, on graphs, trees and colour graphs."""
     factor = hop.counts if weight is None else hop.counts * weight
     return jax.ops.segment_sum(values * factor[:, None], hop.receivers, num_segments=len(hop.same))
 
@@ -169,7 +170,8 @@ def pool(batch: GraphBatch, values: Float[Array, "n d"], *, how: str, layers: in
 
 
 def ladder(size: int) -> int:
-    """The next size of a bucket: 1, 2, 3, ... and from 8 on each about 1.25 times the one before, so that few shapes are compiled."""
+    """The next larger size of a series: 1, 2, 3, ..., and from 8 on each about 1.25 times the one before. Few shapes are compiled this
+    way."""
     step = 1
     while step < size:
         step = max(step + 1, int(step * RATIO))
@@ -210,12 +212,12 @@ def sizes_of(batch: GraphBatch) -> Sizes:
 
 
 def common(all_sizes: Sequence[Sizes]) -> Sizes:
-    """The least sizes into which batches of all these sizes fit."""
+    """The smallest sizes that hold batches of all these sizes."""
     return jax.tree.map(lambda *sizes: max(sizes), *all_sizes)
 
 
 def padded(batch: GraphBatch, sizes: Sizes) -> GraphBatch:
-    """The batch filled up to larger sizes with what counts 0 times."""
+    """Pads the batch to larger sizes. Padding counts 0 times."""
 
     def fill(array, size, value):
         return np.concatenate([array, np.full((size - len(array), *array.shape[1:]), value, array.dtype)])
@@ -233,8 +235,8 @@ def padded(batch: GraphBatch, sizes: Sizes) -> GraphBatch:
 
 
 def batches(graphs: Graphs, index: Int[np.ndarray, " m"], *, size: int) -> Iterator[tuple[Int32[np.ndarray, " b"], GraphBatch]]:
-    """Batches of at most `size` graphs in the order of `index`, each padded to the next sizes of `ladder` (of graphs, `size` at most), with
-    the graphs in it."""
+    """Yields pairs (indices of the graphs, padded batch) of at most `size` graphs, in the order of `index`. Each batch is padded to the
+    next sizes of `ladder`, the number of graphs to `size` at most."""
     for at in range(0, len(index), size):
         rows = np.asarray(index[at : at + size], np.int32)
         yield rows, batch_of(graphs.take(rows), count=min(size, ladder(len(rows))))

@@ -10,53 +10,53 @@ LONGEST = 40  # zeros before a number: more than any count here needs
 
 
 def width(kinds: int) -> int:
-    """Bits that tell `kinds` things apart; 0 for one."""
+    """How many bits it takes to distinguish `kinds` things; 0 for one thing."""
     return max(0, kinds - 1).bit_length()
 
 
-class Writer:
+class BitWriter:
     """Collects numbers; `payload` gives the bytes, the last one filled up with zeros."""
 
     def __init__(self):
         self._bits: list[str] = []
 
     def number(self, value: int, bits: int) -> None:
-        """`value` in [0, 2^bits), in so many bits."""
+        """Writes `value`, in [0, 2^bits), as `bits` bits."""
         if not 0 <= value < 1 << bits:
             raise ValueError(f"{value} does not fit into {bits} bits")
         if bits:
             self._bits.append(f"{value:0{bits}b}")
 
     def natural(self, value: int) -> None:
-        """Any whole number from 0: the gamma code of the next one."""
+        """Writes a whole number n >= 0 as the gamma code of n + 1."""
         if value < 0:
             raise ValueError(f"{value} is negative")
         binary = f"{value + 1:b}"
         self._bits.append("0" * (len(binary) - 1) + binary)
 
     def payload(self) -> UInt8[np.ndarray, " p"]:
-        """All of it, at least one byte."""
+        """All bits as bytes, at least one."""
         whole = "".join(self._bits)
         whole += "0" * (-len(whole) % 8 if whole else 8)
         return np.frombuffer(int(whole, 2).to_bytes(len(whole) // 8, "big"), np.uint8).copy()
 
 
-class Reader:
-    """Reads what a `Writer` wrote. Raises ValueError where the bytes end early or hold an impossible number."""
+class BitReader:
+    """Reads the numbers that a `BitWriter` wrote. Raises ValueError if the bytes end early or hold an impossible number."""
 
     def __init__(self, payload: UInt8[np.ndarray, " p"]):
         self._bits = "".join(f"{byte:08b}" for byte in np.asarray(payload).tobytes())
         self._at = 0
 
     def number(self, bits: int) -> int:
-        """A number of known width."""
+        """Reads a number of known width."""
         if self._at + bits > len(self._bits):
             raise ValueError("the payload ends early")
         text, self._at = self._bits[self._at : self._at + bits], self._at + bits
         return int(text, 2) if bits else 0
 
     def natural(self) -> int:
-        """A number in gamma code."""
+        """Reads a whole number in gamma code."""
         one = self._bits.find("1", self._at, self._at + LONGEST + 1)
         if one < 0:
             raise ValueError("the payload ends early or holds an impossible number")
@@ -68,6 +68,6 @@ class Reader:
         return len(self._bits) - self._at
 
     def done(self) -> None:
-        """Raises ValueError unless nothing but the filling of the last byte is left."""
+        """Raises ValueError if anything is left but the zeros that fill the last byte."""
         if self.left() >= 8 or "1" in self._bits[self._at :]:
             raise ValueError(f"{self.left()} bits of the payload are left over")

@@ -39,18 +39,18 @@ class TreeSummary(NamedTuple):
 
     @property
     def alphabet(self) -> Alphabet:
-        """Of the graphs that it stands for."""
+        """The alphabet of the graphs that the summary stands for."""
         return Alphabet(self.tag_kinds, self.edge_kinds)
 
-    def forest(self) -> TreeSets:
-        """The trees and sets themselves."""
+    def tree_sets(self) -> TreeSets:
+        """The trees and sets, unpacked from the bytes."""
         return unpack_tree_sets(np.asarray(self.payload), self.alphabet, depth=self.depth, exact=self.exact)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """Every set as one graph of a batch, in which equal subtrees are one node."""
+        """A batch in which every set of trees is one graph, and equal subtrees are one node."""
         if depth is not None and depth > self.depth:
             raise BadInput(f"--net: {depth} layers look further than the set's trees of depth {self.depth}; use depth={self.depth}")
-        return tree_batch(self.forest(), depth=self.depth)
+        return tree_batch(self.tree_sets(), depth=self.depth)
 
     @property
     def n(self) -> int:
@@ -59,10 +59,10 @@ class TreeSummary(NamedTuple):
 
     def frequency(self) -> Float[np.ndarray, " n"]:
         """How many real graphs hold each set of trees."""
-        return np.array([frequency for _, frequency in self.forest().sets], np.float64)
+        return np.array([frequency for _, frequency in self.tree_sets().sets], np.float64)
 
     def store(self) -> "TreeSummary":
-        """Itself."""
+        """Returns itself: files can store it."""
         return self
 
     def nbytes(self) -> int:
@@ -70,11 +70,11 @@ class TreeSummary(NamedTuple):
         return self.payload.nbytes
 
     def check(self) -> None:
-        """Raises ValueError where the bytes stand for no trees."""
+        """Raises ValueError if the bytes do not encode tree sets."""
         _check_alphabet(self)
         if not 1 <= self.depth <= DEEPEST:
             raise ValueError(f"trees of depth {self.depth}; 1 to {DEEPEST} is possible")
-        self.forest()
+        self.tree_sets()
 
 
 class PackedGraphs(NamedTuple):
@@ -89,7 +89,7 @@ class PackedGraphs(NamedTuple):
 
     @property
     def alphabet(self) -> Alphabet:
-        """Of the graphs."""
+        """The alphabet of the graphs."""
         return Alphabet(self.tag_kinds, self.edge_kinds, self.directed)
 
     def graphs(self) -> Graphs:
@@ -97,7 +97,7 @@ class PackedGraphs(NamedTuple):
         return unpack_graphs(np.asarray(self.payload), self.alphabet)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs; for a network of `depth` layers, their colour graph."""
+        """The graphs as a batch. If `depth` is given, the colour graph for a network of `depth` layers."""
         graphs = self.graphs()
         return batch_of(graphs) if depth is None else colour_batch(refine(graphs, depth, degrees=True))
 
@@ -111,7 +111,7 @@ class PackedGraphs(NamedTuple):
         return np.ones(len(self.graphs().nodes))
 
     def store(self) -> "PackedGraphs":
-        """Itself."""
+        """Returns itself: files can store it."""
         return self
 
     def nbytes(self) -> int:
@@ -119,7 +119,7 @@ class PackedGraphs(NamedTuple):
         return self.payload.nbytes
 
     def check(self) -> None:
-        """Raises ValueError where the bytes stand for no graphs."""
+        """Raises ValueError if the bytes do not encode graphs."""
         _check_alphabet(self)
         self.graphs()
 
@@ -157,16 +157,16 @@ class ColourGraph(NamedTuple):
 
     @property
     def alphabet(self) -> Alphabet:
-        """Of the graphs that it stands for."""
+        """The alphabet of the graphs that the colour graph stands for."""
         return Alphabet(self.tag_kinds, self.edge_kinds)
 
     @property
     def depth(self) -> int:
-        """The most layers a network may have."""
+        """The largest number of layers that a network may have."""
         return len(self.hops)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The colour graph, in whose readout every real graph is one graph."""
+        """The colour graph as a batch, in whose readout every real graph is one graph."""
         if depth is not None and depth > self.depth:
             raise BadInput(f"--net: {depth} layers look further than the set's {self.depth} rounds of colours; use depth={self.depth}")
         host = [np.asarray(value) for value in self[:12]]
@@ -187,7 +187,7 @@ class ColourGraph(NamedTuple):
         return np.ones(int(np.max(self.graph)) + 1)
 
     def store(self) -> "ColourGraph":
-        """Itself."""
+        """Returns itself: files can store it."""
         return self
 
     def nbytes(self) -> int:
@@ -195,7 +195,7 @@ class ColourGraph(NamedTuple):
         return sum(value.nbytes for value in self[:12])
 
     def check(self) -> None:
-        """Raises ValueError where an index leads out of its round, or sizes do not add up."""
+        """Raises ValueError if an index points outside its round, or if sizes do not add up."""
         _check_alphabet(self)
         levels, hops = np.asarray(self.levels, np.int64), np.asarray(self.hops, np.int64)
         if len(levels) != len(hops) + 1 or levels.min() < 1 or hops.min() < 1:
@@ -214,7 +214,7 @@ class ColourGraph(NamedTuple):
 
 
 def colour_graph(batch: GraphBatch, alphabet: Alphabet, *, exact: bool) -> ColourGraph:
-    """A colour graph, as `synth.graphs.refinement.colour_batch` makes it, as content."""
+    """Converts a colour graph from `synth.graphs.refinement.colour_batch` to a content."""
 
     def whole(arrays, dtype=np.int32):
         return jnp.asarray(np.concatenate([np.asarray(array) for array in arrays]).astype(dtype))

@@ -1,4 +1,4 @@
-"""Graphs of one size, stored and while they are learned, as `synth.content.Content` asks for them, and the batches that they are."""
+"""Learned graphs of one size: their contents, while they are learned and when they are stored, and their batches."""
 
 from typing import NamedTuple
 
@@ -25,16 +25,16 @@ class DenseGraphs(NamedTuple):
 
     @property
     def alphabet(self) -> Alphabet:
-        """Of the graphs: their edges are all alike."""
+        """The alphabet of the graphs. All edges have the same label."""
         return Alphabet(self.features.shape[2])
 
     def edges(self) -> Float[np.ndarray, "n p"]:
-        """1 where a pair of nodes is joined."""
+        """For every pair of nodes 1 if an edge joins it, else 0."""
         v = self.features.shape[1]
         return np.unpackbits(np.asarray(self.adjacency), axis=1, count=v * (v - 1) // 2).astype(np.float32)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs, with the pairs that are joined as edges."""
+        """The graphs as a batch, with an edge for every joined pair."""
         return hard_batch(self.features, self.edges())
 
     @property
@@ -47,7 +47,7 @@ class DenseGraphs(NamedTuple):
         return np.ones(len(self.features))
 
     def store(self) -> "DenseGraphs":
-        """Itself."""
+        """Returns itself: files can store it."""
         return self
 
     def nbytes(self) -> int:
@@ -55,7 +55,7 @@ class DenseGraphs(NamedTuple):
         return self.features.nbytes + self.adjacency.nbytes
 
     def check(self) -> None:
-        """Raises ValueError where the bits do not fit the nodes."""
+        """Raises ValueError if the number of edge bits does not fit the number of nodes."""
         v, b = self.features.shape[1], self.adjacency.shape[1]
         if v < 2 or b != (v * (v - 1) // 2 + 7) // 8:
             raise ValueError(f"{b} bytes of adjacency; graphs of {v} nodes need {(v * (v - 1) // 2 + 7) // 8}")
@@ -74,19 +74,19 @@ class LearnedGraphs(NamedTuple):
         return len(self.features)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs with the edges whose probability is above a half."""
+        """The graphs as a batch, with the edges whose probability is above a half."""
         return hard_batch(self.features, (np.asarray(self.logits) > 0).astype(np.float32))
 
     def learned(self) -> "LearnedGraphs":
-        """All there is."""
+        """Everything: features and edge logits."""
         return self
 
     def moved(self, learned: "LearnedGraphs") -> "LearnedGraphs":
-        """What was learned."""
+        """Returns the learned graphs unchanged; there are no bounds."""
         return learned
 
     def store(self) -> DenseGraphs:
-        """The graphs with the edges whose probability is above a half, as bits."""
+        """The graphs as `DenseGraphs`, with the edges whose probability is above a half."""
         return DenseGraphs(self.features, jnp.asarray(np.packbits(np.asarray(self.logits) > 0, axis=1)))
 
     def nbytes(self) -> int:
@@ -95,7 +95,8 @@ class LearnedGraphs(NamedTuple):
 
 
 def hard_batch(features: Float[Array, "n v t"], joined: Float[np.ndarray, "n p"]) -> GraphBatch:
-    """Graphs of one size with an edge, there and back, for every pair of nodes that is joined; made on the host."""
+    """A batch of graphs of one size, with edges in both directions between every pair of nodes that is joined. The edges are made on the
+    host."""
     n, v, tags = features.shape
     graph, pair = np.nonzero(joined)
     low, high = ((side[pair] + graph * v).astype(np.int32) for side in np.triu_indices(v, 1))

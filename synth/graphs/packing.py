@@ -1,4 +1,5 @@
-"""Mined trees and graphs as bytes, and back. Every number that a network needs is in the payload, and nothing that follows from others.
+"""Packs tree sets and graphs into bytes, and unpacks them. The bytes hold every number that a network needs, and none that follows from
+others.
 
 Both begin with the tags that occur, each in as many bits as tell the tags of the data apart; behind that a tag is its place in this list.
 Trees: the distinct ones in depth-first order, with a gamma code for the number of children of inner nodes and, where the depth says that
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from synth.graphs.base import Alphabet, Graphs
-from synth.graphs.bits import Reader, Writer, width
+from synth.graphs.bits import BitReader, BitWriter, width
 from synth.graphs.trees import Tree
 
 MOST = 1 << 22  # nodes, or entries of sets, that a payload may stand for
@@ -34,18 +35,18 @@ class TreeSets(NamedTuple):
     leaves: dict[int, float]
 
 
-def pack_tree_sets(forest: TreeSets, alphabet: Alphabet, *, depth: int, exact: bool) -> UInt8[np.ndarray, " p"]:
-    """A forest as bytes.
+def pack_tree_sets(tree_sets: TreeSets, alphabet: Alphabet, *, depth: int, exact: bool) -> UInt8[np.ndarray, " p"]:
+    """Tree sets as bytes.
 
     Args:
       depth: of the trees, >= 1.
       exact: whether every leaf has its degree; else the mean degree of each tag is written, to a sixteenth.
     """
-    out, tags = Writer(), sorted({tag for tree in forest.trees for tag in _tags(tree)})
+    out, tags = BitWriter(), sorted({tag for tree in tree_sets.trees for tag in _tags(tree)})
     _pack_tags(out, tags, alphabet)
     if not exact:
         for tag in tags:
-            out.natural(round(forest.leaves[tag] * STEPS))
+            out.natural(round(tree_sets.leaves[tag] * STEPS))
     place = {tag: at for at, tag in enumerate(tags)}
 
     def grow(tree: Tree, depth: int) -> None:
@@ -58,25 +59,25 @@ def pack_tree_sets(forest: TreeSets, alphabet: Alphabet, *, depth: int, exact: b
             out.number(label, width(alphabet.edges))
             grow(child, depth - 1)
 
-    out.natural(len(forest.trees))
-    for tree in forest.trees:
+    out.natural(len(tree_sets.trees))
+    for tree in tree_sets.trees:
         grow(tree, depth)
-    out.natural(len(forest.sets))
+    out.natural(len(tree_sets.sets))
     last = -1
-    for items, frequency in forest.sets:
+    for items, frequency in tree_sets.sets:
         falls = frequency <= last
         out.number(falls, 1)
         out.natural(last - frequency if falls else frequency)
         last = frequency
         out.natural(len(items) - 1)
         for item in items:
-            out.number(item, width(len(forest.trees)))
+            out.number(item, width(len(tree_sets.trees)))
     return out.payload()
 
 
 def unpack_tree_sets(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, depth: int, exact: bool) -> TreeSets:
-    """The forest that bytes stand for. Raises ValueError where they stand for none."""
-    bits = Reader(payload)
+    """Unpacks tree sets from bytes. Raises ValueError if the bytes encode none."""
+    bits = BitReader(payload)
     tags = _unpack_tags(bits, alphabet)
     leaves = {} if exact else {tag: bits.natural() / STEPS for tag in tags}
     nodes = 0
@@ -110,8 +111,8 @@ def unpack_tree_sets(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, de
 
 
 def pack_graphs(graphs: Graphs, alphabet: Alphabet) -> UInt8[np.ndarray, " p"]:
-    """Graphs as bytes; where edges have no direction, each is written once."""
-    out, tags = Writer(), np.unique(graphs.tags)
+    """Packs graphs into bytes. If edges have no direction, each is written once."""
+    out, tags = BitWriter(), np.unique(graphs.tags)
     _pack_tags(out, tags.tolist(), alphabet)
     out.natural(len(graphs.nodes))
     start, edges = np.cumsum(graphs.nodes) - graphs.nodes, _written(graphs, alphabet)
@@ -131,7 +132,7 @@ def pack_graphs(graphs: Graphs, alphabet: Alphabet) -> UInt8[np.ndarray, " p"]:
 
 
 def count_bits(graphs: Graphs, alphabet: Alphabet) -> Int[np.ndarray, " g"]:
-    """How many bits of `pack_graphs` each graph takes, without the tags of its nodes, whose width depends on what else is packed."""
+    """How many bits each graph takes in `pack_graphs`, without the tags of its nodes, because their width depends on the other graphs."""
     start, edges = (np.cumsum(graphs.nodes) - graphs.nodes).astype(np.int64), _written(graphs, alphabet)
     graph, sender, other = graphs.graph, edges[:, 0], edges[:, 1]
     first = np.diff(sender, prepend=-1) != 0  # the first edge of a node
@@ -143,14 +144,15 @@ def count_bits(graphs: Graphs, alphabet: Alphabet) -> Int[np.ndarray, " g"]:
 
 
 def count_bytes(bits: int, nodes: int, graphs: int, tags: int, alphabet: Alphabet) -> int:
-    """Bytes of `pack_graphs` for so many graphs with `nodes` nodes and `tags` tags among them, of `count_bits` bits in all."""
+    """The bytes that `pack_graphs` needs for `graphs` graphs with `nodes` nodes in all and `tags` different tags. `bits` is the sum of
+    their `count_bits`."""
     known = _gamma(np.array([tags - 1, graphs])).sum() + tags * width(alphabet.tags)
     return -(-int(known + bits + nodes * width(tags)) // 8)
 
 
 def unpack_graphs(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet) -> Graphs:
-    """The graphs that bytes stand for. Raises ValueError where they stand for none."""
-    bits = Reader(payload)
+    """Unpacks graphs from bytes. Raises ValueError if the bytes encode none."""
+    bits = BitReader(payload)
     known, nodes, tags, edges = _unpack_tags(bits, alphabet), [], [], []
     for _ in range(_count(bits)):
         first, count = len(tags), _count(bits)
@@ -181,7 +183,7 @@ def _written(graphs: Graphs, alphabet: Alphabet) -> Int[np.ndarray, "e 3"]:
 
 
 def _gamma(values: np.ndarray) -> Int[np.ndarray, " n"]:
-    """Bits of each number as `Writer.natural` writes it."""
+    """Bits of each number as `BitWriter.natural` writes it."""
     return 2 * np.frexp(values + 1.0)[1].astype(np.int64) - 1  # an exact float has the exponent of its leading bit
 
 
@@ -191,24 +193,24 @@ def _tags(tree: Tree):
         yield from _tags(child)
 
 
-def _pack_tags(out: Writer, tags: list[int], alphabet: Alphabet) -> None:
+def _pack_tags(out: BitWriter, tags: list[int], alphabet: Alphabet) -> None:
     out.natural(len(tags) - 1)
     for tag in tags:
         out.number(tag, width(alphabet.tags))
 
 
-def _unpack_tags(bits: Reader, alphabet: Alphabet) -> list[int]:
+def _unpack_tags(bits: BitReader, alphabet: Alphabet) -> list[int]:
     tags = [_below(bits, alphabet.tags) for _ in range(_count(bits) + 1)]
     if sorted(set(tags)) != tags:
         raise ValueError("the tags of the payload do not ascend")
     return tags
 
 
-def _choose(bits: Reader, known: list[int]) -> int:
+def _choose(bits: BitReader, known: list[int]) -> int:
     return known[_below(bits, len(known))]
 
 
-def _below(bits: Reader, kinds: int) -> int:
+def _below(bits: BitReader, kinds: int) -> int:
     """A number below `kinds`, in as few bits as that takes."""
     value = bits.number(width(kinds))
     if value >= kinds:
@@ -216,7 +218,7 @@ def _below(bits: Reader, kinds: int) -> int:
     return value
 
 
-def _count(bits: Reader) -> int:
+def _count(bits: BitReader) -> int:
     count = bits.natural()
     if count > MOST:
         raise ValueError(f"the payload announces {count} things, more than {MOST}")

@@ -1,4 +1,4 @@
-"""Colour refinement: which nodes have the same computation tree, without a single tree being written down.
+"""Colour refinement: finds nodes with the same computation tree, without building a tree.
 
 The colour of a node after l rounds stands for its unrolled tree of depth l: its tag, and below it the trees of depth l - 1 of all its
 neighbours, the one it was reached from included. Two nodes share a colour exactly when these trees are equal up to the order of
@@ -39,7 +39,7 @@ class Colours(NamedTuple):
 
 
 def refine(graphs: Graphs, depth: int, *, degrees: bool = False) -> Colours:
-    """Colours after each of `depth` rounds.
+    """Computes the colours of all nodes after each of `depth` rounds.
 
     Args:
       graphs: v nodes, e edges.
@@ -91,7 +91,7 @@ def _into(graphs: Graphs) -> tuple[np.ndarray, np.ndarray]:
 
 
 def grower(colours: Colours) -> Callable[[int], Tree]:
-    """Colour of the last round -> the tree that it stands for; what has grown once is kept."""
+    """Builds a function from a colour of the last round to its tree. It keeps trees that it has built."""
     graphs, degree = colours.graphs, colours.graphs.degrees()
     order, start = _into(graphs)
     made: dict[tuple[int, int], Tree] = {}
@@ -109,12 +109,12 @@ def grower(colours: Colours) -> Callable[[int], Tree]:
 
 
 def trees(colours: Colours, chosen: np.ndarray) -> list[Tree]:
-    """The trees that colours of the last round stand for."""
+    """The trees of the given colours of the last round."""
     return list(map(grower(colours), np.asarray(chosen).tolist()))
 
 
 def share(colours: Colours, *, top: int = 10) -> float:
-    """The share of nodes whose tree is among the `top` commonest: the premise of a summary by frequent trees is that it is large."""
+    """The share of nodes whose tree is among the `top` most frequent trees. A summary by frequent trees needs a large share."""
     counts = np.bincount(colours.rounds[-1])
     return float(np.sort(counts)[::-1][:top].sum() / max(counts.sum(), 1))
 
@@ -127,12 +127,12 @@ class Evaluations(NamedTuple):
 
 
 def evaluations(colours: Colours) -> Evaluations:
-    """How often a network of `colours.depth` layers computes a vector, on the graphs themselves and on their colours."""
+    """How many node vectors a network of `colours.depth` layers computes: on the graphs themselves, and on their colour graph."""
     return Evaluations(len(colours.graphs.tags) * (colours.depth + 1), sum(map(len, colours.first)))
 
 
 def colour_batch(colours: Colours) -> GraphBatch:
-    """The colour graph: every level has a node a colour, edges and readout carry how often they occur.
+    """The colour graph as a batch: every level has one node for each colour; edges and readout hold how often they occur.
 
     A network of at most L layers gives every graph the output it has on the graph itself. Without degrees in the colours, a leaf carries
     the mean degree of the nodes it stands for.

@@ -11,16 +11,17 @@ from synth.graphs.packing import TreeSets
 from synth.graphs.trees import Tree
 
 
-def cut(tree: Tree, depth: int) -> Tree:
-    """The tree down to `depth`, sorted anew; nodes keep their degree where they have one, so that only true leaves may lack it."""
+def truncate(tree: Tree, depth: int) -> Tree:
+    """Cuts a tree off below `depth` and sorts its children again. A node keeps its recorded degree, so that only true leaves may lack
+    one."""
     if not depth:
         return Tree(tree.tag, tree.degree)
-    below = tuple(sorted((label, cut(child, depth - 1)) for label, child in tree.children))
+    below = tuple(sorted((label, truncate(child, depth - 1)) for label, child in tree.children))
     return Tree(tree.tag, tree.degree, below)
 
 
-def tree_batch(forest: TreeSets, *, depth: int) -> GraphBatch:
-    """The colour graph of the trees, in whose readout every set of trees is one graph.
+def tree_batch(tree_sets: TreeSets, *, depth: int) -> GraphBatch:
+    """The colour graph of some trees as a batch. In its readout every set of trees is one graph.
 
     Level l holds, for every node of a tree that is at least l levels above the leaves, the subtree of depth l below it.
     """
@@ -31,7 +32,7 @@ def tree_batch(forest: TreeSets, *, depth: int) -> GraphBatch:
     def number(tree: Tree, level: int) -> int:
         known = levels[level]
         if tree not in known:
-            lower = number(cut(tree, level - 1), level - 1) if level else -1
+            lower = number(truncate(tree, level - 1), level - 1) if level else -1
             below = [(number(child, level - 1), label) for label, child in tree.children] if level else []
             known[tree] = len(known)
             if level:
@@ -39,19 +40,19 @@ def tree_batch(forest: TreeSets, *, depth: int) -> GraphBatch:
                 hops[level - 1] += [(known[tree], sender, label) for sender, label in below]
         return known[tree]
 
-    roots = [number(cut(tree, depth), depth) for tree in forest.trees]
-    degrees = [np.array([_degree(tree, forest) for tree in level], np.float32) for level in levels]
+    roots = [number(truncate(tree, depth), depth) for tree in tree_sets.trees]
+    degrees = [np.array([_degree(tree, tree_sets) for tree in level], np.float32) for level in levels]
     tags = np.array([tree.tag for tree in levels[0]], np.int32)
-    readout = [(graph, roots[item]) for graph, (items, _) in enumerate(forest.sets) for item in items]
+    readout = [(graph, roots[item]) for graph, (items, _) in enumerate(tree_sets.sets) for item in items]
     graph, node = np.array(readout, np.int32).T
     made = [_hop(lines, below) for lines, below in zip(hops, same, strict=True)]
-    real = np.ones(len(forest.sets), np.float32)
+    real = np.ones(len(tree_sets.sets), np.float32)
     whole = GraphBatch(tags, tuple(degrees), tuple(made), graph, node, np.ones(len(node), np.float32), real)
     return jax.tree.map(lambda leaf: jnp.asarray(np.ascontiguousarray(leaf)), whole)
 
 
-def _degree(tree: Tree, forest: TreeSets) -> float:
-    return float(tree.degree) if tree.degree >= 0 else forest.leaves.get(tree.tag, 0.0)
+def _degree(tree: Tree, tree_sets: TreeSets) -> float:
+    return float(tree.degree) if tree.degree >= 0 else tree_sets.leaves.get(tree.tag, 0.0)
 
 
 def _hop(lines: Sequence[tuple[int, int, int]], same: list[int]) -> Hop:

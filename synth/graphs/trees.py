@@ -1,4 +1,4 @@
-"""Computation trees: canonical by construction, so that two trees are isomorphic exactly when they are equal.
+"""Computation trees in canonical form: two trees are isomorphic exactly if they are equal. Writes them as text, and reads them.
 
 The tree of depth L of a node has its tag at the root and below it the trees of depth L - 1 of all nodes that send to it.
 """
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Tree(NamedTuple):
-    """A node and what is below it.
+    """A node and its children.
 
     Args:
       tag: node label, >= 0.
@@ -27,7 +27,7 @@ def inner(tag: int, below: list[tuple[int, Tree]]) -> Tree:
 
 
 def count_nodes(trees: Iterable[Tree]) -> int:
-    """Nodes of all trees together; a subtree that occurs as one object in many places is looked at once."""
+    """The number of nodes of all trees. A subtree that is the same object in many places is visited once."""
     known: dict[int, int] = {}
 
     def count(tree: Tree) -> int:

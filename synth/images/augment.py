@@ -5,7 +5,7 @@ on one image and take explicit parameters; drawing the parameters is separate, s
 the image.
 
 `dsa` picks one branch of `lax.switch`: a `vmap` over its key runs every branch, so callers that have one key a class on a CPU use
-`lax.map` (`synth.numerics.backend.over`).
+`lax.map` (`synth.numerics.backend.map_batched`).
 """
 
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def color(x: Image, b: Scalar, s: Scalar, c: Scalar) -> Image:
 
 
 def translate(x: Image, dy: Int[Array, ""], dx: Int[Array, ""], *, outside: Literal["constant", "edge"] = "constant") -> Image:
-    """x'[i, j] = x[i + dy, j + dx]; where that lies outside 0, or the nearest pixel (`edge`). Shifts beyond those of `draw_crop` are
+    """x'[i, j] = x[i + dy, j + dx]. Outside the image it is 0, or with `edge` the nearest pixel. Shifts beyond those of `draw_crop` are
     clipped."""
     h, w, c = x.shape
     py, px = _most(h), _most(w)
@@ -73,7 +73,7 @@ def cutout(x: Image, y: Int[Array, ""], u: Int[Array, ""]) -> Image:
 
 
 def flip(x: Image, on: Bool[Array, ""]) -> Image:
-    """Left and right exchanged where `on`."""
+    """Exchanges left and right if `on`."""
     return jnp.where(on, x[:, ::-1], x)
 
 
@@ -87,9 +87,11 @@ def scale(x: Image, sy: Scalar, sx: Scalar) -> Image:
 def rotate(x: Image, angle: Scalar) -> Image:
     """x' at (i, j) is x at (i cos + j sin, j cos - i sin), pixels from the centre, bilinear, 0 outside; `angle` in radians."""
     h, w, c = x.shape
-    i, j, cos, sin = _centred(h, x)[:, None], _centred(w, x)[None, :], jnp.cos(angle), jnp.sin(angle)
+    i, j = _centred(h, x)[:, None], _centred(w, x)[None, :]
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
     row, column = (cos * i + sin * j + (h - 1) / 2).ravel(), (cos * j - sin * i + (w - 1) / 2).ravel()
-    top, left, flat, out = jnp.floor(row), jnp.floor(column), x.reshape(h * w, c), jnp.zeros((h * w, c), x.dtype)
+    top, left = jnp.floor(row), jnp.floor(column)
+    flat, out = x.reshape(h * w, c), jnp.zeros((h * w, c), x.dtype)
     for p in (top, top + 1):
         for q in (left, left + 1):
             inside = (p >= 0) & (p < h) & (q >= 0) & (q < w)
@@ -179,7 +181,7 @@ OPERATIONS = {
 
 
 def one_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:
-    """A shift, a zoom or a turn of every image, one of them, drawn for each: what gradient matching trains digits under.
+    """Shifts, zooms or rotates every image, one of the three drawn for each image. Gradient matching trains digits with it.
 
     Shifts of rows and columns are integers in [-m, m), m an eighth of the side (4 at 28 and 32), zooms of both sides U(0.8, 1.2), angles
     whole degrees in [-45, 45); what comes in from outside is the batch's mean of the channel.
@@ -200,12 +202,12 @@ def one_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Fl
 
 
 def none(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:
-    """The identity."""
+    """Returns the images unchanged."""
     return x
 
 
 def dsa_strategy(flips: bool) -> str:
-    """All operations; without flip for images whose mirror image means something else (digits)."""
+    """All operations of DSA. The flip is left out for images whose mirror image means something else (digits)."""
     return "_".join(name for name in OPERATIONS if flips or name != "flip")
 
 

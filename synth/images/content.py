@@ -1,4 +1,4 @@
-"""Contents of images, as `synth.content.Content` asks for them: f32[n h w c] in model space is what they are made of and decode to."""
+"""Contents of images: they are made of f32[n h w c] in model space, and decode to that."""
 
 import math
 from collections.abc import Mapping
@@ -39,23 +39,23 @@ class Pixels(NamedTuple):
         return self.pixels
 
     def learned(self) -> "Pixels":
-        """All there is."""
+        """All pixels."""
         return self
 
     def moved(self, learned: "Pixels") -> "Pixels":
-        """What was learned."""
+        """Returns the learned images unchanged; there are no bounds."""
         return learned
 
     def bounded(self, mean: Float[Array, " c"], std: Float[Array, " c"]) -> "Bounded":
-        """The same images with bounds, which end in bytes."""
+        """The same images as `Bounded`, which keeps them within these bounds and stores them as bytes."""
         return Bounded(self.pixels, mean, std)
 
     def clip(self, images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """The images as they are."""
+        """Returns the images unchanged."""
         return images
 
     def store(self) -> "Pixels":
-        """Itself."""
+        """Returns itself: files can store it."""
         return self
 
     @classmethod
@@ -69,7 +69,7 @@ class Pixels(NamedTuple):
 
 
 class Bytes(NamedTuple):
-    """Images of 8 bits a channel; the normalisation that leads from [0, 1] to model space stands beside them."""
+    """Images with 8 bits a channel, and the normalisation from [0, 1] to model space."""
 
     pixels: UInt8[Array, "n h w c"]
     mean: Float[Array, " c"]
@@ -92,11 +92,11 @@ class Bytes(NamedTuple):
         return normalised(self.pixels.astype(jnp.float32) / 255, self.mean, self.std)
 
     def store(self) -> "Bytes":
-        """Itself."""
+        """Returns itself: files can store it."""
         return self
 
     def check(self) -> None:
-        """Raises ValueError where a standard deviation is not positive."""
+        """Raises ValueError if a standard deviation is not positive."""
         _positive(self.std)
 
     def nbytes(self) -> int:
@@ -105,7 +105,7 @@ class Bytes(NamedTuple):
 
 
 class Compensated(NamedTuple):
-    """Real images, and images that are added to one real image of every class each: INFER's own (ICLR 2025).
+    """Real images, and additions ("compensators") that are each added to one real image of every class, as in INFER (ICLR 2025).
 
     base u8[m h w c] holds s images of each of m / s classes, class-major. delta u8[s k h w c] holds k additions for the i-th image of every
     class, i < s, as 128 + 127 d of a difference d in [-1, 1] between raw images, rounded.
@@ -136,16 +136,16 @@ class Compensated(NamedTuple):
         return normalised(jnp.clip(summed, 0, 1), self.mean, self.std)
 
     def store(self) -> "Compensated":
-        """Itself."""
+        """Returns itself: files can store it."""
         return self
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
-        """n = m (k + 1)."""
+        """The number of examples: n = m (k + 1)."""
         return {"n": sizes["m"] * (sizes["k"] + 1)}
 
     def check(self) -> None:
-        """Raises ValueError where a standard deviation is not positive, or the classes have not s images each."""
+        """Raises ValueError if a standard deviation is not positive, or if the classes cannot have s images each."""
         _positive(self.std)
         if self.base.shape[0] % self.delta.shape[0]:
             raise ValueError(f"{self.base.shape[0]} images are not {self.delta.shape[0]} of every class")
@@ -156,7 +156,8 @@ class Compensated(NamedTuple):
 
 
 class Bounded(NamedTuple):
-    """Images under work that are to end as `Bytes`: f32[n h w c] in model space, and the normalisation that led there. Not stored."""
+    """Images that are still learned and will be stored as `Bytes`: f32[n h w c] in model space, with their normalisation. Not stored
+    itself."""
 
     pixels: Float[Array, "n h w c"]
     mean: Float[Array, " c"]
@@ -181,20 +182,20 @@ class Bounded(NamedTuple):
         return self.pixels
 
     def moved(self, learned: Float[Array, "n h w c"]) -> "Bounded":
-        """What was learned, clipped."""
+        """The learned images, clipped to the bounds."""
         return self._replace(pixels=self.clip(learned))
 
     def bounded(self, mean: Float[Array, " c"], std: Float[Array, " c"]) -> "Bounded":
-        """The same images, with the bounds of this normalisation."""
+        """The same images with the bounds of the given normalisation."""
         return Bounded(self.pixels, mean, std)
 
     def clip(self, pixels: Float[Array, "... h w c"]) -> Float[Array, "... h w c"]:
-        """Images of this normalisation, every channel kept within what a raw image can hold: [-mean / std, (1 - mean) / std]."""
+        """Limits images of this normalisation to the values that raw images can have: [-mean / std, (1 - mean) / std] in every channel."""
         ends = (jnp.full((1,) * (pixels.ndim - 1) + self.mean.shape, end, pixels.dtype) for end in (0, 1))
         return jnp.clip(pixels, *(normalised(end, self.mean, self.std) for end in ends))
 
     def store(self) -> Bytes:
-        """The images in bytes, truncated."""
+        """The images as `Bytes`; values are truncated."""
         return Bytes(to_bytes(raw_of(self.pixels, self.mean, self.std)), self.mean, self.std)
 
     @classmethod
@@ -208,7 +209,8 @@ class Bounded(NamedTuple):
 
 
 class Summed(NamedTuple):
-    """Images and additions under work that are to end as `Compensated`, f32[m h w c] and f32[s k h w c] in model space. Not stored."""
+    """Images and additions that are still learned and will be stored as `Compensated`: f32[m h w c] and f32[s k h w c] in model space. Not
+    stored itself."""
 
     base: Float[Array, "m h w c"]
     delta: Float[Array, "s k h w c"]
@@ -222,40 +224,40 @@ class Summed(NamedTuple):
         return self.base.shape[0] * (self.delta.shape[1] + 1)
 
     def decode(self) -> jax.Array:
-        """The images and their sums, kept within what a raw image can hold, f32[n h w c]."""
+        """The images and their sums, limited to the values that raw images can have, f32[n h w c]."""
         return Bounded(self.base, self.mean, self.std).clip(with_sums(self.base, self.delta))
 
     def learned(self) -> Float[Array, "s k h w c"]:
-        """The additions; the images stay real."""
+        """The additions alone. The images stay real."""
         return self.delta
 
     def moved(self, learned: Float[Array, "s k h w c"]) -> "Summed":
-        """What was learned. Sums are clipped where they are decoded, additions are not."""
+        """The learned additions, not clipped. Sums are clipped when they are decoded."""
         return self._replace(delta=learned)
 
     def nbytes(self) -> int:
-        """Payload bytes of both in bytes."""
+        """Payload bytes of images and additions, a byte for each number."""
         return self.base.size + self.delta.size
 
     def store(self) -> Compensated:
-        """Both in bytes. An addition beyond [-1, 1] is cut there, which changes no example."""
+        """Images and additions as bytes. An addition outside [-1, 1] is clipped, which changes no example."""
         difference = jnp.clip(self.delta * along(self.std, self.delta.ndim), -1, 1)
         delta = jnp.round(128 + 127 * difference).astype(jnp.uint8)
         return Compensated(to_bytes(raw_of(self.base, self.mean, self.std)), delta, self.mean, self.std)
 
 
 def along(channels: Float[Array, " c"], ndim: int) -> Float[Array, "... c"]:
-    """Numbers of every channel against arrays of `ndim` axes that end with it."""
+    """Reshapes one number a channel so that it broadcasts against arrays of `ndim` axes whose last axis is the channel."""
     return jnp.reshape(channels, (1,) * (ndim - 1) + (-1,))
 
 
 def normalised(raw: Float[Array, "... c"], mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, "... c"]:
-    """Raw images in [0, 1] to model space."""
+    """Converts raw images in [0, 1] to model space."""
     return (raw - along(mean, raw.ndim)) / along(std, raw.ndim)
 
 
 def raw_of(pixels: Float[Array, "... c"], mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, "... c"]:
-    """Model space to raw images."""
+    """Converts images from model space to raw images."""
     return pixels * along(std, pixels.ndim) + along(mean, pixels.ndim)
 
 
@@ -265,7 +267,7 @@ def to_bytes(raw: Float[Array, "..."]) -> UInt8[Array, "..."]:
 
 
 def with_sums(base: Float[Array, "m h w c"], delta: Float[Array, "s k h w c"]) -> Float[Array, "n h w c"]:
-    """Every image, then itself plus each of its k additions; base is class-major with s images a class."""
+    """Every image, followed by its sums with each of the k additions. `base` is class-major with s images a class."""
     images = base.reshape(-1, len(delta), 1, *base.shape[1:])
     added = jnp.concatenate([jnp.zeros_like(delta[:, :1]), delta], 1)
     return (images + added[None]).reshape(-1, *base.shape[1:])

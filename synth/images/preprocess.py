@@ -21,7 +21,7 @@ MOST_WHITENED = 64 * 64 * 3  # numbers an image: the matrix and its inverse trav
 
 @runtime_checkable
 class Images(Protocol):
-    """Raw images [n h w c], or vectors [n d], of which a fit reads slices in order: an array, or what has its shape and slices."""
+    """Raw images [n h w c] or vectors [n d] that `fit` reads slice by slice: an array, or an object with its shape and slices."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -40,11 +40,11 @@ class Standard(NamedTuple):
     elementwise = True
 
     def apply(self, x):
-        """Raw f32[n h w c] or f32[n d] to model space."""
+        """Converts raw f32[n h w c] or f32[n d] to model space."""
         return (x - _last(self.mean, x)) / _last(self.std, x)
 
     def undo(self, x):
-        """Model space to raw; values of images may leave [0, 1]."""
+        """Converts model space to raw examples. Values of images may leave [0, 1]."""
         return x * _last(self.std, x) + _last(self.mean, x)
 
     def fits(self, image: tuple[int, ...]) -> bool:
@@ -67,40 +67,40 @@ class Whiten(NamedTuple):
     elementwise = False
 
     def apply(self, x):
-        """Raw f32[n h w c] to model space."""
+        """Converts raw f32[n h w c] to model space."""
         return ((x.reshape(len(x), -1) - self.mean[None]) @ self.matrix).reshape(x.shape)
 
     def undo(self, x):
-        """Model space f32[n h w c] to raw; values may leave [0, 1]."""
+        """Converts model space f32[n h w c] to raw images. Values may leave [0, 1]."""
         return (x.reshape(len(x), -1) @ self.inverse + self.mean[None]).reshape(x.shape)
 
     def fits(self, image: tuple[int, ...]) -> bool:
-        """Whether images h w c have as many numbers as this was fitted on."""
+        """Whether images h w c have as many numbers as the training images of this preprocessing."""
         return self.mean.shape == (int(np.prod(image)),)
 
     def check(self) -> None:
-        """Raises ValueError where `inverse` does not undo `matrix` (probed with one vector, to 1 %)."""
+        """Raises ValueError if `inverse` does not undo `matrix` (tested on one vector, to 1 %)."""
         probe = np.cos(np.arange(len(self.mean), dtype=np.float32))
         if not np.abs(probe @ self.matrix @ self.inverse - probe).max() < 1e-2:
             raise ValueError("inverse does not undo matrix; both must come from the same whitening")
 
 
 class Nothing(NamedTuple):
-    """x' = x: what has no normalisation, as graphs have none."""
+    """x' = x: the preprocessing of data without normalisation, such as graphs."""
 
     kind = "none"
     elementwise = True
 
     def apply(self, x):
-        """The same."""
+        """Returns the examples unchanged."""
         return x
 
     def undo(self, x):
-        """The same."""
+        """Returns the examples unchanged."""
         return x
 
     def fits(self, image) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
 
@@ -166,7 +166,7 @@ FITS = {"standard": lambda x, done: fit_standard(x), "zca": lambda x, done: fit_
 
 
 def fit(kind: str, x: Images, *, done: Callable[[], None] = lambda: None) -> Preprocess:
-    """A kind in `FITS`, fitted on raw training images; `done` is as in `fit_zca`. Raises BadInput for another kind."""
+    """Fits a preprocessing of a kind in `FITS` to raw training images; `done` is as in `fit_zca`. Raises BadInput for another kind."""
     if kind not in FITS:
         raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(FITS)})")
     return FITS[kind](x, done)

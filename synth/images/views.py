@@ -28,7 +28,8 @@ class Mixed(NamedTuple):
 
 
 class BatchView(NamedTuple):
-    """What a label kind may know of a mini-batch: its place, the images after all operations, and how they were mixed."""
+    """The facts about a mini-batch that a label kind may use: its place in the training, the images after all operations, and how they were
+    mixed."""
 
     epoch: Int[Array, ""]
     batch: Int[Array, ""]
@@ -102,7 +103,8 @@ def random_shift(key: jax.Array, x: Images, *, most: int, shared: bool) -> Image
 
 
 def shuffle_patches(key: jax.Array, x: Images, *, factor: int, shared: bool) -> Images:
-    """The factor x factor patches of every image in random order. Raises BadInput where they do not divide the image."""
+    """Cuts every image into factor x factor patches and puts them in random order, with `shared` the same order for all images. Raises
+    BadInput if the factor does not divide the image."""
     b, h, w, c = x.shape
     if h % factor or w % factor:
         raise BadInput(f"images of {h}x{w} cannot be cut into {factor}x{factor} equal patches; use a factor that divides both sides")
@@ -151,7 +153,7 @@ def _inside(n: int, centre, side):
 
 
 def unmixed(x: Float[Array, "b ..."]) -> Mixed:
-    """Of a batch that is not mixed."""
+    """The `Mixed` of a batch that is not mixed."""
     return Mixed(jnp.arange(len(x), dtype=jnp.int32), jnp.float32(1))
 
 
@@ -201,12 +203,12 @@ class View:
         return x, unmixed(x)
 
     def unflipped(self) -> "View":
-        """Without the flip, for images whose mirror image means something else."""
+        """The same view without the flip, for images whose mirror image means something else."""
         return replace(self, flip=False)
 
 
 def view_of(text: str) -> View:
-    """The view that a text names, as in `crop=0.08-1,flip,cutmix=1`. Raises ValueError where it names none."""
+    """Reads a view from text such as `crop=0.08-1,flip,cutmix=1`. Raises ValueError if the text names no view."""
     fields: dict = {}
     for word in () if text == "plain" else text.split(","):
         name, _, value = word.partition("=")

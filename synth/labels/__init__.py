@@ -1,4 +1,4 @@
-"""Kinds of labels, one a file where teachers made them. `KINDS` holds one line a kind; `synth.labels.contract` says what a kind is.
+"""Kinds of labels; each kind that teachers make has its own file. `KINDS` lists all, and `synth.labels.contract` is their contract.
 
 May import `synth.images`, `base`, `options` and `errors`.
 """
@@ -32,7 +32,7 @@ def made_kinds() -> list[str]:
 
 
 def find_kind(name: str) -> type[Labels]:
-    """A kind that `synth.labelling.label` makes. Raises BadInput naming the known ones."""
+    """The class of a label kind that `synth.labelling.label` can make. Raises BadInput for an unknown name."""
     if name not in made_kinds():
         raise BadInput(f"--kind: unknown kind of labels '{name}' (known: {', '.join(made_kinds())})")
     return KINDS[name]

@@ -30,21 +30,22 @@ class Committee(NamedTuple):
     kind = "committee"
     taught = sees = replays = True
 
-    classes, loss, check = Static.classes, Static.loss, check_taught
+    classes, loss = Static.classes, Static.loss
+    check = check_taught
 
     @classmethod
     def make(cls, asker) -> "Committee":
-        """The teachers' answers to all views."""
+        """Makes the labels: the teachers' answers to all views."""
         return cls(asker.index, jnp.asarray(asker.of_views(read)), **asker.header(), **asker.replay())
 
     @classmethod
     def bytes_each(cls, classes: int, epochs: int) -> int:
-        """An index and, for every epoch, a logit of every class, in half precision."""
+        """4 bytes for the index, and 2 bytes for each class and epoch."""
         return 4 + 2 * epochs * classes
 
     @property
     def epochs(self) -> int:
-        """How many epochs are labelled."""
+        """The number of epochs whose views are labelled."""
         return self.logits.shape[-3]
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
@@ -54,5 +55,5 @@ class Committee(NamedTuple):
 
 
 def read(logits: Float[Array, "b c"], classes: Int[Array, "b 2"], temperature: float) -> Float16[Array, "b c"]:
-    """What is stored of the answers to a batch: the logits, whatever the classes and the temperature."""
+    """Selects from the answers to a batch what is stored: the logits, whatever the classes and the temperature are."""
     return halved(logits)

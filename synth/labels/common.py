@@ -1,4 +1,4 @@
-"""What the kinds of labels share that teachers made.
+"""Shared parts of the label kinds that teachers make.
 
 Each has the class of every example (`index`), its `temperature`, which `teachers` answered, and how. Logits are stored in half precision.
 `teachers` names them as DIGEST*WEIGHT, joined by '+', with the weights of their logits; `statistics` says what their batch norms
@@ -34,17 +34,18 @@ def tempered(logits: Float[Array, "b c"], temperature: float) -> Float[Array, "b
 
 
 def halved(logits: Float[Array, "*b c"]) -> Float16[Array, "*b c"]:
-    """Logits as they are stored: in half precision, cut off where that ends."""
+    """Logits in half precision, as they are stored. Values beyond its range are clipped."""
     return jnp.clip(logits, -HALF, HALF).astype(jnp.float16)
 
 
 def place(labels: Labels, index: Int[Array, " b"], view: BatchView) -> Int[Array, " b"]:
-    """Where the rows of a mini-batch stand among the stored ones of its epoch; rows that fill up the last batch, and do not count, clip."""
+    """The positions of a mini-batch's rows among the stored rows of its epoch. Padding rows of the last batch, which do not count, are
+    clipped to the range."""
     return jnp.minimum(view.batch * labels.batch + jnp.arange(len(index)), len(labels.index) - 1)
 
 
 def check_taught(labels: Labels) -> None:
-    """Raises ValueError where a field that teachers' kinds share, or an option, is out of range."""
+    """Raises ValueError if an option, or a field that all labels by teachers have, is out of range."""
     check_index(labels.index, labels.classes)
     if not (0 < labels.temperature < math.inf):
         raise ValueError(f"temperature is {labels.temperature}; a number above 0 is right")

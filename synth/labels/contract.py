@@ -1,4 +1,4 @@
-"""The contract of a kind of labels: what it must say, and what it gets where it says nothing.
+"""The contract of a label kind: the methods that it must have, and defaults for the others.
 
 A kind is a NamedTuple under `label_kind`, in a file of its own, and one line of `synth.labels.KINDS`. Nothing else names it: files,
 teachers, training, evaluation and the command line ask it for what `Labels` lists.
@@ -19,7 +19,7 @@ from synth.images.views import BatchView, Mixed
 
 
 class Labels(ABC):
-    """Labels of n examples, of any kind. A kind must have `kind`, `classes` and `targets`; the rest is as written here by default.
+    """Labels of n examples. A kind must define `kind`, `classes` and `targets`; everything else has the defaults written here.
 
     An array field is stored under its name, with the dtype and axes of its annotation; other fields stand in the file's header.
 
@@ -48,12 +48,14 @@ class Labels(ABC):
 
     @classmethod
     def bytes_each(cls, classes: int, epochs: int) -> int:
-        """Payload bytes of an example, before the labels are made; `epochs` are those of stored views. By default an index."""
+        """Payload bytes for one example, before labels exist. `epochs` counts the epochs of stored views. By default 4 bytes for an
+        index."""
         return 4
 
     @abstractmethod
     def targets(self, index: Int[Array, " b"], view: BatchView):
-        """What the examples `index` of a mini-batch are trained on under a view: a PyTree for `loss` and `mix`, its leaves lead with b."""
+        """The training targets of the examples `index` of a mini-batch under a view: a PyTree for `loss` and `mix` whose leaves have the
+        batch first."""
 
     def mix(self, a, b, lam):
         """Targets of mixed images: lam a + (1 - lam) b."""
@@ -68,7 +70,7 @@ class Labels(ABC):
         return jax.nn.one_hot(self.index, self.classes)
 
     def regressed(self) -> Float[Array, "n c"]:
-        """What a ridge head is fitted to: by default the probabilities less 1 / C."""
+        """The values that a ridge head is fitted to: by default the class probabilities minus 1 / C."""
         return self.probs() - jnp.float32(1 / self.classes)
 
     def nbytes(self) -> int:
@@ -76,11 +78,11 @@ class Labels(ABC):
         return sum(leaf.nbytes for leaf in jax.tree.leaves(self))
 
     def check(self) -> None:
-        """Raises ValueError where a field is out of range; by default none has a range."""
+        """Raises ValueError if a field is out of range. By default nothing is checked."""
         return None
 
     def with_teachers(self, find: Callable[[str], tuple]) -> "Labels":
-        """Labels that can be trained on, by default these; `find` gives the teachers and weights that a text names."""
+        """Labels that networks can be trained on. By default the labels themselves; `find` gives the teachers and weights for a text."""
         return self
 
 
@@ -88,7 +90,8 @@ REQUIRED = ("kind", "classes", "targets")
 
 
 def label_kind(kind: type) -> type:
-    """Decorates a NamedTuple: it becomes a kind of `Labels`, has their defaults, and is a PyTree of its `leaves`, the rest static.
+    """Decorator that turns a NamedTuple into a kind of `Labels`. The kind gets the defaults, and is a PyTree of its `leaves`; other fields
+    are static.
 
     Raises TypeError where it lacks what a kind must have.
     """
@@ -113,7 +116,7 @@ def label_kind(kind: type) -> type:
 
 
 def option_parameters(kind: type[Labels]) -> dict[str, inspect.Parameter]:
-    """The own options of a kind by name, with their defaults and types; none of a kind that teachers do not make."""
+    """The options of a label kind by name, with defaults and types. A kind that teachers do not make has none."""
     if not kind.make:
         return {}
     parameters = inspect.signature(kind.make, eval_str=True).parameters
@@ -121,14 +124,15 @@ def option_parameters(kind: type[Labels]) -> dict[str, inspect.Parameter]:
 
 
 def check_index(index: Int[Array, " n"], classes: int) -> None:
-    """Raises ValueError where an index is no class."""
+    """Raises ValueError if an index is not a class."""
     low, high = np.min(index), np.max(index)
     if low < 0 or high >= classes:
         raise ValueError(f"labels run from {low} to {high}; 0 to {classes - 1} are right for {classes} classes")
 
 
 def targets_of(labels: Labels, index: Int[Array, " b"], seen: BatchView, *, mixes: bool):
-    """What a mini-batch is trained on: the kind's own answer to the view, or its answers for the examples, mixed as their images are."""
+    """The training targets of a mini-batch. If the kind reads the view, they are its own answer to it; otherwise its targets for the
+    examples, mixed as the images are."""
     own = labels.targets(index, seen)
     if not mixes or labels.sees:
         return own

@@ -1,4 +1,4 @@
-"""Two numbers of every view: how far the teachers are from the classes of a mixed image."""
+"""Stores two numbers for every view: the teachers' distances to the two classes of a mixed image."""
 
 from typing import Annotated, Literal, NamedTuple
 
@@ -66,7 +66,7 @@ class Distances(NamedTuple):
         norm: Literal["l1", "l2", "huber"] = "l1",
         sce: Literal["mixed", "smoothed", "soft"] = "mixed",
     ) -> "Distances":
-        """The distances of all views.
+        """Makes the labels: the distances of all views.
 
         Args:
           asker: what the teachers are asked through.
@@ -80,22 +80,22 @@ class Distances(NamedTuple):
 
     @classmethod
     def bytes_each(cls, classes: int, epochs: int) -> int:
-        """An index and, for every epoch, two codes of a byte."""
+        """4 bytes for the index, and 2 bytes for each epoch."""
         return 4 + 2 * epochs
 
     @property
     def epochs(self) -> int:
-        """How many epochs are labelled."""
+        """The number of epochs whose views are labelled."""
         return self.codes.shape[-3]
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Pair:
-        """Distances of the views, and to which classes."""
+        """The distances of the views, and the two classes that they refer to."""
         own, mixed = self.index[index], view.mixed
         distances = self.codes[view.epoch, place(self, index, view)].astype(jnp.float32) * STEP
         return Pair(distances, jnp.stack([own, own[mixed.partner]], -1), mixed.lam)
 
     def loss(self, logits: Float[Array, "b c"], targets: Pair) -> Float[Array, " b"]:
-        """L of every example, in nats."""
+        """The loss L of every example, in nats."""
         distances = targets.distances.astype(logits.dtype)
         gaps = to_classes(logits / self.temperature, targets.classes) - distances
         own = logits / self.temperature if self.sce == "soft" else logits
@@ -127,5 +127,5 @@ def encode(distances: Float[Array, "*s 2"]) -> UInt8[Array, "*s 2"]:
 
 
 def read(logits: Float[Array, "b c"], classes: Int[Array, "b 2"], temperature: float) -> UInt8[Array, "b 2"]:
-    """What is stored of the answers to a batch: codes of the distances to the two classes of every image."""
+    """Computes from the answers to a batch what is stored: codes of the distances to the two classes of every image."""
     return encode(to_classes(logits / temperature, classes))

@@ -1,4 +1,4 @@
-"""Teachers that are asked for every batch while a network trains."""
+"""Labels without stored answers: teachers label every batch while a network trains."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -54,18 +54,18 @@ class Online(NamedTuple):
         return cls(asker.index, asker.classes, **asker.header())
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
-        """Raises BadInput: the teachers are not here."""
+        """Always raises BadInput, because these labels have no teachers with them."""
         raise BadInput("the set's labels are asked of its teachers while a network trains: give --teachers DIR")
 
     def with_teachers(self, find: Callable[[str], tuple]) -> "OnlineWithTeachers":
-        """These labels with their teachers."""
+        """Returns these labels together with their teachers."""
         teachers, weights = find(self.teachers)
         return OnlineWithTeachers(self, tuple(t.vars for t in teachers), tuple(t.net for t in teachers), weights)
 
 
 @label_kind
 class OnlineWithTeachers(NamedTuple):
-    """Labels of the kind `online` together with the teachers: not stored, trained on as they are."""
+    """Labels of the kind `online` together with their teachers. Networks can be trained on them; files do not store them."""
 
     online: Online
     vars: tuple[Vars, ...]
@@ -86,13 +86,13 @@ class OnlineWithTeachers(NamedTuple):
         return jax.lax.stop_gradient(jax.nn.softmax(logits / self.online.temperature))
 
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
-        """As of the stored kind."""
+        """The loss of `Online`."""
         return self.online.loss(logits, targets)
 
     def probs(self) -> Float[Array, "n c"]:
-        """As of the stored kind."""
+        """Class probabilities as for `Online`."""
         return self.online.probs()
 
     def nbytes(self) -> int:
-        """As of the stored kind: the indices. The teachers are not counted."""
+        """Payload bytes of the indices, as for `Online`. The teachers are not counted."""
         return self.online.nbytes()

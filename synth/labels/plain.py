@@ -1,4 +1,4 @@
-"""Kinds of labels that no teacher made, and class indices, which need none."""
+"""Label kinds that need no teachers, and plain class indices."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Hard(NamedTuple):
 
     @classmethod
     def make(cls, asker) -> "Hard":
-        """The classes alone; no teacher is asked."""
+        """Makes the labels from the classes alone. No teacher is asked."""
         return cls(asker.index, asker.classes)
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
@@ -28,7 +28,7 @@ class Hard(NamedTuple):
         return jax.nn.one_hot(self.index[index], self.classes)
 
     def check(self) -> None:
-        """Raises ValueError where an index is no class."""
+        """Raises ValueError if an index is not a class."""
         check_index(self.index, self.classes)
 
 
@@ -65,7 +65,7 @@ class Target(NamedTuple):
 
     @property
     def classes(self) -> int:
-        """How many numbers an example is regressed on: the number of classes, or the width of the representation."""
+        """The length of an example's target: the number of classes, or the width of the representation."""
         return self.values.shape[-1]
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b d"]:
@@ -81,13 +81,13 @@ class Target(NamedTuple):
         return jax.nn.one_hot(self.values.argmax(-1), self.classes)
 
     def regressed(self) -> Float[Array, "n d"]:
-        """The values as they are."""
+        """The values, unchanged."""
         return self.values
 
 
 @label_kind
 class Runs(NamedTuple):
-    """Hard labels of examples that stand class after class, and how many real examples of each class they stand for.
+    """Hard labels of examples sorted by class, and for each class how many real examples they stand for.
 
     Args:
       counts: examples of every class, 0 or more.
@@ -116,7 +116,7 @@ class Runs(NamedTuple):
         return jax.nn.one_hot(self.index(), self.classes)
 
     def check(self) -> None:
-        """Raises ValueError where there is no example, or where a number is negative."""
+        """Raises ValueError if there are no examples, or if a number is negative."""
         counts, sizes = np.asarray(self.counts), np.asarray(self.sizes)
         if min(counts.min(), sizes.min()) < 0 or not counts.any() or not sizes.any():
             raise ValueError("counts and sizes of classes must be 0 or more, and not all 0")

@@ -1,4 +1,4 @@
-"""One answer of the teachers to every example, as it is."""
+"""Stores one answer of the teachers to every unchanged example."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ def _bytes_each(kind: type, classes: int, epochs: int) -> int:
 
 @label_kind
 class Static(NamedTuple):
-    """Teacher logits f16[n c] of every example as it is. Loss: KL at the temperature; mixed images mix probabilities."""
+    """Teacher logits f16[n c] of every unchanged example. Loss: KL divergence at the temperature. Mixed images mix probabilities."""
 
     index: Int[Array, " n"]
     logits: Float16[Array, "n classes"]

@@ -1,1 +1,1 @@
-"""Numbers: PyTrees, and what depends on the backend. May import `synth.errors` alone."""
+"""Numerics on PyTrees, and choices that depend on the backend. May import `synth.errors` alone."""

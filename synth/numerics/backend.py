@@ -1,4 +1,4 @@
-"""Choices that depend on the backend, and nothing else: read here, decided nowhere else."""
+"""All choices that depend on the backend. No other module makes such a choice."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,13 @@ TOGETHER = 20  # classes or networks that an accelerator works on at a time; div
 
 
 def is_cpu() -> bool:
-    """Whether arrays live on a CPU, where loops over large products beat batched small ones."""
+    """Whether arrays live on a CPU, where a loop over large products is faster than batches of small ones."""
     return jax.default_backend() == "cpu"
 
 
-def over(fn: Callable, *xs):
-    """`fn` over the leading axis of every argument: one after another on a CPU (large products), TOGETHER at a time elsewhere.
+def map_batched(fn: Callable, *xs):
+    """Maps `fn` over the leading axis of all arguments: one entry after another on a CPU (large products), TOGETHER entries at a time
+    elsewhere.
 
     Either way memory does not grow with the length: a hundred classes of 256 images at once are more than an accelerator holds.
     """
@@ -23,5 +24,5 @@ def over(fn: Callable, *xs):
 
 
 def runs_together() -> int:
-    """How many independent networks one device trains at a time: on a CPU one network already fills the cores."""
+    """How many independent networks one device trains at a time. On a CPU one network already uses all cores."""
     return 1 if is_cpu() else 8

@@ -1,4 +1,4 @@
-"""Small numerics on trees of arrays."""
+"""Small numerics on PyTrees of arrays."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,25 +10,27 @@ from jaxtyping import Array, Float, PyTree
 
 
 def safe_norm(x: Float[Array, "..."], *, axis: int) -> Float[Array, "..."]:
-    """Euclidean norm along `axis` whose derivative at zero is zero, where that of a plain norm is NaN (a dead channel)."""
+    """Euclidean norm along `axis`. Its derivative at zero is zero, not NaN as for a plain norm (a dead channel needs that)."""
     square = jnp.sum(x * x, axis)
     alive = square > 0
     return jnp.where(alive, jnp.sqrt(jnp.where(alive, square, 1)), 0)
 
 
 def with_gradient(value: Float[Array, ""], x: Float[Array, "..."], slope: Float[Array, "..."]) -> Float[Array, ""]:
-    """`value`, whose derivative by x is `slope`, computed before: value + <slope, x - x>, with all but the first x held constant."""
+    """Returns `value` with the derivative `slope` by x, both computed before: value + <slope, x - x>, where all but the first x is held
+    constant."""
     value, still, slope = jax.lax.stop_gradient((value, x, slope))
     return value + jnp.sum(slope * (x - still))
 
 
 def all_finite(tree) -> bool:
-    """Whether every number in the tree is finite; fetches the arrays."""
+    """Whether all numbers of a PyTree are finite. Fetches the arrays from the device."""
     return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
 def floats(tree: PyTree) -> tuple[list, Callable]:
-    """The floating leaves of a tree, and how to put others in their place: beside the rest as it is, or beside its zero gradient."""
+    """Splits off the floating leaves of a PyTree. Also gives a function that puts other leaves in their place, beside the remaining leaves
+    or beside zero gradients of them."""
     leaves, structure = jax.tree.flatten(tree)
     real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
 

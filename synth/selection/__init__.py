@@ -1,1 +1,1 @@
-"""Which real examples a set starts from, or is compared with. May import every room of `synth` but `labelling`."""
+"""Chooses the real examples that a set starts from or is compared with. May import every room of `synth` but `labelling`."""

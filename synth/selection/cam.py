@@ -34,14 +34,14 @@ def attention(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " 
 
 
 def check_map(teacher: Teacher, image: tuple[int, int, int]) -> None:
-    """Raises BadInput where the teacher's logits are not linear in the mean of its last feature map."""
+    """Raises BadInput if the teacher's logits are not a linear function of the mean of its last feature map."""
     if not averages(teacher.net, teacher.vars, image):
         why = "a class activation map needs a network that averages its last feature map over its pixels"
         raise BadInput(f"--teachers: {teacher.name or 'a network'} does not; {why}, such as resnet")
 
 
 def averages(net: Net, vars: Vars, image: tuple[int, int, int]) -> bool:
-    """Whether the embedding is the mean of a last feature map of more than one pixel, tried on one image."""
+    """Whether the embedding is the mean over pixels of a last feature map with more than one pixel. Tested on one image."""
     probe = jnp.cos(jnp.arange(image[0] * image[1] * image[2], dtype=jnp.float32)).reshape(1, *image)
     out = jax.jit(net.apply)(vars, probe)
     features = out.taps.get("conv")

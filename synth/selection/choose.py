@@ -1,4 +1,4 @@
-"""Where synthetic images start, and the real images that a comparison shows beside them.
+"""Starts of synthetic images, and choices of real images for comparison.
 
 Labels `y` are class indices in [0, classes) with classes = max(y) + 1; features are f32[n d] of any scale. Chosen indices are distinct and
 class-major: `per_class` of class 0 first, then those of class 1, and so on. Choosing runs on the host; where it takes long, `done()` is
@@ -49,7 +49,8 @@ def choose_kmeans(
     Raises:
       BadInput: a class has fewer examples.
     """
-    features, rng, k = np.asarray(features), np.random.default_rng(_seed(key)), min(centres or per_class, per_class)
+    features, rng = np.asarray(features), np.random.default_rng(_seed(key))
+    k = min(centres or per_class, per_class)
 
     def choose(members):
         return members[_nearest(features[members], k, per_class, int(rng.integers(2**31)))]
@@ -121,7 +122,10 @@ def _nearest(features: np.ndarray, k: int, wanted: int, seed: int) -> np.ndarray
 
 
 def _herd(features: np.ndarray, k: int) -> np.ndarray:
-    mean, squares, total, chosen = features.mean(0), np.square(features).sum(1), np.zeros(features.shape[1]), []
+    mean = features.mean(0)
+    squares = np.square(features).sum(1)
+    total = np.zeros(features.shape[1])
+    chosen = []
     for t in range(1, k + 1):
         # || t mu - total - x ||^2 up to what all x share
         score = squares - 2 * features @ (t * mean - total)
@@ -160,5 +164,5 @@ STARTS: dict[str, Start] = {
 
 
 def starts_for(shape: tuple[int, ...]) -> tuple[str, ...]:
-    """The names of those starts that can make examples of this shape: collages are made of images alone."""
+    """Names of the starts that can make examples of this shape. Collages need images."""
     return tuple(name for name in STARTS if name != "collage" or len(shape) == 3)

@@ -73,7 +73,7 @@ def draw_crops(key: jax.Array, x: Float[Array, "n h w c"], *, count: int, cell: 
 
 
 def framed(patches: Float[Array, "n p q c"], image: tuple[int, int, int]) -> Float[Array, "n h w c"]:
-    """Patches in the middle of images that are 0 elsewhere."""
+    """Images that show a patch in the middle and are 0 elsewhere."""
     (h, w, _), (_, p, q, _) = image, patches.shape
     top, left = (h - p) // 2, (w - q) // 2
     return jnp.pad(patches, ((0, 0), (top, h - p - top), (left, w - q - left), (0, 0)))
@@ -91,7 +91,8 @@ def difficulty(teachers: Sequence[Teacher], x: Float[Array, "n h w c"], label: i
 
 
 def members_of(y: Int[AnyArray, " n"], needed: int, images: int) -> tuple[list[np.ndarray], int]:
-    """Indices of the examples of every class, and how many of each are looked at: `images`, or all of the smallest class.
+    """Indices of the examples of every class, and how many of each class are considered: `images`, or the size of the smallest class if
+    that is less.
 
     Raises BadInput where that is fewer than are needed.
     """
@@ -145,7 +146,8 @@ def _maps(net: Net) -> Callable:
 def critical_patches(
     key: jax.Array, teacher: Teacher, examples: Split, per_class: int, *, factor: int, images: int, crops: int, keep: int
 ) -> Float[np.ndarray, "classes k p q c"]:
-    """The per_class factor^2 patches of every class where a network sees it, the one that it is least sure of first.
+    """Chooses the per_class factor^2 patches of every class in which a network sees the class. The patch that the network is least sure of
+    comes first.
 
     Of each of `images` real images the one of `crops` crops over which the class's map has the highest mean; of these the `keep` times as
     many as are needed with the highest; of these the ones with the highest cross entropy. Raises BadInput as `choose_patches` does.
@@ -173,7 +175,7 @@ def compose(patches: Float[np.ndarray, "classes k p q c"], factor: int) -> Float
 
 
 def random_collages(key: jax.Array, examples: Split, per_class: int, *, factor: int = 2) -> Float[np.ndarray, "n h w c"]:
-    """Collages of random crops, each of another real image of the class as long as there are some left."""
+    """Collages of random crops. Each crop is from another real image of the class, as long as there are unused images."""
     y, cell, found = np.asarray(examples.y), cell_size(examples.shape[1:], factor), []
     for label in range(int(y.max()) + 1):
         rows = np.flatnonzero(y == label)

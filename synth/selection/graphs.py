@@ -1,4 +1,4 @@
-"""Real graphs at a budget: what a comparison shows beside a distilled set, in the same encoding."""
+"""Chooses real graphs at a budget, for comparison with a distilled set in the same encoding."""
 
 from dataclasses import replace
 
@@ -19,7 +19,8 @@ MISSES = 20  # graphs in a row that no longer fit before a set counts as full
 
 
 def per_class(budget: tuple[str, int], classes: int) -> int | None:
-    """Examples of every class that a budget in examples means; None for one in bytes. Raises BadInput where classes cannot share it."""
+    """How many examples of every class a budget in examples allows; None for a budget in bytes. Raises BadInput if classes cannot share it
+    equally."""
     name, value = budget
     if name == "size" and value % classes:
         raise BadInput(f"--size {value}: not a multiple of the {classes} classes; give one that is")
@@ -27,7 +28,8 @@ def per_class(budget: tuple[str, int], classes: int) -> int | None:
 
 
 def choose_within(key: jax.Array, examples: GraphExamples, budget: tuple[str, int] | None) -> Int[np.ndarray, " m"]:
-    """Random graphs of every class, class-major: a number a class, or so many that their packed bytes with the labels reach a number.
+    """Chooses random graphs of every class, class-major: a fixed number of each class, or as many as fit into a number of bytes with their
+    labels.
 
     For bytes, the classes take turns; a graph that does not fit is passed over, and after 20 such in a row the set is full.
 
@@ -44,7 +46,9 @@ def choose_within(key: jax.Array, examples: GraphExamples, budget: tuple[str, in
     queues = [list(rng.permutation(np.flatnonzero(examples.y == c))) for c in range(examples.classes)]
     graphs, alphabet = examples.x, examples.alphabet
     each, last = count_bits(graphs, alphabet), np.cumsum(graphs.nodes)
-    chosen, counts, misses, bits, nodes, tags = [], np.zeros(examples.classes, int), 0, 0, 0, set()
+    chosen, counts = [], np.zeros(examples.classes, int)
+    bits = nodes = misses = 0
+    tags: set[int] = set()
     while misses < MISSES and any(queues):
         c = int(min((c for c in range(examples.classes) if queues[c]), key=lambda c: counts[c]))
         g = queues[c].pop()
@@ -63,7 +67,7 @@ def choose_within(key: jax.Array, examples: GraphExamples, budget: tuple[str, in
 
 
 def pack(synth: SyntheticSet, examples: GraphExamples, index: Int[np.ndarray, " m"]) -> SyntheticSet:
-    """The set with the chosen graphs, class-major, in place of its own."""
+    """Replaces the content of a set by the chosen graphs, class-major."""
     chosen, alphabet = examples.take(index), examples.alphabet
     payload = jnp.asarray(pack_graphs(chosen.x, alphabet))
     content = PackedGraphs(payload, alphabet.tags, alphabet.edges, alphabet.directed)

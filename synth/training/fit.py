@@ -1,4 +1,4 @@
-"""The one training loop: a pure scan over items of work. Experts, teachers, inner loops and retraining all use it."""
+"""The one training loop: a pure scan over mini-batches. Experts, teachers, inner loops and retraining all use it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,14 +17,14 @@ from synth.training.microbatch import rows_of, total
 
 
 class Fit(NamedTuple):
-    """State of training: the network's variables and the optimiser's."""
+    """The state of a training: the network's variables and the optimiser's state."""
 
     vars: Vars
     opt: optax.OptState
 
 
 class Item(NamedTuple):
-    """One mini-batch to be drawn: its key, which examples, which of them count, and its place (epoch, batch)."""
+    """One mini-batch that is still to be drawn: its key, the indices of its examples, which of them count, and its place (epoch, batch)."""
 
     key: jax.Array
     index: Int[Array, " b"]
@@ -74,13 +74,13 @@ def adam(
 
 
 def init_fit(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
-    """A fresh network and its optimiser."""
+    """Draws a new network and initialises its optimiser."""
     drawn = fresh(key, net)
     return Fit(drawn, tx.init(drawn.params))
 
 
 def slope(objective: Callable) -> Callable:
-    """(params, stats, item) -> ((loss, stats), gradient by params)."""
+    """Builds (params, stats, item) -> ((loss, stats), gradient by params)."""
     return jax.value_and_grad(objective, has_aux=True)
 
 
@@ -119,7 +119,7 @@ def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
 
 
 def batch_view(item: Item, x: Float[Array, "n ..."], view: View | None) -> BatchView:
-    """The images of a mini-batch as the view draws them from the item's key; as they are without one."""
+    """Draws the view of a mini-batch's images from the item's key. Without a view, the images stay unchanged."""
     images = x[item.index]
     images, mixed = (images, unmixed(images)) if view is None else view.sample(jax.random.split(item.key)[0], images)
     return BatchView(*item.view, images, mixed)
@@ -178,7 +178,7 @@ def _real_epoch(net, state, key, epoch, x, y, lr, *, classes, batch):
 def train_on(
     key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, batch: int = 256, lr: float = 0.01, done: Callable = lambda: None
 ) -> Vars:
-    """A network trained on real examples: SGD, momentum 0.9, weight decay 5e-4. Serves feature spaces for selection.
+    """Trains a network on real examples by SGD (momentum 0.9, weight decay 5e-4) and returns its variables. Selection uses its features.
 
     `done()` is called after every epoch.
     """
@@ -193,7 +193,7 @@ def train_on(
 
 @partial(jax.jit, static_argnames=("read", "batch"))
 def in_batches(read: Callable, vars: PyTree, x: Float[Array, "n ..."], *, batch: int = 256):
-    """`read(vars, x[b ...])` over all rows in pieces of `batch`, one after another; memory does not grow with n."""
+    """Applies `read(vars, x[b ...])` to all rows, `batch` at a time, so that memory does not grow with n."""
     n = len(x)
     batch = min(batch, n)
     pieces = -(-n // batch)

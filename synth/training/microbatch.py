@@ -1,4 +1,4 @@
-"""Batches that a CPU takes in pieces which stay in its cache. Rows are a PyTree of arrays that lead with the batch."""
+"""Splits a batch into microbatches that stay in a CPU's cache. Rows are a PyTree of arrays whose first axis is the batch."""
 
 import functools
 import math
@@ -15,25 +15,25 @@ PIXELS = 2**15  # of a piece at most: 32 images of 32x32
 
 
 def rows_of(b: int, image: tuple[int, ...]) -> int:
-    """How many of b images of h w c, or vectors of d numbers, make a piece: on a CPU the number of at most PIXELS pixels or numbers that
-    needs the fewest rows of filling, and the largest of these; else, and where all make one piece, b. Networks pad 28x28 to 32x32, which is
-    counted here."""
+    """The number of rows in a microbatch, for b images of h w c or vectors of d numbers. On a CPU it is the number with at most PIXELS
+    pixels or numbers that needs the least padding, and the largest of these. Otherwise, and if all rows fit into one, it is b. Images of
+    28x28 count as 32x32, to which networks pad them."""
     most = max(1, PIXELS // math.prod(-(-side // 8) * 8 for side in image[:2]))
     if not backend.is_cpu() or b <= most:
         return b
     return min(range(most, most // 2, -1), key=lambda rows: -(-b // rows) * rows)
 
 
-def cut(rows: PyTree, size: int) -> PyTree:
-    """The rows in pieces of `size`, f[pieces size ...], filled up with zeros."""
+def split_rows(rows: PyTree, size: int) -> PyTree:
+    """Splits rows into microbatches f[pieces size ...]. The last one is padded with zeros."""
     b = len(jax.tree.leaves(rows)[0])
     pieces = -(-b // size)
     return jax.tree.map(lambda x: jnp.pad(x, [(0, pieces * size - b)] + [(0, 0)] * (x.ndim - 1)).reshape(pieces, size, *x.shape[1:]), rows)
 
 
 def summed(fn: Callable, rows: PyTree, size: int) -> tuple[PyTree, PyTree]:
-    """fn(rows) = (sums over rows, values that lead with the rows), computed in pieces of at most `size` rows. Rows of zeros must add
-    nothing."""
+    """Computes fn(rows) = (sums over rows, values with the rows first) in microbatches of at most `size` rows. `fn` must add nothing for
+    rows of zeros."""
     b = len(jax.tree.leaves(rows)[0])
     if b <= size:
         return fn(rows)
@@ -42,7 +42,7 @@ def summed(fn: Callable, rows: PyTree, size: int) -> tuple[PyTree, PyTree]:
         part, values = fn(piece)
         return jax.tree.map(jnp.add, total, part), values
 
-    parts = cut(rows, size)
+    parts = split_rows(rows, size)
     shapes = jax.eval_shape(fn, jax.tree.map(lambda x: x[0], parts))[0]
     total, values = jax.lax.scan(add, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes), parts)
     return total, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:b], values)
@@ -50,7 +50,7 @@ def summed(fn: Callable, rows: PyTree, size: int) -> tuple[PyTree, PyTree]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 3))
 def total(cost: Callable, params: PyTree, rows: PyTree, size: int) -> Float[Array, ""]:
-    """cost(params, rows) = a sum over rows, in pieces of at most `size`.
+    """Computes cost(params, rows), a sum over rows, in microbatches of at most `size` rows.
 
     The gradient by `params` is taken piece by piece on the way, so that none is computed twice: differentiating a loop over pieces keeps
     the activations of all of them, or computes each again.

@@ -32,7 +32,7 @@ def linear(steps: int, *, floor: float = 0.0) -> Callable[[Int[Array, ""]], Floa
 
 
 def scheduled(tx: optax.GradientTransformation, factor: Callable) -> optax.GradientTransformation:
-    """The updates of `tx` times the factor of the steps done before."""
+    """Multiplies the updates of `tx` by `factor` of the number of steps done before."""
 
     def init(params):
         return jnp.zeros((), jnp.int32), tx.init(params)

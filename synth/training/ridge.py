@@ -18,17 +18,17 @@ FLOOR = 10.0  # machine epsilons times the trace: a smaller pivot of a gram matr
 
 
 def linear(a: Float[Array, "m d"], b: Float[Array, "n d"]) -> Float[Array, "m n"]:
-    """K_ij = <a_i, b_j>, in full precision also where an accelerator's default is less."""
+    """K_ij = <a_i, b_j>, in full precision even if an accelerator's default is lower."""
     return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def with_bias(features: Float[Array, "n d"]) -> Float[Array, "n e"]:
-    """The features and a column of ones: the ridge head then has a bias."""
+    """The features and a column of ones, so that the ridge head has a bias."""
     return jnp.concatenate([features, jnp.ones((len(features), 1), features.dtype)], 1)
 
 
 def strength(gram: Float[Array, "n n"], *, reg: float, rule: Rule = "mean", detached: bool = False) -> Float[Array, ""]:
-    """lambda = reg tr(K) / n (`mean`) or reg tr(K) (`trace`); `detached` keeps derivatives from passing through it.
+    """lambda = reg tr(K) / n (`mean`) or reg tr(K) (`trace`). With `detached`, no derivative passes through it.
 
     Both follow the scale of the features. Under `trace` a set with every row twice predicts as the set does; under `mean` its lambda an
     image is half.
@@ -76,7 +76,7 @@ def _factor(a, floor):
 
 
 class Head(NamedTuple):
-    """A ridge head, called on features.
+    """A fitted ridge head. Called on features, it gives predictions.
 
     Args:
       predict: features of other examples f32[m d] -> f32[m c].
@@ -101,7 +101,7 @@ def regression(
     detached: bool = False,
     weight: Float[Array, " n"] | None = None,
 ) -> Head:
-    """Features of other examples -> K_ts (K_ss + lambda I)^-1 Y_s, f32[m d] -> f32[m c].
+    """Fits a ridge head: features of other examples -> K_ts (K_ss + lambda I)^-1 Y_s, f32[m d] -> f32[m c].
 
     A linear kernel of fewer features than examples has no full rank, and float32 loses what cancels in K_ts alpha: there the head is
     (F_s^T F_s + lambda I)^-1 F_s^T Y_s, which is the same. Other kernels get a jitter where a pivot is within rounding (see `solve`). Near

@@ -1,4 +1,4 @@
-"""How far a batch's statistics are from those that a trained network kept: what teachers know of real data beside their weights."""
+"""How far a batch's statistics are from the running statistics of a trained network, which hold knowledge of real data."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ from matchers.distribution.dm import dm
 from matchers.gradient.dc import dc
 from matchers.kernel.common import Ridge, descend_ridge, embed, one_hot_targets
 from matchers.kernel.frepo import frepo, margin, start_labels
-from matchers.kernel.pool import Life
+from matchers.kernel.pool import PoolSchedule
 from matchers.trajectory.common import Student, distance
 from matchers.trajectory.mtt import mtt
 from synth.base import Examples, Vars
@@ -67,7 +67,7 @@ def make(sizes: problem.Sizes, numbers: dict) -> dict:
 
     @jax.jit
     def retrain(keys, synths):
-        states = trainer.begin(keys, synths)
+        states = trainer.init(keys, synths)
         stop = jnp.int32(problem.EPOCHS)
         return trainer.advance(states, keys, synths, jnp.int32(0), stop, stop).vars.params
 
@@ -132,7 +132,7 @@ def gradients(vars: Vars, synth: SyntheticSet, batch: Examples) -> list[np.ndarr
     take have the sign of the smallest numbers."""
     width = vars.params["convs"][0]["kernel"].shape[-1]
     fixed = build(f"convnet:width={width},depth={DEPTH}", (SIDE, SIDE, 1), CLASSES)._replace(init=lambda key: vars)
-    life = Life(fixed, sgd(0.0), lambda synth: None, size=1, most=0)
+    life = PoolSchedule(fixed, sgd(0.0), lambda synth: None, size=1, most=0)
     ridge = Ridge(embed(fixed), one_hot_targets, reg=problem.REG, penalty=margin)
     matcher, key = descend_ridge(ridge, sgd(1.0), batch=len(batch.y), life=lambda synth: life), jax.random.key(0)
     after, _, metrics = jax.jit(matcher.step)(key, matcher.init(key, synth), synth, batch)

@@ -19,14 +19,14 @@ from condense.teachers.store import take_teachers
 from condense.workflows.relabel import choose_recipe
 from synth.base import Teacher
 from synth.files.format import load_set
-from synth.labelling import Plan, batch_of, label
+from synth.labelling import LabelPlan, batch_of, label
 from synth.set import SyntheticSet
 from synth.training.fit import epoch_items
 
 STATISTICS = ("running", "batch/2")
 
 
-def survey(synth: SyntheticSet, teachers: Sequence[Teacher], plan: Plan, statistics: str) -> tuple[float, float, float]:
+def survey(synth: SyntheticSet, teachers: Sequence[Teacher], plan: LabelPlan, statistics: str) -> tuple[float, float, float]:
     """Share of the views of `plan` on which these teachers together name the set's class, the mean entropy of their labels, and the share
     of the variance of their logits that is between images: 1 where all views of an image get one answer."""
     index, seed = jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), getattr(synth.y, "seed", 0)

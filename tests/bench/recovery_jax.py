@@ -6,7 +6,7 @@ import numpy as np
 
 from condense.nets import build
 from matchers.base import Task
-from matchers.decoupled.common import Jitter, Settings, batches_of, recover, vote
+from matchers.decoupled.common import Jitter, RecoverySettings, batches_of, recover, vote
 from synth.base import Teacher, Vars
 from synth.images.content import Bounded
 from synth.labels.plain import Hard
@@ -35,7 +35,7 @@ def make(names: list[str], images: np.ndarray):
     for seed, name in enumerate(names):
         net = build(name, (SIDE, SIDE, 1), CLASSES)
         teachers.append(Teacher(net, moved(net.init(jax.random.key(seed)), seed), name))
-    settings = Settings(SETTINGS["lr"], SETTINGS["alpha_bn"], SETTINGS["first"], Jitter(1.0, 0.0, False))
+    settings = RecoverySettings(SETTINGS["lr"], SETTINGS["alpha_bn"], SETTINGS["first"], Jitter(1.0, 0.0, False))
     weights = np.full((SLOTS, len(teachers)), 1 / len(teachers))
     matcher = recover(teachers, Task((SIDE, SIDE, 1), False, 100, None), lambda slots: weights, settings, Unlabelled(), batch=CLASSES)
     pixels = jnp.asarray(images.swapaxes(0, 1).reshape(-1, SIDE, SIDE, 1))  # class-major

@@ -59,7 +59,7 @@ def main() -> None:
         feed = make_feed(matcher.feed, data.train, len(data.classes), seed=0, experts=experts)
         step, compare = jax.jit(matcher.step), both(net, augment, steps)
         for beta in args.step_size:
-            synth = api.begin(key, matcher, matcher.start, data, args.ipc, Info(data.classes, data.preprocess)).bare()
+            synth = api.initial_set(key, matcher, matcher.start, data, args.ipc, Info(data.classes, data.preprocess)).bare()
             synth = jax.tree.map(jnp.asarray, synth)
             synth = type(synth)(synth.x, synth.y, lr=jnp.float32(beta))
             state, found = matcher.init(key, synth), []

@@ -102,7 +102,7 @@ def test_the_two_views_of_a_self_supervised_teacher_are_two(monkeypatch):
     x = jnp.asarray(blobs(8).x)
     config = complete(Config("mlp:width=4,norm=batch", 2, batch=8, projector=2), (4, 4, 1), len(x))
     training = make_training(nets.build("mlp:width=4,norm=batch", (4, 4, 1), CLASSES), config, x.shape, ranges=Ranges(flips=False))
-    carry = training.begin(KEY)
+    carry = training.init(KEY)
     for epoch in range(2):
         carry = training.advance(carry, KEY, x, jnp.int32(epoch), jnp.int32(0), jnp.int32(training.steps))
     jax.block_until_ready(carry.total)

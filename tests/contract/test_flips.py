@@ -19,7 +19,7 @@ from condense.teachers import self_supervised
 from condense.teachers import train as teachers
 from condense.teachers.self_supervised import train_ssl_teacher
 from condense.workflows import relabel
-from evals.protocol import Network
+from evals.protocol import ScoringNetwork
 from evals.recipes import recipe
 from matchers import REGISTRY
 from synth.errors import BadInput
@@ -57,7 +57,7 @@ def context(data, out=None):
 def test_retraining(data, monkeypatch):
     strategies, made = spy(monkeypatch, scoring, "dsa_strategy"), spy(monkeypatch, scoring, "make_trainer")
     for name, chosen in (("dsa", recipe("dsa", epochs=1)), ("cvdd", recipe("cvdd", epochs=1))):
-        scoring.build_trainer(Network(name, nets.build(NET, data.image, 3)), chosen, data)
+        scoring.build_trainer(ScoringNetwork(name, nets.build(NET, data.image, 3)), chosen, data)
     assert [args for args, _ in strategies] == [(data.flips,)] * 2
     assert made[0][1]["view"] is None and made[1][1]["view"].flip == data.flips
 

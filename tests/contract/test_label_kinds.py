@@ -23,7 +23,7 @@ from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
 from synth.images.preprocess import Standard
 from synth.images.views import BatchView, Mixed, View
-from synth.labelling import Plan, check_room, label, label_alike, present
+from synth.labelling import LabelPlan, check_room, label, label_alike, present
 from synth.labels import KINDS, Labels, find_kind, label_kind, made_kinds, option_parameters, targets_of
 from synth.labels.plain import Runs, Soft, Target
 from synth.set import Info, SyntheticSet
@@ -33,7 +33,7 @@ from tests.support.toy_labels import Certainty
 from tests.support.toy_teachers import committee, task
 
 KEY, CLASSES, TEACHERS = jax.random.key(3), 3, committee(2)
-PLAN = Plan(epochs=2, batch=4, view=View(flip=True, mix="cutmix"), temperature=4.0)
+PLAN = LabelPlan(epochs=2, batch=4, view=View(flip=True, mix="cutmix"), temperature=4.0)
 X, Y = (jnp.asarray(part) for part in blobs(3))  # nine images, class after class
 INFO = Info(("a", "b", "c"), Standard(np.zeros(1, np.float32), np.ones(1, np.float32)))
 SCORES = jax.nn.one_hot(Y, CLASSES) + 0.25

@@ -57,7 +57,7 @@ def by_hand(vars, x):
 def test_retraining_learns_in_one_mode_and_is_scored_in_the_other(modes):
     trainer, examples = make_trainer(modes.net, PLAIN, None), blobs(6)
     sets, keys = stack([as_set(examples)]), jnp.stack([KEY])
-    states = trainer.advance(trainer.begin(keys, sets), keys, sets, jnp.int32(0), jnp.int32(1), jnp.int32(1))
+    states = trainer.advance(trainer.init(keys, sets), keys, sets, jnp.int32(0), jnp.int32(1), jnp.int32(1))
     assert taken(modes) == {True}
     vars = jax.tree.map(lambda leaf: leaf[0], states.vars)
     right = int((by_hand(vars, examples.x)[1].argmax(1) == examples.y).sum())
@@ -73,7 +73,7 @@ def test_transfer_reads_and_classifies_in_one_mode_and_learns_in_the_other(modes
     assert np.array_equal(adapter.classify(vars, jnp.asarray(examples.x)), by_hand(vars, examples.x)[1].argmax(1))
     assert taken(modes) == {False}
     x, y = jnp.asarray(examples.x), jnp.asarray(examples.y)
-    adapter.advance(adapter.begin(KEY, vars), x, y, jnp.arange(6)[None], jnp.int32(0), jnp.int32(1))
+    adapter.advance(adapter.add_head(KEY, vars), x, y, jnp.arange(6)[None], jnp.int32(0), jnp.int32(1))
     assert taken(modes) == {True}
 
 

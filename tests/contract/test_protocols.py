@@ -16,10 +16,10 @@ from condense.data.for_set import FITS
 from condense.data.modality import MODALITIES
 from condense.evaluation.baselines import BASELINES, Baseline, Comparison
 from condense.evaluation.modalities import EVALUATORS
-from condense.evaluation.transfer_rows import TRANSFER_ROWS, Source
+from condense.evaluation.transfer_rows import TRANSFER_ROWS, RowSource
 from condense.evaluation.validation import validation_score
 from condense.plots.modalities import DRAWERS
-from evals.protocol import Network, Protocol, Task, Worker
+from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from evals.recipes import RECIPES, recipe
 from evals.report import Report
 from evals.transfer import ADAPTATIONS, Adaptation, make_adapter
@@ -44,7 +44,7 @@ class NearestMean(Protocol):
     options = ("power",)
     modalities = ("images",)
 
-    def worker(self, network: Network, task: Task) -> Worker:
+    def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
         x = np.asarray(task.part.x).reshape(len(task.part.y), -1)
 
         def report(key, kind, draw, *, seeds, group, tick) -> Report:
@@ -251,7 +251,7 @@ class FirstFeature(Adaptation):
 def test_transfer_takes_rows_and_ways_of_ones_own(data, monkeypatch):
     """A row that repeats the first image, and a protocol that reads one feature, beside the known ones."""
 
-    def first(source: Source):
+    def first(source: RowSource):
         return lambda seed: source.real(source.data.train.take(np.zeros(len(source.synth), int)))
 
     monkeypatch.setitem(TRANSFER_ROWS, "first", Baseline(first))

@@ -9,7 +9,7 @@ from condense import nets
 from condense.data.load import load_data
 from condense.evaluation.graphs import GRAPHS
 from condense.workflows.evaluate import share_of_commonest
-from evals.protocol import Network
+from evals.protocol import ScoringNetwork
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs
 from evals.retraining import EvalRecipe
 from synth.base import Examples, Net, Out, Vars
@@ -85,7 +85,7 @@ def test_labels_of_test_graphs_choose_nothing():
     learned = GRAPHS.prepare(lambda seed: some, name, 2)
     found = []
     for part in (data.test, data.test._replace(y=1 - data.test.y)):
-        worker = GRAPHS.retraining(data, part, False)(Network(name, net), recipe)
+        worker = GRAPHS.retraining(data, part, False)(ScoringNetwork(name, net), recipe)
         found.append(worker.report(jax.random.key(0), "distilled", learned, seeds=2, group=1, tick=lambda done: None))
     assert found[0].epochs == found[1].epochs
     np.testing.assert_allclose(np.add(found[0].accuracy, found[1].accuracy), 1)

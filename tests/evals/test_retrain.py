@@ -59,7 +59,7 @@ def epoch_by_epoch(trainer: Trainer, states: list) -> Trainer:
         states.append(jax.tree.map(np.array, after.vars.params))
         return after
 
-    return Trainer(trainer.begin, advance, trainer.score)
+    return Trainer(trainer.init, advance, trainer.score)
 
 
 def released_training(w, b, x, p, counts, epochs, lr, momentum, decay):
@@ -184,7 +184,7 @@ def test_the_score_is_the_last_step_alone(noisy):
     synth = as_set(Examples(noisy[0].x.pixels, noisy[0].y.index), 100)
     trainer = make_trainer(net, SMALL, None)
     calls = []
-    spied = Trainer(trainer.begin, trainer.advance, lambda *args: calls.append(1) or trainer.score(*args))
+    spied = Trainer(trainer.init, trainer.advance, lambda *args: calls.append(1) or trainer.score(*args))
     steps = SMALL.epochs * -(-len(synth) // SMALL.batch)
     test = Examples(np.zeros((10, 4, 4, 1), np.float32), np.array([steps] * 4 + list(range(6)), np.int32))
     report = retrain(KEY, spied, SMALL, lambda seed: synth, test, seeds=2)

@@ -11,14 +11,14 @@ from matchers.base import Task, conclude
 from synth.base import Net, Out, Teacher, Vars
 from synth.images.preprocess import Standard
 from synth.images.views import View
-from synth.labelling import Plan
+from synth.labelling import LabelPlan
 from synth.set import Info
 from tests.support.toy_data import as_set, blobs
 
 KEY = jax.random.key(5)
 MEAN, STD = np.array([0.4], np.float32), np.array([0.25], np.float32)
 PLAIN = {"crop": 1.0, "roll": 0.0}  # no jitter
-PLAN = Plan(epochs=2, batch=4, view=View(flip=True, mix="cutmix"), temperature=4.0)
+PLAN = LabelPlan(epochs=2, batch=4, view=View(flip=True, mix="cutmix"), temperature=4.0)
 
 
 def bn_net(image=(4, 4, 1), classes: int = 3, *, width: int = 4, dtype=jnp.float32, average: bool = True) -> Net:

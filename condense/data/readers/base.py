@@ -1,4 +1,4 @@
-"""What a reader says of itself, and what it is handed.
+"""The record that describes a reader, and the specification that it gets.
 
 A reader is a record in its own file, beside its parser; `condense.data.readers.READERS` lists it. A parser trusts nothing that it reads.
 """
@@ -44,7 +44,7 @@ class Spec(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """An option that is one of several words, each of which stands for a value."""
+    """An option whose value is one of several words. Each word stands for a value."""
 
     values: dict[str, Any]
 
@@ -70,10 +70,10 @@ class Number(NamedTuple):
 
 
 class Word(NamedTuple):
-    """An option that is any word, as the name of a column."""
+    """An option whose value is any word, such as the name of a column."""
 
     def parse(self, spec: str, name: str, word: str) -> str:
-        """The word."""
+        """Returns the word."""
         return word
 
 
@@ -97,7 +97,7 @@ class Store(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """A kind of data that a specification can name.
+    """Describes how one kind of data is read.
 
     Args:
       kind: the word before the colon of `kind:location?key=value&...`.

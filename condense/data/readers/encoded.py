@@ -38,7 +38,7 @@ def why(error: Exception) -> str:
 
 
 def decode(file: Path | io.BytesIO, shown: str, *, channels: int | None = None, size: int | None = None) -> UInt8[np.ndarray, "h w c"]:
-    """One PNG or JPEG as bytes.
+    """Decodes one PNG or JPEG into u8[h w c].
 
     Args:
       channels: 1 converts to grey, 3 to colour (transparency is dropped); as the file has it by default.

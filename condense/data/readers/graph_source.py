@@ -1,4 +1,4 @@
-"""What readers of graphs return, and what they share. Nothing here trusts a file."""
+"""The return type of graph readers, and functions that they share. They check everything that a file says."""
 
 import re
 from collections.abc import Iterator
@@ -64,7 +64,8 @@ def lines_of(path: Path, spec: str, memory: MemoryBudget) -> Iterator[str]:
 
 
 def numbered_graphs(spec, nodes, tags, ends, kinds, labels) -> GraphSource:
-    """Graphs of which everything is renumbered from 0 in ascending order. Raises BadInput for no nodes, and for fewer than two classes."""
+    """Builds a `GraphSource` in which node tags, edge labels and class labels are numbered from 0 in ascending order of the values in the
+    file. Raises BadInput if there are no nodes or fewer than two classes."""
     count = int(np.sum(nodes))
     if not count or len(set(np.asarray(labels).tolist())) < 2:
         raise BadInput(

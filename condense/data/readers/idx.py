@@ -110,7 +110,8 @@ def read(spec: Spec) -> Source:
 
 
 def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
-    """Checks the four files of a folder, and returns what copies them as they are. Raises BadInput as `read_idx_folder` does."""
+    """Checks the four files of a folder, and returns a function that copies them unchanged into another folder. Raises BadInput as
+    `read_idx_folder` does."""
     remedy = "fetch the four IDX files"
     check_known(read_idx_folder(folder, spec, name=name, remedy=remedy), name, spec)
     found = find_idx(folder, spec, remedy=remedy)

@@ -1,4 +1,4 @@
-"""What readers of images return, and what they share: checks of sizes, labels and values, and draws in proportion to classes.
+"""The return type of image readers, and functions that they share: checks of sizes, labels and values, and draws in proportion to classes.
 
 Raw images are u8[n h w c] in 0..255 or floats [n h w c] in [0, 1], labels i32 in 0..C-1. Nothing here trusts a file: sizes that it declares
 are checked against the bytes that are there before memory is spent.
@@ -64,7 +64,7 @@ class Source:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the raw images."""
+        """Dtype of the raw images."""
         return self.train.dtype
 
 
@@ -79,15 +79,15 @@ def arrays(
     *,
     flips: bool = True,
 ) -> Source:
-    """A `Source` of arrays in memory. Raises BadInput as that does."""
+    """Makes a `Source` from arrays in memory. Raises BadInput if `Source` refuses them."""
     return Source(name, spec, InMemory(x_train, y_train), InMemory(x_test, y_test), classes, flips)
 
 
 def check_classes(
     spec: str, y_train: Int32[np.ndarray, " _"], y_test: Int32[np.ndarray, " _"], classes: tuple[str, ...], examples: str
 ) -> None:
-    """Raises BadInput for a class name that is there twice, labels outside 0..C-1, and a class with fewer than two training examples;
-    `examples` is what messages call them."""
+    """Raises BadInput for a class name that appears twice, labels outside 0..C-1, and a class with fewer than two training examples.
+    Messages call the examples by the word `examples`."""
     if len(set(classes)) < len(classes):
         raise BadInput(f"{spec}: two classes have the same name, as it can be printed; every class needs its own")
     for part, y in (("train", y_train), ("test", y_test)):
@@ -132,7 +132,8 @@ def _look(x: Rows | np.ndarray | Member) -> str:
 
 
 def regular(path: Path, spec: str, *, remedy: str) -> Path:
-    """`path` if it is an ordinary file (links are followed; devices and pipes are refused). Raises BadInput that ends in `remedy`."""
+    """Returns `path` if it is an ordinary file. Links are followed; devices and pipes are refused. The message of BadInput ends in
+    `remedy`."""
     try:
         if stat.S_ISREG(os.stat(path).st_mode):
             return path
@@ -150,7 +151,7 @@ def class_indices(y: Integer[np.ndarray, " n"] | Integer[np.ndarray, "n 1"], whe
 
 
 def numbered(y: Int[np.ndarray, " n"]) -> tuple[str, ...]:
-    """Names '0', '1', ... up to the largest label."""
+    """Class names '0', '1', ... up to the largest label."""
     return tuple(str(index) for index in range(int(y.max(initial=0)) + 1))
 
 

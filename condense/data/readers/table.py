@@ -39,14 +39,14 @@ QUOTES = "; quote cells that hold commas"
 
 
 class Table(NamedTuple):
-    """A file, what the user asked for, and the names of its columns in order."""
+    """A CSV file: its path, the user's specification, and the names of its columns in order."""
 
     path: Path
     spec: str
     names: tuple[str, ...]
 
     def refuse(self, line: int, what: str) -> BadInput:
-        """The refusal of a line."""
+        """Makes the BadInput that refuses a line of the file."""
         return BadInput(f"{self.spec}: line {line} of {self.path.name}: {what}")
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -65,8 +65,8 @@ class Table(NamedTuple):
 
 @dataclass
 class Column:
-    """What the training rows hold in a column: whether only numbers, the first text that is none, and the different texts, None where they
-    are too many."""
+    """What the training rows hold in one column: whether all values are numbers, the first text that is not a number, and the set of
+    different texts (None if there are too many)."""
 
     name: str
     stray: tuple[int, str] | None = None
@@ -74,7 +74,7 @@ class Column:
     texts: set[str] | None = field(default_factory=set)
 
     def see(self, line: int, cell: str) -> None:
-        """Takes a cell note of."""
+        """Records one cell of the column."""
         if not NUMBER.fullmatch(cell):
             self.stray = self.stray or (line, cell)
         else:
@@ -84,12 +84,12 @@ class Column:
             self.texts = self.texts if len(self.texts) <= MOST_CATEGORIES else None
 
     def names(self) -> list[str]:
-        """Its name, and its categories where it is text."""
+        """The name of the column, and its categories if it holds text."""
         return [self.name, *(sorted(self.texts) if self.stray else ())]
 
 
 def read_cells(path: Path, spec: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every line that is not empty, the first too. Raises BadInput for what is no table."""
+    """Reads line number and cells of every line that is not empty, including the first. Raises BadInput if the file is not a table."""
     regular(path, spec, remedy="name a CSV file that is there")
     with path.open(encoding="utf-8-sig", newline="") as file:  # some programs begin a text with a byte order mark
 
@@ -176,7 +176,7 @@ def read_columns(table: Table, label: str, training: Bool[np.ndarray, " n"], tic
 
 
 class Encoder:
-    """Rows of cells as rows of numbers. It counts in `unseen` the cells whose category no training row holds."""
+    """Turns rows of cells into rows of numbers. `unseen` counts cells whose category is in no training row."""
 
     def __init__(self, table: Table, columns: list[list[str]]):
         self.table, self.unseen, self.width = table, 0, sum(map(width_of, columns))
@@ -186,7 +186,8 @@ class Encoder:
             self.parts.append((name, table.names.index(name), start, {text: start + i for i, text in enumerate(categories)}))
 
     def write(self, line: int, row: list[str], out: np.ndarray) -> None:
-        """One row to `out` f32[d], which is 0. Raises BadInput for what is no number in a column of numbers, or beyond float32."""
+        """Writes one row of cells as numbers into `out` f32[d], which holds zeros. Raises BadInput for a cell that is not a number in a
+        column of numbers, or that is beyond float32."""
         for name, at, start, categories in self.parts:
             cell = row[at]
             if categories:
@@ -200,8 +201,8 @@ class Encoder:
 
 
 def read_rows(table: Table, encoder: Encoder, training: Bool[np.ndarray, " n"], tick) -> tuple[np.ndarray, np.ndarray]:
-    """The rows for training and the others, f32[n d]. Raises BadInput where they would take more memory than an array may, before any is
-    read, and where the file is no longer what it was."""
+    """Reads the training rows and the test rows, f32[n d]. Raises BadInput before reading if they would need more memory than an array may,
+    and if the file has changed meanwhile."""
     count = len(training)
     if 4 * count * encoder.width > LARGEST:
         raise BadInput(f"{table.spec}: {count} rows of {encoder.width} numbers take more than {LARGEST} bytes; take fewer rows or columns")
@@ -222,8 +223,8 @@ def read_rows(table: Table, encoder: Encoder, training: Bool[np.ndarray, " n"], 
 
 
 def read(spec: Spec) -> VectorSource:
-    """The table that the spec names, and that of its test rows; without one, a fifth of the rows, every class in proportion, drawn by the
-    seed `split`. Raises BadInput for whatever is no such table, naming the line."""
+    """Reads the table that the spec names and its table of test rows. Without one, a fifth of the rows are test rows, every class in
+    proportion, drawn by the seed `split`. Raises BadInput, naming the line, if a file is not such a table."""
     label, test = printable(spec.options.get("label", "label")), spec.options.get("test")
     if test is not None and "split" in spec.options:
         raise BadInput(f"{spec.text}: test=FILE names the test rows and split=N draws them; leave one out")

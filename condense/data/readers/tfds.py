@@ -157,7 +157,7 @@ def build(builder, folder: Path) -> None:
 
 
 def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
-    """Reads the binary version of a CIFAR set, or class folders, and returns what writes them as a prepared set."""
+    """Reads the binary version of a CIFAR set, or class folders, and returns a function that writes them as a prepared set."""
     binary = name in CIFAR and not (folder / "train").is_dir()
     source = read_cifar(folder, spec, name) if binary else read_folder(folder, spec, name=name)
     check_known(source, name, spec)

@@ -1,4 +1,4 @@
-"""The reader of graphs in the formats of the TU collection. What a file declares is compared with what is there.
+"""The reader of graphs in the formats of the TU collection. It compares every count that a file declares with the contents.
 
 The text format of one file: the number of graphs; each graph begins with `n label`, then comes a line a node, `tag m neighbour ...` with m
 neighbours counted from 0 within the graph. The raw format: a folder with DS_A.txt (edges `from, to`, nodes counted from 1 over all graphs),

@@ -51,5 +51,5 @@ class VectorSource:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the raw vectors."""
+        """Dtype of the raw vectors."""
         return self.train.dtype

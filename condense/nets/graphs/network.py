@@ -20,7 +20,7 @@ Readout = Literal["sum", "mean", "max"]
 
 
 class EdgeLabels(nnx.Module):
-    """A vector for every edge label, added to what travels along the edge; nothing where all edges are alike."""
+    """Learned vectors, one for every edge label, added to the messages along an edge. If there is one label, nothing is added."""
 
     def __init__(self, kinds: int, width: int, draw: Draw):
         self.table = draw.parameter((kinds, width), kinds) if kinds > 1 else None
@@ -40,7 +40,7 @@ class GraphNet(nnx.Module):
         self.readout = readout
 
     def features(self, batch: GraphBatch) -> tuple[Float[Array, "b d"], Float[Array, "n d"]]:
-        """The input of `head`, and the vectors of the nodes that the readout sees."""
+        """Returns a pair: the input of `head` for every graph, and the vectors of the nodes that the readout pools."""
         table, depth = self.tags[...], len(self.layers)
         if batch.layered and depth > len(batch.hops):
             raise BadInput(f"--net: {depth} layers look further than these trees of depth {len(batch.hops)}; use depth={len(batch.hops)}")

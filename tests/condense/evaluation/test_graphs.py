@@ -56,9 +56,9 @@ def test_shares_leave_out_classes_without_examples():
 
 
 def test_a_set_is_learned_by_its_frequencies_and_the_sizes_of_classes(synth):
-    learned, forest = weighted_batch(synth, NET), synth.x.forest()
+    learned, tree_sets = weighted_batch(synth, NET), synth.x.tree_sets()
     counts, sizes = np.asarray(synth.y.counts), np.asarray(synth.y.sizes, np.float64)
-    frequency = np.array([times for _, times in forest.sets], np.float64)
+    frequency = np.array([times for _, times in tree_sets.sets], np.float64)
     of = np.repeat([0, 1], counts)
     assert len(set(frequency)) > 1 and learned.y.tolist() == of.tolist()
     wanted = [f / frequency[of == c].sum() * sizes[c] / sizes.sum() for f, c in zip(frequency, of, strict=True)]

@@ -385,7 +385,7 @@ def test_the_estimate_times_epochs_without_compilation(data, monkeypatch):
 
         trainer = _built(NET, recipe("quick", epochs=3), data)
         monkeypatch.setattr(training.time, "perf_counter", lambda clock=clock: clock[0])
-        estimate = seconds_a_group(Trainer(trainer.begin, advance, trainer.score), recipe("dc"), make_set(data), 2)
+        estimate = seconds_a_group(Trainer(trainer.init, advance, trainer.score), recipe("dc"), make_set(data), 2)
         assert estimate == pytest.approx(300 * span) and len(seen) == calls and seen[0] == (0, 0)
     assert [work.duration(s) for s in (40, 720, 12600)] == ["40 s", "12 min", "3.5 h"]
 

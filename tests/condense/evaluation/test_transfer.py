@@ -16,7 +16,7 @@ from condense.cli.distill import scoring
 from condense.data.load import load_data
 from condense.evaluation import pretraining as pretrain
 from condense.evaluation.transfer_choices import read_draws, read_protocols
-from condense.evaluation.transfer_rows import Source, make_transfer_rows
+from condense.evaluation.transfer_rows import RowSource, make_transfer_rows
 from condense.runtime import devices as mesh
 from condense.runtime.run_folder import digest
 from condense.teachers.self_supervised import Representer, load_ssl_teacher, recorded_teacher, save_teacher, take_teacher
@@ -169,7 +169,7 @@ def test_fine_tuning_is_sgd_with_a_cosine():
     adapter, vars = make_adapter(source, net, 3, how=how), source.init(KEY)
     rows = np.arange(9, dtype=np.int32)
     _, after = finetune_accuracy(KEY, adapter, vars, train, rows, train, how=how)
-    params = adapter.begin(jax.random.split(KEY)[0], vars).vars.params
+    params = adapter.add_head(jax.random.split(KEY)[0], vars).vars.params
     velocity = jax.tree.map(jnp.zeros_like, params)
 
     def loss(params):
@@ -188,7 +188,7 @@ def test_a_new_head_leaves_the_body_as_it_was():
     source, net = (nets.build("convnet:width=4,depth=1,norm=batch", (4, 4, 1), outputs) for outputs in (7, 3))
     vars = source.init(KEY)
     vars = Vars(vars.params, jax.tree.map(lambda leaf: leaf + 1, vars.stats))
-    state = make_adapter(source, net, 3, how=Finetune()).begin(jax.random.key(1), vars)
+    state = make_adapter(source, net, 3, how=Finetune()).add_head(jax.random.key(1), vars)
     assert jax.tree.leaves(state.vars.params["head"])[0].shape[-1] == 3
     for name in vars.params.keys() - {"head"}:
         jax.tree.map(np.testing.assert_array_equal, state.vars.params[name], vars.params[name])
@@ -212,7 +212,7 @@ def test_images_are_brought_to_the_size_and_channels_of_the_source():
 
 def test_rows_carry_the_representations_of_distinct_training_images(source, teacher):
     synth = made(source, teacher, 9)
-    rows = make_transfer_rows(Source(KEY, synth, source, teacher.represent), ["none", "distilled", "random", "kmeans", "full"])
+    rows = make_transfer_rows(RowSource(KEY, synth, source, teacher.represent), ["none", "distilled", "random", "kmeans", "full"])
     assert rows["none"] is None
     np.testing.assert_array_equal(rows["distilled"](0).y.values, synth.y.values)
     known = {row.tobytes() for row in source.train.all().x}
@@ -239,7 +239,7 @@ def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
     net = nets.build(NET, source.image, 6)
     trainer = make_trainer(net, on_mean_squares(recipe, 6), None)
     states = train_group(trainer, recipe, KEY[None], stack([synth]))
-    params = trainer.begin(KEY[None], stack([synth])).vars.params
+    params = trainer.init(KEY[None], stack([synth])).vars.params
     params = jax.tree.map(lambda leaf: leaf[0], params)
     velocity = jax.tree.map(jnp.zeros_like, params)
 

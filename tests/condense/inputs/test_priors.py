@@ -19,7 +19,7 @@ from evals.recipes import recipe
 from matchers.decoupled.cvdd import voting_weights
 from synth.errors import BadInput
 from synth.files.format import load_set
-from synth.labelling import digest
+from synth.labelling import teacher_digest
 from tests.support.three_classes import clouds, make_set
 
 NETS = ("mlp:norm=batch,width=16", "mlp:norm=batch,width=12")
@@ -48,16 +48,16 @@ def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made, monkeypatc
         return original(key, matcher, synth, *args, **more)
 
     def scoring(data, net, chosen, *, seed, teachers, seeds):
-        seen["scored by"] = (net, chosen.name, seed, [digest(teacher) for teacher in teachers], seeds)
+        seen["scored by"] = (net, chosen.name, seed, [teacher_digest(teacher) for teacher in teachers], seeds)
         return lambda synth: seen.update(synth=synth) or 0.625
 
     monkeypatch.setattr(priors, "run", running)
     monkeypatch.setattr(priors, "validation_score", scoring)
     options = {"lr": 0.25, "crop": 1.0, "roll": 0.0, "patches": "none", "labels": "online"}
     assert priors.worth(data, member, made.members[0].name, ipc=2, steps=2, epochs=2, folder=None, options=options) == 62.5
-    assert seen["scored by"] == (made.members[0].name, "cvdd:epochs=2", data.seed, [digest(member)], priors.SEEDS)
+    assert seen["scored by"] == (made.members[0].name, "cvdd:epochs=2", data.seed, [teacher_digest(member)], priors.SEEDS)
     (fed,), synth = seen["fed"], seen["synth"]
-    assert fed is member.vars and synth.y.teachers == f"{digest(member)}*1" and synth.y.statistics == "batch/2"
+    assert fed is member.vars and synth.y.teachers == f"{teacher_digest(member)}*1" and synth.y.statistics == "batch/2"
     before, after = seen["start"], np.asarray(synth.x.pixels)
     assert before.shape == after.shape == (6, 8, 8, 1) and (before != after).mean() > 0.9
 

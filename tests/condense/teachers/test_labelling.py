@@ -24,7 +24,7 @@ from evals.recipes import recipe
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.images.content import Compensated
-from synth.labelling import Plan, label, label_alike
+from synth.labelling import LabelPlan, label, label_alike
 from synth.labels.committee import Committee
 from synth.labels.distances import Distances
 from synth.labels.online import Online, OnlineWithTeachers
@@ -263,7 +263,7 @@ def test_real_images_are_labelled_in_the_batches_that_they_are_trained_in(data, 
     view = chosen.view_for(height=8, flips=False)
     x = Compensated(jnp.zeros((15, 8, 8, 1), jnp.uint8), jnp.zeros((5, 1, 8, 8, 1), jnp.uint8), jnp.zeros(1), jnp.ones(1))
     y = jnp.repeat(jnp.arange(3), 10)
-    plan = Plan(2, chosen.batch, view, 20.0)
+    plan = LabelPlan(2, chosen.batch, view, 20.0)
     synth = replace(make_set(data), x=x, y=label(jax.random.key(0), "committee", x.decode(), y, 3, known, plan))
     row = make_rows(jax.random.key(0), synth, data, ["random"], labels=teach(synth, known, chosen))["random"](0)
     assert len(row) == 21 and (synth.y.batch, row.y.batch) == batches and chosen.batch_of(21, 3) == batches[1]

@@ -146,7 +146,7 @@ def test_views_are_drawn_for_every_image_within_their_ranges():
 
 
 def carry_of(training, x, stops) -> np.ndarray:
-    carry = training.begin(KEY)
+    carry = training.init(KEY)
     for first, stop in stops:
         carry = training.advance(carry, KEY, x, jnp.int32(1), jnp.int32(first), jnp.int32(stop))
     return carry

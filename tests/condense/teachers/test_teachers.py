@@ -25,7 +25,7 @@ from matchers import REGISTRY
 from synth.base import Examples, Net, Out, Teacher, Vars
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set
-from synth.labelling import digest, flat
+from synth.labelling import arrays_by_path, teacher_digest
 from tests.support.three_classes import clouds
 from tests.support.toy_teachers import committee
 
@@ -54,7 +54,7 @@ def copied(made, tmp_path):
 
 
 def bits(committee) -> list[bytes]:
-    return [array.tobytes() for member in committee.members for array in flat(member.vars).values()]
+    return [array.tobytes() for member in committee.members for array in arrays_by_path(member.vars).values()]
 
 
 def test_a_committee_holds_networks_accuracies_and_where_they_come_from(spec, made):
@@ -152,7 +152,7 @@ def test_a_run_without_teachers_makes_its_own_beside_its_set(spec, tmp_path, mon
     (member,) = load_teachers(own).members
     assert member.name.startswith("mlp:width=12")
     labels = load_set(tmp_path / "a" / "set.npz").y
-    assert labels.kind == "committee" and labels.logits.shape == (2, 3, 3) and labels.teachers == f"{digest(member)}*1"
+    assert labels.kind == "committee" and labels.logits.shape == (2, 3, 3) and labels.teachers == f"{teacher_digest(member)}*1"
 
 
 def test_a_network_that_learns_nothing_is_no_teacher(spec, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from matchers.base import conclude
-from matchers.decoupled.common import Jitter, Settings
+from matchers.decoupled.common import Jitter, RecoverySettings
 from matchers.decoupled.infer import infer, natural_sets, slopes_of
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
@@ -52,7 +52,7 @@ def test_gradient_equals_finite_differences(float64):
     held = committee(2, dtype=jnp.float64)
     rng = np.random.default_rng(0)
     natural, delta = rng.normal(size=(1, 3, 4, 4, 1)), 0.1 * rng.normal(size=(1, 2, 4, 4, 1))
-    settings, y = Settings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False)), jnp.arange(3, dtype=jnp.int32)
+    settings, y = RecoverySettings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False)), jnp.arange(3, dtype=jnp.int32)
     run = jax.jit(lambda delta: slopes_of(KEY, held, [t.vars for t in held], jnp.asarray(natural), delta, y, settings))
     slopes, metrics = run(jnp.asarray(delta))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from matchers.base import conclude
-from matchers.decoupled.common import Jitter, Settings, batches_of, images_of, vote
+from matchers.decoupled.common import Jitter, RecoverySettings, batches_of, images_of, vote
 from matchers.decoupled.nrr import freedom, nrr
 from matchers.decoupled.sre2l import sre2l
 from synth import labelling as teacher_labels
@@ -83,7 +83,7 @@ def test_a_step_is_the_masked_gradient():
     before = matcher.prepare(KEY, synth, examples).bare()
     step = jax.jit(matcher.step)
     now, state, _ = step(KEY, matcher.init(KEY, before), before, matcher.feed.value)
-    settings = Settings(0.01, 0.1, 10.0, Jitter(1.0, 0.0, False))
+    settings = RecoverySettings(0.01, 0.1, 10.0, Jitter(1.0, 0.0, False))
     x, y = (batches_of(leaf, 3, 100) for leaf in (before.x.pixels, before.y.index))
     slopes = jax.jit(lambda x: vote(KEY, held, matcher.feed.value, np.ones((1, 1)), x, y, settings)[0])(x)
     mask = jax.jit(partial(freedom, held[0].net, epsilon=0.7))(held[0].vars, before.x.pixels, before.y.index)[..., None]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from matchers.decoupled import common as recover
-from matchers.decoupled.common import Jitter, Settings, batch_size, batches_of, images_of, mean_norm, on_pixels, total_variation
+from matchers.decoupled.common import Jitter, RecoverySettings, batch_size, batches_of, images_of, mean_norm, on_pixels, total_variation
 from matchers.decoupled.cvdd import committees, cvdd, voting_weights
 from matchers.decoupled.infer import infer
 from matchers.decoupled.labelling import Labelling
@@ -20,7 +20,7 @@ from matchers.decoupled.sre2l import sre2l
 from synth.errors import BadInput
 from synth.images.content import Bounded, Bytes
 from synth.images.preprocess import Whiten
-from synth.labelling import digest
+from synth.labelling import teacher_digest
 from synth.selection.collage import choose_patches, compose
 from synth.set import Info
 from synth.training.statistics import statistics_gap
@@ -84,7 +84,7 @@ def test_the_optimiser_of_pixels_is_optax_adam_on_a_cosine():
     import optax
 
     rng, tx = np.random.default_rng(3), optax.scale_by_adam(*recover.BETAS, eps=recover.EPSILON)
-    ours = on_pixels(Settings(1.0, 0.1, 10.0, Jitter(1.0, 0.0, False)), task(steps=4))
+    ours = on_pixels(RecoverySettings(1.0, 0.1, 10.0, Jitter(1.0, 0.0, False)), task(steps=4))
     x = jnp.zeros((4, 5))
     state, held = ours.init(x), tx.init(x)
     with jax.numpy_dtype_promotion("standard"):
@@ -109,7 +109,7 @@ def test_recovery_gradient_equals_finite_differences(float64):
     """Of a whole set through a weighted pair, every batch with statistics of its own, against the loss written out."""
     held = committee(2, dtype=jnp.float64)
     synth, _ = started(2, dtype=np.float64)
-    settings = Settings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False))
+    settings = RecoverySettings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False))
     table = np.array([[0.7, 0.3], [0.0, 1.0]])
     x, y = (batches_of(leaf, 3, 100) for leaf in (jnp.asarray(synth.x.pixels, jnp.float64), synth.y.index))
     slopes, metrics = jax.jit(lambda x: recover.vote(KEY, held, [t.vars for t in held], table, x, y, settings))(x)
@@ -151,7 +151,7 @@ def test_regularisers_of_images_by_hand():
 def test_regularisers_join_the_loss_by_their_weights_and_are_off_by_default():
     held, (synth, examples) = teacher(0), started()
     x, y = synth.x.pixels, synth.y.index
-    plain, weighed = (Settings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False), *more) for more in ((), (0.02, 0.05)))
+    plain, weighed = (RecoverySettings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False), *more) for more in ((), (0.02, 0.05)))
     (before, terms), (after, same) = (recover.batch_loss(held.net, held.vars, x, y, settings) for settings in (plain, weighed))
     assert float(after - before) == pytest.approx(0.02 * float(total_variation(x)) + 0.05 * float(mean_norm(x)), rel=1e-4)
     assert terms == same
@@ -207,7 +207,7 @@ def test_the_optimiser_does_not_know_of_the_clip():
     before = matcher.prepare(KEY, synth, examples).bare()
     now, state, _ = jax.jit(matcher.step)(KEY, matcher.init(KEY, before), before, matcher.feed.value)
     x, y = (batches_of(leaf, 3, 100) for leaf in (before.x.pixels, before.y.index))
-    settings = Settings(50.0, 0.01, 10.0, Jitter(1.0, 0.0, False))
+    settings = RecoverySettings(50.0, 0.01, 10.0, Jitter(1.0, 0.0, False))
     slopes, _ = jax.jit(lambda x: recover.vote(KEY, held, matcher.feed.value, np.ones((len(x), 1)), x, y, settings))(x)
     np.testing.assert_allclose(state[1].mean, 0.5 * images_of(slopes, 3), rtol=1e-4, atol=1e-7)
     assert np.abs(np.asarray(now.x.pixels)).max() < 3
@@ -302,12 +302,12 @@ def test_a_given_pair_votes_on_every_slot():
 
 def test_one_vote_is_sre2l_and_teachers_stay_as_they_are():
     held, (synth, examples) = committee(1), started()
-    known = digest(held[0])
+    known = teacher_digest(held[0])
     options = {"lr": 0.1, "labels": "hard", **PLAIN}
     alone = ran(sre2l(held, task(), **options), synth, examples, 3)[1]
     single = ran(cvdd(held, priors(1), task(), votes=1, patches="none", **options), synth, examples, 3)[1]
     np.testing.assert_allclose(single.x.pixels, alone.x.pixels, atol=1e-6)
-    assert digest(held[0]) == known
+    assert teacher_digest(held[0]) == known
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matchers.base import PerClass
-from matchers.gradient.dc import DISTANCES, LOOPS, Student, channelwise_cosine, cos, dc, loops, mse
+from matchers.gradient.dc import DISTANCES, LOOPS, GradientState, channelwise_cosine, cos, dc, loops, mse
 from matchers.gradient.dsa import dsa
 from synth.images.augment import dsa as make_augment
 from synth.images.augment import none
@@ -170,7 +170,7 @@ def test_batch_statistics_come_from_sixteen_real_images_a_class_and_stand_still(
 
 def test_student_is_what_dsa_carries():
     net, fake = smooth_net(), as_set(blobs(2))
-    assert isinstance(dsa(net, none).init(KEY, fake).aux, Student)
+    assert isinstance(dsa(net, none).init(KEY, fake).aux, GradientState)
 
 
 @pytest.mark.parametrize("name", DSA_SLOW)

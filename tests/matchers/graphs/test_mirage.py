@@ -43,8 +43,8 @@ def made(method, data, **changes):
 
 def sets_of(content) -> list:
     """Sets as text with their frequencies."""
-    forest = content.forest()
-    return [(sorted(to_text(forest.trees[item], content.depth) for item in items), frequency) for items, frequency in forest.sets]
+    tree_sets = content.tree_sets()
+    return [(sorted(to_text(tree_sets.trees[item], content.depth) for item in items), frequency) for items, frequency in tree_sets.sets]
 
 
 def held_texts(examples, depth: int, *, exact: bool) -> list[set[str]]:
@@ -127,7 +127,7 @@ def test_multisets_count_how_often_a_tree_is_there(toy):
     assert repeated
     colours = refine(toy.train.x, 2)
     wood = Wood(toy.train, colours, "multiset")
-    for held in wood.held:
+    for held in wood.transactions:
         found = {one.items: one.support for one in mine(held, 30, kinds=wood.kinds)}
         for one in mine(held, 30, kinds=wood.kinds):
             again = [item for item in one.items if item >= wood.kinds and item + wood.kinds not in one.items]
@@ -242,7 +242,7 @@ def test_the_description_of_the_file_reads_it(toy, tmp_path, monkeypatch):
     for leaves in ("mean", "exact"):
         synth = api.distill("mirage", toy, bytes=300, leaves=leaves)
         save_set("set.npz", synth)
-        found, forest = {}, synth.x.forest()
+        found, tree_sets = {}, synth.x.tree_sets()
         exec(code, found)
         found["file"].close()  # its functions keep it alive until the garbage collector finds it open
 
@@ -251,9 +251,9 @@ def test_the_description_of_the_file_reads_it(toy, tmp_path, monkeypatch):
             alike = [label == mine and same(child, its) for (mine, child), (label, its) in zip(tree.children, below, strict=True)]
             return tree.tag == tag and tree.degree == (-1 if degree is None else degree) and all(alike)
 
-        assert all(same(*pair) for pair in zip(forest.trees, found["trees"], strict=True))
-        assert [(frequency, list(items)) for items, frequency in forest.sets] == found["sets"]
-        assert found["degrees"] == forest.leaves and found["classes"].tolist() == np.asarray(synth.y.index()).tolist()
+        assert all(same(*pair) for pair in zip(tree_sets.trees, found["trees"], strict=True))
+        assert [(frequency, list(items)) for items, frequency in tree_sets.sets] == found["sets"]
+        assert found["degrees"] == tree_sets.leaves and found["classes"].tolist() == np.asarray(synth.y.index()).tolist()
 
 
 def test_wrong_calls_say_what_would_be_right(toy):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.graphs.base import Alphabet, Graphs
-from synth.graphs.bits import Reader, Writer, width
+from synth.graphs.bits import BitReader, BitWriter, width
 from synth.graphs.content import PackedGraphs, TreeSummary
 from synth.graphs.packing import TreeSets, count_bits, count_bytes, pack_graphs, pack_tree_sets, unpack_graphs, unpack_tree_sets
 from synth.graphs.refinement import refine, trees
@@ -16,7 +16,7 @@ from synth.graphs.trees import Tree
 from tests.support.toy_graphs import some_graphs
 
 
-def some_forest(seed: int, *, depth: int, exact: bool, edges: int = 2) -> TreeSets:
+def some_tree_sets(seed: int, *, depth: int, exact: bool, edges: int = 2) -> TreeSets:
     graphs = some_graphs(seed, count=5, tags=5, edges=edges)
     colours = refine(graphs, depth, degrees=exact)
     order = sorted(trees(colours, np.arange(len(colours.first[-1]))))
@@ -31,12 +31,12 @@ def some_forest(seed: int, *, depth: int, exact: bool, edges: int = 2) -> TreeSe
 
 @given(st.lists(st.integers(0, 2**30), min_size=1), st.lists(st.integers(0, 200)))
 def test_numbers_come_back(naturals, bytes_):
-    out = Writer()
+    out = BitWriter()
     for value in naturals:
         out.natural(value)
     for value in bytes_:
         out.number(value, 8)
-    bits = Reader(out.payload())
+    bits = BitReader(out.payload())
     assert [bits.natural() for _ in naturals] == naturals and [bits.number(8) for _ in bytes_] == bytes_
     bits.done()
 
@@ -44,7 +44,7 @@ def test_numbers_come_back(naturals, bytes_):
 def test_gamma_codes_are_as_long_as_they_should_be():
     """2 floor(log2 (n + 1)) + 1 bits."""
     for value in (0, 1, 2, 6, 7, 1000):
-        out = Writer()
+        out = BitWriter()
         out.natural(value)
         assert len(out.payload()) == -(-(2 * (value + 1).bit_length() - 1) // 8)
     assert [width(kinds) for kinds in (1, 2, 3, 4, 5, 37)] == [0, 1, 2, 2, 3, 6]
@@ -53,13 +53,13 @@ def test_gamma_codes_are_as_long_as_they_should_be():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 3), st.booleans())
 def test_a_forest_comes_back(seed, depth, exact):
-    forest = some_forest(seed, depth=depth, exact=exact)
-    payload = pack_tree_sets(forest, Alphabet(5, 2), depth=depth, exact=exact)
+    tree_sets = some_tree_sets(seed, depth=depth, exact=exact)
+    payload = pack_tree_sets(tree_sets, Alphabet(5, 2), depth=depth, exact=exact)
     back = unpack_tree_sets(payload, Alphabet(5, 2), depth=depth, exact=exact)
-    assert back.trees == forest.trees and back.sets == forest.sets
-    used = {tag for tree in forest.trees for tag in _tags(tree)}
-    assert back.leaves == ({} if exact else {tag: forest.leaves[tag] for tag in used})
-    assert np.array_equal(pack_tree_sets(forest, Alphabet(5, 2), depth=depth, exact=exact), payload)
+    assert back.trees == tree_sets.trees and back.sets == tree_sets.sets
+    used = {tag for tree in tree_sets.trees for tag in _tags(tree)}
+    assert back.leaves == ({} if exact else {tag: tree_sets.leaves[tag] for tag in used})
+    assert np.array_equal(pack_tree_sets(tree_sets, Alphabet(5, 2), depth=depth, exact=exact), payload)
 
 
 def _tags(tree: Tree):
@@ -140,8 +140,8 @@ def test_bytes_of_graphs_are_counted_without_packing_them(seed, directed, edges,
 
 def test_bytes_are_those_of_the_payload():
     """A tree 1(0,0) of tags 0 and 1 out of 4, once, counted by hand."""
-    forest = TreeSets([Tree(1, 2, ((0, Tree(0)), (0, Tree(0))))], [((0,), 5)], {0: 1.0, 1: 2.0})
-    payload = pack_tree_sets(forest, Alphabet(4), depth=1, exact=False)
+    tree_sets = TreeSets([Tree(1, 2, ((0, Tree(0)), (0, Tree(0))))], [((0,), 5)], {0: 1.0, 1: 2.0})
+    payload = pack_tree_sets(tree_sets, Alphabet(4), depth=1, exact=False)
     tags, degrees, count, tree, sets = 3 + 2 * 2, 9 + 11, 3, 1 + 3 + 2 * 1, 3 + 1 + 5 + 1 + 0
     assert len(payload) == -(-(tags + degrees + count + tree + sets) // 8)
     assert TreeSummary(payload, 4, 1, 1, False).nbytes() == len(payload)
@@ -158,11 +158,11 @@ def test_sets_of_one_tree_are_not_read_without_end(monkeypatch):
     """An entry takes no bits where there is one tree: a few bytes may announce as many as are allowed, set after set."""
     monkeypatch.setattr(sys.modules["synth.graphs.packing"], "MOST", 1000)
     for held, sets, wrong in ((1000, 1, None), (400, 2, None), (400, 3, "sets of more than 1000 entries")):
-        forest = TreeSets([Tree(0, 0)], [((0,) * held, 7)] * sets, {})
-        payload = pack_tree_sets(forest, Alphabet(1), depth=1, exact=True)
+        tree_sets = TreeSets([Tree(0, 0)], [((0,) * held, 7)] * sets, {})
+        payload = pack_tree_sets(tree_sets, Alphabet(1), depth=1, exact=True)
         assert len(payload) < 20
         if wrong is None:
-            assert unpack_tree_sets(payload, Alphabet(1), depth=1, exact=True).sets == forest.sets
+            assert unpack_tree_sets(payload, Alphabet(1), depth=1, exact=True).sets == tree_sets.sets
         else:
             with pytest.raises(ValueError, match=wrong):
                 unpack_tree_sets(payload, Alphabet(1), depth=1, exact=True)

@@ -17,7 +17,7 @@ from synth.graphs.base import Alphabet, Graphs, batch_of
 from synth.graphs.content import colour_graph
 from synth.graphs.packing import TreeSets
 from synth.graphs.refinement import colour_batch, evaluations, refine, share, trees
-from synth.graphs.tree_batch import cut, tree_batch
+from synth.graphs.tree_batch import tree_batch, truncate
 from synth.graphs.trees import Tree
 from tests.support.toy_graphs import as_networkx, doubled, joined, renamed, some_graphs, to_text, unrolled
 
@@ -197,7 +197,7 @@ def test_mean_degrees_of_leaves_are_near_but_not_exact(float64):
 
 @pytest.mark.parametrize("readout", [pytest.param("sum", marks=pytest.mark.slow), "mean"])
 def test_all_trees_of_a_graph_are_the_graph(readout, float64):
-    """The multiset of its trees as one set of a forest. GCN too reads it as the graph, where leaves have their degree or lie deeper than
+    """The multiset of its trees as one set of trees. GCN too reads it as the graph, where leaves have their degree or lie deeper than
     the network looks; where they have neither it does not."""
     graphs = some_graphs(8, count=1, edges=2, most=9)
     net = nets.build(spec("gcn", readout=readout), Alphabet(3, 2), 2)
@@ -216,7 +216,7 @@ def test_a_tree_cut_short_is_the_tree_of_fewer_rounds_and_knows_its_degrees():
     graphs = some_graphs(9, count=4, edges=2)
     for exact in (False, True):
         for node in range(len(graphs.tags)):
-            assert cut(tree_of(graphs, node, 3, exact=exact), 2) == tree_of(graphs, node, 2, exact=True)
+            assert truncate(tree_of(graphs, node, 3, exact=exact), 2) == tree_of(graphs, node, 2, exact=True)
 
 
 def test_a_colour_graph_as_content_is_the_batch_it_was_made_of():

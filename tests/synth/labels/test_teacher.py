@@ -21,7 +21,7 @@ from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
 from synth.images.preprocess import Standard
 from synth.images.views import BatchView, Mixed, View
-from synth.labelling import Plan, batch_of, label, label_alike, present, recall, vote
+from synth.labelling import LabelPlan, batch_of, label, label_alike, present, recall, vote
 from synth.labels import made_kinds, targets_of
 from synth.labels.committee import Committee
 from synth.labels.common import divergence
@@ -38,7 +38,7 @@ from tests.support.toy_data import blobs, smooth_net
 from tests.support.toy_teachers import bn_net, committee, teacher
 
 KEY, CLASSES = jax.random.key(3), 3
-PLAN = Plan(epochs=2, batch=4, view=View(crop=(0.5, 1.0), flip=True, mix="cutmix"), temperature=4.0)
+PLAN = LabelPlan(epochs=2, batch=4, view=View(crop=(0.5, 1.0), flip=True, mix="cutmix"), temperature=4.0)
 X, Y = (jnp.asarray(part) for part in blobs(3))  # nine images: two full batches and one of a single example, filled up
 
 
@@ -503,10 +503,10 @@ def test_labels_answer_to_the_same_views_in_another_process(tmp_path):
     code = f"""
         import numpy as np
         from synth.files.format import load_set
-        from synth.labelling import label_alike, named
+        from synth.labelling import label_alike, teachers_text
         from tests.support.toy_teachers import committee
         held, teachers = load_set({str(tmp_path / "set.npz")!r}), committee(2)
-        labels = held.y._replace(teachers=named(teachers, (0.5, 0.5)))  # drawn anew, they may differ in a last bit
+        labels = held.y._replace(teachers=teachers_text(teachers, (0.5, 0.5)))  # drawn anew, they may differ in a last bit
         again = label_alike(labels, held.x.decode(), labels.index, teachers)
         print(np.abs(np.asarray(again.logits, np.float32) - np.asarray(held.y.logits, np.float32)).max())
     """
