@@ -109,7 +109,7 @@ class ExpertTraining:
     """
 
     def __init__(self, run: Run, header: Header, trainer: ExpertTrainer, train: Examples, val: Examples):
-        self.folder, self.owner, self.trainer, self.saved, self.told = run.folder, run.owner, trainer, run.saved, set()
+        self.folder, self.owner, self.trainer, self.saved, self.noted = run.folder, run.owner, trainer, run.saved, set()
         folder = run.folder
         self.train, self.val = (replicate(Examples(jnp.asarray(part.x), jnp.asarray(part.y))) for part in (train, val))
         if (folder / RECORD).exists():

@@ -273,7 +273,7 @@ def call_of(given: dict[str, Any], options: dict[str, Any], net: str | None, spl
     said = {name: value for name, value in given.items() if name == "data" or (value is not None and value != usual.get(name))}
     said |= {"net": net} if "net" in said and not isinstance(said["net"], str) else {}
     texts = {name: repr(plain(value)) for name, value in (said | options).items()}
-    if isinstance(data, Data | GraphData):
+    if not isinstance(data, str | None):
         texts["data"] = repr(data.spec) if split == given["seed"] else f"condense.load_data({data.spec!r}, seed={split})"
     return f"condense.distill({', '.join(f'{name}={text}' for name, text in texts.items())})"
 

@@ -16,8 +16,8 @@ from condense.data.modality import check_modality
 from condense.runtime.checks import check_seed
 from condense.teachers.labelling import label_in_pieces, plan_of
 from condense.teachers.store import take_teachers
+from evals.protocol import Protocol
 from evals.recipes import recipe as find_recipe
-from evals.retraining import EvalRecipe
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
@@ -88,7 +88,7 @@ def relabel(
     return made
 
 
-def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> EvalRecipe:
+def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Protocol:
     """The recipe that the call names, else the set's; `cvdd` if that one shows no views."""
     if recipe is None:
         own = find_recipe(synth.info.recipe or "cvdd")

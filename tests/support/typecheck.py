@@ -14,6 +14,7 @@ FREE = {
     "condense.engine.feeds",  # names a protocol, which tests at run time cannot compare
     "condense.workflows.distill",  # refuses arguments of a wrong type itself, in its own words
     "condense.workflows.plan",  # the same arguments
+    "condense.workflows.transfer",  # as the distillation does
 }
 
 

@@ -474,7 +474,7 @@ def test_correct_samples_come_from_as_many_networks_as_it_takes():
         assert list(chosen[3:]) == [4, 5, 7]
     np.testing.assert_array_equal(choose_correct(jax.random.key(0), [first, second], y, 6), draws[0])
     assert set(choose_correct(jax.random.key(0), iter([first]), y, 4)[:2]) == {0, 1}
-    with pytest.raises(BadInput, match="--ipc 5: class 0 has 4 real examples"):
+    with pytest.raises(BadInput, match="--ipc 5: class 0 has 4 examples"):
         choose_correct(KEY, [first, second], y, 2 * 5)
 
 

@@ -36,7 +36,7 @@ def test_choices_are_distinct_and_class_major(name, per_class):
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_too_few_examples_name_the_class_and_the_most_there_is(name):
-    with pytest.raises(BadInput, match=r"--ipc 8: class 1 has 7 real examples; take at most 7"):
+    with pytest.raises(BadInput, match=r"--ipc 8: class 1 has 7 examples beside those for validation; take at most 7"):
         CHOICES[name](KEY, labels, 8)
     with pytest.raises(BadInput, match="at least 1"):
         CHOICES[name](KEY, labels, 0)
