@@ -53,6 +53,7 @@ def stepped(matcher, record, steps: int):
     return [[[value for which, value in drawn if which == side] for drawn in found] for side in (True, False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dm", "dsa"])
 def test_every_class_has_an_augmentation_of_its_own_that_both_sides_share(method):
     """And every step another."""
@@ -64,6 +65,7 @@ def test_every_class_has_an_augmentation_of_its_own_that_both_sides_share(method
     assert len({value for drawn in steps for value in drawn}) == 3 * CLASSES
 
 
+@pytest.mark.slow
 def test_every_epoch_of_the_inner_training_draws_anew():
     """Of gradient matching: four epochs between two steps show four augmentations."""
     record = Record()

@@ -36,7 +36,8 @@ def named(case: tuple[str, str]) -> str:
 
 
 QUICK = {("dm", "images"), ("mtt", "images"), ("dm", "vectors")}  # cases whose second compilation is cheap
-OFTEN = [pytest.param(case, marks=pytest.mark.slow if case[1] == "vectors" and case not in QUICK else ()) for case in LEARNED]
+FAMILIES = {(name, "images") for name in ("dm", "dsa", "mtt", "frepo", "sre2l")} | {("dm", "vectors")}  # one or two a family
+OFTEN = [pytest.param(case, marks=() if case in FAMILIES else pytest.mark.slow) for case in LEARNED]
 
 
 @pytest.fixture(scope="module", params=OFTEN, ids=map(named, LEARNED))

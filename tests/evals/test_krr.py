@@ -134,6 +134,7 @@ def test_kip_has_no_kernel_that_its_recipe_does_not_score_with(data):
         distill("kip", data, ipc=2, hidden=2)
 
 
+@pytest.mark.slow
 def test_kip_is_scored_at_its_own_regularisation(data, tmp_path):
     out = tmp_path / "run"
     distill("kip", data, ipc=2, labels="solved", net="mlp:width=4", reg=0.5, out=out)

@@ -25,6 +25,7 @@ from tests.support.toy_data import as_set, blobs
 KEY = jax.random.key(11)
 
 
+@pytest.mark.slow
 def test_shuffled_labels_give_chance_and_true_ones_do_not():
     """Ten classes, labels shuffled anew for every seed: by symmetry the expected accuracy is 1/10 exactly.
 
@@ -43,6 +44,7 @@ def test_shuffled_labels_give_chance_and_true_ones_do_not():
     assert retrain(KEY, trainer, chosen, lambda seed: as_set(train, 10), test, seeds=64, together=64).mean > 0.95
 
 
+@pytest.mark.slow
 def test_all_the_real_data_reach_the_ceiling():
     """Two unit Gaussians a distance of 2 apart: no classifier beats Phi(1) = 84.1 %, and training on plenty comes near it."""
     rng = np.random.default_rng(0)

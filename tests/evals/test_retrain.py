@@ -225,6 +225,7 @@ def test_a_report_holds_one_accuracy_a_seed_with_mean_and_population_spread(five
     assert Report("n", "r", "k", (0.25, 0.75), 1.0).std == 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [2, 9])
 def test_groups_change_no_score(noisy, small, five, together):
     again = retrain(KEY, small, SMALL, lambda seed: noisy[0], noisy[1], seeds=5, together=together)
@@ -270,6 +271,7 @@ def test_four_devices_score_as_one(monkeypatch, noisy, five):
     assert retrain(KEY, alone, SMALL, lambda seed: noisy[0], noisy[1], seeds=5, together=4).accuracy == five.accuracy
 
 
+@pytest.mark.slow
 def test_rows_seeds_groups_and_pieces_share_one_compilation(caplog, noisy):
     """Sets of equal shapes, a step number anywhere, a last group that is short: nothing compiles or traces twice, on four devices."""
     traced, inner = [], linear_net()

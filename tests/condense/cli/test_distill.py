@@ -132,6 +132,7 @@ def test_a_wrong_call_with_force_leaves_the_run_that_was_there(argv, finished, t
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [["--ipc", "2"], ["--size", "20"], ["--bytes", "5200"], ["--bytes", "7799"]])
 def test_budgets_of_three_kinds_buy_the_same(budget):
     assert run(["distill", "random", "--data", "digits", *budget, "--out", "x"]) == 0

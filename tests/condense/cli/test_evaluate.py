@@ -26,6 +26,7 @@ from tests.support.cli import program, record, surroundings
 REPORT = Report("mlp", "quick", "distilled", (0.5,), 1.0)
 
 
+@pytest.mark.slow
 def test_evaluate_prints_a_table_and_writes_json(finished, capsys):
     argv = [
         "--net",

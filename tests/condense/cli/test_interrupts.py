@@ -87,6 +87,7 @@ def test_ctrl_c_leaves_a_run_that_resumes_bit_for_bit(tmp_path):
     assert record(Path("a"))["wall_seconds"] > stopped["wall_seconds"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.1, 0.6, 1.2])
 def test_ctrl_c_while_it_starts_is_an_interruption_too(seconds):
     """While modules load and steps compile: from the moment that the program, and no longer Python, answers signals."""

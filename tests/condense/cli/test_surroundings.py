@@ -21,6 +21,7 @@ def test_closed_outputs_are_nobody_listening(closed):
     assert (done.returncode, done.stderr) == (0, "") and ("mirage" in done.stdout) == (closed == "2>&-")
 
 
+@pytest.mark.slow
 def test_a_platform_without_a_device_is_named():
     done = program(*DM, "--out", "a", env=surroundings(JAX_PLATFORMS="cuda"))
     assert done.returncode == 2 and not Path("a").exists()

@@ -131,6 +131,7 @@ def test_a_training_that_diverges_fails(data, synth):
         retrain_graphs(*call, seeds=1, net_name="gin", set_kind="random")
 
 
+@pytest.mark.slow
 def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
     synth = condense.distill("mirage", data, bytes=300)
     total = count_bytes(synth)["total"]

@@ -403,6 +403,7 @@ def test_one_score_has_no_deviation_and_heads_break_between_options():
         assert words.count("act=relu,") == words.count("norm=instance,") == words.count("pool=avg") == 3
 
 
+@pytest.mark.slow
 def test_a_learned_step_size_is_for_descent_alone(data):
     """Adam's step sizes are others: a set with one trains under Adam to the bits of the set without."""
     synth = make_set(data)

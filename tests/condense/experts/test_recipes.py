@@ -73,6 +73,7 @@ def test_gsam_without_radius_and_alpha_is_the_gradient():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), tiny, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adaptive", [True, False])
 def test_gsam_is_what_the_formulae_say(float64, adaptive):
     """Against numpy, over flat vectors, with gradients by central differences of the loss."""

@@ -38,6 +38,7 @@ def made(spec, tmp_path_factory):
     return train_teachers(spec, tmp_path_factory.mktemp("teachers"), net=NETS, epochs=2, batch=16, lr=0.1)
 
 
+@pytest.mark.slow
 def test_a_prior_is_the_accuracy_of_data_from_one_teacher(spec, made, monkeypatch):
     """What is scored was recovered from the member that is asked about, here the second of two, and is labelled by it alone."""
     data, member, seen = load_data(spec), made.members[1], {}
@@ -142,6 +143,7 @@ def test_priors_of_few_images_are_measured_on_as_many_as_their_collages_take(mad
     assert json.loads((tmp_path / "priors.json").read_text())[0]["settings"]["ipc"] == 3
 
 
+@pytest.mark.slow
 def test_cvdd_weighs_by_what_was_measured(spec, made, tmp_path, monkeypatch):
     told = iter((60.0, 70.0))
     monkeypatch.setattr(priors, "worth", lambda *args, **more: next(told))

@@ -57,6 +57,7 @@ def penalty(convolve):
     return lambda x, kernel: jnp.sum(jax.grad(energy(convolve), 1)(x, kernel) ** 2) + jnp.sum(jax.grad(energy(convolve))(x, kernel) ** 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients(float64, name):
     ours, oracle, args = setting(name)
@@ -130,6 +131,7 @@ def test_float32_errs_as_little_as_the_native_form():
     assert float(jnp.abs(ours - oracle).max()) < 5e-6 * float(jnp.abs(oracle).max()), "F(4x4, 3x3) should lose no more than a digit"
 
 
+@pytest.mark.slow
 def test_a_batch_laid_over_devices_gives_the_same():
     x, kernel = normal(0, 4, 6, 6, 5).astype(jnp.float32), normal(1, 3, 3, 5, 6).astype(jnp.float32)
     mesh = jax.make_mesh((4,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -76,6 +76,7 @@ CHAINS = {  # channels with kernel size, M = 2x2 max pooling
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHAINS)
 def test_chain_of_convolutions_equals_lax(name):
     side, chain = CHAINS[name]
@@ -208,6 +209,7 @@ def test_networks_stack_under_vmap():
         assert_trees(jax.tree.map(lambda leaf, i=i: leaf[i], stacked), alone(key), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["instance", "group", "batch"])
 def test_second_derivative_equals_finite_differences(float64, norm):
     net, vars = prepared(f"convnet:width=6,depth=1,norm={norm},act=swish", (4, 4, 2))

@@ -93,6 +93,7 @@ def test_parameter_counts_are_those_of_the_layers():
     assert count(build("densenet", (32, 32, 3), 10)) == total + norm(width) + width * 10 + 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", NETS)
 def test_features_are_the_average_of_the_last_map_and_feed_the_head(spec):
     net, vars = prepared(spec)

@@ -93,6 +93,7 @@ def cut_after(epochs: int):
     return cut
 
 
+@pytest.mark.slow
 def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, stored, teachers, tmp_path, monkeypatch):
     out, cut = tmp_path / "set.npz", cut_after(2)
     monkeypatch.setattr(module.Partial, "tick", cut)
@@ -142,6 +143,7 @@ def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, o
     assert len(held) == 2 and {path.name: path.read_bytes() for path in (teachers / "members").iterdir()} == held
 
 
+@pytest.mark.slow
 def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, teachers, tmp_path, monkeypatch):
     """Answers to mirrored images, or distances to other classes, are of another labelling, although images and options are the same."""
     synth, spec, seen, tick = load_set(stored), data.spec.replace("flip=false", "flip=true"), [], module.Partial.tick
@@ -348,6 +350,7 @@ def test_the_command_line_from_a_set_to_a_score(data, committee, stored, teacher
     assert "the set's labels answer to" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_relabelled_set_elsewhere_is_scored_as_far_as_it_can_be(data, stored, teachers, tmp_path, capsys):
     """Outside the run's folder nobody knows its teachers: the usual rows are those that need none, and a line says what is missing."""
     relabel(stored, tmp_path / "far.npz", teachers, "static", data=data, **QUICK)

@@ -265,6 +265,7 @@ def test_a_teacher_is_made_where_none_fits(data, trained, tmp_path, monkeypatch)
     assert make(context._replace(out=None)).value.about["epochs"] == 1
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_one(data, tmp_path, capsys):
     out = tmp_path / "t"
     net = SMALL.net

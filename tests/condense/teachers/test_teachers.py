@@ -57,6 +57,7 @@ def bits(committee) -> list[bytes]:
     return [array.tobytes() for member in committee.members for array in arrays_by_path(member.vars).values()]
 
 
+@pytest.mark.slow
 def test_a_committee_holds_networks_accuracies_and_where_they_come_from(spec, made):
     data = load_data(spec)
     assert [member.name.split(",")[0] for member in made.members] == ["mlp:width=16", "mlp:width=12"]

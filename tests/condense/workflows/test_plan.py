@@ -238,6 +238,7 @@ def test_the_usual_batch_is_cut_to_the_data_and_one_that_is_asked_for_is_refused
         distill(method, data, steps=1, batch=200, **call)
 
 
+@pytest.mark.slow
 def test_a_run_in_which_nothing_was_matched_and_pixels_that_left_are_warned_of(capsys):
     """A step size of a thousand: nothing is learned, and pixels go anywhere."""
     call = {"ipc": 1, "net": NET, "steps": 20, "batch": 8}
@@ -249,6 +250,7 @@ def test_a_run_in_which_nothing_was_matched_and_pixels_that_left_are_warned_of(c
     assert "warning" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_next_command_can_be_followed(tmp_path, monkeypatch, capsys):
     """Classes of which the data has fewer images than the set, and few images for experts."""
     monkeypatch.chdir(tmp_path)

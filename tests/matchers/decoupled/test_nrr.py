@@ -128,6 +128,7 @@ def test_the_map_can_be_renewed():
     np.testing.assert_allclose(masks[2][0], masks[2][1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_critical_patches_by_brute_force(monkeypatch):
     """Of every image the crop over which the map is highest, of these the highest, of these the least sure first."""
     from synth.selection import collage

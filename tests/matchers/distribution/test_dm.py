@@ -109,6 +109,7 @@ def test_outer_momentum_is_the_scalar_recurrence():
     np.testing.assert_allclose(np.asarray(current.x.pixels), x, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_nothing_is_learned_from_a_copy_of_the_real_batch():
     check_nothing_is_learned_from_a_copy_of_the_real_batch("dm")
 

@@ -63,6 +63,7 @@ def test_other_distances_against_numpy():
     np.testing.assert_allclose(float(cos(a, b)), 1 - flat[0] @ flat[1] / (lengths + 1e-6), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", sorted(DISTANCES))
 def test_dc_gradient_equals_finite_differences(float64, distance):
     net, real, fake = smooth_net(dtype=jnp.float64), per_class(blobs(4, dtype=np.float64)), as_set(blobs(2, seed=1, dtype=np.float64))
@@ -108,6 +109,7 @@ def test_the_network_trains_between_steps_and_is_renewed_after_the_last(name):
     assert np.isfinite(np.asarray(second.aux.vars.params["w"])).all() and int(second.aux.seen) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dc", "dsa"])
 def test_at_one_image_a_class_the_network_never_trains(name):
     net, real, fake = smooth_net(), per_class(blobs(4)), as_set(blobs(1, seed=1))
@@ -178,6 +180,7 @@ def test_nothing_is_learned_from_a_copy_of_the_real_batch(name):
     check_nothing_is_learned_from_a_copy_of_the_real_batch(name)
 
 
+@pytest.mark.slow
 def test_duplicated_and_permuted_synthetic_images_change_no_loss():
     check_duplicated_and_permuted_synthetic_images_change_no_loss("dc")
 

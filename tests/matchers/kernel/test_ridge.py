@@ -439,6 +439,7 @@ def test_frepo_is_its_formula_with_margin_flip_and_lamb(float64):
     assert int(later.aux.age.sum()) == int(state.aux.age.sum()) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learn", ["both", "images", "targets"])
 def test_krrst_is_its_formula_with_a_bias_and_a_constant_lambda(float64, learn):
     """mean || F_t F_s^T (F_s F_s^T + lambda I)^-1 Y_s - g(x_t) ||^2; networks start trained, and only what is learned moves."""

@@ -96,6 +96,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", CASES, ids=str)
 def test_the_adjoint_equals_differentiation_through_a_plain_loop(float64, options):
     problem = Problem(smooth_net(dtype=jnp.float64))

@@ -157,6 +157,7 @@ def embedded(net, vars, batch) -> np.ndarray:
     return np.asarray(jax.jit(lambda vars, batch: net.apply(vars, batch).taps["nodes"])(vars, batch))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_the_root_of_a_tree_is_embedded_as_its_node(name, float64):
     """On the tree as a graph of its own, in which every child sends to its parent; GCN needs the degrees of the graph for that.

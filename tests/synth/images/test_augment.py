@@ -252,6 +252,7 @@ def test_same_under_jit_scan_map_and_vmap(siamese):
     np.testing.assert_allclose(jax.jit(jax.vmap(act))(keys), loop, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_each_moves_every_image_by_one_operation_of_its_own():
     """A dot away from the centre: every draw is a whole shift, a zoom along its ray, or a turn at its radius, and all three occur."""
     x = jnp.zeros((300, 21, 21, 1)).at[:, 10, 15].set(1.0)

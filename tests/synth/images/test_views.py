@@ -60,6 +60,7 @@ DRAWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWS)
 def test_a_draw_is_shared_or_each_image_has_its_own(name):
     same = jnp.repeat(pictures(1), 8, 0)

@@ -176,6 +176,7 @@ def replayed(labels, epoch):
         yield jax.tree.map(lambda leaf, b=b: jnp.asarray(leaf[b]), (items, views))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistics", ["running", "batch/2"])
 def test_stored_answers_are_those_to_the_replayed_views(statistics):
     held = committee(2)

@@ -46,6 +46,7 @@ def problem(b: int):
     return cost, jax.tree.map(lambda leaf: leaf.astype(jnp.float64), net.init(jax.random.key(0)).params), rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("b", [3, 4, 10, 12])
 def test_a_total_and_its_slopes_are_those_of_all_rows_at_once(float64, b):
     """Value, gradients by parameters, images and shares, and the gradient by images of a gradient by parameters."""

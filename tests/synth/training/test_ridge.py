@@ -80,6 +80,7 @@ def test_limits_of_lambda(float64):
     assert np.abs(predict(f, y, t, reg=1e12)).max() < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("detached", "d"), [(False, 9), (True, 9), (True, 4)])
 def test_gradients_equal_central_differences(float64, detached, d):
     """By features and by labels. A detached lambda is a constant of the differences; a test at large lambda tells the two apart."""
@@ -101,6 +102,7 @@ def test_gradients_equal_central_differences(float64, detached, d):
     assert np.abs(by_f - other).max() > 1e-3 * np.abs(by_f).max()
 
 
+@pytest.mark.slow
 def test_repeated_rows_without_any_lambda_give_finite_numbers_in_float32():
     """Where Cholesky fails, and only there, the diagonal grows until it does not; the labels are still fitted to rounding."""
     f, y, t = problem(dtype=np.float32)
@@ -198,6 +200,7 @@ def test_centred_rows_sum_to_zero():
     np.testing.assert_allclose(rows[1], [-0.25, -0.25, 0.75, -0.25])
 
 
+@pytest.mark.slow
 def test_arc_cosine_kernels_and_their_derivatives(float64):
     """Against E 1[u > 0] 1[v > 0] and E relu(u) relu(v) of Gaussians with correlation c, by quadrature over the angle."""
     phi = (np.arange(200_000) + 0.5) / 200_000 * 2 * np.pi
@@ -212,6 +215,7 @@ def test_arc_cosine_kernels_and_their_derivatives(float64):
     assert np.isfinite(np.asarray(jax.vmap(jax.grad(arc_zero))(jnp.array([-1.0, 1.0, 1 + 1e-12])))).all()
 
 
+@pytest.mark.slow
 def test_ntk_is_symmetric_positive_and_differentiable(float64):
     """Pairs of different inputs against central differences; those of equal ones, where rounding spoils differences, in closed form."""
     f, y, _ = problem(d=5)
