@@ -35,7 +35,7 @@ HELD = Table(
         **dict.fromkeys(("asked", "epochs", "size"), COUNT),
         **dict.fromkeys(("format", "count", "seed", "split_seed"), Whole(0, 1 << 48)),
         "options": Table(rest=Either((Real(), Flag()))),
-        "image": ListOf(Whole(1, 1 << 20), least=3, most=3),
+        "image": ListOf(Whole(1, 1 << 20), least=1, most=3),
         "classes": ListOf(Text(), least=1),
         "accuracy": ListOf(ListOf(Real(0, 1))),
     },
@@ -158,6 +158,8 @@ def _checked(held: dict) -> Header:
         if rows and (len(rows) != held["count"] or any(len(row) != held["epochs"] + 1 for row in rows)):
             raise ValueError(f"{key} must hold epochs + 1 numbers for each expert, or be empty")
     lists = {key: tuple(map(tuple, held.get(key, ()))) for key in ("accuracy", "sums")}
+    if len(held["image"]) == 2:
+        raise ValueError("image must be height, width and channels, or one number for vectors")
     return Header(**held | lists | {"image": tuple(held["image"]), "classes": tuple(held["classes"])})
 
 

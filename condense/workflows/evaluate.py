@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from condense.data.for_set import find_set, take_data
 from condense.data.graphs import GraphData
@@ -119,7 +119,7 @@ def evaluate(
     reports = run_rows(jax.random.fold_in(key, INIT), listed, networks, task, seeds=seeds)
     if evaluator.chooses_epoch and split == "val":
         note(f"warning: the epoch is chosen on the validation {modality.name}, so scores on them are too high; report the test")
-    facts = {"modality": modality.name, "majority": share_of_commonest(data, part) if evaluator.majority else None}
+    facts = {"modality": modality.name, "majority": share_of_commonest(data.train.y, part.y) if evaluator.majority else None}
     sizes = count_bytes(synth, file=path)
     return Evaluation(str(path or ""), data.spec, data.digest, split, images_a_class(synth), sizes, reports, seed, **facts)
 
@@ -131,6 +131,6 @@ def images_a_class(synth: SyntheticSet) -> int | None:
     return int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
 
 
-def share_of_commonest(data: Data | GraphData, part: Any) -> float:
-    """The fraction of the examples that belong to the most frequent training class."""
-    return float(np.mean(part.y == np.bincount(data.train.y).argmax()))
+def share_of_commonest(train: Int[np.ndarray, " n"], part: Int[np.ndarray, " m"]) -> float:
+    """The fraction of `part`, class indices, that belong to the most frequent class of the training examples' indices, `train`."""
+    return float(np.mean(part == np.bincount(train).argmax()))

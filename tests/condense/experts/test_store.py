@@ -35,7 +35,7 @@ DAMAGES = {
     "large": (lambda f: rewrite(f, size=1 << 50), "size must be a whole number"),
     "accuracy": (lambda f: rewrite(f, accuracy=[[2.0]]), r"accuracy\[0\]\[0\] must be a number from 0 to 1"),
     "few accuracies": (lambda f: rewrite(f, accuracy=[[0.5]]), "accuracy must hold epochs"),
-    "flat images": (lambda f: rewrite(f, image=[8, 8]), "image must be a list of 3 values"),
+    "flat images": (lambda f: rewrite(f, image=[8, 8]), "image must be height, width and channels"),
     "unfinished": (lambda f: rewrite(f, asked=5), "3 of 5 experts are trained; run `condense experts` there to the end"),
     "no file": (lambda f: (f / "expert_0001.npy").unlink(), "cannot read .*expert_0001.npy"),
     "too few rows": (lambda f: shape_of(f, (EPOCHS, 103)), r"holds float32 of shape \(4, 103\), not f32\[5, 103\]"),
