@@ -28,17 +28,13 @@ OPTIONS = {"normalise": Choice({kind: kind for kind in FITS}), "flip": TRUTH, "l
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """Raw images, checked. `arrays` makes one of arrays in memory.
+class ArraySource:
+    """Raw examples that are arrays of one shape, checked; what images and vectors share.
 
     Args:
       name, spec: a short name, and what the user asked for (messages begin with it).
-      train, test: raw images of one size and type.
+      train, test: raw examples of one shape and type.
       classes: C >= 2 names, in the order of the class indices; kept as sets store them, with U+FFFD for what cannot be printed.
-      flips: whether a mirrored image keeps its label.
-
-    Raises:
-      BadInput: sizes that differ, labels outside 0..C-1, classes with fewer than two training images, values out of range or NaN.
     """
 
     name: str
@@ -46,26 +42,46 @@ class Source:
     train: Rows
     test: Rows
     classes: tuple[str, ...]
-    flips: bool = True
-    modality: ClassVar[str] = "images"
+    modality: ClassVar[str]
+    axes: ClassVar[str]
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
-        check_alike(self.spec, self.train, self.train.y, self.test, self.test.y)
-        check_classes(self.spec, self.train.y, self.test.y, self.classes, "images")
-        for part, rows in (("train", self.train), ("test", self.test)):
-            if rows.dtype != np.uint8:
-                check_unit(self.spec, part, rows)
+        check_alike(self.spec, self.train, self.train.y, self.test, self.test.y, examples=self.modality, axes=self.axes)
+        check_classes(self.spec, self.train.y, self.test.y, self.classes, self.modality)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Height, width and channels of an image."""
+        """Shape of an example: height, width and channels of an image, or the one length of vectors."""
         return self.train.shape[1:]
 
     @property
     def dtype(self) -> np.dtype:
-        """Dtype of the raw images."""
+        """Dtype of the raw examples."""
         return self.train.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Source(ArraySource):
+    """Raw images, checked. `arrays` makes one of arrays in memory.
+
+    Args:
+      name, spec, train, test, classes: as `ArraySource` has them.
+      flips: whether a mirrored image keeps its label.
+
+    Raises:
+      BadInput: sizes that differ, labels outside 0..C-1, classes with fewer than two training images, values out of range or NaN.
+    """
+
+    flips: bool = True
+    modality: ClassVar[str] = "images"
+    axes: ClassVar[str] = "n height width channels"
+
+    def __post_init__(self):
+        super().__post_init__()
+        for part, rows in (("train", self.train), ("test", self.test)):
+            if rows.dtype != np.uint8:
+                check_unit(self.spec, part, rows)
 
 
 def arrays(
