@@ -67,7 +67,7 @@ class Teacher(NamedTuple):
 class Split(Protocol):
     """Real examples in model space that need not lie in memory: the training, validation or test split of a data set.
 
-    Whoever wants a few of them takes these. `all` holds everything in memory at once; only what needs everything may call it.
+    `take` is the only way to them. Whoever wants a few takes these; what needs all of them at once says so by `take_all`.
     """
 
     @property
@@ -82,10 +82,6 @@ class Split(Protocol):
 
     def take(self, index: Int[np.ndarray, " m"]) -> "Examples":
         """The examples that `index` names, in its order."""
-        ...
-
-    def all(self) -> "Examples":
-        """Every example, in order."""
         ...
 
 
@@ -104,9 +100,10 @@ class Examples(NamedTuple):
         """The examples that `index` names, in its order."""
         return Examples(self.x[index], self.y[index])
 
-    def all(self) -> "Examples":
-        """Returns itself, because all examples lie in memory."""
-        return self
+
+def take_all(split: Any) -> Any:
+    """Every example of a split (or every row of what readers give), in order; all of it is in memory then."""
+    return split.take(np.arange(len(split.y)))
 
 
 def fresh(key: jax.Array, net: Net) -> Vars:

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from condense.data.graph_rows import ChangedGraphs, GraphRows, GraphView, digest_of_graphs, pieces
 from condense.data.readers.base import Spec
 from condense.data.readers.graph_source import GraphSource
 from condense.data.readers.source import stratified
 from condense.runtime.log import note
 from synth.errors import BadInput
-from synth.graphs.base import Alphabet, GraphExamples, Graphs
+from synth.graphs.base import Alphabet, Graphs
 from synth.images.preprocess import Nothing, Preprocess
 from synth.set import SyntheticSet
 
@@ -33,7 +34,7 @@ class GraphData:
       classes: class names in the order of the labels.
       image: the alphabet, what networks are built for.
       digest: of the contents, before any split. seed: of the validation split.
-      source: all graphs. rows: which are for training, for validation and for the test.
+      source: all graphs, as networks read them. rows: which are for training, for validation and for the test.
     """
 
     spec: str
@@ -49,17 +50,17 @@ class GraphData:
     modality: ClassVar[str] = "graphs"
 
     @cached_property
-    def train(self) -> GraphExamples:
+    def train(self) -> GraphView:
         """Training graphs without the validation split."""
         return self._part(0)
 
     @cached_property
-    def val(self) -> GraphExamples:
+    def val(self) -> GraphView:
         """The validation split: all selection happens here, that of the epoch too."""
         return self._part(1)
 
     @cached_property
-    def test(self) -> GraphExamples:
+    def test(self) -> GraphView:
         """The test split: scored once."""
         return self._part(2)
 
@@ -72,8 +73,8 @@ class GraphData:
         """Returns the data unchanged, because graphs have no preprocessing."""
         return self
 
-    def _part(self, part: int) -> GraphExamples:
-        return GraphExamples(self.source.graphs, self.source.y, len(self.classes), self.image).take(self.rows[part])
+    def _part(self, part: int) -> GraphView:
+        return GraphView(self.source.rows, self.rows[part], len(self.classes), self.image)
 
 
 def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> GraphData:
@@ -86,40 +87,43 @@ def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> G
 
     Raises BadInput where a class is left without training graphs.
     """
-    graphs = source.graphs
+    rows, y = source.rows, source.rows.y
     if spec.options.get("degree", not source.tagged):
-        graphs = with_degrees(spec.text, graphs, tagged=source.tagged)
+        rows = with_degrees(spec.text, rows, tagged=source.tagged)
     if not spec.options.get("edges", True):
-        graphs = graphs._replace(labels=np.zeros_like(graphs.labels))
-    source, y = source._replace(graphs=graphs), source.y
+        rows = ChangedGraphs(rows, lambda graphs: graphs._replace(labels=np.zeros_like(graphs.labels)))
+    source = source._replace(rows=rows)
     test = stratified(y, round(TEST * len(y)), seed=spec.options.get("split", 0)) if source.test is None else source.test
     rest = np.setdiff1d(np.arange(len(y)), test)
     val = rest[stratified(y[rest], round(validation * len(rest)), seed=seed)]
     train = np.setdiff1d(rest, val)
     if len(np.unique(y[train])) < len(source.classes):
         raise BadInput(f"{spec.text}: a class is left without training graphs; use another fold or split, or more graphs")
-    alphabet = Alphabet(int(graphs.tags.max()) + 1, int(graphs.labels.max(initial=0)) + 1, _directed(graphs))
+    alphabet = alphabet_of(rows)
     if alphabet.directed:
         note(f"{spec.text}: some edges stand there in one direction only, so the graphs are read as directed")
-    return GraphData(spec.text, spec.name, source.classes, alphabet, graphs_digest(source), seed, source, (train, val, test))
+    return GraphData(
+        spec.text, spec.name, source.classes, alphabet, digest_of_graphs(rows, source.classes), seed, source, (train, val, test)
+    )
 
 
-def with_degrees(spec: str, graphs: Graphs, *, tagged: bool) -> Graphs:
+def with_degrees(spec: str, rows: GraphRows, *, tagged: bool) -> ChangedGraphs:
     """The graphs with the degree as tag, beside the tag where nodes have one. Raises BadInput where that gives too many tags."""
-    degree = graphs.degrees()
-    kinds = int(degree.max(initial=0)) + 1
-    if tagged and (int(graphs.tags.max()) + 1) * kinds > TAGS:
+    kinds = 1 + max(int(piece.degrees().max(initial=0)) for piece in pieces(rows))
+    if tagged and alphabet_of(rows).tags * kinds > TAGS:
         raise BadInput(f"{spec}: degree=true gives more than {TAGS} tags; leave it out")
-    return graphs._replace(tags=(graphs.tags * kinds + degree if tagged else degree).astype(np.int32))
+
+    def tag(graphs: Graphs) -> Graphs:
+        degree = graphs.degrees()
+        return graphs._replace(tags=(graphs.tags * kinds + degree if tagged else degree).astype(np.int32))
+
+    return ChangedGraphs(rows, tag)
 
 
-def graphs_digest(source: GraphSource) -> str:
-    """SHA-256 of the graphs, their labels and class names, in hexadecimal."""
-    found = hashlib.sha256("\0".join(source.classes).encode())
-    for array in (*source.graphs, source.y):
-        found.update(f"{array.dtype.str}{array.shape}".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+def alphabet_of(rows: GraphRows) -> Alphabet:
+    """The smallest alphabet that holds all tags and edge labels; directed where some edge has no partner in the other direction."""
+    found = [Alphabet(int(piece.tags.max()) + 1, int(piece.labels.max(initial=0)) + 1, _directed(piece)) for piece in pieces(rows)]
+    return Alphabet(*(max(facts) for facts in zip(*found, strict=True)))
 
 
 def _directed(graphs: Graphs) -> bool:

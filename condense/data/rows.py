@@ -135,7 +135,7 @@ class Slices:
 class View:
     """Rows in model space: a `synth.base.Split`, which feeds, teachers, statistics, starts and scores read.
 
-    `take` normalises the rows that it takes. `all` returns every row in memory; it is the one place that does.
+    `take` normalises the rows that it takes, and keeps none of them, save what the next paragraph says.
 
     A row has the same bits whatever is taken beside it. Where the preprocessing computes every number from that number alone, this holds by
     itself. Whitening is a matrix product, which may round a row differently in another batch. Of rows in memory the view whitens all, once,
@@ -163,13 +163,9 @@ class View:
     def take(self, index: Int[np.ndarray, " m"]) -> Examples:
         """The rows that `index` names, in its order, as f32 in model space."""
         index = np.asarray(index, np.int64)
-        if "_whole" in vars(self) or (self.rows.in_memory and not self.preprocess.elementwise):
+        if self.rows.in_memory and not self.preprocess.elementwise:
             return self._whole.take(index)
         return self._model_space(index)
-
-    def all(self) -> Examples:
-        """All rows in order. The view keeps the result if the raw rows lie in memory; otherwise every call reads them again."""
-        return self._whole if self.rows.in_memory else self._model_space(np.arange(len(self)))
 
     def unlabelled(self) -> "View":
         """The same rows as examples of one class, 0."""

@@ -6,6 +6,7 @@ from jaxtyping import Int64
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.modality import check_modality
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.graphs.refinement import refine
 
@@ -25,4 +26,4 @@ def count_trees(data: Data | GraphData, depth: int) -> Int64[np.ndarray, " trees
     graphs: GraphData = check_modality(data, "graphs", flag="--data")
     if depth < 0:
         raise BadInput(f"depth={depth}: give 0 or more")
-    return np.sort(np.bincount(refine(graphs.train.x, depth, degrees=True).rounds[-1]))[::-1].astype(np.int64)
+    return np.sort(np.bincount(refine(take_all(graphs.train).x, depth, degrees=True).rounds[-1]))[::-1].astype(np.int64)

@@ -11,9 +11,10 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32
 
+from condense.data.graph_rows import GraphView, pieces
 from condense.runtime.log import note
 from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled, Unread
-from synth.base import Split
+from synth.base import Split, take_all
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples, batch_of
 
@@ -63,7 +64,7 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
             return graphs_per_class(n, examples, seed=seed)
         case None:
             return lambda step: None
-    return lambda step: examples.all()
+    return lambda step: take_all(examples)
 
 
 def _rng(*entropy: int) -> np.random.Generator:
@@ -129,7 +130,7 @@ def _segment(request: Segment, experts: Trajectories, seed: int) -> Callable:
     return feed
 
 
-def graphs_per_class(n: int, examples: GraphExamples, *, seed: int) -> Callable[[int], tuple[GraphBatch, ...]]:
+def graphs_per_class(n: int, examples: GraphView | GraphExamples, *, seed: int) -> Callable[[int], tuple[GraphBatch, ...]]:
     """Builds the feed of `matchers.base.GraphsPerClass(n)`: about n graphs of every class. Each class has a fixed padded size of its own,
     the same at every step.
 
@@ -140,13 +141,14 @@ def graphs_per_class(n: int, examples: GraphExamples, *, seed: int) -> Callable[
     rows = [np.flatnonzero(examples.y == c) for c in range(examples.classes)]
     if empty := [c for c, members in enumerate(rows) if not len(members)]:
         raise BadInput(f"--data has no training graph of class {empty[0]}; this method draws from each class")
-    nodes, edges = examples.x.nodes, np.bincount(examples.x.graph[examples.x.receivers], minlength=len(examples.x.nodes))
+    counts = [(piece.x.nodes, piece.x.edges_by_graph()[1]) for piece in pieces(examples)]
+    nodes, edges = (np.concatenate(each) for each in zip(*counts, strict=True))
 
     def one(rng: np.random.Generator, members: np.ndarray) -> GraphBatch:
         room = {"nodes": _room(nodes[members], n), "edges": _room(edges[members], n)}
         drawn = np.concatenate([rng.permutation(members) for _ in range(math.ceil(n / len(members)))])[:n]
         fits = (np.cumsum(nodes[drawn]) <= room["nodes"]) & (np.cumsum(edges[drawn]) <= room["edges"])
-        return batch_of(examples.x.take(drawn[fits]), **room, count=n)
+        return batch_of(examples.take(drawn[fits]).x, **room, count=n)
 
     def feed(step: int) -> tuple[GraphBatch, ...]:
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, GRAPHS, step))))

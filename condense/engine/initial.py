@@ -6,7 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from condense.data.graph_rows import GraphView
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.engine.budget import budget_of
@@ -16,7 +18,6 @@ from condense.runtime.run_folder import digest
 from matchers.base import Matcher
 from synth.base import Split
 from synth.errors import BadInput
-from synth.graphs.base import GraphExamples
 from synth.graphs.content import PackedGraphs
 from synth.images.content import Pixels
 from synth.labels.plain import Hard, Runs
@@ -88,11 +89,15 @@ def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_cl
 
 
 def start_graphs(
-    key: jax.Array, start: str, data: GraphData, examples: GraphExamples, per_class: None, info: Info, content: Any
+    key: jax.Array, start: str, data: GraphData, examples: GraphView, per_class: None, info: Info, content: Any
 ) -> SyntheticSet:
     """Returns a set without graphs. Every graph method replaces its content."""
     none = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
-    return SyntheticSet(none, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(data.train.sizes())), info=info)
+    return SyntheticSet(
+        none,
+        Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(np.bincount(data.train.y, minlength=len(data.classes)).astype(np.int32))),
+        info=info,
+    )
 
 
 def start_vectors(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:

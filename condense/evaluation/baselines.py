@@ -16,7 +16,7 @@ from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.readers.encoded import LONG
 from condense.runtime.log import progress
-from synth.base import Examples
+from synth.base import Examples, take_all
 from synth.errors import BadInput
 from synth.images.content import Pixels
 from synth.labels.plain import Hard, Target
@@ -139,7 +139,7 @@ def kmeans(comparison: Comparison) -> Draw:
     """The training examples nearest to the centres of their class, as many centres as the set has examples of it."""
 
     def choose(key: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
-        x = comparison.data.train.all().x
+        x = take_all(comparison.data.train).x
         flat = x.reshape(len(x), -1)
         if len(x) < LONG:  # a bar inside that of the evaluation stays behind as a line
             return choose_kmeans(key, flat, labels, count)
@@ -153,7 +153,7 @@ def kmeans(comparison: Comparison) -> Draw:
 
 def everything(comparison: Comparison) -> Draw:
     """All training examples with their class indices."""
-    return lambda seed: comparison.real(comparison.data.train.all(), kind=Hard)
+    return lambda seed: comparison.real(take_all(comparison.data.train), kind=Hard)
 
 
 BASELINES = {

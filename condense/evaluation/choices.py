@@ -15,6 +15,7 @@ from condense.teachers.frozen import load_frozen
 from evals.protocol import Protocol, ScoringNetwork
 from evals.recipes import RECIPES
 from evals.recipes import recipe as find_recipe
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.set import SyntheticSet
 
@@ -128,7 +129,7 @@ def take_networks(
 def take_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> Any:
     """The examples to score on. Raises BadInput if there are none, or if there are no validation examples and the protocol chooses an epoch
     by them."""
-    part = (data.test if split == "test" else data.val).all()
+    part = take_all(data.test if split == "test" else data.val)
     if evaluator.chooses_epoch and not (len(part.y) and len(data.val.y)):
         raise BadInput(f"{data.spec}: needs validation and {split} {data.modality}; use more data")
     if not len(part.y):

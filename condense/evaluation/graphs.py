@@ -22,6 +22,7 @@ from evals.protocol import ScoringNetwork, Worker
 from evals.retrain_graphs import WeightedBatch, graph_worker, make_graph_trainer, shares
 from evals.retraining import EvalRecipe
 from evals.storage import count_bytes
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.graphs.base import RATIO, GraphBatch, GraphExamples, Sizes, batch_of, batches, common, padded, sizes_of
 from synth.graphs.content import ColourGraph
@@ -96,7 +97,8 @@ def draw_random(key: jax.Array, synth: SyntheticSet, data: GraphData) -> Synthet
     """Random training graphs of no more bytes than the set, labels included. Raises BadInput where no graph of a class fits."""
     total = count_bytes(synth)["total"]
     try:
-        return pack(synth, data.train, choose_within(key, data.train, ("bytes", total)))
+        examples = take_all(data.train)
+        return pack(synth, examples, choose_within(key, examples, ("bytes", total)))
     except BadInput as error:
         raise BadInput(f"--rows random: the set's {total} bytes do not hold a graph of every class; take --rows distilled") from error
 
@@ -107,8 +109,9 @@ def random(comparison: Comparison) -> Callable[[int], SyntheticSet]:
 
 
 def everything(comparison: Comparison) -> Callable[[int], GraphExamples]:
-    """All training graphs."""
-    return lambda seed: comparison.data.train
+    """All training graphs, the same for every network."""
+    whole = cache(lambda: take_all(comparison.data.train))
+    return lambda seed: whole()
 
 
 def prepare(draw: Callable[[int], SyntheticSet | GraphExamples], net: str, seeds: int) -> Callable[[int], WeightedBatch]:
@@ -129,7 +132,7 @@ def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Call
 
     @cache
     def validation(net: str) -> tuple[GraphBatch, Any]:
-        return read_as_colours(data.val, net), jnp.asarray(data.val.y)
+        return read_as_colours(take_all(data.val), net), jnp.asarray(data.val.y)
 
     def build(network: ScoringNetwork, recipe: EvalRecipe) -> Worker:
         trainer = make_graph_trainer(network.net, recipe)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from condense.data.images import Data
 from condense.evaluation.baselines import Baseline, check_rows
 from evals.transfer import WHOLE
-from synth.base import Examples
+from synth.base import Examples, take_all
 from synth.errors import BadInput
 from synth.images.content import Pixels
 from synth.labels.plain import Target
@@ -94,7 +94,7 @@ def kmeans(source: RowSource) -> Draw:
 
 def everything(source: RowSource) -> Draw:
     """All training images; one set for all seeds, because it is as large as the data."""
-    whole = cache(lambda: source.real(source.data.train.all()))
+    whole = cache(lambda: source.real(take_all(source.data.train)))
     return lambda seed: whole()
 
 

@@ -13,7 +13,7 @@ from condense.evaluation.modalities import EVALUATORS
 from condense.evaluation.rows import INIT
 from condense.runtime.log import progress
 from evals.protocol import Protocol, ScoringTask
-from synth.base import Teacher
+from synth.base import Teacher, take_all
 from synth.labelling import present
 from synth.set import SyntheticSet
 
@@ -27,7 +27,7 @@ def validation_score(
     """
     evaluator = EVALUATORS[data.modality]
     network = build_network(recipe.own_net or net, recipe, data)
-    part = data.val.all()
+    part = take_all(data.val)
     worker = recipe.worker(network, ScoringTask(data.modality, part, evaluator.retraining(data, part, False)))
     key, group = jax.random.fold_in(jax.random.key(seed), INIT), worker.group(seeds, False)
 

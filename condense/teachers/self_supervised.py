@@ -30,7 +30,7 @@ from condense.runtime.log import MetricsLog, progress
 from condense.runtime.run_folder import RECORD, Run, check_there, digest, open_run
 from condense.teachers.barlow import BarlowTraining, Config, complete, make_training
 from evals.transfer import draw_balanced, probe
-from synth.base import Net, Vars
+from synth.base import Net, Vars, take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
 from synth.files.memory import forcible
@@ -195,7 +195,7 @@ def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, fl
 
 
 def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
-    x, key, folder = jnp.asarray(data.train.all().x), jax.random.key(config.seed), held.folder
+    x, key, folder = jnp.asarray(take_all(data.train).x), jax.random.key(config.seed), held.folder
     training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
     checkpoints, carry = Checkpoints(folder / "checkpoints", owner=held.owner), training.init(jax.random.fold_in(key, 0))
     with defer_interrupt():
@@ -234,7 +234,7 @@ def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None =
         return None
     fraction = 1 if most is None else min(1.0, most / len(data.train.y))
     rows = draw_balanced(jax.random.key(0), data.train.y, fraction)
-    features, held_out = (in_batches(read, vars, jnp.asarray(x)) for x in (data.train.take(rows).x, data.val.all().x))
+    features, held_out = (in_batches(read, vars, jnp.asarray(x)) for x in (data.train.take(rows).x, take_all(data.val).x))
     found = probe(features, jnp.asarray(data.train.y[rows]), held_out, classes=len(data.classes))
     return float(np.mean(np.asarray(found) == data.val.y))
 

@@ -28,7 +28,7 @@ from condense.runtime.log import MetricsLog, note, progress
 from condense.runtime.run_folder import check_there, open_run
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import INDEX, Teachers, load_teachers, write_index, write_member
-from synth.base import Net, Teacher
+from synth.base import Net, Teacher, take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import forcible
 from synth.images.views import View
@@ -219,7 +219,7 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe) -> Callable:
     view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps = -(-n // batch)
-    x, y = jnp.asarray(data.train.all().x), Hard(jnp.asarray(data.train.y), len(data.classes))
+    x, y = jnp.asarray(take_all(data.train).x), Hard(jnp.asarray(data.train.y), len(data.classes))
 
     @partial(jax.jit, donate_argnums=0)
     def advance(state: Fit, items: Item, x, y, epoch, first, stop):

@@ -24,7 +24,7 @@ from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.workflows.plan import Plan, plan, realise
 from evals.recipes import recipe
 from matchers.method import Method
-from synth.base import Net
+from synth.base import Net, take_all
 from synth.files.format import load_set, save_set
 from synth.files.memory import forcing
 from synth.set import SyntheticSet
@@ -102,7 +102,7 @@ def execute(made: Plan) -> SyntheticSet:
             check_there(made.out, "set.npz")
             note(f"{made.out} is done: {opened.record['finished']} steps; nothing to do")
             return load_set(find_set(made.out))
-        for line in made.matcher.remarks(data.train) if made.matcher.remarks else ():
+        for line in made.matcher.remarks(take_all(data.train)) if made.matcher.remarks else ():
             note(line)
         return run_method(made, config, opened)
 

@@ -10,6 +10,7 @@ from condense.runtime.log import duration, note
 from condense.runtime.run_folder import foresee
 from condense.workflows.plan import Plan, stand_in_set
 from evals.storage import count_bytes
+from synth.base import take_all
 from synth.files.memory import megabytes
 from synth.set import SyntheticSet
 
@@ -35,7 +36,7 @@ def preview(made: Plan) -> list[str]:
     rows += [("option", f"{name} = {value} ({settings.sources[name]})") for name, value in settings.options.items()]
     rows += [("input", f"{name}: there, in {place}") for name, place in settings.places.items()]
     rows += [("input", describe(one)) for one in waiting]
-    rows += [("note", line) for line in (*made.remarks, *(made.matcher.remarks(data.train) if made.matcher.remarks else ()))]
+    rows += [("note", line) for line in (*made.remarks, *(made.matcher.remarks(take_all(data.train)) if made.matcher.remarks else ()))]
     rows += [("estimate", line) for line in estimate(made, waiting)]
     return [f"{name:<10}{text}" for name, text in rows]
 

@@ -24,7 +24,7 @@ from condense.teachers.self_supervised import Representer, take_teacher
 from condense.teachers.store import warn_of_split
 from evals.storage import count_bytes
 from evals.transfer import Adaptation, draw_balanced
-from synth.base import Examples, Net
+from synth.base import Examples, Net, take_all
 from synth.errors import BadInput
 from synth.files.format import load_set
 from synth.set import SyntheticSet
@@ -146,7 +146,7 @@ def make_goals(
     part = target.test if split == "test" else target.val
     if not len(part.y):
         raise BadInput(f"--split {split}: {target.spec} has no image there; use more data, or the other split")
-    train, scored, k_labels = fitted(target.train.all(), image), fitted(part.all(), image), jax.random.fold_in(key, LABELS)
+    train, scored, k_labels = fitted(take_all(target.train), image), fitted(take_all(part), image), jax.random.fold_in(key, LABELS)
 
     def goal(how: Adaptation, fraction: float) -> Goal:
         times = 1 if fraction == 1 else draws

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from matchers.base import GraphsPerClass, Matcher, descend
-from synth.base import Net, Vars, fresh
+from synth.base import Net, Vars, fresh, take_all
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples
 from synth.graphs.dense import LearnedGraphs, dense_batch
@@ -63,6 +63,7 @@ def doscond(
             raise BadInput(
                 "doscond learns graphs whose edges are all alike and have no direction; --data SPEC?edges=false drops edge labels"
             )
+        examples = take_all(examples)
         v = nodes or max(2, round(float(examples.x.nodes.mean())))
         count = _count(budget, examples, v)
         features, joined = initial_graphs(key, examples, count, v)

@@ -2,7 +2,8 @@
 
 from matchers.base import Matcher, Unread, once
 from matchers.selection.common import put
-from synth.graphs.base import GraphExamples
+from synth.base import take_all
+from synth.graphs.content import PackedGraphs
 from synth.selection.choose import choose_random
 from synth.selection.graphs import choose_within, pack
 
@@ -15,7 +16,8 @@ def random(budget: tuple[str, int] | None) -> Matcher:
     """
 
     def solve(key, synth, examples):
-        if isinstance(examples, GraphExamples):
+        if isinstance(synth.x, PackedGraphs):
+            examples = take_all(examples)
             return pack(synth, examples, choose_within(key, examples, budget))
         return put(synth, examples, choose_random(key, examples.y, len(synth) // synth.y.classes))
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from matchers.base import Matcher, Segment
 from matchers.trajectory.common import GradientKind, PositiveBy, Student, follow, logits
-from synth.base import Net
+from synth.base import Net, take_all
 from synth.errors import BadInput
 from synth.labels.plain import Soft
 from synth.options import BelowOne, NonNegative, Positive
@@ -79,7 +79,7 @@ def datm(
     matcher = follow(net, augment, student, request, rates, step_size=step_size, positive=positive, gate=gate)
 
     def prepare(key, synth, examples):
-        every, whole = range(experts.count), examples.all()
+        every, whole = range(experts.count), take_all(examples)
         chosen = choose_correct(key, (logits(net, experts.last(e), whole.x) for e in every), whole.y, len(synth))
         x, y = examples.take(chosen)
         labels = mean_correct((logits(net, experts.last(e), x) for e in every), np.asarray(y))

@@ -47,12 +47,17 @@ class Graphs(NamedTuple):
         """How many edges end in each node."""
         return np.bincount(self.receivers, minlength=len(self.tags)).astype(np.int32)
 
-    def take(self, index: Int[np.ndarray, " m"]) -> "Graphs":
-        """The chosen graphs, in the order of `index`."""
+    def edges_by_graph(self) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " g"]]:
+        """The numbers of the edges, graph after graph, and how many edges each graph has."""
+        owner = self.graph[self.receivers]
+        return np.argsort(owner, kind="stable"), np.bincount(owner, minlength=len(self.nodes))
+
+    def take(self, index: Int[np.ndarray, " m"], *, edges: tuple[np.ndarray, np.ndarray] | None = None) -> "Graphs":
+        """The chosen graphs, in the order of `index`. Who takes often gives the result of `edges_by_graph`, which costs the most."""
         index = np.asarray(index, np.int64)
-        nodes, edges = self.nodes[index], np.bincount(self.graph[self.receivers], minlength=len(self.nodes))
+        by_graph, edges = edges or self.edges_by_graph()
+        nodes = self.nodes[index]
         rows = _runs(_starts(self.nodes)[index], nodes)
-        by_graph = np.argsort(self.graph[self.receivers], kind="stable")
         lines = by_graph[_runs(_starts(edges)[index], edges[index])]
         # a graph may be chosen twice: shift by where its copy begins
         shift = np.repeat(_starts(nodes) - _starts(self.nodes)[index], edges[index])
@@ -75,10 +80,6 @@ class GraphExamples(NamedTuple):
     def take(self, index: Int[np.ndarray, " m"]) -> "GraphExamples":
         """The graphs that `index` names, in its order."""
         return self._replace(x=self.x.take(index), y=self.y[index])
-
-    def all(self) -> "GraphExamples":
-        """Returns itself, because graphs lie in memory."""
-        return self
 
 
 class Hop(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from threadpoolctl import threadpool_limits
 
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.selection.collage import random_collages
 
@@ -139,7 +140,7 @@ def _images(choose: Callable) -> Start:
     """The start that shows the real images which `choose(key, flat pixels, y, per_class)` picks; it hands on what else it is given."""
 
     def start(key, examples, per_class, **more):
-        x = np.asarray(examples.all().x)
+        x = np.asarray(take_all(examples).x)
         return jnp.asarray(x[choose(key, x.reshape(len(x), -1), examples.y, per_class, **more)])
 
     return start

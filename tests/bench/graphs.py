@@ -14,8 +14,8 @@ from condense import nets
 from condense.data.load import load_data
 from condense.evaluation.graphs import depth_of, read_as_colours
 from condense.nets.graphs import NEEDS_DEGREES
-from synth.base import Vars
-from synth.graphs.base import batches
+from synth.base import Vars, take_all
+from synth.graphs.base import GraphExamples, batches
 from synth.graphs.refinement import evaluations, refine
 
 BATCH, ROUNDS = 128, 5
@@ -24,7 +24,7 @@ BATCH, ROUNDS = 128, 5
 def measure(spec: str, name: str) -> str:
     """Seconds of either way (the least of a few rounds that take turns), their ratio, and how far the gradients are from the exact one."""
     data = load_data(spec)
-    examples = data.train._replace(x=data.source.graphs, y=data.source.y)
+    examples = GraphExamples(take_all(data.source.rows), data.source.rows.y, len(data.classes), data.image)
     net, n = nets.build(name, data.image, len(data.classes)), len(examples.y)
     params = net.init(jax.random.key(0)).params
 

@@ -14,6 +14,7 @@ from condense.engine import loop
 from condense.engine.budget import Budget
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set
+from synth.base import take_all
 from synth.content import KINDS, images_for
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
@@ -222,7 +223,7 @@ def test_a_new_content_holds_what_a_method_chooses(name, spec):
     data = load_data(spec)
     _, last = run(name, data)
     assert isinstance(last.x, Coarse) and last.x.blocks.dtype == jnp.float16 and len(last) == CLASSES * IPC
-    means = np.asarray(data.train.all().x).reshape(-1, 4, 2, 4, 2, 1).mean((2, 4))
+    means = np.asarray(take_all(data.train).x).reshape(-1, 4, 2, 4, 2, 1).mean((2, 4))
     if name == "random":
         gaps = np.abs(means[None] - np.asarray(last.x.blocks, np.float32)[:, None]).max((2, 3, 4))
         np.testing.assert_array_equal(data.train.y[gaps.argmin(1)], np.repeat(np.arange(CLASSES), IPC))

@@ -19,6 +19,7 @@ from condense.workflows import distill as api
 from matchers import REGISTRY
 from matchers.base import Matcher, PerClass, descend
 from matchers.inputs import option_parameters
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.files.format import load_set
 from synth.set import Info
@@ -116,7 +117,7 @@ def test_the_method_that_the_readme_adds_keeps_the_contract(monkeypatch, spec):
     check_docstring(factory, host=False)
     monkeypatch.setitem(REGISTRY, "mean_pixels", record_of(factory))
     start, made = (np.asarray(api.distill("mean_pixels", spec, ipc=1, net=NET, steps=1, lr=lr).x.decode()) for lr in (1e-9, 0.25))
-    train = load_data(spec).train.all()
+    train = take_all(load_data(spec).train)
     feed = make_feed(PerClass(256), train, CLASSES, seed=0)
     np.testing.assert_allclose(made, start + 0.5 * (feed(0).mean(1) - start), atol=1e-5)
 
@@ -139,7 +140,7 @@ def test_a_new_method_is_one_function_and_one_line(monkeypatch, tmp_path, spec, 
     assert len(inspect.getsource(pull).splitlines()) <= 12
     monkeypatch.setitem(REGISTRY, "pull", record_of(pull))
     synth = api.distill("pull", spec, ipc=IPC, net=NET, steps=6, lr=0.25, batch=18, out=tmp_path / "a", start="noise")
-    train = load_data(spec).train.all()
+    train = take_all(load_data(spec).train)
     means = np.repeat([train.x[train.y == c].mean(0) for c in range(CLASSES)], IPC, 0)
     noise = np.asarray(api.distill("pull", spec, ipc=IPC, net=NET, steps=1, lr=1e-9, start="noise").x.decode())
     np.testing.assert_allclose(synth.x.decode(), means + 0.75**6 * (noise - means), atol=1e-4)  # closed form: 18 images are whole classes

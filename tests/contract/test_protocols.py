@@ -24,6 +24,7 @@ from evals.recipes import RECIPES, recipe
 from evals.report import Report
 from evals.transfer import ADAPTATIONS, Adaptation, make_adapter
 from evals.transfer import Finetune as UsualFinetune
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.files.format import save_set
 from synth.labels.plain import Target
@@ -73,7 +74,7 @@ def brightest(comparison: Comparison):
     """The toy row: the brightest images of every class."""
 
     def choose(key, labels, count):
-        light = comparison.data.train.all().x.mean((1, 2, 3))
+        light = take_all(comparison.data.train).x.mean((1, 2, 3))
         members = [np.flatnonzero(labels == c) for c in range(labels.max() + 1)]
         return np.concatenate([at[np.argsort(-light[at], kind="stable")[:count]] for at in members])
 
@@ -162,12 +163,13 @@ def test_a_protocol_of_ones_own_scores_a_set(data, toy, tmp_path, capsys):
         ("means", "means", kind, 2) for kind in ("distilled", "random")
     ]
     assert list(rows[0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
-    expected = by_hand(synth, data.test.all())
+    expected = by_hand(synth, take_all(data.test))
     assert rows[0]["accuracy"] == [expected, expected] and 1 / 3 < expected < 1
     said = capsys.readouterr()
     assert "recipe means" in said.out and "2 rows of 2 seeds: about 28 s" in said.err, "two seeds of 7 s, one at a time, twice"
     varied = evaluate(synth, data=data, recipe="means:power=9", seeds=1, rows="distilled").reports[0]
-    assert (varied.recipe, varied.accuracy[0]) == ("means:power=9", by_hand(synth, data.test.all(), 9.0)) and varied.accuracy[0] != expected
+    steep = by_hand(synth, take_all(data.test), 9.0)
+    assert (varied.recipe, varied.accuracy[0]) == ("means:power=9", steep) and steep != expected
 
 
 def test_a_protocol_of_ones_own_selects_on_the_way(data, toy, tmp_path, monkeypatch):
@@ -177,8 +179,8 @@ def test_a_protocol_of_ones_own_selects_on_the_way(data, toy, tmp_path, monkeypa
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     seen = {line["step"]: line["val_means_accuracy"] for line in lines if "val_means_accuracy" in line}
     assert seen.keys() == {1, 2} and not any("val_accuracy" in line for line in lines)
-    assert seen[2] == pytest.approx(by_hand(synth, data.val.all())) == validation_score(data, NET, NearestMean(), seed=0)(synth)
-    assert by_hand(load_set(tmp_path / "best.npz"), data.val.all()) == pytest.approx(max(seen.values()))
+    assert seen[2] == pytest.approx(by_hand(synth, take_all(data.val))) == validation_score(data, NET, NearestMean(), seed=0)(synth)
+    assert by_hand(load_set(tmp_path / "best.npz"), take_all(data.val)) == pytest.approx(max(seen.values()))
     assert synth.info.recipe == "means" and evaluate(synth, data=data, seeds=1, rows="distilled").reports[0].recipe == "means"
 
 
@@ -224,7 +226,7 @@ def test_a_row_of_ones_own_stands_beside_the_set(data, toy, monkeypatch):
     own = shown[1]
     assert np.bincount(own.y.index).tolist() == [1, 3, 2]
     for c, count in enumerate((1, 3, 2)):
-        members = data.train.all().x[data.train.y == c]
+        members = take_all(data.train).x[data.train.y == c]
         best = members[np.argsort(-members.mean((1, 2, 3)))[:count]]
         assert {*rows_of(best)} == {row for row, y in zip(rows_of(own.x.pixels), own.y.index.tolist(), strict=True) if y == c}
     with pytest.raises(BadInput, match=r"--rows: unknown row 'darkest' .known for images: distilled, random, kmeans, full, brightest"):

@@ -19,6 +19,7 @@ from condense.teachers.store import take_teachers
 from condense.teachers.train import train_teachers
 from evals.krr import RidgeHead, closed_form, make_scorer
 from evals.recipes import recipe
+from synth.base import take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
@@ -82,7 +83,9 @@ def test_the_head_is_fitted_to_the_features_of_given_networks(place, tmp_path):
     rows = json.loads((tmp_path / "a.json").read_text())["results"]
     assert [row["set_kind"] for row in rows] == ["distilled", "random"] * len(known)
     for number, (member, row) in enumerate(zip(known, rows[::2], strict=True), 1):  # rows of the set, the same for every seed
-        s, t = (np.asarray(member.net.apply(member.vars, jnp.asarray(x)).embed, np.float64) for x in (synth.x.pixels, data.test.all().x))
+        s, t = (
+            np.asarray(member.net.apply(member.vars, jnp.asarray(x)).embed, np.float64) for x in (synth.x.pixels, take_all(data.test).x)
+        )
         within = s @ s.T
         solved = np.linalg.solve(within + 1e-6 * np.trace(within) / len(s) * np.eye(len(s)), np.asarray(synth.y.values, np.float64))
         right = (t @ s.T @ solved).argmax(1) == data.test.y
@@ -125,7 +128,7 @@ def test_kip_from_the_command_line_to_its_score(data, tmp_path, capsys):
     synth = load_set(find_set(tmp_path / "run"))
     assert len(values) == 2 and values[-1] == evaluate(synth, data=data, split="val", rows="distilled", seeds=1).reports[0].accuracy[0]
     solved = distill("kip", data, ipc=2, labels="solved", net="mlp:width=4")
-    assert set(rows_of(solved.x.pixels)) <= set(rows_of(data.train.all().x))
+    assert set(rows_of(solved.x.pixels)) <= set(rows_of(take_all(data.train).x))
     assert isinstance(solved.y, Target) and solved.info.recipe == "krr-ntk"
 
 
@@ -142,7 +145,7 @@ def test_kip_is_scored_at_its_own_regularisation(data, tmp_path):
     assert synth.info.recipe == "krr-ntk:reg=0.5"
     own, usual = (evaluate(synth, data=data, recipe=name, rows="distilled", seeds=1).reports[0] for name in (None, "krr-ntk"))
     x, y = (np.asarray(part, np.float64) for part in (synth.x.pixels.reshape(6, -1), synth.y.values))
-    test = data.test.all().x.reshape(len(data.test.all().x), -1).astype(np.float64)
+    test = take_all(data.test).x.reshape(len(take_all(data.test).x), -1).astype(np.float64)
     within, between = (np.asarray(kernel(jnp.asarray(a, jnp.float32), jnp.asarray(x, jnp.float32)), np.float64) for a in (x, test))
     guess = (between @ np.linalg.solve(within + 0.5 * np.trace(within) / 6 * np.eye(6), y)).argmax(-1)
     assert own.accuracy[0] == pytest.approx(np.mean(guess == data.test.y), abs=1 / len(guess)) and own.recipe == synth.info.recipe

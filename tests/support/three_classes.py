@@ -8,6 +8,7 @@ import numpy as np
 
 from condense.data.images import Data
 from condense.data.load import load_data
+from synth.base import take_all
 from synth.images.content import Pixels
 from synth.labels.plain import Hard
 from synth.set import Info, SyntheticSet
@@ -49,7 +50,7 @@ def make_set(data: Data, counts=(2, 2, 2), **changes) -> SyntheticSet:
     told = {"data": data.spec, "data_digest": data.digest, "method": "hand", "config": "c0ffee", "net": NET, "recipe": "quick"}
     info = Info(data.classes, data.preprocess, **told)
     y = Hard(jnp.asarray(data.train.y[index]), 3)
-    return replace(SyntheticSet(Pixels(jnp.asarray(data.train.all().x[index])), y, info=info), **changes)
+    return replace(SyntheticSet(Pixels(jnp.asarray(take_all(data.train).x[index])), y, info=info), **changes)
 
 
 def without(synth: SyntheticSet, **info) -> SyntheticSet:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int
 
+from condense.data.graph_rows import GraphRows, GraphsInMemory
 from condense.data.readers.base import TRUTH, Number
 from condense.data.readers.source import regular
 from synth.errors import BadInput
@@ -24,15 +25,15 @@ class GraphSource(NamedTuple):
     """Graphs as they are in the files.
 
     Args:
-      graphs: with tags and edge labels numbered from 0, in the order of the values in the file.
-      y: class indices, in the order of the labels in the file. classes: those labels as text.
+      rows: the graphs, with tags and edge labels numbered from 0 in the order of the values in the file, and class indices in the order
+        of the labels in the file.
+      classes: those labels as text.
       tagged: whether the nodes have tags of their own.
       tags: what each tag is called.
       test: the graphs of a published test fold, where one is asked for.
     """
 
-    graphs: Graphs
-    y: Int32[np.ndarray, " g"]
+    rows: GraphRows
     classes: tuple[str, ...]
     tagged: bool
     tags: tuple[str, ...]
@@ -78,4 +79,4 @@ def numbered_graphs(spec, nodes, tags, ends, kinds, labels) -> GraphSource:
     graphs = Graphs(np.asarray(nodes, np.int32), tag.astype(np.int32), ends[:, 0].copy(), ends[:, 1].copy(), kind.astype(np.int32))
     tagged = tags is not None and len(tag_names) > 1
     printable = tuple(re.sub(r"[^ -~]", "?", str(name)) for name in names.tolist())
-    return GraphSource(graphs, y.astype(np.int32), printable, tagged, tuple(map(str, tag_names.tolist())))
+    return GraphSource(GraphsInMemory(graphs, y.astype(np.int32)), printable, tagged, tuple(map(str, tag_names.tolist())))

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Int32
 
+from condense.data.graph_rows import GraphsInMemory
 from condense.data.readers.base import Reader, Spec
 from condense.data.readers.graph_source import OPTIONS, GraphSource
 from synth.graphs.base import Graphs
@@ -45,8 +46,7 @@ def _molecule(rng: np.random.Generator, *, fork: bool) -> tuple[list[int], list[
 
 def read(spec: Spec) -> GraphSource:
     """The graphs of `toy_graphs`."""
-    graphs, y = toy_graphs()
-    return GraphSource(graphs, y, ("plain", "forked"), True, ("0", "1", "2"))
+    return GraphSource(GraphsInMemory(*toy_graphs()), ("plain", "forked"), True, ("0", "1", "2"))
 
 
 READER = Reader("toy_graphs", "300 molecule-like graphs", read, OPTIONS, embedded="is embedded and needs no files")

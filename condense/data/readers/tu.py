@@ -133,7 +133,7 @@ def read(spec: Spec) -> GraphSource:
         return source
     if "split" in spec.options:
         raise BadInput(f"{spec.text}: give fold=K or split=N, not both")
-    return source._replace(test=read_folds(place, spec.text, fold, len(source.y)))
+    return source._replace(test=read_folds(place, spec.text, fold, len(source.rows.y)))
 
 
 READER = Reader("tu", "graphs: a file or folder in a format of the TU collection", read, OPTIONS | {"fold": Number(most=1000)})

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from condense.data.load import load_data
 from condense.data.named import NAMED
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.graphs.base import Hop, batch_of, batches, common, edge_softmax, ladder, message, padded, pool, sizes_of
 from tests.support.toy_graphs import some_graphs
@@ -30,7 +31,7 @@ def write(folder: Path, text: str = TEXT, copies: int = 5) -> str:
 
 def test_the_text_format_is_read(tmp_path):
     data = load_data(write(tmp_path))
-    graphs = data.source.graphs
+    graphs = take_all(data.source.rows)
     assert data.classes == ("0", "5") and data.image == (2, 1, False)
     assert graphs.nodes[:4].tolist() == [2, 1, 2, 2] and graphs.tags[:7].tolist() == [1, 0, 0, 0, 0, 1, 1]
     assert sorted(zip(graphs.senders[:6].tolist(), graphs.receivers[:6].tolist(), strict=True)) == [
@@ -41,13 +42,13 @@ def test_the_text_format_is_read(tmp_path):
         (5, 6),
         (6, 5),
     ]
-    assert data.source.y[:4].tolist() == [1, 0, 1, 0]
+    assert data.source.rows.y[:4].tolist() == [1, 0, 1, 0]
     assert [len(part.y) for part in (data.train, data.val, data.test)] == [16, 2, 2]
 
 
 def test_the_raw_format_says_the_same(tmp_path):
     """Written from the table that the text gives; edge labels and direction come along."""
-    graphs = load_data(write(tmp_path)).source.graphs
+    graphs = take_all(load_data(write(tmp_path)).source.rows)
     y, raw = np.tile([5, 0, 5, 0], 5), tmp_path / "raw"
     raw.mkdir()
     rows = {
@@ -60,7 +61,7 @@ def test_the_raw_format_says_the_same(tmp_path):
         (raw / f"DS_{name}.txt").write_text("".join(f"{line}\n" for line in lines))
     data = load_data(f"tu:{raw}")
     for name in graphs._fields:
-        assert np.array_equal(getattr(data.source.graphs, name), getattr(graphs, name)), name
+        assert np.array_equal(getattr(take_all(data.source.rows), name), getattr(graphs, name)), name
     assert data.classes == ("0", "5") and data.source.tags == ("3", "7")
     (raw / "DS_edge_labels.txt").write_text(
         "".join(f"{9 if a < b else 4}\n" for a, b in zip(graphs.senders, graphs.receivers, strict=True))
@@ -77,12 +78,12 @@ def test_the_raw_format_says_the_same(tmp_path):
 
 def test_degrees_are_tags_on_request_and_where_there_are_none(tmp_path):
     spec = write(tmp_path)
-    asked = load_data(f"{spec}?degree=true").source.graphs
-    plain = load_data(spec).source.graphs
+    asked = take_all(load_data(f"{spec}?degree=true").source.rows)
+    plain = take_all(load_data(spec).source.rows)
     assert asked.tags.tolist() == (plain.tags * 2 + plain.degrees()).tolist()
     untagged = write(tmp_path, TEXT.replace("7 ", "3 "))
-    alone = load_data(untagged).source.graphs
-    assert alone.tags.tolist() == alone.degrees().tolist() and not load_data(f"{untagged}?degree=false").source.graphs.tags.any()
+    alone = take_all(load_data(untagged).source.rows)
+    assert alone.tags.tolist() == alone.degrees().tolist() and not take_all(load_data(f"{untagged}?degree=false").source.rows).tags.any()
 
 
 def test_folds_are_the_published_ones_and_other_splits_are_seeded(tmp_path):
@@ -142,7 +143,7 @@ def test_molecules_are_read_through_rdkit(tmp_path):
     )
     (tmp_path / "m.csv").write_text("structure,toxic\n" + rows)
     data = load_data(f"smiles:{tmp_path / 'm.csv'}?smiles=structure&label=toxic")
-    assert data.source.graphs.nodes[:2].tolist() == [3, 7] and data.classes == ("0", "1") and data.source.tags == ("6", "8")
+    assert take_all(data.source.rows).nodes[:2].tolist() == [3, 7] and data.classes == ("0", "1") and data.source.tags == ("6", "8")
     assert data.image == (2, 3, False)  # carbon and oxygen; single, double and aromatic bonds
     with pytest.raises(BadInput, match=r"no column 'smiles' \(there: structure, toxic\)"):
         load_data(f"smiles:{tmp_path / 'm.csv'}")
@@ -169,7 +170,7 @@ def test_a_table_of_molecules_may_be_odd(tmp_path, monkeypatch):
 
 
 def test_the_list_tells_the_sizes_of_the_toy_graphs():
-    nodes = load_data("toy_graphs").source.graphs.nodes
+    nodes = take_all(load_data("toy_graphs").source.rows).nodes
     assert f"of {nodes.min()} to {nodes.max()} nodes" in NAMED["toy_graphs"].about
 
 
@@ -251,7 +252,7 @@ def test_attention_is_a_softmax_with_multiplicities():
 )
 def test_the_tu_sets_have_their_published_statistics(name, graphs, tags, nodes, edges):
     data = load_data(f"tu:{Path(TU) / name}.txt?fold=1")
-    whole = data.source.graphs
+    whole = take_all(data.source.rows)
     assert (len(whole.nodes), data.image.tags, len(data.classes)) == (graphs, tags, 2)
     assert round(float(whole.nodes.mean()), 2) == nodes and round(len(whole.senders) / 2 / graphs, 2) == edges
 
@@ -279,7 +280,7 @@ def rdkit(monkeypatch):
 def test_rows_without_a_label_are_left_out_and_counted(tmp_path, rdkit, capsys, missing):
     (tmp_path / "m.csv").write_text("smiles,label\n" + "CC,1\nN,0\n" * 10 + f"O,{missing}\n" * 3)
     data = load_data(f"smiles:{tmp_path / 'm.csv'}")
-    assert data.classes == ("0", "1") and len(data.source.y) == 20 and "O" not in rdkit.read
+    assert data.classes == ("0", "1") and len(data.source.rows.y) == 20 and "O" not in rdkit.read
     assert "3 of 23 rows are left out: 3 without a label, 0 without a molecule" in capsys.readouterr().err
 
 
@@ -300,13 +301,13 @@ def test_a_number_written_in_several_ways_is_one_class(tmp_path, rdkit, labels, 
 
 def test_a_molecule_of_very_many_letters_is_left_out_unread(tmp_path, rdkit, capsys):
     (tmp_path / "m.csv").write_text("smiles,label\n" + "CC,1\nN,0\n" * 10 + "*" * 2001 + ",1\n" + "C" * 2000 + ",0\n")
-    assert len(load_data(f"smiles:{tmp_path / 'm.csv'}").source.y) == 21 and max(map(len, rdkit.read)) == 2000
+    assert len(load_data(f"smiles:{tmp_path / 'm.csv'}").source.rows.y) == 21 and max(map(len, rdkit.read)) == 2000
     assert "1 of 22 rows are left out: 0 without a label, 1 without a molecule of at most 2000 letters" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("labelled", "stands"), [(False, "tags are degrees"), (True, "tags are those of DS_node_labels.txt")])
 def test_attributes_that_are_not_read_are_said(tmp_path, capsys, labelled, stands):
-    graphs, y = load_data(write(tmp_path)).source.graphs, np.tile([5, 0, 5, 0], 5)
+    graphs, y = take_all(load_data(write(tmp_path)).source.rows), np.tile([5, 0, 5, 0], 5)
     raw = tmp_path / "raw"
     raw.mkdir()
     rows = {

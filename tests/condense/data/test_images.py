@@ -9,6 +9,7 @@ from condense.data.load import load_data
 from condense.data.named import FASHION, NAMED
 from condense.data.readers.source import stratified
 from condense.data.spec import parse_spec
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.images.preprocess import Standard, fit_standard, fit_zca
 
@@ -32,12 +33,12 @@ def test_digits_have_a_fixed_stratified_test_split():
     one, other = load_data("digits", seed=0), load_data("digits", seed=7)
     assert one.image == (8, 8, 1) and one.classes == tuple("0123456789") and one.flips is False and one.name == "digits"
     assert len(one.test.y) == 360 and len(one.train.y) + len(one.val.y) == 1437
-    np.testing.assert_array_equal(one.test.all().x, load_data("digits", seed=0).test.all().x)
+    np.testing.assert_array_equal(take_all(one.test).x, take_all(load_data("digits", seed=0).test).x)
     np.testing.assert_array_equal(one.test.y, other.test.y)
     assert one.digest == other.digest and not np.array_equal(one.val.y, other.val.y)
     share = np.bincount(one.test.y) / np.bincount(load_digits().target)
     assert np.abs(share - 360 / 1797).max() < 0.005
-    every = np.concatenate([one.preprocess.undo(part.all().x) for part in (one.train, one.val, one.test)]).reshape(1797, -1) * 16
+    every = np.concatenate([one.preprocess.undo(take_all(part).x) for part in (one.train, one.val, one.test)]).reshape(1797, -1) * 16
     truth = load_digits().images.reshape(1797, -1)
     np.testing.assert_allclose(np.sort(every @ np.arange(64)), np.sort(truth @ np.arange(64)), atol=0.02)
 
@@ -47,7 +48,9 @@ def test_validation_is_stratified_disjoint_and_drawn_by_seed(tmp_path):
     y = np.repeat([0, 1, 2], [120, 60, 20])
     spec = save(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:3], y_test=y[:3], classes=3)
     parts = [load_data(spec, seed=seed) for seed in (0, 0, 1)]
-    rows = [[np.round(data.preprocess.undo(part.all().x) * 255).astype(int).ravel() for part in (data.train, data.val)] for data in parts]
+    rows = [
+        [np.round(data.preprocess.undo(take_all(part).x) * 255).astype(int).ravel() for part in (data.train, data.val)] for data in parts
+    ]
     for data, (train, val) in zip(parts, rows, strict=True):
         assert np.bincount(data.val.y).tolist() == [12, 6, 2]
         assert sorted([*train, *val]) == list(range(200))
@@ -62,17 +65,17 @@ def test_preprocessing_is_fitted_on_train_without_validation(tmp_path, option, f
     spec = save(tmp_path / "a.npz", n=60)
     raw = np.load(tmp_path / "a.npz")
     data = load_data(spec + option)
-    assert data.train.all().x.dtype == np.float32 and data.train.y.dtype == np.int32
-    kept = np.round(data.preprocess.undo(data.train.all().x) * 255).astype(np.uint8)
+    assert take_all(data.train).x.dtype == np.float32 and data.train.y.dtype == np.int32
+    kept = np.round(data.preprocess.undo(take_all(data.train).x) * 255).astype(np.uint8)
     for have, want, leaky in zip(data.preprocess, fit(kept), fit(raw["x_train"]), strict=True):
         np.testing.assert_allclose(have, want, atol=1e-5)
         assert not np.allclose(have, leaky, atol=1e-5)
-    np.testing.assert_allclose(data.test.all().x, data.preprocess.apply((raw["x_test"] / 255).astype(np.float32)), atol=1e-5)
+    np.testing.assert_allclose(take_all(data.test).x, data.preprocess.apply((raw["x_test"] / 255).astype(np.float32)), atol=1e-5)
 
 
 def test_no_validation_split_on_request(tmp_path):
     data = load_data(save(tmp_path / "a.npz"), validation=0.0)
-    assert data.val.all().x.shape == (0, 6, 5, 3) and len(data.train.all().x) == 40
+    assert take_all(data.val).x.shape == (0, 6, 5, 3) and len(take_all(data.train).x) == 40
 
 
 def test_digest_tells_contents_and_nothing_else(tmp_path):
@@ -96,7 +99,7 @@ def test_limit_takes_the_first_images_in_proportion(tmp_path):
     x = np.arange(100, dtype=np.uint8).reshape(100, 1, 1)
     spec = save(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
     data = load_data(spec + "?limit=20", validation=0.0)
-    rows = np.round(data.preprocess.undo(data.train.all().x) * 255).astype(int).ravel()
+    rows = np.round(data.preprocess.undo(take_all(data.train).x) * 255).astype(int).ravel()
     assert rows.tolist() == [*range(12), *range(60, 66), *range(90, 92)]
     assert len(data.test.y) == 50 and load_data(spec + "?limit=1000").digest == load_data(spec).digest
     with pytest.raises(BadInput, match=r"limit=5: class 2 \('2'\) of 3 has 0 training images"):
@@ -126,12 +129,12 @@ def test_under_takes_the_normalisation_of_another_set(tmp_path):
     theirs = Standard(np.float32([0.1, 0.2, 0.3]), np.float32([0.5, 0.25, 2]))
     moved = data.under(theirs)
     raw = np.load(tmp_path / "a.npz")["x_test"] / 255
-    np.testing.assert_allclose(moved.test.all().x, (raw - [0.1, 0.2, 0.3]) / [0.5, 0.25, 2], atol=1e-5)
+    np.testing.assert_allclose(take_all(moved.test).x, (raw - [0.1, 0.2, 0.3]) / [0.5, 0.25, 2], atol=1e-5)
     np.testing.assert_array_equal(moved.train.y, data.train.y)
     assert moved.digest == data.digest and moved.source is data.source and data.preprocess is not theirs
-    assert not np.allclose(data.test.all().x, moved.test.all().x, atol=0.1)
+    assert not np.allclose(take_all(data.test).x, take_all(moved.test).x, atol=0.1)
     whiten = load_data(f"npz:{tmp_path}/a.npz?normalise=zca").preprocess
-    np.testing.assert_allclose(data.under(whiten).test.all().x, whiten.apply(raw.astype(np.float32)), atol=1e-4)
+    np.testing.assert_allclose(take_all(data.under(whiten).test).x, whiten.apply(raw.astype(np.float32)), atol=1e-4)
     for other in (load_data("digits"), load_data("digits?normalise=zca")):
         with pytest.raises(BadInput, match=r"its 6x5x3 images do not fit a (standard|zca) preprocessing of (1|64) numbers"):
             data.under(other.preprocess)

@@ -11,6 +11,7 @@ import pytest
 
 from condense.data.load import load_data
 from condense.data.readers.idx import IDX, read_idx
+from synth.base import take_all
 from synth.errors import BadInput
 from tests.support.data_files import MIB, Trap, idx_bytes, idx_folder, little_memory, refused
 
@@ -111,7 +112,7 @@ def test_npz_layouts(tmp_path):
     column = (np.arange(12) % 3)[:, None].astype(np.uint8)
     data = load_data(save(path, x_train=x, x_test=x[:6].astype(np.float16), y_train=column), validation=0.0)
     assert data.image == (4, 3, 1) and data.classes == ("0", "1", "2")
-    np.testing.assert_allclose(data.preprocess.undo(data.train.all().x)[..., 0], x, atol=1e-6)
+    np.testing.assert_allclose(data.preprocess.undo(take_all(data.train).x)[..., 0], x, atol=1e-6)
     data = load_data(save(path, class_names=np.array(["cat", "ape", "bee"])))
     assert data.classes == ("cat", "ape", "bee") and data.name == "a"
 

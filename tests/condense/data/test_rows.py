@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from condense.data.rows import InMemory, Part, Rows, Slices, View, pieces, view
-from synth.base import Split
-from synth.images.preprocess import CHUNK, Standard, fit, unit
+from synth.base import Split, take_all
+from synth.images.preprocess import CHUNK, Standard, Whiten, fit, unit
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (50, 5, 4, 3), np.uint8)
@@ -69,8 +69,8 @@ def test_a_row_in_model_space_has_the_same_bits_in_every_batch(kind, memory):
     made = fit(kind, X)
     index = [np.array([9]), np.array([9, 2]), RNG.permutation(50), RNG.integers(0, 50, 333)]
     for seen in (view(rows, made), view(Part(rows, np.arange(50)), made)):
-        batches = [seen.take(one) for one in index]  # before `all`, so that nothing is kept yet
-        whole = seen.all()
+        batches = [seen.take(one) for one in index]  # before all are taken, so that nothing is kept yet
+        whole = take_all(seen)
         for one, batch in zip(index, batches, strict=True):
             np.testing.assert_array_equal(batch.x, whole.x[one])
             np.testing.assert_array_equal(seen.take(one).x, whole.x[one])
@@ -79,14 +79,19 @@ def test_a_row_in_model_space_has_the_same_bits_in_every_batch(kind, memory):
         np.testing.assert_allclose(whole.x, made.apply(unit(X)), atol=1e-4)
         assert seen.take(np.zeros(0, np.int64)).x.shape == (0, 5, 4, 3)
     empty = view(Part(rows, np.zeros(0, np.int64)), made)
-    assert empty.all().x.shape == (0, 5, 4, 3) and len(empty) == 0
+    assert take_all(empty).x.shape == (0, 5, 4, 3) and len(empty) == 0
 
 
 def test_a_batch_that_is_taken_is_what_is_normalised():
-    """Rows in memory as well: nobody who wants ten rows pays for all. What is whitened is whitened whole, once."""
+    """Rows in memory as well: nobody who wants ten rows pays for all, and all are not kept. What is whitened is whitened whole, once."""
     calls = []
 
     class Watched(Standard):
+        def apply(self, x):
+            calls.append(len(x))
+            return super().apply(x)
+
+    class Whitening(Whiten):
         def apply(self, x):
             calls.append(len(x))
             return super().apply(x)
@@ -95,17 +100,19 @@ def test_a_batch_that_is_taken_is_what_is_normalised():
     seen = view(ROWS, made)
     seen.take(np.arange(10))
     assert calls == [10]
-    assert seen.all() is seen.all()
+    take_all(seen)
     seen.take(np.arange(10))
-    assert calls == [10, 50]
-    whitened = view(ROWS, fit("zca", X))
-    assert whitened.take(np.array([1])).x.base is None and whitened.all() is whitened.all()
+    assert calls == [10, 50, 10] and set(vars(seen)) == set(View.__dataclass_fields__)
+    whitened = view(ROWS, Whitening(*fit("zca", X)))
+    calls.clear()
+    assert whitened.take(np.array([1])).x.base is None and len(take_all(whitened).x) == 50
+    assert calls == [50]
 
 
 def test_rows_elsewhere_are_read_again_and_not_kept():
     asked = []
     seen = view(Elsewhere(ROWS, asked), fit("standard", X))
-    one, other = seen.all(), seen.all()
+    one, other = take_all(seen), take_all(seen)
     assert one is not other and asked == [50, 50] and len(vars(seen)) == len(View.__dataclass_fields__)
 
 

@@ -8,6 +8,7 @@ import pytest
 from condense.data.load import load_data
 from condense.data.readers import table
 from condense.data.readers.source import stratified
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.vectors import read_columns
 
@@ -37,10 +38,10 @@ def test_numbers_are_standardised_by_the_training_rows_and_text_is_one_hot(tmp_p
     mean, std = raw[training].mean(0), raw[training].std(0)
     mean[1:3], std[1:3] = 0, 1
     for part, rows in ((data.train, training), (data.val, rest[data.rows[1]]), (data.test, test)):
-        np.testing.assert_allclose(part.all().x, (raw[rows] - mean) / std, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(take_all(part).x, (raw[rows] - mean) / std, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(part.y, y[rows])
-        np.testing.assert_allclose(data.preprocess.undo(part.all().x), raw[rows], rtol=1e-5, atol=1e-4)
-    assert data.under(data.preprocess).test.all().x.shape == (4, 4)
+        np.testing.assert_allclose(data.preprocess.undo(take_all(part).x), raw[rows], rtol=1e-5, atol=1e-4)
+    assert take_all(data.under(data.preprocess).test).x.shape == (4, 4)
 
 
 def test_the_test_split_is_drawn_by_its_own_seed_or_stands_in_a_file(tmp_path):
@@ -179,7 +180,7 @@ def embeddings(place: Path, **other) -> str:
 def test_vectors_of_an_archive_are_numbers_in_their_own_units(tmp_path):
     data = load_data(embeddings(tmp_path, class_names=np.array(["a", "b", "c"])), validation=0)
     raw = np.load(tmp_path / "e.npz")["x_train"]
-    np.testing.assert_allclose(data.train.all().x, (raw - raw.mean(0)) / raw.std(0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(take_all(data.train).x, (raw - raw.mean(0)) / raw.std(0), rtol=1e-5, atol=1e-5)
     assert data.classes == ("a", "b", "c") and data.image == (4,) and data.source.columns == ""
     counts = np.arange(120).reshape(30, 4)
     for dtype in (np.uint8, np.int64, bool, np.float16):
@@ -189,7 +190,7 @@ def test_vectors_of_an_archive_are_numbers_in_their_own_units(tmp_path):
 
 def test_a_number_that_never_changes_and_one_far_from_zero_are_standardised(tmp_path):
     x = np.stack([np.full(30, 7e8), 1e6 + np.arange(30.0), 1e-12 * np.arange(30), np.zeros(30)], 1)
-    train = load_data(embeddings(tmp_path, x_train=x, x_test=x[:6]), validation=0).train.all().x
+    train = take_all(load_data(embeddings(tmp_path, x_train=x, x_test=x[:6]), validation=0).train).x
     np.testing.assert_array_equal(train[:, [0, 3]], 0)
     for at in (1, 2):
         np.testing.assert_allclose(train[:, at], (np.arange(30) - 14.5) / np.arange(30).std(), rtol=1e-4, atol=1e-4)

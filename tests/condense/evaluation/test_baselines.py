@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from condense.evaluation.baselines import class_counts, make_rows
+from synth.base import take_all
 from synth.labels.plain import Soft
 from tests.support.three_classes import make_set, rows_of, three_classes
 
@@ -25,8 +26,8 @@ def drawn_rows(data, synth, kinds=("random", "kmeans", "full"), seeds=5):
 
 @pytest.mark.parametrize("counts", [(2, 2, 2), (3, 1, 0), (1, 5, 4)])
 def test_baselines_are_fresh_real_training_images_at_the_sets_budget(data, counts):
-    train = {row: y for row, y in zip(rows_of(data.train.all().x), data.train.y.tolist(), strict=True)}
-    barred = {*rows_of(data.val.all().x), *rows_of(data.test.all().x)}
+    train = {row: y for row, y in zip(rows_of(take_all(data.train).x), data.train.y.tolist(), strict=True)}
+    barred = {*rows_of(take_all(data.val).x), *rows_of(take_all(data.test).x)}
     assert len(train) == len(data.train.y) and not barred & train.keys() and len(data.val.y) == 12
     rows = drawn_rows(data, make_set(data, counts))
     for kind in ("random", "kmeans"):
@@ -45,7 +46,7 @@ def test_baselines_are_fresh_real_training_images_at_the_sets_budget(data, count
 def test_kmeans_draws_anew_and_uses_as_many_centres_as_a_class_has_images(data):
     """One centre is the mean: a class of one image shows the real one nearest to its class mean, whatever the other classes hold."""
     rows = drawn_rows(data, make_set(data, (1, 6, 3)), kinds=("kmeans",))["kmeans"]
-    members = data.train.all().x[data.train.y == 0]
+    members = take_all(data.train).x[data.train.y == 0]
     nearest = members[np.square(members - members.mean(0)).sum((1, 2, 3)).argmin()]
     for synth in rows:
         np.testing.assert_array_equal(np.asarray(synth.x.pixels)[synth.y.index.tolist().index(0)], nearest)
@@ -63,7 +64,7 @@ def test_kmeans_among_many_images_has_a_bar_of_its_classes(data, monkeypatch, ca
 def test_random_draws_are_uniform_over_the_class(data):
     """Chi-square over 27 training images of class 1 in 540 draws; 54.05 is the 0.999 quantile with 26 degrees of freedom."""
     draw = make_rows(jax.random.key(0), make_set(data, (0, 1, 0)), data, ("random",))["random"]
-    place = {row: i for i, row in enumerate(rows_of(data.train.all().x[data.train.y == 1]))}
+    place = {row: i for i, row in enumerate(rows_of(take_all(data.train).x[data.train.y == 1]))}
     assert len(place) == 27
     seen = np.bincount([place[rows_of(draw(seed).x.pixels)[0]] for seed in range(540)], minlength=27)
     assert ((seen - 20) ** 2 / 20).sum() < 54.05

@@ -20,7 +20,7 @@ from evals.report import Report
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs, roc_auc, shares
 from evals.retraining import EvalRecipe
 from evals.storage import count_bytes
-from synth.base import Vars
+from synth.base import Vars, take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.graphs.base import Graphs, batch_of, sizes_of
@@ -72,8 +72,8 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
     accuracy and area are those of the chosen network on the test graphs."""
     recipe = replace(QUICK, batch=batch)
     net = nets.build(NET, data.image, 2)
-    learned, validation = weighted_batch(synth, NET), (read_as_colours(data.val, NET), jnp.asarray(data.val.y))
-    whole = batch_of(data.test.x)
+    learned, validation = weighted_batch(synth, NET), (read_as_colours(take_all(data.val), NET), jnp.asarray(data.val.y))
+    whole = batch_of(take_all(data.test).x)
     test = [(whole, data.test.y)]
     report = retrain_graphs(jax.random.key(0), make_graph_trainer(net, recipe), recipe, lambda seed: learned, validation, test, seeds=1)
     key = jax.random.fold_in(jax.random.key(0), 0)
@@ -88,7 +88,7 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
 
         updates, opt = tx.update(jax.grad(loss)(params), opt, params)
         params = jax.tree.map(jnp.add, params, updates)
-        return params, opt, net.apply(Vars(params), batch_of(data.val.x)).logits
+        return params, opt, net.apply(Vars(params), batch_of(take_all(data.val).x)).logits
 
     for number in range(QUICK.epochs):
         k_draw = jax.random.fold_in(jax.random.fold_in(key, 1), number)
@@ -141,7 +141,7 @@ def test_random_graphs_are_real_and_cost_what_the_set_costs(data):
         assert total - 40 < count_bytes(one)["total"] <= total
         counts, graphs = np.asarray(one.y.counts), one.x.graphs()
         assert abs(int(counts[0] - counts[1])) <= 20 and counts.min() > 0 and len(graphs.nodes) == counts.sum()
-        sizes = {int(n) for n in data.train.x.nodes}
+        sizes = {int(n) for n in take_all(data.train).x.nodes}
         assert {int(n) for n in graphs.nodes} <= sizes
     rows = prepare(lambda seed: drawn[seed], NET, 3)
     shapes = [[leaf.shape for leaf in jax.tree.leaves(rows(seed))] for seed in range(3)]
@@ -204,7 +204,7 @@ def test_an_area_that_is_not_defined_is_null():
 
 def test_the_full_row_is_all_graphs(data):
     colour = condense.distill("colour", data, leaves="exact")
-    one, two = weighted_batch(colour, NET), full_batch(data.train, NET)
+    one, two = weighted_batch(colour, NET), full_batch(take_all(data.train), NET)
     net = nets.build(NET, data.image, 2)
     vars, apply = net.init(jax.random.key(0)), jax.jit(net.apply)
     ours, theirs = (np.sort(np.asarray(apply(vars, row.x).logits), 0) for row in (one, two))

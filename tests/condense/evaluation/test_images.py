@@ -26,6 +26,7 @@ from evals import retrain as training
 from evals.recipes import recipe
 from evals.report import Report
 from evals.retrain import Trainer, retrain, retraining_worker, seconds_a_group
+from synth.base import take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
@@ -139,7 +140,7 @@ def test_the_full_row_trains_on_everything_under_its_own_recipe(data):
     assert (full.recipe, full.set_kind) == ("full", "full") and len(whole) == 108
     index = np.argsort(data.train.y, kind="stable")
     same = replace(whole, x=Pixels(whole.x.pixels[np.argsort(index)]), y=Hard(whole.y.index[np.argsort(index)], 3))
-    assert full.accuracy == retrain(key, trainer, chosen, lambda seed: same, data.test.all(), seeds=1).accuracy
+    assert full.accuracy == retrain(key, trainer, chosen, lambda seed: same, take_all(data.test), seeds=1).accuracy
 
 
 def test_a_validation_score_says_so_and_a_set_in_memory_has_no_file(data):
@@ -242,7 +243,7 @@ def test_the_data_is_seen_through_the_sets_own_preprocessing(data):
     raw = data.preprocess.undo(np.asarray(make_set(data).x.pixels))
     synth = without(make_set(data, x=Pixels(jnp.asarray(own.apply(raw)))), preprocess=own)
     result = quickly(synth, data, rows=("distilled", "random"))
-    test = data.test.all()._replace(x=(unit(data.source.test.x) - np.float32(0.2)) / np.float32(0.05))
+    test = take_all(data.test)._replace(x=(unit(data.source.test.x) - np.float32(0.2)) / np.float32(0.05))
     key = jax.random.fold_in(jax.random.key(0), work.INIT)
     trainer = _built(result.reports[0].net, recipe("quick", epochs=3), data)
     by_hand = retrain(key, trainer, recipe("quick", epochs=3), lambda seed: synth, test, seeds=2)

@@ -37,7 +37,7 @@ from evals.transfer import (
     on_mean_squares,
     probe,
 )
-from synth.base import Examples, Vars, fresh
+from synth.base import Examples, Vars, fresh, take_all
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
 from synth.images.content import Pixels
@@ -85,7 +85,7 @@ def other(tmp_path_factory):
 def made(source, teacher, n: int = 6) -> SyntheticSet:
     """The first training images with the teacher's representations."""
     told = {"data": source.spec, "data_digest": source.digest, "method": "hand", "net": NET}
-    x = jnp.asarray(source.train.all().x[:n])
+    x = jnp.asarray(take_all(source.train).x[:n])
     return SyntheticSet(Pixels(x), Target(teacher.represent(x)), info=Info(source.classes, source.preprocess, **told))
 
 
@@ -215,7 +215,7 @@ def test_rows_carry_the_representations_of_distinct_training_images(source, teac
     rows = make_transfer_rows(RowSource(KEY, synth, source, teacher.represent), ["none", "distilled", "random", "kmeans", "full"])
     assert rows["none"] is None
     np.testing.assert_array_equal(rows["distilled"](0).y.values, synth.y.values)
-    known = {row.tobytes() for row in source.train.all().x}
+    known = {row.tobytes() for row in take_all(source.train).x}
     for kind in ("random", "kmeans"):
         first, second = rows[kind](0), rows[kind](1)
         for drawn in (first, second):
@@ -223,7 +223,7 @@ def test_rows_carry_the_representations_of_distinct_training_images(source, teac
             assert len({row.tobytes() for row in x} & known) == 9
             np.testing.assert_allclose(drawn.y.values, teacher.represent(x), atol=1e-6)
         assert not np.array_equal(first.x.pixels, second.x.pixels), "a draw of its own for every seed"
-    real = source.train.all().x.reshape(len(source.train.y), -1)
+    real = take_all(source.train).x.reshape(len(source.train.y), -1)
     far = {
         kind: np.square(real[:, None] - np.asarray(rows[kind](0).x.pixels).reshape(9, -1)).sum(-1).min(1).mean()
         for kind in ("random", "kmeans")
@@ -342,7 +342,7 @@ def test_pre_training_on_a_good_set_beats_none(tmp_path):
     (x, y), (x_test, y_test) = draw(400), draw(200)
     np.savez(tmp_path / "pixel.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
     data = load_data(f"npz:{tmp_path / 'pixel.npz'}")
-    images = jnp.asarray(data.train.all().x[:100])
+    images = jnp.asarray(take_all(data.train).x[:100])
     values = jnp.stack([images[:, 1, 2, 0] * scale for scale in (2, -4, 6)], 1)
     synth = SyntheticSet(Pixels(images), Target(values), info=Info(data.classes, data.preprocess, data=data.spec))
     result = transfer(synth, to=data, rows=["none", "distilled"], net="mlp:width=4", seeds=1, epochs=100)

@@ -11,7 +11,7 @@ from condense.data.load import load_data
 from condense.experts import EXPERTS, RECIPES, complete_recipe
 from condense.experts.flat import ascent, dot, gsam, surrogate
 from condense.experts.smooth import gradient_penalty, loss_weight
-from synth.base import Net, Out, Vars
+from synth.base import Net, Out, Vars, take_all
 from synth.errors import BadInput
 from synth.images import augment
 from synth.labels.plain import Hard
@@ -45,7 +45,7 @@ def test_flat_experts_are_trained_as_a_plain_loop_of_gsam_does(spec, tmp_path):
     @jax.jit
     @jax.grad
     def gradient(w, item):
-        x = view(jax.random.split(item.key)[0], jnp.asarray(data.train.all().x)[item.index], siamese=False)
+        x = view(jax.random.split(item.key)[0], jnp.asarray(take_all(data.train).x)[item.index], siamese=False)
         entropy = -jnp.sum(labels[item.index] * jax.nn.log_softmax(net.apply(Vars(unravel(w)), x).logits), 1)
         return jnp.sum(entropy * item.counts) / jnp.sum(item.counts)
 
@@ -171,7 +171,7 @@ def test_the_step_size_of_smooth_falls_late_and_momentum_starts_anew(spec, tmp_p
     rows = made(spec, tmp_path, count=1, epochs=7, batch=1000, recipe="smooth", lr=0.05, penalty=0.0).read(0, range(8))
     key = jax.random.fold_in(jax.random.fold_in(KEY, EXPERTS), 0)
     view, unravel = augment.dsa(augment.dsa_strategy(data.flips)), ravel_pytree(net.init(KEY).params)[1]
-    objective = RECIPES["smooth"](penalty=0.0).objective(net, view, jnp.asarray(data.train.all().x), Hard(jnp.asarray(data.train.y), 3))
+    objective = RECIPES["smooth"](penalty=0.0).objective(net, view, jnp.asarray(take_all(data.train).x), Hard(jnp.asarray(data.train.y), 3))
     gradient = jax.jit(jax.grad(lambda w, item: objective(unravel(w), (), item)[0]))
     w, b = rows[0], np.zeros_like(rows[0])
     for epoch in range(7):

@@ -15,7 +15,7 @@ from condense import experts, nets
 from condense.data.load import load_data
 from condense.experts import EXPERTS, load_experts, store, train
 from condense.runtime import devices as mesh
-from synth.base import Vars
+from synth.base import Vars, take_all
 from synth.errors import BadInput, RunFailed
 from synth.images import augment
 from synth.training.fit import epoch_items
@@ -42,7 +42,7 @@ def test_a_trajectory_is_that_of_a_plain_loop(spec, trained):
 
     @jax.jit
     def gradient(params, item):
-        x = view(jax.random.split(item.key)[0], jnp.asarray(data.train.all().x)[item.index], siamese=False)
+        x = view(jax.random.split(item.key)[0], jnp.asarray(take_all(data.train).x)[item.index], siamese=False)
         chosen = jax.nn.one_hot(jnp.asarray(data.train.y)[item.index], 3)
 
         def loss(params):
@@ -63,7 +63,8 @@ def test_the_accuracies_are_those_of_the_snapshots_on_the_validation_split(spec,
     unravel = ravel_pytree(net.init(KEY).params)[1]
     for number in range(3):
         for epoch, stated in enumerate(found.header.accuracy[number]):
-            guess = net.apply(Vars(unravel(jnp.asarray(found.read(number, [epoch])[0]))), jnp.asarray(data.val.all().x)).logits.argmax(-1)
+            vars = Vars(unravel(jnp.asarray(found.read(number, [epoch])[0])))
+            guess = net.apply(vars, jnp.asarray(take_all(data.val).x)).logits.argmax(-1)
             assert stated == pytest.approx(np.mean(np.asarray(guess) == data.val.y))
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert len(rows) == 3 * EPOCHS and {(row["expert"], row["epoch"]) for row in rows} == {

@@ -21,6 +21,7 @@ from condense.teachers.train import train_teachers
 from condense.workflows.evaluate import evaluate
 from condense.workflows.relabel import relabel
 from evals.recipes import recipe
+from synth.base import take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
 from synth.images.content import Compensated
@@ -224,7 +225,7 @@ def test_real_images_get_the_sets_labels_from_the_sets_teachers(data, committee,
     near = draws["kmeans"](1)
     assert [getattr(near.y, name) for name in told] == [getattr(synth.y, name) for name in told]
     assert near.y.logits.shape == row.y.logits.shape
-    assert {*rows_of(near.x.pixels)} <= {*rows_of(data.train.all().x)} and {*rows_of(near.x.pixels)} != {*rows_of(row.x.pixels)}
+    assert {*rows_of(near.x.pixels)} <= {*rows_of(take_all(data.train).x)} and {*rows_of(near.x.pixels)} != {*rows_of(row.x.pixels)}
     np.testing.assert_array_equal(near.y.logits, label_alike(synth.y, near.x.pixels, near.y.index, known).logits)
     beside = committee.parent / "teachers"
     beside.symlink_to(teachers)  # as in a run's own folder

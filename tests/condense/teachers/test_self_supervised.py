@@ -24,6 +24,7 @@ from condense.teachers import self_supervised as ssl
 from condense.teachers.barlow import Config, barlow_loss, complete, make_training, project
 from condense.teachers.self_supervised import load_ssl_teacher, train_ssl_teacher
 from matchers import REGISTRY
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.images.distortions import Ranges, resized_crop, sampling, views
 from tests.support.three_classes import three_classes
@@ -153,7 +154,7 @@ def carry_of(training, x, stops) -> np.ndarray:
 
 
 def test_training_is_the_same_in_any_pieces_and_lowers_the_loss(data):
-    x = jnp.asarray(data.train.all().x)
+    x = jnp.asarray(take_all(data.train).x)
     net = nets.build(SMALL.net, data.image, 3)
     training = make_training(net, SMALL._replace(epochs=60), x.shape, ranges=Ranges())
     assert training.steps == len(x) // 16
@@ -171,11 +172,11 @@ def test_a_teacher_is_stored_and_loaded(data, trained):
     teacher = load_ssl_teacher(trained)
     assert teacher.net_name == nets.canonical(SMALL.net) and teacher.about["data"] == data.spec
     again = train_ssl_teacher(data, trained, **SMALL._asdict())
-    representation = np.asarray(teacher.represent(data.val.all().x))
+    representation = np.asarray(teacher.represent(take_all(data.val).x))
     assert representation.shape == (len(data.val.y), 6) and representation.std() > 0
-    np.testing.assert_array_equal(again.represent(data.val.all().x), representation)
-    plain = teacher.net.apply(teacher.vars, jnp.asarray(data.val.all().x)).embed
-    np.testing.assert_allclose(jax.jit(teacher.represent)(jnp.asarray(data.val.all().x)), plain, atol=1e-6)
+    np.testing.assert_array_equal(again.represent(take_all(data.val).x), representation)
+    plain = teacher.net.apply(teacher.vars, jnp.asarray(take_all(data.val).x)).embed
+    np.testing.assert_allclose(jax.jit(teacher.represent)(jnp.asarray(take_all(data.val).x)), plain, atol=1e-6)
     assert again.digest == teacher.digest
 
 

@@ -22,7 +22,7 @@ from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import load_teachers, take_teachers
 from condense.teachers.train import TeacherRecipe, default_committee, train_teachers
 from matchers import REGISTRY
-from synth.base import Examples, Net, Out, Teacher, Vars
+from synth.base import Examples, Net, Out, Teacher, Vars, take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set
 from synth.labelling import arrays_by_path, teacher_digest
@@ -237,7 +237,7 @@ def test_teachers_see_other_normalisations_through_their_own(spec, made):
     shifted = data.under(data.preprocess._replace(mean=data.preprocess.mean + np.float32(0.3), std=data.preprocess.std * 2))
     (moved, *_), same = take_teachers(made.folder, shifted), take_teachers(made.folder, data)[0]
     for train in (False, True):
-        a, b = (t.net.apply(t.vars, jax.numpy.asarray(d.val.all().x), train=train).logits for t, d in ((moved, shifted), (same, data)))
+        a, b = (t.net.apply(t.vars, jax.numpy.asarray(take_all(d.val).x), train=train).logits for t, d in ((moved, shifted), (same, data)))
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 

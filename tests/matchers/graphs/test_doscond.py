@@ -12,7 +12,7 @@ from condense.data.load import load_data
 from condense.engine.feeds import graphs_per_class
 from matchers.base import conclude
 from matchers.graphs.doscond import doscond, draw_edges, gap, gradient, initial_graphs, two_rates
-from synth.base import fresh
+from synth.base import fresh, take_all
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, GraphExamples, Graphs, batch_of
 from synth.graphs.dense import DenseGraphs, LearnedGraphs, dense_batch
@@ -61,8 +61,8 @@ def test_the_gap_is_zero_for_equal_gradients_and_one_for_none():
 
 def test_the_loss_is_zero_for_the_real_graphs_themselves():
     data = load_data("toy_graphs?edges=false")
-    v = int(np.bincount(data.train.x.nodes).argmax())
-    index = np.concatenate([np.flatnonzero((data.train.y == c) & (data.train.x.nodes == v))[:3] for c in range(2)])
+    v = int(np.bincount(take_all(data.train).x.nodes).argmax())
+    index = np.concatenate([np.flatnonzero((data.train.y == c) & (take_all(data.train).x.nodes == v))[:3] for c in range(2)])
     same, matcher = data.train.take(index), doscond(("ipc", 3), nets.build(NET, data.image, 2), nodes=v)
     synth = matcher.prepare(jax.random.key(0), empty(data), same)
     hard = replace(synth, x=LearnedGraphs(synth.x.features, 1e4 * synth.x.logits))

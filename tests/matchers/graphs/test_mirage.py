@@ -20,6 +20,7 @@ from evals.retrain_graphs import draw_shares, shares
 from matchers.graphs.colour import colour
 from matchers.graphs.itemsets import mine, mine_top
 from matchers.graphs.mirage import Wood, mirage, premise, transactions
+from synth.base import take_all
 from synth.errors import BadInput
 from synth.files.format import save_set
 from synth.graphs.base import Alphabet, GraphExamples, Graphs
@@ -38,7 +39,7 @@ def toy():
 
 
 def made(method, data, **changes):
-    return method.step(jax.random.key(0), (), empty(data), data.train._replace(**changes))[0]
+    return method.step(jax.random.key(0), (), empty(data), take_all(data.train)._replace(**changes))[0]
 
 
 def sets_of(content) -> list:
@@ -61,15 +62,15 @@ def held_texts(examples, depth: int, *, exact: bool) -> list[set[str]]:
 def test_frequencies_are_those_of_the_training_graphs(toy, leaves):
     synth = made(mirage(None, support=(20,), leaves=leaves), toy)
     found, counts = sets_of(synth.x), np.asarray(synth.y.counts)
-    assert len(found) == counts.sum() > 8 and np.array_equal(synth.y.sizes, toy.train.sizes())
-    held = held_texts(toy.train, 2, exact=leaves == "exact")
+    assert len(found) == counts.sum() > 8 and np.array_equal(synth.y.sizes, take_all(toy.train).sizes())
+    held = held_texts(take_all(toy.train), 2, exact=leaves == "exact")
     for at, (chosen, frequency) in enumerate(found):
         mine_too = [set(chosen) <= held[g] for g in np.flatnonzero(toy.train.y == int(at >= counts[0]))]
         assert frequency == sum(mine_too) >= 20
 
 
 def test_names_and_order_of_nodes_do_not_matter(toy):
-    other, _ = renamed(toy.train.x)
+    other, _ = renamed(take_all(toy.train).x)
     for options in ({"support": (20, 25)}, {"support": (25,), "leaves": "mean"}):
         first, second = made(mirage(None, **options), toy), made(mirage(None, **options), toy, x=other)
         assert np.array_equal(first.x.payload, second.x.payload)
@@ -83,8 +84,8 @@ def test_names_and_order_of_nodes_do_not_matter(toy):
 @pytest.mark.parametrize("items", ("set", "multiset"))
 def test_the_order_of_all_graphs_and_nodes_does_not_matter_where_sets_are_equally_frequent(toy, items):
     """The whole data set shuffled, graphs and nodes: the same payload, though a budget cuts between sets that equally many graphs hold."""
-    held = transactions(refine(toy.train.x, 2, degrees=True), toy.train, items=items)
-    kinds = len(refine(toy.train.x, 2, degrees=True).first[-1])
+    held = transactions(refine(take_all(toy.train).x, 2, degrees=True), take_all(toy.train), items=items)
+    kinds = len(refine(take_all(toy.train).x, 2, degrees=True).first[-1])
     supports = [[one.support for one in mine_top(graphs, 12, kinds=kinds)] for graphs in held]
     tied = next(at for at in range(1, 12) if any(row[at - 1] == row[at] for row in supports))
     wanted = made(mirage(("ipc", tied), items=items), toy)
@@ -110,7 +111,9 @@ def test_smaller_thresholds_keep_more_and_a_larger_budget_the_more_frequent_firs
     few, many = (sets_of(made(mirage(None, support=(theta,)), toy).x) for theta in (30, 20))
     assert len(few) < len(many) and all(one in many for one in few)
     top = [frequency for _, frequency in sets_of(made(mirage(("ipc", 5)), toy).x)]
-    every = [[one.support for one in mine(held, 20)] for held in transactions(refine(toy.train.x, 2, degrees=True), toy.train)]
+    examples = take_all(toy.train)
+    every_transaction = transactions(refine(examples.x, 2, degrees=True), examples)
+    every = [[one.support for one in mine(held, 20)] for held in every_transaction]
     assert top == [support for supports in every for support in sorted(supports, reverse=True)[:5]]
 
 
@@ -125,8 +128,8 @@ def test_multisets_count_how_often_a_tree_is_there(toy):
     assert sorted(map(str, once)) == sorted(map(str, sets_of(plain.x)))
     repeated = [one for rows in both.values() for one in rows if len(set(one[0])) < len(one[0])]
     assert repeated
-    colours = refine(toy.train.x, 2)
-    wood = Wood(toy.train, colours, "multiset")
+    colours = refine(take_all(toy.train).x, 2)
+    wood = Wood(take_all(toy.train), colours, "multiset")
     for held in wood.transactions:
         found = {one.items: one.support for one in mine(held, 30, kinds=wood.kinds)}
         for one in mine(held, 30, kinds=wood.kinds):
@@ -139,7 +142,7 @@ def test_multisets_count_how_often_a_tree_is_there(toy):
 @pytest.mark.parametrize("c", (0, 1))
 def test_the_largest_support_that_works_is_named(toy, c):
     """It is that of the commonest tree; one more is refused, although the other class still has sets."""
-    held = transactions(refine(toy.train.x, 2, degrees=True), toy.train)
+    held = transactions(refine(take_all(toy.train).x, 2, degrees=True), take_all(toy.train))
     top = [max(Counter(item for graph in graphs for item in graph).values()) for graphs in held]
     asked = [1 + top[c] if at == c else top[at] for at in range(2)]
     with pytest.raises(BadInput, match=rf"--support {asked[c]}: .* class {c}; the largest that works there is {top[c]}$"):
@@ -199,7 +202,7 @@ def test_the_premise_is_measured_and_a_weak_one_warned_of():
     uniform = some_examples(0, count=80, tags=40, most=12)
     said = premise(uniform, 2)
     assert said[0].startswith("skew: the 10 commonest of ") and said[1].startswith("warning: that is below 20 %")
-    assert len(premise(load_data("toy_graphs").train, 1)) == 1
+    assert len(premise(take_all(load_data("toy_graphs").train), 1)) == 1
 
 
 def test_the_skew_is_that_of_the_trees_that_are_mined():
@@ -281,7 +284,7 @@ def test_wrong_calls_say_what_would_be_right(toy):
 def test_a_colour_graph_holds_every_graph_class_after_class(toy):
     synth = made(colour(None, depth=2), toy)
     synth.x.check()
-    assert len(synth) == len(toy.train.y) and np.array_equal(synth.y.counts, toy.train.sizes())
+    assert len(synth) == len(toy.train.y) and np.array_equal(synth.y.counts, take_all(toy.train).sizes())
     for changes in (
         {"senders": synth.x.senders.at[0].set(10**6)},
         {"levels": synth.x.levels.at[0].add(1)},
@@ -296,7 +299,7 @@ def test_a_colour_graph_holds_every_graph_class_after_class(toy):
 def test_nci1_is_as_it_was_measured_elsewhere():
     """Distinct trees, frequent sets and evaluations of all 4,110 graphs; a change means that other trees are told apart, or sets lost."""
     data = load_data(f"tu:{Path(TU) / 'NCI1.txt'}")
-    examples = data.train._replace(x=data.source.graphs, y=data.source.y)
+    examples = GraphExamples(take_all(data.source.rows), data.source.rows.y, len(data.classes), data.image)
     assert (len(examples.y), data.image.tags) == (4110, 37)
     began = time.process_time()
     three = refine(examples.x, 3)
