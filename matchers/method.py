@@ -1,7 +1,7 @@
 """The record of a method, which needs neither JAX nor the method's module, so that methods can be listed quickly."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +20,7 @@ class Method:
       experts: recipe of the experts that are trained for a method that asks for some, where a call gives none; empty for the usual one.
       teachers: how many of the usual committee are trained for it where a call gives none; 0 for all of them.
       steps: of a run, where neither a call nor a preset says; methods that choose take one step whatever stands here.
+      defaults: by modality, the options whose default in the factory's signature does not suit it, and what serves instead.
       labelled: whether it reads the labels of the data.
     """
 
@@ -31,6 +32,7 @@ class Method:
     experts: str = ""
     teachers: int = 0
     steps: int = 1_000
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     labelled: bool = True
 
     def load(self) -> Callable[..., Any]:

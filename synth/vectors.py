@@ -117,6 +117,6 @@ def are_numbers(columns: str, d: int) -> np.ndarray:
     return np.concatenate([np.full(width_of(column), len(column) == 1) for column in read_columns(columns)])
 
 
-def unaugmented(key: jax.Array, x: Float[Array, "b d"], *, siamese: bool) -> Float[Array, "b d"]:
+def unaugmented(key: jax.Array, x: Float[Array, "b ..."], *, siamese: bool) -> Float[Array, "b ..."]:
     """Returns the examples unchanged, called as an augmentation is. No operation is known to keep the label of a table's row."""
     return x

@@ -2,19 +2,12 @@
 
 from pathlib import Path
 
-from condense.data import graphs, images
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import load_data
+from condense.data.load import BUILDERS, load_data
 from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.set import SyntheticSet
-
-FITS = {
-    "images": images.check_examples,
-    "graphs": graphs.check_examples,
-    "vectors": images.check_examples,
-}  # by modality: whether the set's examples are like the data's
 
 
 def find_set(place: str | Path) -> Path:
@@ -49,7 +42,7 @@ def fit_together(synth: SyntheticSet, data: Data | GraphData) -> None:
         raise BadInput(f"{wrong}holds {data.modality}, the set {synth.x.modality}; {remedy}")
     if synth.info.classes != data.classes:
         raise BadInput(f"{wrong}its classes {_names(data.classes)} are not the set's {_names(synth.info.classes)}; {remedy}")
-    if differ := FITS[data.modality](synth, data):
+    if differ := BUILDERS[data.modality].differ(synth, data):
         raise BadInput(f"{wrong}{differ}; {remedy}")
 
 

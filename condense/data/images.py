@@ -12,8 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from condense.data.readers.base import Spec
-from condense.data.readers.source import Source, stratified
-from condense.data.readers.vector_source import VectorSource
+from condense.data.readers.source import ArraySource, stratified
 from condense.data.rows import Part, Rows, Slices, View, pieces, view
 from condense.runtime.log import progress
 from synth.errors import BadInput
@@ -21,10 +20,8 @@ from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess
 from synth.set import SyntheticSet
 
-AnySource = Source | VectorSource  # whose rows are arrays
 
-
-def rows_digest(source: AnySource) -> str:
+def rows_digest(source: ArraySource) -> str:
     """SHA-256 in hexadecimal of the contents: all rows and labels with their dtype and shape, and the class names in order."""
     found = hashlib.sha256("\0".join(source.classes).encode())
     for rows in (source.train, source.test):
@@ -58,7 +55,7 @@ class Data:
     digest: str
     seed: int
     preprocess: Preprocess = field(repr=False)
-    source: AnySource = field(repr=False)
+    source: ArraySource = field(repr=False)
     rows: tuple[np.ndarray, np.ndarray] = field(repr=False)
 
     @property
@@ -101,7 +98,7 @@ class Data:
 
 
 def build(
-    spec: Spec, source: AnySource, *, seed: int, validation: float, fit: Callable[[str, Rows, str], Preprocess] | None = None
+    spec: Spec, source: ArraySource, *, seed: int, validation: float, fit: Callable[[str, Rows, str], Preprocess] | None = None
 ) -> Data:
     """Splits the examples of a source and fits their preprocessing.
 
@@ -134,7 +131,7 @@ def build(
     )
 
 
-def limited(source: AnySource, count: int | None) -> AnySource:
+def limited(source: ArraySource, count: int | None) -> ArraySource:
     """The first `count` training images, classes in proportion; all for None or more than there are. Raises BadInput if too few."""
     if count is None or count >= len(source.train.y):
         return source

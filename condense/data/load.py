@@ -1,6 +1,7 @@
 """Data by specification."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from condense.data import graphs, images, vectors
 from condense.data.graphs import GraphData
@@ -8,9 +9,26 @@ from condense.data.images import Data
 from condense.data.readers import READERS
 from condense.data.spec import parse_spec
 from synth.errors import BadInput
+from synth.set import SyntheticSet
 
-# modality of what a reader returns -> (spec, source, seed=, validation=) -> data
-BUILDERS: dict[str, Callable[..., Data | GraphData]] = {"images": images.build, "graphs": graphs.build, "vectors": vectors.build}
+
+class Builder(NamedTuple):
+    """How data of one modality are made and compared.
+
+    Args:
+      build: (spec, source, *, seed, validation) -> data, split and normalised.
+      differ: (set, data) -> in words, how the set's examples differ from the data's; empty if they do not.
+    """
+
+    build: Callable[..., Data | GraphData]
+    differ: Callable[[SyntheticSet, Any], str]
+
+
+BUILDERS = {
+    "images": Builder(images.build, images.check_examples),
+    "graphs": Builder(graphs.build, graphs.check_examples),
+    "vectors": Builder(vectors.build, images.check_examples),
+}  # by modality of what a reader returns
 
 
 def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | GraphData:
@@ -38,4 +56,4 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | Gr
     if not 0 <= validation < 1:
         raise BadInput(f"validation={validation}: must be a fraction in [0, 1)")
     source = READERS[parsed.kind].read(parsed)
-    return BUILDERS[source.modality](parsed, source, seed=seed, validation=validation)
+    return BUILDERS[source.modality].build(parsed, source, seed=seed, validation=validation)

@@ -6,10 +6,13 @@ A modality is a record of facts; what acts for it is a registry in each room, by
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+
 from condense import nets
 from synth.errors import BadInput
 from synth.images.augment import Augment, dsa, dsa_strategy
-from synth.vectors import unaugmented
+from synth.images.content import Pixels
+from synth.vectors import Vectors, unaugmented
 
 
 class Modality(NamedTuple):
@@ -22,7 +25,8 @@ class Modality(NamedTuple):
       recipe: the evaluation recipe where neither a call nor a set names one.
       seeds: fresh networks a row of an evaluation, where a call does not say.
       sources: data that hold this modality, for messages.
-      starts: whether the workbench starts its sets, from as many examples as a budget buys and `--start` chooses; otherwise methods do.
+      content: data -> what encodes its examples as they are (a class or an instance of `synth.content.Content`); None where methods start
+        their own sets.
       augments: whether the siamese augmentation of images is for its examples.
     """
 
@@ -32,8 +36,13 @@ class Modality(NamedTuple):
     recipe: str
     seeds: int
     sources: str
-    starts: bool
+    content: Callable[[Any], Any] | None
     augments: bool = False
+
+    @property
+    def starts(self) -> bool:
+        """Whether the workbench starts its sets, from as many examples as a budget buys and `--start` chooses; otherwise methods do."""
+        return self.content is not None
 
 
 DEPTHS = ((4, 1), (28, 2), (64, 3), (128, 4))  # shorter sides below these many pixels -> blocks of a ConvNet; 5 from there on
@@ -52,12 +61,17 @@ def fit_convnet(image: tuple[int, int, int], examples: int) -> str:
     return f"convnet:width={SMALL if side <= 16 or examples < 5_000 else WIDTH},depth={depth}"
 
 
+def named_columns(data) -> Vectors:
+    """No vectors yet, under the names of the columns of these data."""
+    return Vectors(jnp.zeros((0, *data.image), jnp.float32), data.source.columns)
+
+
 MODALITIES = {
     modality.name: modality
     for modality in (
-        Modality("images", "image", fit_convnet, "dsa", 5, "`condense list data` shows sets of images", True, True),
-        Modality("graphs", "graph", lambda alphabet, examples: "gin", "graph", 10, "--data toy_graphs, tu:FILE or smiles:FILE", False),
-        Modality("vectors", "vector", lambda length, examples: "mlp", "dc", 5, OF_VECTORS, True),
+        Modality("images", "image", fit_convnet, "dsa", 5, "`condense list data` shows sets of images", lambda data: Pixels, True),
+        Modality("graphs", "graph", lambda alphabet, examples: "gin", "graph", 10, "--data toy_graphs, tu:FILE or smiles:FILE", None),
+        Modality("vectors", "vector", lambda length, examples: "mlp", "dc", 5, OF_VECTORS, named_columns),
     )
 }
 

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from condense.data.graph_rows import GraphView
 from condense.data.graphs import GraphData
 from condense.data.images import Data
+from condense.data.modality import MODALITIES
 from condense.engine.budget import budget_of
 from condense.engine.loop import PREPARE, START, stream
 from condense.runtime.log import progress
@@ -19,11 +19,9 @@ from matchers.base import Matcher
 from synth.base import Split
 from synth.errors import BadInput
 from synth.graphs.content import PackedGraphs
-from synth.images.content import Pixels
 from synth.labels.plain import Hard, Runs
 from synth.selection.choose import STARTS
 from synth.set import Info, SyntheticSet
-from synth.vectors import Vectors
 
 
 def check_start(method: str, matcher: Matcher, start: str | None) -> None:
@@ -69,13 +67,17 @@ def initial_set(
     """
     examples = data.train if labelled else data.train.unlabelled()
     info = replace(info, represents=not labelled)  # what such a method learns in place of labels belongs to no class
-    synth = STARTERS[data.modality](key, start or matcher.start, data, examples, per_class, info, content)
+    modality = MODALITIES[data.modality]
+    if modality.starts:
+        encoder = modality.content(data) if content is None else content
+        synth = start_examples(key, start or matcher.start, data, examples, per_class, info, encoder)
+    else:
+        synth = no_graphs(data, info)
     return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth
 
 
-def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
-    """`per_class` images of every label of the examples, class-major, with hard labels."""
-    content = Pixels if content is None else content
+def start_examples(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
+    """`per_class` examples of every label, class-major, with hard labels, made by a start and encoded by `content`."""
     labels = int(examples.y.max()) + 1
     make = partial(STARTS[start], stream(key, START), examples, per_class)
     if start == "kmeans":
@@ -88,22 +90,8 @@ def start_images(key: jax.Array, start: str, data: Data, examples: Split, per_cl
     return SyntheticSet(content.encode(jnp.asarray(first, jnp.float32)), Hard(index, len(data.classes)), info=info)
 
 
-def start_graphs(
-    key: jax.Array, start: str, data: GraphData, examples: GraphView, per_class: None, info: Info, content: Any
-) -> SyntheticSet:
-    """Returns a set without graphs. Every graph method replaces its content."""
+def no_graphs(data: GraphData, info: Info) -> SyntheticSet:
+    """A set without graphs. Every graph method replaces its content."""
     none = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
-    return SyntheticSet(
-        none,
-        Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(np.bincount(data.train.y, minlength=len(data.classes)).astype(np.int32))),
-        info=info,
-    )
-
-
-def start_vectors(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
-    """`per_class` vectors of every label, made as `start_images` makes images, with the names of their columns."""
-    own = Vectors(jnp.zeros((0, *data.image), jnp.float32), data.source.columns)
-    return start_images(key, start, data, examples, per_class, info, own if content is None else content)
-
-
-STARTERS = {"images": start_images, "graphs": start_graphs, "vectors": start_vectors}  # by modality
+    there = np.bincount(data.train.y, minlength=len(data.classes)).astype(np.int32)
+    return SyntheticSet(none, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(there)), info=info)

@@ -56,14 +56,14 @@ class Comparison:
       synth: the set, with labels that networks can be trained on.
       data: where real examples come from.
       labels: gives drawn examples the set's kind of labels, see `condense.evaluation.teaching.teach`.
-      content: what holds real examples as they are.
+      content: what encodes real examples as they are; None where the rows make their own, as graphs do.
     """
 
     key: jax.Array
     synth: SyntheticSet
     data: Any
     labels: Callable[[SyntheticSet], SyntheticSet]
-    content: Callable[[jax.Array], Any] = Pixels
+    content: Any = Pixels
 
     def key_of(self, seed: int) -> jax.Array:
         """The random key of a seed, the same for every row and network."""
@@ -74,7 +74,7 @@ class Comparison:
         `kind` is `Target`)."""
         hard = Hard(jnp.asarray(examples.y), len(self.data.classes))
         labels = Target(centred(hard.index, hard.classes)) if (kind or type(self.synth.y)) is Target else hard
-        return SyntheticSet(self.content(jnp.asarray(examples.x)), labels)
+        return SyntheticSet(self.content.encode(jnp.asarray(examples.x)), labels)
 
     def at_budget(self, kind: str, choose: Callable) -> Draw:
         """Chooses as many real training examples as the set's budget allows, drawn anew for every seed. `choose(key, labels, count)` gives
@@ -182,7 +182,7 @@ def make_rows(
     *,
     labels: Callable[[SyntheticSet], SyntheticSet] = lambda real: real,
     baselines: Mapping[str, Baseline] = BASELINES,
-    content: Callable[[jax.Array], Any] = Pixels,
+    content: Any = Pixels,
 ) -> dict[str, Callable[[int], Any]]:
     """For every kind of row, the function from a seed to what the row trains on. The arguments are those of `Comparison`; errors are those
     of the rows."""

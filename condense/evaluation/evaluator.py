@@ -3,11 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax
-
 from condense.evaluation.baselines import Baseline
 from evals.protocol import Protocol, ScoringNetwork, Worker
-from synth.images.content import Pixels
 from synth.set import SyntheticSet
 
 USUAL_ROWS = ("distilled", "random", "kmeans")
@@ -22,7 +19,6 @@ class Evaluator(NamedTuple):
       prepare: (seed -> what a row shows, network's name, seeds) -> (seed -> what the network learns from). It raises BadInput where that
         cannot serve the network; it is called for all networks before the first is trained.
       usual_rows: set -> the rows that stand in a table where the call names the usual ones.
-      content: what holds real examples as they are.
       chooses_epoch: whether networks are scored at their best epoch on validation examples, not at their last.
       trained_nets: whether there are trained networks of this modality, for `--teachers` and `--frozen`.
       majority: whether a report says how often the commonest training class is right.
@@ -32,7 +28,6 @@ class Evaluator(NamedTuple):
     baselines: Mapping[str, Baseline]
     prepare: Callable[[Callable[[int], Any], str, int], Callable[[int], Any]] = lambda draw, net, seeds: draw
     usual_rows: Callable[[SyntheticSet], tuple[str, ...]] = lambda synth: USUAL_ROWS
-    content: Callable[[jax.Array], Any] = Pixels
     chooses_epoch: bool = False
     trained_nets: bool = True
     majority: bool = False

@@ -3,11 +3,9 @@
 from condense.evaluation.baselines import BASELINES, Baseline, everything
 from condense.evaluation.evaluator import Evaluator
 from condense.evaluation.images import retraining
-from synth.vectors import Vectors
 
 VECTORS = Evaluator(
     retraining,
     {**BASELINES, "full": Baseline(everything, recipe="full_vectors")},
-    content=Vectors,
     trained_nets=False,
 )

@@ -15,7 +15,7 @@ from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
-from condense.data.modality import augmentation, check_modality, usual_net
+from condense.data.modality import MODALITIES, augmentation, check_modality, usual_net
 from condense.experts.base import ExpertRecipe
 from condense.experts.flat import flat
 from condense.experts.sgd import sgd
@@ -70,7 +70,8 @@ def train_experts(
     """
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
-    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", "vectors", flag="--data")
+    arrays = (name for name, modality in MODALITIES.items() if modality.starts)
+    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, *arrays, flag="--data")
     net = nets.named(net or usual_net(data), data.image, len(data.classes))
     classes, out = len(data.classes), Path(out)
     built = nets.build(net, data.image, classes)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from condense.data.readers.source import regular
+from condense.nets.registry import BY_AXES
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
 from synth.files.memory import megabytes
@@ -158,7 +159,7 @@ def _checked(held: dict) -> Header:
         if rows and (len(rows) != held["count"] or any(len(row) != held["epochs"] + 1 for row in rows)):
             raise ValueError(f"{key} must hold epochs + 1 numbers for each expert, or be empty")
     lists = {key: tuple(map(tuple, held.get(key, ()))) for key in ("accuracy", "sums")}
-    if len(held["image"]) == 2:
+    if len(held["image"]) not in BY_AXES:
         raise ValueError("image must be height, width and channels, or one number for vectors")
     return Header(**held | lists | {"image": tuple(held["image"]), "classes": tuple(held["classes"])})
 

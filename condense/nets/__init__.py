@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from condense.nets.registry import NETS, OWN, Network
+from condense.nets.registry import BY_AXES, NETS, OWN, Network
 from condense.runtime.entry_points import registered
 from synth.errors import BadInput
 
@@ -124,7 +124,7 @@ def build(spec: str, image: "tuple[int, ...] | synth.graphs.base.Alphabet", clas
     made = factory_of(spec, name)(**options)
     if name not in NETS:
         return own.as_net(made(image, classes), image, classes, flag=f"--net {spec}")
-    modality = "graphs" if isinstance(image, Alphabet) else "vectors" if len(image) == 1 else "images"
+    modality = "graphs" if isinstance(image, Alphabet) else BY_AXES[len(image)]
     if modality not in NETS[name].takes:
         known = sorted(other for other, network in NETS.items() if modality in network.takes)
         raise BadInput(f"--net {spec}: the data are {modality}, and {name} does not take them; use one of {', '.join(known)}")

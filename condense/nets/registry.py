@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 OWN = "own-"  # begins the name of a network that a call hands over as a value
 IMAGES, ARRAYS, GRAPHS = ("images",), ("images", "vectors"), ("graphs",)
+BY_AXES = {1: "vectors", 3: "images"}  # the modality of examples that are arrays, by the number of their axes
 
 
 class Network(NamedTuple):

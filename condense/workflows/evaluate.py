@@ -105,7 +105,7 @@ def evaluate(
     networks, part = take_networks(net, frozen, chosen, synth, data, split=split), take_part(data, split, evaluator)
     known = find_teachers(synth, teachers, path, data, kinds, baselines=evaluator.baselines, split=split)
     key, labels = jax.random.key(seed), teach(synth, known, chosen)
-    own = {"baselines": evaluator.baselines, "content": evaluator.content}
+    own = {"baselines": evaluator.baselines, "content": modality.content and modality.content(data)}
     draws = make_rows(key, shown(synth, known, labels), data, kinds, labels=labels, **own)
 
     def row(name: str, kind: str) -> Row:

@@ -157,6 +157,7 @@ def plan(
     common = {name: check_option(name, value, int | None) if name in COUNTS else value for name, value in settings.common.items()}
     data = take_data(method, factory, common["data"], settings, seed)
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:3])), common["start"]
+    settings = fit_defaults(method, settings, modality)
     check_start_name(start, modality, data.image)
     given = budget.check() if modality.starts else budget.given()
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
@@ -221,6 +222,13 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
         others = ", ".join(name for name, known in known_methods().items() if data.modality in known.modalities)
         raise BadInput(f"{method.name}: takes {takes}, and {data.spec} holds {data.modality}; {sources}; or use one of {others}")
     return data
+
+
+def fit_defaults(method: Method, settings: Settings, modality: Modality) -> Settings:
+    """The settings, in which defaults that do not suit the modality are replaced by the method's own for it."""
+    usual = method.defaults.get(modality.name, {})
+    fitting = {name: value for name, value in usual.items() if settings.sources[name] == "default"}
+    return settings._replace(options=settings.options | fitting)
 
 
 def build_matcher(

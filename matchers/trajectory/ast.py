@@ -29,7 +29,7 @@ def ast(
     batch: int | None = None,
     lr: Annotated[float, Positive] = 100.0,
     lr_lr: Annotated[float, Positive] = 0.05,
-    step_size: Annotated[float, Positive] = 0.01,
+    step_size: Annotated[float, Positive] = 0.001,
     momentum: Annotated[float, BelowOne] = 0.5,
     representative: bool = True,
     inner_momentum: Annotated[float, BelowOne] = 0.9,
@@ -55,7 +55,7 @@ def ast(
       batch: synthetic images a step of the student; by default all of them.
       lr: step size of the images (> 0).
       lr_lr: step size of beta, or of what `positive` moves in its place (> 0); as published 1e-7 to 1e-4, with `none`.
-      step_size: beta at the start (> 0).
+      step_size: beta at the start (> 0); with mu = 0.9 the student goes about ten times as far as its number says.
       momentum: of the optimisers of the images and of beta, in [0, 1).
       representative: start from the real images nearest to the centres of a k-means of each class, on the logits of one expert at its
         end; without it --start decides. The released code takes floor(ipc / 10) images of each of ten centres, none for ipc < 10; here

@@ -12,7 +12,7 @@ import pytest
 
 from condense import distill, evaluate, load_set, transfer
 from condense.__main__ import run as command
-from condense.data.for_set import FITS
+from condense.data.load import BUILDERS
 from condense.data.modality import MODALITIES
 from condense.evaluation.baselines import BASELINES, Baseline, Comparison
 from condense.evaluation.modalities import EVALUATORS
@@ -129,7 +129,7 @@ def test_protocols_of_one_measure_share_a_table_and_no_others():
 
 
 def test_every_modality_is_known_in_every_room():
-    assert EVALUATORS.keys() == MODALITIES.keys() == DRAWERS.keys() == FITS.keys()
+    assert EVALUATORS.keys() == MODALITIES.keys() == DRAWERS.keys() == BUILDERS.keys()
     for name, evaluator in EVALUATORS.items():
         usual = RECIPES[MODALITIES[name].recipe]
         assert usual.modalities is None or name in usual.modalities

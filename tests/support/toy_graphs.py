@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 
 from condense.data.graphs import GraphData
-from condense.engine.initial import start_graphs
+from condense.engine.initial import no_graphs
 from synth.graphs.base import Alphabet, GraphExamples, Graphs
 from synth.graphs.trees import Tree
 from synth.set import Info, SyntheticSet
@@ -99,4 +99,4 @@ def doubled(tree):
 
 def empty(data: GraphData) -> SyntheticSet:
     """The set before a graph method makes anything of it."""
-    return start_graphs(jax.random.key(0), "random", data, data.train, None, Info(data.classes, data.preprocess), None)
+    return no_graphs(data, Info(data.classes, data.preprocess))

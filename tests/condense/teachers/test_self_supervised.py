@@ -188,7 +188,7 @@ def test_the_probe_is_logged_and_stored(data, trained):
     about = json.loads((trained / "teacher.json").read_text())
     assert about["probe"]["accuracy"] == accuracies[3] and about["probe"]["split"] == "val"
     teacher = load_ssl_teacher(trained)
-    seen, held_out = (np.asarray(teacher.represent(part.all().x), np.float64) for part in (data.train, data.val))
+    seen, held_out = (np.asarray(teacher.represent(take_all(part).x), np.float64) for part in (data.train, data.val))
     scale = StandardScaler().fit(seen)
     known = LogisticRegression(C=1e4, max_iter=2000).fit(scale.transform(seen), data.train.y)
     assert accuracies[3] == pytest.approx(known.score(scale.transform(held_out), data.val.y), abs=1.01 / len(data.val.y))
