@@ -133,7 +133,7 @@ def updates(tx, params, steps: int) -> np.ndarray:
 
 @pytest.mark.parametrize("decay", [None, 5])
 def test_step_sizes_fall_as_each_method_says_and_stay_at_their_floor(decay):
-    """frepo's to a tenth by a cosine, relative to the norm of the parameters; krrst's to a thousandth in a straight line; kip's not at all."""
+    """frepo's to a tenth by a cosine, relative to the norm of the parameters; krrst's to a thousandth in a line; kip's never."""
     last = decay or STEPS
     share = np.minimum(np.arange(12) / last, 1)
     options = {} if decay is None else {"decay": decay}
