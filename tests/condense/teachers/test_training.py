@@ -1,0 +1,72 @@
+"""The training of a supervised teacher by hand, and what every step of it draws."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from condense.teachers import train as teachers
+from condense.teachers.train import TeacherRecipe, trainer
+from synth.base import take_all
+from synth.images.views import View
+from synth.training.fit import init_fit
+from tests.support.linear import linear_gradient, linear_net
+from tests.support.three_classes import three_classes
+
+KEY, BAR = jax.random.key(4), SimpleNamespace(advance=lambda count: None)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return three_classes(tmp_path_factory.mktemp("data"))
+
+
+def test_a_teacher_is_trained_by_sgd_with_momentum_decay_and_half_a_cosine_over_all_steps(data, monkeypatch):
+    """Three epochs of one batch each on images as they are: d = g + 0.05 p, b = 0.9 b + d, p - lr (1 + cos(pi t / 3)) / 2 b."""
+    views = []
+    monkeypatch.setattr(teachers, "View", lambda **options: (views.append(options), View())[1])
+    recipe, net = TeacherRecipe(3, 0.5, 999, decay=0.05), linear_net()
+    advance, state = trainer(net, data, recipe), init_fit(KEY, net, recipe.optimiser(1.0))
+    w, b = (np.asarray(state.vars.params[name], np.float64) for name in "wb")
+    x, y, velocity = np.asarray(take_all(data.train).x, np.float64).reshape(-1, 16), np.asarray(data.train.y), [0.0, 0.0]
+    for epoch in range(3):
+        state = advance(KEY, state, epoch, BAR)
+        slopes = linear_gradient(w, b, x, np.eye(3)[y], np.ones(len(y)))
+        velocity = [0.9 * v + g + 0.05 * p for v, g, p in zip(velocity, slopes, (w, b), strict=True)]
+        lr = 0.5 * (1 + np.cos(np.pi * epoch / 3)) / 2
+        w, b = w - lr * velocity[0], b - lr * velocity[1]
+        np.testing.assert_allclose(state.vars.params["w"], w, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(state.vars.params["b"], b, rtol=1e-4, atol=1e-5)
+    assert views == [{"pad": 1, "flip": data.flips}], "an eighth of four pixels is rounded up"
+
+
+def test_every_step_of_a_teacher_has_a_batch_and_a_view_of_its_own(data, monkeypatch):
+    """Over two epochs of all examples: orders and keys differ by step, epoch and key, and each example serves once an epoch."""
+    seen = []
+
+    def on_examples(net, x, y, *, view):
+        def objective(params, stats, item):
+            jax.debug.callback(
+                lambda e, at, rows, key: seen.append((int(e), int(at), tuple(rows.tolist()), tuple(key.tolist()))),
+                *(*item.view, item.index, jax.random.key_data(item.key)),
+            )
+            return jnp.sum(params["w"]), stats
+
+        return objective
+
+    monkeypatch.setattr(teachers, "on_examples", on_examples)
+    n, net, recipe = len(data.train.y), linear_net(), TeacherRecipe(2, 0.1, 32)
+    advance, steps = trainer(net, data, recipe), -(-n // 32)
+    for key in (KEY, jax.random.key(5)):
+        state = init_fit(key, net, recipe.optimiser(1.0))
+        for epoch in range(2):
+            state = advance(key, state, epoch, BAR)
+    jax.effects_barrier()
+    seen = list(dict.fromkeys(seen))
+    assert [(epoch, at) for epoch, at, *_ in sorted(seen[: 2 * steps])] == [(epoch, at) for epoch in range(2) for at in range(steps)]
+    assert len(seen) == len({rows for *_, rows, _ in seen}) == len({key for *_, key in seen}) == 4 * steps
+    for turn in range(4):
+        rows = sorted(seen[steps * turn : steps * (turn + 1)])
+        assert sorted(np.concatenate([row for _, _, row, _ in rows])[:n]) == list(range(n))
