@@ -32,7 +32,8 @@ FULL = 9e8  # bytes of a process, after many cases, from which on another takes 
 RANDOM = ["distill", "random", "--ipc", "1", "--out", "out", "--data"]
 GRAPHS = ["distill", "random", "--bytes", "300", "--out", "out", "--data"]
 RUN = [*DM, "--seed", "3"]
-SCORE = ["--data", "digits", "--rows", "distilled", "--seeds", "1", "--epochs", "1"]
+SCORING = ["--rows", "distilled", "--seeds", "1", "--epochs", "1"]
+SCORE = ["--data", "digits", *SCORING]
 
 # what stands in a folder of the template -> (patterns of files to change, how, the command line that reads them)
 KINDS: dict[str, tuple[tuple[str, ...], Callable, list[str]]] = {
@@ -45,6 +46,11 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable, list[str]]] = {
     "gz": (("*.gz",), mutate_gzip, [*RANDOM, "idx:."]),
     "pictures": (("t*/*/*",), mutate_picture, [*RANDOM, "folder:."]),
     "cut pictures": (("t*/*/*",), mutate_picture, [*RANDOM, "folder:.?size=8"]),
+    "csv": (("t.csv",), mutate_table, [*RANDOM, "csv:t.csv"]),
+    "two tables": (("t.csv", "other.csv"), mutate_table, [*RANDOM, "csv:t.csv?test=other.csv"]),
+    "vectors": (("data.npz",), mutate_npz, [*RANDOM, "npz:data.npz"]),
+    "vectors set": (("set.npz",), mutate_npz, ["show", "set.npz", "--out", "grid.png"]),
+    "vectors header": (("set.npz",), lambda rng, data: header(rng, data), ["evaluate", "set.npz", "--data", "csv:t.csv", *SCORING]),
     "tu": (("G_*.txt",), mutate_table, [*GRAPHS, "tu:."]),
     "text": (("G.txt",), mutate_table, [*GRAPHS, "tu:G.txt"]),
     "smiles": (("m.csv",), mutate_table, [*GRAPHS, "smiles:m.csv"]),
@@ -110,6 +116,7 @@ def template(tmp_path_factory) -> Path:
         idx_folder(home / kind, zipped=kind == "gz")
     for kind in ("pictures", "cut pictures"):
         class_folders(home / kind)
+    vectors(home)
     graphs(home)
     train_experts("digits", count=1, epochs=1, out=home / "experts" / "e", net="mlp:width=4")
     shutil.copytree(home / "experts" / "e", home / "trajectories" / "e")
@@ -119,6 +126,19 @@ def template(tmp_path_factory) -> Path:
     shutil.copytree(home / "teacher" / "s", home / "weights" / "s")
     (home / "priors" / "priors.json").write_text(json.dumps([{"settings": {"ipc": 1}, "priors": {"abc": 50.0}}]))
     return home
+
+
+def vectors(home: Path) -> None:
+    """Thirty rows of two numbers and a text, as tables, as an archive and as a set."""
+    rows = [f"{row % 7 - 2.5},{row % 3},{('red', 'green', 'blue')[row % 3]},{('no', 'yes')[row % 2]}" for row in range(30)]
+    text = "\n".join(["length,width,colour,label", *rows]) + "\n"
+    for kind, name in (("csv", "t"), ("two tables", "t"), ("two tables", "other"), ("vectors header", "t")):
+        (home / kind / f"{name}.csv").write_text(text)
+    assert run([*RANDOM[:-2], str(home / "drawn"), "--data", f"csv:{home / 'csv' / 't.csv'}"]) == 0
+    for kind in ("vectors set", "vectors header"):
+        shutil.copy(home / "drawn" / "set.npz", home / kind)
+    x, y = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32), np.arange(24, dtype=np.int64) % 2
+    np.savez(home / "vectors" / "data.npz", x_train=x, y_train=y, x_test=x[:6], y_test=y[:6], class_names=np.array(["no", "yes"]))
 
 
 def graphs(home: Path) -> None:
