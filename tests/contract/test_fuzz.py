@@ -1,7 +1,7 @@
 """Changed files of every kind: whatever is read ends with exit 0, or with exit 2 and one line, in little memory and time.
 
 Every case is drawn from a seed and a number, which a failure names. CONDENSE_FUZZ says how many there are,
-CONDENSE_FUZZ_SEED from which seed, CONDENSE_FUZZ_CASE the number of a single one.
+CONDENSE_FUZZ_SEED from which seed, CONDENSE_FUZZ_CASE the numbers of single ones, with commas between.
 """
 
 import io
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from tests.support.data_files import class_folders, idx_folder
 from tests.support.fuzz import mutate_bytes, mutate_gzip, mutate_idx, mutate_json, mutate_npz, mutate_picture, mutate_table, replace_file
 
 CASES, SEED = int(os.environ.get("CONDENSE_FUZZ", 300)), int(os.environ.get("CONDENSE_FUZZ_SEED", 0))
-MEMORY, MOST, SECONDS = "3e8", 1.5e9, 10.0  # that may be read; bytes and seconds that a case may take
+MEMORY, MOST, SECONDS = "3e8", 1.5e9, 10.0  # that may be read; bytes and seconds of work that a case may take
+WAIT = 60.0  # seconds that may pass meanwhile, on a machine that others use too
 START = 4e8  # bytes of a process that has imported everything and read nothing
 FULL = 9e8  # bytes of a process, after many cases, from which on another takes its place
 RANDOM = ["distill", "random", "--ipc", "1", "--out", "out", "--data"]
@@ -170,7 +172,7 @@ class Worker:
         self.place, self.process = place, None
 
     def ask(self, argv: list[str]) -> dict:
-        """What a command line gave. Fails where nothing comes for a minute."""
+        """What a command line gave. Fails where nothing comes for twice the time that a case may take."""
         if self.process is None:
             environment = surroundings(CONDENSE_MEMORY=MEMORY, CONDENSE_DATA=str(self.place / "none"))
             command = [sys.executable, "-m", "tests.support.fuzz_worker"]
@@ -178,7 +180,10 @@ class Worker:
             self.process = subprocess.Popen(command, cwd=self.place, env=environment, **pipes)
         self.process.stdin.write(json.dumps(argv) + "\n")
         self.process.stdin.flush()
+        timer = threading.Timer(2 * WAIT, self.process.kill)
+        timer.start()
         line = self.process.stdout.readline()
+        timer.cancel()
         assert line, f"the process died with {self.process.wait()}"
         return json.loads(line)
 
@@ -207,8 +212,8 @@ def wrong(told: dict) -> str:
         return "a traceback, or a very long line"
     if any(not letter.isprintable() and letter != "\n" for letter in told["err"]):
         return "letters that a terminal obeys"
-    if told["grown"] > MOST - START or told["seconds"] > SECONDS:
-        return f"{told['grown'] / 1e9:.2f} GB more in {told['seconds']:.1f} s"
+    if told["grown"] > MOST - START or told["work"] > SECONDS or told["seconds"] > WAIT:
+        return f"{told['grown'] / 1e9:.2f} GB more in {told['work']:.1f} s of work, {told['seconds']:.1f} s in all"
     return ""
 
 
@@ -231,7 +236,7 @@ def prepare(template: Path, place: Path, number: int) -> tuple[str, list[str]]:
 def test_what_was_changed_is_read_or_refused_in_one_line(template, worker):
     """CONDENSE_FUZZ cases in turn; all that fail are told, each with its number."""
     alone = os.environ.get("CONDENSE_FUZZ_CASE")
-    numbers = range(CASES) if alone is None else [int(alone)]
+    numbers = range(CASES) if alone is None else list(map(int, alone.split(",")))
     worker.ask(["list", "methods"])
     for kind in ("set", "run"):  # what is imported and compiled once is no case's
         prepare(template, worker.place, list(KINDS).index(kind))
