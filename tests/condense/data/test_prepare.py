@@ -263,6 +263,16 @@ def test_hostile_or_broken_prepared_sets_are_refused(tmp_path, monkeypatch):
     refused(f"tfds:{tmp_path}/none", f"no prepared set in {tmp_path}/none")
 
 
+def test_what_a_killed_preparation_left_is_removed_and_what_a_living_one_fills_stays(tmp_path, home):
+    class_folders(tmp_path / "src")
+    for name in (".mine.abcdefgh", ".mine.12345678", ".other.abcdefgh"):
+        (home / "tfds" / name / "data").mkdir(parents=True)
+    living = module._lock(home / "tfds" / ".mine.12345678")
+    assert prepare("mine", from_dir=tmp_path / "src").is_dir()
+    os.close(living)
+    assert sorted(path.name for path in (home / "tfds").iterdir()) == [".mine.12345678", ".other.abcdefgh", "mine"]
+
+
 def long(info):
     """The same, claiming far more examples than there are."""
     info["splits"][0]["shardLengths"] = ["999999999999"]
