@@ -31,7 +31,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "relabel": ("relabel run --data digits --teachers t --kind committee --recipe cvdd --epochs 3 --out b.npz", ("run", "teachers")),
     "labels": (f"distill cvdd --data digits --ipc 1 --teachers t {RECOVERY} --out c", ("teachers",)),
     "priors": ("priors t", ("teachers",)),
-    "representations": (f"distill krrst --data digits --ipc 1 --teacher s {PRETRAIN} --out k", ("ssl",)),
+    "representations": (f"distill krrst --data digits --size 10 --teacher s {PRETRAIN} --out k", ("ssl",)),
     "transfer": ("transfer k --teacher s --to digits --seeds 1 --epochs 1 --rows none,distilled --json t.json", ("ssl", "representations")),
     "evaluate": (f"evaluate run --data {DATA} --rows distilled --seeds 1 --json e.json", ("run",)),
     "data": ("data mine --from pictures", ("pictures",)),
