@@ -4,12 +4,13 @@ The reader of the set says how it is kept: IDX files are copied as they are, oth
 order of the files. No pickle is ever read.
 """
 
+import fcntl
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -77,7 +78,10 @@ def _whole(place: Path) -> Iterator[Path]:
     """A new folder that becomes `place` when the block ends well and vanishes when it does not."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        for left in place.parent.glob(f".{place.name}.{'?' * 8}"):
+            _remove_unless_locked(left)
         fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        lock = _lock(fresh)
     except OSError as error:
         if error.errno in FULL:
             raise RunFailed(f"cannot write {place.parent} ({error.strerror}); make room and run again") from error
@@ -90,3 +94,23 @@ def _whole(place: Path) -> Iterator[Path]:
         raise RunFailed(f"cannot write {place} ({error.strerror or error}); make room or remove what is there") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Opens a folder and locks it until its descriptor is closed. Raises OSError where another process has locked it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_unless_locked(folder: Path) -> None:
+    """Removes a folder that a killed process left; one that a process is still filling stays."""
+    with suppress(OSError):
+        lock = _lock(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)

@@ -78,7 +78,8 @@ def train_experts(
     check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
-    with open_run(out, config, steps=count * epochs, seed=seed, command=command, data_digest=data.digest, force=force) as held:
+    asked = {"steps": count * epochs, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
+    with open_run(out, config, spent=("checkpoints",), **asked) as held:
         if held.done:
             check_there(out, RECORD)
             note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")

@@ -202,6 +202,14 @@ class Recorder:
         self.partial = folder / f".{name(expert)}.partial"
         self.shape = rows, size
 
+    def reopen(self) -> None:
+        """Hides a file again that has its final name and is in no record, because its process died in between."""
+        try:
+            if self.path.is_file() and not self.partial.exists():
+                os.replace(self.path, self.partial)
+        except OSError as error:
+            raise _full(self.path, error) from error
+
     def create(self) -> None:
         """Creates the empty file. Raises RunFailed if the disk refuses."""
         try:

@@ -130,7 +130,6 @@ class ExpertTraining:
                 numbers = [min(expert, asked - 1) for expert in range(first, first + group)]
                 keys = replicate(jnp.stack([jax.random.fold_in(key, number) for number in numbers]))
                 self.group(list(dict.fromkeys(numbers)), keys, bar)
-        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def group(self, experts: list[int], keys: jax.Array, bar) -> None:
         """Trains some experts to their last epoch and enters them in the record."""
@@ -185,6 +184,8 @@ class ExpertTraining:
         """States, accuracies and the number of epochs done: from the latest checkpoint if it agrees with the recorded rows, else from the
         start."""
         states = self.trainer.init(keys)
+        for file in files:
+            file.reopen()
         accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
         with defer_interrupt():
             try:

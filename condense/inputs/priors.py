@@ -31,7 +31,7 @@ from matchers import REGISTRY
 from matchers.decoupled.common import FACTOR
 from matchers.decoupled.cvdd import cvdd
 from synth.base import Teacher
-from synth.errors import BadInput
+from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
 from synth.files.records import ListOf, Real, Table, read_record
 from synth.labelling import teacher_digest
@@ -71,8 +71,10 @@ def measured(
     settings |= {"split_seed": data.seed, "seeds": SEEDS, "options": options}
     kept = _kept(folder, settings)
     for number, teacher in enumerate(teachers):
-        if teacher_digest(teacher) not in kept:
-            place = folder and folder / MEASURES_DIR / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
+        place = folder and folder / MEASURES_DIR / f"{number}-{settings_digest(settings)}"  # nothing else goes on from what was left
+        if teacher_digest(teacher) in kept:
+            _forget(place)
+        else:
             with locked(place) if place else contextlib.nullcontext() as lock:
                 if lock:
                     sign(lock)
@@ -90,6 +92,13 @@ def measured(
         with contextlib.suppress(OSError):  # it stays while another run measures at other settings
             (folder / MEASURES_DIR).rmdir()
     return tuple(kept[teacher_digest(teacher)] for teacher in teachers)
+
+
+def _forget(place: Path | None) -> None:
+    """Removes what is left of a measure that is kept, unless another process is measuring there."""
+    if place and place.is_dir():
+        with contextlib.suppress(BadInput, RunFailed), locked(place):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def worth(

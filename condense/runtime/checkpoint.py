@@ -89,8 +89,7 @@ class Checkpoints:
             blocked = isinstance(error, OSError) and error.errno in WRONG_CALL | {errno.EEXIST}
             remedy = "remove what is there, or let it be written," if blocked else "make room"
             raise RunFailed(f"{self.folder}: cannot write the checkpoint of step {step} ({why}); {last}: {remedy} and run again") from error
-        for old in self.steps()[:-KEEP]:
-            shutil.rmtree(self._place(old), ignore_errors=True)
+        self._remove_older()
 
     def restore(self, target):
         """Reads the latest complete state, in the structure of `target`. None if there is none.
@@ -112,6 +111,7 @@ class Checkpoints:
             if differ := [name for name in stored | here if stored.get(name) != here.get(name)]:
                 remedy = f"remove {self.folder} to start anew"
                 raise BadInput(f"{self._place(step)}: {differ[0]} is not as this version of the method has it; {remedy}")
+            self._remove_older()  # a process that was killed has left them
             return jax.tree.unflatten(jax.tree.structure(target), [arrays[name] for name in wanted])
         return None
 
@@ -147,6 +147,10 @@ class Checkpoints:
 
     def _place(self, step: int) -> Path:
         return self.folder / f"{step:09d}"
+
+    def _remove_older(self) -> None:
+        for old in self.steps()[:-KEEP]:
+            shutil.rmtree(self._place(old), ignore_errors=True)
 
     def _sweep(self) -> None:
         for left in self.folder.glob(".*.tmp*"):  # of a process that was killed while it wrote

@@ -13,7 +13,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,7 @@ def open_run(
     command: str = "",
     data_digest: str = "",
     beside: dict[str, Any] | None = None,
+    spent: Sequence[str] = (),
     force: bool = False,
 ) -> Iterator[Run]:
     """Opens and locks the run in `folder` for a block. The run is new, resumed, continued to more steps, or done (then nothing in it
@@ -125,6 +126,8 @@ def open_run(
       steps: how many it shall have done in all.
       beside: choices that change what lies beside the result and not the result, by field; part of no digest. They too make it another
         run, where its record has them: older ones lack them.
+      spent: names of folders that nobody needs once the run is done. They are removed then, and where it is found done: a process may die
+        between its last record and that.
       force: replaces another run, and one that is done, when this one begins. An unfinished run of the same choices goes on all the same.
     Raises BadInput where another process holds the folder, or where it holds something else than a run, or a run of another config,
     seed or data.
@@ -147,6 +150,7 @@ def open_run(
             raise BadInput(f"--steps {steps}: the run in {folder} is past that, at step {at}; give more, or another --out")
         run = Run(folder, held, fresh, done=held["finished"] >= steps, replaces=replaces)
         if run.done:
+            _remove(folder, spent)
             yield run
             return
         if lock is None:
@@ -167,6 +171,7 @@ def open_run(
                     run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise
         run._write(state="done", finished=steps, step=steps)
+        _remove(folder, spent)
 
 
 def check_there(folder: Path, name: str) -> None:
@@ -228,6 +233,11 @@ def _read(folder: Path) -> dict[str, Any] | None:
         return None
     what, remedy = "is not a run's record, or cannot be read", "remove the folder or give another --out"
     return read_record(folder / RECORD, Table(NEEDED, OPTIONAL), what=what, remedy=remedy)
+
+
+def _remove(folder: Path, spent: Sequence[str]) -> None:
+    for name in spent:
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _clear(folder: Path, old: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ change of normalisation where the data at hand has another one.
 """
 
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
@@ -159,8 +158,7 @@ def train_teachers(
     ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
     steps = ends[-1]
     request = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
-    where = open_run(folder, config, beside={"trained_on": data.trained_on}, **request)
-    with where as run:
+    with open_run(folder, config, beside={"trained_on": data.trained_on}, spent=("checkpoints",), **request) as run:
         if not run.done:
             run.begin()
             log = MetricsLog(folder / "metrics.jsonl", step=run.record["step"])
@@ -171,7 +169,6 @@ def train_teachers(
                     entry = _train(key, number, member, before, data, folder, log, run, bar)
                     entries.append(entry | ({"recipe": member.recipe.as_record()} if member.recipe != recipe else {}))
             write_index(folder, data, recipe.as_record(), entries)
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         check_there(folder, INDEX)
     return load_teachers(folder)
 

@@ -1,6 +1,5 @@
 """Distils a data set: plans the call, makes missing inputs, and runs the method in its folder."""
 
-import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,8 @@ def execute(made: Plan) -> SyntheticSet:
         made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
     asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
-    with open_run(made.out, config, beside=made.beside(), **asked) if made.out else nullcontext() as opened:
+    asked |= {"beside": made.beside(), "spent": (PARTIAL_LABELS_DIR,)}
+    with open_run(made.out, config, **asked) if made.out else nullcontext() as opened:
         if opened and opened.done:
             check_there(made.out, "set.npz")
             note(f"{made.out} is done: {opened.record['finished']} steps; nothing to do")
@@ -136,7 +136,6 @@ def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> Synthe
     if made.out:
         save_set(made.out / "set.npz", synth)
         save_grid(made.out / "grid.png", synth)
-        shutil.rmtree(made.out / PARTIAL_LABELS_DIR, ignore_errors=True)
     return synth
 
 

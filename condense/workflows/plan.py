@@ -234,11 +234,15 @@ def fit_defaults(method: Method, settings: Settings, modality: Modality) -> Sett
 def build_matcher(
     factory: Callable[..., Matcher], resolved: Resolved, settings: Settings, data: Data | GraphData
 ) -> tuple[Settings, Matcher, list[str]]:
-    """The settings, the method built from them, and what there is to say: a batch that nobody asked for is cut to the data. One that
-    the call or a preset names stays, and is refused where the data is smaller."""
+    """The settings, the method built from them, and what there is to say: a batch that nobody asked for is cut to the data. Raises BadInput
+    where one that the call or a preset names is larger than the data, though it be the usual one."""
     matcher, count = factory(**resolved.values(), **settings.options), len(data.train.y)
-    if not isinstance(matcher.feed, Shuffled) or matcher.feed.n <= count or settings.sources.get("batch") != "default":
+    if not isinstance(matcher.feed, Shuffled) or matcher.feed.n <= count or "batch" not in settings.options:
         return settings, matcher, []
+    if settings.sources["batch"] != "default":
+        of_preset = " of the preset" if settings.sources["batch"] == "preset" else ""
+        few = f"the data has {count} training examples, fewer than the {matcher.feed.n} of one batch{of_preset}"
+        raise BadInput(f"--batch {matcher.feed.n}: {few}; give at most {count}")
     line = f"the data has {count} training examples, fewer than the usual batch of {matcher.feed.n}: all of them make a batch"
     settings = settings._replace(options={**settings.options, "batch": count})
     return settings, factory(**resolved.values(), **settings.options), [line]

@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import fcntl
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from synth.errors import BadInput, RunFailed
+from synth.files.owned import open_owned
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM}
 WRONG_CALL = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP}
@@ -19,20 +22,19 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A new binary file that takes the place of `path` when the block ends well; the file that was there stays untouched until then.
 
     Raises BadInput where the folder is missing or may not be written, RunFailed where the disk is full or fails. Nothing is left
-    behind in either case, nor when the block raises.
+    behind in either case, nor when the block raises; what a killed process left beside `path` is removed.
     """
     target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):
         raise BadInput(f"{path}: cannot write there, it is no regular file; give the name of a file")
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
-        handle = open(temporary, "xb")  # noqa: SIM115 (closed below, where a second failure must not hide the first)
+        handle, temporary = _create(target)
         try:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-            handle.close()
             os.replace(temporary, target)
+            handle.close()  # not before: closing unlocks it
         except BaseException:
             with contextlib.suppress(OSError):
                 handle.close()
@@ -49,6 +51,27 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     """`data` as the file `path`, whole or not at all. Raises as `replacing` does."""
     with replacing(path) as handle:
         handle.write(data)
+
+
+def _create(target: Path) -> tuple[BinaryIO, Path]:
+    """Creates the hidden file that becomes `target`, and locks it, so that no other process takes it for one that was left."""
+    _sweep(target)
+    while True:
+        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
+        handle = open(temporary, "xb")  # noqa: SIM115 (its user closes it, where a second failure must not hide the first)
+        with contextlib.suppress(OSError):  # some disks lock nothing: there nothing is swept either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if temporary.exists():  # else another process has swept it before it was locked
+            return handle, temporary
+        handle.close()
+
+
+def _sweep(target: Path) -> None:
+    """Removes what processes that were killed left when they wrote `target`."""
+    for left in target.parent.glob(f".{glob.escape(target.name[:100])}.{'[0-9a-f]' * 8}.tmp"):
+        with contextlib.suppress(OSError, BadInput), open_owned(left) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def _settle(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Changed files of every kind: whatever is read ends with exit 0, or with exit 2 and one line, in little memory and time.
 
 Every case is drawn from a seed and a number, which a failure names. CONDENSE_FUZZ says how many there are,
-CONDENSE_FUZZ_SEED from which seed, CONDENSE_FUZZ_CASE the number of a single one.
+CONDENSE_FUZZ_SEED from which seed, CONDENSE_FUZZ_CASE the numbers of single ones, with commas between.
 """
 
 import io
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,13 +27,15 @@ from tests.support.data_files import class_folders, idx_folder
 from tests.support.fuzz import mutate_bytes, mutate_gzip, mutate_idx, mutate_json, mutate_npz, mutate_picture, mutate_table, replace_file
 
 CASES, SEED = int(os.environ.get("CONDENSE_FUZZ", 300)), int(os.environ.get("CONDENSE_FUZZ_SEED", 0))
-MEMORY, MOST, SECONDS = "3e8", 1.5e9, 10.0  # that may be read; bytes and seconds that a case may take
+MEMORY, MOST, SECONDS = "3e8", 1.5e9, 10.0  # that may be read; bytes and seconds of work that a case may take
+WAIT = 60.0  # seconds that may pass meanwhile, on a machine that others use too
 START = 4e8  # bytes of a process that has imported everything and read nothing
 FULL = 9e8  # bytes of a process, after many cases, from which on another takes its place
 RANDOM = ["distill", "random", "--ipc", "1", "--out", "out", "--data"]
 GRAPHS = ["distill", "random", "--bytes", "300", "--out", "out", "--data"]
 RUN = [*DM, "--seed", "3"]
-SCORE = ["--data", "digits", "--rows", "distilled", "--seeds", "1", "--epochs", "1"]
+SCORING = ["--rows", "distilled", "--seeds", "1", "--epochs", "1"]
+SCORE = ["--data", "digits", *SCORING]
 
 # what stands in a folder of the template -> (patterns of files to change, how, the command line that reads them)
 KINDS: dict[str, tuple[tuple[str, ...], Callable, list[str]]] = {
@@ -45,6 +48,11 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable, list[str]]] = {
     "gz": (("*.gz",), mutate_gzip, [*RANDOM, "idx:."]),
     "pictures": (("t*/*/*",), mutate_picture, [*RANDOM, "folder:."]),
     "cut pictures": (("t*/*/*",), mutate_picture, [*RANDOM, "folder:.?size=8"]),
+    "csv": (("t.csv",), mutate_table, [*RANDOM, "csv:t.csv"]),
+    "two tables": (("t.csv", "other.csv"), mutate_table, [*RANDOM, "csv:t.csv?test=other.csv"]),
+    "vectors": (("data.npz",), mutate_npz, [*RANDOM, "npz:data.npz"]),
+    "vectors set": (("set.npz",), mutate_npz, ["show", "set.npz", "--out", "grid.png"]),
+    "vectors header": (("set.npz",), lambda rng, data: header(rng, data), ["evaluate", "set.npz", "--data", "csv:t.csv", *SCORING]),
     "tu": (("G_*.txt",), mutate_table, [*GRAPHS, "tu:."]),
     "text": (("G.txt",), mutate_table, [*GRAPHS, "tu:G.txt"]),
     "smiles": (("m.csv",), mutate_table, [*GRAPHS, "smiles:m.csv"]),
@@ -110,6 +118,7 @@ def template(tmp_path_factory) -> Path:
         idx_folder(home / kind, zipped=kind == "gz")
     for kind in ("pictures", "cut pictures"):
         class_folders(home / kind)
+    vectors(home)
     graphs(home)
     train_experts("digits", count=1, epochs=1, out=home / "experts" / "e", net="mlp:width=4")
     shutil.copytree(home / "experts" / "e", home / "trajectories" / "e")
@@ -119,6 +128,19 @@ def template(tmp_path_factory) -> Path:
     shutil.copytree(home / "teacher" / "s", home / "weights" / "s")
     (home / "priors" / "priors.json").write_text(json.dumps([{"settings": {"ipc": 1}, "priors": {"abc": 50.0}}]))
     return home
+
+
+def vectors(home: Path) -> None:
+    """Thirty rows of two numbers and a text, as tables, as an archive and as a set."""
+    rows = [f"{row % 7 - 2.5},{row % 3},{('red', 'green', 'blue')[row % 3]},{('no', 'yes')[row % 2]}" for row in range(30)]
+    text = "\n".join(["length,width,colour,label", *rows]) + "\n"
+    for kind, name in (("csv", "t"), ("two tables", "t"), ("two tables", "other"), ("vectors header", "t")):
+        (home / kind / f"{name}.csv").write_text(text)
+    assert run([*RANDOM[:-2], str(home / "drawn"), "--data", f"csv:{home / 'csv' / 't.csv'}"]) == 0
+    for kind in ("vectors set", "vectors header"):
+        shutil.copy(home / "drawn" / "set.npz", home / kind)
+    x, y = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32), np.arange(24, dtype=np.int64) % 2
+    np.savez(home / "vectors" / "data.npz", x_train=x, y_train=y, x_test=x[:6], y_test=y[:6], class_names=np.array(["no", "yes"]))
 
 
 def graphs(home: Path) -> None:
@@ -150,7 +172,7 @@ class Worker:
         self.place, self.process = place, None
 
     def ask(self, argv: list[str]) -> dict:
-        """What a command line gave. Fails where nothing comes for a minute."""
+        """What a command line gave. Fails where nothing comes for twice the time that a case may take."""
         if self.process is None:
             environment = surroundings(CONDENSE_MEMORY=MEMORY, CONDENSE_DATA=str(self.place / "none"))
             command = [sys.executable, "-m", "tests.support.fuzz_worker"]
@@ -158,7 +180,10 @@ class Worker:
             self.process = subprocess.Popen(command, cwd=self.place, env=environment, **pipes)
         self.process.stdin.write(json.dumps(argv) + "\n")
         self.process.stdin.flush()
+        timer = threading.Timer(2 * WAIT, self.process.kill)
+        timer.start()
         line = self.process.stdout.readline()
+        timer.cancel()
         assert line, f"the process died with {self.process.wait()}"
         return json.loads(line)
 
@@ -187,8 +212,8 @@ def wrong(told: dict) -> str:
         return "a traceback, or a very long line"
     if any(not letter.isprintable() and letter != "\n" for letter in told["err"]):
         return "letters that a terminal obeys"
-    if told["grown"] > MOST - START or told["seconds"] > SECONDS:
-        return f"{told['grown'] / 1e9:.2f} GB more in {told['seconds']:.1f} s"
+    if told["grown"] > MOST - START or told["work"] > SECONDS or told["seconds"] > WAIT:
+        return f"{told['grown'] / 1e9:.2f} GB more in {told['work']:.1f} s of work, {told['seconds']:.1f} s in all"
     return ""
 
 
@@ -211,7 +236,7 @@ def prepare(template: Path, place: Path, number: int) -> tuple[str, list[str]]:
 def test_what_was_changed_is_read_or_refused_in_one_line(template, worker):
     """CONDENSE_FUZZ cases in turn; all that fail are told, each with its number."""
     alone = os.environ.get("CONDENSE_FUZZ_CASE")
-    numbers = range(CASES) if alone is None else [int(alone)]
+    numbers = range(CASES) if alone is None else list(map(int, alone.split(",")))
     worker.ask(["list", "methods"])
     for kind in ("set", "run"):  # what is imported and compiled once is no case's
         prepare(template, worker.place, list(KINDS).index(kind))

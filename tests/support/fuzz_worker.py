@@ -51,7 +51,7 @@ def answer(argv: list[str]) -> dict:
     """The exit code of a command line, what it said, and what it took. `load KIND DIR` reads what verbs read late, after other work."""
     out, err = io.StringIO(), io.StringIO()
     forget_peak()
-    began, before = time.monotonic(), memory("VmRSS")
+    began, worked, before = time.monotonic(), time.process_time(), memory("VmRSS")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         if argv[0] == "load":
             with patch("condense.cli.app.call", lambda argv: CALLS[argv[1]](argv[2])):
@@ -63,6 +63,7 @@ def answer(argv: list[str]) -> dict:
         "out": out.getvalue(),
         "err": err.getvalue(),
         "seconds": time.monotonic() - began,
+        "work": time.process_time() - worked,
         "grown": memory("VmHWM") - before,
         "held": before,
     }

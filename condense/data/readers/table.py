@@ -30,6 +30,7 @@ from synth.vectors import width_of, write_columns
 
 TEST = 0.2  # of the rows, where no file holds the test
 MOST_CLASSES, MOST_CATEGORIES = 10_000, 1000
+FEW_CATEGORIES = 10  # as many are no reason to doubt a column, however few rows there are
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 LONGEST = 1 << 24  # letters of a line
 LONG = 20_000  # rows that take long enough for a progress bar
@@ -169,9 +170,12 @@ def read_columns(table: Table, label: str, training: Bool[np.ndarray, " n"], tic
         if column.texts is None:
             what = f"column '{column.name}' holds {text[:40]!r}, which is no number, and more than {MOST_CATEGORIES} different texts"
             raise table.refuse(line, f"{what}; make it numbers, or remove the column")
+        read = f"column '{column.name}' is read as text of {len(column.texts)} categories"
         if column.numbers:
-            mixed = f"column '{column.name}' is read as text of {len(column.texts)} categories, because line {line} holds {text[:40]!r}"
-            note(f"{table.spec}: {mixed}")
+            note(f"{table.spec}: {read}, because line {line} holds {text[:40]!r}")
+        elif len(column.texts) > max(FEW_CATEGORIES, training.sum() // 2):
+            advice = "remove it if it only names rows, and write numbers with a point and no spaces"
+            note(f"warning: {table.spec}: {read}, such as {text[:40]!r}, in {training.sum()} training rows; {advice}")
     return [column.names() for column in columns]
 
 

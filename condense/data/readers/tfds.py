@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -164,27 +165,51 @@ def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
     return partial(write_tfds, source)
 
 
+class KnownSet(NamedTuple):
+    """What tensorflow_datasets says of one configuration of a set: the names of the classes, and the shape of an image, in which None
+    stands for any number."""
+
+    classes: tuple[str, ...]
+    image: tuple[int | None, ...]
+
+
 def check_known(source: Source, name: str, spec: str) -> None:
-    """Raises BadInput where a set known by this name to tensorflow_datasets has another number of classes in all its configurations."""
-    known = set(known_classes(name))
-    if known and len(source.classes) not in known:
-        wanted = " or ".join(map(str, sorted(known)))
-        raise BadInput(f"{spec}: {name} has {wanted} classes, and there are {len(source.classes)}; prepare the files under another name")
+    """Raises BadInput where a set known by this name to tensorflow_datasets has another number of classes, other images or other names of
+    classes in all its configurations. Numbers are no names: classes that are numbered on either side may be called anything."""
+    known, remedy = known_sets(name), "prepare the files under another name"
+    if known and not (fit := [one for one in known if len(one.classes) == len(source.classes)]):
+        wanted = " or ".join(map(str, sorted({len(one.classes) for one in known})))
+        raise BadInput(f"{spec}: {name} has {wanted} classes, and there are {len(source.classes)}; {remedy}")
+    if known and not (fit := [one for one in fit if all(side in (None, own) for side, own in zip(one.image, source.shape, strict=True))]):
+        wanted = " or ".join(sorted({"x".join("?" if side is None else str(side) for side in one.image) for one in known}))
+        raise BadInput(f"{spec}: {name} has images of {wanted}, and these are {'x'.join(map(str, source.shape))}; {remedy}")
+    own = spelled(source.classes)
+    if known and all(own and (theirs := spelled(one.classes)) and own != theirs for one in fit):
+        strange = next(called for called in source.classes if spelled((called,)) - spelled(fit[0].classes))
+        raise BadInput(f"{spec}: {name} has no class '{strange}' (there: {', '.join(fit[0].classes)[:200]}); {remedy}")
 
 
-def known_classes(name: str) -> list[int]:
-    """How many classes a set has that tensorflow_datasets knows by this name, one number for every configuration; none for other names."""
+def spelled(classes: tuple[str, ...]) -> set[str]:
+    """Names of classes without what differs from one spelling to another; none where all are numbers."""
+    names = {"".join(filter(str.isalnum, one.casefold())) for one in classes}
+    return set() if all(one.isdecimal() for one in names) else names
+
+
+def known_sets(name: str) -> list[KnownSet]:
+    """What tensorflow_datasets says of a set that it knows by this name, for every configuration; nothing for other names."""
     import tensorflow_datasets as tfds
 
     try:
         configurations = [config.name for config in tfds.builder_cls(name).BUILDER_CONFIGS] or [None]
-        built = [tfds.builder(name, config=config, data_dir=home() / "nowhere") for config in configurations[:20]]
-        labels = [
-            feature for builder in built for feature in builder.info.features.values() if isinstance(feature, tfds.features.ClassLabel)
-        ]
+        known = [tfds.builder(name, config=config, data_dir=home() / "nowhere").info.features for config in configurations[:20]]
+        images, labels = (
+            [[feature for feature in features.values() if isinstance(feature, kind)] for features in known]
+            for kind in (tfds.features.Image, tfds.features.ClassLabel)
+        )
     except Exception:  # unknown, or its description needs what is not installed
         return []
-    return [label.num_classes for label in labels if label.num_classes]
+    pairs = [(image, label) for here, there in zip(images, labels, strict=True) for image in here for label in there if label.num_classes]
+    return [KnownSet(tuple(label.names), tuple(image.shape)) for image, label in pairs]
 
 
 STORE = Store(

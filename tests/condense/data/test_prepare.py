@@ -15,7 +15,7 @@ from condense.data.named import NAMED
 from condense.data.prepare import prepare
 from condense.data.readers import tfds as kept
 from condense.data.readers.idx import IDX
-from condense.data.readers.source import arrays
+from condense.data.readers.source import Source, arrays
 from synth.errors import BadInput, RunFailed
 from tests.support.data_files import Trap, class_folders, idx_folder, refused
 
@@ -24,12 +24,12 @@ FILES = {"cifar10": [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.
 NAMES = {"cifar10": "batches.meta.txt", "cifar100": "fine_label_names.txt"}
 
 
-KNOWN_CLASSES = kept.known_classes
+KNOWN_SETS = kept.known_sets
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "known_classes", lambda name: [])  # the sets of these tests are small, whatever their names
+    monkeypatch.setattr(kept, "known_sets", lambda name: [])  # the sets of these tests are small, whatever their names
     monkeypatch.setenv("CONDENSE_DATA", str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -263,6 +263,16 @@ def test_hostile_or_broken_prepared_sets_are_refused(tmp_path, monkeypatch):
     refused(f"tfds:{tmp_path}/none", f"no prepared set in {tmp_path}/none")
 
 
+def test_what_a_killed_preparation_left_is_removed_and_what_a_living_one_fills_stays(tmp_path, home):
+    class_folders(tmp_path / "src")
+    for name in (".mine.abcdefgh", ".mine.12345678", ".other.abcdefgh"):
+        (home / "tfds" / name / "data").mkdir(parents=True)
+    living = module._lock(home / "tfds" / ".mine.12345678")
+    assert prepare("mine", from_dir=tmp_path / "src").is_dir()
+    os.close(living)
+    assert sorted(path.name for path in (home / "tfds").iterdir()) == [".mine.12345678", ".other.abcdefgh", "mine"]
+
+
 def long(info):
     """The same, claiming far more examples than there are."""
     info["splits"][0]["shardLengths"] = ["999999999999"]
@@ -271,7 +281,7 @@ def long(info):
 
 def test_files_under_the_name_of_another_set_are_refused(tmp_path, monkeypatch):
     """Digits of ten classes are no emnist, in any of its configurations; a name that nobody knows takes anything."""
-    monkeypatch.setattr("condense.data.readers.tfds.known_classes", KNOWN_CLASSES)
+    monkeypatch.setattr("condense.data.readers.tfds.known_sets", KNOWN_SETS)
     class_folders(tmp_path / "src")
     with pytest.raises(BadInput, match=r"emnist has (\d+ or )*62 classes, and there are 3; prepare the files under another name"):
         prepare("emnist", from_dir=tmp_path / "src")
@@ -279,3 +289,24 @@ def test_files_under_the_name_of_another_set_are_refused(tmp_path, monkeypatch):
     idx_folder(tmp_path / "idx")
     with pytest.raises(BadInput, match="mnist has 10 classes, and there are 2"):
         prepare("mnist", from_dir=tmp_path / "idx")
+
+
+def source(classes, *, shape=(28, 28, 1)) -> Source:
+    """Two images of every class, of that shape."""
+    x, y = np.zeros((2 * len(classes), *shape), np.uint8), np.repeat(np.arange(len(classes), dtype=np.int32), 2)
+    return arrays("mine", "data", x, y, x, y, tuple(classes))
+
+
+def test_images_and_classes_of_another_set_are_refused_under_its_name(monkeypatch):
+    monkeypatch.setattr(kept, "known_sets", KNOWN_SETS)
+    digits = [str(number) for number in range(10)]
+    kept.check_known(source(digits), "mnist", "data mnist")
+    with pytest.raises(BadInput, match="mnist has images of 28x28x1, and these are 8x8x1; prepare the files under another name"):
+        kept.check_known(source(digits, shape=(8, 8, 1)), "mnist", "data mnist")
+    with pytest.raises(BadInput, match="cifar10 has images of 32x32x3, and these are 28x28x1"):
+        kept.check_known(source(digits), "cifar10", "data")
+    clothes = ("t shirt top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle_boot")
+    for called in (clothes, clothes[::-1], digits):  # spelling and order may differ, and numbers are no names
+        kept.check_known(source(called), "fashion_mnist", "data")
+    with pytest.raises(BadInput, match=r"fashion_mnist has no class 'bird' \(there: T-shirt/top, Trouser, .*Ankle boot\)"):
+        kept.check_known(source(("bird", *clothes[1:])), "fashion_mnist", "data")

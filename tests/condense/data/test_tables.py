@@ -1,5 +1,6 @@
 """Tables: what a CSV file becomes, by hand, and every fault in it as one line that names the line of the file."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,17 @@ def test_faults_of_a_test_file_are_told(tmp_path):
         assert words in str(refused.value)
     with pytest.raises(BadInput, match=r"cannot read .*none.csv .*; name a CSV file that is there"):
         load_data(f"{spec}&test={tmp_path / 'none.csv'}")
+
+
+def test_a_column_of_texts_that_differ_in_most_rows_is_warned_of(tmp_path, capsys):
+    """Numbers with a decimal comma are texts, and so are names of rows; a few categories raise no doubt."""
+    rows = [f'"{row},5",row {row},{("red", "green", "blue")[row % 3]},{row % 2}' for row in range(40)]
+    data = load_data(written(tmp_path, "\n".join(["width,name,colour,y", *rows]) + "\n"))
+    assert data.image == (32 + 32 + 3,)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert [line.partition("column ")[2].partition(" is read")[0] for line in told] == ["'width'", "'name'"]
+    said = r"is read as text of 32 categories, such as '\d+,5', in 32 training rows; remove it if it only names rows, and write numbers"
+    assert re.search(said, told[0])
 
 
 def test_a_column_of_numbers_with_a_stray_text_is_told(tmp_path, capsys, monkeypatch):

@@ -204,6 +204,26 @@ def test_what_a_killed_writer_left_is_no_obstacle(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "run.json"]
 
 
+def test_folders_that_nobody_needs_go_once_the_run_is_done_and_not_before(tmp_path):
+    (tmp_path / "run").mkdir()
+
+    def work(run):
+        (tmp_path / "run" / "states").mkdir(exist_ok=True)
+        (tmp_path / "run" / "kept").mkdir(exist_ok=True)
+
+    with pytest.raises(KeyboardInterrupt), runs.open_run(tmp_path / "run", CONFIG, steps=10, spent=("states",)) as run:
+        run.begin()
+        work(run)
+        raise KeyboardInterrupt
+    assert (tmp_path / "run" / "states").is_dir()
+    with runs.open_run(tmp_path / "run", CONFIG, steps=10, spent=("states",)) as run:
+        run.begin()
+    assert not (tmp_path / "run" / "states").exists()
+    work(run)  # as if its process had died between its last record and that
+    with runs.open_run(tmp_path / "run", CONFIG, steps=10, spent=("states",)) as run:
+        assert run.done and not (tmp_path / "run" / "states").exists() and (tmp_path / "run" / "kept").is_dir()
+
+
 def test_a_full_disk_is_no_wrong_call(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

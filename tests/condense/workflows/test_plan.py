@@ -234,8 +234,9 @@ def test_the_usual_batch_is_cut_to_the_data_and_one_that_is_asked_for_is_refused
     assert made.matcher.feed.n == made.settings.options["batch"] == made.config()["batch"] == count < 100
     assert any(f"the data has {count} training examples, fewer than the usual batch of 512" in line for line in made.remarks)
     assert plan(method, "digits", **call).matcher.feed.n == 512 and plan(method, data, batch=50, **call).matcher.feed.n == 50
-    with pytest.raises(BadInput, match=f"--data has {count} training examples, fewer than the 200 of one batch"):
-        distill(method, data, steps=1, batch=200, **call)
+    for batch in (200, 512):  # the usual one too, where the call says it
+        with pytest.raises(BadInput, match=f"--batch {batch}: the data has {count} training examples, fewer than the {batch} of"):
+            plan(method, data, batch=batch, **call)
 
 
 @pytest.mark.slow
