@@ -8,6 +8,7 @@ from matchers.method import Method
 ARRAYS, GRAPHS = ("images", "vectors"), ("graphs",)
 ALL = (*ARRAYS, *GRAPHS)
 UNROLLED = 300  # steps of the trajectory methods, each of which trains a network for 20 to 40 steps of its own
+OF_VECTORS = {"vectors": {"lr": 3.0}}  # of the same methods: the published step sizes are those of images
 BUILT_IN = (
     Method(
         "random",
@@ -47,6 +48,7 @@ BUILT_IN = (
         ARRAYS,
         experts="sgd",
         steps=UNROLLED,
+        defaults=OF_VECTORS,
     ),
     Method(
         "ftd",
@@ -55,6 +57,7 @@ BUILT_IN = (
         ARRAYS,
         experts="flat",
         steps=UNROLLED,
+        defaults=OF_VECTORS,
     ),
     Method(
         "ast",
@@ -63,6 +66,7 @@ BUILT_IN = (
         ARRAYS,
         experts="smooth",
         steps=UNROLLED,
+        defaults=OF_VECTORS,
     ),
     Method(
         "datm",
@@ -71,6 +75,7 @@ BUILT_IN = (
         ARRAYS,
         experts="flat",
         steps=UNROLLED,
+        defaults=OF_VECTORS,
     ),
     Method(
         "kip",

@@ -56,7 +56,7 @@ def datm(
       grow_from: U_0, the bound at the first step; by default T+ throughout.
       grow_until: E, the step at which the bound has grown to T+; with `grow_from`.
       batch: synthetic images a step of the student; by default all of them.
-      lr: step size of the images (> 0).
+      lr: step size of the images (> 0); of vectors, 3 where none is given.
       label_lr: step size of the label logits (> 0).
       lr_lr: step size of beta, or of what `positive` moves in its place (> 0); as published 1e-7 to 1e-4, with `none`.
       step_size: beta at the start (> 0).

@@ -46,7 +46,7 @@ def ftd(
       max_start: T+, bound that start epochs t stay below; cut to what is recorded.
       min_start: T-, least start epoch.
       batch: synthetic images a step of the student; by default all of them.
-      lr: step size of the images (> 0).
+      lr: step size of the images (> 0); of vectors, 3 where none is given.
       lr_lr: step size of beta, or of what `positive` moves in its place (> 0); as published 1e-7 to 1e-4, with `none`.
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).

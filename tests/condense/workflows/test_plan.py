@@ -270,3 +270,16 @@ def test_the_next_command_can_be_followed(tmp_path, monkeypatch, capsys):
     assert words[words.index("--ipc") + 1] == "7", "one of eight is held out"
     with pytest.raises(BadInput, match="--ipc 8: class 2 has 7 examples beside those for validation; take at most 7"):
         distill("random", "npz:few.npz", ipc=8)
+
+
+def test_a_default_that_does_not_suit_the_modality_is_replaced(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    y = (np.arange(40) % 2).astype(np.int32)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    spec = f"npz:{tmp_path / 'a.npz'}"
+    for method in ("mtt", "ftd", "ast", "datm"):
+        images, vectors = (plan(method, data, ipc=1, net="mlp:width=4") for data in ("digits?limit=200", spec))
+        assert (images.settings.options["lr"], vectors.settings.options["lr"]) == (100.0, 3.0)
+        assert vectors.settings.sources["lr"] == "default"
+    asked = plan("mtt", spec, ipc=1, net="mlp:width=4", lr=100.0)
+    assert asked.settings.options["lr"] == 100.0 and asked.settings.sources["lr"] == "call"
