@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.data.load import load_data
     from condense.data.trees import count_trees
-    from condense.evaluation.report import Evaluation
+    from condense.evaluation.report import Evaluation, Evaluations
     from condense.evaluation.transfer_report import Transfer
     from condense.experts import train_experts
     from condense.experts.store import load_experts
@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
 INTERFACE = {  # name -> the module that defines it
     "BadInput": "synth.errors",
     "Evaluation": "condense.evaluation.report",
+    "Evaluations": "condense.evaluation.report",
     "RunFailed": "synth.errors",
     "SavedRun": "condense.workflows.runs",
     "SyntheticSet": "synth.set",
@@ -69,6 +70,7 @@ INTERFACE = {  # name -> the module that defines it
 __all__ = [
     "BadInput",
     "Evaluation",
+    "Evaluations",
     "RunFailed",
     "SavedRun",
     "SyntheticSet",

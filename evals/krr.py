@@ -5,7 +5,7 @@ Such a score is not the accuracy of a network trained on the set, and usually hi
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -57,8 +57,8 @@ class RidgeHead(Protocol):
         """The worker that solves for the head, one seed after another. Its estimate of the time is a guess."""
         score = make_scorer(network.net, self, frozen=network.vars)
 
-        def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, seeds: int, group: int, tick) -> Report:
-            return closed_form(key, score, self, draw, task.part, seeds=seeds, net_name=network.name, set_kind=kind, tick=tick)
+        def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, numbers: Sequence[int], tick) -> Report:
+            return closed_form(key, score, self, draw, task.part, numbers=numbers, net_name=network.name, set_kind=kind, tick=tick)
 
         return Worker(report)
 
@@ -103,18 +103,18 @@ def closed_form(
     draw: Callable[[int], SyntheticSet],
     test: Examples,
     *,
-    seeds: int = 5,
+    numbers: Sequence[int],
     net_name: str = "",
     set_kind: str = "distilled",
     tick: Callable[[int], None] | None = None,
 ) -> Report:
-    """Accuracy of the ridge head of `draw(seed)` for `seeds` networks, network i drawn from fold_in(key, i). `tick(1)` after each.
+    """Accuracy of the ridge head of `draw(seed)` for the networks `numbers`, network i drawn from fold_in(key, i). `tick(1)` after each.
 
     Raises RunFailed where a head's value is not finite.
     """
     began, accuracies = time.perf_counter(), []
     x, y = jnp.asarray(test.x), jnp.asarray(test.y)
-    for number in range(seeds):
+    for number in numbers:
         synth = draw(number).bare()
         right, lost = map(int, score(jax.random.fold_in(key, number), synth, x, y))
         if lost:

@@ -9,7 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-from evals.report import Report
+import jax
+
+from evals.report import Report, join
 from synth.base import Net, Vars
 from synth.errors import BadInput
 from synth.images.views import View
@@ -47,9 +49,10 @@ class Worker(NamedTuple):
     """Compiled scoring of one network under one protocol. Rows of examples with the same shapes share the compilation.
 
     Args:
-      report: (key, set kind, draw, *, seeds, group, tick) -> Report. `draw(seed)` is what the network of a seed learns from: the set, real
-        examples beside it, or what `condense.evaluation` makes of them for its modality. Seed i uses fold_in(key, i), whatever runs beside
-        it. Work goes on in groups of `group` seeds, and `tick(n)` says that n of `ticks` are done.
+      report: (key, set kind, draw, *, numbers, tick) -> Report on one group of seeds, which work at a time: a score for each of `numbers`,
+        the last of which may stand there several times. `draw(seed)` is what the network of a seed learns from: the set, real examples
+        beside it, or what `condense.evaluation` makes of them for its modality. Seed i uses fold_in(key, i), whatever runs beside it.
+        `tick(n)` says that n of `ticks` are done.
       seconds: (what is drawn, group) -> how long a group of seeds takes; compiles and times for that, if need be.
       ticks: how often the progress bar advances for a group.
       group: (seeds, whole) -> how many seeds work at a time; `whole` says that each holds all training examples.
@@ -61,6 +64,19 @@ class Worker(NamedTuple):
     ticks: int = 1
     group: Callable[[int, bool], int] = lambda seeds, whole: 1
     apart: bool = False
+
+
+def groups_of(seeds: int, group: int) -> list[tuple[int, ...]]:
+    """The seeds that work at a time, group by group. A short last group is filled by its last seed, because another size would compile
+    everything again."""
+    return [tuple(min(number, seeds - 1) for number in range(first, first + group)) for first in range(0, seeds, group)]
+
+
+def score_seeds(
+    worker: Worker, key: jax.Array, kind: str, draw: Callable[[int], Any], *, seeds: int, group: int, tick: Callable[[int], None]
+) -> Report:
+    """The report on all seeds of a row, in groups of `group`; the other arguments are those of `Worker.report`."""
+    return join([worker.report(key, kind, draw, numbers=numbers, tick=tick) for numbers in groups_of(seeds, group)], seeds)
 
 
 class Protocol(ABC):

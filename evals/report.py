@@ -1,5 +1,6 @@
 """Scores of one set under one recipe and network."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,3 +55,14 @@ class Report(NamedTuple):
             **({} if self.epochs is None else {"epochs": list(self.epochs)}),
             **({} if self.best_on_test is None else {"best_on_test": list(self.best_on_test)}),
         }
+
+
+def join(reports: Sequence[Report], seeds: int) -> Report:
+    """One report on the first `seeds` networks of several reports, which follow each other; the seconds are those of all."""
+
+    def all_of(name: str) -> tuple | None:
+        values = [getattr(report, name) for report in reports]
+        return None if values[0] is None else tuple(value for part in values for value in part)[:seeds]
+
+    each = {name: all_of(name) for name in ("accuracy", "auc", "epochs", "best_on_test")}
+    return reports[0]._replace(**each, seconds=sum(report.seconds for report in reports))

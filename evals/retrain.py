@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evals.protocol import Worker
-from evals.report import Report
+from evals.protocol import Worker, groups_of
+from evals.report import Report, join
 from evals.retraining import EvalRecipe
 from synth.base import Examples, Net
 from synth.errors import RunFailed
@@ -148,24 +148,37 @@ def retrain(
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
     """
-    began = time.perf_counter()
-    accuracies, best = [], []
-    group = group_size(seeds, together or backend.runs_together())
-    x, y = jnp.asarray(test.x), jnp.asarray(test.y)
-    for first in range(0, seeds, group):
-        numbers = [min(number, seeds - 1) for number in range(first, first + group)]  # a short group would compile everything again
-        keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
-        drawn = {number: draw(number) for number in dict.fromkeys(numbers)}
-        rights = []  # of every seed, at every scoring on the way
-        watch = (lambda states, rights=rights: rights.append(np.asarray(trainer.score(states, x, y)))) if best_on_test else None
-        states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick, watch=watch)
-        if not all_finite(states.vars):
-            why = _step_size(recipe, drawn[first])
-            raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged: {why}")
-        accuracies += [int(right) / len(y) for right in trainer.score(states, x, y)]
-        best += [int(right) / len(y) for right in np.max(rights, 0)] if rights else []
-    seen = tuple(best[:seeds]) if best else None
-    return Report(net_name, recipe.name, set_kind, tuple(accuracies[:seeds]), time.perf_counter() - began, best_on_test=seen)
+    more = {"net_name": net_name, "set_kind": set_kind, "tick": tick, "best_on_test": best_on_test}
+    groups = groups_of(seeds, group_size(seeds, together or backend.runs_together()))
+    return join([retrain_group(key, trainer, recipe, draw, test, numbers=numbers, **more) for numbers in groups], seeds)
+
+
+def retrain_group(
+    key: jax.Array,
+    trainer: Trainer,
+    recipe: EvalRecipe,
+    draw: Callable[[int], SyntheticSet],
+    test: Examples,
+    *,
+    numbers: Sequence[int],
+    net_name: str = "",
+    set_kind: str = "distilled",
+    tick: Callable[[int], None] | None = None,
+    best_on_test: bool = False,
+) -> Report:
+    """Trains the seeds `numbers` at one time and scores each; the other arguments, and what is raised, are those of `retrain`."""
+    began, x, y = time.perf_counter(), jnp.asarray(test.x), jnp.asarray(test.y)
+    keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
+    drawn = {number: draw(number) for number in dict.fromkeys(numbers)}
+    rights = []  # of every seed, at every scoring on the way
+    watch = (lambda states: rights.append(np.asarray(trainer.score(states, x, y)))) if best_on_test else None
+    states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick, watch=watch)
+    if not all_finite(states.vars):
+        why = _step_size(recipe, drawn[numbers[0]])
+        raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged: {why}")
+    accuracies = tuple(int(right) / len(y) for right in trainer.score(states, x, y))
+    best = tuple(int(right) / len(y) for right in np.max(rights, 0)) if rights else None
+    return Report(net_name, recipe.name, set_kind, accuracies, time.perf_counter() - began, best_on_test=best)
 
 
 def retraining_worker(
@@ -174,9 +187,9 @@ def retraining_worker(
     """The worker that retrains a network under a recipe. Groups of seeds fill the `devices`. For a whole training set one network trains on
     each device at a time, because every network holds a copy of its set."""
 
-    def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, seeds: int, group: int, tick) -> Report:
-        more = {"net_name": net_name, "set_kind": kind, "together": group, "tick": tick, "best_on_test": best_on_test}
-        return retrain(key, trainer, recipe, draw, test, seeds=seeds, **more)
+    def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, numbers: Sequence[int], tick) -> Report:
+        more = {"net_name": net_name, "set_kind": kind, "tick": tick, "best_on_test": best_on_test}
+        return retrain_group(key, trainer, recipe, draw, test, numbers=numbers, **more)
 
     def seconds(synth: SyntheticSet, group: int) -> float:
         return seconds_a_group(trainer, recipe, synth, group, watched=test if best_on_test else None)

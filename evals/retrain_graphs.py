@@ -130,19 +130,19 @@ def retrain_graphs(
     validation: tuple[GraphBatch, Int[Array, " b"]],
     test: Sequence[tuple[GraphBatch, np.ndarray]],
     *,
-    seeds: int = 10,
+    numbers: Sequence[int],
     net_name: str = "",
     set_kind: str = "distilled",
     tick: Callable[[int], None] = lambda done: None,
 ) -> Report:
-    """Accuracy and ROC-AUC of `seeds` fresh networks trained on `draw(seed)`, each as it was at its best epoch on validation graphs.
+    """Accuracy and ROC-AUC of the fresh networks `numbers` trained on `draw(seed)`, each as it was at its best epoch on validation graphs.
 
     Validation and test graphs come with their class indices i32[b]; those of the test in pieces.
 
     Seed i uses fold_in(key, i). Raises RunFailed where a training diverges.
     """
     began, rows = time.perf_counter(), []
-    for seed in range(seeds):
+    for seed in numbers:
         trained = trainer.train(jax.random.fold_in(key, seed), draw(seed), validation, jnp.int32(recipe.epochs))
         if not all_finite(trained.vars):
             raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged; try another --net or --recipe")
@@ -158,20 +158,20 @@ def graph_worker(
     net_name: str,
     trainer: GraphTrainer,
     recipe: EvalRecipe,
-    validation: tuple[GraphBatch, Int[Array, " b"]],
-    test: Sequence[tuple[GraphBatch, np.ndarray]],
+    validation: Callable[[], tuple[GraphBatch, Int[Array, " b"]]],
+    test: Callable[[], Sequence[tuple[GraphBatch, np.ndarray]]],
 ) -> Worker:
     """The worker that retrains a graph network under a recipe. Seeds train one after another, and the bar counts them. The arguments are
-    those of `retrain_graphs`."""
+    those of `retrain_graphs`; validation and test graphs are read when the first network trains."""
 
-    def report(key: jax.Array, kind: str, draw: Callable[[int], WeightedBatch], *, seeds: int, group: int, tick) -> Report:
-        named = {"net_name": net_name, "set_kind": kind, "seeds": seeds, "tick": tick}
-        return retrain_graphs(key, trainer, recipe, draw, validation, test, **named)
+    def report(key: jax.Array, kind: str, draw: Callable[[int], WeightedBatch], *, numbers: Sequence[int], tick) -> Report:
+        named = {"net_name": net_name, "set_kind": kind, "numbers": numbers, "tick": tick}
+        return retrain_graphs(key, trainer, recipe, draw, validation(), test(), **named)
 
     def seconds(batch: WeightedBatch, group: int) -> float:
         for epochs in (0, 3):  # no epoch at first: that call compiles
             began = time.perf_counter()
-            jax.block_until_ready(trainer.train(jax.random.key(0), batch, validation, jnp.int32(epochs)).vars.params)
+            jax.block_until_ready(trainer.train(jax.random.key(0), batch, validation(), jnp.int32(epochs)).vars.params)
         return (time.perf_counter() - began) / epochs * recipe.epochs
 
     return Worker(report, seconds, apart=True)

@@ -12,9 +12,11 @@ from synth.errors import BadInput
 
 @dataclass(frozen=True)
 class Flags:
-    """Score a set: fresh networks x seeds, beside random and k-means real images at the same budget."""
+    """Score sets: fresh networks x seeds, beside random and k-means real images at the same budget."""
 
-    what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="DIR_OR_SET")]
+    what: Annotated[
+        Positional[tuple[str, ...]], about("folders of finished runs, or sets' files; several give one table", metavar="DIR_OR_SET")
+    ]
     data: Annotated[str | None, about("data to score on; by default what the set was made from", metavar="SPEC")] = None
     net: Annotated[
         tuple[str, ...] | None, about("networks; by default the set's. Several give a cross-architecture table", metavar="NET")
@@ -34,11 +36,17 @@ class Flags:
         str | None, about("for recipe krr: trained networks of `condense teachers`, whose features the head is fitted to", metavar="DIR")
     ] = None
     seed: Annotated[int, about("seed of networks and draws")] = 0
+    cache: Annotated[
+        str | None,
+        about("keep finished networks there, and train none twice; by default in cells in a run's folder; none keeps none", metavar="DIR"),
+    ] = None
     json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
 
 
 def act(call: Flags) -> None:
-    """Scores a set, writes the JSON file and prints the table."""
+    """Scores sets, writes the JSON file and prints the table."""
+    if not call.what:
+        raise BadInput("evaluate: give DIR_OR_SET, the folder of a finished run or a set's file")
     if call.json is not None:
         check_place("--json", call.json)
     if call.net == ():
@@ -47,9 +55,9 @@ def act(call: Flags) -> None:
     with defer_interrupt():
         from condense.workflows.evaluate import evaluate
 
-    taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "seed")
+    taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "seed", "cache")
     given = {name: getattr(call, name) for name in taken}
-    result = evaluate(call.what, data=call.data, **given, rows=words_of(call.rows))
+    result = evaluate(call.what[0] if len(call.what) == 1 else call.what, data=call.data, **given, rows=words_of(call.rows))
     conclude(result, call.json)
 
 

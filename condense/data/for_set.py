@@ -1,5 +1,6 @@
 """The data that a set is scored on."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from condense.data.graphs import GraphData
@@ -19,15 +20,17 @@ def find_set(place: str | Path) -> Path:
     return found
 
 
-def take_data(synth: SyntheticSet, data: Data | GraphData | str | None) -> Data | GraphData:
-    """Loads the data to score a set on, with the set's validation split and normalisation. Warns if the data's content differs from that of
-    the set's data."""
+def take_data(
+    synth: SyntheticSet, data: Data | GraphData | str | None, *, load: Callable[..., Data | GraphData] = load_data
+) -> Data | GraphData:
+    """Loads the data to score a set on, by `load`, with the set's validation split and normalisation. Warns if the data's content differs
+    from that of the set's data."""
     if synth.info is None:
         raise BadInput("the set has no `info`: a score needs its class names and normalisation")
     if data is None and not synth.info.data:
         raise BadInput("--data: the set does not say what it was made from; give a data specification")
     if data is None or isinstance(data, str):
-        data = load_data(data or synth.info.data, seed=synth.info.split_seed)
+        data = load(data or synth.info.data, seed=synth.info.split_seed)
     fit_together(synth, data)
     if synth.info.data_digest and synth.info.data_digest != data.digest:
         made, here = synth.info.data_digest[:12], data.digest[:12]

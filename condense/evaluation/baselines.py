@@ -15,6 +15,7 @@ import numpy as np
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.readers.encoded import LONG
+from condense.evaluation.facts import Facts, set_facts
 from condense.runtime.log import progress
 from synth.base import Examples, take_all
 from synth.errors import BadInput
@@ -118,11 +119,14 @@ class Baseline(NamedTuple):
       make: comparison -> (seed -> set). It may raise BadInput where the data or the set do not allow the row.
       real: whether it is real examples at the set's budget, which carry the set's kind of labels.
       recipe: the name of the recipe that trains on it, where it has one of its own because it is all training examples.
+      facts: set -> what its examples depend on beside the data and the seeds, as values of JSON. Where nothing says that, its scores are
+        kept for no other call.
     """
 
     make: Callable[[Comparison], Callable[[int], Any]]
     real: bool = False
     recipe: str = ""
+    facts: Callable[[SyntheticSet], Facts] | None = None
 
 
 def the_set(comparison: Comparison) -> Draw:
@@ -156,11 +160,21 @@ def everything(comparison: Comparison) -> Draw:
     return lambda seed: comparison.real(take_all(comparison.data.train), kind=Hard)
 
 
+def count_facts(synth: SyntheticSet) -> Facts:
+    """The number of examples of every class, on which a row at the set's budget depends."""
+    return {"counts": row_counts(synth).tolist()}
+
+
+def no_facts(synth: SyntheticSet) -> Facts:
+    """Nothing, for a row of all training examples."""
+    return {}
+
+
 BASELINES = {
-    "distilled": Baseline(the_set),
-    "random": Baseline(random, real=True),
-    "kmeans": Baseline(kmeans, real=True),
-    "full": Baseline(everything, recipe="full"),
+    "distilled": Baseline(the_set, facts=set_facts),
+    "random": Baseline(random, real=True, facts=count_facts),
+    "kmeans": Baseline(kmeans, real=True, facts=count_facts),
+    "full": Baseline(everything, recipe="full", facts=no_facts),
 }
 
 

@@ -15,7 +15,6 @@ from condense.teachers.frozen import load_frozen
 from evals.protocol import Protocol, ScoringNetwork
 from evals.recipes import RECIPES
 from evals.recipes import recipe as find_recipe
-from synth.base import take_all
 from synth.errors import BadInput
 from synth.set import SyntheticSet
 
@@ -126,15 +125,14 @@ def take_networks(
     return {name: build_network(name, protocol, data) for name in names}
 
 
-def take_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> Any:
-    """The examples to score on. Raises BadInput if there are none, or if there are no validation examples and the protocol chooses an epoch
-    by them."""
-    part = take_all(data.test if split == "test" else data.val)
+def check_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> None:
+    """Raises BadInput if there are no examples to score on, or if there are no validation examples and the protocol chooses an epoch by
+    them."""
+    part = data.test if split == "test" else data.val
     if evaluator.chooses_epoch and not (len(part.y) and len(data.val.y)):
         raise BadInput(f"{data.spec}: needs validation and {split} {data.modality}; use more data")
     if not len(part.y):
         raise BadInput(f"--split {split}: {data.spec} has no {MODALITIES[data.modality].example} there; use more data, or the other split")
-    return part
 
 
 def warn_of_split(synth: SyntheticSet, data: Data | GraphData, split: str, evaluator: Evaluator) -> None:

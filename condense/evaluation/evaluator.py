@@ -22,6 +22,7 @@ class Evaluator(NamedTuple):
       chooses_epoch: whether networks are scored at their best epoch on validation examples, not at their last.
       trained_nets: whether there are trained networks of this modality, for `--teachers` and `--frozen`.
       majority: whether a report says how often the commonest training class is right.
+      joint: whether `prepare` makes what the network of a seed learns from depend on how many seeds there are.
     """
 
     retraining: Callable[[Any, Any, bool], Callable[[ScoringNetwork, Protocol], Worker]]
@@ -31,3 +32,4 @@ class Evaluator(NamedTuple):
     chooses_epoch: bool = False
     trained_nets: bool = True
     majority: bool = False
+    joint: bool = False

@@ -5,7 +5,7 @@ epoch, are read the same way. The test graphs are read as they are.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -14,8 +14,9 @@ import numpy as np
 
 from condense import nets
 from condense.data.graphs import GraphData
-from condense.evaluation.baselines import Baseline, Comparison, the_set
+from condense.evaluation.baselines import Baseline, Comparison, no_facts, the_set
 from condense.evaluation.evaluator import Evaluator
+from condense.evaluation.facts import set_facts
 from condense.nets.graphs import NEEDS_DEGREES
 from condense.nets.registry import NETS
 from evals.protocol import ScoringNetwork, Worker
@@ -128,7 +129,10 @@ def prepare(draw: Callable[[int], SyntheticSet | GraphExamples], net: str, seeds
 def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
     """Builds (network, recipe) -> worker. The worker retrains the network, chooses its epoch on the validation graphs, and scores it on
     `part`. It does not score during training."""
-    test = [(batch, part.y[index]) for index, batch in batches(part.x, np.arange(len(part.y)), size=PIECE)]
+
+    @cache
+    def test() -> list[tuple[GraphBatch, Any]]:
+        return [(batch, part.y[index]) for index, batch in batches(part.x, np.arange(len(part.y)), size=PIECE)]
 
     @cache
     def validation(net: str) -> tuple[GraphBatch, Any]:
@@ -136,7 +140,7 @@ def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Call
 
     def build(network: ScoringNetwork, recipe: EvalRecipe) -> Worker:
         trainer = make_graph_trainer(network.net, recipe)
-        return graph_worker(network.name, trainer, recipe, validation(network.name), test)
+        return graph_worker(network.name, trainer, recipe, partial(validation, network.name), test)
 
     return build
 
@@ -149,9 +153,14 @@ def usual_rows(synth: SyntheticSet) -> tuple[str, ...]:
 
 GRAPHS = Evaluator(
     retraining,
-    {"distilled": Baseline(the_set), "random": Baseline(random, real=True), "full": Baseline(everything, recipe="graph_full")},
+    {
+        "distilled": Baseline(the_set, facts=set_facts),
+        "random": Baseline(random, real=True, facts=lambda synth: {"bytes": count_bytes(synth)["total"]}),
+        "full": Baseline(everything, recipe="graph_full", facts=no_facts),
+    },
     prepare,
     usual_rows,
+    joint=True,
     chooses_epoch=True,
     trained_nets=False,
     majority=True,

@@ -1,5 +1,7 @@
 """The result of an evaluation, as JSON and as a table."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,35 +61,95 @@ class Evaluation(NamedTuple):
     def table(self) -> Table:
         """Rows by set kind, a column a network: accuracy, and area under the ROC curve where there is one, in per cent with the
         population's standard deviation."""
-        names = list(dict.fromkeys(report.net for report in self.reports))
-        at = {(report.set_kind, report.net): report for report in self.reports}
-        first = self.reports[0]
-        table = Table(title=Text(self._title(first)))  # as text, because a path may hold what rich takes for markup
-        table.add_column(self.modality)
-        for name in names:
-            table.add_column(Text(head(name)), justify="right", overflow="fold")
-        for kind in dict.fromkeys(report.set_kind for report in self.reports):
-            cells = [at[kind, name] for name in names]
-            label = kind if cells[0].recipe == first.recipe else f"{kind} (recipe {cells[0].recipe})"
-            table.add_row(label, *map(_cell, cells))
+        budget = f"{self.ipc} a class" if self.ipc else ""
+        table, names = _empty_table(self, self.reports, [budget, f"{self.bytes['total']:,} bytes"], [])
+        for line in self.lines():
+            table.add_row(_kind(line, self.reports[0].recipe), *_cells(line, names))
         return table
 
-    def _title(self, first: Report) -> str:
-        """What is measured, on how many seeds under which recipe, what chose the epoch or else the budget, bytes, and notes."""
+    def lines(self) -> list[tuple[Report, ...]]:
+        """The reports of each row of the table, network by network."""
+        kinds = dict.fromkeys(report.set_kind for report in self.reports)
+        return [tuple(report for report in self.reports if report.set_kind == kind) for kind in kinds]
+
+    def title(self, sizes: Sequence[str]) -> str:
+        """What is measured, on how many seeds under which recipe, what chose the epoch or else the first of `sizes`, others, and notes."""
+        first = self.reports[0]
         measured = "accuracy" if first.auc is None else "accuracy / ROC-AUC"
         parts = [
             f"{self.spec}, {self.split} {measured} in %",
             f"{len(first.accuracy)} seed{'s' * (len(first.accuracy) > 1)}",
             f"recipe {first.recipe}",
         ]
-        budget = f"{self.ipc} a class" if self.ipc else ""
-        parts += [f"epoch chosen on {self.chosen}" if self.chosen else budget, f"{self.bytes['total']:,} bytes"]
+        parts += [f"epoch chosen on {self.chosen}" if self.chosen else sizes[0], *sizes[1:]]
         notes = [", ".join(part for part in parts if part)]
         if self.majority is not None:
             notes.append(f"commonest training class {100 * self.majority:.1f}")
         if first.best_on_test is not None:
             notes.append(f"best: the highest of all scorings on the test {self.modality}, chosen on them")
         return "; ".join(notes)
+
+
+class Evaluations(NamedTuple):
+    """The scores of several sets, an `Evaluation` each, in the order of the call."""
+
+    sets: tuple[Evaluation, ...]
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """The reports of all sets in one sequence; real rows stand there once for every set."""
+        return tuple(report for one in self.sets for report in one.reports)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The documents of the sets, each as if that set had been evaluated alone."""
+        return [one.as_json() for one in self.sets]
+
+    def table(self) -> Table:
+        """Rows by set, each with its bytes, then the rows of real examples with the set or sets that they stand beside; a column a network.
+
+        Real examples whose scores are the same trainings for several sets are one row."""
+        table, names = _empty_table(self.sets[0], self.reports, [""], ["set", "bytes"])
+        beside: dict[str, tuple[tuple[Report, ...], list[str]]] = {}
+        recipe = self.reports[0].recipe
+        for number, one in enumerate(self.sets, 1):
+            name = shown_set(one.set) or f"set {number}"
+            for line in one.lines():
+                if line[0].set_kind == "distilled":
+                    table.add_row(_kind(line, recipe), Text(name), f"{one.bytes['total']:,}", *_cells(line, names))
+                else:  # the same trainings agree even in their seconds
+                    beside.setdefault(repr(line), (line, []))[1].append(name)
+        for line, sets in beside.values():
+            which = "beside all" if len(sets) == len(self.sets) else f"beside {', '.join(sets)}"
+            table.add_row(_kind(line, recipe), Text(which), "", *_cells(line, names))
+        return table
+
+
+def shown_set(path: str) -> str:
+    """A short name of a set's file: the folder of a run for the set in it."""
+    return str(Path(path).parent) if Path(path).name == "set.npz" and path != "set.npz" else path
+
+
+def _empty_table(first: Evaluation, reports: Sequence[Report], sizes: Sequence[str], columns: Sequence[str]) -> tuple[Table, list[str]]:
+    """A table without rows, with a column a network behind `columns`, and the networks' names."""
+    names = list(dict.fromkeys(report.net for report in reports))
+    table = Table(title=Text(first.title(sizes)))  # as text, because a path may hold what rich takes for markup
+    table.add_column(first.modality)
+    for column in columns:
+        table.add_column(column, justify="right" if column == "bytes" else "left", overflow="fold")
+    for name in names:
+        table.add_column(Text(head(name)), justify="right", overflow="fold")
+    return table, names
+
+
+def _kind(line: Sequence[Report], recipe: str) -> str:
+    """The kind of a row, with its recipe where that is not the table's."""
+    return line[0].set_kind if line[0].recipe == recipe else f"{line[0].set_kind} (recipe {line[0].recipe})"
+
+
+def _cells(line: Sequence[Report], names: Sequence[str]) -> list[str]:
+    """The cells of a row under the networks `names`; empty where a network did not score it."""
+    at = {report.net: report for report in line}
+    return [_cell(at[name]) if name in at else "" for name in names]
 
 
 def _cell(report: Report) -> str:

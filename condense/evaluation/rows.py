@@ -1,13 +1,16 @@
 """The work of an evaluation: rows of networks, each scored from several seeds, behind one progress bar and one estimate."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
+from condense.evaluation.cells import Cells
+from condense.evaluation.facts import Facts
 from condense.runtime.log import duration, note, progress
-from evals.protocol import Protocol, ScoringNetwork, ScoringTask
-from evals.report import Report
+from evals.protocol import Protocol, Worker, groups_of
+from evals.report import Report, join
 
 INIT = 0  # key stream of an evaluation's networks; `condense.evaluation.baselines` has its own
 
@@ -18,42 +21,89 @@ class Row(NamedTuple):
     Args:
       net: the network's name.
       kind: of the row, a key of `Evaluator.baselines`.
-      protocol: how it is scored.
-      draw: seed -> what the network learns from.
+      protocol: how it is scored. worker: what scores it.
+      draw: () -> (seed -> what the network learns from). It is asked only where networks are trained, and raises what then is to be raised.
       whole: whether that is all training examples.
+      facts: what its scores depend on beside the seeds; None where that is not known.
+      kept: whether its scores may be kept for other calls.
     """
 
     net: str
     kind: str
     protocol: Protocol
-    draw: Callable[[int], Any]
+    worker: Worker
+    draw: Callable[[], Callable[[int], Any]]
     whole: bool = False
+    facts: Facts | None = None
+    kept: bool = False
 
 
-def run_rows(
-    key: jax.Array, rows: Sequence[Row], networks: Mapping[str, ScoringNetwork], task: ScoringTask, *, seeds: int
-) -> tuple[Report, ...]:
-    """Scores all rows, one after another; one compilation serves all rows of a network, protocol and shape. `networks` holds those that the
-    rows name."""
-    pairs = dict.fromkeys((row.net, row.protocol) for row in rows)
-    workers = {(net, protocol): protocol.worker(networks[net], task) for net, protocol in pairs}
-    work = [(row, workers[row.net, row.protocol]) for row in rows]
-    groups = [worker.group(seeds, row.whole) for row, worker in work]
-    rounds = [-(-seeds // group) for group in groups]
-    if slow := dict.fromkeys(row.net for row in rows if row.protocol.trains):
+class Shelf(NamedTuple):
+    """The finished cells that the rows of a set may use.
+
+    Args:
+      cells: of the whole call. own: the folder of this set's cells, if it has one. others: of the other sets.
+    """
+
+    cells: Cells
+    own: Path | None = None
+    others: tuple[Path, ...] = ()
+
+    def find(self, row: Row, numbers: Sequence[int]) -> Report | None:
+        """The report on the seeds `numbers` of a row, if they are finished."""
+        if row.facts is None:
+            return None
+        places = [place for place in (self.own, *self.others) if place and row.kept]
+        facts = row.facts | {"networks": list(numbers)}
+        found = self.cells.find(facts, Report(row.net, row.protocol.name, row.kind, (), 0.0), places)
+        if found and row.kept:
+            self.cells.copy(facts, self.own)
+        return found
+
+    def keep(self, row: Row, numbers: Sequence[int], report: Report) -> None:
+        """Keeps the report on the seeds `numbers` of a row."""
+        if row.facts is not None:
+            self.cells.keep(row.facts | {"networks": list(numbers)}, report, self.own if row.kept else None)
+
+
+def groups(row: Row, seeds: int) -> list[tuple[int, ...]]:
+    """The seeds of a row, as they work together."""
+    return groups_of(seeds, row.worker.group(seeds, row.whole))
+
+
+def unfinished(rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> list[Row]:
+    """The rows with networks that are to be trained yet."""
+    return [row for row in rows if any(shelf.find(row, numbers) is None for numbers in groups(row, seeds))]
+
+
+def run_rows(key: jax.Array, rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> tuple[Report, ...]:
+    """Scores all rows, one after another, as far as the shelf does not hold their scores; one compilation serves all rows of a network,
+    protocol and shape. What is finished is kept at once, group by group."""
+    found = {(at, numbers): shelf.find(row, numbers) for at, row in enumerate(rows) for numbers in groups(row, seeds)}
+    missing = [(at, numbers) for (at, numbers), report in found.items() if report is None]
+    finished = f", {len(found) - len(missing)} of {len(found)} cells are finished" if len(missing) < len(found) else ""
+    if missing:
+        total = estimate([(rows[at], numbers) for at, numbers in missing])
+        note(f"{len(rows)} rows of {seeds} seeds: about {duration(total)}{finished}")
+        with progress(sum(rows[at].worker.ticks for at, _ in missing), "evaluate") as bar:
+            for at, numbers in missing:
+                row = rows[at]
+                found[at, numbers] = row.worker.report(key, row.kind, row.draw(), numbers=numbers, tick=bar.advance)
+                shelf.keep(row, numbers, found[at, numbers])
+    return tuple(join([found[at, numbers] for numbers in groups(row, seeds)], seeds) for at, row in enumerate(rows))
+
+
+def estimate(work: Sequence[tuple[Row, Sequence[int]]]) -> float:
+    """How many seconds it takes to score these seeds of these rows. It compiles and times."""
+    if slow := dict.fromkeys(row.net for row, _ in work if row.protocol.trains):
         note(f"timing {', '.join(slow)} for an estimate")
     seconds: dict[Any, float] = {}
-    for (row, worker), group in zip(work, groups, strict=True):
-        if (at := _timed_as(row, worker)) not in seconds:
-            seconds[at] = worker.seconds(row.draw(0), group)
-    total = sum(number * seconds[_timed_as(*pair)] for pair, number in zip(work, rounds, strict=True))
-    note(f"{len(rows)} rows of {seeds} seeds: about {duration(total)}")
-    ticks = sum(number * worker.ticks for (_, worker), number in zip(work, rounds, strict=True))
-    with progress(ticks, "evaluate") as bar:
-        more = {"seeds": seeds, "tick": bar.advance}
-        return tuple(worker.report(key, row.kind, row.draw, group=group, **more) for (row, worker), group in zip(work, groups, strict=True))
+    for row, numbers in work:
+        if (at := _timed_as(row)) not in seconds:
+            seconds[at] = row.worker.seconds(row.draw()(numbers[0]), len(numbers))
+    return sum(seconds[_timed_as(row)] for row, _ in work)
 
 
-def _timed_as(row: Row, worker) -> tuple:
+def _timed_as(row: Row) -> tuple:
     """Rows that agree in this take equally long."""
-    return row.net, row.protocol, row.kind if worker.apart else ""
+    return row.net, row.protocol, row.kind if row.worker.apart else ""

@@ -1,7 +1,8 @@
 """The teachers of a comparison: finds them, and labels real examples as the set is labelled."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -10,14 +11,47 @@ import jax.numpy as jnp
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.evaluation.baselines import BASELINES, Baseline
+from condense.evaluation.facts import Facts, own_network, trained_facts
 from condense.runtime.log import note, progress
-from condense.teachers.store import INDEX, take_teachers
+from condense.teachers.store import INDEX, read_index, take_teachers, warn_of_images
 from evals.protocol import Protocol
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.images.views import View
 from synth.labelling import LabelPlan, label, label_alike, present
+from synth.labels.plain import Target
 from synth.set import SyntheticSet
+
+
+@dataclass(frozen=True, eq=False)
+class Committee:
+    """The teachers of a comparison. They are loaded when they are first asked for; without a `place` there are none.
+
+    Args:
+      place: their folder. data: in whose model space they answer. split: on which sets are scored.
+    """
+
+    place: str | Path | None
+    data: Data | GraphData
+    split: str
+
+    def __bool__(self) -> bool:
+        return self.place is not None
+
+    @cached_property
+    def members(self) -> tuple[Teacher, ...]:
+        """The teachers. Raises as `take_teachers` does, which says too what is to be said of them."""
+        return () if self.place is None else take_teachers(self.place, self.data, split=self.split)
+
+    def warn(self) -> None:
+        """Says what there is to be said of the teachers, without loading them."""
+        if self.place is not None:
+            index = read_index(self.place)
+            warn_of_images(f"--teachers {self.place}", index["data_digest"], index.get("split_seed"), self.data, self.split)
+
+    def own(self) -> bool:
+        """Whether this project's source builds all their networks."""
+        return self.place is None or all(own_network(member["net"]) for member in read_index(self.place)["members"])
 
 
 def find_teachers(
@@ -29,14 +63,15 @@ def find_teachers(
     *,
     baselines: Mapping[str, Baseline] = BASELINES,
     split: str = "test",
-) -> tuple[Teacher, ...]:
-    """Loads the teachers from `place`, else from the folder `teachers` beside the set's file. Returns none if the labels need none.
+) -> Committee:
+    """The teachers in `place`, else in the folder `teachers` beside the set's file. There are none if the labels need none.
 
     Raises BadInput if teachers are needed and there are none.
     """
     taught, place = synth.y.taught, place_of(synth, place, path)
     if place is not None:
-        return take_teachers(place, data, split=split)
+        read_index(place)
+        return Committee(place, data, split)
     if synth.y.asks:
         raise BadInput("--teachers: the set's labels are asked of its teachers while a network trains; give their folder")
     if taught and any(baselines[kind].real for kind in kinds):
@@ -44,7 +79,7 @@ def find_teachers(
             f"--rows {','.join(kinds)}: real images need {synth.y.kind} labels of the set's own teachers; "
             "give --teachers DIR, or --rows distilled"
         )
-    return ()
+    return Committee(None, data, split)
 
 
 def place_of(synth: SyntheticSet, place: str | Path | None, path: Path | None) -> str | Path | None:
@@ -64,6 +99,22 @@ def without_teachers(
     if left:
         note(f"no rows {', '.join(left)}: they need {synth.y.kind} labels of the set's own teachers; --teachers DIR names their folder")
     return [kind for kind in kinds if kind not in left]
+
+
+def label_facts(synth: SyntheticSet, committee: Committee, baseline: Baseline) -> Facts:
+    """What the labels of a row depend on beside its examples and the recipe, as values of JSON."""
+    y = synth.y
+    if baseline.recipe:
+        return {}
+    if not committee:
+        return {"kind": y.kind if type(y) is Target else "hard"} if baseline.real else {}
+    if not y.taught:
+        return {"kind": "online", "committee": trained_facts(committee.place)}
+    if not baseline.real:
+        return {"committee": trained_facts(committee.place)} if y.asks else {}
+    fields = {name: value for name, value in y._asdict().items() if isinstance(value, str | int | float)}
+    epochs = {"epochs": y.epochs} if y.replays else {}
+    return {"kind": y.kind, **fields, **epochs, "committee": trained_facts(committee.place)}
 
 
 def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> Callable[[SyntheticSet], SyntheticSet]:

@@ -12,7 +12,7 @@ from condense.evaluation.choices import build_network
 from condense.evaluation.modalities import EVALUATORS
 from condense.evaluation.rows import INIT
 from condense.runtime.log import progress
-from evals.protocol import Protocol, ScoringTask
+from evals.protocol import Protocol, ScoringTask, score_seeds
 from synth.base import Teacher, take_all
 from synth.labelling import present
 from synth.set import SyntheticSet
@@ -38,6 +38,6 @@ def validation_score(
         with contextlib.ExitStack() as stack:
             # a score that is one piece of work has no progress to show
             tick = stack.enter_context(progress(total, "score on val")).advance if total > 1 else lambda done: None
-            return worker.report(key, "distilled", draw, seeds=seeds, group=group, tick=tick).mean
+            return score_seeds(worker, key, "distilled", draw, seeds=seeds, group=group, tick=tick).mean
 
     return score

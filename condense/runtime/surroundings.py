@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,18 @@ SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run 
 def surroundings() -> dict[str, Any]:
     """What a result may depend on beside the choices of its run, and what tells where it came from."""
     return {
-        "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
+        "versions": versions_of(PACKAGES),
         "revision": _revision(),
         "backend": jax.default_backend(),
         "devices": len(devices()),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def versions_of(packages: Sequence[str]) -> dict[str, str | None]:
+    """The versions of Python and of these packages by name; None for one that is not installed."""
+    return {"python": sys.version.split()[0], **{name: _version(name) for name in packages}}
 
 
 def _version(name: str) -> str | None:

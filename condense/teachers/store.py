@@ -76,18 +76,23 @@ def write_index(folder: Path, data: Data, recipe: dict[str, Any], members: list[
     write_bytes(folder / INDEX, (json.dumps(index, indent=1, allow_nan=False) + "\n").encode())
 
 
-def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
-    """Loads a committee from its folder and checks its files. Error messages name the flag `flag`.
-
-    Raises BadInput, naming the file, where one is missing, damaged or not what it should be.
-    """
-    folder = Path(folder)
-    path = folder / INDEX
+def read_index(folder: str | Path, *, flag: str = "--teachers") -> dict[str, Any]:
+    """What `teachers.json` in a committee's folder says. Raises BadInput where it is missing, damaged or of another format."""
+    path = Path(folder) / INDEX
     if not path.is_file():
         raise BadInput(f"{flag} {folder}: no {INDEX} there; give the folder of a finished `condense teachers`")
     index = read_record(path, HELD, what="is not a committee's index", remedy=AGAIN, nan_is_null=True)
     if index["format"] != FORMAT:
         raise BadInput(f"{path}: is of format {index['format']}, and this version reads {FORMAT}; {AGAIN}")
+    return index
+
+
+def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
+    """Loads a committee from its folder and checks its files. Error messages name the flag `flag`.
+
+    Raises BadInput, naming the file, where one is missing, damaged or not what it should be.
+    """
+    folder, index = Path(folder), read_index(folder, flag=flag)
     classes, image, split_seed = tuple(index["classes"]), tuple(index["image"]), index.get("split_seed")
     preprocess = read_preprocess(folder / NORMALISATION, pre.KINDS[index["normalisation"]], image)
     members = []
@@ -158,15 +163,20 @@ def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers", s
     if stored.classes != data.classes or stored.image != data.image:
         theirs = f"{len(stored.classes)} classes ({', '.join(stored.classes[:4])} ...) of {'x'.join(map(str, stored.image))}"
         raise BadInput(f"{flag} {folder}: trained on {theirs}, which {data.spec} has not; give teachers of this data")
-    if stored.data_digest != data.digest:
-        what = "validation images may be among theirs, and accuracies on these too high"
-        note(f"{flag} {folder}: trained on other images than those of {data.spec}; {what}")
-    else:
-        warn_of_split(f"{flag} {folder}", stored.split_seed, data, split)
+    warn_of_images(f"{flag} {folder}", stored.data_digest, stored.split_seed, data, split)
     members = tuple(between(member, stored.preprocess, data.preprocess, f"{flag} {folder}") for member in stored.members)
     for member, known in zip(members, stored.accuracies, strict=True):
         check_sense(member, data, advice=f"train other teachers than those in {folder}", known=known)
     return members
+
+
+def warn_of_images(where: str, digest: str, seed: int | None, data: Data, split: str) -> None:
+    """Notes where `split` may hold images that teachers were trained on: those of the data `digest`, without the split of `seed`."""
+    if digest == data.digest:
+        warn_of_split(where, seed, data, split)
+        return
+    what = "validation images may be among theirs, and accuracies on these too high"
+    note(f"{where}: trained on other images than those of {data.spec}; {what}")
 
 
 def warn_of_split(where: str, seed: int | None, data: Data, split: str) -> None:

@@ -1,45 +1,26 @@
-"""Scores a synthetic set beside real examples: chooses rows, data and recipe."""
+"""Scores synthetic sets beside real examples, and keeps what is finished."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
-import jax
-import numpy as np
-from jaxtyping import Int
-
-from condense.data.for_set import find_set, take_data
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.modality import MODALITIES
-from condense.evaluation.baselines import make_rows, row_counts
-from condense.evaluation.choices import (
-    check_best_on_test,
-    check_scorable,
-    check_split,
-    check_trained_nets,
-    take_networks,
-    take_part,
-    take_recipe,
-    take_rows,
-    warn_of_split,
-)
-from condense.evaluation.evaluator import USUAL_ROWS
-from condense.evaluation.modalities import EVALUATORS
-from condense.evaluation.report import Evaluation
-from condense.evaluation.rows import INIT, Row, run_rows
-from condense.evaluation.teaching import find_teachers, shown, teach, without_teachers
-from condense.runtime.checks import check_seed, check_whole
-from condense.runtime.log import note
-from evals.protocol import ScoringTask
-from evals.recipes import recipe as find_recipe
-from evals.storage import count_bytes
+from condense.evaluation.cells import Cells, check_cache
+from condense.evaluation.report import Evaluation, Evaluations
+from condense.evaluation.rows import Shelf
+from condense.evaluation.scoring import Choices, Common, check_one_table, prepare
+from condense.runtime.checks import check_seed
 from synth.base import Net
-from synth.files.format import load_set
+from synth.errors import BadInput
 from synth.set import SyntheticSet
 
+OneSet = SyntheticSet | str | Path
 
-def evaluate(
-    what: SyntheticSet | str | Path,
+
+@overload
+def evaluate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
+    what: OneSet,
     *,
     data: Data | GraphData | str | None = None,
     net: Sequence[str | Net] | str | Net | None = None,
@@ -52,16 +33,57 @@ def evaluate(
     best_on_test: bool = False,
     frozen: str | Path | None = None,
     seed: int = 0,
-) -> Evaluation:
-    """Scores a set, and real examples at the same budget, by a protocol: it trains fresh networks and scores each once, at its last step.
+    cache: str | Path | None = None,
+) -> Evaluation: ...
+
+
+@overload
+def evaluate(
+    what: Sequence[OneSet],
+    *,
+    data: Data | GraphData | str | None = None,
+    net: Sequence[str | Net] | str | Net | None = None,
+    seeds: int | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    rows: Sequence[str] | str = ("distilled", "random", "kmeans"),
+    split: str = "test",
+    teachers: str | Path | None = None,
+    best_on_test: bool = False,
+    frozen: str | Path | None = None,
+    seed: int = 0,
+    cache: str | Path | None = None,
+) -> Evaluations: ...
+
+
+def evaluate(
+    what: OneSet | Sequence[OneSet],
+    *,
+    data: Data | GraphData | str | None = None,
+    net: Sequence[str | Net] | str | Net | None = None,
+    seeds: int | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    rows: Sequence[str] | str = ("distilled", "random", "kmeans"),
+    split: str = "test",
+    teachers: str | Path | None = None,
+    best_on_test: bool = False,
+    frozen: str | Path | None = None,
+    seed: int = 0,
+    cache: str | Path | None = None,
+) -> Evaluation | Evaluations:
+    """Scores sets, and real examples at the same budget, by a protocol: it trains fresh networks and scores each once, at its last step.
 
     The data is normalised as the set's file says, whoever wrote it. Real rows are drawn anew for every seed from train without validation,
     and carry the set's kind of labels: of its own teachers where teachers made them, centred one-hot rows where it has regression values.
     The `full` row trains under recipe `full`, on graphs `graph_full`. Recipes `krr` and `krr-ntk` train nothing: they score the ridge head
     that a set determines. On graphs, every network is scored at its best epoch on validation graphs.
 
+    Networks that are trained and scored are kept as cells, in the run's folder or in `cache`. The same call again trains what is missing,
+    and real examples at the same budget are trained on once for all sets.
+
     Args:
-      what: a set, its file, or a run's folder.
+      what: a set, its file, or a run's folder; or a list of these, which gives one table.
       data: data or its specification; by default the one the set names.
       net: specifications, or networks as values; by default the set's, else `convnet`, on graphs `gin`.
       seeds: fresh networks a row (>= 1); by default 5, and 10 on graphs.
@@ -75,6 +97,7 @@ def evaluate(
       frozen: folder of trained networks, a committee or a self-supervised teacher, whose features recipe `krr` takes in place of those of
         networks as they are drawn.
       seed: of the networks and draws.
+      cache: folder of finished cells; by default `cells` in the folder of a run. `none` keeps none.
 
     Example:
       >>> import condense
@@ -85,52 +108,19 @@ def evaluate(
 
     Raises:
       BadInput: for unknown names, where the set's classes or shape are not the data's, where labels of certain views meet another recipe,
-        epochs or batch than theirs, and where teachers are needed and not given.
+        epochs or batch than theirs, where teachers are needed and not given, and where several sets do not belong into one table.
     """
-    path = find_set(what) if isinstance(what, str | Path) else None
-    synth = load_set(path) if path else what
-    seed, modality, evaluator = check_seed(seed), MODALITIES[synth.x.modality], EVALUATORS[synth.x.modality]
-    seeds = check_whole("seeds", modality.seeds if seeds is None else seeds)
-    check_split(split)
-    data = take_data(synth, data)
-    warn_of_split(synth, data, split, evaluator)
-    check_trained_nets(evaluator, modality.name, teachers=teachers, frozen=frozen)
-    chosen = take_recipe(synth, data, recipe, epochs)
-    check_scorable(synth, chosen)
-    if best_on_test:
-        check_best_on_test(split, modality.name, evaluator, chosen)
-    kinds = take_rows(rows, synth, evaluator, chosen)
-    if tuple(rows) == USUAL_ROWS:
-        kinds = without_teachers(synth, teachers, path, kinds, baselines=evaluator.baselines)
-    networks, part = take_networks(net, frozen, chosen, synth, data, split=split), take_part(data, split, evaluator)
-    known = find_teachers(synth, teachers, path, data, kinds, baselines=evaluator.baselines, split=split)
-    key, labels = jax.random.key(seed), teach(synth, known, chosen)
-    own = {"baselines": evaluator.baselines, "content": modality.content and modality.content(data)}
-    draws = make_rows(key, shown(synth, known, labels), data, kinds, labels=labels, **own)
-
-    def row(name: str, kind: str) -> Row:
-        own = evaluator.baselines[kind].recipe
-        draw = evaluator.prepare(draws[kind], name, seeds)
-        return Row(name, kind, find_recipe(own) if own else chosen, draw, whole=bool(own))
-
-    made = {(name, kind): row(name, kind) for kind in kinds for name in networks}  # a kind at a time: cheap refusals come first
-    listed = [made[name, kind] for name in networks for kind in kinds]
-    task = ScoringTask(modality.name, part, evaluator.retraining(data, part, best_on_test))
-    reports = run_rows(jax.random.fold_in(key, INIT), listed, networks, task, seeds=seeds)
-    if evaluator.chooses_epoch and split == "val":
-        note(f"warning: the epoch is chosen on the validation {modality.name}, so scores on them are too high; report the test")
-    facts = {"modality": modality.name, "majority": share_of_commonest(data.train.y, part.y) if evaluator.majority else None}
-    sizes = count_bytes(synth, file=path)
-    return Evaluation(str(path or ""), data.spec, data.digest, split, images_a_class(synth), sizes, reports, seed, **facts)
-
-
-def images_a_class(synth: SyntheticSet) -> int | None:
-    """How many real examples of every class cost as much as the set. None if that differs between classes or the set has a budget of
-    another kind."""
-    counts = row_counts(synth)
-    return int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
-
-
-def share_of_commonest(train: Int[np.ndarray, " n"], part: Int[np.ndarray, " m"]) -> float:
-    """The fraction of `part`, class indices, that belong to the most frequent class of the training examples' indices, `train`."""
-    return float(np.mean(part == np.bincount(train).argmax()))
+    several = not isinstance(what, SyntheticSet | str | Path)
+    if not (sets := list(what) if several else [what]):
+        raise BadInput("evaluate: names no set; give one or more")
+    choices = Choices(data, net, seeds, recipe, epochs, rows, split, teachers, best_on_test, frozen, check_seed(seed), cache)
+    common, cells = Common(choices), Cells()
+    made = [prepare(one, common) for one in sets]
+    check_one_table(made)
+    places = dict.fromkeys(one.cells for one in made if one.cells)
+    shelves = [Shelf(cells, one.cells, tuple(place for place in places if place != one.cells)) for one in made]
+    for one, shelf in zip(made, shelves, strict=True):
+        one.check(shelf)
+    check_cache(cache)
+    results = tuple(one.run(shelf) for one, shelf in zip(made, shelves, strict=True))
+    return Evaluations(results) if several else results[0]

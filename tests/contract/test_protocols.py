@@ -48,9 +48,9 @@ class NearestMean(Protocol):
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
         x = np.asarray(task.part.x).reshape(len(task.part.y), -1)
 
-        def report(key, kind, draw, *, seeds, group, tick) -> Report:
+        def report(key, kind, draw, *, numbers, tick) -> Report:
             began, scores = time.perf_counter(), []
-            for seed in range(seeds):
+            for seed in numbers:
                 scores.append(float((nearest(draw(seed), x, self.power) == task.part.y).mean()))
                 tick(1)
             return Report(network.name, self.name, kind, tuple(scores), time.perf_counter() - began)
@@ -218,7 +218,7 @@ def test_a_row_of_ones_own_stands_beside_the_set(data, toy, monkeypatch):
         NearestMean,
         "worker",
         lambda self, network, task: Worker(
-            lambda key, kind, draw, *, seeds, group, tick: shown.append(draw(0)) or Report("means", "means", kind, (0.5,) * seeds, 0.0)
+            lambda key, kind, draw, *, numbers, tick: shown.append(draw(0)) or Report("means", "means", kind, (0.5,), 0.0)
         ),
     )
     result = evaluate(synth, data=data, recipe="means", seeds=1, rows=("distilled", "brightest"))

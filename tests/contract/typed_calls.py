@@ -23,6 +23,7 @@ def right_calls() -> None:
     data = assert_type(condense.load_data("digits", seed=1), Data | GraphData)
     synth = assert_type(condense.distill("dm", data, ipc=1, out=Path("a"), lr=0.5), condense.SyntheticSet)
     assert_type(condense.evaluate(synth, data=data, net=["mlp", "convnet"], rows="distilled"), condense.Evaluation)
+    assert_type(condense.evaluate(["a", Path("b"), synth], cache="c"), condense.Evaluations)
     assert_type(condense.transfer("a", to=["digits", "mnist"], protocol="probe"), condense.Transfer)
     assert_type(condense.relabel(synth, None, "teachers", "committee"), condense.SyntheticSet)
     assert_type(condense.plan("dm", "digits", ipc=1), Plan)
@@ -49,8 +50,8 @@ def wrong_calls() -> None:
     """What a type checker refuses."""
     condense.load_data(3)  # type: ignore[arg-type]
     condense.distill("dm", "digits", ipc="1")  # type: ignore[arg-type]
-    condense.evaluate("a", "digits")  # type: ignore[call-arg]
-    condense.evaluate("a", seeds="2")  # type: ignore[arg-type]
+    condense.evaluate("a", "digits")  # type: ignore[call-overload]
+    condense.evaluate("a", seeds="2")  # type: ignore[call-overload]
     condense.train_experts("digits", out="e")  # type: ignore[call-arg]
     condense.show(3)  # type: ignore[arg-type]
     condense.distil("dm", "digits")  # type: ignore[attr-defined]

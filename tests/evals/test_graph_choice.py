@@ -8,7 +8,7 @@ import pytest
 from condense import nets
 from condense.data.load import load_data
 from condense.evaluation.graphs import GRAPHS
-from condense.workflows.evaluate import share_of_commonest
+from condense.evaluation.scoring import share_of_commonest
 from evals.protocol import ScoringNetwork
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs
 from evals.retraining import EvalRecipe
@@ -62,7 +62,7 @@ def report():
     trainer = make_graph_trainer(net, CLIMB)
     trained = [float(trainer.train(jax.random.key(0), given, validation, jnp.int32(epochs)).vars.params["t"]) for epochs in range(1, 6)]
     np.testing.assert_allclose(trained, REACHED, atol=2e-3)
-    return retrain_graphs(jax.random.key(0), trainer, CLIMB, lambda seed: given, validation, test, seeds=1)
+    return retrain_graphs(jax.random.key(0), trainer, CLIMB, lambda seed: given, validation, test, numbers=(0,))
 
 
 def test_the_first_best_epoch_is_kept(report):
@@ -86,7 +86,7 @@ def test_labels_of_test_graphs_choose_nothing():
     found = []
     for part in (data.test, data.test._replace(y=1 - data.test.y)):
         worker = GRAPHS.retraining(data, part, False)(ScoringNetwork(name, net), recipe)
-        found.append(worker.report(jax.random.key(0), "distilled", learned, seeds=2, group=1, tick=lambda done: None))
+        found.append(worker.report(jax.random.key(0), "distilled", learned, numbers=(0, 1), tick=lambda done: None))
     assert found[0].epochs == found[1].epochs
     np.testing.assert_allclose(np.add(found[0].accuracy, found[1].accuracy), 1)
 

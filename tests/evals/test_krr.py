@@ -47,7 +47,7 @@ def regression(data, **more):
 def test_a_score_is_that_of_the_ridge_regression_in_numpy(name):
     net, synth, test = smooth_net(), as_set(blobs(3, seed=1)), blobs(20, seed=0)
     recipe = RidgeHead("a", name, reg=1e-3)
-    report = closed_form(KEY, make_scorer(net, recipe), recipe, lambda seed: synth, test, seeds=3, net_name="n")
+    report = closed_form(KEY, make_scorer(net, recipe), recipe, lambda seed: synth, test, numbers=range(3), net_name="n")
     assert (report.recipe, report.net, report.set_kind) == ("a", "n", "distilled")
     y = np.asarray(centred(synth.y.index, 3), np.float64)
     for seed, accuracy in enumerate(report.accuracy):

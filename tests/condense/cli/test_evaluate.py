@@ -112,7 +112,7 @@ def test_a_json_that_was_there_is_replaced_only_at_the_end(finished, monkeypatch
         assert [path.name for path in Path().iterdir()] == ["a.json"]
         raise RunFailed("diverged")
 
-    monkeypatch.setattr("condense.workflows.evaluate.run_rows", fail)
+    monkeypatch.setattr("condense.evaluation.scoring.run_rows", fail)
     assert run(["evaluate", str(finished), "--json", "a.json"]) == 1
     assert Path("a.json").read_text() == "old"
 

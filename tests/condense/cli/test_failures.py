@@ -154,7 +154,7 @@ def test_an_out_that_is_no_folder_of_a_run(refused, tmp_path):
     ],
 )
 def test_a_wrong_evaluation_is_refused_before_any_training(argv, words, finished, refused, monkeypatch):
-    monkeypatch.setattr("condense.workflows.evaluate.run_rows", lambda *args, **more: pytest.fail("trained"))
+    monkeypatch.setattr("condense.evaluation.scoring.run_rows", lambda *args, **more: pytest.fail("trained"))
     said = refused("evaluate", str(finished), *argv)
     assert all(word in said for word in words), said
 

@@ -75,7 +75,9 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
     learned, validation = weighted_batch(synth, NET), (read_as_colours(take_all(data.val), NET), jnp.asarray(data.val.y))
     whole = batch_of(take_all(data.test).x)
     test = [(whole, data.test.y)]
-    report = retrain_graphs(jax.random.key(0), make_graph_trainer(net, recipe), recipe, lambda seed: learned, validation, test, seeds=1)
+    report = retrain_graphs(
+        jax.random.key(0), make_graph_trainer(net, recipe), recipe, lambda seed: learned, validation, test, numbers=(0,)
+    )
     key = jax.random.fold_in(jax.random.key(0), 0)
     params, tx = net.init(jax.random.fold_in(key, 0)).params, adam(jnp.float32(0.01))
     opt, scores, kept = tx.init(params), [], []
@@ -128,7 +130,7 @@ def test_a_training_that_diverges_fails(data, synth):
     wild = replace(QUICK, batch=1)
     with pytest.raises(RunFailed, match="gin trained on the random set under recipe tiny diverged"):
         call = jax.random.key(0), make_graph_trainer(net, wild), wild, lambda seed: broken, (learned.x, learned.y), []
-        retrain_graphs(*call, seeds=1, net_name="gin", set_kind="random")
+        retrain_graphs(*call, numbers=(0,), net_name="gin", set_kind="random")
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from condense.workflows.evaluate import evaluate
 from evals import retrain as training
 from evals.recipes import recipe
 from evals.report import Report
-from evals.retrain import Trainer, retrain, retraining_worker, seconds_a_group
+from evals.retrain import Trainer, retrain, retrain_group, retraining_worker, seconds_a_group
 from synth.base import take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
@@ -171,11 +171,11 @@ def test_a_saved_set_scores_as_the_one_in_memory(data, tmp_path):
 def test_every_network_is_shown_the_same_draws(data, monkeypatch):
     shown = {}
 
-    def watch(key, trainer, chosen, draw, part, *, seeds, net_name, set_kind, **more):
-        shown[net_name[:11], set_kind] = [rows_of(draw(seed).x.pixels) for seed in range(seeds)]
-        return retrain(key, trainer, chosen, draw, part, seeds=seeds, net_name=net_name, set_kind=set_kind, **more)
+    def watch(key, trainer, chosen, draw, part, *, numbers, net_name, set_kind, **more):
+        shown[net_name[:11], set_kind] = [rows_of(draw(seed).x.pixels) for seed in numbers]
+        return retrain_group(key, trainer, chosen, draw, part, numbers=numbers, net_name=net_name, set_kind=set_kind, **more)
 
-    monkeypatch.setattr(training, "retrain", watch)
+    monkeypatch.setattr(training, "retrain_group", watch)
     quickly(make_set(data), data, net=(NET, OTHER), rows=("random", "kmeans"))
     assert shown[NET, "random"] == shown[OTHER, "random"] and shown[NET, "kmeans"] == shown[OTHER, "kmeans"]
     assert shown[NET, "random"][0] != shown[NET, "random"][1]
@@ -268,7 +268,7 @@ def test_a_whitened_set_scores_the_same_from_its_file(data, tmp_path):
 
 def rows_made(monkeypatch, synth, data, **more):
     seen = []
-    monkeypatch.setattr("condense.workflows.evaluate.run_rows", lambda key, rows, *rest, **kw: seen.extend(rows) or ())
+    monkeypatch.setattr("condense.evaluation.scoring.run_rows", lambda key, rows, *rest, **kw: seen.extend(rows) or ())
     evaluate(synth, data=data, **more)
     return seen
 
@@ -291,8 +291,8 @@ def test_groups_fill_the_devices_and_whole_sets_go_one_a_device(data, monkeypatc
     synth, groups = make_set(data), []
 
     def grouped(*args, **more):
-        def report(key, kind, draw, *, group, **rest):
-            groups.append(group)
+        def report(key, kind, draw, *, numbers, tick):
+            groups.append(len(numbers))
             return Report("n", "r", kind, (0.5,), 0.0)
 
         return retraining_worker(*args, **more)._replace(report=report)

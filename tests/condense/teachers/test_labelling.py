@@ -214,8 +214,8 @@ def test_real_images_get_the_sets_labels_from_the_sets_teachers(data, committee,
     synth = load_set(committee)
     with pytest.raises(BadInput, match=r"--rows random: real images need committee labels of the set's own teachers; give --teachers DIR"):
         find_teachers(synth, None, committee, data, ["random"])
-    assert find_teachers(synth, None, committee, data, ["distilled"]) == ()
-    known = find_teachers(synth, teachers, committee, data, ["random"])
+    assert not find_teachers(synth, None, committee, data, ["distilled"])
+    known = find_teachers(synth, teachers, committee, data, ["random"]).members
     draws = make_rows(jax.random.key(0), synth, data, ["random", "kmeans", "full"], labels=teach(synth, known, recipe("cvdd")))
     row = draws["random"](1)
     told = ("teachers", "statistics", "seed", "batch", "view", "temperature")
@@ -230,14 +230,14 @@ def test_real_images_get_the_sets_labels_from_the_sets_teachers(data, committee,
     beside = committee.parent / "teachers"
     beside.symlink_to(teachers)  # as in a run's own folder
     try:
-        assert len(find_teachers(synth, None, committee, data, ["random"])) == 2
+        assert len(find_teachers(synth, None, committee, data, ["random"]).members) == 2
     finally:
         beside.unlink()
 
 
 def test_a_set_of_hard_labels_is_trained_under_teachers_on_request(data, teachers):
     synth = make_set(data)
-    known = find_teachers(synth, teachers, None, data, ["random"])
+    known = find_teachers(synth, teachers, None, data, ["random"]).members
     give = teach(synth, known, recipe("sre2l"))
     for held in (synth, make_rows(jax.random.key(0), synth, data, ["random"], labels=give)["random"](0)):
         y = give(held).y

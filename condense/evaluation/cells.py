@@ -1,0 +1,118 @@
+"""Finished cells of evaluations on disk: a stopped evaluation goes on where it stopped, and the next one trains nothing twice.
+
+A cell is the networks of a row that were trained at one time and their scores: one network on a CPU, a group of seeds on an accelerator,
+where the arithmetic of a network may depend on what runs beside it. Its file is a JSON object with the cell's facts in full, all that its
+scores depend on. A cell is found where all facts are the same, and by nothing less.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from condense.evaluation.facts import SOURCE, Facts, source_now
+from condense.runtime.log import note
+from condense.runtime.run_folder import RECORD
+from evals.report import Report
+from synth.errors import BadInput, RunFailed
+from synth.files.atomic import write_bytes
+from synth.files.records import ListOf, Maybe, Real, Table, Whole, read_record
+
+FOLDER, FORMAT = "cells", 1
+SCORES = ("accuracy", "seconds", "auc", "epochs", "best_on_test")  # fields of a report that a cell holds
+
+
+def place_of_cells(cache: str | Path | None, path: Path | None) -> Path | None:
+    """Where the cells of a set lie: in the folder `cache`; by default in the folder of the run that holds the set's file `path`. None for
+    `none`, and where there is no such run."""
+    if cache is not None:
+        return None if str(cache) == "none" else Path(cache)
+    return path.parent / FOLDER if path and (path.parent / RECORD).is_file() else None
+
+
+def check_cache(cache: str | Path | None) -> None:
+    """Makes the folder that a call names for its cells. Raises BadInput where that cannot be."""
+    if cache is None or (place := place_of_cells(cache, None)) is None:
+        return
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--cache {cache}: cannot be a folder ({error.strerror}); give another, or none") from error
+
+
+class Cells:
+    """The finished cells of one call. What the evaluation of one set finds or adds serves the others."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, dict[str, Any]] = {}  # scores by the name of the cell
+        self._good: set[Path] = set()  # files that hold what they should
+        self._bad: set[Path] = set()  # files that do not, and folders that cannot be written
+        self._stale = source_now() != SOURCE  # parts of it may be loaded yet, so nobody knows whose scores they would be
+
+    def find(self, facts: Facts, report: Report, places: Sequence[Path]) -> Report | None:
+        """`report` with the scores and seconds of the cell of these facts; None where there is none in memory or in `places`. A damaged
+        file is none, and a note says so."""
+        name = _name(facts)
+        for path in (place / name for place in places):
+            if name not in self._held and not self._stale and path not in self._bad and path.exists():
+                self._read(path, facts)
+        held = self._held.get(name)
+        return None if held is None else report._replace(**{field: _of_json(value) for field, value in held.items()})
+
+    def keep(self, facts: Facts, report: Report, place: Path | None) -> None:
+        """Keeps the scores of a cell in memory, and in the folder `place` where there is one."""
+        scores = {field: getattr(report, field) for field in SCORES if getattr(report, field) is not None}
+        self._held[_name(facts)] = {field: _to_json(value) for field, value in scores.items()}
+        self.copy(facts, place)
+
+    def copy(self, facts: Facts, place: Path | None) -> None:
+        """Writes a cell that is in memory to the folder `place`, if it is not there. Where that fails, a note says so once, and the
+        evaluation goes on without."""
+        if place is None or place in self._bad or place / _name(facts) in self._good:
+            return
+        document = {"format": FORMAT, "facts": facts, "scores": self._held[_name(facts)]}
+        try:
+            if source_now() != SOURCE:
+                raise BadInput("the source of condense has changed since it was loaded")
+            place.mkdir(parents=True, exist_ok=True)
+            write_bytes(place / _name(facts), (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+            self._good.add(place / _name(facts))
+        except (OSError, BadInput, RunFailed) as error:
+            self._bad.add(place)
+            note(f"finished cells are not kept in {place}: {error}")
+
+    def _read(self, path: Path, facts: Facts) -> None:
+        """Takes the file of a cell into memory if its facts are these. A note says what is wrong with it otherwise."""
+        what, remedy = "is no finished cell of an evaluation", "it is computed again"
+        try:
+            found = read_record(path, _kind(len(facts["networks"])), what=what, remedy=remedy)
+            if found["facts"] != json.loads(json.dumps(facts)):
+                raise BadInput(f"{path}: {what} with the facts that its name stands for; {remedy}")
+        except BadInput as error:
+            self._bad.add(path)
+            note(str(error))
+            return
+        self._held[path.name] = found["scores"]
+        self._good.add(path)
+
+
+def _kind(seeds: int) -> Table:
+    """What the file of a cell must hold."""
+    share = {"least": seeds, "most": seeds}
+    scores = {"accuracy": ListOf(Real(0, 1), **share), "seconds": Real(0)}
+    others = {"auc": ListOf(Maybe(Real(0, 1)), **share), "epochs": ListOf(Whole(), **share), "best_on_test": ListOf(Real(0, 1), **share)}
+    return Table({"format": Whole(FORMAT, FORMAT), "facts": Table(), "scores": Table(scores, others, rest=None)}, rest=None)
+
+
+def _name(facts: Facts) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32] + ".json"
+
+
+def _to_json(value: Any) -> Any:
+    return [None if math.isnan(one) else one for one in value] if isinstance(value, tuple) else value
+
+
+def _of_json(value: Any) -> Any:
+    return tuple(math.nan if one is None else one for one in value) if isinstance(value, list) else value

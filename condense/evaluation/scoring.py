@@ -1,0 +1,231 @@
+"""Makes a call's choices for every set: data, networks, recipe, rows. A set that is checked is a `Scoring`, which then trains networks."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from condense.data.for_set import find_set, take_data
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.data.load import load_data
+from condense.data.modality import MODALITIES
+from condense.evaluation.baselines import make_rows, row_counts
+from condense.evaluation.cells import place_of_cells
+from condense.evaluation.choices import (
+    check_best_on_test,
+    check_part,
+    check_scorable,
+    check_split,
+    check_trained_nets,
+    take_networks,
+    take_recipe,
+    take_rows,
+    warn_of_split,
+)
+from condense.evaluation.evaluator import USUAL_ROWS
+from condense.evaluation.facts import Facts, data_facts, own_code, own_network, recipe_facts, surroundings_facts, trained_facts
+from condense.evaluation.modalities import EVALUATORS
+from condense.evaluation.report import Evaluation
+from condense.evaluation.rows import INIT, Row, Shelf, run_rows, unfinished
+from condense.evaluation.teaching import Committee, find_teachers, label_facts, shown, teach, without_teachers
+from condense.runtime.checks import check_whole
+from condense.runtime.log import note
+from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
+from evals.recipes import recipe as find_recipe
+from evals.storage import count_bytes
+from synth.base import Net, take_all
+from synth.errors import BadInput
+from synth.files.format import load_set
+from synth.set import SyntheticSet
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """What a call of `condense.evaluate` asks for, the same for all its sets; the fields are the arguments of that function."""
+
+    data: Data | GraphData | str | None
+    net: Sequence[str | Net] | str | Net | None
+    seeds: int | None
+    recipe: str | None
+    epochs: int | None
+    rows: Sequence[str] | str
+    split: str
+    teachers: str | Path | None
+    best_on_test: bool
+    frozen: str | Path | None
+    seed: int
+    cache: str | Path | None
+
+
+class Common:
+    """What the sets of one call share, so that data are loaded, and networks compiled, once for all of them."""
+
+    def __init__(self, choices: Choices) -> None:
+        self.choices, self.load = choices, cache(load_data)
+        self._data: dict[str, Data | GraphData] = {}
+        self._tasks: dict[str, ScoringTask] = {}
+        self._workers: dict[tuple, Worker] = {}
+
+    def data(self, synth: SyntheticSet) -> Data | GraphData:
+        """The data to score a set on; the same object for sets whose data agree in all facts."""
+        data = take_data(synth, self.choices.data, load=self.load)
+        return self._data.setdefault(_key(data), data)
+
+    def task(self, data: Data | GraphData) -> ScoringTask:
+        """What networks are scored on."""
+        if (at := _key(data)) not in self._tasks:
+            part = take_all(data.test if self.choices.split == "test" else data.val)
+            build = EVALUATORS[data.modality].retraining(data, part, self.choices.best_on_test)
+            self._tasks[at] = ScoringTask(data.modality, part, build)
+        return self._tasks[at]
+
+    def worker(self, data: Data | GraphData, network: ScoringNetwork, protocol: Protocol) -> Worker:
+        """What scores a network under a protocol."""
+        if (at := (_key(data), network.name, protocol)) not in self._workers:
+            self._workers[at] = protocol.worker(network, self.task(data))
+        return self._workers[at]
+
+
+def _key(data: Data | GraphData) -> str:
+    return json.dumps([data.spec, data_facts(data)])
+
+
+class Scoring(NamedTuple):
+    """A set whose choices are made.
+
+    Args:
+      place: of its file. cells: the folder of its finished cells.
+      committee: the teachers of its rows.
+      rows: network by network.
+    """
+
+    synth: SyntheticSet
+    place: Path | None
+    cells: Path | None
+    data: Data | GraphData
+    protocol: Protocol
+    committee: Committee
+    rows: tuple[Row, ...]
+    seeds: int
+    common: Common
+
+    def check(self, shelf: Shelf) -> None:
+        """Raises what the rows raise, of all that have networks to be trained. Call it for all sets before the first network trains."""
+        left = unfinished(self.rows, shelf, seeds=self.seeds)
+        kinds = list(dict.fromkeys(row.kind for row in self.rows))
+        for row in sorted(left, key=lambda row: kinds.index(row.kind)):  # a kind at a time: cheap refusals come first
+            row.draw()
+        if not left:
+            self.committee.warn()
+            note(f"{len(self.rows)} rows of {self.seeds} seeds: finished before")
+
+    def run(self, shelf: Shelf) -> Evaluation:
+        """Trains the networks that are not finished, and says how all of them score."""
+        data, choices, evaluator = self.data, self.common.choices, EVALUATORS[self.data.modality]
+        key = jax.random.fold_in(jax.random.key(choices.seed), INIT)
+        reports = run_rows(key, self.rows, shelf, seeds=self.seeds)
+        if evaluator.chooses_epoch and choices.split == "val":
+            note(f"warning: the epoch is chosen on the validation {data.modality}, so scores on them are too high; report the test")
+        majority = share_of_commonest(data.train.y, self.common.task(data).part.y) if evaluator.majority else None
+        facts = {"modality": data.modality, "majority": majority}
+        sizes, ipc = count_bytes(self.synth, file=self.place), images_a_class(self.synth)
+        return Evaluation(str(self.place or ""), data.spec, data.digest, choices.split, ipc, sizes, reports, choices.seed, **facts)
+
+
+def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
+    """Makes all choices for one set. Raises BadInput as `condense.evaluate` does, but for what rows refuse when they are to be trained on
+    (`Scoring.check`)."""
+    choices = common.choices
+    path = find_set(what) if isinstance(what, str | Path) else None
+    synth = load_set(path) if path else what
+    modality, evaluator = MODALITIES[synth.x.modality], EVALUATORS[synth.x.modality]
+    seeds = check_whole("seeds", modality.seeds if choices.seeds is None else choices.seeds)
+    check_split(choices.split)
+    data = common.data(synth)
+    warn_of_split(synth, data, choices.split, evaluator)
+    check_trained_nets(evaluator, modality.name, teachers=choices.teachers, frozen=choices.frozen)
+    protocol = take_recipe(synth, data, choices.recipe, choices.epochs)
+    check_scorable(synth, protocol)
+    if choices.best_on_test:
+        check_best_on_test(choices.split, modality.name, evaluator, protocol)
+    kinds = take_rows(choices.rows, synth, evaluator, protocol)
+    if tuple(choices.rows) == USUAL_ROWS:
+        kinds = without_teachers(synth, choices.teachers, path, kinds, baselines=evaluator.baselines)
+    networks = take_networks(choices.net, choices.frozen, protocol, synth, data, split=choices.split)
+    check_part(data, choices.split, evaluator)
+    committee = find_teachers(synth, choices.teachers, path, data, kinds, baselines=evaluator.baselines, split=choices.split)
+    cells = place_of_cells(choices.cache, path)
+    made = Scoring(synth, path, cells, data, protocol, committee, (), seeds, common)
+    return made._replace(rows=tuple(scored_rows(made, kinds, networks)))
+
+
+def scored_rows(made: Scoring, kinds: Sequence[str], networks: Mapping[str, ScoringNetwork]) -> list[Row]:
+    """The rows of a set, network by network. Nothing is drawn, and no teacher loaded, before a row is asked for what it draws."""
+    synth, data, choices, evaluator = made.synth, made.data, made.common.choices, EVALUATORS[made.data.modality]
+
+    @cache
+    def draws() -> dict[str, Callable[[int], Any]]:
+        known = made.committee.members
+        labels = teach(synth, known, made.protocol)
+        content = MODALITIES[data.modality].content
+        own = {"baselines": evaluator.baselines, "content": content and content(data)}
+        return make_rows(jax.random.key(choices.seed), shown(synth, known, labels), data, kinds, labels=labels, **own)
+
+    def row(name: str, kind: str) -> Row:
+        baseline = evaluator.baselines[kind]
+        protocol = find_recipe(baseline.recipe) if baseline.recipe else made.protocol
+        worker = made.common.worker(data, networks[name], protocol)
+        kept = own_code(synth.x, synth.y, protocol) and (protocol.own_net == name or own_network(name)) and made.committee.own()
+        facts = None if baseline.facts is None else facts_of(made, name, kind, protocol)
+        draw = cache(lambda: evaluator.prepare(draws()[kind], name, made.seeds))
+        return Row(name, kind, protocol, worker, draw, bool(baseline.recipe), facts, kept)
+
+    return [row(name, kind) for name in networks for kind in kinds]
+
+
+def facts_of(made: Scoring, name: str, kind: str, protocol: Protocol) -> Facts:
+    """All that the scores of a row depend on, beside which seeds are trained at one time."""
+    choices, evaluator = made.common.choices, EVALUATORS[made.data.modality]
+    baseline = evaluator.baselines[kind]
+    return {
+        **surroundings_facts(),
+        "data": data_facts(made.data),
+        "split": choices.split,
+        "best_on_test": choices.best_on_test,
+        "seed": choices.seed,
+        "network": {"name": name, **({} if choices.frozen is None else trained_facts(choices.frozen))},
+        "recipe": recipe_facts(protocol),
+        "row": {"kind": kind, **baseline.facts(made.synth)},
+        "labels": label_facts(made.synth, made.committee, baseline),
+        **({"seeds": made.seeds} if evaluator.joint else {}),
+    }
+
+
+def check_one_table(made: Sequence[Scoring]) -> None:
+    """Raises BadInput if the scores of these sets do not belong into one table."""
+    first = made[0]
+    for other in made[1:]:
+        if other.data.digest != first.data.digest:
+            raise BadInput(f"--data: the sets are of {first.data.spec} and {other.data.spec}, which are other data; score them apart")
+        if other.protocol.measure != first.protocol.measure:
+            names = f"{first.protocol.name} and {other.protocol.name}"
+            raise BadInput(f"--recipe: the sets advise {names}, whose scores do not compare; name one recipe for all")
+
+
+def images_a_class(synth: SyntheticSet) -> int | None:
+    """How many real examples of every class cost as much as the set. None if that differs between classes or the set has a budget of
+    another kind."""
+    counts = row_counts(synth)
+    return int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
+
+
+def share_of_commonest(train: Int[np.ndarray, " n"], part: Int[np.ndarray, " m"]) -> float:
+    """The fraction of `part`, class indices, that belong to the most frequent class of the training examples' indices, `train`."""
+    return float(np.mean(part == np.bincount(train).argmax()))
