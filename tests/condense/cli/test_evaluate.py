@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from condense.evaluation.report import Evaluation
 from evals.report import Report
 from synth.errors import RunFailed
 from synth.files.format import load_set
-from tests.support.cli import program, record, surroundings
+from tests.support.cli import program, record, surroundings, wait
 
 REPORT = Report("mlp", "quick", "distilled", (0.5,), 1.0)
 
@@ -117,6 +118,47 @@ def test_a_json_that_was_there_is_replaced_only_at_the_end(finished, monkeypatch
     assert Path("a.json").read_text() == "old"
 
 
+def test_several_sets_give_one_table_and_a_list_of_documents(finished, tmp_path, capsys):
+    """Their real images are trained on once, in one call and in the next."""
+    for name in "ab":
+        shutil.copytree(finished, tmp_path / name, ignore=shutil.ignore_patterns("cells"))
+    way = ["--net", "mlp:width=3", "--seeds", "1", "--recipe", "quick", "--epochs", "1", "--rows", "random", "--json"]
+    assert run(["evaluate", "a", "b", *way, "two.json", "--cache", "c"]) == 0
+    said = capsys.readouterr()
+    assert "beside all" in said.out and said.err.count("timing") == 1 and len([*Path("c").iterdir()]) == 1
+    assert run(["evaluate", "b", *way, "b.json", "--cache", "c"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "1 rows of 1 seeds: finished before\n" and "±" not in said.out
+    documents = json.loads(Path("two.json").read_text())
+    assert [one["set"] for one in documents] == ["a/set.npz", "b/set.npz"] and documents[1] == json.loads(Path("b.json").read_text())
+    assert not Path("a/cells").exists()
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_is_killed_goes_on_and_the_next_one_takes_no_time(finished, tmp_path):
+    """Killed as often as there is something to kill, it equals one that ran through; the next takes at most 5 s of processor time."""
+    shutil.copytree(finished, tmp_path / "a", ignore=shutil.ignore_patterns("cells"))
+    way = ["evaluate", "a", "--net", "mlp:width=4", "--seeds", "3", "--recipe", "quick", "--rows", "distilled,random", "--json"]
+    for cells in (1, 2, 4, 5):
+        with subprocess.Popen([sys.executable, "-m", "condense", *way, "x.json"], env=surroundings(), stderr=subprocess.PIPE) as process:
+            wait(lambda cells=cells: len([*Path("a").glob("cells/*.json")]) >= cells, process)
+            process.kill()
+    assert not Path("x.json").exists()
+    for name, more in (("on.json", []), ("again.json", []), ("whole.json", ["--cache", "none"])):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = program(*way, name, *more)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 0, done.stderr
+        if name == "again.json":
+            assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= 5
+            assert "finished before" in done.stderr
+    on, again, whole = (json.loads(Path(f"{name}.json").read_text()) for name in ("on", "again", "whole"))
+    assert on == again
+    for one in (on, whole):
+        assert all(row.pop("seconds") >= 0 for row in one["results"])
+    assert on == whole and len({tuple(row["accuracy"]) for row in on["results"]}) == 2
+
+
 def test_show_draws_a_picture(finished, capsys):
     assert run(["show", str(finished), "--out", "a.png", "--per-class", "3"]) == 0
     assert capsys.readouterr().out == "a.png\n"
@@ -143,10 +185,10 @@ def test_a_prepared_set_is_used(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_terminal_without_the_letters_still_gets_its_scores(finished):
-    argv = ["evaluate", str(finished), "--net", "mlp:width=3", "--seeds", "1", "--recipe", "dc", "--epochs", "1", "--rows", "distilled"]
+    argv = ["evaluate", str(finished), "--net", "mlp:width=3", "--seeds", "2", "--recipe", "dc", "--epochs", "1", "--rows", "distilled"]
     env = surroundings(PYTHONIOENCODING="ascii")
     done = subprocess.run([sys.executable, "-m", "condense", *argv], capture_output=True, text=True, env=env, timeout=120)
-    assert done.returncode == 0 and re.search(r"\d\.\d \? 0\.0", done.stdout) and "Error" not in done.stderr
+    assert done.returncode == 0 and re.search(r"\d\.\d \? \d\.\d", done.stdout) and "Error" not in done.stderr
 
 
 @pytest.mark.parametrize("found", [None, "somewhere/condense"])

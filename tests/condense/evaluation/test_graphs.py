@@ -17,7 +17,7 @@ from condense.data.load import load_data
 from condense.evaluation.graphs import draw_random, full_batch, prepare, read_as_colours, same_shapes, weighted_batch
 from evals.recipes import RECIPES
 from evals.report import Report
-from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs, roc_auc, shares
+from evals.retrain_graphs import GraphTrainer, WeightedBatch, make_graph_trainer, retrain_graphs, roc_auc, shares
 from evals.retraining import EvalRecipe
 from evals.storage import count_bytes
 from synth.base import Vars, take_all
@@ -172,8 +172,8 @@ def test_random_graphs_that_no_budget_holds_are_refused_before_anything_is_train
 )
 def test_every_network_is_checked_before_the_first_is_trained(data, monkeypatch, method, options, second, wrong):
     made = condense.distill(method, data, **options)
-    for name in ("make_graph_trainer", "draw_random"):
-        monkeypatch.setattr(f"condense.evaluation.graphs.{name}", None)
+    monkeypatch.setattr("condense.evaluation.graphs.make_graph_trainer", lambda *args: GraphTrainer(None, None))
+    monkeypatch.setattr("condense.evaluation.graphs.draw_random", None)
     with pytest.raises(BadInput, match=wrong):
         condense.evaluate(made, net=["gin", second], seeds=1, epochs=1)
 
@@ -190,7 +190,7 @@ def test_the_estimate_compiles_what_the_evaluation_trains(data, synth, monkeypat
 @pytest.mark.parametrize("split", ("test", "val"))
 def test_validation_graphs_that_served_the_maker_are_warned_of(synth, split, capsys, monkeypatch):
     """Whatever is scored, because they choose the epoch."""
-    monkeypatch.setattr("condense.workflows.evaluate.run_rows", lambda *args, **options: ())
+    monkeypatch.setattr("condense.evaluation.scoring.run_rows", lambda *args, **options: ())
     for seed, warned in ((3, True), (0, False)):
         condense.evaluate(synth, data=load_data("toy_graphs", seed=seed), split=split)
         said = f"validation graphs cut by seed {seed} may have served a maker that cut by seed 0"
