@@ -15,7 +15,7 @@ class Flags:
     """Score sets: fresh networks x seeds, beside random and k-means real images at the same budget."""
 
     what: Annotated[
-        Positional[tuple[str, ...]], about("folders of finished runs, or sets' files; several give one table", metavar="DIR_OR_SET")
+        Positional[tuple[str, ...]], about("folders of finished runs, or sets' files; several give one table", metavar="DIR_OR_SET ...")
     ]
     data: Annotated[str | None, about("data to score on; by default what the set was made from", metavar="SPEC")] = None
     net: Annotated[

@@ -51,7 +51,7 @@ def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
     not shown."""
 
     def show(default: str) -> str:
-        return "" if default in ("None", "False") else f"(default: {default})"
+        return "" if default in ("None", "False", "") else f"(default: {default})"
 
     named |= {"metavar": metavar} if metavar else {}
     return arg(help=text, help_behavior_hint=show, **named)

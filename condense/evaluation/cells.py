@@ -2,7 +2,8 @@
 
 A cell is the networks of a row that were trained at one time and their scores: one network on a CPU, a group of seeds on an accelerator,
 where the arithmetic of a network may depend on what runs beside it. Its file is a JSON object with the cell's facts in full, all that its
-scores depend on. A cell is found where all facts are the same, and by nothing less.
+scores depend on. A cell is found where all facts are the same, and by nothing less. It lies in the folder of the run that was evaluated,
+or in the folder that a call names; several calls may use one folder at the same time.
 """
 
 import hashlib

@@ -183,17 +183,24 @@ def scored_rows(made: Scoring, kinds: Sequence[str], networks: Mapping[str, Scor
         protocol = find_recipe(baseline.recipe) if baseline.recipe else made.protocol
         worker = made.common.worker(data, networks[name], protocol)
         kept = own_code(synth.x, synth.y, protocol) and (protocol.own_net == name or own_network(name)) and made.committee.own()
-        facts = None if baseline.facts is None else facts_of(made, name, kind, protocol)
+        facts = facts_of(made, name, kind, protocol)
         draw = cache(lambda: evaluator.prepare(draws()[kind], name, made.seeds))
         return Row(name, kind, protocol, worker, draw, bool(baseline.recipe), facts, kept)
 
     return [row(name, kind) for name in networks for kind in kinds]
 
 
-def facts_of(made: Scoring, name: str, kind: str, protocol: Protocol) -> Facts:
-    """All that the scores of a row depend on, beside which seeds are trained at one time."""
+def facts_of(made: Scoring, name: str, kind: str, protocol: Protocol) -> Facts | None:
+    """All that the scores of a row depend on, beside which seeds are trained at one time. None where that is not known."""
     choices, evaluator = made.common.choices, EVALUATORS[made.data.modality]
     baseline = evaluator.baselines[kind]
+    if baseline.facts is None:
+        return None
+    try:
+        of_recipe, of_row = recipe_facts(protocol), baseline.facts(made.synth)
+        json.dumps(of_recipe)
+    except TypeError:  # a function among the fields of a set or a protocol of somebody else's
+        return None
     return {
         **surroundings_facts(),
         "data": data_facts(made.data),
@@ -201,8 +208,8 @@ def facts_of(made: Scoring, name: str, kind: str, protocol: Protocol) -> Facts:
         "best_on_test": choices.best_on_test,
         "seed": choices.seed,
         "network": {"name": name, **({} if choices.frozen is None else trained_facts(choices.frozen))},
-        "recipe": recipe_facts(protocol),
-        "row": {"kind": kind, **baseline.facts(made.synth)},
+        "recipe": of_recipe,
+        "row": {"kind": kind, **of_row},
         "labels": label_facts(made.synth, made.committee, baseline),
         **({"seeds": made.seeds} if evaluator.joint else {}),
     }

@@ -17,6 +17,7 @@ from condense import evaluate
 from condense.data.load import load_data
 from condense.evaluation import facts
 from condense.evaluation import images as score
+from condense.evaluation.baselines import BASELINES
 from condense.evaluation.cells import Cells
 from evals import retrain as training
 from evals.report import Report
@@ -49,7 +50,7 @@ def trained(monkeypatch):
         return retrain_group(*args, numbers=numbers, set_kind=set_kind, **more)
 
     monkeypatch.setattr(training, "retrain_group", watch)
-    monkeypatch.setattr(training, "make_trainer", make_trainer)
+    monkeypatch.setattr(training, "seconds_a_group", lambda *args, **more: 1.0)
     monkeypatch.setattr(score, "build_trainer", lambda network, recipe, data: _built(network, recipe))
     return seen
 
@@ -179,6 +180,15 @@ def another_source(monkeypatch):
     monkeypatch.setattr(cells_module, "source_now", lambda: "0" * 64)
 
 
+def with_another_test_image(data):
+    path = Path(data.spec.removeprefix("npz:"))
+    with np.load(path) as held:
+        arrays = dict(held)
+    arrays["x_test"][0, 0, 0, 0] = 1 - arrays["x_test"][0, 0, 0, 0]
+    np.savez(path.with_name("other.npz"), **arrays)
+    return load_data(f"npz:{path.with_name('other.npz')}")
+
+
 def moved(data, by: float):
     found = data.preprocess
     return Standard(found.mean + np.float32(by), found.std)
@@ -191,7 +201,8 @@ def changed(synth, **values):
 WRONG = {
     "split": lambda synth, data, patch: {"split": "val"},
     "validation split": lambda synth, data, patch: {"data": load_data(data.spec, seed=1)},
-    "data": lambda synth, data, patch: {"data": load_data(f"{data.spec}?limit=100")},
+    "number of images": lambda synth, data, patch: {"data": load_data(f"{data.spec}?limit=100")},
+    "test image": lambda synth, data, patch: {"data": with_another_test_image(data)},
     "flips": lambda synth, data, patch: {"data": load_data(f"{data.spec}?flip=false")},
     "preprocessing": lambda synth, data, patch: {"what": without(synth, preprocess=moved(data, 1e-6))},
     "network": lambda synth, data, patch: {"net": "mlp:width=9"},
@@ -328,7 +339,7 @@ def test_values_have_the_same_digest_only_if_they_are_the_same():
         facts.digest_value((1, lambda: 0))
 
 
-def test_what_is_not_this_projects_code_is_kept_for_no_other_call(data, stubbed, tmp_path):
+def test_what_is_not_this_projects_code_is_kept_for_no_other_call(data, stubbed, tmp_path, monkeypatch):
     """A network that is handed over as a value: two that differ while they train alone have one name. Within a call it is the same."""
 
     class Elsewhere(Pixels):
@@ -342,6 +353,10 @@ def test_what_is_not_this_projects_code_is_kept_for_no_other_call(data, stubbed,
     assert len(stubbed) == 4
     evaluate(replace(synth, x=Elsewhere(synth.x.pixels)), **{**way, "net": NET})
     assert len(stubbed) == 6 and not [*tmp_path.iterdir()]
+    silent = BASELINES["distilled"]._replace(facts=lambda synth: {"set": facts.digest_value(print)})
+    monkeypatch.setitem(BASELINES, "distilled", silent)
+    evaluate(synth, **{**way, "net": NET, "rows": "distilled"})
+    assert len(stubbed) == 7 and not [*tmp_path.iterdir()]
 
 
 # --- files
