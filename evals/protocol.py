@@ -73,7 +73,7 @@ def groups_of(seeds: int, group: int) -> list[tuple[int, ...]]:
 
 
 def score_seeds(
-    worker: Worker, key: jax.Array, kind: str, draw: Callable[[int], Any], *, seeds: int, group: int, tick: Callable[[int], None]
+    key: jax.Array, worker: Worker, kind: str, draw: Callable[[int], Any], *, seeds: int, group: int, tick: Callable[[int], None]
 ) -> Report:
     """The report on all seeds of a row, in groups of `group`; the other arguments are those of `Worker.report`."""
     return join([worker.report(key, kind, draw, numbers=numbers, tick=tick) for numbers in groups_of(seeds, group)], seeds)

@@ -122,6 +122,7 @@ def data_facts(data: Data | GraphData) -> Facts:
             "example": list(map(int, data.image)),
             "classes": len(data.classes),
             "flips": data.flips,
+            "columns": getattr(data.source, "columns", ""),
         }
     return _OF_DATA[data]
 

@@ -38,6 +38,6 @@ def validation_score(
         with contextlib.ExitStack() as stack:
             # a score that is one piece of work has no progress to show
             tick = stack.enter_context(progress(total, "score on val")).advance if total > 1 else lambda done: None
-            return score_seeds(worker, key, "distilled", draw, seeds=seeds, group=group, tick=tick).mean
+            return score_seeds(key, worker, "distilled", draw, seeds=seeds, group=group, tick=tick).mean
 
     return score
