@@ -12,7 +12,7 @@ from condense.evaluation.scoring import share_of_commonest
 from evals.protocol import ScoringNetwork
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs
 from evals.retraining import EvalRecipe
-from synth.base import Net, Out, Vars
+from synth.base import Net, Out, Vars, take_all
 from synth.graphs.base import batch_of
 from tests.support.toy_graphs import some_graphs
 
@@ -83,8 +83,8 @@ def test_labels_of_test_graphs_choose_nothing():
     net = nets.build(name, data.image, 2)
     some = data.train.take(np.arange(60))
     learned = GRAPHS.prepare(lambda seed: some, name, 2)
-    found = []
-    for part in (data.test, data.test._replace(y=1 - data.test.y)):
+    found, test = [], take_all(data.test)
+    for part in (test, test._replace(y=1 - test.y)):
         worker = GRAPHS.retraining(data, part, False)(ScoringNetwork(name, net), recipe)
         found.append(worker.report(jax.random.key(0), "distilled", learned, numbers=(0, 1), tick=lambda done: None))
     assert found[0].epochs == found[1].epochs
