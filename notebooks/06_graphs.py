@@ -48,7 +48,7 @@ out = "runs/notebook-graphs"  # folder of this experiment
 # %%
 data = load_data(molecules)
 counts = count_trees(data, depth)
-print(f"{len(data.train.y)} training graphs with {len(data.train.x.tags):,} nodes")
+print(f"{len(data.train.y)} training graphs with {counts.sum():,} nodes")
 print(f"{len(counts)} different trees; the ten commonest are those of {counts[:10].sum() / counts.sum():.0%} of the nodes")
 
 # %% [markdown]
