@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same table, for type checkers and editors
-    from condense.data.load import load_data
+    from condense.data.load import from_arrays, load_data
     from condense.data.trees import count_trees
     from condense.evaluation.report import Evaluation, Evaluations
     from condense.evaluation.transfer_report import Transfer
@@ -44,6 +44,7 @@ INTERFACE = {  # name -> the module that defines it
     "count_trees": "condense.data.trees",
     "distill": "condense.workflows.distill",
     "evaluate": "condense.workflows.evaluate",
+    "from_arrays": "condense.data.load",
     "list_data": "condense.workflows.lists",
     "list_methods": "condense.workflows.lists",
     "list_nets": "condense.workflows.lists",
@@ -79,6 +80,7 @@ __all__ = [
     "count_trees",
     "distill",
     "evaluate",
+    "from_arrays",
     "list_data",
     "list_methods",
     "list_nets",

@@ -3,7 +3,9 @@
 Messages show text from files, names and command lines. So whatever a message holds is made fit for a terminal here, where all of them pass.
 """
 
+import difflib
 import re
+from collections.abc import Iterable
 
 LINE, WORD = 1000, 420  # letters of a line, and of a word in it
 
@@ -28,3 +30,9 @@ class RunFailed(RuntimeError):
 
     def __init__(self, text: str = ""):
         super().__init__(one_line(text))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known one that is most like it, or nothing where none is."""
+    near = difflib.get_close_matches(word[:200], list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -16,6 +16,7 @@ class Info:
 
     Args:
       data: the data specification it was made from, and `data_digest`, which tells its content.
+      data_path: that specification with absolute paths, where `data` has relative ones.
       classes: class names in the order of the labels.
       preprocess: from raw images in [0, 1] to model space and back.
       net, recipe: what the maker trained with and advises to train with.
@@ -37,6 +38,7 @@ class Info:
     recipe: str = ""
     budget: str = ""
     represents: bool = False
+    data_path: str = ""
 
 
 @jax.tree_util.register_dataclass

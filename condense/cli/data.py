@@ -17,13 +17,15 @@ class Flags:
     from_: Annotated[str | None, about("folder with the files: IDX, CIFAR binary batches or class folders", metavar="DIR", name="from")] = (
         None
     )
+    size: Annotated[int | None, about("cuts pictures to one size: the shorter side is scaled to it, the centre taken")] = None
+    test: Annotated[float | None, about("draws this part of every class for the test, where DIR has none")] = None
 
 
 def act(call: Flags) -> None:
     """Prepares a named data set and prints the folder that holds it."""
     from condense.data.prepare import prepare
 
-    print(prepare(call.what, from_dir=None if call.from_ is None else Path(call.from_)))
+    print(prepare(call.what, from_dir=None if call.from_ is None else Path(call.from_), size=call.size, test=call.test))
 
 
 RECORD = Flags

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import BUILDERS, load_data
+from condense.data.load import BUILDERS, Given, load_data
+from condense.data.readers import READERS
+from condense.data.spec import parse_spec
 from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.set import SyntheticSet
@@ -21,21 +23,49 @@ def find_set(place: str | Path) -> Path:
 
 
 def take_data(
-    synth: SyntheticSet, data: Data | GraphData | str | None, *, load: Callable[..., Data | GraphData] = load_data
+    synth: SyntheticSet, data: Given | None, *, load: Callable[..., Data | GraphData] = load_data
 ) -> Data | GraphData:
-    """Loads the data to score a set on, by `load`, with the set's validation split and normalisation. Warns if the data's content differs
-    from that of the set's data."""
+    """Loads the data to score a set on, a specification by `load`, with the set's validation split and normalisation. Warns if the data's
+    content differs from that of the set's data. Raises BadInput where none are given and those that the set names are not there."""
     if synth.info is None:
         raise BadInput("the set has no `info`: a score needs its class names and normalisation")
     if data is None and not synth.info.data:
         raise BadInput("--data: the set does not say what it was made from; give a data specification")
-    if data is None or isinstance(data, str):
-        data = load(data or synth.info.data, seed=synth.info.split_seed)
+    data = place_of(synth) if data is None else data
+    data = (load if isinstance(data, str) else load_data)(data, seed=synth.info.split_seed)
     fit_together(synth, data)
     if synth.info.data_digest and synth.info.data_digest != data.digest:
         made, here = synth.info.data_digest[:12], data.digest[:12]
         note(f"warning: the set was made from data of digest {made}, {data.spec} here is {here}: scores may not compare")
     return data.under(synth.info.preprocess)
+
+
+def place_of(synth: SyntheticSet) -> str:
+    """The specification of the data that a set was made from: with the absolute path where that is there, else as it was given.
+
+    Raises BadInput where something lies at neither path.
+    """
+    name, path = synth.info.data, synth.info.data_path
+    found = next((text for text in (path, name) if text and is_there(text)), None)
+    if found is None and (path or is_path(name)):
+        was = f", at {path.partition(':')[2].partition('?')[0]}" if path else ""
+        raise BadInput(f"--data: the set was made from {name}{was}, and nothing is there; where the data have moved, give them by --data")
+    return found or name
+
+
+def is_there(text: str) -> bool:
+    """Whether a specification names something that is there; names of sets are for readers to find."""
+    try:
+        spec = parse_spec(text)
+        return not spec.location or spec.place().exists()
+    except BadInput:
+        return False
+
+
+def is_path(text: str) -> bool:
+    """Whether the location of a specification is a path, and not the name of a set."""
+    kind, _, location = text.partition("?")[0].partition(":")
+    return kind in READERS and ("/" in location or "." in location)
 
 
 def fit_together(synth: SyntheticSet, data: Data | GraphData) -> None:

@@ -15,6 +15,7 @@ from condense.data.graph_rows import ChangedGraphs, GraphRows, GraphView, digest
 from condense.data.readers.base import Spec
 from condense.data.readers.graph_source import GraphSource
 from condense.data.readers.source import stratified
+from condense.data.spec import absolute
 from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, Graphs
@@ -35,6 +36,7 @@ class GraphData:
       image: the alphabet, what networks are built for.
       digest: of the contents, before any split. seed: of the validation split.
       source: all graphs, as networks read them. rows: which are for training, for validation and for the test.
+      located: `spec` with absolute paths, where it has relative ones. drawn: nothing, as tables of graphs say other things.
     """
 
     spec: str
@@ -47,7 +49,9 @@ class GraphData:
     rows: tuple[np.ndarray, np.ndarray, np.ndarray] = field(repr=False)
     preprocess: Preprocess = field(default_factory=Nothing)
     flips: bool = False
+    located: str = ""
     modality: ClassVar[str] = "graphs"
+    drawn: ClassVar[str] = ""
 
     @cached_property
     def train(self) -> GraphView:
@@ -103,7 +107,15 @@ def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> G
     if alphabet.directed:
         note(f"{spec.text}: some edges stand there in one direction only, so the graphs are read as directed")
     return GraphData(
-        spec.text, spec.name, source.classes, alphabet, digest_of_graphs(rows, source.classes), seed, source, (train, val, test)
+        spec.text,
+        spec.name,
+        source.classes,
+        alphabet,
+        digest_of_graphs(rows, source.classes),
+        seed,
+        source,
+        (train, val, test),
+        located=absolute(spec),
     )
 
 

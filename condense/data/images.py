@@ -14,6 +14,7 @@ import numpy as np
 from condense.data.readers.base import Spec
 from condense.data.readers.source import ArraySource, stratified
 from condense.data.rows import Part, Rows, Slices, View, pieces, view
+from condense.data.spec import absolute
 from condense.runtime.log import progress
 from synth.errors import BadInput
 from synth.images import preprocess as pre
@@ -45,6 +46,7 @@ class Data:
       preprocess: from raw to model space; fitted on the images of `train`, or another set's (see `under`).
       source: the raw rows.
       rows: which of the raw training rows are for training, and which are for validation.
+      located: `spec` with absolute paths, where it has relative ones.
     """
 
     spec: str
@@ -57,11 +59,17 @@ class Data:
     preprocess: Preprocess = field(repr=False)
     source: ArraySource = field(repr=False)
     rows: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    located: str = ""
 
     @property
     def modality(self) -> str:
         """The modality of the raw data, `images` or `vectors`."""
         return self.source.modality
+
+    @property
+    def drawn(self) -> str:
+        """Says how the test split was drawn; empty where the data came with one."""
+        return self.source.drawn
 
     @cached_property
     def train(self) -> View:
@@ -128,6 +136,7 @@ def build(
         preprocess=(fit or fitted)(spec.options.get("normalise", "standard"), Part(source.train, train), spec.text),
         source=source,
         rows=(train, val),
+        located=absolute(spec),
     )
 
 

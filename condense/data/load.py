@@ -1,13 +1,17 @@
-"""Data by specification."""
+"""Data by specification, or as somebody holds them in Python."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
 
 from condense.data import graphs, images, vectors
+from condense.data.given import read_given
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.readers import READERS
-from condense.data.spec import parse_spec
+from condense.data.spec import parse_options, parse_spec
 from synth.errors import BadInput
 from synth.set import SyntheticSet
 
@@ -31,15 +35,31 @@ BUILDERS = {
 }  # by modality of what a reader returns
 
 
-def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | GraphData:
+@runtime_checkable
+class Indexed(Protocol):
+    """What hands out its parts by number or name: arrays in a tuple, a mapping, a data frame, a data set of another library."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+Given = str | Path | Data | GraphData | Indexed
+
+
+def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: str = "") -> Data | GraphData:
     """Reads, checks, splits and normalises.
 
     Args:
-      spec: NAME or `kind:location`, with options `?key=value&...`: normalise=standard|zca (standard), flip=true|false, limit=N (the first N
-        training images with the classes in proportion), and for folders size=N (shorter side, then centre crop) and grey=true;
-        for graphs fold=K or split=N, and degree=true|false; for tables label=COLUMN, and test=FILE or split=N.
+      data: NAME, `kind:location` or the path of a file or folder, with options `?key=value&...`: normalise=standard|zca (standard),
+        flip=true|false, limit=N (the first N training images, classes in proportion), for pictures size=N (shorter side, then
+        centre crop) and grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the test where there is none, by split=N;
+        for graphs fold=K or split=N, and degree=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N.
+        Or what Python holds: (x, y), (x_train, y_train, x_test, y_test), a mapping with `train` and `test`, a data frame, a data set of
+        `datasets`, or a map-style one of PyTorch. Data that were loaded already come back as they are.
       seed: draws the validation split.
       validation: fraction of the training examples in [0, 1) that go there, every class in proportion and none emptied.
+      options: for what Python holds, the options that would stand behind the question mark, as in `label=species&test=0.1`.
 
     Example:
       >>> import condense
@@ -50,10 +70,70 @@ def load_data(spec: str, *, seed: int = 0, validation: float = 0.1) -> Data | Gr
     Raises:
       BadInput: an unknown name, kind or option; files that are missing, damaged or hostile; contents that the source refuses.
     """
-    parsed = parse_spec(spec)
+    if isinstance(data, Data | GraphData):
+        return data
+    check_split(seed, validation)
+    if isinstance(data, str | Path):
+        spec = parse_spec(str(data))
+        if options:
+            raise BadInput(f"data '{spec.text}': options={options} is for what Python holds; write {spec.how('', '')[0]}{options} instead")
+        source = READERS[spec.kind].read(spec)
+    else:
+        shown = f"a {type(data).__name__}"
+        spec, source = read_given(data, parse_options(shown, READERS["hf"], options or None))
+    return BUILDERS[source.modality].build(spec, source, seed=seed, validation=validation)
+
+
+def from_arrays(
+    x_train: np.ndarray,
+    y_train: Any,
+    *test: Any,
+    x_test: np.ndarray | None = None,
+    y_test: Any = None,
+    classes: Any = None,
+    name: str = "arrays",
+    options: str = "",
+    seed: int = 0,
+    validation: float = 0.1,
+) -> Data:
+    """Makes data of arrays, to give wherever data are taken: images or vectors.
+
+    Args:
+      x_train: images u8 0..255 or floats in [0, 1], [n h w c], [n c h w] or [n h w]; or vectors [n d] of any numbers.
+      y_train: their labels: whole numbers, text, or one-hot rows.
+      test: x_test and y_test, where they are not given by name.
+      x_test, y_test: the same of the test; without them a fifth of every class is drawn.
+      classes: names of the classes in their order; by default they are called by their labels.
+      name: what tables and files call the data.
+      options: as `load_data` has them, as in `test=0.1&split=3` or `layout=nchw`.
+      seed: draws the validation split.
+      validation: fraction of the training examples that go there.
+
+    Example:
+      >>> import condense, numpy
+      >>> x, y = numpy.random.rand(60, 8, 8), numpy.array(["cat", "dog"] * 30)
+      >>> data = condense.from_arrays(x, y, name="pets")
+      >>> data.spec, data.image, data.classes, len(data.test)
+      ('arrays:pets', (8, 8, 1), ('cat', 'dog'), 12)
+
+    Raises BadInput for arrays that do not fit each other, and labels or values that are none of the above.
+    """
+    check_split(seed, validation)
+    if test:
+        if len(test) != 2 or x_test is not None or y_test is not None:
+            raise BadInput(f"arrays:{name}: give x_train, y_train, x_test, y_test, or the last two by name; the test is both or neither")
+        x_test, y_test = test
+    if (x_test is None) != (y_test is None):
+        raise BadInput(f"arrays:{name}: x_test and y_test belong together; give both or neither")
+    given = (x_train, y_train) if x_test is None else {"train": (x_train, y_train), "test": (x_test, y_test)}
+    asked = parse_options(f"arrays:{name}", READERS["hf"], options or None)
+    spec, source = read_given(given, asked, name=name, classes=() if classes is None else tuple(classes))
+    return BUILDERS[source.modality].build(spec, source, seed=seed, validation=validation)
+
+
+def check_split(seed: int, validation: float) -> None:
+    """Raises BadInput for a seed or a fraction that cuts no validation split."""
     if seed < 0:
         raise BadInput(f"--seed {seed} is negative; give 0 or more")
     if not 0 <= validation < 1:
         raise BadInput(f"validation={validation}: must be a fraction in [0, 1)")
-    source = READERS[parsed.kind].read(parsed)
-    return BUILDERS[source.modality].build(parsed, source, seed=seed, validation=validation)

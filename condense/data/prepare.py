@@ -16,13 +16,15 @@ from pathlib import Path
 
 from condense.data.named import NAMED, OTHER
 from condense.data.readers import READERS
-from condense.data.readers.base import Store
+from condense.data.readers.base import Spec, Store
 from condense.data.readers.tfds import build
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import FULL
 
+MOST_SIZE = 4096  # of a picture's side, as the option of the readers has it
 
-def prepare(name: str, *, from_dir: Path | None = None) -> Path:
+
+def prepare(name: str, *, from_dir: Path | None = None, size: int | None = None, test: float | None = None) -> Path:
     """Makes `--data NAME` work and returns the folder that holds the set.
 
     Args:
@@ -30,6 +32,7 @@ def prepare(name: str, *, from_dir: Path | None = None) -> Path:
       from_dir: for mnist and fashion_mnist the four IDX files; for cifar10 and cifar100 the unpacked binary version; for any but the IDX
         sets class folders train/CLASS/*.png|jpg and test/CLASS. Without it, a set that is there already is left alone, and another one is
         downloaded by tensorflow_datasets where tensorflow is installed.
+      size: cuts the pictures of class folders to one size. test: draws this fraction for the test where there are no folders for it.
 
     Raises:
       BadInput: a wrong name; files that are missing or refused; a set that is there already; no tensorflow and no `from_dir`.
@@ -42,6 +45,8 @@ def prepare(name: str, *, from_dir: Path | None = None) -> Path:
         raise BadInput(f"data {name}: {reader.embedded}; use --data {name}")
     store, place = reader.store, reader.store.place(name)
     there = place.is_dir() and any(place.iterdir())
+    if (size is not None and not 1 <= size <= MOST_SIZE) or (test is not None and not 0 < test < 1):
+        raise BadInput(f"data {name}: --size is a whole number from 1 to {MOST_SIZE} and --test a fraction such as 0.2; correct them")
     if from_dir is None:
         return place if there else _download(name, store)
     if there:
@@ -50,7 +55,9 @@ def prepare(name: str, *, from_dir: Path | None = None) -> Path:
     spec = f"data {name} --from {from_dir}"
     if not from_dir.is_dir():
         raise BadInput(f"{spec}: there is no such folder; unpack archives first and name the folder that holds the files")
-    write = store.load(from_dir, spec, name)
+    options = {key: value for key, value in (("size", size), ("test", test)) if value is not None}
+    known = NAMED.get(name, OTHER)
+    write = store.load(from_dir, Spec(spec, name, known.kind, str(from_dir), options, known, flags=True))
     with _whole(place) as fresh:
         write(fresh)
     return place

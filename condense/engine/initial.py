@@ -38,6 +38,7 @@ def set_info(data: Data | GraphData, config: dict[str, Any], *, seed: int, recip
         preprocess=data.preprocess,
         data=data.spec,
         data_digest=data.digest,
+        data_path=data.located,
         method=config["method"],
         config=digest(config),
         seed=seed,

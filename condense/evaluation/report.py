@@ -22,6 +22,7 @@ class Evaluation(NamedTuple):
       seed: of the networks and draws.
       modality: what the examples are.
       majority: how often the commonest training class is right, where reports say that.
+      drawn: how the test split was drawn, where the data came without one.
     """
 
     set: str
@@ -34,6 +35,7 @@ class Evaluation(NamedTuple):
     seed: int = 0
     modality: str = "images"
     majority: float | None = None
+    drawn: str = ""
 
     @property
     def chosen(self) -> str:
@@ -48,7 +50,7 @@ class Evaluation(NamedTuple):
         """
         return {
             "set": self.set,
-            "data": {"spec": self.spec, "digest": self.digest},
+            "data": {"spec": self.spec, "digest": self.digest, **({"test": self.drawn} if self.drawn else {})},
             **({} if self.split == "test" else {"split": self.split}),
             "seed": self.seed,
             "ipc": self.ipc,
@@ -87,6 +89,7 @@ class Evaluation(NamedTuple):
             notes.append(f"commonest training class {100 * self.majority:.1f}")
         if first.best_on_test is not None:
             notes.append(f"best: the highest of all scorings on the test {self.modality}, chosen on them")
+        notes += [f"test: {self.drawn}"] if self.drawn else []
         return "; ".join(notes)
 
 

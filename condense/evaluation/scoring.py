@@ -14,7 +14,7 @@ from jaxtyping import Int
 from condense.data.for_set import find_set, take_data
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import load_data
+from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES
 from condense.evaluation.baselines import make_rows, row_counts
 from condense.evaluation.cells import place_of_cells
@@ -50,7 +50,7 @@ from synth.set import SyntheticSet
 class Choices:
     """What a call of `condense.evaluate` asks for, the same for all its sets; the fields are the arguments of that function."""
 
-    data: Data | GraphData | str | None
+    data: Given | None
     net: Sequence[str | Net] | str | Net | None
     seeds: int | None
     recipe: str | None
@@ -134,7 +134,7 @@ class Scoring(NamedTuple):
         if evaluator.chooses_epoch and choices.split == "val":
             note(f"warning: the epoch is chosen on the validation {data.modality}, so scores on them are too high; report the test")
         majority = share_of_commonest(data.train.y, self.common.task(data).part.y) if evaluator.majority else None
-        facts = {"modality": data.modality, "majority": majority}
+        facts = {"modality": data.modality, "majority": majority, "drawn": data.drawn}
         sizes, ipc = count_bytes(self.synth, file=self.place), images_a_class(self.synth)
         return Evaluation(str(self.place or ""), data.spec, data.digest, choices.split, ipc, sizes, reports, choices.seed, **facts)
 

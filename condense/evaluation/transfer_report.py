@@ -17,6 +17,7 @@ class TransferResult(NamedTuple):
     fraction: float
     protocol: str
     reports: tuple[Report, ...]
+    drawn: str = ""
 
 
 class Transfer(NamedTuple):
@@ -47,7 +48,7 @@ class Transfer(NamedTuple):
             {
                 "set": self.set,
                 "data": {"spec": self.spec, "digest": self.digest},
-                "target": {"spec": result.target, "digest": result.target_digest},
+                "target": {"spec": result.target, "digest": result.target_digest, **({"test": result.drawn} if result.drawn else {})},
                 **({} if self.split == "test" else {"split": self.split}),
                 "seed": self.seed,
                 "fraction": result.fraction,
@@ -69,6 +70,7 @@ class Transfer(NamedTuple):
         for result in self.results_by_target:
             scores = len(result.reports[0].accuracy)
             how = f"{result.protocol} on {100 * result.fraction:g} % of the labels, {scores} scores"
+            how += f"; test: {result.drawn}" if result.drawn else ""
             table.add_column(Text(f"{result.target}: {how}"), justify="right", overflow="fold")
         several = len({report.net for report in self.reports}) > 1
         for row in zip(*(result.reports for result in self.results_by_target), strict=True):

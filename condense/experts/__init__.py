@@ -12,9 +12,8 @@ from typing import Any
 import jax
 
 from condense import nets
-from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import load_data
+from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES, augmentation, check_modality, usual_net
 from condense.experts.base import ExpertRecipe
 from condense.experts.flat import flat
@@ -39,7 +38,7 @@ EXPERTS = 5  # key stream of the experts, beside those of a distillation with th
 
 @forcible
 def train_experts(
-    data: Data | GraphData | str,
+    data: Given,
     *,
     count: int,
     epochs: int,
@@ -56,7 +55,7 @@ def train_experts(
     Expert i is a function of (seed, i) and of nothing that is trained beside it.
 
     Args:
-      data: data or its specification; the validation split stays out.
+      data: data as `load_data` takes them; the validation split stays out.
       count, epochs: how many networks, and passes over the training images of each.
       out: folder of `experts.json`, `expert_0000.npy` ..., run.json, metrics.jsonl.
       net: specification of a network without batch statistics; by default `condense.data.modality.usual_net`.
@@ -71,7 +70,7 @@ def train_experts(
     options, seed = complete_recipe(recipe, options), check_seed(seed)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
     arrays = (name for name, modality in MODALITIES.items() if modality.starts)
-    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, *arrays, flag="--data")
+    data = check_modality(load_data(data, seed=seed), *arrays, flag="--data")
     net = nets.named(net or usual_net(data), data.image, len(data.classes))
     classes, out = len(data.classes), Path(out)
     built = nets.build(net, data.image, classes)

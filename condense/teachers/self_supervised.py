@@ -19,9 +19,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from condense import nets
-from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import load_data
+from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed
@@ -103,7 +102,7 @@ class Representer:
 
 @forcible
 def train_ssl_teacher(
-    data: Data | GraphData | str,
+    data: Given,
     out: str | Path,
     *,
     net: str | None = None,
@@ -122,7 +121,7 @@ def train_ssl_teacher(
     images of a linear probe on at most 5,000 labelled training images (`probe_accuracy`); the last one is of all of them.
 
     Args:
-      data: data or its specification; the validation split stays out.
+      data: data as `load_data` takes them; the validation split stays out.
       out: the folder.
       net: specification of the network; by default a ConvNet of width 32 with batch norm.
       epochs: passes over the training images (>= 1); by default as many as make about 4,000 steps.
@@ -136,7 +135,7 @@ def train_ssl_teacher(
     Raises:
       BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
     """
-    data = check_modality(load_data(data, seed=check_seed(seed)) if isinstance(data, str) else data, "images", flag="--data")
+    data = check_modality(load_data(data, seed=check_seed(seed)), "images", flag="--data")
     config = Config(net, epochs, batch, lr, weight_decay, projector, check_seed(seed))
     folder, config = Path(out), complete(config, data.image, len(data.train.y))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}

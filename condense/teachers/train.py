@@ -17,9 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import load_data
+from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
@@ -121,7 +120,7 @@ def member_of(text: str, shared: TeacherRecipe) -> CommitteeMember:
 
 @forcible
 def train_teachers(
-    data: Data | GraphData | str,
+    data: Given,
     out: str | Path,
     *,
     net: Sequence[str] | None = None,
@@ -137,7 +136,7 @@ def train_teachers(
     """Trains a committee on the training split and stores it. The same call again resumes, or returns the finished committee.
 
     Args:
-      data: data or its specification.
+      data: data as `load_data` takes them.
       out: the folder.
       net: specifications of the members, each with what of its recipe is its own (`member_of`); by default `default_committee`.
       epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
@@ -149,7 +148,7 @@ def train_teachers(
       BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
     """
     recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
-    data = check_modality(load_data(data, seed=seed) if isinstance(data, str) else data, "images", flag="--data")
+    data = check_modality(load_data(data, seed=seed), "images", flag="--data")
     members = [member_of(text, recipe) for text in net or default_committee(data.image)]
     for member in members:
         nets.build(member.net, data.image, len(data.classes))

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense.data.for_set import find_set
-from condense.data.graphs import GraphData
-from condense.data.images import Data
+from condense.data.load import Given
 from condense.engine.budget import fit_to_budget
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set, set_info
@@ -33,7 +32,7 @@ SEEN, FAR = 256, 100  # real images that are looked at; times their largest valu
 
 def distill(
     method: str | Method,
-    data: Data | GraphData | str | None,
+    data: Given | None,
     *,
     ipc: int | None = None,
     size: int | None = None,
@@ -55,7 +54,7 @@ def distill(
     Args:
       method: a name in `matchers.REGISTRY`, or the record of a method. `options` are its factory's keyword arguments, and the folders of
         its inputs (`experts`).
-      data: data or its specification; None where the preset names it.
+      data: data as `load_data` takes them; None where the preset names it.
       ipc, size, bytes: the budget, exactly one: examples a class, examples in all, payload bytes.
       out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png and, of more than one step, checkpoints. Without one nothing is
         written and nothing resumes.

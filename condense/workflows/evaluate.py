@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 
-from condense.data.graphs import GraphData
-from condense.data.images import Data
+from condense.data.load import Given
 from condense.evaluation.cells import Cells, check_cache
 from condense.evaluation.report import Evaluation, Evaluations
 from condense.evaluation.rows import Shelf
@@ -22,7 +21,7 @@ OneSet = SyntheticSet | str | Path
 def evaluate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
     what: OneSet,
     *,
-    data: Data | GraphData | str | None = None,
+    data: Given | None = None,
     net: Sequence[str | Net] | str | Net | None = None,
     seeds: int | None = None,
     recipe: str | None = None,
@@ -41,7 +40,7 @@ def evaluate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
 def evaluate(
     what: Sequence[OneSet],
     *,
-    data: Data | GraphData | str | None = None,
+    data: Given | None = None,
     net: Sequence[str | Net] | str | Net | None = None,
     seeds: int | None = None,
     recipe: str | None = None,
@@ -59,7 +58,7 @@ def evaluate(
 def evaluate(
     what: OneSet | Sequence[OneSet],
     *,
-    data: Data | GraphData | str | None = None,
+    data: Given | None = None,
     net: Sequence[str | Net] | str | Net | None = None,
     seeds: int | None = None,
     recipe: str | None = None,
@@ -84,7 +83,7 @@ def evaluate(
 
     Args:
       what: a set, its file, or a run's folder; or a list of these, which gives one table.
-      data: data or its specification; by default the one the set names.
+      data: data as `load_data` takes them; by default those that the set names.
       net: specifications, or networks as values; by default the set's, else `convnet`, on graphs `gin`.
       seeds: fresh networks a row (>= 1); by default 5, and 10 on graphs.
       recipe: a name in `evals.recipes.RECIPES`; by default the set's, else `dsa`, on graphs `graph`. `epochs` replaces its length.

@@ -14,7 +14,7 @@ import jax
 from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import load_data
+from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES, Modality
 from condense.engine.budget import Budget, fit_to_budget, images_a_class
 from condense.engine.initial import check_start, initial_set, set_info
@@ -118,7 +118,7 @@ class Plan:
 @forcible
 def plan(
     method: str | Method,
-    data: Data | GraphData | str | None,
+    data: Given | None,
     *,
     ipc: int | None = None,
     size: int | None = None,
@@ -173,6 +173,7 @@ def plan(
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
+    said["data"] = said["data"] if isinstance(said["data"], str | Path | None) else data
     command = command or call_of(said, options, spec, data.seed)
     of_run = seed, place, force, command, (*remarks(method, matcher, preset, settings, common), *cut)
     made = Plan(method, factory, data, modality, settings, budget, per_class, start, schedule, context, resolved, matcher, *of_run)
@@ -216,7 +217,7 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
     not take such data."""
     if data is None:
         raise BadInput("--data: say what is distilled; give a data specification")
-    data = load_data(data, seed=split_seed(factory, settings.places, seed)) if isinstance(data, str) else data
+    data = load_data(data, seed=split_seed(factory, settings.places, seed))
     if data.modality not in method.modalities:
         takes, sources = " or ".join(method.modalities), "; ".join(MODALITIES[name].sources for name in method.modalities)
         others = ", ".join(name for name, known in known_methods().items() if data.modality in known.modalities)
@@ -285,7 +286,7 @@ def call_of(given: dict[str, Any], options: dict[str, Any], net: str | None, spl
     said = {name: value for name, value in given.items() if name == "data" or (value is not None and value != usual.get(name))}
     said |= {"net": net} if "net" in said and not isinstance(said["net"], str) else {}
     texts = {name: repr(plain(value)) for name, value in (said | options).items()}
-    if not isinstance(data, str | None):
+    if not isinstance(data, str | Path | None):
         texts["data"] = repr(data.spec) if split == given["seed"] else f"condense.load_data({data.spec!r}, seed={split})"
     return f"condense.distill({', '.join(f'{name}={text}' for name, text in texts.items())})"
 

@@ -24,7 +24,7 @@ def preview(made: Plan) -> list[str]:
     scored = f", scored on validation every {schedule.eval_every}" if schedule.eval_every else ""
     rows = [
         ("method", f"{made.method.name}: {made.method.summary}"),
-        ("data", f"{data.spec}: {counts}, split by seed {data.seed}"),
+        ("data", f"{data.spec}: {counts}, split by seed {data.seed}{f'; test: {data.drawn}' if data.drawn else ''}"),
         ("network", made.net),
         ("budget", f"{'as large as the data make it' if given is None else f'{given[0]} {given[1]}'}{size_of(made, synth)}"),
         ("schedule", f"{schedule.steps:,} steps, a checkpoint every {schedule.checkpoint_every}{scored}"),

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from condense.data.for_set import find_set, take_data
-from condense.data.images import Data
+from condense.data.load import Given
 from condense.data.modality import check_modality
 from condense.runtime.checks import check_seed
 from condense.teachers.labelling import label_in_pieces, plan_of
@@ -32,7 +32,7 @@ def relabel(
     teachers: str | Path | Sequence[Teacher],
     kind: str,
     *,
-    data: Data | str | None = None,
+    data: Given | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
     temperature: float | None = None,

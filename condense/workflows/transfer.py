@@ -12,7 +12,7 @@ from condense import nets
 from condense.data.for_set import find_set, take_data
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import load_data
+from condense.data.load import Given, load_data
 from condense.data.modality import check_modality, usual_net
 from condense.evaluation.pretraining import Goal, make_row, run_transfer_rows
 from condense.evaluation.transfer_choices import check_possible, make_adaptation, read_draws, read_protocols
@@ -48,8 +48,8 @@ def fitted(examples: Examples, image: tuple[int, int, int]) -> Examples:
 def transfer(
     what: SyntheticSet | str | Path,
     *,
-    to: Sequence[Data | str] | Data | str,
-    data: Data | str | None = None,
+    to: Sequence[Data | str] | Given,
+    data: Given | None = None,
     fraction: float = 1.0,
     protocol: Sequence[str] | str = "probe",
     net: Sequence[str | Net] | str | Net | None = None,
@@ -95,8 +95,8 @@ def transfer(
     ways = read_protocols([protocol] if isinstance(protocol, str) else protocol, fraction)
     check_possible(synth, ways, split, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
-    several = isinstance(to, Sequence) and not isinstance(to, str)
-    wanted = list(dict.fromkeys(to if several else [to]))
+    several = isinstance(to, list | tuple) and all(isinstance(one, str | Path | Data | GraphData) for one in to)
+    wanted = list(dict.fromkeys(to)) if several else [to]
     times = read_draws(draws if isinstance(draws, Sequence) else [draws], len(wanted), ways)
     targets = [take_target(spec, source, synth.info.split_seed, seed=seed, split=split) for spec in wanted]
     hows = [(make_adaptation(name, steps), part) for name, part in ways]
@@ -112,17 +112,20 @@ def transfer(
     listed = [make_row(name, kind, draw, seeds, epochs) for name in names for kind, draw in draws_of.items()]
     goals = [goal for each in made for goal in each]
     found = run_transfer_rows(key, listed, goals, source.image, synth.y.values.shape[1], seeds=seeds)
-    places = [(target.spec, target.digest, part, name) for target in targets for name, part in ways]
-    results = tuple(TransferResult(*place, reports) for place, reports in zip(places, found, strict=True))
+    places = [(target, part, name) for target in targets for name, part in ways]
+    results = tuple(
+        TransferResult(target.spec, target.digest, part, name, reports, target.drawn)
+        for (target, part, name), reports in zip(places, found, strict=True)
+    )
     return Transfer(str(path or ""), source.spec, source.digest, split, seed, len(synth), count_bytes(synth, file=path), results)
 
 
-def take_target(given: Data | str, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
+def take_target(given: Given, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
     """Loads the data to transfer to. If they are the source data, the validation split is that of the set's maker, so that no set has
     learned from its images. Data given as a value cannot be split again, so a different split only gives a warning."""
-    target = load_data(given, seed=seed) if isinstance(given, str) else given
+    target = load_data(given, seed=seed)
     if target.digest == source.digest and target.seed != split_seed:
-        if isinstance(given, str):
+        if not isinstance(given, Data | GraphData):
             return load_data(given, seed=split_seed)
         if split == "val":
             note(f"warning: validation images cut by seed {target.seed} may have served a maker that cut by seed {split_seed}")

@@ -66,6 +66,8 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
     record = {name: printable(value) if kind is str else value for name, kind in _info().items() for value in [getattr(info, name)]}
     if not info.represents and not _represented(kinds["labels"], info.method):
         del record["represents"]  # as in files of before
+    if not info.data_path:
+        del record["data_path"]  # too
     header = {
         "format": FORMAT,
         **kinds,

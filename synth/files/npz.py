@@ -25,8 +25,9 @@ from synth.files.memory import MemoryBudget
 LIMIT = 32 << 30  # bytes of all arrays together; 200 images of each class of ImageNet take 28
 CHUNK = 1 << 20
 INFLATION = 1032  # the most that deflate can shrink a byte stream
+TORCH = "`condense import FILE --data SPEC --out SET.npz` makes a set of a published one; arrays go in by condense.from_arrays"
 NAME = re.compile(r"[a-z0-9_]+(?:/[a-z0-9_]+)*\.npy")
-DESCR = re.compile(r"""['"]descr['"]\s*:\s*['"]([<>|=]?)([biufU])([1-9]\d{0,7})['"]\s*[,}]""")
+DESCR = re.compile(r"""['"]descr['"]\s*:\s*['"]([<>|=]?)([biufUS])([1-9]\d{0,7})['"]\s*[,}]""")
 ORDER = re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)\s*[,}]""")
 SHAPE = re.compile(r"""['"]shape['"]\s*:\s*\(((?:\s*\d{1,18}\s*,)*\s*(?:\d{1,18}\s*)?)\)\s*[,}]""")
 SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
@@ -59,6 +60,8 @@ class Archive:
 
     def _admit(self, info: zipfile.ZipInfo) -> None:
         shown = repr(info.orig_filename[:80])
+        if info.orig_filename.endswith("data.pkl"):
+            raise BadInput(f"{self.path}: is a file of PyTorch; {TORCH}")
         if not NAME.fullmatch(info.orig_filename):
             raise BadInput(f"{self.path}: member {shown} has no plain name; names are a-z, 0-9, _ and / and end in .npy")
         name = info.orig_filename.removesuffix(".npy")
@@ -145,7 +148,7 @@ def opened(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int = 
     """The archive at `path`, every member checked and none read.
 
     Args:
-      text: names of arrays that may be fixed-width unicode; every other one must be integer, float or boolean.
+      text: names of arrays that may be fixed-width text (unicode or bytes); every other one must be integer, float or boolean.
       limit: the most bytes all arrays may declare together.
 
     Raises BadInput for whatever is no archive, is damaged, or holds a member with a strange name, dtype or size.
@@ -196,7 +199,7 @@ def read_npy_header(stream: io.BufferedIOBase, shown: str, text: bool) -> tuple[
     if not (descr and order and shape):
         raise BadInput(f"{shown} holds objects, records or an unreadable header; arrays are plain numbers")
     end, kind, size = descr.groups()
-    if not (text if kind == "U" else int(size) in SIZES[kind]):
+    if not (text if kind in "US" else int(size) in SIZES[kind]):
         raise BadInput(f"{shown} has dtype {kind}{size}; arrays are plain numbers")
     axes = tuple(int(axis) for axis in shape[1].split(",") if axis.strip())
     if len(axes) > 32:
@@ -236,6 +239,8 @@ def _damage(path, name: str) -> Iterator[None]:
     except PermissionError as error:
         raise BadInput(f"{path}: may not be read; change its permissions") from error
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OverflowError, ValueError, OSError) as error:
+        if str(path).endswith((".pt", ".pth")):
+            raise BadInput(f"{path}: is a file of PyTorch; {TORCH}") from error
         where = f"array '{name}' is damaged" if name else "no npz archive, or a damaged one"
         why = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(f"{path}: {where} ({why}); make or copy it again") from error

@@ -16,7 +16,7 @@ from condense.__main__ import run as command
 from condense.data.load import BUILDERS, load_data
 from condense.data.named import NAMED
 from condense.data.readers import READERS
-from condense.data.readers.base import Choice, Number, Reader, Word
+from condense.data.readers.base import Choice, FileOrShare, Number, Reader, Share, Word
 from condense.data.readers.idx import IDX, write_idx
 from condense.data.readers.source import arrays
 from condense.data.readers.tfds import write_tfds
@@ -85,6 +85,22 @@ def table(folder: Path) -> str:
     return f"csv:{folder}/t.csv"
 
 
+def parquet(folder: Path) -> str:
+    pq = pytest.importorskip("pyarrow.parquet")
+    table = {"x": [float(at % 7) for at in range(30)], "kind": ["ab"[at % 2] for at in range(30)], "label": [at % 3 for at in range(30)]}
+    pq.write_table(pytest.importorskip("pyarrow").table(table), folder / "t.parquet")
+    return f"parquet:{folder}/t.parquet"
+
+
+def saved(folder: Path) -> str:
+    library = pytest.importorskip("datasets")
+    rows = {"image": [Image.fromarray(x[..., 0]) for x in X], "label": Y.tolist()}
+    features = library.Features({"image": library.Image(), "label": library.ClassLabel(names=["a", "b", "c"])})
+    made = library.Dataset.from_dict(rows, features=features)
+    library.DatasetDict({"train": made, "test": made.select(range(6))}).save_to_disk(str(folder / "saved"))
+    return f"hf:{folder}/saved"
+
+
 PLACES: dict[str, Callable[[Path], str]] = {
     "digits": lambda folder: "digits",
     "idx": idx,
@@ -95,6 +111,8 @@ PLACES: dict[str, Callable[[Path], str]] = {
     "smiles": smiles,
     "toy_graphs": lambda folder: "toy_graphs",
     "csv": table,
+    "parquet": parquet,
+    "hf": saved,
     "drawn": lambda folder: drawn(folder),
 }
 
@@ -119,7 +137,7 @@ def test_every_reader_has_a_place_here():
 def test_the_registry_says_what_there_is():
     for kind, reader in READERS.items():
         assert reader.kind == kind and reader.about and "\n" not in reader.about
-        assert all(isinstance(option, Choice | Number | Word) for option in reader.options.values())
+        assert all(isinstance(option, Choice | FileOrShare | Number | Share | Word) for option in reader.options.values())
         assert not (reader.embedded and reader.store)
     for name, named in NAMED.items():
         reader = READERS[named.kind]
@@ -194,7 +212,7 @@ def test_its_options_are_checked_and_its_place_is_named(toy, tmp_path):
         (f"{spec}?size=65", "size=65 is not possible; use size=N with a whole N from 2 to 64"),
         (f"{spec}?grey=true", r"no option 'grey=true'; use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\., size=\.\.\. at most once"),
         (f"drawn:{tmp_path}/none", "none does not hold two counts; write them there"),
-        ("drawn:", "KIND:LOCATION with one of the kinds idx, npz, folder, tfds, tu, smiles, csv, drawn"),
+        ("drawn:", "KIND:LOCATION with one of the kinds idx, npz, folder, tfds, tu, smiles, csv, parquet, hf, drawn"),
     ):
         with pytest.raises(BadInput, match=words):
             load_data(wrong)

@@ -3,7 +3,7 @@
 May import `condense.data.rows`, `condense.data.named`, `runtime` and `synth`.
 """
 
-from condense.data.readers import digits, folder, idx, npz, smiles, table, tfds, toy_graphs, tu
+from condense.data.readers import digits, folder, hf, idx, npz, parquet, smiles, table, tfds, toy_graphs, tu
 from condense.data.readers.base import Reader
 
 READERS: dict[str, Reader] = {
@@ -18,5 +18,7 @@ READERS: dict[str, Reader] = {
         smiles.READER,
         toy_graphs.READER,
         table.READER,
+        parquet.READER,
+        hf.READER,
     )
 }

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from condense.data.named import Named
 from synth.errors import BadInput
 
+HELD = "arrays"  # the kind of what Python holds, which no specification can read again
+
 
 class Spec(NamedTuple):
     """A parsed specification of data.
@@ -22,6 +24,7 @@ class Spec(NamedTuple):
       location: the file or folder; empty for a set that is known by name.
       options: the values of the options that were given.
       named: what is known of a set with a name, and of any other location, that a mirrored example keeps its label.
+      flags: whether the options are flags of `condense data`, for messages.
     """
 
     text: str
@@ -30,6 +33,13 @@ class Spec(NamedTuple):
     location: str
     options: dict[str, Any]
     named: Named
+    flags: bool = False
+
+    def how(self, name: str, value: Any) -> str:
+        """How an option is written, for messages."""
+        if self.kind == HELD:
+            return f'options="{name}={value}"'
+        return f"--{name} {value}" if self.flags else f"{'&' if '?' in self.text else '?'}{name}={value}"
 
     def place(self) -> Path:
         """The location as a path. Raises BadInput where the system refuses to look there."""
@@ -69,6 +79,24 @@ class Number(NamedTuple):
         return int(word)
 
 
+class Share(NamedTuple):
+    """An option that is a fraction between 0 and 1, such as 0.2."""
+
+    def parse(self, spec: str, name: str, word: str) -> float:
+        """The fraction. Raises BadInput for anything else."""
+        if not (re.fullmatch(r"0?\.[0-9]{1,9}", word) and float(word) > 0):
+            raise BadInput(f"{spec[:200]}: {name}={word[:20]} is not possible; use {name}=F with a fraction such as 0.2")
+        return float(word)
+
+
+class FileOrShare(NamedTuple):
+    """An option that is a fraction, such as 0.2, or else the name of a file."""
+
+    def parse(self, spec: str, name: str, word: str) -> float | str:
+        """The fraction, or the name."""
+        return Share().parse(spec, name, word) if re.fullmatch(r"[0-9.]+", word) else word
+
+
 class Word(NamedTuple):
     """An option whose value is any word, such as the name of a column."""
 
@@ -86,13 +114,13 @@ class Store(NamedTuple):
     Args:
       place: name -> the folder of the set.
       needs: name -> what the user's folder must hold, in words.
-      load: (folder, spec, name) -> write. It checks the user's files and raises BadInput; `write(folder)` then fills the set's new folder.
+      load: (folder, spec) -> write. It checks the user's files and raises BadInput; `write(folder)` then fills the set's new folder.
       keep: (folder, name), makes of a folder that tensorflow_datasets prepared one of this kind, in its place.
     """
 
     place: Callable[[str], Path]
     needs: Callable[[str], str]
-    load: Callable[[Path, str, str], Callable[[Path], None]]
+    load: Callable[[Path, Spec], Callable[[Path], None]]
     keep: Callable[[Path, str], None]
 
 
@@ -112,6 +140,6 @@ class Reader(NamedTuple):
     kind: str
     about: str
     read: Callable[[Spec], Any]
-    options: dict[str, Choice | Number | Word]
+    options: dict[str, Choice | Number | Share | FileOrShare | Word]
     embedded: str = ""
     store: Store | None = None

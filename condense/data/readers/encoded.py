@@ -1,27 +1,44 @@
-"""Encoded pictures (PNG, JPEG) as u8[n h w c], for the readers of class folders and of prepared sets.
+"""Encoded pictures as u8[n h w c], for the readers of folders, tables and prepared sets.
 
-Pictures are opened by content, not by name, and their sizes are checked before a pixel is decoded.
+Pictures are opened by content, not by name, and their sizes are checked before a pixel is decoded. They are turned as their EXIF
+orientation says. Transparency is dropped, other colours become RGB, and 16 bits the 8 upper ones. Grey pictures among coloured ones are
+coloured.
 """
 
 import io
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from condense.data.readers.source import LARGEST, MODEL_SPACE
-from condense.runtime.log import progress
+from condense.runtime.log import note, progress
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
 
 MOST_PIXELS = 1 << 26  # of one picture: 8192 x 8192
 LONG = 20_000  # pictures that take long enough for a progress bar
-GREY, COLOUR = ("1", "L"), ("RGB", "RGBA", "P")
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm")
+KNOWN = "PNG, JPEG, GIF, BMP, TIFF, WebP or PPM"
+GREY, COLOUR = ("1", "L", "LA", "La"), ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # one channel of 16 bits
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF orientation
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # a long text beside the pixels makes no picture bad
 
 
 class Item(NamedTuple):
@@ -37,47 +54,79 @@ def why(error: Exception) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:100]
 
 
-def decode(file: Path | io.BytesIO, shown: str, *, channels: int | None = None, size: int | None = None) -> UInt8[np.ndarray, "h w c"]:
-    """Decodes one PNG or JPEG into u8[h w c].
+def decode(
+    file: Path | io.BytesIO, shown: str, *, channels: int | None = None, size: int | None = None, said: Counter | None = None
+) -> UInt8[np.ndarray, "h w c"]:
+    """Decodes one picture into u8[h w c].
 
     Args:
       channels: 1 converts to grey, 3 to colour (transparency is dropped); as the file has it by default.
       size: the shorter side is scaled to it and the centre cut out, so that the result is size x size.
+      said: counts what users should hear of.
 
     Raises:
-      BadInput: neither format, more than 2^26 pixels, truncated, or 16 bits a channel; the message begins with `shown`.
+      BadInput: no known format, more than 2^26 pixels, truncated, or pixels of another kind; the message begins with `shown`.
     """
     try:
         with _opened(file) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise BadInput(f"{shown} has {picture.width}x{picture.height} pixels, more than {MOST_PIXELS}; make it smaller")
-            if picture.mode not in GREY + COLOUR:
-                raise BadInput(f"{shown} has pixels of kind '{picture.mode}'; convert it to 8-bit grey or colour")
-            grey = picture.mode in GREY if channels is None else channels == 1
-            plain = picture.convert("L" if grey else "RGB")
-        if size and plain.size != (size, size):
-            plain = ImageOps.fit(plain, (size, size), Image.Resampling.BICUBIC)
+            return shown_pixels(picture, shown, channels=channels, size=size, said=said)
     except BadInput:
         raise
     except Exception as error:  # decoders raise whatever they stumble over
-        raise BadInput(f"{shown} is no whole PNG or JPEG ({why(error)}); replace or remove it") from error
+        raise BadInput(f"{shown} is no whole picture ({why(error)}); replace or remove it, pictures are {KNOWN}") from error
+
+
+def shown_pixels(
+    picture: Image.Image, shown: str, *, channels: int | None = None, size: int | None = None, said: Counter | None = None
+) -> UInt8[np.ndarray, "h w c"]:
+    """The pixels of an opened picture, as `decode` gives them."""
+    picture.load()  # some formats turn it here, and drop the tag
+    turn = TURNS.get(_orientation(picture))
+    grey = picture.mode in GREY + DEEP if channels is None else channels == 1
+    plain = _plain(picture, shown, said).convert("L" if grey else "RGB")
+    plain = plain if turn is None else plain.transpose(turn)
+    if size and plain.size != (size, size):
+        plain = ImageOps.fit(plain, (size, size), Image.Resampling.BICUBIC)
     pixels = np.asarray(plain, np.uint8)
     return pixels[..., None] if grey else pixels
+
+
+def _plain(picture: Image.Image, shown: str, said: Counter | None) -> Image.Image:
+    """The picture with 8 bits a channel. Raises BadInput for pixels of no known kind."""
+    if picture.mode in DEEP:
+        deep = np.asarray(picture).astype(np.int64)
+        if deep.min() < 0 or deep.max() > 65535:
+            raise BadInput(f"{shown} has pixels from {deep.min()} to {deep.max()}; convert it to 8-bit grey or colour")
+        if said is not None:
+            said["have 16 bits, of which the upper 8 are read"] += 1
+        return Image.fromarray((deep >> 8).astype(np.uint8))
+    if picture.mode not in GREY + COLOUR:
+        raise BadInput(f"{shown} has pixels of kind '{picture.mode}'; convert it to 8-bit grey or colour")
+    return picture.convert("RGBA") if picture.mode in ("P", "PA") and "transparency" in picture.info else picture
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return picture.getexif().get(0x0112, 1)
+    except Exception:  # the pixels of a picture are whole, whatever stands beside them
+        return 1
 
 
 def _opened(file: Path | io.BytesIO) -> Image.Image:
     """A picture of which only the header is read."""
     with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-        return Image.open(file, formats=("PNG", "JPEG"))
+        return Image.open(file, formats=FORMATS)
 
 
 def _numbers(item: Item, spec: str, size: int | None) -> int:
     """How many numbers a picture decodes to, as its header says, with three channels unless it is grey."""
     try:
         with _opened(item.file) as picture:
-            grey, (width, height) = picture.mode in GREY, (size, size) if size else picture.size
+            grey, (width, height) = picture.mode in GREY + DEEP, (size, size) if size else picture.size
     except Exception as error:
-        raise BadInput(f"{spec}: {item.shown} is no whole PNG or JPEG ({why(error)}); replace or remove it") from error
+        raise BadInput(f"{spec}: {item.shown} is no whole picture ({why(error)}); replace or remove it, pictures are {KNOWN}") from error
     if isinstance(item.file, io.BytesIO):
         item.file.seek(0)
     return width * height * (1 if grey else 3)
@@ -89,36 +138,48 @@ def gather(
     spec: str,
     *,
     memory: MemoryBudget,
-    stored: int,
+    stored: int | None,
     like: tuple[int, ...] | None = None,
     channels: int | None = None,
     size: int | None = None,
+    resize: str,
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Int32[np.ndarray, " n"]]:
-    """n decoded pictures and their labels; all look as the first, or as `like` (h, w, c).
+    """n decoded pictures and their labels; all have the size of the first, or of `like` (h, w, c), and all are coloured where one is.
 
     Args:
-      memory: what all of them may take, in bytes and normalised. stored: bytes of their files.
+      memory: what all of them may take, in bytes and normalised. stored: bytes of their files; None where that says nothing.
+      resize: the remedy that messages name where pictures differ in size.
 
-    Raises BadInput naming a picture that looks otherwise, and, before one is decoded, where the first says that all are too large.
+    Raises BadInput naming a picture of another size, and, before one is decoded, where the first says that all are too large.
     """
-    x, y = None, np.empty(n, np.int32)
+    x, y, said = None, np.empty(n, np.int32), Counter()
     if n >= LONG:
         items = _watched(items, n, spec)
     for row, item in enumerate(items):
         if x is None:
             memory.take((1 + MODEL_SPACE) * n * (math.prod(like) if like else _numbers(item, spec, size)), stored=stored)
-        picture = decode(item.file, f"{spec}: {item.shown}", channels=channels, size=size)
+        picture = decode(item.file, f"{spec}: {item.shown}", channels=channels, size=size, said=said)
         if x is None:
-            like = like or picture.shape
-            if n * picture.nbytes > LARGEST:
+            like = (*(like or picture.shape)[:2], picture.shape[2])
+            if n * math.prod(like) > LARGEST:
                 raise BadInput(f"{spec}: {n} pictures of {picture.shape} take more than {LARGEST} bytes; use size=N, limit=N or fewer")
             x = np.empty((n, *like), np.uint8)
-        if picture.shape != like:
+        if picture.shape[:2] != like[:2]:
             have, want = ("x".join(map(str, shape)) for shape in (picture.shape, like))
-            hint = "add ?size=N to cut all to one size" if picture.shape[:2] != like[:2] else "add ?grey=true, or convert it"
-            raise BadInput(f"{spec}: {item.shown} is {have} but those before it {want}; {hint}")
+            raise BadInput(f"{spec}: {item.shown} is {have} but those before it {want}; {resize}")
+        if picture.shape[2] > x.shape[3]:
+            memory.take((1 + MODEL_SPACE) * 2 * x.size)
+            x = np.repeat(x, 3, 3)  # the grey ones before it, coloured
         x[row], y[row] = picture, item.label
+    for what, count in said.items():
+        note(f"{spec}: {count} of {n} pictures {what}")
     return x, y
+
+
+def same_channels(*x: UInt8[np.ndarray, "..."]) -> list[np.ndarray]:
+    """Arrays of pictures in which all are coloured where one is: grey has the same value in all three channels."""
+    most = max(one.shape[-1] for one in x)
+    return [np.repeat(one, most, -1) if one.shape[-1] == 1 < most else one for one in x]
 
 
 def _watched(items: Iterable[Item], n: int, spec: str) -> Iterable[Item]:

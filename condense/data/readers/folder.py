@@ -1,73 +1,150 @@
-"""The reader of class folders: pictures in train/CLASS and test/CLASS."""
+"""The reader of folders of pictures: a folder a class, or a table of labels beside them; in train and test, or in one part."""
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from condense.data.readers.base import TRUTH, Number, Reader, Spec
-from condense.data.readers.encoded import Item, gather
-from condense.data.readers.source import OPTIONS, Source, arrays, regular, stratified
+from condense.data.readers.base import TRUTH, Number, Reader, Spec, Word
+from condense.data.readers.encoded import SUFFIXES, Item, gather, same_channels
+from condense.data.readers.listed import TABLES, find_table, read_listing
+from condense.data.readers.raw import assemble
+from condense.data.readers.source import DRAWN, OPTIONS, Source, check_not_drawn, drawn_rows, regular, stratified
+from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+LAYOUT = "it must hold train/CLASS/*.png and test/CLASS/*.png (or val for test, or other pictures), CLASS/*.png, or pictures and labels.csv"
+Listing = dict[str, list[Path]]  # picture files by the name of their class, both sorted
 
 
-def read_folder(
-    folder: Path, spec: str, *, name: str, size: int | None = None, grey: bool = False, limit: int | None = None, flips: bool = True
-) -> Source:
-    """Class folders: train/CLASS/*.png|jpg and test/CLASS (or val/CLASS); classes are the sorted folder names. With a `limit` only that
-    many training pictures are decoded, the first of every class in proportion.
+class Parts(NamedTuple):
+    """The pictures of training and of the test (None where there is no such part), and how many stray files there are, with one of them."""
+
+    train: Listing
+    test: Listing | None
+    strays: list[Path]
+
+
+def read_folder(folder: Path, spec: Spec) -> Source:
+    """Pictures in train/CLASS and test/CLASS (or val/CLASS), in CLASS alone, or in one folder with a table of their labels; one folder
+    around all of them is looked through, and one inside a class too. Classes are the sorted names. With the option `limit` only that many
+    training pictures are decoded, the first of every class in proportion. Files that are no pictures are left out and counted.
 
     Raises:
-      BadInput: a missing part, different classes, other files, links that leave the folder, pictures of several sizes without `size`.
+      BadInput: no such layout, no test split and no option `test`, different classes in train and test, links that leave the folder,
+        pictures of several sizes without the option `size`.
     """
-    layout = "it must hold train/CLASS/*.png and test/CLASS/*.png (or .jpg; val for test)"
     if not folder.is_dir():
-        raise BadInput(f"{spec}: there is no folder {folder}; {layout}")
-    root = folder.resolve()
-    parts = {path.name: path for path in _entries(root, root, spec)}
-    test = parts.get("test", parts.get("val"))
-    if "train" not in parts or test is None:
-        raise BadInput(f"{spec}: {folder} has no folder {'train' if 'train' not in parts else 'test or val'}; {layout}")
-    listings = [_listing(part, root, spec) for part in (parts["train"], test)]
-    names, other = (tuple(listing) for listing in listings)
-    if names != other:
-        odd = sorted(set(names) ^ set(other))
-        raise BadInput(f"{spec}: class folder '{odd[0]}' is not in both train and {test.name}; both must have the same")
-    found, like, memory = [], None, MemoryBudget(spec, remedy="use fewer pictures, ?limit=N, or ?size=N")
-    for listing, most in zip(listings, (limit, None), strict=True):
-        items = [Item(path, label, str(path)) for label, paths in enumerate(listing.values()) for path in paths]
-        if most is not None and most < len(items):
-            items = [items[row] for row in stratified(np.array([item.label for item in items]), most)]
-        if not items:
-            raise BadInput(f"{spec}: {folder} has a part without pictures; {layout}")
+        raise BadInput(f"{spec.text}: there is no folder {folder}; {LAYOUT}")
+    parts = find_parts(folder.resolve(), spec)
+    names = tuple(parts.train)
+    if parts.test is not None and names != tuple(parts.test):
+        odd = sorted(set(names) ^ set(parts.test))
+        raise BadInput(f"{spec.text}: class folder '{odd[0]}' is not in both train and test; both must have the same")
+    if parts.strays:
+        one = parts.strays[0].relative_to(folder.resolve())
+        note(f"{spec.text}: {len(parts.strays)} files that are no pictures are left out, such as {one}")
+    train, test = (None if part is None else items_of(part) for part in (parts.train, parts.test))
+    if not train or test == []:
+        raise BadInput(f"{spec.text}: {folder} has a part without pictures; {LAYOUT}")
+    drawn = ""
+    if test is None:
+        index, drawn = drawn_rows(spec, np.array([item.label for item in train]))
+        test, train = [train[row] for row in index], [train[row] for row in np.setdiff1d(np.arange(len(train)), index)]
+    else:
+        check_not_drawn(spec)
+    limit = spec.options.get("limit")
+    if limit is not None and limit < len(train):
+        train = [train[row] for row in stratified(np.array([item.label for item in train]), limit)]
+    how = {
+        "channels": 1 if spec.options.get("grey") else None,
+        "size": spec.options.get("size"),
+        "resize": f"add {spec.how('size', 'N')} to cut all to one size",
+    }
+    memory, like, found = MemoryBudget(spec.text, remedy="use fewer pictures, ?limit=N, or ?size=N"), None, []
+    for items in (train, test):
         stored = sum(item.file.stat().st_size for item in items)
-        found += gather(items, len(items), spec, memory=memory, stored=stored, like=like, channels=1 if grey else None, size=size)
-        like = found[0].shape[1:]
-    return arrays(name, spec, *found, names, flips=flips)
+        found.append(gather(items, len(items), spec.text, memory=memory, stored=stored, like=like, **how))
+        like = found[0][0].shape[1:]
+    x = same_channels(found[0][0], found[1][0])
+    return assemble(spec, (x[0], found[0][1]), (x[1], found[1][1]), names, flips=spec.named.flips, drawn=drawn)
 
 
-def _listing(part: Path, root: Path, spec: str) -> dict[str, list[Path]]:
-    """Picture files by class name, both sorted."""
+def items_of(listing: Listing) -> list[Item]:
+    """The pictures of a listing, class by class."""
+    return [Item(path, label, str(path)) for label, paths in enumerate(listing.values()) for path in paths]
+
+
+def find_parts(root: Path, spec: Spec) -> Parts:
+    """Finds out which layout a folder has, and lists its pictures."""
+    strays: list[Path] = []
+    entries = list_folder(root, root, spec.text)
+    folders = {path.name.lower(): path for path in entries if path.is_dir()}
+    if len(folders) == 1 and not {*folders} & {*TRAIN, *TEST} and not find_table(entries):
+        (inner,) = folders.values()
+        if any(path.is_dir() for path in list_folder(inner, root, spec.text)):  # what an archive was unpacked to
+            return find_parts_in(inner, root, spec, strays)
+    return find_parts_in(root, root, spec, strays)
+
+
+def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path]) -> Parts:
+    """As `find_parts`, of the folder that holds the parts."""
+    entries = list_folder(folder, root, spec.text)
+    folders = {path.name.lower(): path for path in entries if path.is_dir()}
+    train = next((folders[name] for name in TRAIN if name in folders), None)
+    tests = [folders[name] for name in TEST if name in folders]
+    if train is None:
+        if tests and len(tests) == len(folders):
+            raise BadInput(f"{spec.text}: {folder} has no folder train; {LAYOUT}")
+        return Parts(list_part(folder, entries, root, spec, strays), None, strays)
+    if len(tests) > 1:
+        note(f"{spec.text}: {tests[1].name} is left out: the test is {tests[0].name}, and validation pictures are cut from {train.name}")
+    table = find_table(entries)
+    made = [list_part(part, [*list_folder(part, root, spec.text), *table], root, spec, strays) for part in (train, *tests[:1])]
+    strays += [path for path in entries if path.is_file() and path.name.lower() not in TABLES]
+    return Parts(made[0], made[1] if tests else None, strays)
+
+
+def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: list[Path]) -> Listing:
+    """The pictures of one part: those of its class folders, or of a table of labels where there are none."""
+    folders = [path for path in entries if path.is_dir()]
+    table = find_table(entries)
+    loose = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
+    if table and (loose or len(folders) <= 1):
+        return read_listing(table[0], part, root, spec)
+    if not folders:
+        wrong = f"{len(loose)} pictures and nothing that says their classes" if loose else "no class folders"
+        raise BadInput(f"{spec.text}: {part} holds {wrong}; {LAYOUT}")
+    strays += [path for path in entries if path.is_file()]
     listing = {}
-    for folder in _entries(part, root, spec):
-        if not folder.is_dir():
-            raise BadInput(f"{spec}: {folder} is not a class folder; {part} must hold one folder a class")
+    for folder in folders:
         if any("\ud800" <= letter <= "\udfff" for letter in folder.name):  # bytes that Python could not read as letters
-            raise BadInput(f"{spec}: the name of class folder {str(folder)!a} is not UTF-8; rename it")
-        listing[folder.name] = [regular(path, spec, remedy="remove it or replace it by a picture") for path in _entries(folder, root, spec)]
-        wrong = [path for path in listing[folder.name] if path.suffix.lower() not in SUFFIXES]
-        if wrong:
-            raise BadInput(f"{spec}: {wrong[0]} is not a picture; class folders hold only {', '.join(SUFFIXES)}")
+            raise BadInput(f"{spec.text}: the name of class folder {str(folder)!a} is not UTF-8; rename it")
+        listing[folder.name] = list_class(folder, root, spec.text, strays)
     return listing
 
 
-def _entries(folder: Path, root: Path, spec: str) -> list[Path]:
+def list_class(folder: Path, root: Path, spec: str, strays: list[Path]) -> list[Path]:
+    """The pictures of a class, those in a folder inside too. Raises BadInput for devices and pipes."""
+    found = []
+    for path in list_folder(folder, root, spec):
+        if path.is_dir():
+            inner = list_folder(path, root, spec)
+            if any(deeper.is_dir() for deeper in inner):
+                raise BadInput(f"{spec}: {path} holds folders again; {LAYOUT}")
+        for file in inner if path.is_dir() else [path]:
+            found.append(regular(file, spec, remedy="remove it or replace it by a picture"))
+    strays += [path for path in found if path.suffix.lower() not in SUFFIXES]
+    return [path for path in found if path.suffix.lower() in SUFFIXES]
+
+
+def list_folder(folder: Path, root: Path, spec: str) -> list[Path]:
     """What a folder holds, sorted, without hidden files. Links must stay inside `root`."""
     try:
-        found = sorted(folder / name for name in os.listdir(folder) if not name.startswith(".") and name != "Thumbs.db")
+        found = sorted(folder / name for name in os.listdir(folder) if not name.startswith(".") and name not in ("Thumbs.db", "__MACOSX"))
     except OSError as error:
         raise BadInput(f"{spec}: cannot read the folder {folder} ({error.strerror}); make it readable") from None
     for path in found:
@@ -82,9 +159,8 @@ def _entries(folder: Path, root: Path, spec: str) -> list[Path]:
 
 def read(spec: Spec) -> Source:
     """The folder that the spec names; of one with a limit, only that part is decoded. Raises BadInput as `read_folder` does."""
-    asked = {key: spec.options.get(key) for key in ("size", "limit")}
-    return read_folder(spec.place(), spec.text, name=spec.name, grey=spec.options.get("grey", False), **asked)
+    return read_folder(spec.place(), spec)
 
 
-ABOUT = "a folder with pictures in train/CLASS and test/CLASS (or val/CLASS)"
-READER = Reader("folder", ABOUT, read, OPTIONS | {"size": Number(most=4096), "grey": TRUTH})
+ABOUT = "a folder with pictures in train/CLASS and test/CLASS (or val/CLASS), in CLASS alone, or with a table labels.csv"
+READER = Reader("folder", ABOUT, read, OPTIONS | {"size": Number(most=4096), "grey": TRUTH} | DRAWN | {"label": Word()})

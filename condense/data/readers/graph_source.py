@@ -1,6 +1,9 @@
 """The return type of graph readers, and functions that they share. They check everything that a file says."""
 
+import contextlib
+import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,13 +13,14 @@ from jaxtyping import Int
 
 from condense.data.graph_rows import GraphRows, GraphsInMemory
 from condense.data.readers.base import TRUTH, Number
-from condense.data.readers.source import regular
+from condense.data.readers.source import AGAIN, regular
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
 from synth.graphs.base import Graphs
 
 LARGEST = 1 << 30  # bytes of one file
 LINE = 1 << 22  # bytes of one line
+PIECE = 1 << 22  # bytes of a compressed file that are counted at a time
 EACH = 16  # bytes of memory that a byte of text becomes at most: a number of two letters is held as 8 bytes, and as 4 in several arrays
 OPTIONS = {"degree": TRUTH, "edges": TRUTH, "split": Number(least=0, most=10**6)}  # of every reader of graphs
 
@@ -47,14 +51,18 @@ def lines_of(path: Path, spec: str, memory: MemoryBudget) -> Iterator[str]:
     Raises BadInput where the file, with what is made of it, is too large for `memory`, or where a line is no text or very long.
     """
     regular(path, spec, remedy="name a file that is there")
+    zipped = path.suffix == ".gz"
     size, held = path.stat().st_size, path.stat().st_blocks * 512
     if size > LARGEST:
         raise BadInput(f"{spec}: {path} is larger than {LARGEST} bytes; such a file is not read")
     memory.take(EACH * size, stored=min(size, held) if held else None)
-    with path.open("rb") as file:
-        number = 0
+    with whole(path, spec), (gzip.open if zipped else open)(path, "rb") as file:
+        number, counted = 0, size
         while line := file.readline(LINE + 1):
             number += 1
+            if zipped and file.tell() > counted:
+                memory.take(EACH * PIECE, stored=0)
+                counted += PIECE
             if len(line) > LINE:
                 raise BadInput(f"{spec}: line {number} of {path} is longer than {LINE} bytes; such a file is not read")
             try:
@@ -62,6 +70,15 @@ def lines_of(path: Path, spec: str, memory: MemoryBudget) -> Iterator[str]:
             except UnicodeDecodeError:
                 raise BadInput(f"{spec}: {path} is no text; name a text file") from None
             yield from text.splitlines() or [""]
+
+
+@contextlib.contextmanager
+def whole(path: Path, spec: str) -> Iterator[None]:
+    """Raises BadInput where a compressed file turns out to be damaged while it is read in the block."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(f"{spec}: {path} is damaged ({error}); {AGAIN}") from None
 
 
 def numbered_graphs(spec, nodes, tags, ends, kinds, labels) -> GraphSource:

@@ -12,9 +12,11 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import UInt8
 
-from condense.data.named import home
+from condense.data.named import Named, home
 from condense.data.readers.base import Reader, Spec, Store
-from condense.data.readers.source import AGAIN, LARGEST, MODEL_SPACE, OPTIONS, Source, arrays, check_alike, numbered, regular
+from condense.data.readers.class_labels import number_labels
+from condense.data.readers.raw import assemble
+from condense.data.readers.source import AGAIN, LARGEST, MODEL_SPACE, OPTIONS, Source, check_alike, regular
 from condense.data.readers.tfds import check_known, read_tfds
 from condense.data.rows import pieces
 from synth.errors import BadInput
@@ -25,9 +27,16 @@ PIECE = 1 << 20  # bytes that are inflated at a time
 IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
+def idx_place(folder: Path) -> Path:
+    """The folder, or the first one inside it that holds IDX files where it has none itself."""
+    names = {f"{name}{end}" for name in IDX for end in ("", ".gz")}
+    inside = sorted(path for path in (folder.iterdir() if folder.is_dir() else ()) if path.is_dir())
+    return next((place for place in (folder, *inside) if any((place / name).exists() for name in names)), folder)
+
+
 def find_idx(folder: Path, spec: str, *, remedy: str = "it must hold the four IDX files") -> list[Path]:
     """The four IDX files of a folder, plain or .gz: images and labels of train, then of test. Raises BadInput if one is missing."""
-    found = []
+    found, folder = [], idx_place(folder)
     for name in IDX:
         plain = folder / name
         zipped = folder / f"{name}.gz"
@@ -80,41 +89,38 @@ def read_idx(path: Path, spec: str, *, ndim: int) -> UInt8[np.ndarray, "..."]:
     return body.reshape(shape)
 
 
-def read_idx_folder(
-    folder: Path, spec: str, *, name: str, remedy: str, classes: tuple[str, ...] | None = None, flips: bool = True
-) -> Source:
-    """The four IDX files of MNIST's layout in one folder.
+def read_idx_folder(folder: Path, spec: Spec, *, remedy: str) -> Source:
+    """The four IDX files of MNIST's layout in one folder, or in the one folder inside it that holds them.
 
     Raises:
       BadInput: what `find_idx` and `read_idx` refuse, and files that do not fit each other; that is known before any body is read.
     """
-    files, declared = list(zip(find_idx(folder, spec, remedy=remedy), (3, 1, 3, 1), strict=True)), []
+    files, declared = list(zip(find_idx(folder, spec.text, remedy=remedy), (3, 1, 3, 1), strict=True)), []
     for path, ndim in files:
-        with idx_file(path, spec, ndim=ndim) as (_, shape):
+        with idx_file(path, spec.text, ndim=ndim) as (_, shape):
             declared.append(Member(np.dtype(np.uint8), (*shape, 1) if ndim == 3 else shape))
-    check_alike(spec, *declared)
-    memory = MemoryBudget(spec, remedy="use fewer or smaller images")
+    check_alike(spec.text, *declared)
+    memory = MemoryBudget(spec.text, remedy="use fewer or smaller images")
     for (path, _), member in zip(files, declared, strict=True):
         memory.take((1 + MODEL_SPACE) * math.prod(member.shape), stored=path.stat().st_size)
-    x_train, y_train, x_test, y_test = (read_idx(path, spec, ndim=ndim) for path, ndim in files)
-    y_train, y_test = y_train.astype(np.int32), y_test.astype(np.int32)
-    return arrays(name, spec, x_train[..., None], y_train, x_test[..., None], y_test, classes or numbered(y_train), flips=flips)
+    x_train, y_train, x_test, y_test = (read_idx(path, spec.text, ndim=ndim) for path, ndim in files)
+    y_train, y_test, classes = number_labels(spec.text, y_train, y_test, names=spec.named.classes or ())
+    return assemble(spec, (x_train[..., None], y_train), (x_test[..., None], y_test), classes, flips=spec.named.flips)
 
 
 def read(spec: Spec) -> Source:
     """The four files in the folder that the spec names, or in that of the named set. Raises BadInput as `read_idx_folder` does."""
     files = f"the four files {', '.join(IDX)}, each plain or .gz"
     remedy = f"it must hold {files}" if spec.location else f"`condense data {spec.name} --from DIR` copies there {files}"
-    folder = spec.place() if spec.location else home() / spec.name
-    return read_idx_folder(folder, spec.text, name=spec.name, remedy=remedy, classes=spec.named.classes, flips=spec.named.flips)
+    return read_idx_folder(spec.place() if spec.location else home() / spec.name, spec, remedy=remedy)
 
 
-def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
+def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
     """Checks the four files of a folder, and returns a function that copies them unchanged into another folder. Raises BadInput as
     `read_idx_folder` does."""
     remedy = "fetch the four IDX files"
-    check_known(read_idx_folder(folder, spec, name=name, remedy=remedy), name, spec)
-    found = find_idx(folder, spec, remedy=remedy)
+    check_known(read_idx_folder(folder, spec, remedy=remedy), spec.name, spec.text)
+    found = find_idx(folder, spec.text, remedy=remedy)
 
     def write(fresh: Path) -> None:
         for path in found:
@@ -126,7 +132,7 @@ def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
 def keep_as_idx(folder: Path, name: str) -> None:
     """Puts the four IDX files where a prepared directory was. Images keep its order, which is not that of the files of the set's makers:
     a set made from theirs names another digest."""
-    source = read_tfds(folder, f"data {name}", name=name, remedy="download it again")
+    source = read_tfds(folder, Spec(f"data {name}", name, "tfds", "", {}, Named("tfds", "")), remedy="download it again")
     for path in folder.iterdir():
         shutil.rmtree(path)
     for file, rows in zip((IDX[:2], IDX[2:]), (source.train, source.test), strict=True):

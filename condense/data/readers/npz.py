@@ -6,75 +6,87 @@ from pathlib import Path
 import numpy as np
 
 from condense.data.readers.base import Reader, Spec
-from condense.data.readers.source import LARGEST, MODEL_SPACE, OPTIONS, Source, arrays, check_alike, class_indices, numbered, stratified
+from condense.data.readers.class_labels import number_labels
+from condense.data.readers.pixels import LAYOUT, as_images, image_shape
+from condense.data.readers.raw import as_vectors, assemble
+from condense.data.readers.source import DRAWN, LARGEST, MODEL_SPACE, OPTIONS, Source, check_alike, stratified
 from condense.data.readers.vector_source import VECTORS, VectorSource
-from condense.data.rows import InMemory
+from condense.runtime.log import note
 from synth.errors import BadInput
-from synth.files.npz import Member, opened
+from synth.files.npz import Archive, Member, opened
 
 NPZ = ("x_train", "y_train", "x_test", "y_test")
+KEYS = (NPZ, ("train_images", "train_labels", "test_images", "test_labels"), ("x", "y", "", ""), ("images", "labels", "", ""))
+TEXT = ("class_names", *(key for keys in KEYS for key in keys[1::2] if key))  # arrays that may hold text
 
 
-def read_npz(path: Path, spec: str, *, name: str, limit: int | None = None) -> Source | VectorSource:
-    """An .npz with x_train, y_train, x_test, y_test and maybe class_names: images NHWC or NHW, u8 0..255 or floats in [0, 1]; or vectors
-    [n d] of any numbers, which become f32.
+def read_npz(path: Path, spec: Spec) -> Source | VectorSource:
+    """An .npz with x_train, y_train and maybe x_test, y_test and class_names: images NHWC, NCHW or NHW, bytes or floats in [0, 1]; or
+    vectors [n d] of any numbers, which become f32. MedMNIST's names of these arrays are known too.
 
-    With a `limit` only that many training images are held in memory, the first of every class in proportion.
+    With the option `limit` only that many training images are held in memory, the first of every class in proportion.
 
     Raises:
       BadInput: arrays that are missing, of another type or shape, that do not fit each other or take more than 16 GiB, known before any is
         read; labels that no class has, known before the images are; and damage.
     """
-    found = {}
-    with opened(path, text=("class_names",), limit=LARGEST) as archive:
-        wanted = {key: _wanted(archive.members, key, spec) for key in NPZ}
-        vectors = len(wanted["x_train"].shape) == 2
-        check_alike(spec, *wanted.values(), **(VECTORS if vectors else {}))
-        for key in ("y_train", "y_test"):
-            found[key] = class_indices(archive.read(key), f"{spec}: {key}", most=max(2, wanted["x_train"].shape[0]))
-        rows = stratified(found["y_train"], limit) if limit is not None and limit < len(found["y_train"]) else None
-        count = wanted["x_train"].shape[0] if rows is None else len(rows)
-        shapes = {key: (count if key == "x_train" else wanted[key].shape[0], *wanted[key].shape[1:]) for key in ("x_train", "x_test")}
-        whole = ["x_test"] if rows is not None else ["x_train", "x_test"]
-        archive.reserve(*whole, more=sum(MODEL_SPACE * math.prod(shape) for shape in shapes.values()))
-        for key, shape in shapes.items():
-            found[key] = as_wanted(archive.read(key, rows=rows if key == "x_train" else None), wanted[key]._replace(shape=shape))
-        given = archive.read("class_names").ravel() if "class_names" in archive.members else None
-        names = numbered(found["y_train"]) if given is None else tuple(map(str, given))
-        found["y_train"] = found["y_train"] if rows is None else found["y_train"][rows]
-    if vectors:
-        x_train, y_train, x_test, y_test = (found[key] for key in NPZ)
-        return VectorSource(name, spec, InMemory(x_train, y_train), InMemory(x_test, y_test), names)
-    return arrays(name, spec, *(found[key] for key in NPZ), names)
+    limit, layout = spec.options.get("limit"), spec.options.get("layout")
+    with opened(path, text=TEXT, limit=LARGEST) as archive:
+        keys = _keys(archive, spec.text)
+        wanted = {key: _wanted(archive.members[key], key, spec.text, layout) for key in keys}
+        x_key, y_key = keys[:2]
+        vectors = len(wanted[x_key].shape) == 2
+        both = [wanted[key] for key in (keys if len(keys) == 4 else (*keys, *keys))]
+        check_alike(spec.text, *both, **(VECTORS if vectors else {}))
+        given = archive.read("class_names").ravel() if "class_names" in archive.members else ()
+        y_test = archive.read(keys[3]) if len(keys) == 4 else ()
+        word = VECTORS["examples"] if vectors else "images"
+        y_train, y_test, classes = number_labels(spec.text, archive.read(y_key), y_test, names=given, examples=word)
+        some = len(keys) == 4 and limit is not None and limit < len(y_train)
+        rows = stratified(y_train, limit) if some else None
+        counts = {key: len(rows) if key == x_key and some else wanted[key].shape[0] for key in keys[::2]}
+        numbers = sum(count * math.prod(wanted[key].shape[1:]) for key, count in counts.items())
+        archive.reserve(*[key for key in counts if key != x_key or not some], more=MODEL_SPACE * numbers)
+        found = [archive.read(key, rows=rows if key == x_key else None) for key in counts]
+    found = as_vectors(spec.text, *found) if vectors else as_images(spec.text, found, layout)
+    train = found[0], y_train if rows is None else y_train[rows]
+    return assemble(spec, train, (found[1], y_test) if len(found) > 1 else None, classes)
 
 
-def as_wanted(array: np.ndarray, wanted: Member) -> np.ndarray:
-    """An array of the archive in the type and shape that it is wanted in; numbers beyond float32 become infinite, and are refused later."""
-    with np.errstate(over="ignore"):
-        return array.astype(wanted.dtype, copy=False).reshape(wanted.shape)
+def _keys(archive: Archive, spec: str) -> tuple[str, ...]:
+    """The names of the arrays: training examples and labels, and those of the test where there are any."""
+    there = archive.members
+    for x_train, y_train, *test in KEYS:
+        if x_train in there and y_train in there:
+            if extra := [key for key in there if key.startswith(("val_", "valid_")) or key in ("x_val", "y_val")]:
+                note(f"{spec}: {', '.join(extra)} are left out: validation rows are cut from those of training")
+            missing = [key for key in test if key and key not in there]
+            if len(missing) == 1:
+                raise BadInput(f"{spec}: there is no array {missing[0]} (there: {', '.join(there)}); needed are {', '.join(NPZ)}")
+            return (x_train, y_train) if missing or not test[0] else (x_train, y_train, *test)
+    near = next((key for keys in KEYS for key in keys[:2] if key and key not in there and {*keys[:2]} & {*there}), NPZ[0])
+    raise BadInput(f"{spec}: there is no array {near} (there: {', '.join(there)}); needed are {', '.join(NPZ)}")
 
 
-def _wanted(members: dict[str, Member], key: str, spec: str) -> Member:
-    """What an array of the archive is to be once it is read: images u8 or f32[n h w c], vectors f32[n d], labels integers [n] or [n 1]."""
-    if key not in members:
-        raise BadInput(f"{spec}: there is no array {key} (there: {', '.join(members)}); needed are {', '.join(NPZ)}")
-    dtype, shape = members[key]
-    if key.startswith("y"):
-        if dtype.kind not in "iu" or (len(shape) != 1 and shape[1:] != (1,)):
-            raise BadInput(f"{spec}: {key} is {dtype} of shape {shape}; labels must be integers of shape [n]")
-        return members[key]
-    if len(shape) == 2 and dtype.kind in "fiub":
-        return Member(np.dtype(np.float32), shape)
-    if not (dtype == np.uint8 or dtype.kind == "f") or len(shape) not in (3, 4):
-        images = "uint8 0..255 or float in [0, 1], [n h w] or [n h w c]"
+def _wanted(member: Member, key: str, spec: str, layout: str | None) -> Member:
+    """What an array of the archive is to be once it is read: images u8 or f32[n h w c], vectors f32[n d], labels [n ...]."""
+    dtype, shape = member
+    if "y" in key.split("_") or key.endswith("labels"):
+        if dtype.kind not in "biufUS" or len(shape) not in (1, 2):
+            raise BadInput(f"{spec}: {key} is {dtype} of shape {shape}; labels must be integers of shape [n], text or one-hot rows")
+        return Member(dtype, shape)
+    if dtype.kind not in "biuf" or len(shape) not in (2, 3, 4):
+        images = "uint8 0..255 or float in [0, 1], [n h w], [n h w c] or [n c h w]"
         raise BadInput(f"{spec}: {key} is {dtype} of shape {shape}; needed is {images}, or numbers [n d] for vectors")
-    return Member(dtype if dtype == np.uint8 else np.dtype(np.float32), (*shape, *[1] * (4 - len(shape))))
+    if len(shape) == 2:
+        return Member(np.dtype(np.float32), shape)
+    return Member(np.dtype(np.float32) if dtype.kind in "fb" else dtype, image_shape(spec, shape, layout))
 
 
 def read(spec: Spec) -> Source | VectorSource:
     """The archive that the spec names. Raises BadInput as `read_npz` does."""
-    return read_npz(spec.place(), spec.text, name=spec.name, limit=spec.options.get("limit"))
+    return read_npz(spec.place(), spec)
 
 
-ABOUT = "a file with x_train, y_train, x_test, y_test: images [n h w c] or [n h w], or vectors [n d], and their class indices"
-READER = Reader("npz", ABOUT, read, OPTIONS)
+ABOUT = "a file with x_train, y_train, x_test, y_test: images [n h w c], [n c h w] or [n h w], or vectors [n d], and their labels"
+READER = Reader("npz", ABOUT, read, OPTIONS | {"layout": LAYOUT} | DRAWN)

@@ -3,12 +3,14 @@
 import csv
 import math
 from array import array
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from condense.data.readers.base import Reader, Spec, Word
 from condense.data.readers.graph_source import OPTIONS, GraphSource, lines_of, numbered_graphs
+from condense.data.readers.table import separator_of
 from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
@@ -18,7 +20,8 @@ MISSING = {"", "nan", "na", "n/a", "null", "?"}  # in place of a label
 
 
 def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSource:
-    """A CSV file with a column of SMILES and one of labels, through rdkit: tags are atomic numbers, edge labels kinds of bond.
+    """A table (commas, semicolons or tabs; plain or .gz) with a column of SMILES and one of labels, through rdkit: tags are atomic numbers,
+    edge labels kinds of bond.
 
     Rows without a label (an empty one, `nan`, `NA`, `null`), and molecules that rdkit refuses or that are longer than LONGEST letters, are
     left out and counted in a note. Where all labels are numbers, two ways to write one number are one class. Raises BadInput without rdkit,
@@ -30,7 +33,9 @@ def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSourc
         raise BadInput(f"{spec}: SMILES need rdkit; install it with pip install 'condense-workbench[molecules]'") from None
     RDLogger.DisableLog("rdApp.*")
     memory = MemoryBudget(spec, remedy="give fewer molecules")
-    table = csv.DictReader(lines_of(path, spec, memory))
+    lines = lines_of(path, spec, memory)
+    first = next(lines, "")
+    table = csv.DictReader(chain([first], lines), delimiter=separator_of(first))
     nodes, tags, ends, kinds, labels, bare, refused = [], array("q"), array("q"), array("q"), [], 0, 0
     try:
         for column in (smiles, label):
@@ -54,7 +59,9 @@ def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSourc
                 kinds.extend((int(bond.GetBondType()),) * 2)
             labels.append(value)
     except csv.Error as error:
-        raise BadInput(f"{spec}: {path} is no table ({error}); right is a line a molecule with commas between the columns") from None
+        raise BadInput(
+            f"{spec}: {path} is no table ({error}); right is a line a molecule, with one separator between the columns"
+        ) from None
     if not nodes:
         raise BadInput(f"{spec}: {path} holds no molecule with a label; use smiles=COL&label=COL for the right columns")
     if bare or refused:

@@ -6,15 +6,15 @@ are checked against the bytes that are there before memory is spent.
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Integer, UInt8
 
-from condense.data.readers.base import TRUTH, Choice, Number
-from condense.data.rows import InMemory, Rows, pieces
+from condense.data.readers.base import TRUTH, Choice, Number, Share, Spec
+from condense.data.rows import InMemory, Part, Rows, pieces
 from synth.errors import BadInput
 from synth.files.format import printable
 from synth.files.npz import Member
@@ -25,6 +25,7 @@ LARGEST = 16 << 30  # bytes of one array
 MODEL_SPACE = 4  # bytes that a number of an image takes once it is normalised, beside what it takes raw
 AGAIN = "fetch the file again"
 OPTIONS = {"normalise": Choice({kind: kind for kind in FITS}), "flip": TRUTH, "limit": Number()}  # of every reader of images
+DRAWN = {"test": Share(), "split": Number(least=0, most=10**6)}  # of every reader of images that may be without a test split
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class ArraySource:
       name, spec: a short name, and what the user asked for (messages begin with it).
       train, test: raw examples of one shape and type.
       classes: C >= 2 names, in the order of the class indices; kept as sets store them, with U+FFFD for what cannot be printed.
+      drawn: says how the test split was drawn, for tables of scores; empty where the data came with one.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ArraySource:
     train: Rows
     test: Rows
     classes: tuple[str, ...]
+    drawn: str = field(default="", kw_only=True)
     modality: ClassVar[str]
     axes: ClassVar[str]
 
@@ -82,6 +85,34 @@ class Source(ArraySource):
         for part, rows in (("train", self.train), ("test", self.test)):
             if rows.dtype != np.uint8:
                 check_unit(self.spec, part, rows)
+
+
+def drawn_rows(spec: Spec, y: Int[np.ndarray, " n"], *, usual: float | None = None) -> tuple[Int[np.ndarray, " m"], str]:
+    """Which rows of these classes are the test, where the data have none, and how they were drawn: of every class in proportion.
+
+    The options `test` and `split` of the spec say how much is cut, and by which seed (0); `usual` is cut where `test` is not given.
+    Raises BadInput where nothing says how much, and where the test would be empty.
+    """
+    share, seed = spec.options.get("test", usual), spec.options.get("split", 0)
+    if share is None:
+        raise BadInput(f"{spec.text}: there is no test split; add {spec.how('test', 0.2)} to draw one, a fifth of every class")
+    index = stratified(y, round(share * len(y)), seed=seed)
+    if not len(index):
+        raise BadInput(f"{spec.text}: {len(y)} rows are too few to draw test rows from; give test rows of their own, or more rows")
+    return index, f"{100 * share:g} % of the rows, drawn by split={seed}"
+
+
+def draw_test(spec: Spec, rows: Rows, *, usual: float | None = None) -> tuple[Part, Part, str]:
+    """Cuts a test split off rows that have none: training rows, test rows, and how `drawn_rows` drew them."""
+    index, said = drawn_rows(spec, rows.y, usual=usual)
+    return Part(rows, np.setdiff1d(np.arange(len(rows.y)), index)), Part(rows, index), said
+
+
+def check_not_drawn(spec: Spec) -> None:
+    """Raises BadInput where the spec asks to draw a test split from data that have one."""
+    for name in DRAWN:
+        if name in spec.options:
+            raise BadInput(f"{spec.text}: {name}={spec.options[name]:g} is for data without a test split, and these have one; leave it out")
 
 
 def arrays(

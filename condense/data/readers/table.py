@@ -1,41 +1,27 @@
-"""The reader of tables: CSV files, a row a line, names of the columns in the first.
+"""The reader of CSV files: a row a line, names of the columns in the first, with commas, semicolons or tabs between, plain or .gz.
 
-A column whose training rows all hold numbers is one number of a vector. Any other is text: one number a category, in the order of the
-alphabet, 1 where a row holds it. The categories are those of the training rows, so a row that holds another one has 0 in all of them.
-
-A file is read row by row, three times: for the labels, by which a test split is drawn, for what the columns of the training rows hold, and
-for the rows themselves. So memory holds numbers and distinct texts, and never the file.
+`condense.data.readers.columns` says what becomes of the cells.
 """
 
 import csv
+import gzip
 import re
+import zlib
 from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Bool, Int32
-
-from condense.data.readers.base import Number, Reader, Spec, Word
-from condense.data.readers.source import LARGEST, MODEL_SPACE, regular, stratified
+from condense.data.readers.base import FileOrShare, Number, Reader, Spec, Word
+from condense.data.readers.columns import check_cells, check_names, source_of_table
+from condense.data.readers.source import AGAIN, regular
 from condense.data.readers.vector_source import VectorSource
-from condense.data.rows import InMemory
-from condense.runtime.log import note, progress
 from synth.errors import BadInput
 from synth.files.format import printable
-from synth.files.memory import MemoryBudget
-from synth.vectors import width_of, write_columns
 
-TEST = 0.2  # of the rows, where no file holds the test
-MOST_CLASSES, MOST_CATEGORIES = 10_000, 1000
-FEW_CATEGORIES = 10  # as many are no reason to doubt a column, however few rows there are
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
 LONGEST = 1 << 24  # letters of a line
-LONG = 20_000  # rows that take long enough for a progress bar
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-MISSING = re.compile(r"|[+-]?(nan|inf|infinity)", re.IGNORECASE)  # what is no value of any column
+SEPARATORS = ",;\t"
+DECIMAL = re.compile(r"[+-]?\d+,\d+")
 QUOTES = "; quote cells that hold commas"
 
 
@@ -46,53 +32,37 @@ class Table(NamedTuple):
     spec: str
     names: tuple[str, ...]
 
+    @property
+    def shown(self) -> str:
+        """The name of the file."""
+        return self.path.name
+
+    @property
+    def stored(self) -> int:
+        """The bytes of the file."""
+        return self.path.stat().st_size
+
     def refuse(self, line: int, what: str) -> BadInput:
         """Makes the BadInput that refuses a line of the file."""
         return BadInput(f"{self.spec}: line {line} of {self.path.name}: {what}")
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Line number and cells of every row. Raises BadInput for a row of another length, and one without a value in some column."""
+        """Line number and cells of every row. Raises BadInput as `check_cells` does."""
         cells = read_cells(self.path, self.spec)
         next(cells)
         for line, row in cells:
-            if len(row) != len(self.names):
-                raise self.refuse(line, f"has {len(row)} cells where {len(self.names)} columns are named{QUOTES}")
-            for name, cell in zip(self.names, row, strict=True):
-                if MISSING.fullmatch(cell):
-                    held = f"holds {cell}" if cell else "is empty"
-                    raise self.refuse(line, f"column '{name}' {held}; give every cell a value, or remove the row")
-            yield line, row
+            yield line, check_cells(self, line, row)
 
 
-@dataclass
-class Column:
-    """What the training rows hold in one column: whether all values are numbers, the first text that is not a number, and the set of
-    different texts (None if there are too many)."""
-
-    name: str
-    stray: tuple[int, str] | None = None
-    numbers: bool = False
-    texts: set[str] | None = field(default_factory=set)
-
-    def see(self, line: int, cell: str) -> None:
-        """Records one cell of the column."""
-        if not NUMBER.fullmatch(cell):
-            self.stray = self.stray or (line, cell)
-        else:
-            self.numbers = True
-        if self.texts is not None:
-            self.texts.add(cell)
-            self.texts = self.texts if len(self.texts) <= MOST_CATEGORIES else None
-
-    def names(self) -> list[str]:
-        """The name of the column, and its categories if it holds text."""
-        return [self.name, *(sorted(self.texts) if self.stray else ())]
+def open_text(path: Path) -> TextIOWrapper:
+    """A text file, plain or .gz; some programs begin a text with a byte order mark, which is left out."""
+    return (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="")
 
 
 def read_cells(path: Path, spec: str) -> Iterator[tuple[int, list[str]]]:
     """Reads line number and cells of every line that is not empty, including the first. Raises BadInput if the file is not a table."""
     regular(path, spec, remedy="name a CSV file that is there")
-    with path.open(encoding="utf-8-sig", newline="") as file:  # some programs begin a text with a byte order mark
+    with open_text(path) as file:
 
         def lines() -> Iterator[str]:
             while line := file.readline(LONGEST + 1):
@@ -100,165 +70,47 @@ def read_cells(path: Path, spec: str) -> Iterator[tuple[int, list[str]]]:
                     raise BadInput(f"{spec}: line {reader.line_num + 1} of {path.name}: is longer than {LONGEST} letters; split the table")
                 yield line
 
-        reader = csv.reader(lines(), strict=True, skipinitialspace=True)
         try:
+            separator = separator_of(file.readline(LONGEST))
+            file.seek(0)
+            reader = csv.reader(lines(), strict=True, skipinitialspace=True, delimiter=separator)
             for row in reader:
+                if separator == ";" and (broken := next((cell for cell in row if DECIMAL.fullmatch(cell.strip())), "")):
+                    what = f"holds {broken}, a decimal comma; write {broken.replace(',', '.')}"
+                    raise BadInput(f"{spec}: line {reader.line_num} of {path.name}: {what}")
                 if row:
                     yield reader.line_num, [cell.strip() for cell in row]
         except csv.Error as error:
             raise BadInput(f"{spec}: line {reader.line_num} of {path.name}: is no row of a table ({error}){QUOTES}") from None
         except UnicodeDecodeError:
             raise BadInput(f"{spec}: {path} is no text in UTF-8; convert it") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadInput(f"{spec}: {path} is damaged ({error}); {AGAIN}") from None
+
+
+def separator_of(line: str) -> str:
+    """What stands between the columns of a table with this first line: a comma, unless there is none."""
+    return max(SEPARATORS, key=line.count) if "," not in line else ","
 
 
 def open_table(path: Path, spec: str, label: str) -> Table:
-    """The table with its names checked. Raises BadInput for names that are missing or there twice, and where none is that of the label."""
+    """The table with its names checked. Raises BadInput as `check_names` does."""
     _, names = next(read_cells(path, spec), (1, []))
-    for mark, called in ((";", "semicolons"), ("\t", "tabs")):
-        if len(names) == 1 and mark in names[0]:
-            raise BadInput(f"{spec}: the first line of {path.name} has {called} and no commas; put commas between the columns")
-    names = [printable(name) for name in names]
-    if not names or not all(names) or len(set(names)) < len(names):
-        raise BadInput(
-            f"{spec}: the first line of {path.name} must name every column, each by another name; it is {','.join(names)[:80]!r}"
-        )
-    if label not in names:
-        raise BadInput(f"{spec}: {path.name} has no column '{label}' (there: {', '.join(names)[:400]}); use label=COLUMN")
-    if len(names) == 1:
-        raise BadInput(f"{spec}: {path.name} has no column beside '{label}'; a row needs one or more")
-    return Table(path, spec, tuple(names))
-
-
-def read_labels(table: Table, label: str, known: tuple[str, ...] | None) -> tuple[Int32[np.ndarray, " n"], tuple[str, ...]]:
-    """Class index of every row, and the names of the classes: whole numbers by size, anything else by the alphabet.
-
-    Raises BadInput for numbers that are not whole, more classes than can be meant, no rows, and where classes are `known`, for others.
-    """
-    at, first, codes = table.names.index(label), {}, []
-    for line, row in table.rows():
-        codes.append(first.setdefault(row[at], (len(first), line))[0])
-        if len(first) > MOST_CLASSES:
-            raise table.refuse(line, f"column '{label}' holds more than {MOST_CLASSES} different labels; use label=COLUMN for another one")
-    numeric = all(map(NUMBER.fullmatch, first)) and bool(first)
-    if numeric and known is None and (broken := [text for text in first if not float(text).is_integer()]):
-        what = f"column '{label}' holds {broken[0]}, which is no whole number; labels are text or whole numbers"
-        raise table.refuse(first[broken[0]][1], what)
-    called = [str(int(float(text))) if numeric and float(text).is_integer() else printable(text) for text in first]
-    classes = known or tuple(sorted(set(called), key=int if numeric else str))
-    index = {name: at for at, name in enumerate(classes)}
-    for text, name in zip(first, called, strict=True):
-        if name not in index:
-            raise table.refuse(first[text][1], f"label '{name}' is none of the training rows' ({', '.join(classes)[:200]}); correct it")
-    if not codes:
-        raise BadInput(f"{table.spec}: {table.path.name} holds no rows below the names of its columns; add some")
-    return np.array([index[name] for name in called], np.int32)[codes], classes
-
-
-def read_columns(table: Table, label: str, training: Bool[np.ndarray, " n"], tick) -> list[list[str]]:
-    """What `synth.vectors.Vectors` knows of every column but the label's. Raises BadInput for one that holds too many different texts."""
-    columns = [Column(name) for name in table.names]
-    for (line, row), taken in zip(table.rows(), training, strict=False):
-        if taken:
-            for column, cell in zip(columns, row, strict=True):
-                column.see(line, cell)
-        tick()
-    columns = [column for column in columns if column.name != label]
-    for column in columns:
-        if column.stray is None:
-            continue
-        line, text = column.stray
-        if column.texts is None:
-            what = f"column '{column.name}' holds {text[:40]!r}, which is no number, and more than {MOST_CATEGORIES} different texts"
-            raise table.refuse(line, f"{what}; make it numbers, or remove the column")
-        read = f"column '{column.name}' is read as text of {len(column.texts)} categories"
-        if column.numbers:
-            note(f"{table.spec}: {read}, because line {line} holds {text[:40]!r}")
-        elif len(column.texts) > max(FEW_CATEGORIES, training.sum() // 2):
-            advice = "remove it if it only names rows, and write numbers with a point and no spaces"
-            note(f"warning: {table.spec}: {read}, such as {text[:40]!r}, in {training.sum()} training rows; {advice}")
-    return [column.names() for column in columns]
-
-
-class Encoder:
-    """Turns rows of cells into rows of numbers. `unseen` counts cells whose category is in no training row."""
-
-    def __init__(self, table: Table, columns: list[list[str]]):
-        self.table, self.unseen, self.width = table, 0, sum(map(width_of, columns))
-        starts = np.cumsum([0, *map(width_of, columns)]).tolist()
-        self.parts = []
-        for (name, *categories), start in zip(columns, starts, strict=False):
-            self.parts.append((name, table.names.index(name), start, {text: start + i for i, text in enumerate(categories)}))
-
-    def write(self, line: int, row: list[str], out: np.ndarray) -> None:
-        """Writes one row of cells as numbers into `out` f32[d], which holds zeros. Raises BadInput for a cell that is not a number in a
-        column of numbers, or that is beyond float32."""
-        for name, at, start, categories in self.parts:
-            cell = row[at]
-            if categories:
-                self.unseen += cell not in categories
-                if cell in categories:
-                    out[categories[cell]] = 1
-            elif not NUMBER.fullmatch(cell) or abs(float(cell)) > LARGEST_NUMBER:
-                raise self.table.refuse(line, f"column '{name}' holds {cell[:40]!r}; the training rows hold numbers there, within float32")
-            else:
-                out[start] = float(cell)
-
-
-def read_rows(table: Table, encoder: Encoder, training: Bool[np.ndarray, " n"], tick) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the training rows and the test rows, f32[n d]. Raises BadInput before reading if they would need more memory than an array may,
-    and if the file has changed meanwhile."""
-    count = len(training)
-    if 4 * count * encoder.width > LARGEST:
-        raise BadInput(f"{table.spec}: {count} rows of {encoder.width} numbers take more than {LARGEST} bytes; take fewer rows or columns")
-    remedy = "take fewer rows, or columns of fewer categories"
-    MemoryBudget(f"{table.spec}: {count} rows of {encoder.width} numbers", remedy=remedy).take(
-        (4 + MODEL_SPACE) * count * encoder.width, stored=table.path.stat().st_size
-    )
-    taken, others = (np.zeros((int(which.sum()), encoder.width), np.float32) for which in (training, ~training))
-    rows, number = (iter(others), iter(taken)), 0
-    for line, row in table.rows():
-        if number < count:
-            encoder.write(line, row, next(rows[int(training[number])]))
-        number += 1
-        tick()
-    if number != count:
-        raise BadInput(f"{table.spec}: {table.path.name} was changed while it was read; read it again")
-    return taken, others
+    return Table(path, spec, check_names(spec, path.name, [printable(name) for name in names], label))
 
 
 def read(spec: Spec) -> VectorSource:
-    """Reads the table that the spec names and its table of test rows. Without one, a fifth of the rows are test rows, every class in
-    proportion, drawn by the seed `split`. Raises BadInput, naming the line, if a file is not such a table."""
+    """Reads the table that the spec names and its table of test rows, if any. Raises BadInput, naming the line, if a file is not such a
+    table."""
     label, test = printable(spec.options.get("label", "label")), spec.options.get("test")
-    if test is not None and "split" in spec.options:
+    other = test if isinstance(test, str) else None
+    if other is not None and "split" in spec.options:
         raise BadInput(f"{spec.text}: test=FILE names the test rows and split=N draws them; leave one out")
     table = open_table(spec.place(), spec.text, label)
-    y, classes = read_labels(table, label, None)
-    drawn = stratified(y, round(TEST * len(y)), seed=spec.options.get("split", 0)) if test is None else np.zeros(0, np.int64)
-    if test is None and not len(drawn):
-        raise BadInput(f"{spec.text}: {len(y)} rows are too few to draw test rows from; give test=FILE, or more rows")
-    training = ~np.isin(np.arange(len(y)), drawn)
-    other = None if test is None else open_table(spec._replace(location=test).place(), spec.text, label)
-    if other and (differ := set(table.names) ^ set(other.names)):
-        raise BadInput(
-            f"{spec.text}: column '{min(differ)}' is in one of {table.path.name} and {other.path.name} alone; give both the same"
-        )
-    with progress(2 * len(y), f"reading {spec.text}") if len(y) >= LONG else nullcontext() as bar:
-        tick = bar.advance if bar else lambda: None
-        columns = read_columns(table, label, training, tick)
-        encoder = Encoder(table, columns)
-        x_train, x_test = read_rows(table, encoder, training, tick)
-    y_train, y_test = y[training], y[~training]
-    if other:
-        encoder = Encoder(other, columns)
-        y_test, _ = read_labels(other, label, classes)
-        x_test, _ = read_rows(other, encoder, np.ones(len(y_test), bool), lambda: None)
-    if encoder.unseen:
-        note(f"{spec.text}: {encoder.unseen} cells of the test rows hold categories that no training row does; they are 0 in all of them")
-    named = [[printable(text) for text in column] for column in columns]
-    return VectorSource(spec.name, spec.text, InMemory(x_train, y_train), InMemory(x_test, y_test), classes, write_columns(named))
+    beside = None if other is None else open_table(spec._replace(location=other).place(), spec.text, label)
+    return source_of_table(spec, table, beside, label)
 
 
-ABOUT = "vectors: a CSV file with the names of its columns in the first line, one of them the label's; text columns are categories"
-OPTIONS = {"label": Word(), "test": Word(), "split": Number(least=0, most=10**6), "limit": Number()}
+ABOUT = "vectors: a table (.csv, .tsv, .gz) with the names of its columns in the first line, one of them the label's; text is categories"
+OPTIONS = {"label": Word(), "test": FileOrShare(), "split": Number(least=0, most=10**6), "limit": Number()}
 READER = Reader("csv", ABOUT, read, OPTIONS)

@@ -14,17 +14,20 @@ import numpy as np
 from PIL import Image
 
 from condense.data.named import NAMED, home
-from condense.data.readers.base import Reader, Spec, Store
+from condense.data.readers.base import TRUTH, Number, Reader, Spec, Store, Word
 from condense.data.readers.cifar import CIFAR, read_cifar
-from condense.data.readers.encoded import Item, gather, why
+from condense.data.readers.class_labels import number_labels
+from condense.data.readers.encoded import Item, gather, same_channels, why
 from condense.data.readers.folder import read_folder
-from condense.data.readers.source import OPTIONS, Source, arrays, regular
+from condense.data.readers.raw import assemble
+from condense.data.readers.source import DRAWN, OPTIONS, Source, regular
 from condense.data.rows import pieces
-from synth.errors import BadInput, RunFailed
+from synth.errors import BadInput, RunFailed, nearest
 from synth.files.memory import MemoryBudget
 from synth.files.records import ANY, MOST, parse_record
 
 FEATURES = "tensorflow_datasets.core.features."
+TESTS = ("test", "validation")  # splits that networks are scored on, the first that is there
 
 
 def prepared(folder: Path) -> Path | None:
@@ -34,41 +37,47 @@ def prepared(folder: Path) -> Path | None:
     return next((path for path in (folder, *reversed(versions)) if (path / "dataset_info.json").is_file()), None)
 
 
-def read_tfds(folder: Path, spec: str, *, name: str, remedy: str, flips: bool = True) -> Source:
-    """A set that tensorflow_datasets prepared as array_record: its Image and ClassLabel features, splits train and test (or validation).
+def read_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
+    """A set that tensorflow_datasets prepared as array_record: its Image and ClassLabel features, splits train and test (or validation), or
+    train alone, of which the option `test` draws a part.
 
     Args:
       folder: the directory with dataset_info.json, or the one above it.
-      remedy: what to do where there is none.
+      spec: its options say whether pictures are cut to one size, and which part is the test.
+      remedy: what to do where there is no set.
 
     Raises:
       BadInput: no prepared set, another file format or other features, damaged records.
     """
     place = prepared(folder)
     if place is None:
-        raise BadInput(f"{spec}: there is no prepared set in {folder}; {remedy}")
-    weight = sum(regular(path, spec, remedy="prepare the set again").stat().st_size for path in place.iterdir())
-    _trusted(place, spec)
+        raise BadInput(f"{spec.text}: there is no prepared set in {folder}; {remedy}")
+    weight = sum(regular(path, spec.text, remedy="prepare the set again").stat().st_size for path in place.iterdir())
+    _trusted(place, spec.text)
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder_from_directory(place)
         image, label = _keys(builder.info.features, tfds, spec, place)
-        other = "test" if "test" in builder.info.splits else "validation"
-        sources = builder.as_data_source(["train", other], decoders={image: tfds.decode.SkipDecoding()})
+        names = [*filter(None, ("train", next((name for name in TESTS if name in builder.info.splits), None)))]
+        sources = builder.as_data_source(names, decoders={image: tfds.decode.SkipDecoding()})
     except BadInput:
         raise
     except Exception as error:  # the library names no exceptions of its own for a directory that it cannot read
-        raise BadInput(f"{spec}: {place} cannot be read ({why(error)}); prepare it again as array_record") from error
-    found, like, memory = [], None, MemoryBudget(spec, remedy="prepare a smaller set")
-    for part, source in zip(("train", other), sources, strict=True):
+        raise BadInput(f"{spec.text}: {place} cannot be read ({why(error)}); prepare it again as array_record") from error
+    found, like, memory = [], None, MemoryBudget(spec.text, remedy="prepare a smaller set")
+    channels = 1 if spec.options.get("grey") else builder.info.features[image].shape[-1]
+    how = {"channels": channels, "size": spec.options.get("size"), "resize": f"add {spec.how('size', 'N')} to cut all to one size"}
+    for part, source in zip(names, sources, strict=True):
         if not 0 < len(source) <= weight:
-            raise BadInput(f"{spec}: {place} declares {len(source)} {part} examples in {weight} bytes; prepare it again")
-        items = _records(source, part, place, image, label, spec)
-        channels = builder.info.features[image].shape[-1]
-        found += gather(items, len(source), spec, memory=memory, stored=weight, like=like, channels=channels)
-        like = found[0].shape[1:]
-    return arrays(name, spec, *found, tuple(builder.info.features[label].names), flips=flips)
+            raise BadInput(f"{spec.text}: {place} declares {len(source)} {part} examples in {weight} bytes; prepare it again")
+        items = _records(source, part, place, image, label, spec.text)
+        found.append(gather(items, len(source), spec.text, memory=memory, stored=weight, like=like, **how))
+        like = found[0][0].shape[1:]
+    classes = tuple(builder.info.features[label].names)
+    y_train, y_test, classes = number_labels(spec.text, found[0][1], found[1][1] if len(found) > 1 else (), names=classes)
+    x = same_channels(*(part[0] for part in found))
+    return assemble(spec, (x[0], y_train), (x[1], y_test) if len(x) > 1 else None, classes, flips=spec.named.flips)
 
 
 def _records(source, part: str, place: Path, image: str, label: str, spec: str) -> Iterable[Item]:
@@ -98,24 +107,28 @@ def _trusted(place: Path, spec: str) -> None:
         todo += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
 
 
-def _keys(features, tfds, spec: str, place: Path) -> tuple[str, str]:
-    """Names of the picture and the class in a record: the supervised ones of several."""
+def _keys(features, tfds, spec: Spec, place: Path) -> tuple[str, str]:
+    """Names of the picture and the class in a record: those of several that are called so, and the label that the spec names."""
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image) and feature.np_dtype == np.uint8]
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes]
     if not images or not labels:
-        raise BadInput(f"{spec}: {place} has the features {', '.join(features)}; needed are an 8-bit Image and a ClassLabel")
-    return "image" if "image" in images else images[0], "label" if "label" in labels else labels[0]
+        raise BadInput(f"{spec.text}: {place} has the features {', '.join(features)}; needed are an 8-bit Image and a ClassLabel")
+    asked = spec.options.get("label")
+    if asked is not None and asked not in labels:
+        raise BadInput(f"{spec.text}: label={asked} is no ClassLabel (there: {', '.join(labels)}){nearest(asked, labels)}")
+    return "image" if "image" in images else images[0], asked or ("label" if "label" in labels else labels[0])
 
 
 def read(spec: Spec) -> Source:
     """The set in the folder that the spec names, or the one that `condense data` prepared under that name. Raises BadInput as `read_tfds`
     does."""
-    place, name, named = spec.place(), spec.name, spec.named
-    remedy, stored = "give a folder that tensorflow_datasets prepared as array_record", spec.location or name
+    place = spec.place()
+    remedy, stored = "give a folder that tensorflow_datasets prepared as array_record", spec.location or spec.name
     if not spec.location or (stored.isidentifier() and not place.is_dir()):
-        place, name, named = home() / "tfds" / stored, stored, NAMED.get(stored, named)
-        remedy = f"`condense data {name} --from DIR` prepares it from files; with tensorflow installed, `condense data {name}` downloads it"
-    return read_tfds(place, spec.text, name=name, remedy=remedy, flips=named.flips)
+        place, spec = home() / "tfds" / stored, spec._replace(name=stored, named=NAMED.get(stored, spec.named))
+        made = f"`condense data {stored} --from DIR` prepares it from files"
+        remedy = f"{made}; with tensorflow installed, `condense data {stored}` downloads it"
+    return read_tfds(place, spec, remedy=remedy)
 
 
 def write_tfds(source: Source, folder: Path) -> None:
@@ -157,11 +170,11 @@ def build(builder, folder: Path) -> None:
     shutil.rmtree(folder / "data")
 
 
-def load_files(folder: Path, spec: str, name: str) -> Callable[[Path], None]:
+def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
     """Reads the binary version of a CIFAR set, or class folders, and returns a function that writes them as a prepared set."""
-    binary = name in CIFAR and not (folder / "train").is_dir()
-    source = read_cifar(folder, spec, name) if binary else read_folder(folder, spec, name=name)
-    check_known(source, name, spec)
+    binary = spec.name in CIFAR and not (folder / "train").is_dir()
+    source = read_cifar(folder, spec.text, spec.name) if binary else read_folder(folder, spec)
+    check_known(source, spec.name, spec.text)
     return partial(write_tfds, source)
 
 
@@ -218,4 +231,5 @@ STORE = Store(
     load_files,
     lambda folder, name: None,
 )
-READER = Reader("tfds", "a folder that tensorflow_datasets prepared as array_record", read, OPTIONS, store=STORE)
+CHOICES = OPTIONS | {"size": Number(most=4096), "grey": TRUTH, "label": Word()} | DRAWN
+READER = Reader("tfds", "a folder that tensorflow_datasets prepared as array_record", read, CHOICES, store=STORE)

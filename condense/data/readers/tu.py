@@ -57,26 +57,28 @@ def read_text(path: Path, spec: str) -> GraphSource:
 
 def read_tu(folder: Path, spec: str) -> GraphSource:
     """A folder in the raw format of the TU collection. Raises BadInput naming the file that is missing or wrong."""
+    folder = folder if next(folder.glob("*_A.txt"), None) else next((inner.parent for inner in sorted(folder.glob("*/*_A.txt"))), folder)
     found = sorted(folder.glob("*_A.txt"))
     if len(found) != 1:
         raise BadInput(f"{spec}: there are {len(found)} files *_A.txt in {folder}; one is right, beside {', '.join(TU[1:])}")
     name, memory = found[0].name.removesuffix("_A.txt"), MemoryBudget(spec, remedy=SMALLER)
 
-    def table(part: str, columns: int, rows: int | None = None) -> np.ndarray:
+    def table(part: str, columns: int | None, rows: int | None = None) -> np.ndarray:
         path, values, count, right = folder / f"{name}_{part}.txt", array("q"), 0, True
         for line in filter(str.strip, lines_of(path, spec, memory)):
             count += 1
             try:
                 numbers = tuple(map(int, line.split(",")))
                 values.extend(numbers)
+                columns = columns or len(numbers)
                 right = len(numbers) == columns and (rows is None or count <= rows)
             except (ValueError, OverflowError):
                 right = False
             if not right:
                 break
         if not right or count != (rows or count) or not count:
-            wanted = "" if rows is None else f", {rows} lines"
-            raise BadInput(f"{spec}: {path} is wrong; right is {columns} whole numbers a line with commas between{wanted}")
+            wanted, at = "" if rows is None else f", {rows} lines", f"line {count}" if not right else f"its {count} lines"
+            raise BadInput(f"{spec}: {path} is wrong, see {at}; right is {columns} whole numbers a line with commas between{wanted}")
         return np.frombuffer(values, np.int64).reshape(-1, columns)
 
     edges, graph, labels = table("A", 2), table("graph_indicator", 1)[:, 0], table("graph_labels", 1)[:, 0]
@@ -88,7 +90,11 @@ def read_tu(folder: Path, spec: str) -> GraphSource:
     if len(edges) and (edges.min() < 1 or edges.max() > len(graph) or (graph[edges[:, 0] - 1] != graph[edges[:, 1] - 1]).any()):
         raise BadInput(f"{spec}: {name}_A.txt holds an edge that leads out of its graph; nodes are counted from 1 over all graphs")
     say_what_is_dropped(folder, name, spec)
-    tags = table("node_labels", 1, len(graph))[:, 0] if (folder / f"{name}_node_labels.txt").exists() else None
+    tags = table("node_labels", None, len(graph)) if (folder / f"{name}_node_labels.txt").exists() else None
+    if tags is not None and tags.shape[1] > 1:
+        note(f"{spec}: nodes have labels of {tags.shape[1]} columns; every combination that is there is one tag")
+        tags = np.unique(tags, axis=0, return_inverse=True)[1].reshape(-1, 1)
+    tags = None if tags is None else tags[:, 0]
     kinds = table("edge_labels", 1, len(edges))[:, 0] if (folder / f"{name}_edge_labels.txt").exists() else None
     return numbered_graphs(spec, nodes[1:], tags, edges.astype(np.int32) - 1, kinds, labels)
 

@@ -1,17 +1,18 @@
 """Class folders: what they give, and what broken or hostile pictures are refused before they are decoded."""
 
+import io
 import os
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from condense.data.load import load_data
 from condense.data.readers import encoded as pictures
 from synth.errors import BadInput
-from tests.support.data_files import class_folders, little_memory, refused
+from tests.support.data_files import MIB, class_folders, little_memory, refused
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
@@ -93,7 +94,7 @@ def png(width, height):
 def test_pictures_that_declare_too_much_are_not_decoded(tmp_path):
     class_folders(tmp_path)
     path = tmp_path / "train" / "a" / "1.png"
-    for width, height, words in ((8200, 8200, "has 8200x8200 pixels, more than"), (60_000, 60_000, "no whole PNG or JPEG")):
+    for width, height, words in ((8200, 8200, "has 8200x8200 pixels, more than"), (60_000, 60_000, "no whole picture")):
         path.write_bytes(png(width, height))
         with little_memory():
             refused(f"folder:{tmp_path}?size=8", path, words)
@@ -105,10 +106,11 @@ def test_broken_pictures_are_named(tmp_path):
     good = path.read_bytes()
     for broken in (good[:60], good[:-30], b"", b"text", good[:40] + b"\xff" * 8 + good[48:], b"GIF89a" + bytes(30)):
         path.write_bytes(broken)
-        refused(f"folder:{tmp_path}", path, "no whole PNG or JPEG", "replace or remove it")
-    Image.fromarray(np.zeros((6, 8), np.uint16)).save(path)
-    refused(f"folder:{tmp_path}", path, "convert it to 8-bit grey or colour")
+        refused(f"folder:{tmp_path}", path, "no whole picture", "replace or remove it")
     path.unlink()
+    Image.fromarray(np.zeros((6, 8), np.float32)).save(path.with_suffix(".tif"))
+    refused(f"folder:{tmp_path}", path.with_suffix(".tif"), "has pixels of kind 'F'; convert it to 8-bit grey or colour")
+    path.with_suffix(".tif").unlink()
     os.mkfifo(path)
     refused(f"folder:{tmp_path}", f"{path} is not an ordinary file")
 
@@ -116,22 +118,95 @@ def test_broken_pictures_are_named(tmp_path):
 def test_wrong_layouts_name_the_place(tmp_path):
     refused(f"folder:{tmp_path}/none", f"there is no folder {tmp_path}/none", "train/CLASS/*.png")
     (tmp_path / "d").mkdir()
-    refused(f"folder:{tmp_path}/d", "has no folder train")
+    refused(f"folder:{tmp_path}/d", "holds no class folders")
     class_folders(tmp_path / "d")
     (tmp_path / "d" / "test" / "c").rename(tmp_path / "d" / "test" / "x")
     refused(f"folder:{tmp_path}/d", "class folder 'c' is not in both train and test")
     (tmp_path / "d" / "test" / "x").rename(tmp_path / "d" / "test" / "c")
-    note = tmp_path / "d" / "train" / "c" / "note.txt"
-    note.touch()
-    refused(f"folder:{tmp_path}/d", f"{note} is not a picture; class folders hold only .png, .jpg, .jpeg")
-    note.rename(tmp_path / "d" / "train" / "note.txt")
-    refused(f"folder:{tmp_path}/d", "note.txt is not a class folder")
-    (tmp_path / "d" / "train" / "note.txt").unlink()
     odd = tmp_path / "d" / "train" / "c" / "2.png"
     Image.new("RGB", (9, 6)).save(odd)
     refused(f"folder:{tmp_path}/d", f"{odd} is 6x9x3 but those before it 6x8x3; add ?size=N")
-    Image.new("L", (8, 6)).save(odd)
-    refused(f"folder:{tmp_path}/d", f"{odd} is 6x8x1 but those before it 6x8x3; add ?grey=true")
     odd.unlink()
     (odd.parent / "1.png").unlink()
     refused(f"folder:{tmp_path}/d", "class 2 ('c') of 3 has 1 training images")
+
+
+def decoded(picture, *, form="PNG", **how):
+    held = io.BytesIO()
+    picture.save(held, form, **how)
+    return pictures.decode(io.BytesIO(held.getvalue()), "x")
+
+
+def test_a_picture_is_turned_as_its_orientation_says():
+    """Every orientation, in every format that has one: what is stored turned comes out upright."""
+    upright = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: np.rot90(upright.transpose(1, 0, 2), 2),
+        8: np.rot90(upright, -1),
+    }
+    for tag, pixels in stored.items():
+        exif = Image.Exif()
+        exif[0x0112] = tag
+        for form, how in (("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})):
+            found = decoded(Image.fromarray(np.ascontiguousarray(pixels)), form=form, exif=exif, **how)
+            np.testing.assert_array_equal(found, upright, err_msg=f"{form} {tag}")
+        wide = Image.fromarray(np.ascontiguousarray(np.kron(pixels, np.ones((16, 16, 1), np.uint8))))
+        assert decoded(wide, form="JPEG", exif=exif, quality=95).shape == (96, 64, 3)
+    assert decoded(Image.fromarray(upright), exif=b"Exif\0\0MM\0*\xff\xff").shape == (6, 4, 3), "what stands beside the pixels breaks none"
+
+
+def test_colours_of_every_kind_become_rgb_or_grey():
+    rgb = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
+    picture, grey = Image.fromarray(rgb), Image.fromarray(rgb[..., 0])
+    np.testing.assert_array_equal(decoded(picture.convert("RGBA")), rgb)
+    np.testing.assert_array_equal(decoded(grey.convert("LA"))[..., 0], rgb[..., 0])
+    np.testing.assert_array_equal(decoded(grey.convert("1").convert("1"))[..., 0] % 255, 0)
+    palette = picture.quantize(8)
+    np.testing.assert_array_equal(decoded(palette), np.asarray(palette.convert("RGB")))
+    np.testing.assert_array_equal(decoded(palette, transparency=bytes(8)), np.asarray(palette.convert("RGB")))
+    plain = Image.new("CMYK", (8, 6), (0, 255, 255, 0))
+    assert decoded(plain, form="JPEG", quality=95)[3, 3, 0] > 200 > 60 > decoded(plain, form="JPEG", quality=95)[3, 3, 2]
+    deep = (rgb[..., 0].astype(np.uint16) << 8) + 77
+    for form in ("PNG", "TIFF"):
+        np.testing.assert_array_equal(decoded(Image.fromarray(deep), form=form)[..., 0], rgb[..., 0])
+    with pytest.raises(BadInput, match="x has pixels from -5 to -5; convert it to 8-bit"):
+        decoded(Image.fromarray(np.full((4, 4), -5, np.int32)), form="TIFF")
+
+
+def test_a_long_text_makes_no_picture_bad():
+    about, upright = PngImagePlugin.PngInfo(), np.arange(48, dtype=np.uint8).reshape(6, 8)
+    about.add_text("Comment", "x" * (2 * MIB), zip=True)
+    np.testing.assert_array_equal(decoded(Image.fromarray(upright), pnginfo=about)[..., 0], upright)
+
+
+def test_grey_pictures_among_coloured_ones_are_coloured(tmp_path, capsys):
+    """In train before and behind the first coloured one, in the test alone, and where all of train are grey."""
+    made = class_folders(tmp_path)
+    for name in ("a/0", "b/1"):
+        Image.fromarray(made["train", name[0]][int(name[2])][..., 0]).save(tmp_path / "train" / f"{name}.png")
+    source = load_data(f"folder:{tmp_path}", validation=0).source
+    for row, (name, at) in enumerate((name, at) for name in "abc" for at in range(3)):
+        pixels = made["train", name][at]
+        want = np.repeat(pixels[..., :1], 3, -1) if (name, at) in (("a", 0), ("b", 1)) else pixels
+        np.testing.assert_array_equal(source.train.take(np.array([row]))[0], want)
+    for name in "abc":
+        for at in range(3):
+            Image.fromarray(made["train", name][at][..., 0]).save(tmp_path / "train" / name / f"{at}.png")
+    source = load_data(f"folder:{tmp_path}", validation=0).source
+    assert source.shape == (6, 8, 3)
+    np.testing.assert_array_equal(source.train.take(np.array([4]))[0], np.repeat(made["train", "b"][1][..., :1], 3, -1))
+    assert load_data(f"folder:{tmp_path}?grey=true").image == (6, 8, 1)
+
+
+def test_sixteen_bits_are_said(tmp_path, capsys):
+    class_folders(tmp_path, mode="L")
+    Image.fromarray(np.full((6, 8), 4096, np.uint16)).save(tmp_path / "train" / "a" / "0.png")
+    source = load_data(f"folder:{tmp_path}", validation=0).source
+    assert (source.train.take(np.array([0])) == 16).all()
+    assert "1 of 9 pictures have 16 bits, of which the upper 8 are read" in capsys.readouterr().err

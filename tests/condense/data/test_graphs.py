@@ -69,7 +69,7 @@ def test_the_raw_format_says_the_same(tmp_path):
     labelled = load_data(f"tu:{raw}")
     assert labelled.image == (2, 2, True) and load_data(f"tu:{raw}?edges=false").image == (2, 1, False)
     (raw / "DS_A.txt").write_text(f"1, {2**70}\n")
-    with pytest.raises(BadInput, match=r"DS_A\.txt is wrong; right is 2 whole numbers a line"):
+    with pytest.raises(BadInput, match=r"DS_A\.txt is wrong, see line \d+; right is 2 whole numbers a line"):
         load_data(f"tu:{raw}")
     (raw / "DS_A.txt").write_text("1, 3\n")
     with pytest.raises(BadInput, match="edge that leads out of its graph"):

@@ -133,7 +133,7 @@ def test_wrong_calls_say_what_is_right(tmp_path, home, monkeypatch):
     refuse("mnist", None, "run `condense data mnist --from DIR` where DIR holds the four IDX files; or install the extra [tensorflow]")
     refuse("cifar10", None, "--from DIR` where DIR holds the unpacked binary version; or install the extra [tensorflow]")
     refuse("svhn_cropped", None, "class folders train/CLASS and test/CLASS; or install the extra [tensorflow]")
-    refuse("mine", tmp_path, f"{tmp_path} has no folder train")
+    refuse("mine", tmp_path, f"{tmp_path} holds no class folders")
     assert set(NAMED) == {"digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn_cropped", "toy_graphs"} and not home.exists()
 
 
@@ -244,7 +244,7 @@ def test_hostile_or_broken_prepared_sets_are_refused(tmp_path, monkeypatch):
         (features, lambda text: text[:50], "features.json is not readable"),
         (features, lambda text: text.replace(own, own.replace("ClassLabel", "Other")), "cannot be read"),
         (info, lambda text: text.replace("array_record", "tfrecord"), "prepare it again as array_record"),
-        (info, lambda text: text.replace('"test"', '"rest"'), "cannot be read"),
+        (info, lambda text: text.replace('"test"', '"rest"'), "there is no test split"),
         (info, lambda text: text[:-9], "cannot be read"),
         (info, lambda text: json.dumps(long(json.loads(text))), "declares 999999999999 train examples"),
         (record, lambda text: text[: len(text) // 2], "prepare it again"),

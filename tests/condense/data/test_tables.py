@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from condense.data.load import load_data
-from condense.data.readers import table
+from condense.data.readers import columns, table
 from condense.data.readers.source import stratified
 from synth.base import take_all
 from synth.errors import BadInput
@@ -96,7 +96,7 @@ ROWS = "".join(many(6))
         (ROWS + "1,,2,no\n", "line 8 of t.csv: column 'colour' is empty"),
         (ROWS + "\n1,red,NaN,no\n", "line 9 of t.csv: column 'pay' holds NaN"),
         (ROWS + "1,red,-inf,no\n", "line 8 of t.csv: column 'pay' holds -inf"),
-        (ROWS + "1,red,no\n", "line 8 of t.csv: has 3 cells where 4 columns are named; quote cells that hold commas"),
+        (ROWS + "1,red,no\n", "line 8 of t.csv: has 3 cells where 4 columns are named; quote cells that hold separators"),
         (ROWS + "1,red,2,no,\n", "line 8 of t.csv: has 5 cells where 4 columns are named"),
         (ROWS + '1,"red,2,no\n', "line 8 of t.csv: is no row of a table (unexpected end of data)"),
         (ROWS + '1,"red"x,2,no\n', "line 8 of t.csv: is no row of a table"),
@@ -118,12 +118,12 @@ def test_a_fault_is_one_line_that_names_the_line(tmp_path, text, words):
         ("", "the first line of t.csv must name every column, each by another name; it is ''"),
         ("a,,y\n", "must name every column, each by another name; it is 'a,,y'"),
         ("a,a,y\n", "must name every column"),
-        ("a;b;y\n1;2;3\n", "the first line of t.csv has semicolons and no commas; put commas between the columns"),
-        ("a\tb\ty\n", "has tabs and no commas"),
+        ("a;y\n" + "1,5;p\n2,5;q\n" * 9, "line 2 of t.csv: holds 1,5, a decimal comma; write 1.5"),
+        ("a\tb\tz\n", "t.csv has no column 'y' (there: a, b, z)"),
         ("a,b,label\n", "t.csv has no column 'y' (there: a, b, label); use label=COLUMN"),
         ("y\n1\n", "t.csv has no column beside 'y'; a row needs one or more"),
         ("a,y\n1,0.5\n", "line 2 of t.csv: column 'y' holds 0.5, which is no whole number; labels are text or whole numbers"),
-        ("a,y\n1,p\n2,p\n", "2 rows are too few to draw test rows from; give test=FILE, or more rows"),
+        ("a,y\n1,p\n2,p\n", "2 rows are too few to draw test rows from; give test rows of their own, or more rows"),
         ("a,y\n" + "1,p\n" * 9, "there must be two or more classes"),
     ],
 )
@@ -165,16 +165,16 @@ def test_a_column_of_numbers_with_a_stray_text_is_told(tmp_path, capsys, monkeyp
     data = load_data(written(tmp_path, text))
     assert 7 not in drawn and data.image == (3 + 16,)
     assert "column 'age' is read as text of 16 categories, because line 9 holds 'seven'" in capsys.readouterr().err
-    monkeypatch.setattr(table, "MOST_CATEGORIES", 10)
+    monkeypatch.setattr(columns, "MOST_CATEGORIES", 10)
     with pytest.raises(BadInput, match=r"line 9 of t\.csv: column 'age' holds 'seven', which is no number, and more than 10 different"):
         load_data(written(tmp_path, text))
-    monkeypatch.setattr(table, "MOST_CLASSES", 1)
+    monkeypatch.setattr(columns, "MOST_CLASSES", 1)
     with pytest.raises(BadInput, match=r"line 4 of t\.csv: column 'y' holds more than 1 different labels"):
         load_data(written(tmp_path, text))
 
 
 def test_memory_is_bounded_before_rows_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "LARGEST", 20 * 4 * 4 - 1)
+    monkeypatch.setattr(columns, "LARGEST", 20 * 4 * 4 - 1)
     with pytest.raises(BadInput, match="20 rows of 4 numbers take more than 319 bytes; take fewer rows or columns"):
         load_data(written(tmp_path, HEAD + "".join(many())))
     monkeypatch.setattr(table, "LONGEST", 20)

@@ -1,0 +1,102 @@
+"""The reader of data sets of the library `datasets` (Hugging Face): what `save_to_disk` wrote, and objects that somebody holds.
+
+Objects are known by what they offer, so the library itself is imported only to read a folder.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from condense.data.readers.base import Reader, Spec
+from condense.data.readers.columnar import ARRAY, CHOICES, CLASS, PICTURE, PLAIN, source_of_columns
+from condense.data.readers.encoded import why
+from condense.data.readers.folder import read_folder
+from condense.data.readers.parquet import parquet_files, read_parquet
+from condense.data.readers.source import Source
+from condense.data.readers.vector_source import VectorSource
+from synth.errors import BadInput
+
+BATCH = 256
+TESTS = ("test", "validation", "valid", "val")  # what the part with the test rows may be called, the best one first
+INSTALL = "install it by pip install 'condense-workbench[interop]'"
+KINDS = {"Image": PICTURE, "ClassLabel": CLASS, "Value": PLAIN} | dict.fromkeys(
+    ("Array2D", "Array3D", "List", "LargeList", "Sequence"), ARRAY
+)
+
+
+def is_dataset(thing: Any) -> bool:
+    """Whether something is a data set of the library: columns of declared kinds."""
+    return hasattr(thing, "column_names") and isinstance(getattr(thing, "features", None), Mapping)
+
+
+class Held:
+    """Such a data set as columns; its pictures stay encoded."""
+
+    def __init__(self, dataset: Any, shown: str, *, stored: int | None = None):
+        self.shown, self.stored = shown, stored
+        self.kinds = {name: KINDS.get(type(feature).__name__, "other") for name, feature in dataset.features.items()}
+        for name, kind in self.kinds.items():
+            if kind == PICTURE:
+                dataset = dataset.cast_column(name, type(dataset.features[name])(decode=False))
+        self.dataset = dataset.with_format(None)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batches(self, names: Sequence[str]) -> Iterator[dict[str, Sequence]]:
+        """The values of these columns, so many rows at a time."""
+        picked = self.dataset.select_columns(list(names))
+        for first in range(0, len(picked), BATCH):
+            yield picked[first : first + BATCH]
+
+    def classes(self, name: str) -> tuple[str, ...]:
+        """The names of the classes in a column."""
+        return tuple(getattr(self.dataset.features[name], "names", None) or ()) if self.kinds[name] == CLASS else ()
+
+
+def read_datasets(
+    spec: Spec, train: Any, test: Any | None, *, usual: float | None = None, stored: int | None = None
+) -> Source | VectorSource:
+    """The source that two data sets of the library are, or one, of which a part is drawn for the test."""
+    parts = [None if part is None else Held(part, f"the {word} set", stored=stored) for part, word in ((train, "train"), (test, "test"))]
+    return source_of_columns(spec, *parts, usual=usual)
+
+
+def read(spec: Spec) -> Source | VectorSource:
+    """The data set that was saved in the folder of the spec, or the parquet files or class folders in it. A name that is no folder is asked
+    of the Hub. Raises BadInput, with what to install, where the library is not there, and where the folder holds no such thing."""
+    try:
+        import datasets
+    except ImportError:
+        raise BadInput(f"{spec.text}: hf: needs the library datasets; {INSTALL}") from None
+    place, stored = spec.place(), None
+    try:
+        if (place / "state.json").is_file() or (place / "dataset_dict.json").is_file():
+            stored = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+            found = datasets.load_from_disk(str(place))
+        elif place.is_dir():
+            return read_parquet(spec, parquet_files(place)) if parquet_files(place) else read_folder(place, spec)
+        elif place.exists() or len(Path(spec.location).parts) > 2 or spec.location.startswith((".", "~", "/")):
+            raise BadInput(f"{spec.text}: there is no folder {place}; name one that save_to_disk wrote, or the name of a set on the Hub")
+        else:
+            found = datasets.load_dataset(spec.location)
+    except BadInput:
+        raise
+    except Exception as error:  # the library passes on what its file, network and format libraries raise
+        raise BadInput(f"{spec.text}: datasets cannot read it ({why(error)}); name a folder that save_to_disk wrote") from error
+    train, test = parts_of(spec, found)
+    return read_datasets(spec, train, test, stored=stored)
+
+
+def parts_of(spec: Spec, found: Any) -> tuple[Any, Any | None]:
+    """The data set to train on and that of the test. Raises BadInput where several parts are there and none is called train."""
+    if is_dataset(found):
+        return found, None
+    if "train" not in found and len(found) > 1:
+        raise BadInput(f"{spec.text}: has the parts {', '.join(map(str, found))[:200]}; one must be called train")
+    train = found["train"] if "train" in found else next(iter(found.values()))
+    return train, next((found[name] for name in TESTS if name in found), None)
+
+
+ABOUT = "a folder that save_to_disk of the library datasets wrote, or with parquet files or class folders; needs the extra [interop]"
+READER = Reader("hf", ABOUT, read, CHOICES)

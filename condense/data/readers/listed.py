@@ -1,0 +1,73 @@
+"""Pictures whose classes stand in a table beside them: labels.csv, or metadata.csv as imagefolder of datasets has it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from condense.data.readers.base import Spec
+from condense.data.readers.encoded import SUFFIXES
+from condense.data.readers.source import regular
+from condense.data.readers.table import read_cells
+from synth.errors import BadInput, nearest
+from synth.files.format import printable
+
+TABLES = ("labels.csv", "metadata.csv", "train.csv", "test.csv", "annotations.csv", "labels.tsv")
+FILES = ("file_name", "filename", "file", "image", "image_name", "image_id", "path", "id", "name")
+LABELS = ("label", "labels", "class", "category", "target", "y")
+
+
+def find_table(entries: Sequence[Path]) -> list[Path]:
+    """The table of labels among what a folder holds: a list of none or one."""
+    found = {path.name.lower(): path for path in reversed(entries) if path.is_file()}
+    return [found[name] for name in TABLES if name in found][:1]
+
+
+def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, list[Path]]:
+    """Picture files by class, both sorted, of those rows of a table whose pictures lie in this part.
+
+    Raises BadInput for a table without such columns, for a picture that is not there, is named twice or lies outside.
+    """
+    cells = read_cells(table, spec.text)
+    _, names = next(cells, (1, []))
+    columns = [_column(spec, table, names, "label", LABELS), _column(spec, table, names, "", FILES)]
+    listing, seen, missing = {}, set(), []
+    for line, row in cells:
+        if len(row) != len(names):
+            raise BadInput(
+                f"{spec.text}: line {line} of {table.name} has {len(row)} cells where {len(names)} columns are named; correct it"
+            )
+        label, name = (row[column] for column in columns)
+        path = _picture(part, table.parent, name)
+        if path is None:
+            missing.append((line, name))
+            continue
+        if not label or path in seen or not path.resolve().is_relative_to(root):
+            wrong = "has no label" if not label else "is named twice" if path in seen else f"lies outside of {root}"
+            raise BadInput(f"{spec.text}: line {line} of {table.name}: {name} {wrong}; correct it")
+        seen.add(path)
+        listing.setdefault(printable(label), []).append(regular(path, spec.text, remedy="remove it from the table"))
+    if missing and (table.parent == part or not seen):
+        line, name = missing[0]
+        raise BadInput(f"{spec.text}: line {line} of {table.name} names {name}, which is not in {part}; correct it")
+    order = sorted(listing, key=int) if all(label.isdecimal() for label in listing) else sorted(listing)
+    return {label: sorted(listing[label]) for label in order}
+
+
+def _picture(part: Path, beside: Path, name: str) -> Path | None:
+    """The picture of this name, its ending left out or not, in the part or beside the table."""
+    for folder in (part, part / "images", *([beside] if beside != part else [])):
+        for path in (folder / name, *(folder / f"{name}{end}" for end in SUFFIXES)):
+            if path.is_file() and path.suffix.lower() in SUFFIXES and path.resolve().is_relative_to(part.resolve()):
+                return path
+    return None
+
+
+def _column(spec: Spec, table: Path, names: list[str], option: str, usual: tuple[str, ...]) -> int:
+    """Which column holds something: that of the option's name, or one of a usual name."""
+    asked, lower = spec.options.get(option), [name.lower() for name in names]
+    if asked is not None and asked not in names:
+        raise BadInput(f"{spec.text}: {table.name} has no column '{asked}' (there: {', '.join(names)[:400]}){nearest(asked, names)}")
+    found = asked or next((names[lower.index(word)] for word in usual if word in lower), None)
+    if found is None:
+        wanted = f"label=COLUMN, or call one {', '.join(usual[:3])}" if option else f"a column {usual[0]} with the pictures' names"
+        raise BadInput(f"{spec.text}: {table.name} has the columns {', '.join(names)[:400]}; needed is {wanted}")
+    return names.index(found)

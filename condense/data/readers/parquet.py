@@ -1,0 +1,121 @@
+"""The reader of parquet files, through pyarrow: pictures or arrays in a column, or a table of numbers and text, with a column of labels."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from condense.data.readers.base import Reader, Spec
+from condense.data.readers.columnar import ARRAY, CLASS, PICTURE, PLAIN, WITH_FILE, source_of_columns
+from condense.data.readers.encoded import why
+from condense.data.readers.source import Source, regular
+from condense.data.readers.vector_source import VectorSource
+from synth.errors import BadInput
+from synth.files.records import ANY, parse_record
+
+BATCH = 256
+TESTS = ("test", "validation", "valid", "val")
+INSTALL = "install it by pip install 'condense-workbench[interop]'"
+
+
+class Files:
+    """Parquet files of one part, one after another, as columns. Raises BadInput for a file that is none, and for different columns."""
+
+    def __init__(self, files: Sequence[Path], spec: str):
+        self.spec, self.shown = spec, files[0].name if len(files) == 1 else f"{len(files)} files {files[0].name} ..."
+        self.files = [open_parquet(path, spec) for path in files]
+        self.stored = sum(path.stat().st_size for path in files)
+        self.schema = self.files[0].schema_arrow
+        self.kinds = {field.name: kind_of(field.type) for field in self.schema}
+        self.names = declared_classes(self.schema)
+        self.kinds |= {name: CLASS for name in self.names if self.kinds.get(name) == PLAIN}
+        for file, path in zip(self.files, files, strict=True):
+            if file.schema_arrow.names != self.schema.names:
+                raise BadInput(f"{spec}: {path.name} has other columns than {files[0].name}; give files of one table")
+
+    def __len__(self) -> int:
+        return sum(file.metadata.num_rows for file in self.files)
+
+    def batches(self, names: Sequence[str]) -> Iterator[dict[str, Sequence]]:
+        """The values of these columns, so many rows at a time."""
+        try:
+            for file in self.files:
+                for batch in file.iter_batches(BATCH, columns=list(names), use_threads=False):
+                    yield {name: batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names}
+        except Exception as error:  # it passes on what its format and file libraries raise
+            raise BadInput(f"{self.spec}: {self.shown} is damaged ({why(error)}); write it again") from error
+
+    def classes(self, name: str) -> tuple[str, ...]:
+        """The names of the classes in a column, as the library datasets notes them in the file."""
+        return self.names.get(name, ())
+
+
+def open_parquet(path: Path, spec: str) -> Any:
+    """An opened file. Raises BadInput where it is none, or pyarrow is not there."""
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise BadInput(f"{spec}: parquet needs pyarrow; {INSTALL}") from None
+    try:
+        return parquet.ParquetFile(regular(path, spec, remedy="name a parquet file that is there"))
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(f"{spec}: {path} is no parquet file ({why(error)}); write it again") from error
+
+
+def kind_of(kind: Any) -> str:
+    """The kind of a column of this arrow type."""
+    text = str(kind)
+    if "binary" in text and (text.startswith("struct<") or text in ("binary", "large_binary")):
+        return PICTURE
+    if text.startswith(("list<", "large_list<", "fixed_size_list<", "extension<")):
+        return ARRAY
+    return PLAIN if not text.startswith(("struct<", "map<")) else "other"
+
+
+def declared_classes(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Class names by column, where the file notes them as the library datasets does."""
+    try:
+        noted = parse_record((schema.metadata or {})[b"huggingface"].decode(), ANY)
+        features = noted["info"]["features"].items()
+        found = {name: feature.get("names") for name, feature in features if feature.get("_type") == "ClassLabel"}
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return {}
+    return {name: tuple(names) for name, names in found.items() if isinstance(names, list) and all(isinstance(one, str) for one in names)}
+
+
+def parquet_files(place: Path) -> list[Path]:
+    """The parquet files of a folder, or of `data` in it; the file itself where it is one."""
+    if not place.is_dir():
+        return [place]
+    return sorted(place.glob("*.parquet")) or sorted(place.glob("data/*.parquet"))
+
+
+def read_parquet(spec: Spec, files: list[Path]) -> Source | VectorSource:
+    """The source in parquet files: those called `test...` are the test, those called `train...` are for training, if any are."""
+    if not files:
+        raise BadInput(f"{spec.text}: there is no parquet file in {spec.location}; name a file, or a folder with train*.parquet")
+    asked = spec.options.get("test")
+    train = [path for path in files if path.name.lower().startswith("train")]
+    tests = next((found for word in TESTS if (found := [path for path in files if path.name.lower().startswith(word)])), [])
+    if isinstance(asked, str):
+        if "split" in spec.options:
+            raise BadInput(f"{spec.text}: test=FILE names the test rows and split=N draws them; leave one out")
+        tests, spec = [spec._replace(location=asked).place()], spec._replace(options={k: v for k, v in spec.options.items() if k != "test"})
+    elif not train and len(files) == 1:
+        tests = []
+    train = train or [path for path in files if path not in tests]
+    if not train:
+        raise BadInput(
+            f"{spec.text}: {', '.join(path.name for path in files)[:200]} are all for the test; one must be called train*.parquet"
+        )
+    return source_of_columns(spec, Files(train, spec.text), Files(tests, spec.text) if tests else None)
+
+
+def read(spec: Spec) -> Source | VectorSource:
+    """The file or the files in the folder that the spec names. Raises BadInput as `read_parquet` does."""
+    return read_parquet(spec, parquet_files(spec.place()))
+
+
+ABOUT = "a file, or a folder with train*.parquet and test*.parquet: a column of pictures, arrays or numbers, and one of labels"
+READER = Reader("parquet", ABOUT, read, WITH_FILE)

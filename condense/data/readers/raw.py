@@ -1,0 +1,92 @@
+"""Arrays that somebody holds or a file gave become a source: images or vectors, with labels in any usual form, with or without a test."""
+
+from typing import Any
+
+import numpy as np
+
+from condense.data.readers.base import Spec
+from condense.data.readers.class_labels import number_labels
+from condense.data.readers.pixels import as_images
+from condense.data.readers.source import Source, check_not_drawn, draw_test
+from condense.data.readers.vector_source import VECTORS, VectorSource
+from condense.data.rows import InMemory
+from synth.errors import BadInput
+
+SHAPES = "images [n h w], [n h w c] or [n c h w], or vectors [n d]"
+
+
+def source_of(
+    spec: Spec,
+    train: tuple[np.ndarray, Any],
+    test: tuple[np.ndarray, Any] | None,
+    *,
+    names: Any = (),
+    flips: bool = True,
+    columns: str = "",
+    usual: float | None = None,
+) -> Source | VectorSource:
+    """The source that arrays are.
+
+    Args:
+      spec: its text begins messages, its options say the layout, and the test split where there is none.
+      train, test: examples and their labels, these in any form that `number_labels` takes; None where there is no test.
+      names: of the classes, in their order.
+      flips: whether a mirrored image keeps its label.
+      columns: what the numbers of vectors are called.
+      usual: the fraction that is drawn for the test where neither data nor options name one; by default that is refused.
+
+    Raises BadInput for what is neither images nor vectors, and as the parts do.
+    """
+    (x_train, y_train), (x_test, y_test) = train, test or (train[0][:0], ())
+    vectors = x_train.ndim == 2
+    if x_train.ndim not in (2, 3, 4) or (len(x_test) and x_test.ndim != x_train.ndim):
+        raise BadInput(f"{spec.text}: train examples have shape {x_train.shape}, test examples {x_test.shape}; needed are {SHAPES}")
+    check_lengths(spec.text, x_train, y_train, x_test, y_test)
+    examples = VECTORS["examples"] if vectors else "images"
+    y_train, y_test, classes = number_labels(spec.text, y_train, y_test, names=names, examples=examples)
+    x_train, x_test = (
+        as_vectors(spec.text, x_train, x_test) if vectors else as_images(spec.text, [x_train, x_test], spec.options.get("layout"))
+    )
+    return assemble(spec, (x_train, y_train), test and (x_test, y_test), classes, flips=flips, columns=columns, usual=usual)
+
+
+def assemble(
+    spec: Spec,
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray] | None,
+    classes: tuple[str, ...],
+    *,
+    flips: bool = True,
+    columns: str = "",
+    usual: float | None = None,
+    drawn: str = "",
+) -> Source | VectorSource:
+    """The source of numbered rows, whose test split is drawn where there is none. The arguments are those of `source_of`, with u8 or f32
+    examples and class indices; `drawn` says how the test split was drawn, where the caller has drawn it."""
+    if test is None:
+        *parts, drawn = draw_test(spec, InMemory(*train), usual=usual)
+    else:
+        if not drawn:
+            check_not_drawn(spec)
+        parts = [InMemory(*train), InMemory(*test)]
+    if train[0].ndim == 2:
+        return VectorSource(spec.name, spec.text, *parts, classes, columns, drawn=drawn)
+    return Source(spec.name, spec.text, *parts, classes, flips, drawn=drawn)
+
+
+def check_lengths(spec: str, x_train, y_train, x_test, y_test) -> None:
+    """Raises BadInput where there are no training examples, or not as many labels as examples."""
+    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
+        if len(x) != len(y):
+            raise BadInput(f"{spec}: {len(x)} {part} examples but {len(y)} {part} labels; there must be as many")
+    if not len(x_train):
+        raise BadInput(f"{spec}: there are no training examples; give some")
+
+
+def as_vectors(spec: str, *parts: np.ndarray) -> list[np.ndarray]:
+    """Numbers of any kind as f32; those beyond float32 become infinite, and are refused later."""
+    for x in parts:
+        if x.dtype.kind not in "iufb":
+            raise BadInput(f"{spec}: vectors are {x.dtype}; they must be numbers")
+    with np.errstate(over="ignore"):
+        return [x.astype(np.float32, copy=False) for x in parts]
