@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.teachers.self_supervised import load_ssl_teacher, train_ssl_teacher
     from condense.teachers.store import load_teachers
     from condense.teachers.train import train_teachers
+    from condense.workflows.describe import Description, describe
     from condense.workflows.distill import distill
     from condense.workflows.evaluate import evaluate
     from condense.workflows.lists import list_data, list_methods, list_nets, list_presets, list_recipes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
 
 INTERFACE = {  # name -> the module that defines it
     "BadInput": "synth.errors",
+    "Description": "condense.workflows.describe",
     "Evaluation": "condense.evaluation.report",
     "Evaluations": "condense.evaluation.report",
     "RunFailed": "synth.errors",
@@ -42,6 +44,7 @@ INTERFACE = {  # name -> the module that defines it
     "SyntheticSet": "synth.set",
     "Transfer": "condense.evaluation.transfer_report",
     "count_trees": "condense.data.trees",
+    "describe": "condense.workflows.describe",
     "distill": "condense.workflows.distill",
     "evaluate": "condense.workflows.evaluate",
     "from_arrays": "condense.data.load",
@@ -70,6 +73,7 @@ INTERFACE = {  # name -> the module that defines it
 
 __all__ = [
     "BadInput",
+    "Description",
     "Evaluation",
     "Evaluations",
     "RunFailed",
@@ -78,6 +82,7 @@ __all__ = [
     "Transfer",
     "__version__",
     "count_trees",
+    "describe",
     "distill",
     "evaluate",
     "from_arrays",

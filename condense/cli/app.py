@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from condense.cli import data, demo, distill, evaluate, experts, list, relabel, show, teachers, transfer
+from condense.cli import data, demo, describe, distill, evaluate, experts, list, relabel, show, teachers, transfer
 from condense.cli.flags import aligned, parse
 from synth.errors import BadInput
 
@@ -14,6 +14,7 @@ VERBS = {
     "relabel": relabel,
     "transfer": transfer,
     "show": show,
+    "describe": describe,
     "list": list,
     "data": data,
     "demo": demo,

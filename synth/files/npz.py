@@ -101,6 +101,17 @@ class Archive:
         array = self._all(name)
         return array if rows is None else array[rows]
 
+    def is_mappable(self, name: str) -> bool:
+        """Whether an array is stored as it is, row after row in the byte order of this machine."""
+        stored = self._file.getinfo(f"{name}.npy").compress_type == zipfile.ZIP_STORED
+        return stored and not self._fortran[name] and self.members[name].dtype.isnative
+
+    def mapped(self, name: str) -> np.ndarray:
+        """An array that `is_mappable`, mapped for reading: its bytes are read when they are looked at, and no checksum is compared."""
+        dtype, shape = self.members[name]
+        with _damage(self.path, name):
+            return self._mapped(self._file.getinfo(f"{name}.npy"), self._starts[name], dtype, shape)
+
     def _some(self, name: str, rows: np.ndarray) -> np.ndarray:
         dtype, shape = self.members[name]
         size = math.prod(shape[1:]) * dtype.itemsize

@@ -135,6 +135,7 @@ class Reader(NamedTuple):
       options: what may stand behind the question mark, by name, in the order in which messages show it.
       embedded: for data that come without files, the words that say so; such a kind has no location.
       store: how named sets of this kind are kept; None where there are none, or where they need no files.
+      scan: as `read`, but rows stay in their files and are read when they are taken, for one look at each; None where `read` serves.
     """
 
     kind: str
@@ -143,3 +144,4 @@ class Reader(NamedTuple):
     options: dict[str, Choice | Number | Share | FileOrShare | Word]
     embedded: str = ""
     store: Store | None = None
+    scan: Callable[[Spec], Any] | None = None

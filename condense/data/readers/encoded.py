@@ -9,12 +9,14 @@ import io
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Int, Int32, UInt8
 from PIL import Image, ImageOps, PngImagePlugin
 
 from condense.data.readers.source import LARGEST, MODEL_SPACE
@@ -174,6 +176,59 @@ def gather(
     for what, count in said.items():
         note(f"{spec}: {count} of {n} pictures {what}")
     return x, y
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Encoded pictures as rows: each is decoded whenever it is taken, and none is kept.
+
+    Args:
+      items: the pictures. size: as `decode` has it. look: height, width and channels of every picture. spec: begins messages.
+    """
+
+    items: Sequence[Item]
+    size: int | None
+    look: tuple[int, int, int]
+    spec: str
+    in_memory = False
+    dtype = np.dtype(np.uint8)
+
+    @cached_property
+    def y(self) -> Int32[np.ndarray, " n"]:
+        """The class index of every picture."""
+        return np.array([item.label for item in self.items], np.int32)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of pictures, then the shape of one."""
+        return (len(self.items), *self.look)
+
+    def take(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m h w c"]:
+        """The pictures that `index` names, in its order. Raises BadInput for one that is broken, or of another size than the first."""
+        x = np.empty((len(index), *self.look), np.uint8)
+        for row, at in enumerate(np.asarray(index).tolist()):
+            item = self.items[at]
+            picture = decode(item.file, f"{self.spec}: {item.shown}", channels=self.look[2], size=self.size)
+            if picture.shape != self.look:
+                have, want = ("x".join(map(str, shape)) for shape in (picture.shape, self.look))
+                raise BadInput(f"{self.spec}: {item.shown} is {have} but others are {want}; cut all to one size, as by ?size=N")
+            x[row] = picture
+        return x
+
+
+def look_of(items: Sequence[Item], spec: str, *, grey: bool, size: int | None) -> tuple[int, int, int]:
+    """Height, width and channels of pictures, as the first says, with three channels where the header of one says that it is coloured."""
+    first = decode(items[0].file, f"{spec}: {items[0].shown}", channels=1 if grey else None, size=size)
+    coloured = first.shape[2] == 3 or (not grey and any(_coloured(item) for item in items))
+    return (*first.shape[:2], 3 if coloured else 1)
+
+
+def _coloured(item: Item) -> bool:
+    try:
+        with _opened(item.file) as picture:
+            return picture.mode in COLOUR
+    except Exception:  # what is broken is told when it is taken
+        return False
 
 
 def same_channels(*x: UInt8[np.ndarray, "..."]) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from condense.data.readers.base import TRUTH, Number, Reader, Spec, Word
-from condense.data.readers.encoded import SUFFIXES, Item, gather, same_channels
+from condense.data.readers.encoded import SUFFIXES, Item, Pictures, gather, look_of, same_channels
 from condense.data.readers.listed import TABLES, find_table, read_listing
 from condense.data.readers.raw import assemble
 from condense.data.readers.source import DRAWN, OPTIONS, Source, check_not_drawn, drawn_rows, regular, stratified
@@ -28,14 +28,15 @@ class Parts(NamedTuple):
     strays: list[Path]
 
 
-def read_folder(folder: Path, spec: Spec) -> Source:
-    """Pictures in train/CLASS and test/CLASS (or val/CLASS), in CLASS alone, or in one folder with a table of their labels; one folder
+def list_items(folder: Path, spec: Spec) -> tuple[list[Item], list[Item], tuple[str, ...], str]:
+    """The training pictures and the test pictures of a folder, the names of the classes, and how a test split was drawn.
+
+    Pictures lie in train/CLASS and test/CLASS (or val/CLASS), in CLASS alone, or in one folder with a table of their labels; one folder
     around all of them is looked through, and one inside a class too. Classes are the sorted names. With the option `limit` only that many
-    training pictures are decoded, the first of every class in proportion. Files that are no pictures are left out and counted.
+    training pictures are listed, the first of every class in proportion. Files that are no pictures are left out and counted.
 
     Raises:
-      BadInput: no such layout, no test split and no option `test`, different classes in train and test, links that leave the folder,
-        pictures of several sizes without the option `size`.
+      BadInput: no such layout, no test split and no option `test`, different classes in train and test, links that leave the folder.
     """
     if not folder.is_dir():
         raise BadInput(f"{spec.text}: there is no folder {folder}; {LAYOUT}")
@@ -59,18 +60,30 @@ def read_folder(folder: Path, spec: Spec) -> Source:
     limit = spec.options.get("limit")
     if limit is not None and limit < len(train):
         train = [train[row] for row in stratified(np.array([item.label for item in train]), limit)]
-    how = {
-        "channels": 1 if spec.options.get("grey") else None,
-        "size": spec.options.get("size"),
-        "resize": f"add {spec.how('size', 'N')} to cut all to one size",
-    }
+    return train, test, names, drawn
+
+
+def read_folder(folder: Path, spec: Spec) -> Source:
+    """The decoded pictures of a folder. Raises BadInput as `list_items` does, and for several sizes without the option `size`."""
+    train, test, names, drawn = list_items(folder, spec)
+    channels, resize = 1 if spec.options.get("grey") else None, f"add {spec.how('size', 'N')} to cut all to one size"
     memory, like, found = MemoryBudget(spec.text, remedy="use fewer pictures, ?limit=N, or ?size=N"), None, []
     for items in (train, test):
+        how = {"channels": channels, "size": spec.options.get("size"), "resize": resize, "like": like}
         stored = sum(item.file.stat().st_size for item in items)
-        found.append(gather(items, len(items), spec.text, memory=memory, stored=stored, like=like, **how))
+        found.append(gather(items, len(items), spec.text, memory=memory, stored=stored, **how))
         like = found[0][0].shape[1:]
     x = same_channels(found[0][0], found[1][0])
     return assemble(spec, (x[0], found[0][1]), (x[1], found[1][1]), names, flips=spec.named.flips, drawn=drawn)
+
+
+def scan(spec: Spec) -> Source:
+    """As `read`, with pictures that are decoded when they are taken."""
+    train, test, names, drawn = list_items(spec.place(), spec)
+    size = spec.options.get("size")
+    look = look_of([*train, *test], spec.text, grey=spec.options.get("grey", False), size=size)
+    parts = (Pictures(items, size, look, spec.text) for items in (train, test))
+    return Source(spec.name, spec.text, *parts, names, spec.named.flips, drawn=drawn)
 
 
 def items_of(listing: Listing) -> list[Item]:
@@ -163,4 +176,4 @@ def read(spec: Spec) -> Source:
 
 
 ABOUT = "a folder with pictures in train/CLASS and test/CLASS (or val/CLASS), in CLASS alone, or with a table labels.csv"
-READER = Reader("folder", ABOUT, read, OPTIONS | {"size": Number(most=4096), "grey": TRUTH} | DRAWN | {"label": Word()})
+READER = Reader("folder", ABOUT, read, OPTIONS | {"size": Number(most=4096), "grey": TRUTH} | DRAWN | {"label": Word()}, scan=scan)

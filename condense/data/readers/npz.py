@@ -20,11 +20,12 @@ KEYS = (NPZ, ("train_images", "train_labels", "test_images", "test_labels"), ("x
 TEXT = ("class_names", *(key for keys in KEYS for key in keys[1::2] if key))  # arrays that may hold text
 
 
-def read_npz(path: Path, spec: Spec) -> Source | VectorSource:
+def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | VectorSource:
     """An .npz with x_train, y_train and maybe x_test, y_test and class_names: images NHWC, NCHW or NHW, bytes or floats in [0, 1]; or
     vectors [n d] of any numbers, which become f32. MedMNIST's names of these arrays are known too.
 
-    With the option `limit` only that many training images are held in memory, the first of every class in proportion.
+    Where `mapped`, examples that are stored as they are stay in the file. With the option `limit` only that many training images are held
+    in memory, the first of every class in proportion.
 
     Raises:
       BadInput: arrays that are missing, of another type or shape, that do not fit each other or take more than 16 GiB, known before any is
@@ -46,8 +47,11 @@ def read_npz(path: Path, spec: Spec) -> Source | VectorSource:
         rows = stratified(y_train, limit) if some else None
         counts = {key: len(rows) if key == x_key and some else wanted[key].shape[0] for key in keys[::2]}
         numbers = sum(count * math.prod(wanted[key].shape[1:]) for key, count in counts.items())
-        archive.reserve(*[key for key in counts if key != x_key or not some], more=MODEL_SPACE * numbers)
-        found = [archive.read(key, rows=rows if key == x_key else None) for key in counts]
+        if mapped and not some and all(archive.is_mappable(key) for key in counts):
+            found = [archive.mapped(key) for key in counts]
+        else:
+            archive.reserve(*[key for key in counts if key != x_key or not some], more=MODEL_SPACE * numbers)
+            found = [archive.read(key, rows=rows if key == x_key else None) for key in counts]
     found = as_vectors(spec.text, *found) if vectors else as_images(spec.text, found, layout)
     train = found[0], y_train if rows is None else y_train[rows]
     return assemble(spec, train, (found[1], y_test) if len(found) > 1 else None, classes)
@@ -88,5 +92,10 @@ def read(spec: Spec) -> Source | VectorSource:
     return read_npz(spec.place(), spec)
 
 
+def scan(spec: Spec) -> Source | VectorSource:
+    """As `read`, with examples that stay in the file where they are stored as they are."""
+    return read_npz(spec.place(), spec, mapped=True)
+
+
 ABOUT = "a file with x_train, y_train, x_test, y_test: images [n h w c], [n c h w] or [n h w], or vectors [n d], and their labels"
-READER = Reader("npz", ABOUT, read, OPTIONS | {"layout": LAYOUT} | DRAWN)
+READER = Reader("npz", ABOUT, read, OPTIONS | {"layout": LAYOUT} | DRAWN, scan=scan)

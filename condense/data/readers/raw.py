@@ -1,8 +1,11 @@
 """Arrays that somebody holds or a file gave become a source: images or vectors, with labels in any usual form, with or without a test."""
 
+import mmap
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int, Int32
 
 from condense.data.readers.base import Spec
 from condense.data.readers.class_labels import number_labels
@@ -64,14 +67,32 @@ def assemble(
     """The source of numbered rows, whose test split is drawn where there is none. The arguments are those of `source_of`, with u8 or f32
     examples and class indices; `drawn` says how the test split was drawn, where the caller has drawn it."""
     if test is None:
-        *parts, drawn = draw_test(spec, InMemory(*train), usual=usual)
+        *parts, drawn = draw_test(spec, rows_of(*train), usual=usual)
     else:
         if not drawn:
             check_not_drawn(spec)
-        parts = [InMemory(*train), InMemory(*test)]
+        parts = [rows_of(*train), rows_of(*test)]
     if train[0].ndim == 2:
         return VectorSource(spec.name, spec.text, *parts, classes, columns, drawn=drawn)
     return Source(spec.name, spec.text, *parts, classes, flips, drawn=drawn)
+
+
+@dataclass(frozen=True, eq=False)
+class InFile(InMemory):
+    """Rows that are an array mapped from a file: what was taken of it leaves memory at once."""
+
+    in_memory = False
+
+    def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
+        """A copy of the rows that `index` names."""
+        taken = np.array(self.x[np.asarray(index, np.int64)])
+        self.x._mmap.madvise(mmap.MADV_DONTNEED)
+        return taken
+
+
+def rows_of(x: np.ndarray, y: Int32[np.ndarray, " n"]) -> InMemory:
+    """Examples and their class indices as rows."""
+    return InFile(x, y) if isinstance(x, np.memmap) and x._mmap is not None else InMemory(x, y)
 
 
 def check_lengths(spec: str, x_train, y_train, x_test, y_test) -> None:

@@ -1,0 +1,32 @@
+"""`condense describe`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import Positional
+
+from condense.cli.flags import about
+from condense.runtime.interrupts import defer_interrupt
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Say what data, a set, a run or a preset is: size, classes, ranges, duplicates, bytes, what it was made by."""
+
+    what: Annotated[
+        Positional[str],
+        about("data, a set's file, the folder of a run, or a preset", metavar="SPEC_OR_SET_OR_DIR_OR_PRESET"),
+    ]
+
+
+def act(call: Flags) -> None:
+    """Prints the description."""
+    with defer_interrupt():
+        from condense.workflows.describe import describe
+        from synth.errors import one_line
+
+    for line in describe(call.what).lines():
+        print(one_line(line))
+
+
+RECORD = Flags

@@ -1,0 +1,208 @@
+"""Says what data, a set, a run or a preset is, without doing anything with it."""
+
+import shlex
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from condense.data.facts import facts_of
+from condense.data.for_set import find_set
+from condense.data.graph_rows import pieces
+from condense.data.graphs import GraphData
+from condense.data.images import Data, limited
+from condense.data.load import Given, load_data
+from condense.data.modality import MODALITIES
+from condense.data.named import NAMED
+from condense.data.readers import READERS
+from condense.data.readers.base import HELD
+from condense.data.spec import parse_spec
+from condense.presets import PRESETS
+from condense.runtime.log import duration
+from condense.runtime.run_folder import RECORD
+from condense.workflows.runs import SavedRun, load_run
+from evals.storage import count_bytes
+from synth.content import KINDS as CONTENTS
+from synth.errors import BadInput, nearest
+from synth.files.format import load_set
+from synth.files.memory import megabytes
+from synth.labels import KINDS as LABELS
+from synth.set import SyntheticSet
+
+IPC = (1, 10, 50)
+SHOWN = 20  # classes that are listed
+LABEL, NUMBER = 4, 4  # bytes of a class index, and of a number of a set that is learned
+
+
+class Description(NamedTuple):
+    """What something is, in lines by name."""
+
+    what: str
+    rows: tuple[tuple[str, str], ...]
+
+    def lines(self) -> list[str]:
+        """The lines as the command line prints them."""
+        return [f"{name:<12}{text}" for name, text in (("what", self.what), *self.rows)]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def describe(what: SyntheticSet | SavedRun | Given) -> Description:
+    """Describes data (size, classes, shapes, ranges, rows that are there twice, bytes of sets), a set, a run or a preset.
+
+    Args:
+      what: data as `load_data` takes them, a set or its file, a run or its folder, or the name of a preset. The rows of a specification are
+        looked at once, a piece at a time.
+
+    Example:
+      >>> import condense
+      >>> dict(condense.describe("digits").rows)["train"]
+      '1,437 images of 8x8x1 float32'
+
+    Raises BadInput where nothing is called so.
+    """
+    if isinstance(what, SavedRun):
+        return describe_run(what)
+    if isinstance(what, SyntheticSet):
+        return Description("a set", tuple(set_rows(what, None)))
+    if not isinstance(what, str | Path):
+        return describe_data(load_data(what))
+    name, path = str(what), Path(what)
+    if name in PRESETS:
+        return describe_preset(name)
+    if (path / RECORD).is_file():
+        return describe_run(load_run(path))
+    if is_set(path):
+        return Description("a set", tuple(set_rows(load_set(find_set(path)), find_set(path))))
+    try:
+        spec = parse_spec(name)
+    except BadInput as error:
+        known = nearest(name, (*PRESETS, *NAMED))
+        raise BadInput(str(error).partition("; did you mean")[0] + known if known else str(error)) from None
+    reader = READERS[spec.kind]
+    source = (reader.scan or reader.read)(spec)
+    if source.modality == "graphs":
+        return describe_data(load_data(name))
+    return Description(f"data: {name}", tuple(source_rows(limited(source, spec.options.get("limit")))))
+
+
+def is_set(path: Path) -> bool:
+    """Whether a set lies at the path, or in a folder there."""
+    path = path / "set.npz" if path.is_dir() else path
+    try:
+        return path.suffix == ".npz" and "header.npy" in zipfile.ZipFile(path).namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+def describe_data(data: Data | GraphData) -> Description:
+    """Describes loaded data."""
+    rows = source_rows(data.source) if isinstance(data, Data) else graph_rows(data)
+    return Description(f"data: {data.spec}", (*rows, ("digest", data.digest)))
+
+
+def source_rows(source: Any) -> list[tuple[str, str]]:
+    """What images or vectors are."""
+    facts, word = facts_of(source), MODALITIES[source.modality].example
+    shape, classes = "x".join(map(str, source.shape)), len(source.classes)
+    n, m = len(source.train.y), len(source.test.y)
+    numbers = int(np.prod(source.shape))
+    each = (f"{ipc} a class {megabytes(ipc * classes * (NUMBER * numbers + LABEL))}" for ipc in IPC)
+    mean = [f"{value:.3g} ± {std:.3g}" for value, std in zip(facts.mean, facts.std, strict=True)]
+    most, least = max(facts.train), min(facts.train)
+    doubt = f", {facts.contradicted} of them with another label" if facts.contradicted else ""
+    rows = [
+        ("train", f"{n:,} {word}s of {shape} {source.dtype}"),
+        ("test", f"{m:,}{f': {source.drawn}' if source.drawn else ''}"),
+        ("classes", f"{classes}: {counted(source.classes, facts.train)}"),
+        ("imbalance", f"the largest class has {most / least:.3g} times as many training {word}s as the smallest ({most:,} and {least:,})"),
+        ("range", f"{facts.low:g} to {facts.high:g}; mean ± deviation {', '.join(mean)}"),
+        (
+            "duplicates",
+            f"{facts.repeated:,} training {word}s are there before{doubt}; {facts.shared:,} test {word}s are in training too",
+        ),
+        ("memory", f"{megabytes((n + m) * numbers * NUMBER)} normalised"),
+        ("sets", "; ".join(each)),
+    ]
+    return rows if source.spec.startswith(f"{HELD}:") else [*rows, ("cost", cost(source.spec))]
+
+
+def cost(spec: str) -> str:
+    """The command that says what a run would cost."""
+    return f"`condense distill METHOD --data {shlex.quote(spec)} --ipc 10 --dry-run` times a step of a method on this machine"
+
+
+def graph_rows(data: GraphData) -> list[tuple[str, str]]:
+    """What graphs are."""
+    held = list(pieces(data.source.rows))
+    nodes, edges = sum(int(piece.nodes.sum()) for piece in held), sum(len(piece.senders) for piece in held)
+    sizes, counts = np.concatenate([piece.nodes for piece in held]), np.bincount(data.source.rows.y, minlength=len(data.classes))
+    n = len(sizes)
+    return [
+        ("graphs", f"{n:,}: {len(data.train.y):,} for training, {len(data.val.y):,} for validation, {len(data.test.y):,} for the test"),
+        ("classes", f"{len(data.classes)}: {counted(data.classes, counts.tolist())}"),
+        ("imbalance", f"the largest class has {counts.max() / counts.min():.3g} times as many graphs as the smallest"),
+        ("nodes", f"{nodes / n:.1f} a graph ({sizes.min()} to {sizes.max()}), {data.image.tags} tags"),
+        ("edges", f"{edges / n:.1f} a graph, {data.image.edges} labels{', directed' if data.image.directed else ''}"),
+    ]
+
+
+def counted(names: tuple[str, ...], counts: Any) -> str:
+    """Classes with the number of their rows; of many the first ones."""
+    shown = ", ".join(f"{name} {count:,}" for name, count in zip(names[:SHOWN], counts[:SHOWN], strict=True))
+    return shown + (f" ... and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def set_rows(synth: SyntheticSet, path: Path | None) -> list[tuple[str, str]]:
+    """What a set is."""
+    info, sizes, modality = synth.info, count_bytes(synth, file=path), MODALITIES[synth.x.modality]
+    content = next((name for name, kind in CONTENTS.items() if isinstance(synth.x, kind)), type(synth.x).__name__)
+    labels = next((name for name, kind in LABELS.items() if isinstance(synth.y, kind)), type(synth.y).__name__)
+    rows = [("examples", f"{len(synth)} {modality.example}s as {content}, with labels {labels}")]
+    if modality.starts:
+        x = np.asarray(synth.x.decode())
+        raw = np.asarray(info.preprocess.undo(x)) if info else x
+        beyond = f", {100 * np.mean((raw < 0) | (raw > 1)):.1f} % of the numbers beyond 0 and 1" if modality.name == "images" else ""
+        rows.append(("range", f"{'x'.join(map(str, x.shape[1:]))}, {raw.min():.3g} to {raw.max():.3g} in raw units{beyond}"))
+    total = f"{sizes['total']:,}: {sizes['content']:,} of content, {sizes['labels']:,} of labels"
+    rows.append(("bytes", total + (f"; the file has {sizes['file']:,}" if path else "")))
+    if info is None:
+        return rows
+    learned = "" if synth.lr is None else f", with a learned step size of {float(synth.lr):.3g}"
+    return [
+        *rows,
+        ("classes", f"{len(info.classes)}: {', '.join(info.classes[:SHOWN])}{' ...' * (len(info.classes) > SHOWN)}"),
+        ("made by", f"{info.method or 'nobody who says so'}, seed {info.seed}{learned}"),
+        (
+            "from",
+            f"{info.data_path or info.data or 'data that it does not name'}, digest {info.data_digest[:12]}",
+        ),
+        ("for", f"network {info.net or 'any'}, recipe {info.recipe or 'any'}, {info.preprocess.kind} normalisation"),
+    ]
+
+
+def describe_run(run: SavedRun) -> Description:
+    """Describes a run's folder."""
+    record = run.record
+    config = record.get("config", {})
+    state = f"{record.get('state', 'unknown')}, {record.get('finished', 0)} of {record.get('steps', '?')} steps finished"
+    took = f"{duration(float(record.get('wall_seconds', 0)))}, at most {megabytes(float(record.get('peak_memory_bytes', 0)))} of memory"
+    rows = [
+        ("state", state),
+        ("took", took),
+        ("command", str(record.get("command", ""))),
+        ("choices", ", ".join(f"{name}={value}" for name, value in config.items())),
+        ("last", ", ".join(f"{name} {column[-1]:.4g}" for name, column in run.metrics.items() if len(column))),
+    ]
+    kept = [] if run.set is None else set_rows(run.set, run.folder / "set.npz")
+    return Description(f"a run: {run.folder}", (*rows, *kept))
+
+
+def describe_preset(name: str) -> Description:
+    """Describes a preset: its record, and every setting that it makes."""
+    preset = PRESETS[name]
+    settings = ", ".join(f"{key}={value}" for key, value in preset.settings.items())
+    rows = (("method", preset.method), ("data", preset.data), ("record", preset.record()), ("settings", settings))
+    return Description(f"a preset: {name}", rows)

@@ -1,0 +1,107 @@
+"""What `describe` says is what a count by hand says, of data, sets, runs and presets, in little memory."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import condense
+from condense.__main__ import run as command
+from condense.data.facts import facts_of
+from condense.data.readers import READERS
+from condense.data.spec import parse_spec
+from synth.errors import BadInput
+from tests.support.cli import surroundings
+from tests.support.ways import TEXT, TEXT_TEST, XT, X, csv, folders, npz
+
+MOST = 1 << 30  # bytes of a process that describes 200,000 images
+
+
+def test_facts_are_those_of_a_count_by_hand(tmp_path):
+    x, y = X.copy(), np.arange(24) % 3
+    x[7], x[8], x[9] = x[1], x[1], x[0]  # 7 is of class 1 as 1 is; 8 is of class 2; 9 of class 0 as 0 is
+    xt = XT.copy()
+    xt[4] = x[3]
+    y[20] = 0
+    source = condense.load_data(npz(tmp_path, x_train=x, y_train=y, x_test=xt)).source
+    facts = facts_of(source)
+    assert (facts.repeated, facts.contradicted, facts.shared) == (3, 1, 1)
+    assert facts.train == tuple(np.bincount(y)) and facts.test == (3, 3, 3)
+    assert (facts.low, facts.high) == (min(x.min(), xt.min()), max(x.max(), xt.max()))
+    np.testing.assert_allclose(facts.mean, (x / 255).mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(facts.std, (x / 255).std((0, 1, 2)), rtol=1e-6)
+    said = dict(condense.describe(f"npz:{tmp_path}/a.npz").rows)
+    assert said["train"] == "24 images of 9x7x3 uint8" and said["classes"] == "3: 0 9, 1 8, 2 7"
+    assert said["duplicates"] == "3 training images are there before, 1 of them with another label; 1 test images are in training too"
+    assert said["imbalance"].startswith("the largest class has 1.29 times as many")
+    each = 3 * (9 * 7 * 3 * 4 + 4) / 1e6
+    assert said["sets"] == f"1 a class {each:.3g} MB; 10 a class {10 * each:.3g} MB; 50 a class {50 * each:.3g} MB"
+
+
+@pytest.mark.parametrize("make", [npz, folders])
+def test_what_is_scanned_is_what_is_read(make, tmp_path):
+    """Rows that stay in their files are those that a reading holds."""
+    spec = parse_spec(make(tmp_path))
+    scanned, held = READERS[spec.kind].scan(spec), READERS[spec.kind].read(spec)
+    assert scanned.classes == held.classes and scanned.drawn == held.drawn
+    for part, whole in ((scanned.train, held.train), (scanned.test, held.test)):
+        index = np.array([3, 0, 5, 3])
+        assert part.shape == whole.shape and part.dtype == whole.dtype
+        np.testing.assert_array_equal(part.y, whole.y)
+        np.testing.assert_array_equal(part.take(index), whole.take(index))
+    assert facts_of(scanned) == facts_of(held)
+
+
+def test_vectors_graphs_arrays_sets_runs_and_presets_are_described(tmp_path, capsys):
+    assert dict(condense.describe(csv(tmp_path)).rows)["train"] == "19 vectors of 3 float32"
+    graphs = dict(condense.describe("toy_graphs").rows)
+    assert graphs["classes"] == "2: plain 150, forked 150" and graphs["graphs"].startswith("300: 243 for training, 27 for")
+    given = (X, TEXT, XT, TEXT_TEST)
+    arrays = condense.describe(given)
+    assert arrays.what == "data: arrays:tuple" and dict(arrays.rows)["digest"] == condense.load_data(given).digest
+    out = tmp_path / "run"
+    synth = condense.distill("random", "digits", ipc=2, net="mlp:width=4", out=out)
+    for what in (synth, out / "set.npz", str(out / "set.npz")):
+        said = dict(condense.describe(what).rows)
+        assert said["examples"] == "20 images as pixels, with labels hard" and said["made by"] == "random, seed 0"
+        assert said["bytes"].startswith("5,200: 5,120 of content, 80 of labels") and said["from"].startswith("digits, digest ")
+    assert condense.describe(condense.load_run(out)) == condense.describe(out)
+    assert dict(condense.describe(out).rows)["state"] == "done, 1 of 1 steps finished"
+    capsys.readouterr()
+    assert command(["describe", str(out)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"what        a run: {out}" and any(line.startswith("examples    20 images as pixels") for line in told)
+    name, line = next(iter(condense.list_presets().items()))
+    preset = condense.describe(name)
+    assert preset.what == f"a preset: {name}" and dict(preset.rows)["record"] == line
+    assert str(preset).splitlines() == preset.lines()
+    with pytest.raises(BadInput, match=f"unknown set.*; did you mean {name}"):
+        condense.describe(name + "x")
+    with pytest.raises(BadInput, match="did you mean digits"):
+        condense.describe("digitz")
+
+
+@pytest.mark.slow
+def test_two_hundred_thousand_images_take_little_memory(tmp_path):
+    """As they lie in an archive, 614 MB of them; whatever is imported counts."""
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (200_000, 32, 32, 3))
+    x[:, 0, 0, 0], x[:, 0, 1, 0], x[:, 0, 2, 0] = (np.arange(200_000) >> shift & 255 for shift in (0, 8, 16))
+    x[7] = x[6]
+    x.flush()
+    y = np.arange(200_000) % 10
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.write(tmp_path / "x.npy", "x_train.npy")
+        for name, array in (("y_train", y), ("x_test", np.ones((100, 32, 32, 3), np.uint8)), ("y_test", y[:100])):
+            with file.open(f"{name}.npy", "w") as held:
+                np.lib.format.write_array(held, array)
+    code = (
+        "import resource, condense; print(condense.describe('npz:a.npz')); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=surroundings(), check=True)
+    lines = done.stdout.splitlines()
+    assert "train       200,000 images of 32x32x3 uint8" in lines
+    assert any("duplicates  1 training images are there before, 1 of them with another label; 0 test" in line for line in lines)
+    assert int(lines[-1]) < MOST
