@@ -12,6 +12,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(STAMP)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[interop]"
 	$(BIN)/python -m pytest
 
 bench: $(STAMP)

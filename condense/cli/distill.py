@@ -22,7 +22,7 @@ RECORD = None
 
 COMMON: dict[str, tuple[Any, Any]] = {
     "data": (
-        Annotated[str, about("a name (`condense list data`) or KIND:LOCATION[?key=value&...], as csv:FILE?label=COL", metavar="SPEC")],
+        Annotated[str, about("a name (`condense list data`), a path, or KIND:LOCATION, each with [?key=value&...]", metavar="SPEC")],
         MISSING,
     ),
     "out": (Annotated[str, about("folder of the run; the same command again resumes there", metavar="DIR")], MISSING),
