@@ -21,6 +21,9 @@ from condense.workflows.plan import Plan
 def right_calls() -> None:
     """What comes back."""
     data = assert_type(condense.load_data("digits", seed=1), Data | GraphData)
+    assert_type(condense.load_data((np.zeros((4, 2)), [0, 1, 0, 1]), options="test=0.5"), Data | GraphData)
+    assert_type(condense.from_arrays(np.zeros((4, 2)), [0, 1, 0, 1], classes=["a", "b"]), Data)
+    assert_type(condense.describe("digits").lines(), list[str])
     synth = assert_type(condense.distill("dm", data, ipc=1, out=Path("a"), lr=0.5), condense.SyntheticSet)
     assert_type(condense.evaluate(synth, data=data, net=["mlp", "convnet"], rows="distilled"), condense.Evaluation)
     assert_type(condense.evaluate(["a", Path("b"), synth], cache="c"), condense.Evaluations)

@@ -33,7 +33,7 @@ from tests.support.cli import DM, TINY, program, record, surroundings
         (["list", "horses"], ["unknown list 'horses'", "methods, data, nets, presets, recipes"]),
         (["demo", "--out"], ["--out: needs a value"]),
         (["show", "x", "--wide"], ["show: unknown argument '--wide'", "--out, --per-class"]),
-        (["data", "mnist", "--form", "x"], ["unknown argument '--form'", "(known: --from)"]),
+        (["data", "mnist", "--form", "x"], ["unknown argument '--form'", "(known: --from, --size, --test)"]),
         (["evaluate", "x", "--net"], ["--net: names no network"]),
         (["evaluate", "x", "--net", "mlp", "--seeds", "1", "--net=lenet"], ["--net is given 2 times; give all its values after one"]),
         (["transfer", "x", "--to", "mnist", "--to", "digits"], ["--to is given 2 times; give all its values after one"]),

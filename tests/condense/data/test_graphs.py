@@ -1,5 +1,6 @@
 """Graph data: both formats of the TU collection, molecules, tags by degree, splits and batches."""
 
+import gzip
 import os
 import sys
 from pathlib import Path
@@ -63,6 +64,14 @@ def test_the_raw_format_says_the_same(tmp_path):
     for name in graphs._fields:
         assert np.array_equal(getattr(take_all(data.source.rows), name), getattr(graphs, name)), name
     assert data.classes == ("0", "5") and data.source.tags == ("3", "7")
+    assert load_data(f"tu:{tmp_path}").digest == data.digest, "raw/ lies one folder down"
+    plain = (raw / "DS_node_labels.txt").read_text()
+    (raw / "DS_node_labels.txt").write_text("".join(f"{line}, {at % 2}\n" for at, line in enumerate(plain.splitlines())))
+    assert load_data(f"tu:{raw}").source.tags == ("0", "1", "2", "3"), "a combination of two columns is a tag"
+    (raw / "DS_node_labels.txt").write_text(plain.replace("\n", ", 1\n", 1))
+    with pytest.raises(BadInput, match=r"DS_node_labels\.txt is wrong, see line 2; right is 2 whole numbers a line"):
+        load_data(f"tu:{raw}")
+    (raw / "DS_node_labels.txt").write_text(plain)
     (raw / "DS_edge_labels.txt").write_text(
         "".join(f"{9 if a < b else 4}\n" for a, b in zip(graphs.senders, graphs.receivers, strict=True))
     )
@@ -162,6 +171,16 @@ def test_a_table_of_molecules_may_be_odd(tmp_path, monkeypatch):
     path = tmp_path / "m.csv"
     path.write_bytes(b"\xef\xbb\xbfsmiles,label\n" + b"CC,1,x,y\nN,0\n" * 10)
     assert load_data(f"smiles:{path}").source.tags == (str(ord("C")), str(ord("N")))
+    digest = load_data(f"smiles:{path}").digest
+    for text, place in (("smiles;label\nCC;1\nN;0\n", path), ("smiles\tlabel\nCC\t1\nN\t0\n", tmp_path / "m.tsv.gz")):
+        head, _, body = text.partition("\n")
+        held = f"{head}\n{body * 10}".encode()
+        place.write_bytes(gzip.compress(held) if place.suffix == ".gz" else held)
+        assert load_data(f"smiles:{place}").digest == digest
+    place.write_bytes(place.read_bytes()[:-9])
+    with pytest.raises(BadInput, match=r"m\.tsv\.gz is damaged \(.*\); fetch the file again"):
+        load_data(f"smiles:{place}")
+    path.write_bytes(b"\xef\xbb\xbfsmiles,label\n" + b"CC,1,x,y\nN,0\n" * 10)
     with pytest.raises(BadInput, match=r"no column 'toxic' \(there: smiles, label\); use smiles=COL&label=COL"):
         load_data(f"smiles:{path}?label=toxic")
     path.write_text("smiles,label\n" + "C" * 200_000 + ",1\n")

@@ -18,6 +18,7 @@ from condense.data.readers.idx import IDX
 from condense.data.readers.source import Source, arrays
 from synth.errors import BadInput, RunFailed
 from tests.support.data_files import Trap, class_folders, idx_folder, refused
+from tests.support.ways import folders
 
 COARSE = {"cifar10": 0, "cifar100": 1}
 FILES = {"cifar10": [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"], "cifar100": ["train.bin", "test.bin"]}
@@ -310,3 +311,20 @@ def test_images_and_classes_of_another_set_are_refused_under_its_name(monkeypatc
         kept.check_known(source(called), "fashion_mnist", "data")
     with pytest.raises(BadInput, match=r"fashion_mnist has no class 'bird' \(there: T-shirt/top, Trouser, .*Ankle boot\)"):
         kept.check_known(source(("bird", *clothes[1:])), "fashion_mnist", "data")
+
+
+def test_class_folders_of_several_sizes_and_without_a_test_are_prepared_on_request(tmp_path, home):
+    """By the flags that the messages name."""
+    folders(tmp_path / "src", parts={"train": ""})
+    Image.new("RGB", (20, 12)).save(tmp_path / "src" / "ape" / "99.png")
+    refuse("mine", tmp_path / "src", "there is no test split; add --test 0.2 to draw one")
+    with pytest.raises(BadInput, match=r"99\.png is 12x20x3 but those before it 9x7x3; add --size N to cut all to one size"):
+        prepare("mine", from_dir=tmp_path / "src", test=0.25)
+    with pytest.raises(BadInput, match=r"--size is a whole number from 1 to 4096 and --test a fraction such as 0.2; correct them"):
+        prepare("mine", from_dir=tmp_path / "src", size=0)
+    prepare("mine", from_dir=tmp_path / "src", size=6, test=0.25)
+    data = load_data("mine", validation=0)
+    assert data.image == (6, 6, 3) and len(data.test) == 6 and len(data.train) == 19 and data.classes == ("ape", "bee", "cow")
+    prepare("all", from_dir=tmp_path / "src", size=6, test=0.5)
+    with pytest.raises(BadInput, match=r"test=0\.2 is for data without a test split, and these have one"):
+        load_data("all?test=0.2")

@@ -224,3 +224,24 @@ def test_links_stay_links(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     atomic.write_bytes(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_a_file_of_pytorch_is_called_one(tmp_path):
+    """In its present form, an archive, and in its old one, a pickle; neither is unpickled."""
+    with zipfile.ZipFile(tmp_path / "images_best.pt", "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\x02.")
+    (tmp_path / "old.pth").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+    for name in ("images_best.pt", "old.pth"):
+        with (
+            pytest.raises(BadInput, match=rf"{name}: is a file of PyTorch; `condense import FILE"),
+            opened(tmp_path / name),
+        ):
+            pass
+
+
+def test_text_may_be_bytes_where_text_is_asked_for(tmp_path):
+    np.savez(tmp_path / "a.npz", names=np.array([b"ape", b"bee"]))
+    with opened(tmp_path / "a.npz", text=("names",)) as archive:
+        assert archive.read("names").tolist() == [b"ape", b"bee"]
+    with pytest.raises(BadInput, match=r"'names\.npy' has dtype S3; arrays are plain numbers"), opened(tmp_path / "a.npz"):
+        pass
