@@ -7,7 +7,7 @@ import numpy as np
 
 from condense.data.named import Named
 from condense.data.readers.base import HELD, Spec
-from condense.data.readers.columnar import source_of_columns
+from condense.data.readers.columnar import IMAGES, LABELS, source_of_columns
 from condense.data.readers.columns import USUAL
 from condense.data.readers.frames import Frame, is_frame
 from condense.data.readers.hf import TESTS, is_dataset, read_datasets
@@ -52,6 +52,9 @@ def take_apart(spec: Spec, given: Any) -> tuple[Any, Any]:
             given = tuple(given[key] for key in ("x_train", "y_train", "x_test", "y_test") if key in given)
             return take_apart(spec, given)
         test = next((given[name] for name in TESTS if name in given), None)
+        keys = [next((key for key in known if key in given), None) for known in (("x", *IMAGES), LABELS)]
+        if None not in keys and all(is_array_or_list(given[key]) for key in keys):
+            return tuple(given[key] for key in keys), None
         if "train" not in given and len(given) == 1:
             return pair(spec, next(iter(given.values()))), None
         if "train" not in given:
@@ -68,7 +71,7 @@ def take_apart(spec: Spec, given: Any) -> tuple[Any, Any]:
         return tuple(given), None
     if len(given) == 4 and all(map(is_array_or_list, given)):
         a, b, c, d = given
-        if np.ndim(b) > 1 and np.ndim(c) == 1:  # the order of scikit-learn's train_test_split
+        if (np.ndim(b) > 1 and np.ndim(c) == 1) or len(a) == len(c) != len(b):  # the order of scikit-learn's train_test_split
             b, c = c, b
         return (a, b), (c, d)
     raise BadInput(f"{spec.text}: {len(given)} things are no data; give {FORMS}")
@@ -82,7 +85,7 @@ def pair(spec: Spec, part: Any) -> Any:
         raise BadInput(f"{spec.text}: an array has no labels; give (x, y)")
     if is_frame(part) or is_dataset(part) or is_indexed(part):
         return part
-    raise BadInput(f"{spec.text}: a {type(part).__name__} is no data that can be read in any order; give {FORMS}")
+    raise BadInput(f"{spec.text}: {type(part).__name__} is no data that can be read in any order; give {FORMS}")
 
 
 def is_array(thing: Any) -> bool:

@@ -29,9 +29,9 @@ def little_memory(most=8 * MIB):
     assert peak < most, f"{peak} bytes were allocated"
 
 
-def refused(spec, *words):
+def refused(spec, *words, **how):
     with pytest.raises(BadInput) as caught:
-        load_data(spec)
+        load_data(spec, **how)
     text = str(caught.value)
     assert "\n" not in text
     for word in words:

@@ -185,6 +185,15 @@ class MapStyle:
         return self.give(self.x[at]), int(self.y[at])
 
 
+def tensors() -> Any:
+    torch = pytest.importorskip("torch")
+    return torch.utils.data.TensorDataset(torch.tensor(chw(X).astype(np.float32) / 255), torch.tensor(Y))
+
+
+def vectors_dataset() -> Any:
+    return pytest.importorskip("datasets").Dataset.from_dict({"embedding": V.tolist(), "label": TEXT.tolist()})
+
+
 def chw(x: np.ndarray) -> np.ndarray:
     return np.moveaxis(x, -1, -3)
 
@@ -259,6 +268,11 @@ WAYS: dict[str, tuple[Callable[[Path], Any], tuple[str, tuple[int, ...]], tuple[
     "pair": (lambda f: (X, TEXT), IMAGES, NAMES, 5),
     "four": (lambda f: (X, Y, XT, YT), IMAGES, ("0", "1", "2"), M),
     "four, as scikit-learn has them": (lambda f: (V, V[:M], Y, YT), ("vectors", (5,)), ("0", "1", "2"), M),
+    "four, with columns of labels": (lambda f: (V, V[:M], Y[:, None], YT[:, None]), ("vectors", (5,)), ("0", "1", "2"), M),
+    "mapping of columns": (lambda f: {"image": X, "label": TEXT}, IMAGES, NAMES, 5),
+    "TensorDataset": (lambda f: tensors(), IMAGES, ("0", "1", "2"), 5),
+    "Dataset of vectors": (lambda f: vectors_dataset(), ("vectors", (5,)), NAMES, 5),
+    "frame of arrays": (lambda f: pytest.importorskip("pandas").DataFrame({"image": list(X), "label": TEXT}), IMAGES, NAMES, 5),
     "pairs": (lambda f: ((chw(FLOAT), Y), (chw(FLOAT_TEST), YT)), IMAGES, ("0", "1", "2"), M),
     "mapping": (lambda f: {"x_train": X, "y_train": TEXT, "x_test": XT, "y_test": TEXT_TEST}, IMAGES, NAMES, M),
     "lists": (lambda f: ([[1.0, 2.0, 3.0, float(at)] for at in range(N)], TEXT.tolist()), ("vectors", (4,)), NAMES, 5),

@@ -14,6 +14,7 @@ from condense.data.readers.folder import read_folder
 from condense.data.readers.parquet import parquet_files, read_parquet
 from condense.data.readers.source import Source
 from condense.data.readers.vector_source import VectorSource
+from condense.runtime.log import note
 from synth.errors import BadInput
 
 BATCH = 256
@@ -26,7 +27,7 @@ KINDS = {"Image": PICTURE, "ClassLabel": CLASS, "Value": PLAIN} | dict.fromkeys(
 
 def is_dataset(thing: Any) -> bool:
     """Whether something is a data set of the library: columns of declared kinds."""
-    return hasattr(thing, "column_names") and isinstance(getattr(thing, "features", None), Mapping)
+    return hasattr(thing, "num_rows") and isinstance(getattr(thing, "features", None), Mapping)
 
 
 class Held:
@@ -79,6 +80,7 @@ def read(spec: Spec) -> Source | VectorSource:
         elif place.exists() or len(Path(spec.location).parts) > 2 or spec.location.startswith((".", "~", "/")):
             raise BadInput(f"{spec.text}: there is no folder {place}; name one that save_to_disk wrote, or the name of a set on the Hub")
         else:
+            note(f"{spec.text}: there is no folder {place}, so the Hub is asked")
             found = datasets.load_dataset(spec.location)
     except BadInput:
         raise

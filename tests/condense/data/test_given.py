@@ -7,8 +7,10 @@ import pytest
 from rich.console import Console
 
 import condense
+from condense.data.given import read_given
 from condense.data.load import load_data
 from synth.errors import BadInput
+from tests.support.data_files import refused
 from tests.support.ways import (
     NAMES,
     TEXT,
@@ -25,22 +27,17 @@ from tests.support.ways import (
 )
 
 
-def refuse(given, *words, **how):
-    with pytest.raises(BadInput) as caught:
-        load_data(given, **how)
-    for word in words:
-        assert str(word) in str(caught.value), str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_things_that_are_no_data_are_refused():
-    refuse(X, "an array has no labels; give (x, y)")
-    refuse((X, Y, XT), "3 things are no data; give (x, y), (x_train, y_train, x_test, y_test), a data frame")
-    refuse({"a": (X, Y), "b": (X, Y)}, "has the parts a, b; one must be called train")
-    refuse((X, Y[:3]), "24 train examples but 3 train labels; there must be as many")
-    refuse(([object()] * 3, [0, 1, 2]), "examples are object; they must be numbers")
-    refuse(MapStyle(lambda x: x[: 2 + int(x[0, 0, 0]) % 3]), "train examples have several shapes, such as")
-    refuse([(X[0], 1, 2)] * 3, "3 things are no data")
+    refused(X, "an array has no labels; give (x, y)")
+    refused((X, Y, XT), "3 things are no data; give (x, y), (x_train, y_train, x_test, y_test), a data frame")
+    refused({"a": (X, Y), "b": (X, Y)}, "has the parts a, b; one must be called train")
+    for given in (3, None, (at for at in range(3))):  # which annotations refuse while tests run
+        with pytest.raises(BadInput, match=f"{type(given).__name__} is no data that can be read in any order; give "):
+            read_given(given, {})
+    refused((X, Y[:3]), "24 train examples but 3 train labels; there must be as many")
+    refused(([object()] * 3, [0, 1, 2]), "examples are object; they must be numbers")
+    refused(MapStyle(lambda x: x[: 2 + int(x[0, 0, 0]) % 3]), "train examples have several shapes, such as")
+    refused([(X[0], 1, 2)] * 3, "3 things are no data")
 
 
 def test_arrays_are_data_everywhere(tmp_path):
@@ -101,12 +98,14 @@ def test_a_set_finds_its_data_from_another_folder(tmp_path, monkeypatch):
 def test_data_frames_and_data_sets_name_their_labels(tmp_path):
     table = frame().assign(label=Y.astype(float))
     assert load_data(table).classes == ("0", "1", "2") and load_data(table, options="label=species").classes == NAMES
-    refuse(table, "there is no column 'specie'", "use label=COLUMN; did you mean species?", options="label=specie")
-    refuse(frame().assign(species=None), "row 0 of the train frame: column 'species' is empty", options="label=species")
+    refused(table, "there is no column 'specie'", "use label=COLUMN; did you mean species?", options="label=specie")
+    refused(frame().assign(species=None), "row 0 of the train frame: column 'species' is empty", options="label=species")
     pandas = pytest.importorskip("pandas")
-    refuse(pandas.DataFrame({"a": [1.0, None] * 12, "label": TEXT}), "row 1 of the train frame: column 'a' is empty")
+    refused(pandas.DataFrame({"a": [1.0, None] * 12, "label": TEXT}), "row 1 of the train frame: column 'a' is empty")
+    with pytest.raises(BadInput, match="IterableDataset is no data that can be read in any order"):
+        read_given(dataset().to_iterable_dataset(), {})
     sizes = dataset().map(lambda row, at: {"image": row["image"].resize((5 + at % 2, 6))}, with_indices=True)
-    refuse(sizes, 'add options="size=N" to cut all to one size')
+    refused(sizes, 'add options="size=N" to cut all to one size')
     assert load_data(sizes, options="size=4").image == (4, 4, 3)
 
 
@@ -114,25 +113,25 @@ def test_without_its_library_a_kind_says_what_to_install(tmp_path, monkeypatch):
     for module, spec in (("datasets", f"hf:{tmp_path}"), ("pyarrow.parquet", f"parquet:{tmp_path}/a.parquet")):
         monkeypatch.setitem(sys.modules, module, None)
         (tmp_path / "a.parquet").touch()
-        refuse(spec, "install it by pip install 'condense-workbench[interop]'")
+        refused(spec, "install it by pip install 'condense-workbench[interop]'")
 
 
 def test_broken_columns_are_refused(tmp_path):
     pytest.importorskip("pyarrow")
     pytest.importorskip("datasets")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing PAR1")
-    refuse(f"parquet:{tmp_path}/t.parquet", "is no parquet file (", "write it again")
-    refuse(parquet(tmp_path, image=[b"no picture"] * 24, label=Y.tolist()), "row 0 of t.parquet is no whole picture")
-    refuse(
+    refused(f"parquet:{tmp_path}/t.parquet", "is no parquet file (", "write it again")
+    refused(parquet(tmp_path, image=[b"no picture"] * 24, label=Y.tolist()), "row 0 of t.parquet is no whole picture")
+    refused(
         parquet(tmp_path, image=[X[0, : 2 + at % 2].tolist() for at in range(24)], label=Y.tolist()),
         "holds arrays of several shapes; make all alike",
     )
-    refuse(
+    refused(
         parquet(tmp_path, a=Y.tolist(), b=Y.tolist()),
         "there is no column that is surely that of the labels (there: a, b); use label=COLUMN",
     )
     assert load_data(parquet(tmp_path, a=Y.tolist(), b=Y.tolist()) + "&label=a").image == (1,)
     place = saved(tmp_path)
     (tmp_path / "saved" / "train" / "dataset_info.json").write_text("{")
-    refuse(f"hf:{place}", "datasets cannot read it (", "name a folder that save_to_disk wrote")
-    refuse(f"hf:{tmp_path}/none", "there is no folder")
+    refused(f"hf:{place}", "datasets cannot read it (", "name a folder that save_to_disk wrote")
+    refused(f"hf:{tmp_path}/none", "there is no folder")
