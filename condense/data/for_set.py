@@ -22,9 +22,7 @@ def find_set(place: str | Path) -> Path:
     return found
 
 
-def take_data(
-    synth: SyntheticSet, data: Given | None, *, load: Callable[..., Data | GraphData] = load_data
-) -> Data | GraphData:
+def take_data(synth: SyntheticSet, data: Given | None, *, load: Callable[..., Data | GraphData] = load_data) -> Data | GraphData:
     """Loads the data to score a set on, a specification by `load`, with the set's validation split and normalisation. Warns if the data's
     content differs from that of the set's data. Raises BadInput where none are given and those that the set names are not there."""
     if synth.info is None:

@@ -149,7 +149,7 @@ def test_a_plan_is_shown_before_anything_is_made(tmp_path):
 def test_trees_are_counted_by_nodes():
     data = condense.load_data("toy_graphs")
     counts = condense.count_trees(data, 0)  # of depth 0: one for every tag and degree
-    graphs = data.train.take(range(len(data.train.y))).x
+    graphs = data.train.take(np.arange(len(data.train.y))).x
     kinds = {(tag, degree) for tag, degree in zip(graphs.tags.tolist(), graphs.degrees().tolist(), strict=True)}
     assert len(counts) == len(kinds) and counts.sum() == len(graphs.tags) and (np.diff(counts) <= 0).all()
     assert len(condense.count_trees(data, 2)) > len(counts)
