@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int, Int32, Integer, UInt8
+from jaxtyping import Float32, Int, Int32, UInt8
 
 from condense.data.readers.base import TRUTH, Choice, Number, Share, Spec
 from condense.data.rows import InMemory, Part, Rows, pieces
@@ -187,14 +187,6 @@ def regular(path: Path, spec: str, *, remedy: str) -> Path:
     except OSError as error:
         raise BadInput(f"{spec}: cannot read {path} ({error.strerror}); {remedy}") from None
     raise BadInput(f"{spec}: {path} is not an ordinary file; {remedy}")
-
-
-def class_indices(y: Integer[np.ndarray, " n"] | Integer[np.ndarray, "n 1"], where: str, *, most: int) -> Int32[np.ndarray, " n"]:
-    """Labels of any integer type as i32[n]. Raises BadInput for a negative index, or one of `most` or more."""
-    y = y.ravel()
-    if len(y) and (y.min() < 0 or y.max() >= most):
-        raise BadInput(f"{where} holds labels from {y.min()} to {y.max()}; they must be 0..C-1 with two or more training images each")
-    return y.astype(np.int32)
 
 
 def numbered(y: Int[np.ndarray, " n"]) -> tuple[str, ...]:
