@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.workflows.distill import distill
     from condense.workflows.evaluate import evaluate
     from condense.workflows.export import Exported, export
+    from condense.workflows.import_set import import_set
     from condense.workflows.lists import list_data, list_methods, list_nets, list_presets, list_recipes
     from condense.workflows.plan import plan
     from condense.workflows.preview import preview
@@ -51,6 +52,7 @@ INTERFACE = {  # name -> the module that defines it
     "evaluate": "condense.workflows.evaluate",
     "from_arrays": "condense.data.load",
     "export": "condense.workflows.export",
+    "import_set": "condense.workflows.import_set",
     "list_data": "condense.workflows.lists",
     "list_methods": "condense.workflows.lists",
     "list_nets": "condense.workflows.lists",
@@ -91,6 +93,7 @@ __all__ = [
     "evaluate",
     "export",
     "from_arrays",
+    "import_set",
     "list_data",
     "list_methods",
     "list_nets",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from condense.cli import data, demo, describe, distill, evaluate, experts, export, list, relabel, show, teachers, transfer
+from condense.cli import data, demo, describe, distill, evaluate, experts, export, import_set, list, relabel, show, teachers, transfer
 from condense.cli.flags import aligned, parse
 from synth.errors import BadInput
 
@@ -16,6 +16,7 @@ VERBS = {
     "show": show,
     "describe": describe,
     "export": export,
+    "import": import_set,
     "list": list,
     "data": data,
     "demo": demo,
