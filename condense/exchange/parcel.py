@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -18,12 +19,15 @@ PARTS = ("x", "y", "preprocess")  # of the arrays in a set's file; a plain name 
 
 
 def pack(synth: SyntheticSet) -> Parcel:
-    """Undoes the normalisation, and takes a set apart into pictures, rows and other arrays. Raises BadInput for a set of no images."""
+    """Undoes the normalisation, and takes a set apart into pictures, rows and other arrays. Where its data lie on this machine is left out.
+
+    Raises BadInput for a set of no images.
+    """
     if synth.x.modality != "images":
         raise BadInput(f"the set holds {synth.x.modality}, and exports are of images; docs/format.md says how its own file is read")
     if synth.info is None:
         raise BadInput("the set has no `info`: an export needs its class names and normalisation")
-    arrays, header = stored(synth)
+    arrays, header = stored(replace(synth, info=replace(synth.info, data_path="")))
     exact = json.loads(header)["content"] == "bytes"
     raw = np.asarray(synth.info.preprocess.undo(np.asarray(synth.x.decode(), np.float32)), np.float32)
     images = arrays["x/pixels"] if exact else to_pictures(raw)

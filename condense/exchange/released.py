@@ -67,9 +67,9 @@ def build(found: Found, data: Data, normalise: str, shown: str) -> SyntheticSet:
         y.check()
     except ValueError as error:
         raise BadInput(f"{shown}: {error}; give labels of the same images") from error
-    told = {"data": data.spec, "data_digest": data.digest, "split_seed": data.seed, "method": found.method, "recipe": found.recipe}
+    told = {"data": data.spec, "data_digest": data.digest, "data_path": data.located, "split_seed": data.seed}
     lr = None if found.lr is None else jnp.float32(found.lr)
-    return SyntheticSet(x, y, lr=lr, info=Info(data.classes, preprocess, **told))
+    return SyntheticSet(x, y, lr=lr, info=Info(data.classes, preprocess, method=found.method, recipe=found.recipe, **told))
 
 
 def take_preprocess(normalise: str, data: Data) -> Preprocess:

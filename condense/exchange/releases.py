@@ -11,6 +11,7 @@ from condense.data.images import Data
 from condense.data.readers.encoded import decode
 from condense.exchange.pictures import stack
 from condense.exchange.released import Found
+from condense.exchange.tables import is_table, read_table
 from condense.exchange.torch_file import array, load
 from condense.exchange.views import finds_views, read_views
 from synth.errors import BadInput
@@ -145,6 +146,11 @@ def read_folders(paths: Sequence[Path], asked: Asked) -> Found:
 RELEASES = (
     Release("images_best.pt and labels_best.pt, or res_*.pt of DC, DSA and DM", lambda paths: bool(tensor_files(paths)), read_tensors),
     Release("an .npz of images and labels, as KIP's", lambda paths: len(paths) == 1 and paths[0].suffix == ".npz", read_archive),
+    Release(
+        "a Hugging Face data set in parquet or saved by datasets",
+        lambda paths: len(paths) == 1 and is_table(paths[0]),
+        lambda paths, asked: read_table(paths[0], asked.data),
+    ),
     Release(
         "class folders of pictures, with or without epoch_E/batch_B.tar",
         lambda paths: all(path.is_dir() for path in paths) and any(class_folders(path) for path in paths),

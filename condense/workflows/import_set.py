@@ -1,6 +1,7 @@
 """Takes in sets that others made, and exports of this workbench."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from condense.data.for_set import fit_together
@@ -47,12 +48,13 @@ def import_set(
         raise BadInput(f"{missing[0]}: does not exist; give the files or folders of a set")
     if not temperature > 0:
         raise BadInput(f"--temperature {temperature}: give a number above 0")
-    data = load_data(data) if isinstance(data, str) else data
+    data = None if data is None else load_data(data)
     own = exported(listed)
     if own is not None:
         synth = unpack(find_format(own).read(listed[0]), str(listed[0]))
         if data is not None:
             fit_together(synth, data)
+            synth = replace(synth, info=replace(synth.info, data=data.spec, data_path=data.located))
     else:
         release = next((release for release in RELEASES if release.finds(listed)), None)
         if release is None:

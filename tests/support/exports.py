@@ -53,9 +53,9 @@ SETS = {
 
 
 def same(a: SyntheticSet, b: SyntheticSet) -> bool:
-    """Whether two sets agree in every bit, and in what they say of themselves."""
+    """Whether two sets agree in every bit, and in what they say of themselves, where their data lie apart."""
     u, v = jax.tree.leaves(a.bare()), jax.tree.leaves(b.bare())
-    told = [replace(s.info, preprocess=None) for s in (a, b)]
+    told = [replace(s.info, preprocess=None, data_path="") for s in (a, b)]
     agree = jax.tree.structure(a.bare()) == jax.tree.structure(b.bare()) and type(a.x) is type(b.x) and told[0].__dict__ == told[1].__dict__
     sides = zip([*u, *a.info.preprocess], [*v, *b.info.preprocess], strict=True)
     return agree and all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in sides)

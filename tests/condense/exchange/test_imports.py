@@ -57,7 +57,7 @@ def ours(data, y, *, x=None, **changes) -> SyntheticSet:
     """The same set as this workbench keeps it."""
     preprocess = usual(data)
     x = Pixels(jnp.asarray(preprocess.apply(images(data).astype(np.float32) / 255))) if x is None else x
-    told = {"data": data.spec, "data_digest": data.digest, "method": "released"}
+    told = {"data": data.spec, "data_digest": data.digest, "method": "released", "data_path": data.located}
     return replace(SyntheticSet(x, y, info=Info(data.classes, preprocess, **told)), **changes)
 
 
@@ -105,6 +105,20 @@ def test_class_folders_come_in_by_name_or_in_order(data, tmp_path):
     Image.fromarray(pictures[0]).save(place / "new003" / "0.png")
     with pytest.raises(BadInput, match=r"has pictures in 4 folders, and --data npz:.* 3 classes; they must be as many"):
         import_set(place, data=data)
+
+
+def test_hugging_face_sets_of_images(data, tmp_path):
+    """Parquet files, and what `datasets` saved; classes are told by name."""
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cow", "ant", "bee"])})
+    rows = [{"image": Image.fromarray(picture), "label": (label + 1) % 3} for picture, label in zip(images(data), INDEX, strict=True)]
+    table = datasets.Dataset.from_list(rows, features=features)
+    table.save_to_disk(tmp_path / "saved")
+    table.to_parquet(tmp_path / "train.parquet")
+    preprocess = usual(data)
+    x = Bytes(jnp.asarray(images(data)), jnp.asarray(preprocess.mean), jnp.asarray(preprocess.std))
+    for name in ("saved", "train.parquet"):
+        assert same(import_set(tmp_path / name, data=data), ours(data, Hard(jnp.asarray(INDEX), 3), x=x))
 
 
 def test_kips_archives_hold_regression_values(data, tmp_path):
