@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.workflows.describe import Description, describe
     from condense.workflows.distill import distill
     from condense.workflows.evaluate import evaluate
+    from condense.workflows.export import Exported, export
+    from condense.workflows.import_set import import_set
     from condense.workflows.lists import list_data, list_methods, list_nets, list_presets, list_recipes
     from condense.workflows.plan import plan
     from condense.workflows.preview import preview
@@ -39,6 +41,7 @@ INTERFACE = {  # name -> the module that defines it
     "Description": "condense.workflows.describe",
     "Evaluation": "condense.evaluation.report",
     "Evaluations": "condense.evaluation.report",
+    "Exported": "condense.workflows.export",
     "RunFailed": "synth.errors",
     "SavedRun": "condense.workflows.runs",
     "SyntheticSet": "synth.set",
@@ -48,6 +51,8 @@ INTERFACE = {  # name -> the module that defines it
     "distill": "condense.workflows.distill",
     "evaluate": "condense.workflows.evaluate",
     "from_arrays": "condense.data.load",
+    "export": "condense.workflows.export",
+    "import_set": "condense.workflows.import_set",
     "list_data": "condense.workflows.lists",
     "list_methods": "condense.workflows.lists",
     "list_nets": "condense.workflows.lists",
@@ -76,6 +81,7 @@ __all__ = [
     "Description",
     "Evaluation",
     "Evaluations",
+    "Exported",
     "RunFailed",
     "SavedRun",
     "SyntheticSet",
@@ -85,7 +91,9 @@ __all__ = [
     "describe",
     "distill",
     "evaluate",
+    "export",
     "from_arrays",
+    "import_set",
     "list_data",
     "list_methods",
     "list_nets",

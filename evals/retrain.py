@@ -58,12 +58,13 @@ def make_trainer(
     def advance_one(state, key, synth, first, stop, epochs):
         n, y = len(synth), synth.y
         objective = on_examples(net, synth.x.decode(), y, augment=augment, view=view, micro=recipe.micro, weight=synth.weight)
-        batch = recipe.batch_of(n, getattr(y, "classes", 1))
+        batch = y.batch if y.records else recipe.batch_of(n, getattr(y, "classes", 1))
         k_items = jax.random.key(y.seed) if y.replays else jax.random.fold_in(key, 1)
 
         def epoch(number, state):
             tx = optimiser(synth, recipe.factor(number, epochs))
-            return fit(objective, tx, state, epoch_items(k_items, number, n, batch=batch))[0]
+            order = y.order_of(number) if y.records else None
+            return fit(objective, tx, state, epoch_items(k_items, number, n, batch=batch, order=order))[0]
 
         return jax.lax.fori_loop(first, stop, epoch, state)
 

@@ -115,10 +115,9 @@ def teachers_text(teachers: Sequence[Teacher], weights: Sequence[float]) -> str:
 
 
 def recall(text: str, known: Sequence[Teacher]) -> tuple[tuple[Teacher, ...], tuple[float, ...]]:
-    """Finds the teachers that a text of a label kind names among `known` ones, and reads their weights.
-
-    Raises BadInput where one is not among them.
-    """
+    """Finds the teachers that a text of a label kind names among `known`, and reads their weights. Raises BadInput if one is missing."""
+    if not text:
+        raise BadInput("--teachers: the set's labels come from a release that names no teachers; leave it out, or take --rows distilled")
     by_digest = {teacher_digest(teacher): teacher for teacher in known}
     members, weights = zip(*(member.split("*") for member in text.split("+")), strict=True)
     if missing := [member for member in members if member not in by_digest]:

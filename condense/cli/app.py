@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from condense.cli import data, demo, describe, distill, evaluate, experts, list, relabel, show, teachers, transfer
+from condense.cli import data, demo, describe, distill, evaluate, experts, export, import_set, list, relabel, show, teachers, transfer
 from condense.cli.flags import aligned, parse
 from synth.errors import BadInput
 
@@ -15,6 +15,8 @@ VERBS = {
     "transfer": transfer,
     "show": show,
     "describe": describe,
+    "export": export,
+    "import": import_set,
     "list": list,
     "data": data,
     "demo": demo,

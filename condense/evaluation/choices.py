@@ -31,6 +31,8 @@ def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None,
     Raises BadInput where the set's labels answer to certain views and this recipe shows others.
     """
     y, usual = synth.y, MODALITIES[data.modality].recipe
+    if y.records:
+        return take_replay(synth, recipe, epochs)
     if not y.replays:
         return find_recipe(recipe or synth.info.recipe or usual, epochs=epochs)
     if recipe and not find_recipe(recipe).trains:
@@ -47,6 +49,20 @@ def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None,
         wrong = ", ".join(f"{name} {here[name]}" for name in differ)
         rest = "leave --recipe and --epochs out, or relabel the set"
         raise BadInput(f"--recipe {chosen.name}: the set's labels answer to {what}, this recipe has {wrong}; {rest}")
+    return chosen
+
+
+def take_replay(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Protocol:
+    """The recipe for a set whose labels record their views, order and mini-batches: optimiser, schedule and length are the recipe's.
+
+    Raises BadInput where the recipe shows no views, or more epochs than are recorded.
+    """
+    asked = recipe or synth.info.recipe or "fkd"
+    if not getattr(find_recipe(asked), "view", ""):
+        raise BadInput(f"--recipe {asked}: the set's labels record the views that they answer to; take fkd or another recipe of views")
+    chosen = find_recipe(asked, epochs=epochs or (None if recipe else synth.y.epochs))
+    if chosen.epochs > synth.y.epochs:
+        raise BadInput(f"--recipe {chosen.name}: it has {chosen.epochs} epochs, and {synth.y.epochs} are recorded; give --epochs")
     return chosen
 
 

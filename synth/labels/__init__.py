@@ -9,6 +9,7 @@ from synth.labels.contract import Labels, label_kind, option_parameters, targets
 from synth.labels.distances import Distances
 from synth.labels.online import Online
 from synth.labels.plain import Hard, Runs, Soft, Target
+from synth.labels.recorded import Recorded
 from synth.labels.static import Interpolated, Static
 
 __all__ = ["KINDS", "Labels", "find_kind", "label_kind", "made_kinds", "option_parameters", "targets_of"]
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Labels]] = {
     "committee": Committee,
     "online": Online,
     "distances": Distances,
+    "recorded": Recorded,
 }
 
 

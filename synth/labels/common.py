@@ -51,7 +51,7 @@ def check_taught(labels: Labels) -> None:
         raise ValueError(f"temperature is {labels.temperature}; a number above 0 is right")
     if not STATISTICS.fullmatch(labels.statistics):
         raise ValueError(f"statistics is '{labels.statistics[:20]}'; running, batch or batch/2 are right")
-    if not all(MEMBER.fullmatch(member) for member in labels.teachers.split("+")):
+    if not (labels.records and not labels.teachers) and not all(MEMBER.fullmatch(member) for member in labels.teachers.split("+")):
         raise ValueError("teachers must be DIGEST*WEIGHT of each, joined by '+'")
     if labels.replays:
         view_of(labels.view)

@@ -31,6 +31,9 @@ class Labels(ABC):
         which draw the views again, and a property `epochs`; its answers are kept on the disk while teachers give them.
       taught: whether teachers made it. Such a kind has fields `index` (the class of every example), `temperature`, `teachers` and
         `statistics`, see `synth.labels.common`.
+      records: whether it holds the views themselves, and the order of the examples, so that these are shown in place of a recipe's. Such a
+        kind has a field `batch`, a property `epochs`, `order_of(epoch)`, the example at every place, and `shown(images, epoch, batch)`, the
+        `BatchView` of the images of a mini-batch.
       asks: whether teachers are asked while a network trains, see `with_teachers`.
       default_temperature: where none is asked for; None for the training recipe's.
       leaves: names of the fields that hold arrays; by default those that are annotated as arrays.
@@ -40,7 +43,7 @@ class Labels(ABC):
       of_loss: names of the options that the loss alone reads, so that no answer of a teacher depends on them.
     """
 
-    sees = replays = taught = asks = False
+    sees = replays = records = taught = asks = False
     leaves: tuple[str, ...] = ()
     of_loss: tuple[str, ...] = ()
     default_temperature: float | None = None

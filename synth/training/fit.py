@@ -102,8 +102,8 @@ def fit(
     return jax.lax.scan(step, state, items)
 
 
-def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
-    """All mini-batches of one epoch: a permutation of n examples in pieces of at most `batch`.
+def epoch_items(key: jax.Array, epoch, n: int, *, batch: int, order: Int[Array, " n"] | None = None) -> Item:
+    """All mini-batches of one epoch: a permutation of n examples, by default one that the key draws, in pieces of at most `batch`.
 
     The last piece is filled up from the head of the permutation with rows that count 0, so that shapes stay fixed. Such rows add nothing to
     loss or gradient; batch normalisation alone sees them in its statistics.
@@ -112,7 +112,8 @@ def epoch_items(key: jax.Array, epoch, n: int, *, batch: int) -> Item:
     steps = -(-n // batch)
     k_order, k_items = jax.random.split(jax.random.fold_in(key, epoch))
     slots = jnp.arange(steps * batch)
-    index = jax.random.permutation(k_order, n)[slots % n].reshape(steps, batch)
+    order = jax.random.permutation(k_order, n) if order is None else order
+    index = order[slots % n].reshape(steps, batch)
     counts = (slots < n).astype(jnp.float32).reshape(steps, batch)
     epochs = jnp.broadcast_to(jnp.asarray(epoch, jnp.int32), (steps,))
     return Item(jax.random.split(k_items, steps), index, counts, (epochs, jnp.arange(steps)))
@@ -137,13 +138,14 @@ def on_examples(
 ) -> Callable:
     """The objective of training `net` on examples with labels of any kind: the mean loss over the rows that count.
 
-    `augment(key, x, siamese=False)` or `view`, one of them at most, is drawn anew for every item; `weight` f32[n] is how often an example
-    counts. A batch goes through the network in `micro` parts, each under batch statistics of its own.
+    `augment(key, x, siamese=False)` or `view`, one of them at most, is drawn anew for every item; labels that record views show their own.
+    `weight` f32[n] is how often an example counts. A batch goes through the network in `micro` parts, each under batch statistics of its
+    own.
     """
 
     def objective(params, stats, item: Item):
         k_augment, k_net = jax.random.split(item.key)
-        seen = batch_view(item, x, view)
+        seen = y.shown(x[item.index], *item.view) if y.records else batch_view(item, x, view)
         if augment is not None:
             seen = seen._replace(images=augment(k_augment, seen.images, siamese=False))
         targets = targets_of(y, item.index, seen, mixes=view is not None and bool(view.mix))

@@ -31,8 +31,8 @@ MODULES = sorted(
 CONFINED = {
     "flax": ["condense/nets/"],
     "orbax": ["condense/runtime/checkpoint.py"],
-    "tensorflow_datasets": ["condense/data/readers/tfds.py", "condense/data/prepare.py"],
-    "torch": [],
+    "tensorflow_datasets": ["condense/data/readers/tfds.py", "condense/data/prepare.py", "condense/exchange/prepared.py"],
+    "torch": ["condense/exchange/torch_file.py"],
 }
 # machine paths and the hosts of package registries, written so that this file does not hold them
 FORBIDDEN = re.compile(rb"(?<![\w.~-])/(?:root|home|tmp|work|Users)/|pypi\.|pythonhosted|artifactory|index-url|find-links")
@@ -126,7 +126,7 @@ def test_third_parties_stay_where_they_belong(package):
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__", "needed")):
                 names += [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
             if any(str(name).split(".")[0] == package for name in names):
                 importers.add(path.relative_to(ROOT).as_posix())

@@ -26,6 +26,7 @@ from synth.images.views import BatchView, Mixed, View
 from synth.labelling import LabelPlan, check_room, label, label_alike, present
 from synth.labels import KINDS, Labels, find_kind, label_kind, made_kinds, option_parameters, targets_of
 from synth.labels.plain import Runs, Soft, Target
+from synth.labels.recorded import Recorded
 from synth.set import Info, SyntheticSet
 from tests.support.three_classes import make_set, three_classes
 from tests.support.toy_data import blobs, smooth_net
@@ -37,9 +38,20 @@ PLAN = LabelPlan(epochs=2, batch=4, view=View(flip=True, mix="cutmix"), temperat
 X, Y = (jnp.asarray(part) for part in blobs(3))  # nine images, class after class
 INFO = Info(("a", "b", "c"), Standard(np.zeros(1, np.float32), np.ones(1, np.float32)))
 SCORES = jax.nn.one_hot(Y, CLASSES) + 0.25
+AT = jnp.array([[4, 0, 8, 3, 1, 2, 7, 6, 5], [8, 7, 6, 5, 4, 3, 2, 1, 0]], jnp.int32)
+VIEWS = {
+    "crop": jnp.full((2, 9, 4), 1, jnp.uint16),
+    "flip": jnp.zeros((2, 9), jnp.uint8),
+    "partner": jnp.zeros((2, 9), jnp.int32),
+    "lam": jnp.full((2, 3), 0.5, jnp.float32),
+    "box": jnp.zeros((2, 3, 4), jnp.uint16),
+}
 UNMADE = {  # kinds that no teacher makes
     "soft": Soft(SCORES),
     "target": Target(SCORES),
+    "recorded": Recorded(
+        Y, AT, SCORES[AT].astype(jnp.float16), **VIEWS, temperature=4.0, teachers="", statistics="running", batch=4, mix="mixup"
+    ),
     "runs": Runs(jnp.full(CLASSES, 3, jnp.int32), jnp.array([3, 5, 4], jnp.int32)),
 }
 

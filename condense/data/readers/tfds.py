@@ -53,7 +53,7 @@ def read_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
     if place is None:
         raise BadInput(f"{spec.text}: there is no prepared set in {folder}; {remedy}")
     weight = sum(regular(path, spec.text, remedy="prepare the set again").stat().st_size for path in place.iterdir())
-    _trusted(place, spec.text)
+    trusted(place, spec.text)
     import tensorflow_datasets as tfds
 
     try:
@@ -90,7 +90,7 @@ def _records(source, part: str, place: Path, image: str, label: str, spec: str) 
         yield item
 
 
-def _trusted(place: Path, spec: str) -> None:
+def trusted(place: Path, spec: str) -> None:
     """features.json names classes that the library would import; only its own are let through."""
     try:
         with regular(place / "features.json", spec, remedy="prepare the set again").open("rb") as file:

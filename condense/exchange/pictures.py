@@ -1,0 +1,67 @@
+"""PNG pictures of images, in memory and in archives of arrays beside them."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from condense.exchange.base import REST, Contents, Parcel
+from synth.errors import BadInput
+from synth.files.npz import opened, write_npz
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+MOST_PIXELS = 1 << 26  # of one picture, as in `condense.data.readers.encoded`
+TEXT = ("header", "classes", "files")
+
+
+def png(image: UInt8[np.ndarray, "h w c"]) -> bytes:
+    """One image as a PNG file, which keeps every bit."""
+    held = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image, MODES[image.shape[-1]]).save(held, "PNG")
+    return held.getvalue()
+
+
+def pixels(data: bytes | Path, shown: str) -> UInt8[np.ndarray, "h w c"]:
+    """The image in a PNG or JPEG file, grey as one channel. Raises BadInput, which begins with `shown`, for anything else."""
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=("PNG", "JPEG")) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise BadInput(f"{shown} has {picture.width}x{picture.height} pixels, more than {MOST_PIXELS}; make it smaller")
+            mode = picture.mode if picture.mode in MODES.values() else "RGB"
+            found = np.asarray(picture.convert(mode), np.uint8)
+    except BadInput:
+        raise
+    except Exception as error:  # decoders raise whatever they stumble over
+        raise BadInput(f"{shown} is no whole PNG or JPEG ({' '.join(str(error).split())[:100]}); replace it") from error
+    return found[..., None] if found.ndim == 2 else found
+
+
+def stack(images: list[np.ndarray], shown: str) -> UInt8[np.ndarray, "n h w c"]:
+    """Images of one size as one array. Raises BadInput where they differ."""
+    shapes = {image.shape for image in images}
+    if len(shapes) != 1:
+        sizes = " and ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:2]) or "none"
+        raise BadInput(f"{shown}: needs pictures of one size and kind, and has {sizes}; make them alike")
+    return np.stack(images)
+
+
+def write_rest(folder: Path, parcel: Parcel, **more: np.ndarray) -> None:
+    """The arrays that have no row an example, and the header, as `rest.npz`."""
+    write_npz(folder / REST, {**parcel.whole, **more, "header": np.array(parcel.header), "classes": np.array(parcel.classes)})
+
+
+def read_rest(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of `rest.npz` or `labels.npz`, and the header among them. Raises BadInput for a damaged file."""
+    with opened(path, text=TEXT) as archive:
+        archive.reserve(*archive.members)
+        arrays = {name: archive.read(name) for name in archive.members}
+    if "header" not in arrays:
+        raise BadInput(f"{path}: has no header; it is no export of condense, or a damaged one")
+    return arrays, str(arrays.pop("header"))
+
+
+def contents_of(arrays: dict[str, np.ndarray], header: str, images: np.ndarray | None) -> Contents:
+    """What was read, without the names of classes and files."""
+    return Contents(images, {name: array for name, array in arrays.items() if name not in TEXT}, header)

@@ -1,0 +1,159 @@
+"""Readers of sets that others released, by the layout of their files. `RELEASES` lists them in the order in which they are tried."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from condense.data.images import Data
+from condense.data.readers.encoded import decode
+from condense.exchange.pictures import stack
+from condense.exchange.released import Found
+from condense.exchange.tables import is_table, read_table
+from condense.exchange.torch_file import array, load
+from condense.exchange.views import finds_views, read_views
+from synth.errors import BadInput
+from synth.files.npz import opened
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+class Asked(NamedTuple):
+    """What the call says of a release, beside its paths.
+
+    Args:
+      data: what it was made from.
+      seed, temperature, epochs: of recorded views, see `condense.exchange.views.read_views`.
+    """
+
+    data: Data
+    seed: int
+    temperature: float
+    epochs: int | None
+
+
+class Release(NamedTuple):
+    """One layout.
+
+    Args:
+      about: what is in it, as messages list it.
+      finds: whether paths look like it.
+      read: (paths, what is asked) -> what is found.
+    """
+
+    about: str
+    finds: Callable[[Sequence[Path]], bool]
+    read: Callable[[Sequence[Path], Asked], Found]
+
+
+def tensor_files(paths: Sequence[Path]) -> list[Path]:
+    """The files of PyTorch among paths; of a folder the best images and labels, and a step size beside them."""
+    found = []
+    for path in paths:
+        if path.is_dir() and (path / "images_best.pt").is_file():
+            rates = sorted(path.glob("*lr*.pt"))
+            rates = [rate for rate in rates if "best" in rate.name] or (rates if len(rates) == 1 else [])
+            found += [path / "images_best.pt", path / "labels_best.pt", *rates[:1]]
+        elif path.suffix in (".pt", ".pth"):
+            found.append(path)
+    return found
+
+
+def read_tensors(paths: Sequence[Path], asked: Asked) -> Found:
+    """Images, labels and perhaps a step size in files of their own (MTT, FTD, TESLA, DATM ...), or one file of DC, DSA or DM.
+
+    Of the latter, which holds several experiments, the first is read.
+    """
+    files = tensor_files(paths)
+    parts: dict[str, Any] = {}
+    for path in files:
+        held = load(path)
+        if isinstance(held, dict) and isinstance(held.get("data"), list | tuple) and held["data"]:
+            first = held["data"][0]
+            if not isinstance(first, list | tuple) or len(first) != 2:
+                raise BadInput(f"{path}: 'data' is no list of images and labels; only that layout is read")
+            images, labels = (array(part, str(path)) for part in first)
+            return Found(channels_last(images, path), labels, "released")
+        numbers = array(held, str(path)) if hasattr(held, "numpy") else np.asarray(held) if isinstance(held, float | int) else None
+        if numbers is None:
+            raise BadInput(f"{path}: is neither a tensor nor a file of DC, DSA or DM; give images and labels")
+        kind = "images" if numbers.ndim == 4 else "lr" if numbers.size == 1 and "lr" in path.stem else "labels"
+        if kind in parts:
+            raise BadInput(f"{path}: there are {kind} twice; give one file of each")
+        parts[kind] = channels_last(numbers, path) if kind == "images" else numbers
+    if missing := {"images", "labels"} - parts.keys():
+        raise BadInput(f"{files[0]}: no {sorted(missing)[0]} beside it; give the images and the labels, or their folder")
+    lr = parts.get("lr")
+    return Found(parts["images"], parts["labels"], "released", lr=None if lr is None else float(lr.reshape(())))
+
+
+def channels_last(images: np.ndarray, path: Path) -> np.ndarray:
+    """Images of PyTorch with the channels last."""
+    if images.ndim != 4 or images.dtype.kind not in "fu":
+        raise BadInput(f"{path}: images have the shape {list(images.shape)} and dtype {images.dtype}; [n c h w] of floats is right")
+    return np.ascontiguousarray(np.moveaxis(images, 1, -1)).astype(np.uint8 if images.dtype == np.uint8 else np.float32)
+
+
+def read_archive(paths: Sequence[Path], asked: Asked) -> Found:
+    """An archive of numpy with `images` and `labels`, as KIP released its sets: labels [n classes] are regression values."""
+    with opened(paths[0]) as archive:
+        if missing := {"images", "labels"} - archive.members.keys():
+            raise BadInput(f"{paths[0]}: has no array '{sorted(missing)[0]}'; KIP's sets hold images and labels")
+        archive.reserve("images", "labels")
+        images, labels = archive.read("images"), archive.read("labels")
+    if images.ndim != 4 or images.dtype.kind not in "fu":
+        raise BadInput(f"{paths[0]}: images have the shape {list(images.shape)} and dtype {images.dtype}; [n h w c] of floats is right")
+    return Found(images if images.dtype == np.uint8 else images.astype(np.float32), labels, "released", regression=True)
+
+
+def class_folders(folder: Path) -> dict[str, list[Path]]:
+    """Pictures by class folder, in the order in which PyTorch's ImageFolder lists both; of `train` in a folder, if there is one."""
+    folder = folder / "train" if (folder / "train").is_dir() else folder
+    kept = [path for path in sorted(folder.iterdir()) if path.is_dir() and not re.fullmatch(r"\..*|epoch_\d+", path.name)]
+    found = {path.name: sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES) for path in kept}
+    return {name: files for name, files in found.items() if files}
+
+
+def read_folders(paths: Sequence[Path], asked: Asked) -> Found:
+    """Class folders of pictures (SRe2L, CV-DD, RDED ...), and perhaps a folder of recorded views.
+
+    Folders that are called as the classes are theirs; others are taken in the order of their names, if there are as many.
+    """
+    views = [path for path in paths if finds_views(path)]
+    (folder, *others) = [path for path in paths if path not in views] or views
+    if others or len(views) > 1:
+        raise BadInput(f"{(others or views)[-1]}: give one folder of pictures, and one of recorded views if there is one")
+    listing, classes = class_folders(folder), asked.data.classes
+    if set(listing) == set(classes):
+        number = {name: classes.index(name) for name in listing}
+    elif len(listing) == len(classes):
+        number = {name: i for i, name in enumerate(listing)}
+    else:
+        raise BadInput(
+            f"{folder}: has pictures in {len(listing)} folders, and --data {asked.data.spec} {len(classes)} classes; they must be as many"
+        )
+    files = [(path, number[name]) for name, found in listing.items() for path in found]
+    images = stack([decode(path, str(path), channels=asked.data.image[-1]) for path, _ in files], str(folder))
+    index = np.array([label for _, label in files], np.int32)
+    if not views:
+        return Found(images, index, "released")
+    told = {"seed": asked.seed, "temperature": asked.temperature, "epochs": asked.epochs}
+    return Found(images, read_views(views[0], index, images.shape[1:], **told), "released", recipe="fkd")
+
+
+RELEASES = (
+    Release("images_best.pt and labels_best.pt, or res_*.pt of DC, DSA and DM", lambda paths: bool(tensor_files(paths)), read_tensors),
+    Release("an .npz of images and labels, as KIP's", lambda paths: len(paths) == 1 and paths[0].suffix == ".npz", read_archive),
+    Release(
+        "a Hugging Face data set in parquet or saved by datasets",
+        lambda paths: len(paths) == 1 and is_table(paths[0]),
+        lambda paths, asked: read_table(paths[0], asked.data),
+    ),
+    Release(
+        "class folders of pictures, with or without epoch_E/batch_B.tar",
+        lambda paths: all(path.is_dir() for path in paths) and any(class_folders(path) for path in paths),
+        read_folders,
+    ),
+)

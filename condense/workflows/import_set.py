@@ -1,0 +1,75 @@
+"""Takes in sets that others made, and exports of this workbench."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from condense.data.for_set import fit_together
+from condense.data.images import Data
+from condense.data.load import load_data
+from condense.data.modality import check_modality
+from condense.exchange import FORMATS, find_format
+from condense.exchange.parcel import unpack
+from condense.exchange.released import build
+from condense.exchange.releases import RELEASES, Asked
+from synth.errors import BadInput
+from synth.files.format import save_set
+from synth.set import SyntheticSet
+
+
+def import_set(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    data: Data | str | None = None,
+    out: str | Path | None = None,
+    normalise: str = "standard",
+    seed: int = 42,
+    temperature: float = 20.0,
+    epochs: int | None = None,
+) -> SyntheticSet:
+    """Reads a set that others released, or an export, as a set that can be scored.
+
+    Args:
+      paths: files or folders of one set.
+      data: what it was made from: its classes and the size of its images. An export says that itself.
+      out: the file to write, if any.
+      normalise: what float images have gone through: `standard` or `zca`, fitted to the data; `none` for images in [0, 1]; or the numbers,
+        MEAN,.../STD,... a channel.
+      seed: of the sampler that recorded views were drawn by.
+      temperature: of recorded labels, whose files do not say it (> 0).
+      epochs: how many recorded epochs to read; by default all.
+
+    Raises BadInput for what is no such set, for one that does not fit the data, and where a library is missing.
+    """
+    listed = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not listed:
+        raise BadInput("import: give the files or folders of a set")
+    if missing := [path for path in listed if not path.exists()]:
+        raise BadInput(f"{missing[0]}: does not exist; give the files or folders of a set")
+    if not temperature > 0:
+        raise BadInput(f"--temperature {temperature}: give a number above 0")
+    data = None if data is None else load_data(data)
+    own = exported(listed)
+    if own is not None:
+        synth = unpack(find_format(own).read(listed[0]), str(listed[0]))
+        if data is not None:
+            fit_together(synth, data)
+            synth = replace(synth, info=replace(synth.info, data=data.spec, data_path=data.located))
+    else:
+        release = next((release for release in RELEASES if release.finds(listed)), None)
+        if release is None:
+            known = "; ".join(release.about for release in RELEASES)
+            raise BadInput(f"{listed[0]}: is neither an export nor a release of a known layout (known: {known})")
+        if data is None:
+            raise BadInput("--data: a release does not say what it was made from; give a data specification")
+        data = check_modality(data, "images", flag="--data")
+        found = release.read(listed, Asked(data, seed, temperature, epochs))
+        synth = build(found, data, normalise, str(listed[0]))
+    if out:
+        save_set(out, synth)
+    return synth
+
+
+def exported(paths: Sequence[Path]) -> str | None:
+    """The format of an export; None where the paths are no export."""
+    return next((name for name in FORMATS if len(paths) == 1 and find_format(name).finds(paths[0])), None)
