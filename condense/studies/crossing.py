@@ -120,9 +120,7 @@ def why_not(entry: Entry, data: Data | GraphData) -> str:
     return "" if method.labelled else f"{method.name} reads no labels, so its sets classify nothing; `condense transfer` scores them"
 
 
-def planned(
-    entry: Entry, spec: str, data: Data | GraphData, budget: Size, shared: dict[str, SharedInput]
-) -> tuple[SuiteRun, Plan]:
+def planned(entry: Entry, spec: str, data: Data | GraphData, budget: Size, shared: dict[str, SharedInput]) -> tuple[SuiteRun, Plan]:
     """The first draw of a run and its plan. What it shares with others is added to `shared`."""
     given = {name: value for name, value in (("preset", entry.preset), ("net", entry.net)) if value is not None}
     run = SuiteRun(entry.label, entry.name, spec, budget, 0, {**given, **entry.options})

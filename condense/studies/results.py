@@ -43,10 +43,10 @@ class SuiteResults(NamedTuple):
         return {**held, "runs": list(self.runs), "results": list(self.results)}
 
 
-def read_results(folder: Path) -> SuiteResults:
-    """The results in the folder of a suite. Raises BadInput where they are damaged."""
-    held = read_record(folder / FILE, HELD, what="holds no results of a suite", remedy="run the suite again")
-    return SuiteResults(folder, tuple(held["runs"]), tuple(held["results"]), tuple(held.get("skipped", ())))
+def read_results(path: Path) -> SuiteResults:
+    """The results in the file of a suite. Raises BadInput where they are damaged."""
+    held = read_record(path, HELD, what="holds no results of a suite", remedy="run the suite again")
+    return SuiteResults(path.parent, tuple(held["runs"]), tuple(held["results"]), tuple(held.get("skipped", ())))
 
 
 def run_facts(run: SuiteRun, out: Path, reason: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def run_facts(run: SuiteRun, out: Path, reason: str) -> dict[str, Any]:
 
 
 def set_facts(folder: Path) -> dict[str, Any]:
-    """What a finished run's folder says of its set: kind of labels, its own and of real examples beside it, steps and seconds of the run."""
+    """What a finished run's folder says of its set: its kind of labels and that of real examples beside it, steps and seconds."""
     record = read_record(folder / RECORD, records.Table(), what="cannot be read", remedy="give the folder of a run")
     y = load_set(folder / "set.npz").y
     real = y.kind if y.taught or type(y) is Target else "hard"

@@ -1,6 +1,5 @@
-"""What a comparison is made from: suites, runs, and files of `evaluate --json`. All become rows of scores, one a set, network and recipe."""
+"""What a comparison is made from: suites, runs, and files of `evaluate --json`. All become rows, one a set, network and recipe."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from condense.studies import results, suite
 from condense.studies.results import set_facts
 from condense.workflows.evaluate import evaluate
 from synth.errors import BadInput
-from synth.files import records
 from synth.files.format import load_set
 from synth.files.records import ANY, Either, ListOf, Maybe, Real, Table, Text, Whole, read_record
 
@@ -21,7 +19,7 @@ IN_SUITE = Table({"label": Text(), "data": Text(), "bytes": BYTES, "labels": Tex
 WORDS = {"what": "holds no scores", "remedy": "give a run, a suite, or what `evaluate --json` or a suite wrote"}
 
 
-def read_rows(what: str | Path | Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+def read_rows(what: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of one source, and a line for each run that failed. A run's folder is scored as `condense evaluate` does, and what is
     finished there is not trained again.
 
@@ -45,8 +43,7 @@ def read_rows(what: str | Path | Mapping[str, Any]) -> tuple[list[dict[str, Any]
 
 def suite_rows(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of a suite's results, and its failures."""
-    read_record(path, results.HELD, **WORDS)
-    found = results.read_results(path.parent) if path.name == results.FILE else results.read_results_file(path)
+    found = results.read_results(path)
     for row in found.results:
         try:
             IN_SUITE.check(row, "a row")

@@ -40,7 +40,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def unbeaten(size: Float[np.ndarray, " n"], accuracy: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """Which of n sets are on the front: no other set of fewer or equal bytes has a higher accuracy, and none of fewer bytes an equal one."""
+    """Which of n sets are on the front: none of fewer or equal bytes has a higher accuracy, and none of fewer bytes an equal one."""
     size, accuracy = np.asarray(size, np.float64), np.asarray(accuracy, np.float64)
     smaller, better = size[None] < size[:, None], accuracy[None] > accuracy[:, None]
     beaten = (better & (size[None] <= size[:, None])) | (smaller & (accuracy[None] >= accuracy[:, None]))

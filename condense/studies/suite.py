@@ -99,8 +99,9 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
                 for recipe in crossing.recipes[run.data]:
                     choices = choices_of(asked, crossing, run, recipe, out) | {"rows": ("distilled",)}
                     works.append(score_work(run, out, choices))
-        for _ in do_all(works, jobs=jobs, logs=out / LOGS):  # what fails here fails again below, and says so there
-            pass
+        with progress(len(works), "scores") as bar:
+            for _ in do_all(works, jobs=jobs, logs=out / LOGS):  # what fails here fails again below, and says so there
+                bar.advance(1)
     return failed
 
 

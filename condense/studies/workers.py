@@ -57,9 +57,7 @@ def attempt(work: dict[str, Any]) -> str:
     return ""
 
 
-def serve(
-    worker: "Worker", waiting: queue.SimpleQueue, alone: defaultdict[str, threading.Lock], tell: Callable[[Outcome], None]
-) -> None:
+def serve(worker: "Worker", waiting: queue.SimpleQueue, alone: defaultdict[str, threading.Lock], tell: Callable[[Outcome], None]) -> None:
     """Gives a worker one piece of work after another until there are none."""
     while True:
         try:
