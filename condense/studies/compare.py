@@ -228,6 +228,6 @@ def _with_front(lines: Sequence[Line]) -> list[Line]:
             together[line.data, line.digest, line.split, line.net, line.recipe].append(at)
     flags: dict[int, bool] = {}
     for at in together.values():
-        front = unbeaten(np.array([lines[i].bytes for i in at]), np.array([lines[i].mean for i in at]))
+        front = unbeaten(*(np.array([getattr(lines[i], name) for i in at], np.float64) for name in ("bytes", "mean")))
         flags |= {i: bool(flag) for i, flag in zip(at, front, strict=True)}
     return [line._replace(front=flags.get(i)) for i, line in enumerate(lines)]

@@ -96,14 +96,15 @@ def latex(text: str) -> str:
 
 
 def rich_tables(found: Any) -> Group:
-    """A table for each, then the notes."""
-    made = []
+    """A table for each, with its claims below, then the notes. Numbers stay whole where the terminal is narrow."""
+    made: list[Any] = []
     for lines in found.tables():
-        table = Table(title=Text(lines[0].title()), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        for name in HEAD:
-            left = name in LEFT
-            table.add_column(name, justify="left" if left else "right", overflow="fold", no_wrap=not left and name != "label bytes")
+        table = Table(title=Text(lines[0].title()), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for name in HEAD[:-1]:
+            folds = name in ("method", "labels")
+            head = name.replace(" ", "\n")
+            table.add_column(head, justify="left" if name in LEFT else "right", overflow="fold", no_wrap=not folds)
         for line in lines:
-            table.add_row(*map(Text, cells(line)))
-        made.append(table)
+            table.add_row(*map(Text, cells(line)[:-1]))
+        made += [table, *(Text(f"{line.name} is better than {', '.join(line.better)}") for line in lines if line.better)]
     return Group(*made, *map(Text, found.notes()))

@@ -86,6 +86,7 @@ class Worker:
         if self._stopped:
             return "stopped"
         if self._process is None or self._process.poll() is not None:
+            self._end()
             self._process = self._start()
         try:
             self._process.stdin.write(json.dumps(work).encode() + b"\n")
@@ -100,9 +101,15 @@ class Worker:
     def stop(self) -> None:
         """Ends the process, and starts no other."""
         self._stopped = True
+        self._end()
+
+    def _end(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError):  # of a line that nobody has read
+                    pipe.close()
 
     def _start(self) -> subprocess.Popen:
         command = [sys.executable, "-W", "ignore", "-m", "condense.studies.workers", str(self._number), str(self._count)]
