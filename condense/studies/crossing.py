@@ -79,7 +79,7 @@ class Crossing:
 
     Args:
       runs: in the order in which they are made. plans: of the first draw of each, by folder.
-      shared: inputs by place. skipped: a line for each method that does not take some data.
+      shared: inputs by place. skipped: a line for each reason why methods make no sets of some data.
       nets, recipes, rows: what scores the sets, by data.
     """
 
@@ -95,29 +95,30 @@ class Crossing:
 def cross(suite: Suite) -> Crossing:
     """Plans all runs of a suite. Raises BadInput, naming the method, for a wrong call of any of them; a method that does not take some data
     is left out there."""
-    runs, plans, shared, skipped = [], {}, {}, []
+    runs, plans, shared, skipped = [], {}, {}, {}
     data = {spec: within(suite.name, lambda spec=spec: load(spec, seed=SPLIT)) for spec in suite.data}
     scored = scorers(suite, data)
     for spec in suite.data:
         for entry in suite.methods:
             if reason := why_not(entry, data[spec]):
-                skipped.append(f"{entry.label} on {spec} is skipped: {reason}")
+                skipped.setdefault(f"{spec}: {reason}", []).append(entry.label)
                 continue
             for budget in entry.budgets or suite.budgets:
                 run, made = planned(entry, spec, data[spec], budget, shared)
                 plans[run.folder] = made
                 runs += [replace(run, draw=draw, folder=folder_of(replace(run, draw=draw))) for draw in range(suite.draws)]
+    lines = tuple(f"skipped on {reason}: {', '.join(labels)}" for reason, labels in skipped.items())
     if not runs:
-        raise BadInput(f"{suite.name}: no method takes its data: {'; '.join(skipped)}; name others")
-    return Crossing(tuple(runs), plans, shared, tuple(skipped), *scored)
+        raise BadInput(f"{suite.name}: no method takes its data ({'; '.join(lines)}); name others")
+    return Crossing(tuple(runs), plans, shared, lines, *scored)
 
 
 def why_not(entry: Entry, data: Data | GraphData) -> str:
     """Why a method makes no sets of these data that can be scored; empty where it does."""
     method = find_method(entry.name)
     if data.modality not in method.modalities:
-        return f"{method.name} takes {' and '.join(method.modalities)}, and these are {data.modality}"
-    return "" if method.labelled else f"{method.name} reads no labels, so its sets classify nothing; `condense transfer` scores them"
+        return f"it holds {data.modality}, which these methods do not take"
+    return "" if method.labelled else "sets that are made without labels classify nothing, and `condense transfer` scores them"
 
 
 def planned(entry: Entry, spec: str, data: Data | GraphData, budget: Size, shared: dict[str, SharedInput]) -> tuple[SuiteRun, Plan]:

@@ -38,7 +38,7 @@ def preview_suite(what: str | Path | Mapping[str, Any], out: str | Path | None =
     runs = {run.folder: run for run in crossing.runs}
     times, unknown = run_seconds(crossing)
     scoring, cells, untimed = score_seconds(asked, crossing)
-    lines = [f"skipped   {line.replace(' is skipped', '')}" for line in crossing.skipped]
+    lines = [f"skipped   {line.removeprefix('skipped ')}" for line in crossing.skipped]
     inputs = 0.0
     for one in crossing.shared.values():
         made = crossing.plans[first_of(one.maker, crossing)]

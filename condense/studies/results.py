@@ -24,7 +24,7 @@ class SuiteResults(NamedTuple):
       folder: of the suite.
       runs: each with its choices, its state (`done` or `failed`), and the reason where it failed.
       results: rows of scores.
-      skipped: a line for each method that does not take some data.
+      skipped: a line for each reason why methods make no sets of some data.
     """
 
     folder: Path
