@@ -146,7 +146,8 @@ def planned(entry: Entry, spec: str, data: Data | GraphData, budget: Size, share
 def folder_of(run: SuiteRun) -> str:
     """The place of a run: what it is in words, and a digest of all choices, so that a changed file never meets another's run."""
     budget = "" if run.budget is None else f"-{run.budget[0]}{run.budget[1]}"
-    words = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{run.label}-{run.data}".replace("-", "~")).strip("_")[:60]
+    where = run.data.partition("?")[0].rpartition(":")[2].rpartition("/")[2]
+    words = "-".join(re.sub(r"\W+", "_", text).strip("_")[:40] for text in (run.label, where))
     facts = [run.method, run.data, run.budget, run.draw, run.call, run.inputs]
     return f"runs/{words}{budget}-seed{run.draw}-{digest_of(facts)}"
 

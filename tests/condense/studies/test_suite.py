@@ -241,21 +241,28 @@ def test_a_suite_that_is_killed_goes_on_to_the_same_results(jobs, spec, tmp_path
     """SIGKILL in the middle of the second method; the workers die with their suite."""
     text = f'data = "{spec}"\nipc = [1, 2]\nnets = "{NET}"\nrecipe = "quick"\nseeds = 2\nrows = ["distilled", "random"]\n'
     text += f'[[method]]\nname = "dm"\nnet = "{NET}"\nbatch = 4\nsteps = 300\n'
-    text += f'[[method]]\nname = "mtt"\nnet = "{NET}"\nsteps = 40\nmax_start = 1\ncheckpoint_every = 5\n'
+    text += f'[[method]]\nname = "mtt"\nnet = "{NET}"\nsteps = 200\nmax_start = 1\ninner_steps = 3\nlr = 0.1\ncheckpoint_every = 5\n'
     (tmp_path / "f.toml").write_text(text)
-    whole = condense.suite(tmp_path / "f.toml", tmp_path / "whole")
-    assert whole.failed == () and len(whole.results) == 6
-    out = tmp_path / "killed"
-    command = [sys.executable, "-m", "condense", "suite", str(tmp_path / "f.toml"), "--out", str(out), "--jobs", jobs]
+
+    def argv(out):
+        return ["suite", str(tmp_path / "f.toml"), "--out", str(tmp_path / out), "--jobs", jobs]
+
+    done = program(*argv("whole"), timeout=600)
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "condense", *argv("killed")]
     process = subprocess.Popen(command, env=surroundings(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    wait_for(lambda: any(place.name.isdigit() for place in out.glob("runs/mtt*/checkpoints/*")), process)
+    wait_for(lambda: any(place.name.isdigit() for place in tmp_path.glob("killed/runs/mtt*/checkpoints/*")), process)
     process.kill()
     process.wait()
-    assert not (out / "results.json").exists() and list(out.glob("runs/*/run.json"))
-    time.sleep(1)
-    assert run(["suite", str(tmp_path / "f.toml"), "--out", str(out), "--jobs", jobs]) == 0
-    held = json.loads((out / "results.json").read_text())["results"]
-    assert without_seconds(held) == without_seconds(whole.results)
+    states = {json.loads(path.read_text())["state"] for path in tmp_path.glob("killed/runs/*/run.json")}
+    assert "running" in states and not (tmp_path / "killed" / "results.json").exists()
+    done = program(*argv("killed"), timeout=600)
+    assert done.returncode == 0, done.stderr
+    whole, killed = (json.loads((tmp_path / out / "results.json").read_text()) for out in ("whole", "killed"))
+    assert len(whole["results"]) == 6 and without_seconds(killed["results"]) == without_seconds(whole["results"])
+    for one in whole["runs"]:
+        sets = [condense.load_set(tmp_path / out / one["run"] / "set.npz") for out in ("whole", "killed")]
+        np.testing.assert_array_equal(*(synth.x.decode() for synth in sets))
 
 
 def wait_for(condition, process):
