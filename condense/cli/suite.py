@@ -34,7 +34,7 @@ def act(call: Flags) -> None:
         from condense.studies.suite import suite
 
     if call.dry_run:
-        print("\n".join(preview_suite(call.what, call.out)))
+        print("\n".join(preview_suite(call.what, out=call.out)))
         return
     found = suite(call.what, call.out, jobs=call.jobs)
     if found.results:

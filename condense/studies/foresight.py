@@ -20,7 +20,7 @@ from synth.files.memory import megabytes
 from synth.files.records import Table, read_record
 
 
-def preview_suite(what: str | Path | Mapping[str, Any], out: str | Path | None = None) -> list[str]:
+def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | None = None) -> list[str]:
     """The lines of a suite's dry run: runs, scorings, estimated hours and bytes. Nothing is written.
 
     A step of each method is compiled and timed at its largest budget, which stands for smaller ones, so that times are rather too long.

@@ -146,13 +146,13 @@ def take_budgets(held: Mapping[str, Any], at: str) -> tuple[Size, ...] | None:
     return tuple(dict.fromkeys(sizes)) or (None,)
 
 
-def texts(held: Mapping[str, Any], key: str, at: str) -> tuple[str, ...] | None:
-    """The text or list of texts at a key, each once; None where there is none."""
-    if (value := held.get(key)) is None:
+def texts(held: Mapping[str, Any], name: str, at: str) -> tuple[str, ...] | None:
+    """The text or list of texts of this name, each once; None where there is none."""
+    if (value := held.get(name)) is None:
         return None
     each = value if isinstance(value, list | tuple) else [value]
     if not each or not all(isinstance(one, str) and one.strip() for one in each):
-        raise BadInput(f"{at}: {key} {value!r}: give a text or a list of texts")
+        raise BadInput(f"{at}: {name} {value!r}: give a text or a list of texts")
     return tuple(dict.fromkeys(each))
 
 
