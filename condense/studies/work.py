@@ -5,14 +5,12 @@ Work is plain JSON, so that a process of its own can do it.
 
 import shutil
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from condense.data.load import load_data
 from condense.inputs.registry import PROVIDERS
 from condense.runtime.run_folder import RECORD
-from condense.studies.crossing import SPLIT, SharedInput, SuiteRun
+from condense.studies.crossing import SPLIT, SharedInput, SuiteRun, load
 from condense.workflows.distill import execute
 from condense.workflows.evaluate import evaluate
 from condense.workflows.plan import plan
@@ -20,7 +18,6 @@ from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set
 
 CELLS = "cells"  # folder of a suite that keeps the trainings of its evaluations
-load = cache(load_data)
 
 
 def input_work(one: SharedInput, out: Path) -> dict[str, Any]:
@@ -52,8 +49,7 @@ def carry_out(work: dict[str, Any]) -> None:
         flag = work["flag"]
         PROVIDERS[flag].make(context._replace(out=place.parent))  # the provider keeps it in a folder of the flag's name
         return
-    with_folder = replace(plan(work["method"], data, **work["arguments"], out=place), remarks=())
-    execute(with_folder)
+    execute(replace(plan(work["method"], data, **work["arguments"], out=place), remarks=()))  # said where one run alone is asked for
 
 
 def reason_of(error: Exception) -> str:

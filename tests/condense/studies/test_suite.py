@@ -11,6 +11,7 @@ import pytest
 
 import condense
 from condense.__main__ import run
+from condense.studies import suite as suites
 from condense.studies import work, workers
 from condense.studies.crossing import cross
 from condense.studies.shipped import FOLDER
@@ -166,6 +167,22 @@ def test_inputs_that_fail_fail_the_runs_that_need_them(spec, tmp_path, monkeypat
     mtt = {"name": "mtt", "net": NET, "steps": 1, "max_start": 1}
     found = condense.suite(file_of(spec, mtt, ipc=1, rows="distilled"), tmp_path / "s")
     assert len(found.failed) == 1 and "inputs/experts-" in found.failed[0] and found.failed[0].endswith("no room")
+
+
+@pytest.mark.slow
+def test_a_set_that_cannot_be_scored_fails_alone(spec, tmp_path, monkeypatch):
+    """The others are scored, though the sets were to be scored in one call."""
+    whole = suites.evaluate
+
+    def refuse(sets, **choices):
+        if any("dm-" in str(place) for place in sets):
+            raise condense.BadInput("--recipe: the set's labels answer to other views")
+        return whole(sets, **choices)
+
+    monkeypatch.setattr(suites, "evaluate", refuse)
+    found = condense.suite(file_of(spec, DM, {"name": "random"}, ipc=1, rows="distilled"), tmp_path / "s")
+    assert [one["state"] for one in found.runs] == ["failed", "done"] and "answer to other views" in found.failed[0]
+    assert [row["label"] for row in found.results] == ["random"]
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, spec):
