@@ -134,11 +134,16 @@ def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str
 
 
 def score_together(runs: Sequence[SuiteRun], out: Path, choices: dict[str, Any]) -> list[tuple[SuiteRun, Evaluation | str]]:
-    """The scores of sets, or why they have none. Where one cannot be scored, each is scored by itself."""
+    """The scores of sets, or why they have none. Where one cannot be scored, each is scored by itself; a set beside which no real examples
+    can stand, as where it is smaller than one of every class, is scored alone."""
     try:
         scored = evaluate([out / run.folder for run in runs], **choices)
         return list(zip(runs, scored.sets, strict=True))
     except Exception as error:  # whatever it is, the other sets are scored
-        if len(runs) == 1:
-            return [(runs[0], reason_of(error))]
-        return [pair for run in runs for pair in score_together([run], out, choices)]
+        if len(runs) > 1:
+            return [pair for run in runs for pair in score_together([run], out, choices)]
+        reason = reason_of(error)
+    if "distilled" not in choices["rows"] or len(choices["rows"]) == 1:
+        return [(runs[0], reason)]
+    note(f"{runs[0].folder}: scored without real examples beside it: {reason}")
+    return score_together(runs, out, choices | {"rows": ("distilled",)})

@@ -185,6 +185,14 @@ def test_a_set_that_cannot_be_scored_fails_alone(spec, tmp_path, monkeypatch):
     assert [row["label"] for row in found.results] == ["random"]
 
 
+@pytest.mark.slow
+def test_a_set_too_small_for_real_examples_is_scored_alone(tmp_path, capsys):
+    file = {"data": "toy_graphs", "ipc": 1, "nets": "gin:width=4,depth=1", "recipe": "quick", "seeds": 1, "method": [{"name": "mirage"}]}
+    found = condense.suite(file, tmp_path / "s")
+    assert found.failed == () and [row["set_kind"] for row in found.results] == ["distilled"]
+    assert "scored without real examples beside it: --rows random: the set's" in capsys.readouterr().err
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path, spec):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "thesis.txt").write_text("x")
