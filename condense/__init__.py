@@ -16,6 +16,11 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.evaluation.transfer_report import Transfer
     from condense.experts import train_experts
     from condense.experts.store import load_experts
+    from condense.studies.compare import Comparison, compare
+    from condense.studies.foresight import preview_suite
+    from condense.studies.results import SuiteResults
+    from condense.studies.shipped import list_suites
+    from condense.studies.suite import suite
     from condense.teachers.self_supervised import load_ssl_teacher, train_ssl_teacher
     from condense.teachers.store import load_teachers
     from condense.teachers.train import train_teachers
@@ -38,14 +43,17 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
 
 INTERFACE = {  # name -> the module that defines it
     "BadInput": "synth.errors",
+    "Comparison": "condense.studies.compare",
     "Description": "condense.workflows.describe",
     "Evaluation": "condense.evaluation.report",
     "Evaluations": "condense.evaluation.report",
     "Exported": "condense.workflows.export",
     "RunFailed": "synth.errors",
     "SavedRun": "condense.workflows.runs",
+    "SuiteResults": "condense.studies.results",
     "SyntheticSet": "synth.set",
     "Transfer": "condense.evaluation.transfer_report",
+    "compare": "condense.studies.compare",
     "count_trees": "condense.data.trees",
     "describe": "condense.workflows.describe",
     "distill": "condense.workflows.distill",
@@ -58,6 +66,7 @@ INTERFACE = {  # name -> the module that defines it
     "list_nets": "condense.workflows.lists",
     "list_presets": "condense.workflows.lists",
     "list_recipes": "condense.workflows.lists",
+    "list_suites": "condense.studies.shipped",
     "load_data": "condense.data.load",
     "load_experts": "condense.experts.store",
     "load_run": "condense.workflows.runs",
@@ -66,10 +75,12 @@ INTERFACE = {  # name -> the module that defines it
     "load_teachers": "condense.teachers.store",
     "plan": "condense.workflows.plan",
     "preview": "condense.workflows.preview",
+    "preview_suite": "condense.studies.foresight",
     "relabel": "condense.workflows.relabel",
     "save_set": "synth.files.format",
     "show": "condense.workflows.runs",
     "show_table": "condense.workflows.runs",
+    "suite": "condense.studies.suite",
     "train_experts": "condense.experts",
     "train_ssl_teacher": "condense.teachers.self_supervised",
     "train_teachers": "condense.teachers.train",
@@ -78,15 +89,18 @@ INTERFACE = {  # name -> the module that defines it
 
 __all__ = [
     "BadInput",
+    "Comparison",
     "Description",
     "Evaluation",
     "Evaluations",
     "Exported",
     "RunFailed",
     "SavedRun",
+    "SuiteResults",
     "SyntheticSet",
     "Transfer",
     "__version__",
+    "compare",
     "count_trees",
     "describe",
     "distill",
@@ -99,6 +113,7 @@ __all__ = [
     "list_nets",
     "list_presets",
     "list_recipes",
+    "list_suites",
     "load_data",
     "load_experts",
     "load_run",
@@ -107,10 +122,12 @@ __all__ = [
     "load_teachers",
     "plan",
     "preview",
+    "preview_suite",
     "relabel",
     "save_set",
     "show",
     "show_table",
+    "suite",
     "train_experts",
     "train_ssl_teacher",
     "train_teachers",

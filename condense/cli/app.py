@@ -2,7 +2,23 @@
 
 from collections.abc import Sequence
 
-from condense.cli import data, demo, describe, distill, evaluate, experts, export, import_set, list, relabel, show, teachers, transfer
+from condense.cli import (
+    compare,
+    data,
+    demo,
+    describe,
+    distill,
+    evaluate,
+    experts,
+    export,
+    import_set,
+    list,
+    relabel,
+    show,
+    suite,
+    teachers,
+    transfer,
+)
 from condense.cli.flags import aligned, parse
 from synth.errors import BadInput
 
@@ -13,6 +29,8 @@ VERBS = {
     "teachers": teachers,
     "relabel": relabel,
     "transfer": transfer,
+    "suite": suite,
+    "compare": compare,
     "show": show,
     "describe": describe,
     "export": export,
@@ -21,7 +39,7 @@ VERBS = {
     "data": data,
     "demo": demo,
 }
-LASTING = ("distill", "demo", "experts", "teachers", "relabel")  # verbs that go on where they were interrupted
+LASTING = ("distill", "demo", "experts", "teachers", "relabel", "suite")  # verbs that go on where they were interrupted
 
 
 def call(argv: Sequence[str]) -> None:

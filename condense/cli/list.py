@@ -6,13 +6,16 @@ from typing import Annotated
 from tyro.conf import Positional
 
 from condense.cli.flags import about, aligned
-from condense.workflows.lists import LISTS
+from condense.studies.shipped import list_suites
+from condense.workflows.lists import LISTS as OF_PARTS
 from synth.errors import BadInput
+
+LISTS = {**OF_PARTS, "suites": list_suites}
 
 
 @dataclass(frozen=True)
 class Flags:
-    """List what there is: methods, data, nets, presets or recipes."""
+    """List what there is: methods, data, nets, presets, recipes or suites."""
 
     what: Annotated[Positional[str], about("which list", metavar="|".join(LISTS))]
 

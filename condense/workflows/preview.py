@@ -72,9 +72,7 @@ def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
     lines = []
     for one in waiting:
         if one.gradients:
-            note(f"timing a mini-batch of the {one.kind}")
-            seconds = sum(_seconds(name, made, one.batch) for name in one.net)
-            lines.append(f"{one.kind}: about {duration(seconds * one.batches * one.gradients)}")
+            lines.append(f"{one.kind}: about {duration(seconds_to_make(one, made))}")
         else:
             lines.append(f"{one.kind}: not estimated")
     if made.matcher.host:
@@ -84,6 +82,14 @@ def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
     took = f"{cost.seconds:.3g} s a step after {cost.compiling:.0f} s of compiling"
     memory = f", {megabytes(cost.memory)} of working memory" if cost.memory else ""
     return [*lines, f"{made.method.name}: about {duration(cost.compiling + cost.seconds * made.schedule.steps)}, {took}{memory}"]
+
+
+def seconds_to_make(one: ToMake, made: Plan) -> float:
+    """Seconds that it takes to make an input, from a mini-batch of each of its networks; 0 where no training is what takes the time."""
+    if not one.gradients:
+        return 0.0
+    note(f"timing a mini-batch of the {one.kind}")
+    return sum(_seconds(name, made, one.batch) for name in one.net) * one.batches * one.gradients
 
 
 def _seconds(name: str, made: Plan, batch: int) -> float:

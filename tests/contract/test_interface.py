@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import condense
-from condense.workflows.lists import LISTS
+from condense.cli.list import LISTS
 from tests.support.cli import surroundings
 from tests.support.costs import cpu_seconds
 from tests.support.places import ROOT

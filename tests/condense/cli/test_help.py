@@ -43,7 +43,9 @@ def test_first_page_names_every_verb_and_no_other(capsys):
         ("show", ["--out FILE", "--per-class N", "--stretch", "(default: grid.png)"]),
         ("data", ["NAME", "--from DIR", "--size N", "--test X"]),
         ("describe", ["SPEC_OR_SET_OR_DIR_OR_PRESET"]),
-        ("list", ["methods|data|nets|presets|recipes"]),
+        ("list", ["methods|data|nets|presets|recipes|suites"]),
+        ("suite", ["FILE.toml|NAME", "--out DIR", "--jobs N", "--dry-run", "(default: 1)"]),
+        ("compare", ["PLACE", "--to FILE.md|csv|tex|json", "--against LABEL"]),
         ("demo", ["--out DIR", "--force"]),
     ],
 )

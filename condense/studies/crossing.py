@@ -1,0 +1,187 @@
+"""The runs of a suite: its methods by data, budgets and distillation seeds. All are planned before the first begins."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from condense import nets
+from condense.data.graphs import GraphData
+from condense.data.images import Data
+from condense.data.load import load_data
+from condense.data.modality import MODALITIES
+from condense.evaluation.modalities import EVALUATORS
+from condense.studies.suite_file import Entry, Size, Suite, within
+from condense.workflows.methods import find_method
+from condense.workflows.plan import Plan, plan
+from evals.recipes import recipe as find_recipe
+from synth.errors import BadInput
+
+SPLIT = 0  # cuts the validation split of all runs, and seeds what they share, so that draws differ in nothing else
+load = cache(load_data)
+
+
+@dataclass(frozen=True)
+class SharedInput:
+    """Experts or teachers that several runs work from.
+
+    Args:
+      flag: of the runs, `experts` or `teachers`. place: folder of it in the suite's folder.
+      maker: the first run that needs it, whose method decides what is trained.
+      about: what is trained, in words. bytes: on disk, 0 where not known.
+    """
+
+    flag: str
+    place: str
+    maker: "SuiteRun" = field(repr=False)
+    about: str
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """One run of a suite.
+
+    Args:
+      label, method, data, budget, draw: which one it is.
+      call: the other arguments of `condense.distill`, as JSON values.
+      folder: its place in the suite's folder.
+      inputs: places of what it shares with other runs, by flag.
+      alone: names what two runs must not measure at the same time; empty where there is nothing.
+    """
+
+    label: str
+    method: str
+    data: str
+    budget: Size
+    draw: int
+    call: dict[str, Any]
+    folder: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    alone: str = ""
+
+    def choices(self) -> dict[str, Any]:
+        """What tells this run from the others, as results hold it."""
+        sizes = {name: self.budget[1] if self.budget and self.budget[0] == name else None for name in ("ipc", "size", "bytes")}
+        budget = {"ipc": sizes["ipc"], "max_bytes": sizes["bytes"]}
+        return {"method": self.method, "label": self.label, "data": self.data, **budget, "draw": self.draw, "options": self.call}
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `plan` and `distill` beside method, data, folder and inputs."""
+        return {**self.call, **({} if self.budget is None else {self.budget[0]: self.budget[1]}), "seed": self.draw}
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """All runs of a suite.
+
+    Args:
+      runs: in the order in which they are made. plans: of the first draw of each, by folder.
+      shared: inputs by place. skipped: a line for each reason why methods make no sets of some data.
+      nets, recipes, rows: what scores the sets, by data.
+    """
+
+    runs: tuple[SuiteRun, ...]
+    plans: dict[str, Plan] = field(repr=False)
+    shared: dict[str, SharedInput]
+    skipped: tuple[str, ...]
+    nets: dict[str, tuple[str, ...] | None]
+    recipes: dict[str, tuple[str | None, ...]]
+    rows: dict[str, tuple[str, ...]]
+
+
+def cross(suite: Suite) -> Crossing:
+    """Plans all runs of a suite. Raises BadInput, naming the method, for a wrong call of any of them; a method that does not take some data
+    is left out there."""
+    runs, plans, shared, skipped = [], {}, {}, {}
+    data = {spec: within(suite.name, lambda spec=spec: load(spec, seed=SPLIT)) for spec in suite.data}
+    scored = scorers(suite, data)
+    for spec in suite.data:
+        for entry in suite.methods:
+            if reason := why_not(entry, data[spec]):
+                skipped.setdefault(f"{spec}: {reason}", []).append(entry.label)
+                continue
+            for budget in entry.budgets or suite.budgets:
+                run, made = planned(entry, spec, data[spec], budget, shared)
+                plans[run.folder] = made
+                runs += [replace(run, draw=draw, folder=folder_of(replace(run, draw=draw))) for draw in range(suite.draws)]
+    lines = tuple(f"skipped on {reason}: {', '.join(labels)}" for reason, labels in skipped.items())
+    if not runs:
+        raise BadInput(f"{suite.name}: no method takes its data ({'; '.join(lines)}); name others")
+    return Crossing(tuple(runs), plans, shared, lines, *scored)
+
+
+def why_not(entry: Entry, data: Data | GraphData) -> str:
+    """Why a method makes no sets of these data that can be scored; empty where it does."""
+    method = find_method(entry.name)
+    if data.modality not in method.modalities:
+        return f"it holds {data.modality}, which these methods do not take"
+    return "" if method.labelled else "sets that are made without labels classify nothing, and `condense transfer` scores them"
+
+
+def planned(entry: Entry, spec: str, data: Data | GraphData, budget: Size, shared: dict[str, SharedInput]) -> tuple[SuiteRun, Plan]:
+    """The first draw of a run and its plan. What it shares with others is added to `shared`."""
+    given = {name: value for name, value in (("preset", entry.preset), ("net", entry.net)) if value is not None}
+    run = SuiteRun(entry.label, entry.name, spec, budget, 0, {**given, **entry.options})
+    try:
+        made = plan(entry.name, data, **run.arguments())
+    except BadInput as error:
+        raise BadInput(f"[[method]] {entry.label} on {spec}: {error}") from error
+    inputs = {}
+    for name, found in made.resolved.inputs.items():
+        if found.to_make is None or found.to_make.kind == "priors":
+            continue
+        facts = [spec, data.digest, data.seed, found.to_make.kind, found.to_make.net, found.to_make.recipe]
+        inputs[name] = f"inputs/{found.to_make.kind}-{digest_of(facts)}/{name}"
+        size = 4 * found.value.count * (found.value.epochs + 1) * found.value.size if name == "experts" else 0
+        about = f"{found.to_make.recipe}; {', '.join(found.to_make.net)}"
+        shared.setdefault(inputs[name], SharedInput(name, inputs[name], run, about, size))
+    measures = any(one.kind == "priors" for one in made.to_make())
+    run = replace(run, inputs=inputs, alone=(inputs.get("teachers") or made.settings.places.get("teachers", "")) if measures else "")
+    return replace(run, folder=folder_of(run)), made
+
+
+def folder_of(run: SuiteRun) -> str:
+    """The place of a run: what it is in words, and a digest of all choices, so that a changed file never meets another's run."""
+    budget = "" if run.budget is None else f"-{run.budget[0]}{run.budget[1]}"
+    where = run.data.partition("?")[0].rpartition(":")[2].rpartition("/")[2]
+    words = "-".join(re.sub(r"\W+", "_", text).strip("_")[:40] for text in (run.label, where))
+    facts = [run.method, run.data, run.budget, run.draw, run.call, run.inputs]
+    return f"runs/{words}{budget}-seed{run.draw}-{digest_of(facts)}"
+
+
+def digest_of(facts: Any) -> str:
+    """Eight hexadecimal digits that identify JSON values."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def scorers(suite: Suite, data: dict[str, Data | GraphData]) -> tuple[dict[str, Any], ...]:
+    """The networks, recipes and rows that score the sets of each data. Raises BadInput for a network or row that serves none of them."""
+    found: dict[str, Any] = {spec: None for spec in data}
+    for name in suite.nets or ():
+        wrong = []
+        for spec, one in data.items():
+            try:
+                nets.build(nets.named(name, one.image, len(one.classes)), one.image, len(one.classes))
+                found[spec] = (*(found[spec] or ()), name)
+            except BadInput as error:
+                wrong.append(str(error))
+        if len(wrong) == len(data):
+            raise BadInput(f"{suite.name}: nets {name}: {wrong[0]}")
+    recipes, rows = {}, {}
+    for spec, one in data.items():
+        fits = [name for name in suite.recipes if name and serves(name, one.modality)]
+        recipes[spec] = tuple(fits) or (None,)
+        rows[spec] = tuple(kind for kind in suite.rows if kind in EVALUATORS[one.modality].baselines)
+    known = {kind for one in data.values() for kind in EVALUATORS[one.modality].baselines}
+    if unknown := [kind for kind in suite.rows if kind not in known]:
+        raise BadInput(f"{suite.name}: rows: unknown row '{unknown[0]}' (known: {', '.join(sorted(known))})")
+    return found, recipes, rows
+
+
+def serves(recipe: str, modality: str) -> bool:
+    """Whether a recipe scores this modality."""
+    takes = find_recipe(recipe).modalities
+    return modality in MODALITIES and (takes is None or modality in takes)

@@ -1,0 +1,137 @@
+"""The dry run of a suite: what it would make, run and score, and what that would take. Nothing is written."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from condense.evaluation.rows import estimate
+from condense.evaluation.scoring import Choices, Common, prepare
+from condense.runtime.log import duration, note, progress
+from condense.runtime.run_folder import RECORD
+from condense.studies.crossing import Crossing, SuiteRun, cross
+from condense.studies.suite import check_out
+from condense.studies.suite_file import Suite, read_suite
+from condense.workflows.plan import Plan, stand_in_set
+from condense.workflows.preview import seconds_to_make, step_cost
+from evals.storage import count_bytes
+from synth.errors import BadInput, RunFailed
+from synth.files.memory import megabytes
+from synth.files.records import Table, read_record
+
+
+def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | None = None) -> list[str]:
+    """The lines of a suite's dry run: runs, scorings, estimated hours and bytes. Nothing is written.
+
+    A step of each method is compiled and timed at its largest budget, which stands for smaller ones, so that times are rather too long.
+    They are of one process on this machine.
+
+    Args:
+      what: as for `condense.suite`.
+      out: the folder of the suite, for what is done there.
+
+    Raises BadInput as `condense.suite` does.
+    """
+    asked = read_suite(what)
+    folder = None if out is None else check_out(out)
+    crossing = cross(asked)
+    runs = {run.folder: run for run in crossing.runs}
+    times, unknown = run_seconds(crossing)
+    scoring, cells, untimed = score_seconds(asked, crossing)
+    lines = [f"skipped   {line.removeprefix('skipped ')}" for line in crossing.skipped]
+    inputs = 0.0
+    for one in crossing.shared.values():
+        made = crossing.plans[first_of(one.maker, crossing)]
+        seconds = sum(seconds_to_make(waiting, made) for waiting in made.to_make() if waiting.kind == one.flag)
+        inputs += seconds
+        lines.append(f"input     {one.place}: {one.about}; about {duration(seconds)}")
+    total, size = inputs + scoring, sum(one.bytes for one in crossing.shared.values())
+    for name, made in crossing.plans.items():
+        run, held = runs[name], bytes_of(made)
+        seconds = times.get(name)
+        took = "not estimated" if seconds is None else f"about {duration(seconds)} each"
+        total += (seconds or 0.0) * asked.draws
+        size += (held or 0) * asked.draws
+        budget = "" if run.budget is None else f" {run.budget[0]} {run.budget[1]}"
+        sized = "" if held is None else f", {held:,} bytes each"
+        lines.append(f"run       {run.label} on {run.data}{budget}: {asked.draws} draws, {took}{sized}")
+    if folder is not None:
+        done = sum(finished(folder / name) for name in runs)
+        lines.append(f"folder    {folder}: {done} of {len(runs)} runs are done there")
+    lines.append(f"runs      {len(runs)}, of which {unknown * asked.draws} are not timed; inputs and sets: {megabytes(size)}")
+    lines.append(f"scorings  {cells} networks, of which {untimed} are not timed; about {duration(scoring)}")
+    lines.append(f"estimate  about {total / 3600:.2f} hours in one process, without what is not timed, and without what is done already")
+    return lines
+
+
+def first_of(maker: SuiteRun, crossing: Crossing) -> str:
+    """The folder of the run that makes an input, as its plan is known by."""
+    return next(run.folder for run in crossing.runs if (run.label, run.data, run.budget) == (maker.label, maker.data, maker.budget))
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run's folder holds a finished run."""
+    if not (folder / RECORD).is_file():
+        return False
+    return read_record(folder / RECORD, Table(), what="is not a run's record", remedy="remove the folder").get("state") == "done"
+
+
+def bytes_of(made: Plan) -> int | None:
+    """Payload bytes of a plan's set, where they are known before the end."""
+    if not made.modality.starts or not made.matcher.counts_bytes:
+        return None
+    return count_bytes(stand_in_set(made))["total"]
+
+
+def run_seconds(crossing: Crossing) -> tuple[dict[str, float], int]:
+    """Seconds of each run by folder, and how many could not be timed. Methods that work in one step on the host are not timed."""
+    by_method: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for run in crossing.runs:
+        if run.folder in crossing.plans:
+            by_method[run.label, run.data].append(run.folder)
+    times: dict[str, float] = {}
+    with progress(len(by_method), "timing") as bar:
+        for names in by_method.values():
+            largest = crossing.plans[max(names, key=lambda name: crossing.plans[name].per_class or 0)]
+            if not largest.matcher.host:
+                try:
+                    cost = step_cost(largest)
+                    times |= {name: cost.compiling + cost.seconds * crossing.plans[name].schedule.steps for name in names}
+                except (BadInput, RunFailed) as error:
+                    note(f"{largest.method.name} is not timed: {error}")
+            bar.advance(1)
+    return times, len(crossing.plans) - len(times)
+
+
+def score_seconds(asked: Suite, crossing: Crossing) -> tuple[float, int, int]:
+    """Seconds of all scorings, how many networks they train, and how many of these could not be timed. The set of one run of a data set,
+    budget and recipe stands for the others."""
+    total, cells, untimed = 0.0, 0, 0
+    by_size: defaultdict[tuple, list[Plan]] = defaultdict(list)
+    for run in crossing.runs:
+        if run.folder in crossing.plans:
+            by_size[run.data, run.budget].append(crossing.plans[run.folder])
+    for (data, _), plans in by_size.items():
+        rows = crossing.rows[data]
+        sets = len(plans) * asked.draws * ("distilled" in rows) + len([kind for kind in rows if kind != "distilled"])
+        for recipe in crossing.recipes[data]:
+            nets, seeds = crossing.nets[data], asked.seeds or plans[0].modality.seeds
+            count = sets * seeds * len(nets or (None,))
+            cells += count
+            each = time_network(plans, nets, recipe)
+            total += 0.0 if each is None else each * count
+            untimed += count if each is None else 0
+    return total, cells, untimed
+
+
+def time_network(plans: list[Plan], nets: tuple[str, ...] | None, recipe: str | None) -> float | None:
+    """Seconds of scoring by one network, the mean over networks; None where no set of these plans can be timed before it is there."""
+    for made in plans:
+        if made.modality.starts and made.matcher.counts_bytes:
+            choices = Choices(made.data, nets, 1, recipe, None, ("distilled",), "test", None, False, None, 0, "none")
+            try:
+                rows = prepare(stand_in_set(made), Common(choices)).rows
+                return estimate([(row, (0,)) for row in rows]) / len(rows)
+            except (BadInput, RunFailed):
+                continue
+    return None

@@ -1,0 +1,149 @@
+"""Carries out a suite: makes what its runs share, runs them, scores their sets."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from condense.evaluation.report import Evaluation
+from condense.runtime.checks import check_whole
+from condense.runtime.lock import LOCK, locked, sign
+from condense.runtime.log import note, progress
+from condense.studies.crossing import Crossing, SuiteRun, cross
+from condense.studies.results import FILE, SuiteResults, result_rows, run_facts, without_repeats
+from condense.studies.suite_file import Suite, read_suite
+from condense.studies.work import input_work, reason_of, remove_unfinished, run_work, score_choices, score_work, teachers_of
+from condense.studies.workers import do_all
+from condense.workflows.evaluate import evaluate
+from synth.errors import BadInput
+from synth.files.atomic import write_bytes
+
+RECORD, LOGS = "suite.json", "logs"
+
+
+def suite(what: str | Path | Mapping[str, Any], out: str | Path, *, jobs: int = 1) -> SuiteResults:
+    """Distils by methods x data x budgets x draws, and scores every set by networks x recipes x rows x seeds.
+
+    All runs are planned before the first begins. Experts and teachers are made once for data and network and shared. The same call again
+    does what is missing: unfinished runs go on, finished ones and trained networks stay. A run that fails is a row with its reason and
+    stops nothing.
+
+    Args:
+      what: a file, the name of a suite of `condense.list_suites()`, or the contents of a file by key.
+      out: folder of the suite: suite.json, results.json, a run folder a set in `runs`, what they share in `inputs`, trainings in `cells`.
+      jobs: runs at a time (>= 1), each in a process of its own where there are several. Real examples are trained on after all runs.
+
+    Example:
+      >>> import condense, tempfile
+      >>> file = {"data": "digits", "ipc": 1, "recipe": "krr-ntk", "rows": "distilled", "seeds": 1, "method": [{"name": "random"}]}
+      >>> found = condense.suite(file, tempfile.mkdtemp())
+      >>> found.failed, len(found.results), 0.3 < found.results[0]["mean"] < 0.9
+      ((), 1, True)
+
+    Raises BadInput for a wrong file, where a run of it would be a wrong call, and where `out` holds something else.
+    """
+    jobs, asked, out = check_whole("jobs", jobs), read_suite(what), check_out(out)
+    crossing = cross(asked)
+    for line in crossing.skipped:
+        note(line)
+    with locked(out) as lock:
+        sign(lock)
+        write_json(out / RECORD, {**asked.as_json(), "runs": [run.folder for run in crossing.runs], "skipped": list(crossing.skipped)})
+        failed = carry_out_runs(asked, crossing, out, jobs)
+        rows = score_all(asked, crossing, out, failed)
+        facts = tuple(run_facts(run, out, failed.get(run.folder, "")) for run in crossing.runs)
+        found = SuiteResults(out, facts, without_repeats(rows), crossing.skipped)
+        write_json(out / FILE, found.as_json())
+    return found
+
+
+def check_out(out: str | Path) -> Path:
+    """The folder of a suite. Raises BadInput where it holds something else."""
+    if not str(out):
+        raise BadInput("--out: is empty; give the name of a folder")
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"--out {out}: is a file; give a folder that is new or holds a suite")
+    there = [place.name for place in folder.iterdir() if place.name != LOCK] if folder.exists() else []
+    if there and not (folder / RECORD).is_file():
+        raise BadInput(f"--out {out}: holds files but no suite (such as {sorted(there)[0]}); give a folder that is new or holds a suite")
+    return folder
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Writes a document, whole or not at all."""
+    write_bytes(path, (json.dumps(document, indent=1, default=str) + "\n").encode())
+
+
+def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> dict[str, str]:
+    """Makes inputs, then runs. With several jobs, workers also score each set alone. Returns reasons by the folders of runs that failed."""
+    broken: dict[str, str] = {}
+    for name, reason in do_all([input_work(one, out) for one in crossing.shared.values()], jobs=jobs, logs=out / LOGS):
+        if reason:
+            broken[name] = reason
+            note(f"{name}: {reason}")
+    failed = {run.folder: f"{place}: {broken[place]}" for run in crossing.runs for place in run.inputs.values() if place in broken}
+    runs = {run.folder: run for run in crossing.runs if run.folder not in failed}
+    with progress(len(crossing.runs), "suite", done=len(failed)) as bar:
+        for name, reason in do_all([run_work(run, out) for run in runs.values()], jobs=jobs, logs=out / LOGS):
+            bar.advance(1)
+            if reason:
+                failed[name] = reason
+                remove_unfinished(out / name)
+                note(f"{name}: {reason}")
+    if jobs > 1:
+        works = []
+        for run in runs.values():
+            if run.folder not in failed and "distilled" in crossing.rows[run.data]:
+                for recipe in crossing.recipes[run.data]:
+                    choices = choices_of(asked, crossing, run, recipe, out) | {"rows": ("distilled",)}
+                    works.append(score_work(run, out, choices))
+        with progress(len(works), "scores") as bar:
+            for _ in do_all(works, jobs=jobs, logs=out / LOGS):  # what fails here fails again below, and says so there
+                bar.advance(1)
+    return failed
+
+
+def choices_of(asked: Suite, crossing: Crossing, run: SuiteRun, recipe: str | None, out: Path) -> dict[str, Any]:
+    """The arguments of `condense.evaluate` for the set of a finished run."""
+    nets, rows = crossing.nets[run.data], crossing.rows[run.data]
+    return score_choices(out, nets=nets, recipe=recipe, rows=rows, seeds=asked.seeds, teachers=teachers_of(run, out))
+
+
+def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str]) -> list[dict[str, Any]]:
+    """The rows of all finished runs. Sets that are scored alike are scored in one call, which loads data and compiles once; a run whose
+    set cannot be scored is added to `failed`."""
+    together: defaultdict[str, list[SuiteRun]] = defaultdict(list)
+    choices: dict[str, dict[str, Any]] = {}
+    for run in crossing.runs:
+        for recipe in crossing.recipes[run.data] if run.folder not in failed else ():
+            one = choices_of(asked, crossing, run, recipe, out)
+            name = json.dumps([run.data, one])
+            choices[name] = one
+            together[name].append(run)
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, runs in together.items():
+        for run, scored in score_together(runs, out, choices[name]):
+            if isinstance(scored, str):
+                failed[run.folder] = scored
+                note(f"{run.folder}: {scored}")
+            else:
+                rows[run.folder] += result_rows(run_facts(run, out, ""), scored)
+    return [row for run in crossing.runs for row in rows[run.folder]]
+
+
+def score_together(runs: Sequence[SuiteRun], out: Path, choices: dict[str, Any]) -> list[tuple[SuiteRun, Evaluation | str]]:
+    """The scores of sets, or why they have none. Where one cannot be scored, each is scored by itself; a set beside which no real examples
+    can stand, as where it is smaller than one of every class, is scored alone."""
+    try:
+        scored = evaluate([out / run.folder for run in runs], **choices)
+        return list(zip(runs, scored.sets, strict=True))
+    except Exception as error:  # whatever it is, the other sets are scored
+        if len(runs) > 1:
+            return [pair for run in runs for pair in score_together([run], out, choices)]
+        reason = reason_of(error)
+    if "distilled" not in choices["rows"] or len(choices["rows"]) == 1:
+        return [(runs[0], reason)]
+    note(f"{runs[0].folder}: scored without real examples beside it: {reason}")
+    return score_together(runs, out, choices | {"rows": ("distilled",)})

@@ -1,0 +1,164 @@
+"""The file of a suite: read, checked and completed."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from condense.runtime.checks import check_whole
+from condense.studies.shipped import find_suite
+from condense.workflows.methods import find_method
+from evals.recipes import recipe as find_recipe
+from synth.errors import BadInput
+
+KEYS = ("about", "data", "ipc", "bytes", "seeds", "draws", "nets", "recipe", "rows", "method")
+OF_METHOD = ("name", "label", "preset", "net", "ipc", "bytes")  # all others are flags of `condense distill METHOD`
+SUITES_OWN = ("data", "seed", "out", "force", "command", "size", "dry_run")  # flags of a run that a suite settles itself
+BUDGETS = ("ipc", "bytes")
+USUAL = ("distilled", "random", "kmeans")
+
+Size = tuple[str, int] | None  # name and value of a budget; None where the method or its preset says it
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One `[[method]]` of a suite.
+
+    Args:
+      name: the method. label: what tables call it, unique in the suite.
+      preset, net: as flags of a run; None where the file says nothing.
+      budgets: in place of the suite's; None where the file says nothing.
+      options: further flags of its runs, by name.
+    """
+
+    name: str
+    label: str
+    preset: str | None = None
+    net: str | None = None
+    budgets: tuple[Size, ...] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a suite's file asks for.
+
+    Args:
+      name, about: the file's name and its line about itself.
+      data: specifications.
+      budgets: name and value of each; a single None where the methods or their presets say it.
+      seeds: networks a row; None for the evaluation's own number. draws: distillation seeds, 0, 1, ...
+      nets: that score; those that do not take some data are left out there. None where the sets say it.
+      recipes: that score; those that are not for some data are left out there. A single None where the sets say it.
+      rows: of an evaluation.
+      methods: in the order of the file.
+    """
+
+    name: str
+    about: str
+    data: tuple[str, ...]
+    budgets: tuple[Size, ...]
+    seeds: int | None
+    draws: int
+    nets: tuple[str, ...] | None
+    recipes: tuple[str | None, ...]
+    rows: tuple[str, ...]
+    methods: tuple[Entry, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole suite as JSON values."""
+        return asdict(self)
+
+
+def read_suite(what: str | Path | Mapping[str, Any]) -> Suite:
+    """Reads a suite: a file, the name of a shipped one, or its contents. Raises BadInput, naming file and key, for anything unknown."""
+    if isinstance(what, Mapping):
+        return take_suite(what, "suite", "suite")
+    path = find_suite(what)
+    try:
+        held = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: is no TOML ({error}); mend that line") from error
+    return take_suite(held, path.stem, str(path))
+
+
+def take_suite(held: Mapping[str, Any], name: str, at: str) -> Suite:
+    """Checks the contents of a suite's file; `at` is what messages call the file."""
+    if unknown := [key for key in held if key not in KEYS]:
+        raise BadInput(f"{at}: unknown key '{unknown[0]}' (known: {', '.join(KEYS)})")
+    if not (data := texts(held, "data", at)):
+        raise BadInput(f"{at}: names no data; give data = ['digits'], say")
+    entries = held.get("method")
+    if not isinstance(entries, list) or not entries or not all(isinstance(one, Mapping) for one in entries):
+        raise BadInput(f"{at}: names no method; give a [[method]] table with a name for each")
+    methods = tuple(take_entry(one, f"{at}: [[method]] {number}") for number, one in enumerate(entries, 1))
+    labels = [one.label for one in methods]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise BadInput(f"{at}: two methods are called '{twice[0]}'; give each a label of its own")
+    recipes, seeds = texts(held, "recipe", at), held.get("seeds")
+    for one in recipes or ():
+        within(at, find_recipe, one)
+    about = held.get("about", "")
+    if not isinstance(about, str):
+        raise BadInput(f"{at}: about {about!r}: give text")
+    return Suite(
+        name,
+        about,
+        data,
+        take_budgets(held, at) or (None,),
+        None if seeds is None else within(at, check_whole, "seeds", seeds),
+        within(at, check_whole, "draws", held.get("draws", 1)),
+        texts(held, "nets", at),
+        recipes or (None,),
+        texts(held, "rows", at) or USUAL,
+        methods,
+    )
+
+
+def take_entry(held: Mapping[str, Any], at: str) -> Entry:
+    """Checks a `[[method]]` table. Its options are checked by the plans of its runs."""
+    name = held.get("name")
+    if not isinstance(name, str):
+        raise BadInput(f"{at}: has no name; give name = 'dm', say")
+    within(at, find_method, name)
+    given = {}
+    for key in ("label", "preset", "net"):
+        given[key] = held.get(key)
+        if given[key] is not None and (not isinstance(given[key], str) or not given[key].strip()):
+            raise BadInput(f"{at}: {key} {given[key]!r}: give text")
+    given["label"] = given["label"] or given["preset"] or name
+    options = {key.replace("-", "_"): value for key, value in held.items() if key not in OF_METHOD}
+    if taken := [key for key in options if key in SUITES_OWN]:
+        raise BadInput(f"{at} ({name}): {taken[0]} is not a method's; data, budgets and draws stand at the top of the file")
+    return Entry(name=name, budgets=take_budgets(held, at), options=options, **given)
+
+
+def take_budgets(held: Mapping[str, Any], at: str) -> tuple[Size, ...] | None:
+    """The budgets of a table: None where it names none, and a single None for an empty list, runs without a budget."""
+    given = [key for key in BUDGETS if key in held]
+    if len(given) > 1:
+        raise BadInput(f"{at}: gives {' and '.join(given)}; give one of them")
+    if not given:
+        return None
+    values = held[given[0]] if isinstance(held[given[0]], list) else [held[given[0]]]
+    sizes = [(given[0], within(at, check_whole, given[0], value)) for value in values]
+    return tuple(dict.fromkeys(sizes)) or (None,)
+
+
+def texts(held: Mapping[str, Any], name: str, at: str) -> tuple[str, ...] | None:
+    """The text or list of texts of this name, each once; None where there is none."""
+    if (value := held.get(name)) is None:
+        return None
+    each = value if isinstance(value, list | tuple) else [value]
+    if not each or not all(isinstance(one, str) and one.strip() for one in each):
+        raise BadInput(f"{at}: {name} {value!r}: give a text or a list of texts")
+    return tuple(dict.fromkeys(each))
+
+
+def within(at: str, check: Any, *arguments: Any) -> Any:
+    """The result of a check whose message gets the place in the file in front."""
+    try:
+        return check(*arguments)
+    except BadInput as error:
+        raise BadInput(f"{at}: {error}") from error

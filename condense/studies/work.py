@@ -1,0 +1,77 @@
+"""The pieces of work of a suite: an input to be made, a run, the scoring of its set. Each can be done again, and then does what is missing.
+
+Work is plain JSON, so that a process of its own can do it.
+"""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from condense.inputs.registry import PROVIDERS
+from condense.runtime.run_folder import RECORD
+from condense.studies.crossing import SPLIT, SharedInput, SuiteRun, load
+from condense.workflows.distill import execute
+from condense.workflows.evaluate import evaluate
+from condense.workflows.plan import plan
+from synth.errors import BadInput, RunFailed
+from synth.files.format import load_set
+
+CELLS = "cells"  # folder of a suite that keeps the trainings of its evaluations
+
+
+def input_work(one: SharedInput, out: Path) -> dict[str, Any]:
+    """The work of making a shared input."""
+    how = {"method": one.maker.method, "data": one.maker.data, "arguments": one.maker.arguments(), "flag": one.flag}
+    return {"kind": "input", "name": one.place, "alone": "", **how, "place": str(out / one.place)}
+
+
+def run_work(run: SuiteRun, out: Path) -> dict[str, Any]:
+    """The work of a run."""
+    inputs = {flag: str(out / place) for flag, place in run.inputs.items()}
+    how = {"method": run.method, "data": run.data, "arguments": {**run.arguments(), **inputs}, "place": str(out / run.folder)}
+    return {"kind": "run", "name": run.folder, "alone": run.alone, **how}
+
+
+def score_work(run: SuiteRun, out: Path, choices: dict[str, Any]) -> dict[str, Any]:
+    """The work of scoring a run's set alone, which leaves its trainings in the cells of the suite."""
+    return {"kind": "score", "name": run.folder, "alone": "", "sets": [str(out / run.folder)], "choices": choices}
+
+
+def carry_out(work: dict[str, Any]) -> None:
+    """Does a piece of work. Raises BadInput and RunFailed as that does."""
+    if work["kind"] == "score":
+        evaluate(work["sets"], **work["choices"])
+        return
+    data, place = load(work["data"], seed=SPLIT), Path(work["place"])
+    if work["kind"] == "input":
+        context = plan(work["method"], data, **work["arguments"]).context
+        flag = work["flag"]
+        PROVIDERS[flag].make(context._replace(out=place.parent))  # the provider keeps it in a folder of the flag's name
+        return
+    execute(replace(plan(work["method"], data, **work["arguments"], out=place), remarks=()))  # said where one run alone is asked for
+
+
+def reason_of(error: Exception) -> str:
+    """Why a piece of work failed, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, BadInput | RunFailed) else f"{type(error).__name__}: {text}"[:500]
+
+
+def score_choices(out: Path, *, nets: Any, recipe: str | None, rows: Any, seeds: int | None, teachers: str | None) -> dict[str, Any]:
+    """The arguments of `condense.evaluate` for sets of a suite."""
+    given = {"net": nets, "recipe": recipe, "rows": rows, "seeds": seeds, "teachers": teachers}
+    return {name: value for name, value in given.items() if value is not None} | {"cache": str(out / CELLS)}
+
+
+def teachers_of(run: SuiteRun, out: Path) -> str | None:
+    """The folder of the teachers that labelled a finished set; None where none did."""
+    given = run.inputs.get("teachers")
+    place = str(out / given) if given else run.call.get("teachers")
+    return place if place and load_set(out / run.folder / "set.npz").y.taught else None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes the empty folder of a run that was refused before it began."""
+    if folder.is_dir() and not (folder / RECORD).exists():
+        shutil.rmtree(folder, ignore_errors=True)
