@@ -174,8 +174,8 @@ def scorers(suite: Suite, data: dict[str, Data | GraphData]) -> tuple[dict[str, 
     for spec, one in data.items():
         fits = [name for name in suite.recipes if name and serves(name, one.modality)]
         recipes[spec] = tuple(fits) or (None,)
-        rows[spec] = tuple(kind for kind in suite.rows if kind in EVALUATORS[one.modality].baselines)
-    known = {kind for one in data.values() for kind in EVALUATORS[one.modality].baselines}
+        rows[spec] = tuple(kind for kind in suite.rows if kind in EVALUATORS[one.modality].baselines) or ("distilled",)
+    known = {kind for evaluator in EVALUATORS.values() for kind in evaluator.baselines}
     if unknown := [kind for kind in suite.rows if kind not in known]:
         raise BadInput(f"{suite.name}: rows: unknown row '{unknown[0]}' (known: {', '.join(sorted(known))})")
     return found, recipes, rows
