@@ -44,7 +44,8 @@ class Indexed(Protocol):
     def __getitem__(self, key: Any, /) -> Any: ...
 
 
-Given = str | Path | Data | GraphData | Indexed
+Loaded = Data | GraphData  # what `load_data` gives, and takes as it is
+Given = str | Path | Loaded | Indexed
 
 
 def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: str = "") -> Data | GraphData:
@@ -70,7 +71,7 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
     Raises:
       BadInput: an unknown name, kind or option; files that are missing, damaged or hostile; contents that the source refuses.
     """
-    if isinstance(data, Data | GraphData):
+    if isinstance(data, Loaded):
         return data
     check_split(seed, validation)
     if isinstance(data, str | Path):

@@ -99,7 +99,7 @@ def is_set(path: Path) -> bool:
 
 def describe_data(data: Data | GraphData) -> Description:
     """Describes loaded data."""
-    rows = source_rows(data.source) if isinstance(data, Data) else graph_rows(data)
+    rows = source_rows(data.source) if MODALITIES[data.modality].starts else graph_rows(data)
     return Description(f"data: {data.spec}", (*rows, ("digest", data.digest)))
 
 

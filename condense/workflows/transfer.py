@@ -12,7 +12,7 @@ from condense import nets
 from condense.data.for_set import find_set, take_data
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import Given, load_data
+from condense.data.load import Given, Loaded, load_data
 from condense.data.modality import check_modality, usual_net
 from condense.evaluation.pretraining import Goal, make_row, run_transfer_rows
 from condense.evaluation.transfer_choices import check_possible, make_adaptation, read_draws, read_protocols
@@ -95,7 +95,7 @@ def transfer(
     ways = read_protocols([protocol] if isinstance(protocol, str) else protocol, fraction)
     check_possible(synth, ways, split, steps)
     source, key = take_data(synth, data), jax.random.key(seed)
-    several = isinstance(to, list | tuple) and all(isinstance(one, str | Path | Data | GraphData) for one in to)
+    several = isinstance(to, list | tuple) and all(isinstance(one, str | Path | Loaded) for one in to)
     wanted = list(dict.fromkeys(to)) if several else [to]
     times = read_draws(draws if isinstance(draws, Sequence) else [draws], len(wanted), ways)
     targets = [take_target(spec, source, synth.info.split_seed, seed=seed, split=split) for spec in wanted]
@@ -125,7 +125,7 @@ def take_target(given: Given, source: Data, split_seed: int, *, seed: int, split
     learned from its images. Data given as a value cannot be split again, so a different split only gives a warning."""
     target = load_data(given, seed=seed)
     if target.digest == source.digest and target.seed != split_seed:
-        if not isinstance(given, Data | GraphData):
+        if not isinstance(given, Loaded):
             return load_data(given, seed=split_seed)
         if split == "val":
             note(f"warning: validation images cut by seed {target.seed} may have served a maker that cut by seed {split_seed}")

@@ -135,6 +135,7 @@ def test_a_network_is_counted_before_it_is_built(spec, words):
         nets.build(spec, (8, 8, 1), 10)
 
 
+@pytest.mark.slow
 def test_a_table_is_counted_with_its_categories(tmp_path):
     """Many texts in one column are as many numbers a row."""
     rows = "".join(f"word{number % 900},{number % 2}\n" for number in range(3000))

@@ -172,6 +172,7 @@ def test_a_protocol_of_ones_own_scores_a_set(data, toy, tmp_path, capsys):
     assert (varied.recipe, varied.accuracy[0]) == ("means:power=9", steep) and steep != expected
 
 
+@pytest.mark.slow
 def test_a_protocol_of_ones_own_selects_on_the_way(data, toy, tmp_path, monkeypatch):
     """`distill --eval-every` logs its score on the validation split under its own name, and the set names it."""
     monkeypatch.setitem(MODALITIES, "images", MODALITIES["images"]._replace(recipe="means"))

@@ -258,7 +258,8 @@ def test_examples_that_share_numbers_stand_beside_as_many_images_as_are_stored(d
     assert row_counts(replace(held, x=x)).tolist() == [3, 3, 3] and row_counts(held).tolist() == [4, 4, 4]
 
 
-@pytest.mark.parametrize(("name", "batches"), [pytest.param("nrr", (30, 10), marks=pytest.mark.slow), ("infer", (30, 21))])
+@pytest.mark.parametrize(("name", "batches"), [("nrr", (30, 10)), ("infer", (30, 21))])
+@pytest.mark.slow
 def test_real_images_are_labelled_in_the_batches_that_they_are_trained_in(data, teachers, name, batches):
     """Thirty examples of twenty stored images beside 21 real ones, which a recipe may show in other batches: the targets of every batch are
     the teachers' answers to its views."""

@@ -125,6 +125,7 @@ def test_the_loss_is_the_distance_left_over_the_distance_to_go():
     assert abs(seen["loss"] - 1) > 0.01
 
 
+@pytest.mark.slow
 def test_ast_with_every_switch_off_is_mtt():
     options = {"augment": dsa("color_crop"), "batch": 4, "step_size": 0.3, "max_start": 3}
     off, bare = built(ast, **options, **OFF), built(mtt, **options)
@@ -410,6 +411,7 @@ def test_the_gate_leaves_everything_alone():
         assert float(metrics["loss"]) > 1e-3
 
 
+@pytest.mark.slow
 def test_the_gate_absorbs_a_loss_that_is_no_number():
     """A student that overflows is above any threshold: nothing moves, and the run goes on, which it would not with a loss that is NaN."""
     matcher = built(datm, gate=10.0, label_lr=0.5, lr_lr=1e-3)

@@ -193,6 +193,7 @@ def test_stored_answers_are_those_to_the_replayed_views(statistics):
     assert other.seed != labels.seed and (np.asarray(other.logits) != np.asarray(labels.logits)).any()
 
 
+@pytest.mark.slow
 def test_what_the_bench_says_of_labels_is_what_teachers_say_of_the_views():
     held, labels = committee(2), made("committee", statistics="batch/2")
     right, doubts, of_image = [], [], {}
@@ -479,7 +480,8 @@ def test_every_seed_trains_on_the_views_that_were_labelled(kind, same):
     assert np.isfinite(a).all() and np.array_equal(a, b) == same
 
 
-@pytest.mark.parametrize(("micro", "batch"), [pytest.param(1, 4, marks=pytest.mark.slow), (2, 5)])
+@pytest.mark.parametrize(("micro", "batch"), [(1, 4), (2, 5)])
+@pytest.mark.slow
 def test_training_sees_the_views_and_the_halves_that_were_labelled(micro, batch):
     """A student that is the teacher is right about every view, so training leaves it where it is; under views of another epoch or key, or
     other parts of a batch, it moves. Its batch norms take the statistics of what it sees, as the teacher's did."""
