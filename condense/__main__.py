@@ -23,6 +23,10 @@ def main(argv: list[str] | None = None) -> None:
     hush()
     reraise_interrupts()
     code = run(sys.argv[1:] if argv is None else argv)
+    try:
+        sys.stdout.flush()
+    except OSError:  # what could not be written stays in the buffer, and python would try once more and exit with a code of its own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     signal.signal(signal.SIGINT, lambda number, frame: None)  # what is left is to leave, with this code
     sys.exit(code)
 

@@ -14,7 +14,7 @@ from matchers import REGISTRY
 from synth.files.format import load_set
 
 UNROLLED = [name for name, method in REGISTRY.items() if method.experts]
-FAST = {"random", "kmeans", "herding", "dm"}  # the others compile or label for more than five seconds each
+FAST = {"random", "kmeans"}  # the others compile or label for more than five seconds each
 BUDGETS = {"krrst": ("--size", "3"), "colour": ()}
 EDGES = {"doscond": "?edges=false"}
 

@@ -160,6 +160,7 @@ def test_an_order_is_epoch_after_epoch():
 # Fine-tuning
 
 
+@pytest.mark.slow
 def test_fine_tuning_is_sgd_with_a_cosine():
     """Against a loop written out: whole batches, momentum, decay, and a step size that falls as (1 + cos(pi t / steps)) / 2."""
     how, rng = Finetune(steps=5, lr=0.3, weight_decay=0.05), np.random.default_rng(0)

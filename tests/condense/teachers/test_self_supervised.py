@@ -153,6 +153,7 @@ def carry_of(training, x, stops) -> np.ndarray:
     return carry
 
 
+@pytest.mark.slow
 def test_training_is_the_same_in_any_pieces_and_lowers_the_loss(data):
     x = jnp.asarray(take_all(data.train).x)
     net = nets.build(SMALL.net, data.image, 3)

@@ -205,6 +205,7 @@ def test_a_method_is_refused_data_of_another_kind():
         plan("dm", "toy_graphs", ipc=1)
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     call = f"distill mtt --data digits --ipc 1 --net {NET} --steps 40 --inner-steps 2 --out run --lr 10 --max-start=20 --dry-run"

@@ -329,6 +329,7 @@ def test_views_shift_and_mirror():
     assert 8 <= sum(mirrored) <= 32
 
 
+@pytest.mark.slow
 def test_krrst_reads_no_label():
     """Its targets are the teacher's, at the start and of the real images; other labels of the real images change nothing."""
     net, real = smooth_net(), blobs(4)
