@@ -141,17 +141,8 @@ def plan(
     """
     method = find_method(method) if isinstance(method, str) else method
     counts = dict(zip(COUNTS, (ipc, size, bytes, steps, eval_every, checkpoint_every), strict=True))
-    said = {
-        "method": method,
-        "data": data,
-        **counts,
-        "out": out,
-        "net": net,
-        "seed": seed,
-        "start": start,
-        "preset": preset,
-        "force": force,
-    }
+    said = {"method": method, "data": data, **counts, "out": out, "net": net, "seed": seed}
+    said |= {"start": start, "preset": preset, "force": force}
     factory, seed, place = method.load(), check_seed(seed), folder_of(out)
     settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, **counts}, options)
     common = {name: check_option(name, value, int | None) if name in COUNTS else value for name, value in settings.common.items()}

@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "priors": ("priors t", ("teachers",)),
     "representations": (f"distill krrst --data digits --size 10 --teacher s {PRETRAIN} --out k", ("ssl",)),
     "transfer": ("transfer k --teacher s --to digits --seeds 1 --epochs 1 --rows none,distilled --json t.json", ("ssl", "representations")),
+    # without cells: a process of its own has other switches of JAX than this one, so its cells are others
     "evaluate": (f"evaluate run --data {DATA} --rows distilled --seeds 1 --cache none --json e.json", ("run",)),
     "data": ("data mine --from pictures", ("pictures",)),
 }

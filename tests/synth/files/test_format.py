@@ -360,7 +360,7 @@ def test_damaged_data_and_truncation(tmp_path):
             load_set(path)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=3), packed=st.booleans())
 def test_flipped_bytes_load_equal_or_are_refused(tmp_path, flips, packed):
     path, before = tmp_path / f"flipped{packed}.npz", a_set(labels="soft")
