@@ -1,6 +1,7 @@
 """Tests run with strict dtype and rank promotion, checked annotations, four simulated devices and an embedded data set."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -39,3 +40,14 @@ def float64():
     jax.config.update("jax_enable_x64", True)
     yield
     jax.config.update("jax_enable_x64", False)
+
+
+gc.set_threshold(100_000, 50, 100)  # traces of JAX are many small objects, and hardly any of them is garbage
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collected():
+    """What a file leaves is collected once, and not looked at again by the files after it."""
+    yield
+    gc.collect()
+    gc.freeze()
