@@ -92,6 +92,7 @@ def test_networks_that_embed_see_the_examples_in_another_order_every_epoch(monke
     assert len({tuple(order) for order in orders}) == 3
 
 
+@pytest.mark.slow
 def test_the_two_views_of_a_self_supervised_teacher_are_two(monkeypatch):
     """And those of another step are others."""
     drawn = []

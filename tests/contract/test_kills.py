@@ -67,7 +67,6 @@ evaluate: torn replace e.json 1
 data: before replace tfds/mine 1, torn replace 1.0.0 1
 """
 KILLS = [(line.partition(":")[0], *case.split()) for line in CASES.split("\n") if line for case in line.partition(":")[2].split(",")]
-QUICK = {("run", "after", "replace", "000000001", "1")}
 ONCE = re.compile(r"replace \S*(/[0-9]{9}|partial/[0-9]+\.npz)")  # states and answers: work that must not be lost
 TIMES = {"wall_seconds", "peak_memory_bytes", "seconds"}
 
@@ -147,10 +146,8 @@ def killed(place: Path, verb: str, when: str, kind: str, name: str, count: str) 
     return [tuple(line.split(" ", 1)) for line in log.read_text().splitlines()] if log.exists() else [], done.stderr
 
 
-@pytest.mark.parametrize(
-    ("verb", "when", "kind", "name", "count"),
-    [pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow, id="-".join(case).replace(" ", "_")) for case in KILLS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "when", "kind", "name", "count"), KILLS, ids=["-".join(case).replace(" ", "_") for case in KILLS])
 def test_what_was_killed_while_it_saved_ends_as_if_it_had_not_been(made, tmp_path, verb, when, kind, name, count):
     whole, place = made(verb), tmp_path / "place"
     place.mkdir()

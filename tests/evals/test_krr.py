@@ -61,7 +61,8 @@ def test_a_score_is_that_of_the_ridge_regression_in_numpy(name):
     assert len(set(report.accuracy)) == (1 if name == "ntk" else 3)
 
 
-@pytest.mark.parametrize("place", ["two", pytest.param("own", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["two", "own"])
 def test_the_head_is_fitted_to_the_features_of_given_networks(place, tmp_path):
     """Of a committee's members, against the ridge regression in numpy; of a self-supervised teacher, by its representations."""
     arrays, rng = clouds(), np.random.default_rng(0)

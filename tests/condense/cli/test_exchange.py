@@ -1,5 +1,7 @@
 """The verbs export and import."""
 
+import pytest
+
 from condense.__main__ import run
 from condense.exchange import FORMATS
 from synth.files.format import load_set
@@ -15,6 +17,7 @@ def test_a_run_is_exported_and_comes_back(finished, tmp_path, capsys):
     assert "set.npz: 10 images of 2,560 bytes, hard labels of 40 bytes; next:\n  condense evaluate set.npz" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_check_prints_both_accuracies(finished, capsys):
     check = ["--check", "--recipe", "quick", "--epochs", "1", "--seeds", "1"]
     assert run(["export", str(finished), "--to", "parquet", "--out", "out", *check]) == 0

@@ -78,6 +78,7 @@ def test_a_finished_run_without_its_set_names_force(finished, capsys):
     assert run([*argv, "--force"]) == 0 and Path("a/set.npz").read_bytes() == (finished / "set.npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_seed_are_refused(finished, capsys):
     """The folder of an unfinished run, in which the checkpoints of one with another seed lie."""
     shutil.copytree(finished, "a")

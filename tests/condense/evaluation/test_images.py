@@ -94,6 +94,7 @@ def test_the_json_is_the_contract(data, tmp_path, capsys):
     assert all(word in said.out for word in ("distilled", "random", "kmeans", "mlp:width=8", "mlp:width=4", "408 bytes", "test accuracy"))
 
 
+@pytest.mark.slow
 def test_the_best_of_many_scorings_on_the_test_images_stands_beside_the_last(data, tmp_path, capsys):
     save_set(tmp_path / "set.npz", make_set(data))
     asked = ["evaluate", str(tmp_path), "--net", NET, "--seeds", "2", "--epochs", "3", "--rows", "distilled,random", "--json"]
@@ -133,6 +134,7 @@ def test_a_path_is_shown_as_it_is():
     assert spec in "".join(heard.getvalue().split())  # the title is as wide as the table
 
 
+@pytest.mark.slow
 def test_the_full_row_trains_on_everything_under_its_own_recipe(data):
     (full,) = quickly(make_set(data), data, rows=("full",), seeds=1).reports
     chosen = recipe("full")

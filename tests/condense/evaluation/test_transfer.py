@@ -256,7 +256,8 @@ def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
     assert (Finetune().lr, Finetune().momentum, Finetune().weight_decay, Finetune().batch, Finetune().steps) == (0.01, 0.9, 5e-4, 256, 500)
 
 
-@pytest.mark.parametrize(("protocol", "third"), [pytest.param("probe", "full", marks=pytest.mark.slow), ("finetune", "random")])
+@pytest.mark.slow
+@pytest.mark.parametrize(("protocol", "third"), [("probe", "full"), ("finetune", "random")])
 def test_a_table_has_a_score_for_every_seed_and_draw(protocol, third, source, teacher, other):
     how = {"steps": 3} if protocol == "finetune" else {}
     call = {"to": other, "fraction": 0.1, "protocol": protocol, "seeds": 2, "draws": 2, "epochs": 2, "teacher": teacher, **how}
@@ -365,6 +366,7 @@ def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
     assert list(document["results"][0]) == ["net", "recipe", "set_kind", "accuracy", "mean", "std", "seconds"]
 
 
+@pytest.mark.slow
 def test_several_results_on_the_command_line(source, teacher, other, tmp_path, monkeypatch, capsys):
     """A list of documents, targets in order and the protocols of each; rows by network, and of each by what it was pre-trained on."""
     monkeypatch.setenv("COLUMNS", "400")

@@ -74,6 +74,7 @@ def test_the_document_of_a_table(spec, tmp_path, capsys):
     assert "vectors" in said and "full (recipe full_vectors)" in said
 
 
+@pytest.mark.slow
 def test_experts_of_vectors_are_recorded_and_followed(spec, tmp_path):
     experts = train_experts(spec, count=1, epochs=2, out=tmp_path / "e", net=NET)
     assert experts.header.image == (4,) and experts.header.net.startswith("mlp:width=4")

@@ -63,6 +63,7 @@ def test_flat_experts_are_trained_as_a_plain_loop_of_gsam_does(spec, tmp_path):
     assert LR * gsam_moved > 1e-2, "plain gradients would do as well"
 
 
+@pytest.mark.slow
 def test_gsam_without_radius_and_alpha_is_the_gradient():
     objective, params, item = toy_objective()
     (loss, _), plain = jax.jit(slope(objective))(params, (), item)
@@ -165,6 +166,7 @@ def test_smooth_adds_twice_the_penalty_of_images_that_are_not_augmented():
     assert float(plain) == pytest.approx(float(entropy), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_step_size_of_smooth_falls_late_and_momentum_starts_anew(spec, tmp_path):
     """Seven epochs of one step each, against momentum and decay written out; the drop is before the sixth."""
     data, net = load_data(spec), nets.build(NET, (4, 4, 1), 3)

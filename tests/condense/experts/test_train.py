@@ -153,6 +153,7 @@ def test_rows_that_were_touched_meanwhile_are_trained_anew(spec, trained, tmp_pa
     assert "is not as it was left; its training starts anew" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_training_that_stopped_goes_on_with_more_experts_beside_those_it_had(spec, trained, tmp_path, monkeypatch, capsys):
     """Four at once are another group than three: their checkpoint is of no use, and the training of the first three starts anew."""
     with monkeypatch.context() as patch:

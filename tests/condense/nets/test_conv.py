@@ -74,7 +74,7 @@ def test_second_order(float64, name):
     same(both(penalty(ours)), both(penalty(oracle)))
 
 
-@pytest.mark.parametrize("name", ["odd", "thin in", "strided"])
+@pytest.mark.parametrize("name", [pytest.param("odd", marks=pytest.mark.slow), "thin in", "strided"])
 def test_forward_over_reverse(float64, name):
     ours, oracle, args = setting(name)
     tangents = tuple(normal(5 + i, *a.shape) for i, a in enumerate(args))
@@ -140,6 +140,7 @@ def test_a_batch_laid_over_devices_gives_the_same():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6 * float(jnp.abs(b).max())), f(laid, kernel), f(x, kernel))
 
 
+@pytest.mark.slow
 def test_inside_shard_map_as_runs_spread_over_devices():
     x, kernel = normal(0, 4, 2, 5, 5, 6).astype(jnp.float32), normal(1, 4, 3, 3, 6, 5).astype(jnp.float32)
     mesh = jax.make_mesh((4,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -283,6 +283,7 @@ def test_a_wrong_recipe_of_a_member_is_refused_in_one_line(text, says):
     assert says in str(error.value) and str(error.value).startswith("--net ") and "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_members_can_be_trained_by_adam(spec, made, tmp_path):
     """As CV-DD trains its own for CIFAR; what is not said is not recorded, so that folders of before are found again."""
     told = TRAINED | {"lr": 0.01, "optimizer": "adam", "decay": 1e-4}

@@ -117,7 +117,8 @@ def test_labels_are_the_mean_answer_of_the_networks_once():
     np.testing.assert_allclose(np.asarray(last.y.logits, np.float32), np.asarray(expected), rtol=2e-3, atol=2e-3)
 
 
-@pytest.mark.parametrize("kind", [pytest.param("online", marks=pytest.mark.slow), "committee"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["online", "committee"])
 def test_labels_may_be_asked_for_every_view(kind):
     """The mean answer of the compensators' networks to the mixed image, as INFER+Dyn has it, and not that of the whole committee."""
     held, (synth, examples) = committee(3), started(4)

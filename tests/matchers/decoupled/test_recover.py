@@ -213,7 +213,8 @@ def test_the_optimiser_does_not_know_of_the_clip():
     assert np.abs(np.asarray(now.x.pixels)).max() < 3
 
 
-@pytest.mark.parametrize("method", [sre2l, pytest.param(infer, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [sre2l, infer])
 def test_mirroring_can_be_left_out(method):
     """As it is for CIFAR, although a mirrored image keeps its label."""
     held, (synth, examples) = committee(1), started(4)

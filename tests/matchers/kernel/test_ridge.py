@@ -378,11 +378,12 @@ def test_krrst_mirrors_only_where_a_mirror_image_keeps_its_label():
     assert shown[False, "crop_flip"] == shown[False, "crop"] == shown[True, "crop"] != shown[True, "crop_flip"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "factory",
     [
         lambda t, **o: frepo(smooth_net(), t, **o),
-        pytest.param(lambda t, **o: krrst(smooth_net(), Half(), t, **o), marks=pytest.mark.slow),
+        lambda t, **o: krrst(smooth_net(), Half(), t, **o),
     ],
 )
 def test_step_sizes_fall_over_the_run(factory):

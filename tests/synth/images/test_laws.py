@@ -89,6 +89,7 @@ def test_zooms_enlarge_by_as_much_as_they_are_drawn(monkeypatch):
     assert stats.kstest(zooms, stats.uniform(0.8, 0.4).cdf).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_every_part_of_a_view_has_its_own_fifth_of_the_key():
     """Parts that shared one would show it in no statistic, and yet be one draw."""
     x = jax.random.normal(KEY, (6, 8, 8, 2))

@@ -239,6 +239,7 @@ def test_online_labels_ask_the_teachers_for_the_view_itself():
         present(online, held[:1])
 
 
+@pytest.mark.slow
 def test_other_images_get_labels_of_the_same_kind_teachers_and_views():
     held = (*committee(3),)
     labels = made("committee", teachers=held[:2], weights=(0.3, 0.7), statistics="batch")
@@ -334,6 +335,7 @@ def test_the_cross_entropy_beside_the_gaps_is_to_what_it_says(sce):
     np.testing.assert_allclose(made.loss(jnp.asarray(z, jnp.float32), target), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_soft_rows_of_two_classes_are_the_teachers_own():
     """Nothing is left to spread: the cross entropy is smallest for the teachers' logits themselves."""
     z = jnp.asarray(np.random.default_rng(5).normal(size=(6, 2)), jnp.float32)
@@ -518,6 +520,7 @@ def test_labels_answer_to_the_same_views_in_another_process(tmp_path):
     assert float(done.stdout) < 2e-3  # half precision of the last bit; other views would differ by whole numbers
 
 
+@pytest.mark.slow
 def test_micro_batches_have_statistics_of_their_own():
     """A batch in two parts moves a network as the mean of two batches does, where running statistics do not enter."""
     from synth.training.fit import Item, on_examples
