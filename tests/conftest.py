@@ -48,6 +48,9 @@ gc.set_threshold(100_000, 50, 100)  # traces of JAX are many small objects, and 
 @pytest.fixture(autouse=True, scope="module")
 def collected():
     """What a file leaves is collected once, and not looked at again by the files after it."""
+    from condense.runtime.programs import release_programs  # here, because what is imported before `typecheck.install` is not checked
+
     yield
+    release_programs()
     gc.collect()
     gc.freeze()

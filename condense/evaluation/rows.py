@@ -9,6 +9,7 @@ import jax
 from condense.evaluation.cells import Cells
 from condense.evaluation.facts import Facts
 from condense.runtime.log import duration, note, progress
+from condense.runtime.programs import release_programs
 from evals.protocol import Protocol, Worker, groups_of
 from evals.report import Report, join
 
@@ -79,6 +80,7 @@ def unfinished(rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> list[Row]:
 def run_rows(key: jax.Array, rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> tuple[Report, ...]:
     """Scores all rows, one after another, as far as the shelf does not hold their scores; one compilation serves all rows of a network,
     protocol and shape. What is finished is kept at once, group by group."""
+    release_programs()
     found = {(at, numbers): shelf.find(row, numbers) for at, row in enumerate(rows) for numbers in groups(row, seeds)}
     missing = [(at, numbers) for (at, numbers), report in found.items() if report is None]
     finished = f", {len(found) - len(missing)} of {len(found)} cells are finished" if len(missing) < len(found) else ""

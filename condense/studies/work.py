@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from condense.inputs.registry import PROVIDERS
+from condense.runtime.programs import release_programs
 from condense.runtime.run_folder import RECORD
 from condense.studies.crossing import SPLIT, SharedInput, SuiteRun, load
 from condense.workflows.distill import execute
@@ -40,6 +41,7 @@ def score_work(run: SuiteRun, out: Path, choices: dict[str, Any]) -> dict[str, A
 
 def carry_out(work: dict[str, Any]) -> None:
     """Does a piece of work. Raises BadInput and RunFailed as that does."""
+    release_programs()
     if work["kind"] == "score":
         evaluate(work["sets"], **work["choices"])
         return
