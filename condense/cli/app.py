@@ -13,6 +13,7 @@ from condense.cli import (
     export,
     import_set,
     list,
+    rank,
     relabel,
     show,
     suite,
@@ -27,6 +28,7 @@ VERBS = {
     "evaluate": evaluate,
     "experts": experts,
     "teachers": teachers,
+    "rank": rank,
     "relabel": relabel,
     "transfer": transfer,
     "suite": suite,
@@ -39,7 +41,7 @@ VERBS = {
     "data": data,
     "demo": demo,
 }
-LASTING = ("distill", "demo", "experts", "teachers", "relabel", "suite")  # verbs that go on where they were interrupted
+LASTING = ("distill", "demo", "experts", "teachers", "rank", "relabel", "suite")  # verbs that go on where they were interrupted
 
 
 def call(argv: Sequence[str]) -> None:

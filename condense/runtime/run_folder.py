@@ -1,8 +1,8 @@
 """The run folder: its record, its lock, and the decision whether a command resumes it, is done, or belongs to another run.
 
 `run.json` is the record: the command and configuration (with digest), versions, revision, backend, devices and threads, the data's digest,
-the state (`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds and peak memory, both over all its
-processes.
+the state (`running` until `done` or `failed`; an interrupted run stays `running`), steps, wall seconds, processor seconds (of all threads)
+and peak memory, all over all its processes.
 """
 
 import contextlib
@@ -41,13 +41,22 @@ OWNED = (
     "priors.json",
     "teachers.json",
     "normalisation.npz",
+    "ranks.json",
+    "rank_*.npy",
 )  # what --force may remove, as patterns of names
 LEFT = ".*.tmp"  # of a process that was killed while it wrote a file
-MADE = ("experts", "teachers", "teacher", ".labels.partial")  # made before a run's record, and kept by --force where they fit
+MADE = ("experts", "teachers", "teacher", "ranks", ".labels.partial")  # made before a run's record, and kept by --force where they fit
 LONG = Text(most=1 << 20)
 NEEDED = {"config": Table(), "seed": Whole(), "data_digest": Text(), "steps": Whole(1), "finished": Whole()}
 NEEDED |= {"wall_seconds": Real(0), "peak_memory_bytes": Whole()}
-OPTIONAL = {"step": Whole(), "state": Text(("running", "done", "failed")), "command": LONG, "error": LONG, "digest": Text()}
+OPTIONAL = {
+    "step": Whole(),
+    "processor_seconds": Real(0),
+    "state": Text(("running", "done", "failed")),
+    "command": LONG,
+    "error": LONG,
+    "digest": Text(),
+}
 OPTIONAL |= {"versions": Table(rest=Maybe(Text())), "revision": Maybe(Text()), "backend": Text(), "devices": Whole(), "xla_flags": LONG}
 OPTIONAL |= {"threads": Maybe(Whole())}
 
@@ -67,6 +76,7 @@ class Run:
         self.folder, self.record, self.done, self.begun = folder, record, done, False
         self._fresh, self._replaces = fresh, replaces
         self._began, self._before = time.monotonic(), (record["wall_seconds"], record["peak_memory_bytes"])
+        self._worked = record.get("processor_seconds", 0.0) - time.process_time()
 
     @property
     def owner(self) -> str:
@@ -98,7 +108,8 @@ class Run:
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         wall = round(self._before[0] + time.monotonic() - self._began, 3)
-        self.record |= {**fields, "wall_seconds": wall, "peak_memory_bytes": max(self._before[1], peak)}
+        worked = round(self._worked + time.process_time(), 3)
+        self.record |= {**fields, "wall_seconds": wall, "processor_seconds": worked, "peak_memory_bytes": max(self._before[1], peak)}
         write_bytes(self.folder / RECORD, (json.dumps(self.record, indent=1) + "\n").encode())
 
 

@@ -19,14 +19,14 @@ import numpy as np
 from condense import nets
 from condense.data.images import Data
 from condense.data.load import Given, load_data
-from condense.data.modality import check_modality
+from condense.data.modality import MODALITIES, check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
 from condense.runtime.run_folder import check_there, open_run
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import INDEX, Teachers, load_teachers, write_index, write_member
-from synth.base import Net, Teacher, take_all
+from synth.base import Examples, Net, Teacher, take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import forcible
 from synth.images.views import View
@@ -210,12 +210,17 @@ def _train(key, number: int, member: CommitteeMember, before: int, data: Data, f
     return {"net": name, "accuracy": known[-1], "accuracies": known, "digest": teacher_digest(Teacher(net, state.vars))}
 
 
-def trainer(net: Net, data: Data, recipe: TeacherRecipe) -> Callable:
-    """Builds the function (key, state, epoch, bar) -> state after the epoch. It compiles once for a network."""
-    view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
+def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples | None = None) -> Callable:
+    """Builds the function (key, state, epoch, bar) -> state after the epoch. It compiles once for a network.
+
+    `examples` are those of the training split, where the caller has them in memory. Only images are shifted and flipped.
+    """
+    augments = MODALITIES[data.modality].augments
+    view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips) if augments else None
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps = -(-n // batch)
-    x, y = jnp.asarray(take_all(data.train).x), Hard(jnp.asarray(data.train.y), len(data.classes))
+    examples = examples or take_all(data.train)
+    x, y = jnp.asarray(examples.x), Hard(jnp.asarray(examples.y), len(data.classes))
 
     @partial(jax.jit, donate_argnums=0)
     def advance(state: Fit, items: Item, x, y, epoch, first, stop):

@@ -174,7 +174,7 @@ def read_ranks(directory: str | Path, *, flag: str = "--ranks") -> Ranks:
     """
     folder = Path(directory)
     header = read_header(folder, flag=flag)
-    return Ranks(folder, header, {name: _mapped(folder / file_name(name), name, shape) for name, shape in header.shapes().items()})
+    return Ranks(folder, header, {name: map_field(folder / file_name(name), name, shape) for name, shape in header.shapes().items()})
 
 
 def read_header(folder: Path, *, flag: str = "--ranks") -> Header:
@@ -196,8 +196,11 @@ def write_header(folder: Path, header: Header) -> None:
     write_bytes(folder / RECORD, (json.dumps(asdict(header), indent=1, allow_nan=False) + "\n").encode())
 
 
-def _mapped(path: Path, field: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The array of a file, mapped for reading. The file's own header is matched against what it must be, never evaluated."""
+def map_field(path: Path, field: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of a field's file, mapped for reading. The file's own header is matched against what it must be, never evaluated.
+
+    Raises BadInput where the file is missing, or is not such an array.
+    """
     dtype = np.dtype(DTYPES[field])
     try:
         with open_owned(path) as file:

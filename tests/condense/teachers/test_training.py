@@ -46,7 +46,7 @@ def test_every_step_of_a_teacher_has_a_batch_and_a_view_of_its_own(data, monkeyp
     """Over two epochs of all examples: orders and keys differ by step, epoch and key, and each example serves once an epoch."""
     seen = []
 
-    def on_examples(net, x, y, *, view):
+    def on_examples(net, x, y, *, view, augment):
         def objective(params, stats, item):
             jax.debug.callback(
                 lambda e, at, rows, key: seen.append((int(e), int(at), tuple(rows.tolist()), tuple(key.tolist()))),

@@ -1,0 +1,85 @@
+"""The log of ranks while it is written: one file a field, epoch after epoch, and the record when all is there."""
+
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from synth.errors import BadInput, RunFailed
+from synth.files.memory import megabytes
+from synth.selection.ranks import DTYPES, Header, checksum, file_name, map_field, write_header
+
+SPARE = 1 << 26  # bytes that stay free beside the log: checkpoints and metrics
+
+
+class RankLog:
+    """The files of a log whose record is not written yet."""
+
+    def __init__(self, folder: Path, header: Header):
+        self.folder, self.header, self.shapes = folder, header, header.shapes()
+
+    def whole(self) -> bool:
+        """Whether all files are there and of the right size."""
+        try:
+            for name in self.shapes:
+                self.read(name)
+        except BadInput:
+            return False
+        return True
+
+    def read(self, name: str) -> Shaped[np.ndarray, "..."]:
+        """What the file of a field holds so far. Raises BadInput where it is not there, or of another size."""
+        return map_field(self.folder / file_name(name), name, self.shapes[name])
+
+    def create(self) -> None:
+        """Creates all files, full of zeros. Raises RunFailed where the disk has no room."""
+        needed, free = log_bytes(self.header), shutil.disk_usage(self.folder).free
+        if needed + SPARE > free:
+            fewer = "take fewer --networks, fewer --epochs, or another disk"
+            raise RunFailed(f"--out {self.folder}: the log needs {megabytes(needed)} and the disk has {megabytes(free)} free; {fewer}")
+        for name, shape in self.shapes.items():
+            path = self.folder / file_name(name)
+            try:
+                path.unlink(missing_ok=True)
+                with path.open("xb") as file:
+                    np.lib.format.write_array_header_1_0(file, {"descr": DTYPES[name], "fortran_order": False, "shape": shape})
+                    file.truncate(file.tell() + math.prod(shape) * np.dtype(DTYPES[name]).itemsize)
+            except OSError as error:
+                raise _full(path, error) from error
+
+    def write_epoch(self, network: int, epoch: int, fields: Mapping[str, Shaped[np.ndarray, " n"]]) -> None:
+        """Puts the fields of an epoch of a network on the disk. Raises RunFailed where the disk refuses."""
+        for name, row in fields.items():
+            self.write(name, (network * self.header.epochs + epoch) * self.header.examples, row)
+
+    def write(self, name: str, first: int, numbers: Shaped[np.ndarray, "..."]) -> None:
+        """Puts numbers of a field on the disk, from its `first` number on. Raises RunFailed where the disk refuses."""
+        path, dtype = self.folder / file_name(name), np.dtype(DTYPES[name])
+        try:
+            # written, not mapped: a full disk is an error here, and the death of the process there
+            with path.open("r+b") as file:
+                file.seek(path.stat().st_size - (math.prod(self.shapes[name]) - first) * dtype.itemsize)
+                file.write(np.ascontiguousarray(numbers, dtype).tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _full(path, error) from error
+
+    def finish(self) -> None:
+        """Writes the record, with the checksum of every field."""
+        sums = {name: checksum(self.read(name)) for name in self.shapes}
+        write_header(self.folder, replace(self.header, sums=sums))
+
+
+def log_bytes(header: Header) -> int:
+    """Bytes on disk of all fields."""
+    return sum(math.prod(shape) * np.dtype(DTYPES[name]).itemsize for name, shape in header.shapes().items())
+
+
+def _full(path: Path, error: OSError) -> RunFailed:
+    return RunFailed(f"{path}: cannot write ({error.strerror or error}); make room and run the same command again")

@@ -1,0 +1,105 @@
+"""What a network says of every training example: the numbers that the log of ranks keeps of an epoch."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from synth.base import Net, Vars
+from synth.numerics import backend
+from synth.training.fit import in_batches
+
+PART = 8192  # examples whose embeddings are in memory at one time
+
+
+class Seen(NamedTuple):
+    """What a network makes of all examples: its logits, and the norms of the last layer's inputs with a 1 behind them."""
+
+    logits: Float[Array, "n classes"]
+    norms: Float[Array, " n"]
+
+
+def measure_epoch(now: Seen, before: Seen, y: Int[Array, " n"]) -> dict[str, Array]:
+    """The fields of an epoch, by the names of `synth.selection.ranks.PER_EPOCH`, each [n].
+
+    Args:
+      now, before: what the network makes of the examples after this epoch, and after the one before.
+      y: their class indices.
+    """
+    logp, logq = jax.nn.log_softmax(now.logits), jax.nn.log_softmax(before.logits)
+    p, truth = jnp.exp(logp), jax.nn.one_hot(y, now.logits.shape[1], dtype=jnp.bool_)
+    at_y = jnp.sum(jnp.where(truth, now.logits, 0), 1)
+    others = jnp.max(jnp.where(truth, -jnp.inf, now.logits), 1)
+    error = jnp.sqrt(jnp.sum(jnp.square(p - truth), 1))
+    return {
+        "probability": jnp.sum(jnp.where(truth, p, 0), 1),
+        "margin": at_y - others,
+        "correct": (jnp.argmax(now.logits, 1) == y).astype(jnp.uint8),
+        "error": error,
+        "entropy": -jnp.sum(p * logp, 1).astype(jnp.float16),
+        "divergence": jnp.maximum(0, jnp.sum(p * (logp - logq), 1)),  # rounding may take it below
+        "gradient": error * now.norms,
+    }
+
+
+class Measure(NamedTuple):
+    """Compiled passes over all examples.
+
+    Args:
+      see: (vars, x) -> Seen.
+      fields: (now, before, y) -> the fields of an epoch.
+      embed: (vars, x) -> f16[m d] for a part of the examples.
+      full: (vars, x, y) -> f32[n], the norm of every example's gradient by all parameters.
+    """
+
+    see: Callable[[Vars, Array], Seen]
+    fields: Callable[[Seen, Seen, Array], dict[str, Array]]
+    embed: Callable[[Vars, Array], Array]
+    full: Callable[[Vars, Array, Array], Array]
+
+
+def make_measure(net: Net) -> Measure:
+    """Builds the passes of a network. Batch norms use their running statistics, so that no example depends on those beside it."""
+
+    def look(vars, x):
+        out = net.apply(vars, x)
+        return out.logits, jnp.sqrt(1 + jnp.sum(jnp.square(out.embed), 1))
+
+    def embed(vars, x):
+        return net.apply(vars, x).embed
+
+    def see(vars, x):
+        return Seen(*in_batches(look, vars, x))
+
+    @jax.jit
+    def embed_part(vars, x):
+        most = float(jnp.finfo(jnp.float16).max)
+        return jnp.clip(in_batches(embed, vars, x), -most, most).astype(jnp.float16)
+
+    return Measure(jax.jit(see), jax.jit(measure_epoch), embed_part, jax.jit(partial(gradient_norms, net)))
+
+
+def gradient_norms(net: Net, vars: Vars, x: Float[Array, "n ..."], y: Int[Array, " n"]) -> Float[Array, " n"]:
+    """The norm of the gradient of every example's cross entropy by all parameters, statistics held: a pass of its own, an example at a
+    time on a CPU."""
+
+    def norm(x, y):
+        def loss(params):
+            logits = net.apply(Vars(params, vars.stats), x[None]).logits
+            return optax.softmax_cross_entropy_with_integer_labels(logits, y[None])[0]
+
+        grads = jax.grad(loss)(vars.params)
+        return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(grads)))
+
+    return backend.map_batched(norm, x, y)
+
+
+def embeddings(measure: Measure, vars: Vars, x: Float[Array, "n ..."]) -> Iterator[tuple[int, np.ndarray]]:
+    """The embeddings of all examples, part by part: the number of the first example of a part, and f16[m d]."""
+    for at in range(0, len(x), PART):
+        yield at, np.asarray(measure.embed(vars, x[at : at + PART]))
