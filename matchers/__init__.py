@@ -29,6 +29,12 @@ BUILT_IN = (
         ARRAYS,
     ),
     Method(
+        "select",
+        "matchers.selection.select:select",
+        "Keeps real examples by a score of proxies and a rule: the easiest, the hardest, those in the middle, strata, or a cover.",
+        ARRAYS,
+    ),
+    Method(
         "dc",
         "matchers.gradient.dc:dc",
         "Matches the gradients that real and synthetic images of every class give a network trained on the synthetic set.",

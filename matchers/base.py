@@ -115,6 +115,7 @@ class Matcher(NamedTuple):
       remarks: examples -> lines for the user about these data, before the first step: what the method's premise is worth on them.
       own_start: where the method makes the first images itself, so that `--start` would be ignored and is refused: the flag that lets
         `--start` decide, empty where none does. None where `--start` decides.
+      balanced: whether the set has the same number of every class; where not, the budget says how many examples it has in all.
       counts_bytes: whether the set ends with the content that it starts with and int32 labels, so that a budget in bytes can be met.
     """
 
@@ -130,6 +131,7 @@ class Matcher(NamedTuple):
     remarks: Callable | None = None
     own_start: str | None = None
     counts_bytes: bool = True
+    balanced: bool = True
 
 
 def conclude(key: jax.Array, matcher: Matcher, state: Any, synth: SyntheticSet) -> SyntheticSet:

@@ -26,9 +26,10 @@ COMMON: dict[str, tuple[Any, Any]] = {
         MISSING,
     ),
     "out": (Annotated[str, about("folder of the run; the same command again resumes there", metavar="DIR")], MISSING),
-    "ipc": (Annotated[int | None, about("examples a class; give one of --ipc, --size, --bytes")], None),
+    "ipc": (Annotated[int | None, about("examples a class; give one of --ipc, --size, --bytes, --fraction")], None),
     "size": (Annotated[int | None, about("examples in all")], None),
     "bytes": (Annotated[int | None, about("payload bytes, labels included")], None),
+    "fraction": (Annotated[float | None, about("examples in all, as a share of the training examples")], None),
     "net": (
         Annotated[
             str | None,
@@ -84,7 +85,7 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, d
 def act(args: list[str]) -> None:
     """Distil a data set to a budget with a method; the same command again resumes or says that it is done."""
     if not args or args[0].startswith("-"):
-        print("usage: condense distill METHOD --data SPEC (--ipc N | --size N | --bytes N) --out DIR [...]\n")
+        print("usage: condense distill METHOD --data SPEC (--ipc N | --size N | --bytes N | --fraction X) --out DIR [...]\n")
         print(aligned({name: method.summary for name, method in known_methods().items()}))
         print("\n`condense distill METHOD --help` shows all flags of a method.")
         if args[:1] not in (["-h"], ["--help"]):

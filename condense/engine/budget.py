@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from condense.data.images import Data
 from condense.data.modality import MODALITIES
 from evals.storage import count_bytes
@@ -20,38 +22,49 @@ LABEL = 4  # bytes of a class index
 
 @dataclass(frozen=True)
 class Budget:
-    """How large a set may be; exactly one of the three is given, a whole number.
+    """How large a set may be; exactly one of the four is given.
 
     Args:
       ipc: examples a class (>= 1).
       size: examples in all, a multiple of the number of classes.
       bytes: payload bytes, content and labels together.
+      fraction: examples in all, as a share of the training examples in (0, 1], rounded down to a multiple of the number of classes.
     """
 
     ipc: int | None = None
     size: int | None = None
     bytes: int | None = None
+    fraction: float | None = None
 
-    def given(self) -> tuple[str, int] | None:
+    def choices(self) -> dict[str, int | float | None]:
+        """The fields as records hold them; a share is among them where it is given, because older records have none."""
+        return {name: value for name, value in asdict(self).items() if name != "fraction" or value is not None}
+
+    def given(self) -> tuple[str, int | float] | None:
         """Name and value of the one that is given, or None if none is. Raises BadInput for several."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
         if len(given) > 1:
-            raise BadInput(f"give exactly one of --ipc, --size and --bytes (given: {', '.join(map(flag_of, given))})")
+            raise BadInput(f"give exactly one of --ipc, --size, --bytes and --fraction (given: {', '.join(map(flag_of, given))})")
         return next(iter(given.items()), None)
 
-    def check(self) -> tuple[str, int]:
+    def check(self) -> tuple[str, int | float]:
         """Name and value of the one that is given. Raises BadInput for none and for several."""
         if (given := self.given()) is None:
-            raise BadInput("give exactly one of --ipc, --size and --bytes (given: none)")
+            raise BadInput("give exactly one of --ipc, --size, --bytes and --fraction (given: none)")
         return given
 
-    def per_class(self, image: tuple[int, ...], classes: int, *, content: Any = Pixels, example: str = "image") -> int:
-        """How many examples of every class this budget allows when `content` stores them and labels are class indices. Messages call one
-        example by the word `example`.
+    def per_class(self, image: tuple[int, ...], classes: int, *, content: Any = Pixels, example: str = "image", examples: int = 0) -> int:
+        """How many examples of every class this budget allows when `content` stores them and labels are class indices; `examples` is the
+        number of training examples. Messages call one example by the word `example`.
 
         Raises BadInput if the budget allows none.
         """
         name, value = self.check()
+        if name == "fraction":
+            count = int(value * examples + 1e-9)  # 0.29 of 100 are 29, whatever their product rounds to
+            if count < classes:
+                raise BadInput(f"--fraction {value:g}: {count} of {examples:,}, and one {example} a class needs at least {classes}")
+            return count // classes
         least = {"ipc": 1, "size": classes, "bytes": content.bytes_for(classes, image) + classes * LABEL}[name]
         if value < least:
             raise BadInput(f"{flag_of(name)} {value}: one {example} a class needs at least {least}")
@@ -64,12 +77,13 @@ class Budget:
 
 
 def budget_of(config: dict[str, Any]) -> str:
-    """The name of the budget in a run's configuration: `ipc`, `size` or `bytes`; an empty text if there is none."""
+    """The name of the budget in a run's configuration: `ipc`, `size`, `bytes` or `fraction`; an empty text if there is none."""
     return next((name for name in Budget.__dataclass_fields__ if config.get(name) is not None), "")
 
 
 def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data, eval_every: int | None, *, content: Any = Pixels) -> int:
-    """How many examples of every class the budget allows when `content` stores them; for a method that reads no labels, how many in all.
+    """How many examples of every class the budget allows when `content` stores them; for a method that reads no labels, or keeps no balance
+    between classes, how many in all.
 
     Raises BadInput if it allows none, and if a flag needs classes and the method's sets have none.
     """
@@ -81,8 +95,17 @@ def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data,
         raise BadInput(
             f"--eval-every {eval_every}: {method.name} reads no labels, so its sets classify nothing; `condense transfer` scores them"
         )
-    more = {"content": content, "example": MODALITIES[data.modality].example}
-    return budget.per_class(data.image, len(data.classes) if method.labelled else 1, **more)
+    classes, examples = len(data.classes), len(data.train.y)
+    if not matcher.balanced and budget.ipc:
+        return budget.ipc * classes
+    more = {"content": content, "example": MODALITIES[data.modality].example, "examples": examples}
+    count = budget.per_class(data.image, classes if method.labelled and matcher.balanced else 1, **more)
+    if budget.fraction and method.labelled and matcher.balanced:
+        sizes = np.bincount(data.train.y, minlength=classes)
+        if count > (fewest := int(sizes.min())):
+            short = f"{count} of every class, and {data.classes[int(sizes.argmin())]} has {fewest}"
+            raise BadInput(f"--fraction {budget.fraction:g}: {short}; give at most {fewest * classes / examples:.3g}")
+    return count
 
 
 def fit_to_budget(budget: Budget, make: Callable[[int | None], SyntheticSet], per_class: int | None) -> SyntheticSet:

@@ -62,16 +62,18 @@ def initial_set(
 ) -> SyntheticSet:
     """Returns the set that the first step of the method gets, after the method has prepared it (`Matcher.prepare`).
 
-    For images and vectors the set has `per_class` examples of every class, made by the start named `start`. A method that reads no labels
-    gets `per_class` examples of any class, all labelled 0. `content` (a class or an instance of `synth.content.Content`) encodes them; by
-    default the plain content of the modality does. For graphs the set is empty, because every graph method makes its own content.
+    For images and vectors the set has `per_class` examples of every class, made by the start named `start`. A method that reads no labels,
+    or keeps no balance between classes, gets `per_class` examples of any class, all labelled 0. `content` (a class or an instance of
+    `synth.content.Content`) encodes them; by default the plain content of the modality does. For graphs the set is empty, because every
+    graph method makes its own content.
     """
     examples = data.train if labelled else data.train.unlabelled()
+    shown = examples if matcher.balanced else data.train.unlabelled()
     info = replace(info, represents=not labelled)  # what such a method learns in place of labels belongs to no class
     modality = MODALITIES[data.modality]
     if modality.starts:
         encoder = modality.content(data) if content is None else content
-        synth = start_examples(key, start or matcher.start, data, examples, per_class, info, encoder)
+        synth = start_examples(key, start or matcher.start, data, shown, per_class, info, encoder)
     else:
         synth = no_graphs(data, info)
     return matcher.prepare(stream(key, PREPARE), synth, examples) if matcher.prepare else synth

@@ -21,13 +21,15 @@ from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
 from condense.runtime.run_folder import Run, check_there, open_run
-from condense.teachers.train import PIECES, TeacherRecipe, trainer
+from condense.teachers.train import PIECES, TeacherRecipe, trainer, usual_view
 from synth.base import Examples, Net, take_all
 from synth.errors import RunFailed
 from synth.files.memory import forcible
+from synth.images.augment import Augment
 from synth.numerics.pytree import all_finite
 from synth.selection.ranks import RECORD, Header, Ranks, read_ranks
 from synth.training.fit import Fit, init_fit
+from synth.vectors import unaugmented
 
 RANKING = 6  # key stream of the proxies, beside those of a distillation with the same seed
 NETWORKS, EPOCHS, LR, BATCH = 4, 4, 0.05, 128
@@ -84,6 +86,15 @@ class Ranking(NamedTuple):
 def proxy_net(data: Data) -> str:
     """The specification of the usual proxy: the network that suits few of these examples, however many there are, because it only ranks."""
     return nets.canonical(MODALITIES[data.modality].net(data.image, 0))
+
+
+def augmentation_of(data: Data) -> Augment:
+    """The usual view of a teacher's training as an augmentation, under which a network without batch statistics trains faster on a CPU;
+    vectors stay as they are."""
+    if not MODALITIES[data.modality].augments:
+        return unaugmented
+    view = usual_view(data)
+    return lambda key, x, *, siamese=False: view.sample(key, x)[0]
 
 
 def settle_ranking(
@@ -161,7 +172,7 @@ class RankTraining:
         examples = take_all(data.train)
         self.examples = Examples(jnp.asarray(examples.x), jnp.asarray(examples.y))
         self.measure: Measure = make_measure(self.net)
-        self.train = trainer(self.net, data, ranking.recipe, examples=self.examples)
+        self.train = trainer(self.net, data, ranking.recipe, examples=self.examples, augment=augmentation_of(data))
         self.log = RankLog(self.folder, ranking.header(width_of(self.net, data.image)))
 
     def run(self) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from condense import nets
 from condense.data.images import Data
 from condense.data.load import Given, load_data
-from condense.data.modality import MODALITIES, check_modality
+from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
@@ -210,13 +210,18 @@ def _train(key, number: int, member: CommitteeMember, before: int, data: Data, f
     return {"net": name, "accuracy": known[-1], "accuracies": known, "digest": teacher_digest(Teacher(net, state.vars))}
 
 
-def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples | None = None) -> Callable:
+def usual_view(data: Data) -> View:
+    """The view of a mini-batch of images in a teacher's training."""
+    return View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
+
+
+def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples | None = None, augment: Callable | None = None) -> Callable:
     """Builds the function (key, state, epoch, bar) -> state after the epoch. It compiles once for a network.
 
-    `examples` are those of the training split, where the caller has them in memory. Only images are shifted and flipped.
+    `examples` are those of the training split, where the caller has them in memory. `augment`, as
+    `synth.training.fit.on_examples` takes it, stands in place of the usual view.
     """
-    augments = MODALITIES[data.modality].augments
-    view = View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips) if augments else None
+    view = usual_view(data) if augment is None else None
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps = -(-n // batch)
     examples = examples or take_all(data.train)
@@ -224,7 +229,7 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples |
 
     @partial(jax.jit, donate_argnums=0)
     def advance(state: Fit, items: Item, x, y, epoch, first, stop):
-        objective = on_examples(net, x, y, view=view)
+        objective = on_examples(net, x, y, view=view, augment=augment)
 
         def one(i, state):
             share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)

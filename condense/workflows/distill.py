@@ -37,6 +37,7 @@ def distill(
     ipc: int | None = None,
     size: int | None = None,
     bytes: int | None = None,
+    fraction: float | None = None,
     out: str | Path | None = None,
     net: str | Net | None = None,
     steps: int | None = None,
@@ -55,7 +56,8 @@ def distill(
       method: a name in `matchers.REGISTRY`, or the record of a method. `options` are its factory's keyword arguments, and the folders of
         its inputs (`experts`).
       data: data as `load_data` takes them; None where the preset names it.
-      ipc, size, bytes: the budget, exactly one: examples a class, examples in all, payload bytes.
+      ipc, size, bytes, fraction: the budget, exactly one: examples a class, examples in all, payload bytes, a share of the training
+        examples.
       out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png and, of more than one step, checkpoints. Without one nothing is
         written and nothing resumes.
       net: network to match with: a specification, a `synth.base.Net` or a flax module; by default what the inputs are of, or the data's.
@@ -82,8 +84,15 @@ def distill(
     Raises:
       BadInput: a wrong call or bad data. RunFailed: NaN, a full disk.
     """
-    common = {"ipc": ipc, "size": size, "bytes": bytes, "out": out, "net": net, "steps": steps, "seed": seed, "start": start}
-    common |= {"eval_every": eval_every, "checkpoint_every": checkpoint_every, "preset": preset, "force": force, "command": command}
+    common = {"ipc": ipc, "size": size, "bytes": bytes, "fraction": fraction, "out": out, "net": net, "steps": steps, "seed": seed}
+    common |= {
+        "start": start,
+        "eval_every": eval_every,
+        "checkpoint_every": checkpoint_every,
+        "preset": preset,
+        "force": force,
+        "command": command,
+    }
     return execute(plan(method, data, **common, **options))
 
 

@@ -9,7 +9,7 @@ from matchers.method import Method
 from synth.errors import BadInput
 from synth.options import check_option, flag_of
 
-BUDGETS = ("ipc", "size", "bytes")
+BUDGETS = ("ipc", "size", "bytes", "fraction")
 
 
 class Settings(NamedTuple):

@@ -5,9 +5,9 @@ to make, so that a wrong call is refused before an hour of training, and `--dry-
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 
@@ -33,12 +33,14 @@ from matchers.method import Method
 from synth.base import Net
 from synth.errors import BadInput
 from synth.files.memory import forcible
-from synth.options import check_option, flag_of
+from synth.options import Share, check_option, flag_of
 from synth.selection.choose import STARTS, starts_for
 from synth.set import SyntheticSet
 
 FIRST = "noise"  # of sets that a plan measures: neither their time nor their bytes depend on the images
-COUNTS = ("ipc", "size", "bytes", "steps", "eval_every", "checkpoint_every")
+COUNTS = ("ipc", "size", "bytes", "fraction", "steps", "eval_every", "checkpoint_every")
+BUDGETS = len(Budget.__dataclass_fields__)  # the first of them
+KINDS = {"fraction": Annotated[float, Share] | None}
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Plan:
 
     def choices(self) -> dict[str, Any]:
         """The choices that are known before the inputs are there."""
-        return {"method": self.method.name, "data": self.data.spec, **asdict(self.budget), **self.settings.options}
+        return {"method": self.method.name, "data": self.data.spec, **self.budget.choices(), **self.settings.options}
 
     def beside(self) -> dict[str, Any]:
         """Choices that change what lies beside the set and not the set, as `run.json` records them."""
@@ -111,7 +113,7 @@ class Plan:
         """All choices that identify this run, as `run.json` records them. It is complete once all inputs exist."""
         config = {"method": self.method.name, "data": self.data.spec, "net": self.net}
         config |= {"start": self.start} if self.modality.starts else {}
-        config |= {**asdict(self.budget), **self.settings.options, **self.resolved.identity()}
+        config |= {**self.budget.choices(), **self.settings.options, **self.resolved.identity()}
         return config | ({} if self.data.seed == self.seed else {"split_seed": self.data.seed})
 
 
@@ -123,6 +125,7 @@ def plan(
     ipc: int | None = None,
     size: int | None = None,
     bytes: int | None = None,
+    fraction: float | None = None,
     out: str | Path | None = None,
     net: str | Net | None = None,
     steps: int | None = None,
@@ -140,17 +143,19 @@ def plan(
     Raises BadInput for a wrong call or bad data.
     """
     method = find_method(method) if isinstance(method, str) else method
-    counts = dict(zip(COUNTS, (ipc, size, bytes, steps, eval_every, checkpoint_every), strict=True))
+    counts = dict(zip(COUNTS, (ipc, size, bytes, fraction, steps, eval_every, checkpoint_every), strict=True))
     said = {"method": method, "data": data, **counts, "out": out, "net": net, "seed": seed}
     said |= {"start": start, "preset": preset, "force": force}
     factory, seed, place = method.load(), check_seed(seed), folder_of(out)
     settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, **counts}, options)
-    common = {name: check_option(name, value, int | None) if name in COUNTS else value for name, value in settings.common.items()}
+    common = settings.common | {name: check_option(name, settings.common[name], KINDS.get(name, int | None)) for name in COUNTS}
     data = take_data(method, factory, common["data"], settings, seed)
-    modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:3])), common["start"]
+    modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:BUDGETS])), common["start"]
     settings = fit_defaults(method, settings, modality)
     check_start_name(start, modality, data.image)
     given = budget.check() if modality.starts else budget.given()
+    if budget.fraction is not None and not modality.starts:
+        raise BadInput(f"--fraction {budget.fraction:g}: is for images and vectors; give --ipc, --size or --bytes")
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
     counted = {"budget": None if modality.starts else given, "places": settings.places}
     steps = common["steps"] or method.steps
@@ -160,7 +165,7 @@ def plan(
         nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it
     settings, matcher, cut = build_matcher(factory, resolved, settings, data)
     check_start(method.name, matcher, start)
-    schedule = make_schedule(matcher, steps=steps, **{name: common[name] for name in COUNTS[4:]})
+    schedule = make_schedule(matcher, steps=steps, **{name: common[name] for name in COUNTS[BUDGETS + 1 :]})
     check_validation(schedule.eval_every, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
@@ -242,7 +247,7 @@ def build_matcher(
 
 def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Settings, common: dict[str, Any]) -> list[str]:
     """Lines that warn the user before the work begins: of flags that change nothing, and of inputs that do not fit the preset."""
-    said, idle = [], [flag_of(name) for name in COUNTS[3:] if common[name] is not None]
+    said, idle = [], [flag_of(name) for name in COUNTS[BUDGETS:] if common[name] is not None]
     if matcher.host and idle:
         said.append(f"{method.name} selects in one step: {', '.join(idle)} changes nothing")
     if preset is not None and (first := PRESETS[preset].first) and PRESETS[preset].flag() not in settings.places:

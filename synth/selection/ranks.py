@@ -130,7 +130,7 @@ class Ranks:
         Raises BadInput where the field is not there, or its file is damaged.
         """
         if name not in self._fields:
-            raise BadInput(f"--ranks {self.folder}: holds no {name} ({', '.join(self._fields)}); rank with --full-gradient to have it")
+            raise BadInput(f"--ranks {self.folder}: holds no {name} (there: {', '.join(self._fields)}); {AGAIN}")
         array = self._fields[name]
         if self.folder is not None and name not in self._checked:
             if checksum(array) != self.header.sums[name]:

@@ -204,28 +204,30 @@ def scores(ranks: Ranks, by: str) -> Scores:
 
     Raises BadInput for an unknown score or option, and for a log that is too short for it.
     """
-    name, options = take_score(by, ranks.networks, ranks.epochs)
+    name, options = take_score(by, ranks)
     score, networks = SCORES[name], options.pop("networks", None)
     fields = [ranks.read(field) for field in score.fields]
     return score.compute(*(field if networks is None else field[:networks] for field in fields), **options)
 
 
-def name_score(by: str, networks: int, epochs: int) -> str:
-    """The full name of a score on a log of so many networks and epochs, all options with their values, as records keep it."""
-    name, options = take_score(by, networks, epochs)
+def name_score(by: str, ranks: Ranks) -> str:
+    """The full name of a score on a log: all options with their values, epochs and networks among them."""
+    name, options = take_score(by, ranks)
     return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
 
 
-def take_score(by: str, networks: int, epochs: int) -> tuple[str, dict[str, Any]]:
-    """The name of a score, and all its options with the values that they have on a log of so many networks and epochs. Raises BadInput."""
+def take_score(by: str, ranks: Ranks) -> tuple[str, dict[str, Any]]:
+    """The name of a score, and all its options with the values that they have on a log, of which no number is read. Raises BadInput."""
     name, _, rest = by.partition(":")
     if name not in SCORES:
         raise BadInput(f"--by {by}: unknown score '{name}' (known: {', '.join(SCORES)})")
     score = SCORES[name]
+    if missing := [field for field in score.fields if field not in ranks.fields]:
+        raise BadInput(f"--by {by}: the log holds no {missing[0]}; rank with --full-gradient, or take another score")
     known = {key: p for key, p in inspect.signature(score.compute).parameters.items() if p.kind is p.KEYWORD_ONLY}
     kinds, options = {key: p.annotation for key, p in known.items()}, {key: p.default for key, p in known.items()}
     if score.epochs:
-        kinds, options = kinds | {"networks": int}, options | {"networks": networks}
+        kinds, options = kinds | {"networks": int}, options | {"networks": ranks.networks}
     for item in filter(None, rest.split(",")):
         key, _, text = item.partition("=")
         if key not in kinds:
@@ -234,7 +236,7 @@ def take_score(by: str, networks: int, epochs: int) -> tuple[str, dict[str, Any]
             options[key] = check_option(key, _number(text), kinds[key])
         except BadInput as error:
             raise BadInput(f"--by {by}: {key}{str(error).removeprefix(flag_of(key))}") from error
-    return name, _fitted(by, score, options, networks, epochs)
+    return name, _fitted(by, score, options, ranks.networks, ranks.epochs)
 
 
 def _number(text: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
-from condense.data.load import load_data
+from condense.data.load import from_arrays, load_data
 from condense.data.named import Named
 from condense.data.readers.base import Spec
 from condense.data.readers.vector_source import VectorSource
@@ -30,6 +30,7 @@ from synth.set import Info, SyntheticSet
 from synth.vectors import unaugmented
 from tests.support.factories import build_method
 from tests.support.toy_data import ToyExperts
+from tests.support.toy_ranks import toy_ranks
 from tests.support.toy_teachers import committee, priors, task
 
 CLASSES, IPC, HALF = 3, 2, 2  # of images; half of a run's steps
@@ -99,7 +100,8 @@ def handed(modality: str) -> dict:
     augment = unaugmented if modality == "vectors" else dsa("color_crop")
     values = {"net": net, "augment": augment, "experts": ToyExperts(plain, spec=nets.canonical(spec))}
     values |= {"teacher": Representation(plain, plain.init(KEY)), "teachers": committee(2, image=(8, 8, 1)), "priors": priors(2)}
-    values |= {"task": task(seen, steps=2 * HALF), "budget": None}
+    labels = from_arrays(**arrays()).train.y if modality == "images" else data_of(modality, "").train.y
+    values |= {"task": task(seen, steps=2 * HALF), "budget": None, "ranks": toy_ranks(labels)}
     assert set(values) == set(PROVIDERS), "the workbench hands over something new: build it here too, for all methods"
     return values
 

@@ -91,7 +91,7 @@ def test_a_wrong_call_is_told_in_one_line(argv, words, refused):
         (["--data", "digits?size=3"], ["digits?size=3", "normalise="]),
         (["--data", "fashion_mnist"], ["fashion_mnist", "condense data fashion_mnist --from DIR"]),
         (["--data", "cifar10"], ["cifar10", "condense data cifar10 --from DIR"]),
-        (["--size", "10"], ["exactly one of --ipc, --size and --bytes (given: --ipc, --size)"]),
+        (["--size", "10"], ["exactly one of --ipc, --size, --bytes and --fraction (given: --ipc, --size)"]),
         (["--ipc", "0"], ["--ipc 0", "at least 1"]),
         (["--ipc", "-3"], ["--ipc -3", "at least 1"]),
     ],
@@ -104,7 +104,7 @@ def test_a_wrong_choice_of_distill_is_told_in_one_line(argv, words, refused):
 @pytest.mark.parametrize(
     ("budget", "words"),
     [
-        ([], ["exactly one of --ipc, --size and --bytes (given: none)"]),
+        ([], ["exactly one of --ipc, --size, --bytes and --fraction (given: none)"]),
         (["--size", "15"], ["--size 15", "the nearest are 10 and 20"]),
         (["--size", "0"], ["--size 0", "at least 1"]),
         (["--size", "7"], ["--size 7", "at least 10"]),

@@ -45,8 +45,8 @@ def test_a_count_buys_what_it_says_whatever_the_content():
         (Budget(bytes=499), "--bytes 499: one image a class needs at least 500"),
         (Budget(size=4), "--size 4: one image a class needs at least 5"),
         (Budget(size=12), "--size 12: not a multiple of the 5 classes; the nearest are 10 and 15"),
-        (Budget(), "give exactly one of --ipc, --size and --bytes"),
-        (Budget(ipc=1, size=5), "give exactly one of --ipc, --size and --bytes"),
+        (Budget(), "give exactly one of --ipc, --size, --bytes and --fraction"),
+        (Budget(ipc=1, size=5), "give exactly one of --ipc, --size, --bytes and --fraction"),
     ],
 )
 def test_what_buys_nothing_is_refused(budget, message):

@@ -249,7 +249,7 @@ def test_workers_give_the_results_of_one_process(spec, tmp_path):
 def test_a_worker_says_why_work_failed_and_another_takes_its_place(tmp_path):
     wrong = {"kind": "run", "name": "w", "alone": "", "method": "dm", "data": "digits", "arguments": {}, "place": str(tmp_path / "w")}
     worker = workers.Worker(0, 1, tmp_path)
-    assert "give exactly one of --ipc, --size and --bytes" in worker.do(wrong)
+    assert "give exactly one of --ipc, --size, --bytes and --fraction" in worker.do(wrong)
     first = worker._process
     first.kill()
     first.wait()
