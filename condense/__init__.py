@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.evaluation.transfer_report import Transfer
     from condense.experts import train_experts
     from condense.experts.store import load_experts
+    from condense.ranking.train import rank
     from condense.studies.compare import Comparison, compare
     from condense.studies.foresight import preview_suite
     from condense.studies.results import SuiteResults
@@ -37,6 +38,8 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.workflows.transfer import transfer
     from synth.errors import BadInput, RunFailed
     from synth.files.format import load_set, save_set
+    from synth.selection.ranks import read_ranks
+    from synth.selection.scores import scores
     from synth.set import SyntheticSet
 
     __version__: str
@@ -76,8 +79,11 @@ INTERFACE = {  # name -> the module that defines it
     "plan": "condense.workflows.plan",
     "preview": "condense.workflows.preview",
     "preview_suite": "condense.studies.foresight",
+    "rank": "condense.ranking.train",
+    "read_ranks": "synth.selection.ranks",
     "relabel": "condense.workflows.relabel",
     "save_set": "synth.files.format",
+    "scores": "synth.selection.scores",
     "show": "condense.workflows.runs",
     "show_table": "condense.workflows.runs",
     "suite": "condense.studies.suite",
@@ -123,8 +129,11 @@ __all__ = [
     "plan",
     "preview",
     "preview_suite",
+    "rank",
+    "read_ranks",
     "relabel",
     "save_set",
+    "scores",
     "show",
     "show_table",
     "suite",

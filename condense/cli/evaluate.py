@@ -24,7 +24,10 @@ class Flags:
     seeds: Annotated[int | None, about("fresh networks a row; by default 5, and 10 on graphs")] = None
     recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
     epochs: Annotated[int | None, about("epochs of the training; by default the recipe's. The full row keeps those of recipe full")] = None
-    rows: Annotated[str, about("of distilled, random, kmeans and full, with commas between", metavar="LIST")] = "distilled,random,kmeans"
+    rows: Annotated[
+        str,
+        about("of distilled, random, kmeans, herding, easy, hard, noise and full, on graphs size too, with commas between", metavar="LIST"),
+    ] = "distilled,random,kmeans"
     split: Annotated[str, about("images to score on; make choices on val, and report test", metavar="test|val")] = "test"
     teachers: Annotated[
         str | None, about("committee that labels real images as the set, or all where the set has labels of none", metavar="DIR")
@@ -40,6 +43,7 @@ class Flags:
         str | None,
         about("keep finished networks there, and train none twice; by default in cells in a run's folder; none keeps none", metavar="DIR"),
     ] = None
+    ranks: Annotated[str | None, about("log of `condense rank`, for the rows easy and hard, which choose by EL2N", metavar="DIR")] = None
     json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
 
 
@@ -55,7 +59,7 @@ def act(call: Flags) -> None:
     with defer_interrupt():
         from condense.workflows.evaluate import evaluate
 
-    taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "seed", "cache")
+    taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "seed", "cache", "ranks")
     given = {name: getattr(call, name) for name in taken}
     result = evaluate(call.what[0] if len(call.what) == 1 else call.what, data=call.data, **given, rows=words_of(call.rows))
     conclude(result, call.json)

@@ -17,15 +17,21 @@ from condense.data.images import Data
 from condense.data.readers.encoded import LONG
 from condense.evaluation.facts import Facts, set_facts
 from condense.runtime.log import progress
+from evals.protocol import Protocol
 from synth.base import Examples, take_all
 from synth.errors import BadInput
 from synth.images.content import Pixels
 from synth.labels.plain import Hard, Target
-from synth.selection.choose import choose_kmeans, choose_random
+from synth.selection.choose import choose_herding, choose_kmeans, choose_random
+from synth.selection.choose import noise as draw_noise
+from synth.selection.ranks import Ranks
+from synth.selection.rules import keep
+from synth.selection.scores import name_score, scores
 from synth.set import SyntheticSet
 from synth.training.ridge import centred
 
 DRAW = 1  # key stream of an evaluation
+ROW_SCORE = "el2n"  # by which the rows easy and hard choose
 Draw = Callable[[int], SyntheticSet]  # seed -> set
 
 
@@ -58,6 +64,7 @@ class Comparison:
       data: where real examples come from.
       labels: gives drawn examples the set's kind of labels, see `condense.evaluation.teaching.teach`.
       content: what encodes real examples as they are; None where the rows make their own, as graphs do.
+      ranks: the log of proxies, for the rows that read it.
     """
 
     key: jax.Array
@@ -65,6 +72,7 @@ class Comparison:
     data: Any
     labels: Callable[[SyntheticSet], SyntheticSet]
     content: Any = Pixels
+    ranks: Ranks | None = None
 
     def key_of(self, seed: int) -> jax.Array:
         """The random key of a seed, the same for every row and network."""
@@ -117,16 +125,20 @@ class Baseline(NamedTuple):
 
     Args:
       make: comparison -> (seed -> set). It may raise BadInput where the data or the set do not allow the row.
-      real: whether it is real examples at the set's budget, which carry the set's kind of labels.
+      real: whether it is examples at the set's budget, most often real ones, which carry the set's kind of labels.
       recipe: the name of the recipe that trains on it, where it has one of its own because it is all training examples.
       facts: set -> what its examples depend on beside the data and the seeds, as values of JSON. Where nothing says that, its scores are
         kept for no other call.
+      protocol: what scores it, where that is not the call's recipe nor one with a name.
+      ranked: whether it reads the log of proxies, on which its facts then depend too.
     """
 
     make: Callable[[Comparison], Callable[[int], Any]]
     real: bool = False
     recipe: str = ""
     facts: Callable[[SyntheticSet], Facts] | None = None
+    protocol: Protocol | None = None
+    ranked: bool = False
 
 
 def the_set(comparison: Comparison) -> Draw:
@@ -155,6 +167,42 @@ def kmeans(comparison: Comparison) -> Draw:
     return comparison.at_budget("kmeans", choose)
 
 
+def herding(comparison: Comparison) -> Draw:
+    """The training examples whose running mean follows that of their class, on pixels: the same for every seed."""
+
+    def choose(key: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
+        x = take_all(comparison.data.train).x
+        return choose_herding(x.reshape(len(x), -1), labels, count)
+
+    return comparison.at_budget("herding", choose)
+
+
+def by_score(rule: str) -> Callable[[Comparison], Draw]:
+    """The row of the training examples of every class that proxies find easiest or hardest: the same for every seed."""
+
+    def row(comparison: Comparison) -> Draw:
+        score = scores(comparison.ranks, ROW_SCORE)
+
+        def choose(key: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
+            return keep(key, rule, score, labels, dict.fromkeys(range(int(labels.max()) + 1), count)).index
+
+        return comparison.at_budget(rule, choose)
+
+    return row
+
+
+def noise(comparison: Comparison) -> Draw:
+    """No examples but noise, N(0, 1) in model space, with the set's number of every class: what labels alone teach."""
+    counts = row_counts(comparison.synth)
+    y = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+
+    def draw(seed: int) -> SyntheticSet:
+        x = draw_noise(comparison.key_of(seed), (len(y), *comparison.data.image))
+        return comparison.labels(comparison.real(Examples(x, y)))
+
+    return draw
+
+
 def everything(comparison: Comparison) -> Draw:
     """All training examples with their class indices."""
     return lambda seed: comparison.real(take_all(comparison.data.train), kind=Hard)
@@ -163,6 +211,11 @@ def everything(comparison: Comparison) -> Draw:
 def count_facts(synth: SyntheticSet) -> Facts:
     """The number of examples of every class, on which a row at the set's budget depends."""
     return {"counts": row_counts(synth).tolist()}
+
+
+def ranks_facts(ranks: Ranks) -> Facts:
+    """The log and the score by which examples are chosen."""
+    return {"ranks": ranks.identity(), "by": name_score(ROW_SCORE, ranks)}
 
 
 def no_facts(synth: SyntheticSet) -> Facts:
@@ -174,6 +227,10 @@ BASELINES = {
     "distilled": Baseline(the_set, facts=set_facts),
     "random": Baseline(random, real=True, facts=count_facts),
     "kmeans": Baseline(kmeans, real=True, facts=count_facts),
+    "herding": Baseline(herding, real=True, facts=count_facts),
+    "easy": Baseline(by_score("easy"), real=True, facts=count_facts, ranked=True),
+    "hard": Baseline(by_score("hard"), real=True, facts=count_facts, ranked=True),
+    "noise": Baseline(noise, real=True, facts=count_facts),
     "full": Baseline(everything, recipe="full", facts=no_facts),
 }
 
@@ -197,8 +254,9 @@ def make_rows(
     labels: Callable[[SyntheticSet], SyntheticSet] = lambda real: real,
     baselines: Mapping[str, Baseline] = BASELINES,
     content: Any = Pixels,
+    ranks: Ranks | None = None,
 ) -> dict[str, Callable[[int], Any]]:
     """For every kind of row, the function from a seed to what the row trains on. The arguments are those of `Comparison`; errors are those
     of the rows."""
-    comparison = Comparison(key, synth, data, labels, content)
+    comparison = Comparison(key, synth, data, labels, content, ranks)
     return {kind: baselines[kind].make(comparison) for kind in kinds}

@@ -10,12 +10,14 @@ from condense.data.images import Data
 from condense.data.modality import MODALITIES, usual_net
 from condense.evaluation.baselines import check_rows
 from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
+from condense.ranking.take import take_ranks
 from condense.runtime.log import note
 from condense.teachers.frozen import load_frozen
 from evals.protocol import Protocol, ScoringNetwork
 from evals.recipes import RECIPES
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput
+from synth.selection.ranks import Ranks
 from synth.set import SyntheticSet
 
 
@@ -78,6 +80,19 @@ def take_rows(rows: Sequence[str] | str, synth: SyntheticSet, evaluator: Evaluat
         if own and find_recipe(own).measure != protocol.measure:
             raise BadInput(f"--rows {kind}: it is retrained, and recipe {protocol.name} {protocol.does}; leave it out")
     return kinds
+
+
+def find_ranks(place: str | Path | None, data: Any, kinds: Sequence[str], evaluator: Evaluator) -> Ranks | None:
+    """The log of proxies that the call names, for the rows that read it. Raises BadInput where one is missing, or no row reads it."""
+    reads = [kind for kind in kinds if evaluator.baselines[kind].ranked]
+    if reads and place is None:
+        raise BadInput(f"--rows {reads[0]}: is chosen by the log of proxies; give --ranks DIR, which `condense rank` makes of this data")
+    if place is None:
+        return None
+    if not reads:
+        known = " or ".join(kind for kind, baseline in evaluator.baselines.items() if baseline.ranked)
+        raise BadInput(f"--ranks {place}: no row reads it; " + (f"add {known} to --rows, or leave it out" if known else "leave it out"))
+    return take_ranks(place, data)
 
 
 def check_scorable(synth: SyntheticSet, protocol: Protocol) -> None:

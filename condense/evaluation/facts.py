@@ -25,7 +25,16 @@ from evals.protocol import Protocol
 from synth.set import SyntheticSet
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("evals", "synth", "condense/data", "condense/evaluation", "condense/nets", "condense/teachers", "condense/runtime/devices.py")
+SOURCES = (
+    "evals",
+    "synth",
+    "condense/data",
+    "condense/evaluation",
+    "condense/nets",
+    "condense/ranking",
+    "condense/teachers",
+    "condense/runtime/devices.py",
+)
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
 SWITCHES = (
     "jax_enable_x64",

@@ -19,6 +19,7 @@ from condense.evaluation.evaluator import Evaluator
 from condense.evaluation.facts import set_facts
 from condense.nets.graphs import NEEDS_DEGREES
 from condense.nets.registry import NETS
+from evals.graph_size import GraphSize, MeanSizes, mean_sizes
 from evals.protocol import ScoringNetwork, Worker
 from evals.retrain_graphs import WeightedBatch, graph_worker, make_graph_trainer, shares
 from evals.retraining import EvalRecipe
@@ -115,10 +116,21 @@ def everything(comparison: Comparison) -> Callable[[int], GraphExamples]:
     return lambda seed: whole()
 
 
-def prepare(draw: Callable[[int], SyntheticSet | GraphExamples], net: str, seeds: int) -> Callable[[int], WeightedBatch]:
+def sizes_alone(comparison: Comparison) -> Callable[[int], MeanSizes]:
+    """The mean number of nodes of the training graphs of every class."""
+    train, classes = take_all(comparison.data.train), len(comparison.data.classes)
+    means = mean_sizes(np.asarray(train.x.nodes), np.asarray(train.y), classes)
+    return lambda seed: means
+
+
+def prepare(
+    draw: Callable[[int], SyntheticSet | GraphExamples | MeanSizes], net: str, seeds: int
+) -> Callable[[int], WeightedBatch | MeanSizes]:
     """Returns a function from a seed to the batch that the network learns from. All batches are made before the first network trains; a set
     that all seeds share is made once."""
     drawn = [draw(seed) for seed in range(seeds)]
+    if isinstance(drawn[0], MeanSizes):
+        return draw
     if all(one is drawn[0] for one in drawn):
         same = full_batch(drawn[0], net) if isinstance(drawn[0], GraphExamples) else weighted_batch(drawn[0], net)
         return lambda seed: same
@@ -156,6 +168,7 @@ GRAPHS = Evaluator(
     {
         "distilled": Baseline(the_set, facts=set_facts),
         "random": Baseline(random, real=True, facts=lambda synth: {"bytes": count_bytes(synth)["total"]}),
+        "size": Baseline(sizes_alone, facts=no_facts, protocol=GraphSize()),
         "full": Baseline(everything, recipe="graph_full", facts=no_facts),
     },
     prepare,

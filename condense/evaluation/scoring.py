@@ -16,7 +16,7 @@ from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES
-from condense.evaluation.baselines import make_rows, row_counts
+from condense.evaluation.baselines import make_rows, ranks_facts, row_counts
 from condense.evaluation.cells import place_of_cells
 from condense.evaluation.choices import (
     check_best_on_test,
@@ -24,6 +24,7 @@ from condense.evaluation.choices import (
     check_scorable,
     check_split,
     check_trained_nets,
+    find_ranks,
     take_networks,
     take_recipe,
     take_rows,
@@ -43,6 +44,7 @@ from evals.storage import count_bytes
 from synth.base import Net, take_all
 from synth.errors import BadInput
 from synth.files.format import load_set
+from synth.selection.ranks import Ranks
 from synth.set import SyntheticSet
 
 
@@ -62,6 +64,7 @@ class Choices:
     frozen: str | Path | None
     seed: int
     cache: str | Path | None
+    ranks: str | Path | None = None
 
 
 class Common:
@@ -102,7 +105,7 @@ class Scoring(NamedTuple):
 
     Args:
       place: of its file. cells: the folder of its finished cells.
-      committee: the teachers of its rows.
+      committee: the teachers of its rows. ranks: the log of proxies of its rows; None where they read none.
       rows: network by network.
     """
 
@@ -115,6 +118,7 @@ class Scoring(NamedTuple):
     rows: tuple[Row, ...]
     seeds: int
     common: Common
+    ranks: Ranks | None = None
 
     def check(self, shelf: Shelf) -> None:
         """Raises what the rows raise, of all that have networks to be trained. Call it for all sets before the first network trains."""
@@ -162,7 +166,8 @@ def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
     check_part(data, choices.split, evaluator)
     committee = find_teachers(synth, choices.teachers, path, data, kinds, baselines=evaluator.baselines, split=choices.split)
     cells = place_of_cells(choices.cache, path)
-    made = Scoring(synth, path, cells, data, protocol, committee, (), seeds, common)
+    ranks = find_ranks(choices.ranks, data, kinds, evaluator)
+    made = Scoring(synth, path, cells, data, protocol, committee, (), seeds, common, ranks)
     return made._replace(rows=tuple(scored_rows(made, kinds, networks)))
 
 
@@ -175,12 +180,12 @@ def scored_rows(made: Scoring, kinds: Sequence[str], networks: Mapping[str, Scor
         known = made.committee.members
         labels = teach(synth, known, made.protocol)
         content = MODALITIES[data.modality].content
-        own = {"baselines": evaluator.baselines, "content": content and content(data)}
+        own = {"baselines": evaluator.baselines, "content": content and content(data), "ranks": made.ranks}
         return make_rows(jax.random.key(choices.seed), shown(synth, known, labels), data, kinds, labels=labels, **own)
 
     def row(name: str, kind: str) -> Row:
         baseline = evaluator.baselines[kind]
-        protocol = find_recipe(baseline.recipe) if baseline.recipe else made.protocol
+        protocol = baseline.protocol or (find_recipe(baseline.recipe) if baseline.recipe else made.protocol)
         worker = made.common.worker(data, networks[name], protocol)
         kept = own_code(synth.x, synth.y, protocol) and (protocol.own_net == name or own_network(name)) and made.committee.own()
         facts = facts_of(made, name, kind, protocol)
@@ -209,7 +214,7 @@ def facts_of(made: Scoring, name: str, kind: str, protocol: Protocol) -> Facts |
         "seed": choices.seed,
         "network": {"name": name, **({} if choices.frozen is None else trained_facts(choices.frozen))},
         "recipe": of_recipe,
-        "row": {"kind": kind, **of_row},
+        "row": {"kind": kind, **of_row, **(ranks_facts(made.ranks) if baseline.ranked else {})},
         "labels": label_facts(made.synth, made.committee, baseline),
         **({"seeds": made.seeds} if evaluator.joint else {}),
     }

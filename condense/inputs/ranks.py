@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from condense import nets
-from condense.data.images import Data
 from condense.inputs.context import Context, Input, Provider, ToMake
+from condense.ranking.take import take_ranks
 from condense.ranking.train import BATCH, EPOCHS, LR, NETWORKS, Ranking, rank, settle_ranking, width_of
 from condense.runtime.log import note
 from synth.errors import BadInput
-from synth.selection.ranks import DTYPES, RECORD, Ranks, read_header, read_ranks
+from synth.selection.ranks import DTYPES, RECORD, Ranks, read_header
 
 
 def ranking_of(context: Context) -> Ranking:
@@ -27,9 +27,7 @@ def find(context: Context) -> Input:
     Raises BadInput for a folder without a log, or a log of other data or another validation split.
     """
     if context.given is not None:
-        ranks = read_ranks(context.given)
-        check_same_examples(ranks, context.data)
-        return Input(ranks)
+        return Input(take_ranks(context.given, context.data))
     ranking, place = ranking_of(context), context.out and context.out / "ranks"
     net = nets.build(ranking.net, context.data.image, len(context.data.classes))
     header = ranking.header(width_of(net, context.data.image))
@@ -55,17 +53,6 @@ def make(context: Context) -> Input:
             if not context.force:
                 raise
             return Input(rank(context.data, folder, **settings, force=True))
-
-
-def check_same_examples(ranks: Ranks, data: Data, *, flag: str = "--ranks") -> None:
-    """Raises BadInput if a log is of other data, or of another validation split."""
-    header, at = ranks.header, f"{flag} {ranks.folder}"
-    if header.data_digest != data.digest:
-        made, here = header.data_digest[:12], data.digest[:12]
-        raise BadInput(f"{at}: made of {header.data} of digest {made}, and {data.spec} has {here}; give --data {header.data}")
-    if (header.split_seed, header.examples) != (data.seed, len(data.train.y)):
-        cut = f"{header.examples:,} examples cut by seed {header.split_seed}, here {len(data.train.y):,} cut by {data.seed}"
-        raise BadInput(f"{at}: made of {cut}: the training splits are not the same")
 
 
 PROVIDER = Provider(find, make, lambda ranks: ranks.identity(), lambda place: read_header(Path(place)).split_seed)

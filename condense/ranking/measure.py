@@ -35,7 +35,7 @@ def measure_epoch(now: Seen, before: Seen, y: Int[Array, " n"]) -> dict[str, Arr
     p, truth = jnp.exp(logp), jax.nn.one_hot(y, now.logits.shape[1], dtype=jnp.bool_)
     at_y = jnp.sum(jnp.where(truth, now.logits, 0), 1)
     others = jnp.max(jnp.where(truth, -jnp.inf, now.logits), 1)
-    error = jnp.sqrt(jnp.sum(jnp.square(p - truth), 1))
+    error = jnp.sqrt(jnp.sum(jnp.square(jnp.where(truth, p - 1, p)), 1))
     return {
         "probability": jnp.sum(jnp.where(truth, p, 0), 1),
         "margin": at_y - others,

@@ -33,6 +33,7 @@ def evaluate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
     frozen: str | Path | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
+    ranks: str | Path | None = None,
 ) -> Evaluation: ...
 
 
@@ -52,6 +53,7 @@ def evaluate(
     frozen: str | Path | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
+    ranks: str | Path | None = None,
 ) -> Evaluations: ...
 
 
@@ -70,6 +72,7 @@ def evaluate(
     frozen: str | Path | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
+    ranks: str | Path | None = None,
 ) -> Evaluation | Evaluations:
     """Scores sets, and real examples at the same budget, by a protocol: it trains fresh networks and scores each once, at its last step.
 
@@ -87,7 +90,9 @@ def evaluate(
       net: specifications, or networks as values; by default the set's, else `convnet`, on graphs `gin`.
       seeds: fresh networks a row (>= 1); by default 5, and 10 on graphs.
       recipe: a name in `evals.recipes.RECIPES`; by default the set's, else `dsa`, on graphs `graph`. `epochs` replaces its length.
-      rows: of `distilled`, `random`, `kmeans`, `full`; on graphs there is no `kmeans`.
+      rows: of `distilled`, `random`, `kmeans`, `herding` (on pixels), `easy` and `hard` (by EL2N, see `ranks`), `noise` (noise images, with
+        the set's kind of labels), `full`; on graphs of `distilled`, `random`, `size` (what the number of nodes
+        alone tells) and `full`.
       split: `test`, or `val` for every choice that is still to be made.
       teachers: folder of a committee, by default the one in the run's folder: where teachers labelled the set, the one that holds them;
         otherwise all of it labels the set, and random and k-means images, while networks train.
@@ -97,6 +102,7 @@ def evaluate(
         networks as they are drawn.
       seed: of the networks and draws.
       cache: folder of finished cells; by default `cells` in the folder of a run. `none` keeps none.
+      ranks: folder of `condense rank`, for the rows `easy` and `hard`: the lowest or highest scores of every class.
 
     Example:
       >>> import condense
@@ -112,7 +118,7 @@ def evaluate(
     several = not isinstance(what, SyntheticSet | str | Path)
     if not (sets := list(what) if several else [what]):
         raise BadInput("evaluate: names no set; give one or more")
-    choices = Choices(data, net, seeds, recipe, epochs, rows, split, teachers, best_on_test, frozen, check_seed(seed), cache)
+    choices = Choices(data, net, seeds, recipe, epochs, rows, split, teachers, best_on_test, frozen, check_seed(seed), cache, ranks)
     common, cells = Common(choices), Cells()
     made = [prepare(one, common) for one in sets]
     check_one_table(made)

@@ -16,6 +16,7 @@ from condense.experts.store import Experts
 from condense.teachers.self_supervised import Representer
 from condense.teachers.store import Teachers
 from condense.workflows.plan import Plan
+from synth.selection.ranks import Ranks
 
 
 def right_calls() -> None:
@@ -31,6 +32,8 @@ def right_calls() -> None:
     assert_type(condense.relabel(synth, None, "teachers", "committee"), condense.SyntheticSet)
     assert_type(condense.plan("dm", "digits", ipc=1), Plan)
     assert_type(condense.preview(condense.plan("dm", "digits", ipc=1)), list[str])
+    assert_type(condense.rank(data, "r", networks=1), Ranks)
+    assert_type(condense.read_ranks("r"), Ranks)
     assert_type(condense.train_experts(data, count=1, epochs=1, out="e"), Experts)
     assert_type(condense.load_experts("e"), Experts)
     assert_type(condense.train_teachers(data, "t", net=["mlp"]), Teachers)

@@ -8,10 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from condense.evaluation.baselines import class_counts, make_rows
+from condense.evaluation.baselines import class_counts, make_rows, ranks_facts
+from condense.workflows.evaluate import evaluate
 from synth.base import take_all
+from synth.errors import BadInput
 from synth.labels.plain import Soft
+from synth.selection.scores import scores
+from synth.set import Info
 from tests.support.three_classes import make_set, rows_of, three_classes
+from tests.support.toy_ranks import toy_ranks
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +24,8 @@ def data(tmp_path_factory):
     return three_classes(tmp_path_factory.mktemp("data"))
 
 
-def drawn_rows(data, synth, kinds=("random", "kmeans", "full"), seeds=5):
-    draws = make_rows(jax.random.key(3), synth, data, kinds)
+def drawn_rows(data, synth, kinds=("random", "kmeans", "full"), seeds=5, **more):
+    draws = make_rows(jax.random.key(3), synth, data, kinds, **more)
     return {kind: [draw(seed) for seed in range(seeds)] for kind, draw in draws.items()}
 
 
@@ -41,6 +46,51 @@ def test_baselines_are_fresh_real_training_images_at_the_sets_budget(data, count
     again = drawn_rows(data, make_set(data, counts), seeds=2)
     np.testing.assert_array_equal(again["random"][1].x.pixels, rows["random"][1].x.pixels)
     assert sorted(rows_of(rows["full"][0].x.pixels)) == sorted(train)
+
+
+@pytest.mark.parametrize("counts", [(2, 2, 2), (3, 1, 0)])
+def test_easy_and_hard_are_the_ends_of_the_scores_and_herding_follows_the_mean_of_pixels(data, counts):
+    """Of every class as many as the set has; the same for every seed."""
+    ranks, train, y = toy_ranks(data.train.y), take_all(data.train).x, data.train.y
+    rows = drawn_rows(data, make_set(data, counts), ("easy", "hard", "herding"), seeds=2, ranks=ranks)
+    score = scores(ranks, "el2n")
+    for kind, sign in (("easy", 1), ("hard", -1)):
+        wanted = [row for c in range(3) for row in np.flatnonzero(y == c)[np.argsort(sign * score[y == c], kind="stable")[: counts[c]]]]
+        for synth in rows[kind]:
+            assert sorted(rows_of(synth.x.pixels)) == sorted(rows_of(train[np.array(wanted)]))
+            assert np.bincount(synth.y.index, minlength=3).tolist() == list(counts)
+    of_first = train[y == 0].reshape(27, -1).astype(float)
+    nearest = of_first[np.square(of_first - of_first.mean(0)).sum(1).argmin()]
+    shown = np.asarray(rows["herding"][0].x.pixels)[np.asarray(rows["herding"][0].y.index) == 0].reshape(counts[0], -1)
+    assert any(np.allclose(one, nearest) for one in shown)
+    np.testing.assert_array_equal(rows["herding"][0].x.pixels, rows["herding"][1].x.pixels)
+
+
+def test_noise_is_no_image_of_the_data_and_is_drawn_anew(data):
+    rows = drawn_rows(data, make_set(data, (3, 1, 0)), ("noise",), seeds=2)["noise"]
+    first, second = (np.asarray(synth.x.pixels) for synth in rows)
+    assert rows[0].y.index.tolist() == [0, 0, 0, 1] and (first != second).any() and first.shape == (4, *data.image)
+    assert abs(first.mean()) < 0.2 and 0.8 < first.std() < 1.2
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"rows": "easy"}, "--rows easy: is chosen by the log of proxies; give --ranks DIR, which `condense rank` makes of this data"),
+        ({"rows": "random", "ranks": "there"}, "--ranks there: no row reads it; add easy or hard to --rows, or leave it out"),
+        ({"rows": "hard", "ranks": "nowhere"}, "--ranks nowhere: no ranks\\.json there; "),
+    ],
+)
+def test_rows_by_score_need_a_log_and_other_rows_refuse_one(data, more, words):
+    synth = replace(make_set(data), info=Info(data.classes, data.preprocess))
+    with pytest.raises(BadInput, match=words):
+        evaluate(synth, data=data, net="mlp:width=2", seeds=1, cache="none", **more)
+
+
+def test_a_cell_of_a_row_by_score_is_of_one_log_alone(data):
+    one, other = toy_ranks(data.train.y), toy_ranks(data.train.y, epochs=3)
+    assert ranks_facts(one) == ranks_facts(toy_ranks(data.train.y)) != ranks_facts(other)
+    assert ranks_facts(one)["by"] == "el2n:first=1,last=4,networks=2"
 
 
 def test_kmeans_draws_anew_and_uses_as_many_centres_as_a_class_has_images(data):

@@ -221,7 +221,7 @@ def test_sets_are_refused_where_they_cannot_serve(data, synth, tmp_path):
         (plain, {"net": "gcn"}, "--net gcn.*: reads degrees of leaves, which this set does not tell apart; distil with --leaves exact"),
         (synth, {"net": "gin:depth=3"}, "3 layers look further than the set's trees of depth 2; use depth=2"),
         (plain, {"net": "gin:depth=3"}, "3 layers look further than the set's 2 rounds of colours; use depth=2"),
-        (synth, {"rows": "kmeans"}, r"--rows: unknown row 'kmeans' \(known for graphs: distilled, random, full\)"),
+        (synth, {"rows": "kmeans"}, r"--rows: unknown row 'kmeans' \(known for graphs: distilled, random, size, full\)"),
         (synth, {"recipe": "dsa"}, "--recipe dsa:epochs=1: is for images; use graph"),
         (synth, {"teachers": "x"}, "--teachers x: trained networks see images, and the set holds graphs; leave it out"),
         (synth, {"frozen": "x"}, "--frozen x: trained networks see images, and the set holds graphs; leave it out"),
@@ -292,3 +292,16 @@ def test_random_draws_share_shapes_that_are_no_more_than_a_quarter_too_large():
             assert b <= a <= 1.25 * b
         assert float(after.x.times.sum()) == float(before.x.times.sum()) and float(after.p.sum()) == 1
     assert len({sizes_of(row.x) for row in filled}) == 3
+
+
+def test_the_row_size_tells_what_numbers_of_nodes_alone_say(data, synth, tmp_path):
+    """Its area is scikit-learn's of the number of nodes, whatever the set, the network and the seed."""
+    found = condense.evaluate(synth, data=data, rows="size", net=NET, seeds=2, cache=tmp_path / "cells").reports
+    test, train = take_all(data.test), take_all(data.train)
+    means = [train.x.nodes[train.y == c].mean() for c in range(2)]
+    sign = 1 if means[1] > means[0] else -1
+    area, nearest = roc_auc_score(test.y, sign * test.x.nodes), np.abs(test.x.nodes[:, None] - np.array(means)).argmin(1)
+    assert [(report.set_kind, report.recipe) for report in found] == [("size", "size")]
+    np.testing.assert_allclose(found[0].auc, [area] * 2)
+    np.testing.assert_allclose(found[0].accuracy, [(nearest == test.y).mean()] * 2)
+    assert list((tmp_path / "cells").glob("*.json")), "its scores are kept as those of other rows"
