@@ -21,7 +21,7 @@ class Info:
       preprocess: from raw images in [0, 1] to model space and back.
       net, recipe: what the maker trained with and advises to train with.
       method, config, seed: how it was made; `config` is the digest of the run's configuration.
-      budget: what its size was given by: `ipc`, `size` or `bytes`; empty where that is not known.
+      budget: what its size was given by: `ipc`, `size`, `bytes` or `fraction`; empty where that is not known.
       split_seed: what cut the validation split that the maker set aside.
       represents: whether labels are representations, which belong to no class, even where they are as many numbers as there are classes.
     """

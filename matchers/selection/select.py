@@ -35,7 +35,7 @@ def select(
 
     Args:
       ranks: the log of proxies.
-      by: the score, with options behind a colon, as in el2n:first=1,last=4 or forgetting:never=easiest; kcenter and herding read none.
+      by: the score, with options behind a colon, as in el2n:last=4; kcenter and herding read none.
       rule: easy, hard, middle, ccs (strata of scores), moderate (near the median), random, kcenter or herding (on embeddings).
       balanced: the same number of every class; otherwise the rule chooses among all examples.
       drop: the share of the hardest of every class, or of all, that is never kept; the paper of ccs takes 0.3 at 90 % pruning.

@@ -25,6 +25,7 @@ from tests.support import fuzz
 from tests.support.cli import DM, surroundings
 from tests.support.data_files import class_folders, idx_folder
 from tests.support.fuzz import mutate_bytes, mutate_gzip, mutate_idx, mutate_json, mutate_npz, mutate_picture, mutate_table, replace_file
+from tests.support.toy_ranks import toy_ranks, write_ranks
 
 CASES, SEED = int(os.environ.get("CONDENSE_FUZZ", 300)), int(os.environ.get("CONDENSE_FUZZ_SEED", 0))
 MEMORY, MOST, SECONDS = "3e8", 1.5e9, 10.0  # that may be read; bytes and seconds, of work and on the clock, that a case may take
@@ -61,6 +62,8 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable, list[str]]] = {
     "checkpoints": (("a/checkpoints/*/*", "a/checkpoints/*/d/*", "a/checkpoints"), mutate_bytes, [*RUN, "--steps", "3", "--out", "a"]),
     "experts": (("e/experts.json",), mutate_json, ["load", "experts", "e"]),
     "trajectories": (("e/expert_*.npy",), mutate_bytes, ["load", "experts", "e"]),
+    "ranks": (("r/ranks.json",), mutate_json, ["load", "ranks", "r"]),
+    "fields": (("r/rank_*.npy",), mutate_bytes, ["load", "ranks", "r"]),
     "teachers": (("t/teachers.json",), mutate_json, ["load", "teachers", "t"]),
     "members": (("t/members/*.npz", "t/normalisation.npz"), mutate_npz, ["load", "teachers", "t"]),
     "teacher": (("s/teacher.json",), mutate_json, ["load", "teacher", "s"]),
@@ -122,6 +125,9 @@ def template(tmp_path_factory) -> Path:
     graphs(home)
     train_experts("digits", count=1, epochs=1, out=home / "experts" / "e", net="mlp:width=4")
     shutil.copytree(home / "experts" / "e", home / "trajectories" / "e")
+    for kind in ("ranks", "fields"):
+        (home / kind / "r").mkdir()
+        write_ranks(home / kind / "r", toy_ranks(y))
     train_teachers("digits", home / "teachers" / "t", net=["mlp:width=8,norm=batch"], epochs=2)
     shutil.copytree(home / "teachers" / "t", home / "members" / "t")
     train_ssl_teacher("digits", home / "teacher" / "s", net="mlp:width=6,norm=batch", epochs=1, batch=256, projector=4, lr=0.01)

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "own experts": (f"distill mtt --data {DATA} --ipc 1 --net mlp:width=4 --inner-steps 1 --steps 1 --out mtt", ()),
     "experts": (f"experts --data {DATA} --count 2 --epochs 3 --net mlp:width=4 --out e", ()),
     "teachers": (f"teachers --data digits --net {MLP} mlp:width=6,norm=batch --epochs 2 --out t", ()),
+    "ranks": (f"rank --data {DATA} --networks 2 --epochs 2 --net mlp:width=4 --out r", ()),
     "ssl": (f"teachers --ssl barlow --data digits --net {MLP} --epochs 2 --out s", ()),
     "relabel": ("relabel run --data digits --teachers t --kind committee --recipe cvdd --epochs 3 --out b.npz", ("run", "teachers")),
     "labels": (f"distill cvdd --data digits --ipc 1 --teachers t {RECOVERY} --out c", ("teachers",)),
@@ -54,6 +55,9 @@ experts: after replace experts.json 1, torn remove checkpoints 1, before replace
 teachers: torn orbax * 1, after replace 0/000000001 1, before append metrics.jsonl 1, torn append metrics.jsonl 3
 teachers: torn replace 0.npz 1, after replace 1.npz 1, torn replace normalisation.npz 1, torn replace teachers.json 1
 teachers: after replace teachers.json 1, torn remove checkpoints 1, after remove checkpoints 1, before replace run.json 6
+ranks: torn row rank_error.npy 1, after row rank_label.npy 1, before orbax * 1, torn orbax * 2, after replace 0/000000001 1
+ranks: after replace 0/000000002 1, torn append metrics.jsonl 3, torn row rank_embedding.npy 1, torn row rank_gradient.npy 3
+ranks: after append metrics.jsonl 4, torn replace ranks.json 1, after replace ranks.json 1, before replace run.json 6
 ssl: after append metrics.jsonl 2, torn orbax * 2, after replace 000000001 1, torn replace teacher.npz 1, after replace teacher.npz 1
 ssl: torn replace teacher.json 1, after replace teacher.json 1
 relabel: torn replace labels.json 1, torn replace 0.npz 1, after replace 0.npz 1, before replace 1.npz 1, torn replace b.npz 1
@@ -68,7 +72,7 @@ data: before replace tfds/mine 1, torn replace 1.0.0 1
 """
 KILLS = [(line.partition(":")[0], *case.split()) for line in CASES.split("\n") if line for case in line.partition(":")[2].split(",")]
 ONCE = re.compile(r"replace \S*(/[0-9]{9}|partial/[0-9]+\.npz)")  # states and answers: work that must not be lost
-TIMES = {"wall_seconds", "peak_memory_bytes", "seconds"}
+TIMES = {"wall_seconds", "processor_seconds", "peak_memory_bytes", "seconds"}
 
 
 class Made(NamedTuple):

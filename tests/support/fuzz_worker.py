@@ -15,9 +15,11 @@ from condense.experts import load_experts
 from condense.inputs.priors import _records
 from condense.teachers.self_supervised import load_ssl_teacher
 from condense.teachers.store import take_teachers
+from synth.selection.ranks import DTYPES, read_ranks
 
 CALLS = {
     "experts": lambda place: load_experts(place).read(0, [0, 1]),
+    "ranks": lambda place: [read_ranks(place).read(name) for name in DTYPES],
     "teachers": lambda place: take_teachers(place, load_data("digits")),
     "teacher": load_ssl_teacher,
     "priors": lambda place: _records(Path(place)),

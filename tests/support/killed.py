@@ -20,9 +20,11 @@ from unittest.mock import patch
 from condense.data.load import load_data
 from condense.experts.store import Recorder
 from condense.inputs import priors
+from condense.ranking.log import RankLog
 from condense.runtime import checkpoint
 from condense.runtime.log import MetricsLog
 from condense.teachers.store import load_teachers
+from synth.selection.ranks import file_name
 
 Moment = tuple[str, str]  # its kind and the path of what is saved
 
@@ -75,6 +77,7 @@ def thin(place: os.PathLike | str) -> None:
 def watching(moments: Moments) -> Iterator[Moments]:
     """Calls `moments` at every moment of saving until the block ends."""
     replace, remove, unlink, add, write, orbax = os.replace, shutil.rmtree, os.unlink, MetricsLog.add, Recorder.write, checkpoint._orbax()
+    log = RankLog.write
 
     def replacing(source, target, **more):
         return moments.at("replace", target, lambda: replace(source, target, **more), lambda: halve(source))
@@ -99,6 +102,10 @@ def watching(moments: Moments) -> Iterator[Moments]:
     def writing(recorder, epoch, params):
         return moments.at("row", recorder.path, lambda: write(recorder, epoch, params), lambda: write(recorder, epoch, params * 0 + 7))
 
+    def logging(ranks, name, first, numbers):
+        do = lambda numbers: log(ranks, name, first, numbers)  # noqa: E731
+        return moments.at("row", ranks.folder / file_name(name), lambda: do(numbers), lambda: do(numbers * 0 + 1))
+
     def saving(place, arrays):
         def follow():  # dies in the middle of the writing, as soon as anything is there
             while not any(place.parent.glob(f"{place.name}*/*")):
@@ -116,7 +123,7 @@ def watching(moments: Moments) -> Iterator[Moments]:
         stack.enter_context(patch.object(checkpoint, "_orbax", lambda: stand_in))
         for owner, name, function in ((os, "replace", replacing), (os, "unlink", unlinking), (shutil, "rmtree", removing)):
             stack.enter_context(patch.object(owner, name, function))
-        for owner, name, function in ((MetricsLog, "add", adding), (Recorder, "write", writing)):
+        for owner, name, function in ((MetricsLog, "add", adding), (Recorder, "write", writing), (RankLog, "write", logging)):
             stack.enter_context(patch.object(owner, name, function))
         yield moments
 

@@ -59,7 +59,7 @@ def test_easy_and_hard_are_the_ends_of_the_scores_and_herding_follows_the_mean_o
         for synth in rows[kind]:
             assert sorted(rows_of(synth.x.pixels)) == sorted(rows_of(train[np.array(wanted)]))
             assert np.bincount(synth.y.index, minlength=3).tolist() == list(counts)
-    of_first = train[y == 0].reshape(27, -1).astype(float)
+    of_first = train[y == 0].reshape(int((y == 0).sum()), -1).astype(float)
     nearest = of_first[np.square(of_first - of_first.mean(0)).sum(1).argmin()]
     shown = np.asarray(rows["herding"][0].x.pixels)[np.asarray(rows["herding"][0].y.index) == 0].reshape(counts[0], -1)
     assert any(np.allclose(one, nearest) for one in shown)
