@@ -12,7 +12,7 @@ from condense.data.rows import Rows
 from condense.runtime.log import progress
 from synth.images.preprocess import unit
 
-PIECE = 1 << 24  # numbers that are in memory at a time
+PIECE = 1 << 22  # numbers that are in memory at a time
 LONG = 20_000  # rows that take long enough for a progress bar
 
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from condense.data.images import Data
 from condense.data.places import kind_of
-from condense.data.readers.columnar import CLASS, PICTURE, Columns, picture_items
+from condense.data.readers.columnar import CLASS, PICTURE, PictureColumn
 from condense.data.readers.encoded import decode
 from condense.data.readers.hf import Held
 from condense.data.readers.parquet import Files, parquet_files
+from condense.data.readers.streamed import Columns
 from condense.exchange.base import needed
 from condense.exchange.pictures import stack
 from condense.exchange.released import Found
@@ -50,6 +51,6 @@ def read_table(path: Path, data: Data) -> Found:
     y = np.array([value for batch in columns.batches([label]) for value in batch[label]], np.int64)
     if not len(y) or y.min() < 0 or y.max() >= len(classes):
         raise BadInput(f"{path}: has rows without a class; give a set of labelled pictures")
-    items = picture_items(columns, image, y)
+    items = PictureColumn(str(path), columns, image, y)
     images = stack([decode(item.file, item.shown, channels=data.image[-1]) for item in items], str(path))
     return Found(images, np.asarray(number, np.int32)[y], "released")

@@ -6,17 +6,18 @@ Whoever reads such a thing says what kinds its columns are of and hands out thei
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from condense.data.readers.base import TRUTH, FileOrShare, Number, Spec, Word
 from condense.data.readers.class_labels import number_labels
 from condense.data.readers.columns import check_cells, check_names, source_of_table
-from condense.data.readers.encoded import Item, gather, same_channels
-from condense.data.readers.pixels import LAYOUT
-from condense.data.readers.raw import assemble, source_of
-from condense.data.readers.source import DRAWN, MODEL_SPACE, OPTIONS, Source
+from condense.data.readers.encoded import Item, gather, same_channels, scanned
+from condense.data.readers.pixels import LAYOUT, as_floats, conversion
+from condense.data.readers.raw import assemble, assemble_rows, source_of
+from condense.data.readers.source import DRAWN, MODEL_SPACE, OPTIONS, Source, regular
+from condense.data.readers.streamed import Arrays, Column, Columns
 from condense.data.readers.vector_source import VectorSource
 from synth.errors import BadInput, nearest
 from synth.files.format import printable
@@ -24,38 +25,20 @@ from synth.files.memory import MemoryBudget
 
 LABELS = ("label", "labels", "class", "target", "y", "fine_label", "coarse_label", "category", "species")  # where nobody says which
 IMAGES = ("image", "img", "picture", "images", "pixels")
+LABEL = 64  # bytes that a label takes while it is a value of Python
 PICTURE, ARRAY, CLASS, PLAIN = "picture", "array", "class", "plain"  # kinds of columns; any other is not read
 CHOICES = OPTIONS | {"size": Number(most=4096), "grey": TRUTH, "layout": LAYOUT, "label": Word(), "image": Word()} | DRAWN
 WITH_FILE = CHOICES | {"test": FileOrShare()}
 
 
-@runtime_checkable
-class Columns(Protocol):
-    """Rows in columns.
-
-    `shown` is what messages call them, `stored` the bytes that hold them (None where that says nothing), `kinds` the kind of every column.
-    """
-
-    shown: str
-    stored: int | None
-    kinds: dict[str, str]
-
-    def __len__(self) -> int: ...
-
-    def batches(self, names: Sequence[str]) -> Iterator[dict[str, Sequence]]:
-        """The values of these columns, so many rows at a time."""
-        ...
-
-    def classes(self, name: str) -> tuple[str, ...]:
-        """The names of the classes in a column of kind CLASS."""
-        ...
-
-
-def source_of_columns(spec: Spec, train: Columns, test: Columns | None, *, usual: float | None = None) -> Source | VectorSource:
+def source_of_columns(
+    spec: Spec, train: Columns, test: Columns | None, *, usual: float | None = None, scan: bool = False
+) -> Source | VectorSource:
     """The source that columns are: pictures where one holds pictures, else arrays where one holds arrays, else a table of numbers and text.
 
-    The options `label` and `image` name columns; without them columns of usual names or kinds are taken. Raises BadInput where there are
-    none, and as other readers of such things do.
+    The options `label` and `image` name columns; without them columns of usual names or kinds are taken. With `scan` pictures and arrays
+    stay where they are and are read when they are taken. Raises BadInput where there are no such columns, and as other readers of such
+    things do.
     """
     if not len(train) or (test is not None and not len(test)):
         raise BadInput(f"{spec.text}: {train.shown if not len(train) else test.shown} holds no rows; give some")
@@ -69,10 +52,14 @@ def source_of_columns(spec: Spec, train: Columns, test: Columns | None, *, usual
         there = ", ".join(pictures + arrays) or "none"
         raise BadInput(f"{spec.text}: image={asked} is no column of pictures or arrays (there: {there}){nearest(asked, pictures + arrays)}")
     found = asked or usual_of(pictures, IMAGES) or usual_of(arrays, IMAGES)
-    if found in pictures:
-        return read_pictures(spec, train, test, found, label, usual)
     if found is not None:
-        return read_arrays(spec, train, test, found, label, usual)
+        how = {
+            (True, False): read_pictures,
+            (True, True): scan_pictures,
+            (False, False): read_arrays,
+            (False, True): scan_arrays,
+        }[found in pictures, scan]
+        return how(spec, [part for part in (train, test) if part is not None], found, label, usual)
     parts = [None if part is None else Cells(spec.text, part, label) for part in (train, test)]
     return source_of_table(spec, *parts, label)
 
@@ -95,50 +82,102 @@ def usual_of(names: list[str], usual: Sequence[str]) -> str | None:
     return next((name for word in usual for name in names if name.lower() == word), names[0] if names else None)
 
 
-def read_pictures(spec: Spec, train: Columns, test: Columns | None, image: str, label: str, usual: float | None) -> Source | VectorSource:
+def read_pictures(spec: Spec, parts: list[Columns], image: str, label: str, usual: float | None) -> Source:
     """Decodes the pictures of a column."""
-    parts = [part for part in (train, test) if part is not None]
-    labels = [[value for batch in part.batches([label]) for value in batch[label]] for part in parts]
-    y_train, y_test, classes = number_labels(spec.text, labels[0], labels[1] if test is not None else (), names=train.classes(label))
+    y_train, y_test, classes = labels_of(spec, parts, label)
     channels = 1 if spec.options.get("grey") else None
     how = {"channels": channels, "size": spec.options.get("size"), "resize": f"add {spec.how('size', 'N')} to cut all to one size"}
     memory, like, found = MemoryBudget(spec.text, remedy="use fewer pictures, or size=N"), None, []
     for part, y in zip(parts, (y_train, y_test), strict=False):
-        items = picture_items(part, image, y)
+        items = PictureColumn(spec.text, part, image, y)
         found.append(gather(items, len(part), spec.text, memory=memory, stored=part.stored, like=like, **how))
         like = found[0][0].shape[1:]
     x = same_channels(*(pixels for pixels, _ in found))
-    return assemble(spec, (x[0], y_train), None if test is None else (x[1], y_test), classes, usual=usual)
+    return assemble(spec, (x[0], y_train), (x[1], y_test) if len(parts) > 1 else None, classes, usual=usual)
 
 
-def picture_items(part: Columns, image: str, y: np.ndarray) -> Iterator[Item]:
-    """The encoded pictures of a column with their class indices: bytes, or the path of a file."""
-    row = 0
+def scan_pictures(spec: Spec, parts: list[Columns], image: str, label: str, usual: float | None) -> Source:
+    """The pictures of a column as rows that are decoded when they are taken."""
+    y_train, y_test, classes = labels_of(spec, parts, label)
+    items = [PictureColumn(spec.text, part, image, y) for part, y in zip(parts, (y_train, y_test), strict=False)]
+    return assemble_rows(spec, *scanned(items, spec), classes, usual=usual)
+
+
+def labels_of(spec: Spec, parts: list[Columns], label: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """The class indices of the training rows and of those of the test, and the names of the classes."""
+    memory = MemoryBudget(spec.text, remedy="use fewer rows")
+    memory.take(LABEL * sum(map(len, parts)), stored=None if parts[0].stored is None else sum(part.stored for part in parts))
+    labels = [[value for batch in part.batches([label]) for value in batch[label]] for part in parts]
+    return number_labels(spec.text, labels[0], labels[1] if len(parts) > 1 else (), names=parts[0].classes(label))
+
+
+class PictureColumn(Sequence):
+    """The encoded pictures of a column with their class indices `y`: bytes, or the path of a file."""
+
+    def __init__(self, spec: str, part: Columns, image: str, y: np.ndarray):
+        self.spec, self.shown, self.values, self.y = spec, part.shown, Column(spec, part, image), y
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, row: int) -> Item:
+        value = self.values[row]
+        held = value.get("bytes") or value.get("path") if isinstance(value, dict) else value
+        if isinstance(held, bytes | bytearray | memoryview):
+            return Item(io.BytesIO(held), int(self.y[row]), f"row {row} of {self.shown}")
+        place = regular(Path(str(held or "no picture")), f"{self.spec}: row {row} of {self.shown}", remedy="store the picture's bytes")
+        return Item(place, int(self.y[row]), f"row {row} of {self.shown}")
+
+
+def array_pieces(spec: Spec, part: Columns, image: str) -> Iterator[np.ndarray]:
+    """A column of arrays, stacked, so many rows at a time. Raises BadInput for what are no numbers of one shape."""
+    shape = None
     for batch in part.batches([image]):
-        for value in batch[image]:
-            held = value.get("bytes") or value.get("path") if isinstance(value, dict) else value
-            file = io.BytesIO(held) if isinstance(held, bytes | bytearray | memoryview) else Path(str(held or "no picture"))
-            yield Item(file, int(y[row]), f"row {row} of {part.shown}")
-            row += 1
+        try:
+            piece = np.asarray([np.asarray(value) for value in batch[image]])
+        except ValueError:
+            raise BadInput(f"{spec.text}: column '{image}' of {part.shown} holds arrays of several shapes; make all alike") from None
+        shape = shape or piece.shape[1:]
+        if piece.dtype.kind not in "biuf" or piece.shape[1:] != shape:
+            raise BadInput(f"{spec.text}: column '{image}' of {part.shown} holds no numbers of one shape; make all alike")
+        yield piece
 
 
-def read_arrays(spec: Spec, train: Columns, test: Columns | None, image: str, label: str, usual: float | None) -> Source | VectorSource:
+def read_arrays(spec: Spec, parts: list[Columns], image: str, label: str, usual: float | None) -> Source | VectorSource:
     """Stacks the arrays of a column."""
     memory, found = MemoryBudget(spec.text, remedy="give fewer or smaller rows"), []
-    for part in (part for part in (train, test) if part is not None):
-        pieces, labels = [], []
-        for batch in part.batches([image, label]):
-            try:
-                pieces.append(np.asarray([np.asarray(value) for value in batch[image]]))
-            except ValueError:
-                raise BadInput(f"{spec.text}: column '{image}' of {part.shown} holds arrays of several shapes; make all alike") from None
-            if pieces[-1].dtype.kind not in "biuf" or pieces[-1].shape[1:] != pieces[0].shape[1:]:
-                raise BadInput(f"{spec.text}: column '{image}' of {part.shown} holds no numbers of one shape; make all alike")
-            if len(pieces) == 1:
-                memory.take((1 + MODEL_SPACE) * len(part) * pieces[0][0].nbytes, stored=part.stored)
-            labels += list(batch[label])
-        found.append((np.concatenate(pieces), labels))
-    return source_of(spec, found[0], found[1] if test is not None else None, names=train.classes(label), usual=usual)
+    for part in parts:
+        pieces = []
+        for piece in array_pieces(spec, part, image):
+            if not pieces:
+                memory.take((1 + MODEL_SPACE) * len(part) * piece[0].nbytes, stored=part.stored)
+            pieces.append(piece)
+        found.append((np.concatenate(pieces), [value for batch in part.batches([label]) for value in batch[label]]))
+    return source_of(spec, found[0], found[1] if len(parts) > 1 else None, names=parts[0].classes(label), usual=usual)
+
+
+def scan_arrays(spec: Spec, parts: list[Columns], image: str, label: str, usual: float | None) -> Source | VectorSource:
+    """The arrays of a column as rows that are read when they are taken. They are looked at once, to know how they are to be read."""
+    y_train, y_test, classes = labels_of(spec, parts, label)
+    rows, spans, kinds, shapes = [], [], [], []
+    for part in parts:
+        for piece in array_pieces(spec, part, image):
+            kinds.append(piece.dtype)
+            shapes.append(piece.shape[1:])
+            if piece.dtype.kind in "iu":
+                spans.append((int(piece.min()), int(piece.max())))
+    kind, shape = np.result_type(*kinds), (sum(map(len, parts)), *shapes[0])
+    if len(set(shapes)) > 1 or not 1 <= len(shapes[0]) <= 3:
+        raise BadInput(f"{spec.text}: column '{image}' holds arrays of shape {shapes[0]} and {shapes[-1]}; make all alike, of 1 to 3 axes")
+    finish = as_floats if len(shape) == 2 else conversion(spec.text, shape, {kind}, spans, spec.options.get("layout"))
+
+    def convert(x: np.ndarray) -> np.ndarray:
+        return finish(x.astype(kind, copy=False))
+
+    one = convert(np.zeros((1, *shape[1:]), kind))
+    for part, y in zip(parts, (y_train, y_test), strict=False):
+        rows.append(Arrays(Column(spec.text, part, image), y, one.shape[1:], one.dtype, convert))
+    return assemble_rows(spec, rows[0], rows[1] if len(rows) > 1 else None, classes, usual=usual)
 
 
 class Cells:

@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Int, Int32, UInt8
 from PIL import Image, ImageOps, PngImagePlugin
 
+from condense.data.readers.base import Spec
 from condense.data.readers.source import LARGEST, MODEL_SPACE
 from condense.runtime.log import note, progress
 from synth.errors import BadInput
@@ -154,7 +155,7 @@ def gather(
 
     Raises BadInput naming a picture of another size, and, before one is decoded, where the first says that all are too large.
     """
-    x, y, said = None, np.empty(n, np.int32), Counter()
+    x, y, said = None, [], Counter()
     if n >= LONG:
         items = _watched(items, n, spec)
     for row, item in enumerate(items):
@@ -172,10 +173,11 @@ def gather(
         if picture.shape[2] > x.shape[3]:
             memory.take((1 + MODEL_SPACE) * 2 * x.size)
             x = np.repeat(x, 3, 3)  # the grey ones before it, coloured
-        x[row], y[row] = picture, item.label
+        x[row] = picture
+        y.append(item.label)
     for what, count in said.items():
         note(f"{spec}: {count} of {n} pictures {what}")
-    return x, y
+    return x, np.array(y, np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,20 +185,17 @@ class Pictures:
     """Encoded pictures as rows: each is decoded whenever it is taken, and none is kept.
 
     Args:
-      items: the pictures. size: as `decode` has it. look: height, width and channels of every picture. spec: begins messages.
+      items: the pictures. y: the class index of each.
+      size: as `decode` has it. look: height, width and channels of every picture. spec: begins messages.
     """
 
     items: Sequence[Item]
+    y: Int32[np.ndarray, " n"]
     size: int | None
     look: tuple[int, int, int]
     spec: str
     in_memory = False
     dtype = np.dtype(np.uint8)
-
-    @cached_property
-    def y(self) -> Int32[np.ndarray, " n"]:
-        """The class index of every picture."""
-        return np.array([item.label for item in self.items], np.int32)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -205,9 +204,10 @@ class Pictures:
 
     def take(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m h w c"]:
         """The pictures that `index` names, in its order. Raises BadInput for one that is broken, or of another size than the first."""
+        index = np.asarray(index, np.int64)
         x = np.empty((len(index), *self.look), np.uint8)
-        for row, at in enumerate(np.asarray(index).tolist()):
-            item = self.items[at]
+        for row in np.argsort(index, kind="stable").tolist():  # what reads them is quick in their order
+            item = self.items[int(index[row])]
             picture = decode(item.file, f"{self.spec}: {item.shown}", channels=self.look[2], size=self.size)
             if picture.shape != self.look:
                 have, want = ("x".join(map(str, shape)) for shape in (picture.shape, self.look))
@@ -216,11 +216,16 @@ class Pictures:
         return x
 
 
-def look_of(items: Sequence[Item], spec: str, *, grey: bool, size: int | None) -> tuple[int, int, int]:
-    """Height, width and channels of pictures, as the first says, with three channels where the header of one says that it is coloured."""
-    first = decode(items[0].file, f"{spec}: {items[0].shown}", channels=1 if grey else None, size=size)
-    coloured = first.shape[2] == 3 or (not grey and any(_coloured(item) for item in items))
-    return (*first.shape[:2], 3 if coloured else 1)
+def scanned(parts: Sequence[Sequence[Item]], spec: Spec) -> list[Pictures | None]:
+    """Pictures of training, and of the test where there are some, as rows; None for a test that is not there. All are of the size of the
+    first, with three channels where the header of one says that it is coloured. The options of the spec say how they are cut."""
+    grey, size, one = spec.options.get("grey", False), spec.options.get("size"), parts[0][0]
+    first = decode(one.file, f"{spec.text}: {one.shown}", channels=1 if grey else None, size=size)
+    coloured = first.shape[2] == 3 or (not grey and any(_coloured(item) for item in chain(*parts)))
+    look = (*first.shape[:2], 3 if coloured else 1)
+    labels = [items.y if hasattr(items, "y") else [item.label for item in items] for items in parts]
+    made = [Pictures(items, np.asarray(y, np.int32), size, look, spec.text) for items, y in zip(parts, labels, strict=True)]
+    return made if len(made) == 2 else [*made, None]
 
 
 def _coloured(item: Item) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from condense.data.readers.base import TRUTH, Number, Reader, Spec, Word
-from condense.data.readers.encoded import SUFFIXES, Item, Pictures, gather, look_of, same_channels
+from condense.data.readers.encoded import SUFFIXES, Item, gather, same_channels, scanned
 from condense.data.readers.listed import TABLES, find_table, read_listing
 from condense.data.readers.raw import assemble
 from condense.data.readers.source import DRAWN, OPTIONS, Source, check_not_drawn, drawn_rows, regular, stratified
@@ -80,10 +80,7 @@ def read_folder(folder: Path, spec: Spec) -> Source:
 def scan(spec: Spec) -> Source:
     """As `read`, with pictures that are decoded when they are taken."""
     train, test, names, drawn = list_items(spec.place(), spec)
-    size = spec.options.get("size")
-    look = look_of([*train, *test], spec.text, grey=spec.options.get("grey", False), size=size)
-    parts = (Pictures(items, size, look, spec.text) for items in (train, test))
-    return Source(spec.name, spec.text, *parts, names, spec.named.flips, drawn=drawn)
+    return Source(spec.name, spec.text, *scanned([train, test], spec), names, spec.named.flips, drawn=drawn)
 
 
 def items_of(listing: Listing) -> list[Item]:

@@ -28,11 +28,11 @@ class Frame:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def batches(self, names: Sequence[str]) -> Iterator[dict[str, Sequence]]:
-        """The values of these columns, so many rows at a time."""
+    def batches(self, names: Sequence[str], *, first: int = 0) -> Iterator[dict[str, Sequence]]:
+        """The values of these columns from the row `first` on, so many rows at a time."""
         at = {name: self.names.index(name) for name in names}
-        for first in range(0, len(self), BATCH):
-            yield {name: list(self.frame.iloc[first : first + BATCH, column]) for name, column in at.items()}
+        for row in range(first, len(self), BATCH):
+            yield {name: list(self.frame.iloc[row : row + BATCH, column]) for name, column in at.items()}
 
     def classes(self, name: str) -> tuple[str, ...]:
         """None: categories of a frame come as their names."""

@@ -4,20 +4,22 @@ Objects are known by what they offer, so the library itself is imported only to 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from condense.data.readers import folder
+from condense.data.readers.arrow import values_of
 from condense.data.readers.base import Reader, Spec
 from condense.data.readers.columnar import ARRAY, CHOICES, CLASS, PICTURE, PLAIN, source_of_columns
 from condense.data.readers.encoded import why
-from condense.data.readers.folder import read_folder
 from condense.data.readers.parquet import parquet_files, read_parquet
 from condense.data.readers.source import Source
 from condense.data.readers.vector_source import VectorSource
 from condense.runtime.log import note
 from synth.errors import BadInput
 
-BATCH = 256
+BATCH = 64
 TESTS = ("test", "validation", "valid", "val")  # what the part with the test rows may be called, the best one first
 INSTALL = "install it by pip install 'condense-workbench[interop]'"
 KINDS = {"Image": PICTURE, "ClassLabel": CLASS, "Value": PLAIN} | dict.fromkeys(
@@ -44,11 +46,14 @@ class Held:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def batches(self, names: Sequence[str]) -> Iterator[dict[str, Sequence]]:
-        """The values of these columns, so many rows at a time."""
-        picked = self.dataset.select_columns(list(names))
-        for first in range(0, len(picked), BATCH):
-            yield picked[first : first + BATCH]
+    def batches(self, names: Sequence[str], *, first: int = 0) -> Iterator[dict[str, Sequence]]:
+        """The values of these columns from the row `first` on, so many rows at a time."""
+        lists = [name for name in names if self.kinds[name] == ARRAY]
+        picked, raw = self.dataset.select_columns(list(names)), self.dataset.with_format("arrow").select_columns(lists)
+        picked = picked.remove_columns(lists)
+        for row in range(first, len(self), BATCH):
+            held = {name: values_of(column) for name, column in zip(lists, raw[row : row + BATCH].columns, strict=True)} if lists else {}
+            yield held | (picked[row : row + BATCH] if len(lists) < len(names) else {})
 
     def classes(self, name: str) -> tuple[str, ...]:
         """The names of the classes in a column."""
@@ -56,16 +61,18 @@ class Held:
 
 
 def read_datasets(
-    spec: Spec, train: Any, test: Any | None, *, usual: float | None = None, stored: int | None = None
+    spec: Spec, train: Any, test: Any | None, *, usual: float | None = None, stored: int | None = None, scan: bool = False
 ) -> Source | VectorSource:
-    """The source that two data sets of the library are, or one, of which a part is drawn for the test."""
+    """The source that two data sets of the library are, or one, of which a part is drawn for the test. With `scan` their rows stay where
+    they are, which is a file that is mapped into memory."""
     parts = [None if part is None else Held(part, f"the {word} set", stored=stored) for part, word in ((train, "train"), (test, "test"))]
-    return source_of_columns(spec, *parts, usual=usual)
+    return source_of_columns(spec, *parts, usual=usual, scan=scan)
 
 
-def read(spec: Spec) -> Source | VectorSource:
+def read(spec: Spec, *, scan: bool = False) -> Source | VectorSource:
     """The data set that was saved in the folder of the spec, or the parquet files or class folders in it. A name that is no folder is asked
-    of the Hub. Raises BadInput, with what to install, where the library is not there, and where the folder holds no such thing."""
+    of the Hub. With `scan` rows stay in their files. Raises BadInput, with what to install, where the library is not there, and where the
+    folder holds no such thing."""
     try:
         import datasets
     except ImportError:
@@ -76,7 +83,9 @@ def read(spec: Spec) -> Source | VectorSource:
             stored = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
             found = datasets.load_from_disk(str(place))
         elif place.is_dir():
-            return read_parquet(spec, parquet_files(place)) if parquet_files(place) else read_folder(place, spec)
+            if files := parquet_files(place):
+                return read_parquet(spec, files, scan=scan)
+            return folder.scan(spec) if scan else folder.read_folder(place, spec)
         elif place.exists() or len(Path(spec.location).parts) > 2 or spec.location.startswith((".", "~", "/")):
             raise BadInput(f"{spec.text}: there is no folder {place}; name one that save_to_disk wrote, or the name of a set on the Hub")
         else:
@@ -87,7 +96,7 @@ def read(spec: Spec) -> Source | VectorSource:
     except Exception as error:  # the library passes on what its file, network and format libraries raise
         raise BadInput(f"{spec.text}: datasets cannot read it ({why(error)}); name a folder that save_to_disk wrote") from error
     train, test = parts_of(spec, found)
-    return read_datasets(spec, train, test, stored=stored)
+    return read_datasets(spec, train, test, stored=stored, scan=scan)
 
 
 def parts_of(spec: Spec, found: Any) -> tuple[Any, Any | None]:
@@ -101,4 +110,4 @@ def parts_of(spec: Spec, found: Any) -> tuple[Any, Any | None]:
 
 
 ABOUT = "a folder that save_to_disk of the library datasets wrote, or with parquet files or class folders; needs the extra [interop]"
-READER = Reader("hf", ABOUT, read, CHOICES)
+READER = Reader("hf", ABOUT, read, CHOICES, scan=partial(read, scan=True))

@@ -1,9 +1,12 @@
 """The reader of parquet files, through pyarrow: pictures or arrays in a column, or a table of numbers and text, with a column of labels."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from condense.data.readers.arrow import values_of
 from condense.data.readers.base import Reader, Spec
 from condense.data.readers.columnar import ARRAY, CLASS, PICTURE, PLAIN, WITH_FILE, source_of_columns
 from condense.data.readers.encoded import why
@@ -12,7 +15,8 @@ from condense.data.readers.vector_source import VectorSource
 from synth.errors import BadInput
 from synth.files.records import ANY, parse_record
 
-BATCH = 256
+BATCH = 64
+BUFFER = 1 << 20  # bytes of a file that are read at a time; otherwise all of a column in a group of rows are
 TESTS = ("test", "validation", "valid", "val")
 INSTALL = "install it by pip install 'condense-workbench[interop]'"
 
@@ -35,12 +39,19 @@ class Files:
     def __len__(self) -> int:
         return sum(file.metadata.num_rows for file in self.files)
 
-    def batches(self, names: Sequence[str]) -> Iterator[dict[str, Sequence]]:
-        """The values of these columns, so many rows at a time."""
+    def batches(self, names: Sequence[str], *, first: int = 0) -> Iterator[dict[str, Sequence]]:
+        """The values of these columns from the row `first` on, so many rows at a time. Groups of rows before it are not read."""
         try:
             for file in self.files:
-                for batch in file.iter_batches(BATCH, columns=list(names), use_threads=False):
-                    yield {name: batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names}
+                counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+                groups = [group for group, end in enumerate(accumulate(counts)) if end > first]
+                first -= sum(counts[: groups[0]] if groups else counts)
+                if not groups:
+                    continue
+                for batch in file.iter_batches(BATCH, row_groups=groups, columns=list(names), use_threads=False):
+                    first, left = max(0, first - len(batch)), batch[first:]
+                    if len(left):
+                        yield {name: values_of(left.column(left.schema.get_field_index(name))) for name in names}
         except Exception as error:  # it passes on what its format and file libraries raise
             raise BadInput(f"{self.spec}: {self.shown} is damaged ({why(error)}); write it again") from error
 
@@ -56,7 +67,7 @@ def open_parquet(path: Path, spec: str) -> Any:
     except ImportError:
         raise BadInput(f"{spec}: parquet needs pyarrow; {INSTALL}") from None
     try:
-        return parquet.ParquetFile(regular(path, spec, remedy="name a parquet file that is there"))
+        return parquet.ParquetFile(regular(path, spec, remedy="name a parquet file that is there"), buffer_size=BUFFER)
     except BadInput:
         raise
     except Exception as error:
@@ -91,8 +102,9 @@ def parquet_files(place: Path) -> list[Path]:
     return sorted(place.glob("*.parquet")) or sorted(place.glob("data/*.parquet"))
 
 
-def read_parquet(spec: Spec, files: list[Path]) -> Source | VectorSource:
-    """The source in parquet files: those called `test...` are the test, those called `train...` are for training, if any are."""
+def read_parquet(spec: Spec, files: list[Path], *, scan: bool = False) -> Source | VectorSource:
+    """The source in parquet files: those called `test...` are the test, those called `train...` are for training, if any are. With `scan`
+    rows stay in the files."""
     if not files:
         raise BadInput(f"{spec.text}: there is no parquet file in {spec.location}; name a file, or a folder with train*.parquet")
     asked = spec.options.get("test")
@@ -109,13 +121,13 @@ def read_parquet(spec: Spec, files: list[Path]) -> Source | VectorSource:
         raise BadInput(
             f"{spec.text}: {', '.join(path.name for path in files)[:200]} are all for the test; one must be called train*.parquet"
         )
-    return source_of_columns(spec, Files(train, spec.text), Files(tests, spec.text) if tests else None)
+    return source_of_columns(spec, Files(train, spec.text), Files(tests, spec.text) if tests else None, scan=scan)
 
 
-def read(spec: Spec) -> Source | VectorSource:
+def read(spec: Spec, *, scan: bool = False) -> Source | VectorSource:
     """The file or the files in the folder that the spec names. Raises BadInput as `read_parquet` does."""
-    return read_parquet(spec, parquet_files(spec.place()))
+    return read_parquet(spec, parquet_files(spec.place()), scan=scan)
 
 
 ABOUT = "a file, or a folder with train*.parquet and test*.parquet: a column of pictures, arrays or numbers, and one of labels"
-READER = Reader("parquet", ABOUT, read, WITH_FILE)
+READER = Reader("parquet", ABOUT, read, WITH_FILE, scan=partial(read, scan=True))

@@ -9,10 +9,10 @@ from jaxtyping import Int, Int32
 
 from condense.data.readers.base import Spec
 from condense.data.readers.class_labels import number_labels
-from condense.data.readers.pixels import as_images
+from condense.data.readers.pixels import as_floats, as_images
 from condense.data.readers.source import Source, check_not_drawn, draw_test
 from condense.data.readers.vector_source import VECTORS, VectorSource
-from condense.data.rows import InMemory
+from condense.data.rows import InMemory, Rows
 from synth.errors import BadInput
 
 SHAPES = "images [n h w], [n h w c] or [n c h w], or vectors [n d]"
@@ -66,13 +66,30 @@ def assemble(
 ) -> Source | VectorSource:
     """The source of numbered rows, whose test split is drawn where there is none. The arguments are those of `source_of`, with u8 or f32
     examples and class indices; `drawn` says how the test split was drawn, where the caller has drawn it."""
+    return assemble_rows(
+        spec, rows_of(*train), None if test is None else rows_of(*test), classes, flips=flips, columns=columns, usual=usual, drawn=drawn
+    )
+
+
+def assemble_rows(
+    spec: Spec,
+    train: Rows,
+    test: Rows | None,
+    classes: tuple[str, ...],
+    *,
+    flips: bool = True,
+    columns: str = "",
+    usual: float | None = None,
+    drawn: str = "",
+) -> Source | VectorSource:
+    """As `assemble`, of rows wherever they lie."""
     if test is None:
-        *parts, drawn = draw_test(spec, rows_of(*train), usual=usual)
+        *parts, drawn = draw_test(spec, train, usual=usual)
     else:
         if not drawn:
             check_not_drawn(spec)
-        parts = [rows_of(*train), rows_of(*test)]
-    if train[0].ndim == 2:
+        parts = [train, test]
+    if len(train.shape) == 2:
         return VectorSource(spec.name, spec.text, *parts, classes, columns, drawn=drawn)
     return Source(spec.name, spec.text, *parts, classes, flips, drawn=drawn)
 
@@ -105,9 +122,8 @@ def check_lengths(spec: str, x_train, y_train, x_test, y_test) -> None:
 
 
 def as_vectors(spec: str, *parts: np.ndarray) -> list[np.ndarray]:
-    """Numbers of any kind as f32; those beyond float32 become infinite, and are refused later."""
+    """Numbers of any kind as f32. Raises BadInput for what are none."""
     for x in parts:
         if x.dtype.kind not in "iufb":
             raise BadInput(f"{spec}: vectors are {x.dtype}; they must be numbers")
-    with np.errstate(over="ignore"):
-        return [x.astype(np.float32, copy=False) for x in parts]
+    return [as_floats(x) for x in parts]

@@ -3,12 +3,13 @@
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,9 +18,9 @@ from condense.data.named import NAMED, home
 from condense.data.readers.base import TRUTH, Number, Reader, Spec, Store, Word
 from condense.data.readers.cifar import CIFAR, read_cifar
 from condense.data.readers.class_labels import number_labels
-from condense.data.readers.encoded import Item, gather, same_channels, why
+from condense.data.readers.encoded import Item, gather, same_channels, scanned, why
 from condense.data.readers.folder import read_folder
-from condense.data.readers.raw import assemble
+from condense.data.readers.raw import assemble, assemble_rows
 from condense.data.readers.source import DRAWN, OPTIONS, Source, regular
 from condense.data.rows import pieces
 from synth.errors import BadInput, RunFailed, nearest
@@ -37,7 +38,7 @@ def prepared(folder: Path) -> Path | None:
     return next((path for path in (folder, *reversed(versions)) if (path / "dataset_info.json").is_file()), None)
 
 
-def read_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
+def read_tfds(folder: Path, spec: Spec, *, remedy: str, scan: bool = False) -> Source:
     """A set that tensorflow_datasets prepared as array_record: its Image and ClassLabel features, splits train and test (or validation), or
     train alone, of which the option `test` draws a part.
 
@@ -45,6 +46,7 @@ def read_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
       folder: the directory with dataset_info.json, or the one above it.
       spec: its options say whether pictures are cut to one size, and which part is the test.
       remedy: what to do where there is no set.
+      scan: whether pictures stay in the records and are decoded when they are taken.
 
     Raises:
       BadInput: no prepared set, another file format or other features, damaged records.
@@ -65,36 +67,53 @@ def read_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
         raise
     except Exception as error:  # the library names no exceptions of its own for a directory that it cannot read
         raise BadInput(f"{spec.text}: {place} cannot be read ({why(error)}); prepare it again as array_record") from error
-    found, like, memory = [], None, MemoryBudget(spec.text, remedy="prepare a smaller set")
-    channels = 1 if spec.options.get("grey") else builder.info.features[image].shape[-1]
-    how = {"channels": channels, "size": spec.options.get("size"), "resize": f"add {spec.how('size', 'N')} to cut all to one size"}
     for part, source in zip(names, sources, strict=True):
         if not 0 < len(source) <= weight:
             raise BadInput(f"{spec.text}: {place} declares {len(source)} {part} examples in {weight} bytes; prepare it again")
-        items = _records(source, part, place, image, label, spec.text)
-        found.append(gather(items, len(source), spec.text, memory=memory, stored=weight, like=like, **how))
+    records = [Records(source, part, place, (image, label), spec.text) for part, source in zip(names, sources, strict=True)]
+    declared = tuple(builder.info.features[label].names)
+    if scan:
+        rows = scanned(records, spec)
+        y_train, y_test, classes = number_labels(spec.text, rows[0].y, () if rows[1] is None else rows[1].y, names=declared)
+        rows = [None if part is None else replace(part, y=y) for part, y in zip(rows, (y_train, y_test), strict=True)]
+        return assemble_rows(spec, *rows, classes, flips=spec.named.flips)
+    found, like, memory = [], None, MemoryBudget(spec.text, remedy="prepare a smaller set")
+    channels = 1 if spec.options.get("grey") else builder.info.features[image].shape[-1]
+    how = {"channels": channels, "size": spec.options.get("size"), "resize": f"add {spec.how('size', 'N')} to cut all to one size"}
+    for part in records:
+        found.append(gather(part, len(part), spec.text, memory=memory, stored=weight, like=like, **how))
         like = found[0][0].shape[1:]
-    classes = tuple(builder.info.features[label].names)
-    y_train, y_test, classes = number_labels(spec.text, found[0][1], found[1][1] if len(found) > 1 else (), names=classes)
+    y_train, y_test, classes = number_labels(spec.text, found[0][1], found[1][1] if len(found) > 1 else (), names=declared)
     x = same_channels(*(part[0] for part in found))
     return assemble(spec, (x[0], y_train), (x[1], y_test) if len(x) > 1 else None, classes, flips=spec.named.flips)
 
 
-def _records(source, part: str, place: Path, image: str, label: str, spec: str) -> Iterable[Item]:
-    for row in range(len(source)):
+class Records(Sequence):
+    """The records of a split as pictures with their class indices. `keys` names the picture and the class in a record."""
+
+    def __init__(self, source: Any, part: str, place: Path, keys: tuple[str, str], spec: str):
+        self.source, self.part, self.place, self.keys, self.spec = source, part, place, keys, spec
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, row: int) -> Item:
+        if not 0 <= row < len(self):
+            raise IndexError(row)
         try:
-            record = source[row]
-            item = Item(io.BytesIO(record[image]), np.int32(int(record[label])), f"{part} example {row} of {place}")
+            record = self.source[row]
+            image, label = (record[key] for key in self.keys)
+            return Item(io.BytesIO(image), np.int32(int(label)), f"{self.part} example {row} of {self.place}")
         except Exception as error:
-            raise BadInput(f"{spec}: {place} is damaged at {part} example {row} ({why(error)}); prepare it again") from error
-        yield item
+            raise BadInput(f"{self.spec}: {self.place} is damaged at {self.part} example {row} ({why(error)}); prepare it again") from error
 
 
 def trusted(place: Path, spec: str) -> None:
     """features.json names classes that the library would import; only its own are let through."""
     try:
-        with regular(place / "features.json", spec, remedy="prepare the set again").open("rb") as file:
-            features = parse_record(file.read(MOST + 1), ANY)
+        path = regular(place / "features.json", spec, remedy="prepare the set again")
+        with path.open("rb") as file:
+            features = parse_record(file.read(min(path.stat().st_size, MOST) + 1), ANY)
     except (ValueError, OSError) as error:
         raise BadInput(f"{spec}: {place}/features.json is not readable ({error}); prepare the set again") from error
     todo = [features]
@@ -119,7 +138,7 @@ def _keys(features, tfds, spec: Spec, place: Path) -> tuple[str, str]:
     return "image" if "image" in images else images[0], asked or ("label" if "label" in labels else labels[0])
 
 
-def read(spec: Spec) -> Source:
+def read(spec: Spec, *, scan: bool = False) -> Source:
     """The set in the folder that the spec names, or the one that `condense data` prepared under that name. Raises BadInput as `read_tfds`
     does."""
     place = spec.place()
@@ -128,7 +147,7 @@ def read(spec: Spec) -> Source:
         place, spec = home() / "tfds" / stored, spec._replace(name=stored, named=NAMED.get(stored, spec.named))
         made = f"`condense data {stored} --from DIR` prepares it from files"
         remedy = f"{made}; with tensorflow installed, `condense data {stored}` downloads it"
-    return read_tfds(place, spec, remedy=remedy)
+    return read_tfds(place, spec, remedy=remedy, scan=scan)
 
 
 def write_tfds(source: Source, folder: Path) -> None:
@@ -232,4 +251,6 @@ STORE = Store(
     lambda folder, name: None,
 )
 CHOICES = OPTIONS | {"size": Number(most=4096), "grey": TRUTH, "label": Word()} | DRAWN
-READER = Reader("tfds", "a folder that tensorflow_datasets prepared as array_record", read, CHOICES, store=STORE)
+READER = Reader(
+    "tfds", "a folder that tensorflow_datasets prepared as array_record", read, CHOICES, store=STORE, scan=partial(read, scan=True)
+)

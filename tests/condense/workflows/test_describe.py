@@ -1,19 +1,28 @@
 """What `describe` says is what a count by hand says, of data, sets, runs and presets, in little memory."""
 
+import io
+import json
 import subprocess
 import sys
 
 import numpy as np
+import pyarrow
 import pytest
+from PIL import Image
+from pyarrow import parquet
 
 import condense
 from condense.__main__ import run as command
+from condense.data import facts
 from condense.data.facts import facts_of
 from condense.data.readers import READERS
+from condense.data.readers.source import arrays
+from condense.data.readers.tfds import write_tfds
 from condense.data.spec import parse_spec
 from synth.errors import BadInput
 from tests.support.cli import surroundings
-from tests.support.ways import TEXT, TEXT_TEST, XT, X, csv, folders, npz
+from tests.support.data_files import MIB, little_memory, refused
+from tests.support.ways import TEXT, TEXT_TEST, WAYS, XT, X, csv, npz
 
 MOST = 1 << 30  # bytes of a process that describes 200,000 images
 
@@ -25,12 +34,12 @@ def test_facts_are_those_of_a_count_by_hand(tmp_path):
     xt[4] = x[3]
     y[20] = 0
     source = condense.load_data(npz(tmp_path, x_train=x, y_train=y, x_test=xt)).source
-    facts = facts_of(source)
-    assert (facts.repeated, facts.contradicted, facts.shared) == (3, 1, 1)
-    assert facts.train == tuple(np.bincount(y)) and facts.test == (3, 3, 3)
-    assert (facts.low, facts.high) == (min(x.min(), xt.min()), max(x.max(), xt.max()))
-    np.testing.assert_allclose(facts.mean, (x / 255).mean((0, 1, 2)), rtol=1e-6)
-    np.testing.assert_allclose(facts.std, (x / 255).std((0, 1, 2)), rtol=1e-6)
+    found = facts_of(source)
+    assert (found.repeated, found.contradicted, found.shared) == (3, 1, 1)
+    assert found.train == tuple(np.bincount(y)) and found.test == (3, 3, 3)
+    assert (found.low, found.high) == (min(x.min(), xt.min()), max(x.max(), xt.max()))
+    np.testing.assert_allclose(found.mean, (x / 255).mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(found.std, (x / 255).std((0, 1, 2)), rtol=1e-6)
     said = dict(condense.describe(f"npz:{tmp_path}/a.npz").rows)
     assert said["train"] == "24 images of 9x7x3 uint8" and said["classes"] == "3: 0 9, 1 8, 2 7"
     assert said["duplicates"] == "3 training images are there before, 1 of them with another label; 1 test images are in training too"
@@ -39,13 +48,29 @@ def test_facts_are_those_of_a_count_by_hand(tmp_path):
     assert said["sets"] == f"1 a class {each:.3g} MB; 10 a class {10 * each:.3g} MB; 50 a class {50 * each:.3g} MB"
 
 
-@pytest.mark.parametrize("make", [npz, folders])
-def test_what_is_scanned_is_what_is_read(make, tmp_path):
-    """Rows that stay in their files are those that a reading holds."""
-    spec = parse_spec(make(tmp_path))
+LAZY = (
+    "npz",
+    "folder",
+    "parquet, pictures",
+    "parquet, arrays",
+    "parquet, vectors",
+    "parquet, parts",
+    "hf, saved",
+    "hf, layout of the Hub",
+    "hf, image folder",
+    "tfds",
+    "tfds, sizes and no test",
+)
+
+
+@pytest.mark.parametrize("way", LAZY)
+def test_what_is_scanned_is_what_is_read(way, tmp_path):
+    """Rows that stay in their files are those that a reading holds, in whatever order they are asked for."""
+    spec = parse_spec(WAYS[way][0](tmp_path))
     scanned, held = READERS[spec.kind].scan(spec), READERS[spec.kind].read(spec)
     assert scanned.classes == held.classes and scanned.drawn == held.drawn
     for part, whole in ((scanned.train, held.train), (scanned.test, held.test)):
+        assert not scanned.train.in_memory
         index = np.array([3, 0, 5, 3])
         assert part.shape == whole.shape and part.dtype == whole.dtype
         np.testing.assert_array_equal(part.y, whole.y)
@@ -105,3 +130,103 @@ def test_two_hundred_thousand_images_take_little_memory(tmp_path):
     assert "train       200,000 images of 32x32x3 uint8" in lines
     assert any("duplicates  1 training images are there before, 1 of them with another label; 0 test" in line for line in lines)
     assert int(lines[-1]) < MOST
+
+
+def many_pictures(n=128, side=96):
+    """Pictures of one colour each, which take little room in a file and much in memory, and their classes."""
+    held = []
+    for at in range(n):
+        Image.new("RGB", (side, side), (at, at // 7, 255 - at)).save(png := io.BytesIO(), "PNG")
+        held.append(png.getvalue())
+    return held, [at % 2 for at in range(n)]
+
+
+def as_parquet(folder):
+    held, y = many_pictures()
+    table = pyarrow.table({"image": [{"bytes": one, "path": None} for one in held], "label": y})
+    parquet.write_table(table, folder / "t.parquet")  # one group of rows
+    return f"parquet:{folder}/t.parquet?test=0.25"
+
+
+def as_parquet_arrays(folder):
+    x = np.zeros((128, 96 * 96 * 3), np.uint8)
+    x[:, :3] = np.arange(128)[:, None]
+    rows = pyarrow.array(x.ravel())
+    for size in (3, 96, 96):
+        rows = pyarrow.FixedSizeListArray.from_arrays(rows, size)
+    parquet.write_table(pyarrow.table({"image": rows, "label": [at % 2 for at in range(128)]}), folder / "t.parquet")
+    return f"parquet:{folder}/t.parquet?test=0.25"
+
+
+def as_saved(folder):
+    datasets = pytest.importorskip("datasets")
+    held, y = many_pictures()
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    table = {"image": [{"bytes": one, "path": None} for one in held], "label": y}
+    datasets.Dataset.from_dict(table, features=features).save_to_disk(str(folder / "saved"))
+    return f"hf:{folder}/saved?test=0.25"
+
+
+def as_prepared(folder):
+    x = np.zeros((128, 96, 96, 3), np.uint8)
+    x[:, 0, 0, 0] = np.arange(128)
+    y = (np.arange(128) % 2).astype(np.int32)
+    write_tfds(arrays("many", "x", x, y, x[:32], y[:32], ("a", "b")), folder)
+    return f"tfds:{folder}"
+
+
+@pytest.mark.parametrize("make", [as_parquet, as_parquet_arrays, as_saved, as_prepared])
+def test_what_may_not_be_read_whole_is_described(make, tmp_path, monkeypatch):
+    """Its pictures would take 3.5 MB in bytes and 17.7 MB with what they are normalised to."""
+    spec = make(tmp_path)
+    monkeypatch.setattr(facts, "PIECE", 1 << 17)
+    monkeypatch.setenv("CONDENSE_MEMORY", str(4 * MIB))
+    condense.describe(spec)  # what is imported once does not count
+    with little_memory((8 if make is as_parquet_arrays else 3) * MIB):
+        rows = dict(condense.describe(spec).rows)
+    assert rows["train"].endswith("images of 96x96x3 uint8") and "0 training images are there before" in rows["duplicates"]
+    refused(spec, "would take", "of memory, and may take at most 4.19 MB")
+
+
+def anonymous_memory(code, folder):
+    """What a program of Python prints, and the most bytes that it holds and no file could give back, looked at every 10 ms."""
+    watched = (
+        "import pathlib, threading, time\n"
+        "most = 0\n"
+        "def watch():\n"
+        "    global most\n"
+        "    while True:\n"
+        "        lines = pathlib.Path('/proc/self/status').read_text().splitlines()\n"
+        "        most = max(most, *(int(line.split()[1]) << 10 for line in lines if line.startswith('RssAnon')))\n"
+        "        time.sleep(0.01)\n"
+        "threading.Thread(target=watch, daemon=True).start()\n"
+        f"{code}\n"
+        "print(most)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", watched], cwd=folder, capture_output=True, text=True, env=surroundings(), check=True)
+    *lines, most = done.stdout.splitlines()
+    return lines, int(most)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["parquet", "hf"])
+def test_two_hundred_thousand_pictures_take_little_memory(kind, tmp_path):
+    """614 MB where they are decoded, in one group of rows of a parquet file, or as the library datasets saves them."""
+    if kind == "hf":
+        pytest.importorskip("datasets")
+    held = []
+    for at in range(1000):
+        Image.new("RGB", (32, 32), (at % 256, at // 256, 0)).save(png := io.BytesIO(), "PNG")
+        held.append({"bytes": png.getvalue() + bytes(2000), "path": None})
+    noted = {"image": {"_type": "Image"}, "label": {"dtype": "int64", "_type": "Value"}}
+    table = pyarrow.table({"image": held * 200, "label": [at % 10 for at in range(200_000)]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": noted}})})
+    parquet.write_table(table, tmp_path / "a.parquet", compression="none", use_dictionary=False, row_group_size=1 << 20)
+    del table
+    if kind == "hf":
+        code = "import datasets; datasets.Dataset.from_parquet('a.parquet', cache_dir='cache').save_to_disk('saved')"
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=surroundings(), check=True, capture_output=True)
+    spec = {"parquet": "parquet:a.parquet", "hf": "hf:saved"}[kind]
+    lines, most = anonymous_memory(f"import condense; print(condense.describe('{spec}?test=0.1'))", tmp_path)
+    assert "train       180,000 images of 32x32x3 uint8" in lines
+    assert most < MOST, f"{most / 1e6:.0f} MB"
