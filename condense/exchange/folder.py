@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from condense.exchange.base import Contents, Format, Parcel
-from condense.exchange.pictures import contents_of, pixels, png, read_rest, stack
+from condense.exchange.pictures import contents_of, png, read_rest, stack
 from synth.errors import BadInput
 from synth.files.npz import write_npz
 
@@ -43,7 +43,8 @@ def read(folder: Path) -> Contents:
             raise BadInput(f"{folder / ARRAYS}: names a picture outside the folder, {outside[0]}; export the set again")
         if missing := [path for path in paths if not path.is_file()]:
             raise BadInput(f"{folder}: {missing[0]} is missing; export the set again")
-        images = stack([pixels(path, str(path)) for path in paths], str(folder)) if paths else None
+        stored = sum(path.stat().st_size for path in {*paths})
+        images = stack(((path, str(path)) for path in paths), len(paths), str(folder), stored=stored) if paths else None
     return contents_of(arrays, header, images)
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from condense.data.readers.parquet import BATCH, BUFFER
 from condense.exchange.base import REST, Contents, Format, Parcel
-from condense.exchange.pictures import contents_of, pixels, png, read_rest, stack, write_rest
+from condense.exchange.pictures import contents_of, png, read_rest, stack, write_rest
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 
 FILE = "data/train-00000-of-00001.parquet"
 SHAPES = b"condense_shapes"  # in the file's metadata: the shape of a row of every array
@@ -44,7 +46,11 @@ def read(folder: Path) -> Contents:
     arrays, header = read_rest(folder / REST)
     path = folder / FILE
     try:
-        table = parquet.read_table(path)
+        memory, parts = MemoryBudget(str(path), remedy="export a smaller set"), []
+        for batch in parquet.ParquetFile(path, buffer_size=BUFFER).iter_batches(BATCH, use_threads=False):
+            memory.take(2 * batch.nbytes, stored=0 if parts else path.stat().st_size)
+            parts.append(batch)
+        table = pyarrow.Table.from_batches(parts)
         shapes = json.loads(table.schema.metadata[SHAPES])
         for name, shape in shapes.items():
             column = table[name].combine_chunks()
@@ -53,7 +59,8 @@ def read(folder: Path) -> Contents:
         data = [row["bytes"] for row in table["image"].to_pylist()] if "x_pixels" not in arrays else []
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: is damaged ({' '.join(str(error).split())[:100]}); export the set again") from error
-    images = stack([pixels(picture, f"{path}: picture {row}") for row, picture in enumerate(data)], str(path)) if data else None
+    named = ((picture, f"{path}: picture {row}") for row, picture in enumerate(data))
+    images = stack(named, len(data), str(path), stored=sum(map(len, data))) if data else None
     return contents_of(arrays, header, images)
 
 

@@ -1,6 +1,7 @@
 """PNG pictures of images, in memory and in archives of arrays beside them."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from condense.exchange.base import REST, Contents, Parcel
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 from synth.files.npz import opened, write_npz
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -38,13 +40,24 @@ def pixels(data: bytes | Path, shown: str) -> UInt8[np.ndarray, "h w c"]:
     return found[..., None] if found.ndim == 2 else found
 
 
-def stack(images: list[np.ndarray], shown: str) -> UInt8[np.ndarray, "n h w c"]:
-    """Images of one size as one array. Raises BadInput where they differ."""
-    shapes = {image.shape for image in images}
-    if len(shapes) != 1:
-        sizes = " and ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:2]) or "none"
-        raise BadInput(f"{shown}: needs pictures of one size and kind, and has {sizes}; make them alike")
-    return np.stack(images)
+def stack(pictures: Iterable[tuple[bytes | Path, str]], n: int, shown: str, *, stored: int) -> UInt8[np.ndarray, "n h w c"]:
+    """n pictures of one size as one array, each with what messages call it; `stored` are the bytes of their files.
+
+    Raises BadInput where they differ, are none, or would take more memory than may be read.
+    """
+    x = None
+    for row, (data, called) in enumerate(pictures):
+        image = pixels(data, called)
+        if x is None:
+            MemoryBudget(shown, remedy="give fewer or smaller pictures").take(n * image.size, stored=stored)
+            x = np.empty((n, *image.shape), np.uint8)
+        if image.shape != x.shape[1:] or row >= n:
+            sizes = " and ".join("x".join(map(str, shape)) for shape in (x.shape[1:], image.shape))
+            raise BadInput(f"{shown}: needs {n} pictures of one size and kind, and has {sizes}; make them alike")
+        x[row] = image
+    if x is None or row + 1 < n:
+        raise BadInput(f"{shown}: needs {n or 'some'} pictures, and has fewer; export the set again")
+    return x
 
 
 def write_rest(folder: Path, parcel: Parcel, **more: np.ndarray) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from condense.data.readers.source import regular
 from condense.data.readers.tfds import build, prepared, trusted
 from condense.exchange.base import REST, Contents, Format, Parcel
-from condense.exchange.pictures import MODES, contents_of, pixels, read_rest, stack, write_rest
+from condense.exchange.pictures import MODES, contents_of, read_rest, stack, write_rest
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 
 NAME = "distilled"
 
@@ -53,12 +55,21 @@ def read(folder: Path) -> Contents:
     try:
         builder = tfds.builder_from_directory(place)
         source = builder.as_data_source("train", decoders={"image": tfds.decode.SkipDecoding()})
-        rows = [source[row] for row in range(len(source))]
+        stored = sum(regular(path, str(folder), remedy="export the set again").stat().st_size for path in place.iterdir())
+        if not 0 < len(source) <= stored:
+            raise BadInput(f"{place} declares {len(source)} examples in {stored} bytes; export the set again")
+        memory, rows = MemoryBudget(str(folder), remedy="export a smaller set"), []
+        for row in range(len(source)):
+            rows.append(source[row])
+            memory.take(sum(np.asarray(value).nbytes for value in rows[-1].values()), stored=0 if row else stored)
         kinds = {name: kind.np_dtype for name, kind in builder.info.features.items() if name not in ("image", "label")}
         arrays |= {name: np.stack([row[name] for row in rows]).astype(kind) for name, kind in kinds.items()}  # single numbers come wider
+    except BadInput:
+        raise
     except Exception as error:  # the library names no exceptions of its own
         raise BadInput(f"{folder}: is damaged ({' '.join(str(error).split())[:100]}); export the set again") from error
-    return contents_of(arrays, header, stack([pixels(row["image"], f"{folder}: picture {i}") for i, row in enumerate(rows)], str(folder)))
+    named = ((row["image"], f"{folder}: picture {i}") for i, row in enumerate(rows))
+    return contents_of(arrays, header, stack(named, len(rows), str(folder), stored=stored))
 
 
 READ = 'import tensorflow_datasets as tfds\n\nbuilder = tfds.builder_from_directory("1.0.0")\ndata = builder.as_data_source("train")'

@@ -44,6 +44,8 @@ def build(found: Found, data: Data, normalise: str, shown: str) -> SyntheticSet:
     """Makes a set of what was found. Raises BadInput, which begins with `shown`, where it does not fit the data; warns where pixels look as
     if they were normalised otherwise."""
     images = found.images
+    if not len(images):
+        raise BadInput(f"{shown}: holds no images; give another file of the release")
     if images.shape[1:] != data.image:
         here, there = ("x".join(map(str, shape)) for shape in (images.shape[1:], data.image))
         raise BadInput(
@@ -67,6 +69,8 @@ def build(found: Found, data: Data, normalise: str, shown: str) -> SyntheticSet:
         y.check()
     except ValueError as error:
         raise BadInput(f"{shown}: {error}; give labels of the same images") from error
+    if found.lr is not None and not (np.isfinite(found.lr) and found.lr > 0):
+        raise BadInput(f"{shown}: holds the learned step size {found.lr:g}, which is no number above 0; leave its file out")
     told = {"data": data.spec, "data_digest": data.digest, "data_path": data.located, "split_seed": data.seed}
     lr = None if found.lr is None else jnp.float32(found.lr)
     return SyntheticSet(x, y, lr=lr, info=Info(data.classes, preprocess, method=found.method, recipe=found.recipe, **told))
@@ -99,11 +103,16 @@ def take_preprocess(normalise: str, data: Data) -> Preprocess:
 def take_labels(found: Found, data: Data, shown: str) -> Labels:
     """The labels that numbers stand for. Raises BadInput where they are of other classes."""
     numbers, classes = np.asarray(found.labels), len(data.classes)
+    if numbers.dtype.kind not in "biuf" or not numbers.size:
+        raise BadInput(f"{shown}: labels are {numbers.dtype} of shape {list(numbers.shape)}; classes [n] or scores [n {classes}] are right")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(numbers.astype(np.float32)).all():
+            raise BadInput(f"{shown}: labels hold NaN or infinite numbers; give another file of the release")
     if (numbers.ndim == 1 and numbers.dtype.kind in "iu") or (numbers.ndim == 1 and (numbers == np.floor(numbers)).all()):
         if numbers.min() < 0 or numbers.max() >= classes:
             raise BadInput(f"{shown}: labels run from {numbers.min()} to {numbers.max()}, --data {data.spec} has {classes} classes")
         return Hard(jnp.asarray(numbers, jnp.int32), classes)
-    if numbers.ndim != 2 or numbers.shape[1] != classes or not np.isfinite(numbers).all():
+    if numbers.ndim != 2 or numbers.shape[1] != classes:
         raise BadInput(f"{shown}: labels have the shape {list(numbers.shape)}; [n] or [n {classes}] would be right for --data {data.spec}")
     numbers = numbers.astype(np.float32)
     if found.regression:
@@ -118,7 +127,7 @@ def take_labels(found: Found, data: Data, shown: str) -> Labels:
 def compare(images: Float[np.ndarray, "n h w c"], data: Data, preprocess: Preprocess, shown: str) -> None:
     """Warns, with the numbers, where images do not look like the data under the preprocessing."""
     rows = np.linspace(0, len(data.train.y) - 1, min(SAMPLE, len(data.train.y))).astype(np.int64)
-    real = np.asarray(data.under(preprocess).train.take(rows).x)
+    real, images = np.asarray(data.under(preprocess).train.take(rows).x), images.astype(np.float64)
     ratio, away = images.std() / max(float(real.std()), 1e-9), abs(images.mean() - real.mean()) / max(float(real.std()), 1e-9)
     if NARROW <= ratio <= WIDE and away <= FAR:
         return

@@ -1,5 +1,6 @@
 """Readers of sets that others released, by the layout of their files. `RELEASES` lists them in the order in which they are tried."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from condense.data.images import Data
-from condense.data.readers.encoded import decode
-from condense.exchange.pictures import stack
+from condense.data.readers.encoded import Item, gather
+from condense.data.readers.source import regular
 from condense.exchange.released import Found
 from condense.exchange.tables import is_table, read_table
 from condense.exchange.torch_file import array, load
 from condense.exchange.views import finds_views, read_views
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 from synth.files.npz import opened
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -64,7 +66,9 @@ def tensor_files(paths: Sequence[Path]) -> list[Path]:
 def read_tensors(paths: Sequence[Path], asked: Asked) -> Found:
     """Images, labels and perhaps a step size in files of their own (MTT, FTD, TESLA, DATM ...), or one file of DC, DSA or DM.
 
-    Of the latter, which holds several experiments, the first is read.
+    Of the latter, which holds several experiments, the first is read. MTT, FTD and TESLA write images_best.pt, in model space (whitened
+    under --zca), and classes in labels_best.pt, and DATM logits; DATM writes its step size beside them, in `Normal/lr_best.pt`, and TESLA
+    none. TESLA's --teacher_label writes probabilities. The files images_zca_*.pt hold images whose whitening was undone.
     """
     files = tensor_files(paths)
     parts: dict[str, Any] = {}
@@ -93,7 +97,13 @@ def channels_last(images: np.ndarray, path: Path) -> np.ndarray:
     """Images of PyTorch with the channels last."""
     if images.ndim != 4 or images.dtype.kind not in "fu":
         raise BadInput(f"{path}: images have the shape {list(images.shape)} and dtype {images.dtype}; [n c h w] of floats is right")
-    return np.ascontiguousarray(np.moveaxis(images, 1, -1)).astype(np.uint8 if images.dtype == np.uint8 else np.float32)
+    return as_numbers(np.ascontiguousarray(np.moveaxis(images, 1, -1)))
+
+
+def as_numbers(images: np.ndarray) -> np.ndarray:
+    """Images of any numbers as bytes or float32; those beyond float32 become infinite, and are refused later."""
+    with np.errstate(over="ignore"):
+        return images.astype(np.uint8 if images.dtype == np.uint8 else np.float32)
 
 
 def read_archive(paths: Sequence[Path], asked: Asked) -> Found:
@@ -101,11 +111,12 @@ def read_archive(paths: Sequence[Path], asked: Asked) -> Found:
     with opened(paths[0]) as archive:
         if missing := {"images", "labels"} - archive.members.keys():
             raise BadInput(f"{paths[0]}: has no array '{sorted(missing)[0]}'; KIP's sets hold images and labels")
-        archive.reserve("images", "labels")
+        dtype, shape = archive.members["images"]
+        if len(shape) != 4 or dtype.kind not in "fu":
+            raise BadInput(f"{paths[0]}: images have the shape {list(shape)} and dtype {dtype}; [n h w c] of floats is right")
+        archive.reserve("images", "labels", more=8 * math.prod(shape))
         images, labels = archive.read("images"), archive.read("labels")
-    if images.ndim != 4 or images.dtype.kind not in "fu":
-        raise BadInput(f"{paths[0]}: images have the shape {list(images.shape)} and dtype {images.dtype}; [n h w c] of floats is right")
-    return Found(images if images.dtype == np.uint8 else images.astype(np.float32), labels, "released", regression=True)
+    return Found(as_numbers(images), labels, "released", regression=True)
 
 
 def class_folders(folder: Path) -> dict[str, list[Path]]:
@@ -135,8 +146,10 @@ def read_folders(paths: Sequence[Path], asked: Asked) -> Found:
             f"{folder}: has pictures in {len(listing)} folders, and --data {asked.data.spec} {len(classes)} classes; they must be as many"
         )
     files = [(path, number[name]) for name, found in listing.items() for path in found]
-    images = stack([decode(path, str(path), channels=asked.data.image[-1]) for path, _ in files], str(folder))
-    index = np.array([label for _, label in files], np.int32)
+    items = [Item(regular(path, str(folder), remedy="remove it"), label, str(path)) for path, label in files]
+    memory, stored = MemoryBudget(str(folder), remedy="give fewer pictures"), sum(item.file.stat().st_size for item in items)
+    how = {"memory": memory, "stored": stored, "channels": asked.data.image[-1], "resize": "make them alike"}
+    images, index = gather(items, len(items), str(folder), **how)
     if not views:
         return Found(images, index, "released")
     told = {"seed": asked.seed, "temperature": asked.temperature, "epochs": asked.epochs}

@@ -6,15 +6,15 @@ import numpy as np
 
 from condense.data.images import Data
 from condense.data.places import kind_of
-from condense.data.readers.columnar import CLASS, PICTURE, PictureColumn
-from condense.data.readers.encoded import decode
-from condense.data.readers.hf import Held
+from condense.data.readers.columnar import CLASS, LABEL, PICTURE, PictureColumn
+from condense.data.readers.encoded import gather
+from condense.data.readers.hf import Held, saved_bytes
 from condense.data.readers.parquet import Files, parquet_files
 from condense.data.readers.streamed import Columns
 from condense.exchange.base import needed
-from condense.exchange.pictures import stack
 from condense.exchange.released import Found
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 
 
 def is_table(path: Path) -> bool:
@@ -30,12 +30,12 @@ def columns_of(path: Path) -> Columns:
     if kind_of(path, str(path)) == "parquet":
         files = [file for file in parquet_files(path) if not file.name.startswith(("test", "valid"))]
         return Files(files, str(path))
-    datasets = needed("datasets", str(path))
+    datasets, stored = needed("datasets", str(path)), saved_bytes(path, str(path))
     try:
         found = datasets.load_from_disk(str(path))
     except Exception as error:  # whatever its files and formats raise
         raise BadInput(f"{path}: cannot be read by datasets ({' '.join(str(error).split())[:100]}); save it again") from error
-    return Held(found["train"] if isinstance(found, dict) and "train" in found else found, str(path))
+    return Held(found["train"] if isinstance(found, dict) and "train" in found else found, str(path), stored=stored)
 
 
 def read_table(path: Path, data: Data) -> Found:
@@ -48,9 +48,12 @@ def read_table(path: Path, data: Data) -> Found:
     if len(names) != len(classes):
         raise BadInput(f"{path}: has {len(names)} classes, and --data {data.spec} {len(classes)}; they must be as many")
     number = [classes.index(name) for name in names] if set(names) == set(classes) else range(len(classes))
-    y = np.array([value for batch in columns.batches([label]) for value in batch[label]], np.int64)
-    if not len(y) or y.min() < 0 or y.max() >= len(classes):
+    memory = MemoryBudget(str(path), remedy="give fewer pictures")
+    memory.take(LABEL * len(columns), stored=columns.stored)
+    held = [value for batch in columns.batches([label]) for value in batch[label]]
+    if not held or not all(isinstance(value, int) and 0 <= value < len(classes) for value in held):
         raise BadInput(f"{path}: has rows without a class; give a set of labelled pictures")
-    items = PictureColumn(str(path), columns, image, y)
-    images = stack([decode(item.file, item.shown, channels=data.image[-1]) for item in items], str(path))
+    y = np.array(held, np.int32)
+    how = {"memory": memory, "stored": columns.stored, "channels": data.image[-1], "resize": "make them alike"}
+    images, _ = gather(PictureColumn(str(path), columns, image, y), len(y), str(path), **how)
     return Found(images, np.asarray(number, np.int32)[y], "released")

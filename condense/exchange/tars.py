@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from condense.data.readers.source import regular
 from condense.exchange.base import REST, Contents, Format, Parcel
-from condense.exchange.pictures import contents_of, pixels, png, read_rest, stack, write_rest
+from condense.exchange.pictures import contents_of, png, read_rest, stack, write_rest
 from synth.errors import BadInput
 from synth.files.npz import read_npy_header
 
@@ -44,7 +45,7 @@ def read(folder: Path) -> Contents:
     pictures, rows = [], {}
     for path in sorted((folder / "data").glob("train-*.tar")):
         try:
-            with tarfile.open(path, "r:") as tar:
+            with tarfile.open(regular(path, str(folder), remedy="export the set again"), "r:") as tar:
                 for entry in tar:
                     _take(path, entry, tar, pictures, rows)
         except BadInput:
@@ -54,17 +55,18 @@ def read(folder: Path) -> Contents:
     if wrong := [name for name, found in rows.items() if len(found) != len(pictures) or len({a.shape for a in found}) > 1]:
         raise BadInput(f"{folder}: array {wrong[0]} is not there for every example; export the set again")
     arrays |= {name: np.stack(found) for name, found in rows.items()}
-    return contents_of(arrays, header, stack(pictures, str(folder)))
+    images = stack(pictures, len(pictures), str(folder), stored=sum(len(data) for data, _ in pictures))
+    return contents_of(arrays, header, images)
 
 
 def _take(path: Path, entry: tarfile.TarInfo, tar: tarfile.TarFile, pictures: list, rows: dict[str, list]) -> None:
     match = NAME.fullmatch(entry.name)
-    if not match or not entry.isfile() or entry.size > MOST:
+    if not match or not entry.isfile() or entry.issparse() or entry.size > MOST:
         raise BadInput(f"{path}: holds {entry.name[:80]!r}, which is no part of an export; export the set again")
     data = tar.extractfile(entry).read()
     shown = f"{path}: {entry.name}"
     if match[2] == "png":
-        pictures.append(pixels(data, shown))
+        pictures.append((data, shown))
     elif match[3]:
         member, fortran, start = read_npy_header(io.BytesIO(data), shown, False)
         numbers = np.frombuffer(data, member.dtype, offset=start)

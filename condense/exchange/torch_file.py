@@ -4,14 +4,18 @@ This is the only place that imports torch, from the extra `interop`. Nothing is 
 plain numbers of numpy, which releases mix with tensors.
 """
 
+import contextlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from condense.data.readers.source import regular
 from condense.exchange.base import Contents, Format, Parcel, needed
 from condense.exchange.pictures import contents_of
 from synth.errors import BadInput
+from synth.files.memory import MemoryBudget
 
 FILE = "set.pt"
 IMAGES = ("images", "raw", "x_pixels")  # n h w c here, n c h w there
@@ -41,25 +45,38 @@ def load(path: Path) -> Any:
 
     Raises BadInput for what holds more, is damaged, or where torch is missing.
     """
-    torch = needed("torch", str(path))
+    torch, size = needed("torch", str(path)), regular(path, "import", remedy="give a file of PyTorch").stat().st_size
+    if zipfile.is_zipfile(path):
+        with contextlib.suppress(zipfile.BadZipFile, OSError, ValueError), zipfile.ZipFile(path) as held:  # what is damaged is told below
+            MemoryBudget(str(path)).take(sum(info.file_size for info in held.infolist()), stored=size)
     scalar, kinds = np.float64(0).__reduce__()[0], (np.int64, np.int32, np.float64, np.float32, np.bool_)
     admitted = [np.dtype, *(type(np.dtype(kind)) for kind in kinds), (scalar, "numpy._core.multiarray.scalar")]
     try:
         with torch.serialization.safe_globals([*admitted, (scalar, "numpy.core.multiarray.scalar")]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever its unpickler and archives raise
         why = " ".join(str(error).split())
         if "weights_only" in why or "Unsupported" in why:
             named = why.partition("GLOBAL ")[2].split(" ")[0]
             raise BadInput(f"{path}: holds more than tensors and plain values {f'({named}) ' * bool(named)}and is not opened") from error
         raise BadInput(f"{path}: is no file of PyTorch, or a damaged one ({why[:100]}); copy it again") from error
+    MemoryBudget(str(path)).take(numbers_in(found), stored=size)
+    return found
+
+
+def numbers_in(value: Any, *, deep: int = 8) -> int:
+    """Bytes of all tensors in what a file holds. A tensor may show the few numbers that it stores as very many."""
+    if isinstance(value, dict | list | tuple):
+        inner = value.values() if isinstance(value, dict) else value
+        return sum(numbers_in(one, deep=deep - 1) for one in inner) if deep else 0
+    return value.numel() * value.element_size() if hasattr(value, "element_size") else 0
 
 
 def array(value: Any, shown: str) -> np.ndarray:
     """A tensor as an array. Raises BadInput where numpy has no such numbers."""
     try:
         return value.detach().numpy()
-    except (TypeError, RuntimeError, AttributeError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise BadInput(f"{shown} is no tensor of plain numbers ({' '.join(str(error).split())[:80]})") from error
 
 

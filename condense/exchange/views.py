@@ -74,13 +74,25 @@ def _read_epoch(folder: Path, n: int, image: tuple[int, ...]) -> dict[str, Any]:
 
 def _read_batch(path: Path, image: tuple[int, ...]) -> dict[str, Any]:
     """The arrays of one mini-batch, checked."""
-    held = load(path)
+    try:
+        return _take_apart(load(path), path, image)
+    except BadInput:
+        raise
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        raise BadInput(f"{path}: holds other things than that layout has ({' '.join(str(error).split())[:80]}); copy it again") from error
+
+
+def _take_apart(held: Any, path: Path, image: tuple[int, ...]) -> dict[str, Any]:
+    """The arrays of the six, checked. It raises whatever values of other kinds raise."""
     if not isinstance(held, list | tuple) or len(held) != 6 or not all(hasattr(held[i], "numpy") for i in (0, 1, 5)):
         raise BadInput(f"{path}: is no list of crops, flips, partners, share, box and logits; only that layout is read")
     crops, flips, logits = (array(held[i], str(path)) for i in (0, 1, 5))
     b, (h, w, _) = len(flips), image
     partner = np.arange(b) if held[2] is None else array(held[2], str(path))
     mix = "" if held[2] is None else "mixup" if held[4] is None else "cutmix"
+    if crops.dtype.kind != "f" or logits.dtype.kind != "f" or flips.dtype.kind not in "biu" or partner.dtype.kind not in "iu":
+        kinds = f"{crops.dtype} crops, {flips.dtype} flips, {partner.dtype} partners and {logits.dtype} logits"
+        raise BadInput(f"{path}: holds {kinds}; floats, booleans, whole numbers and floats are right")
     if crops.shape != (b, 4) or logits.ndim != 2 or len(logits) != b or partner.shape != (b,) or flips.ndim != 1:
         raise BadInput(f"{path}: its arrays differ in length; it is damaged, or of another layout")
     pixels = crops.astype(np.float64) * np.array([h, w, h, w])
@@ -89,11 +101,15 @@ def _read_batch(path: Path, image: tuple[int, ...]) -> dict[str, Any]:
     )
     box = np.array([0, 0, 0, 0] if held[4] is None else [int(side) for side in held[4]])[[0, 2, 1, 3]]
     inside = top.min() >= 0 and left.min() >= 0 and bottom.max() <= h and right.max() <= w and (bottom > top).all() and (right > left).all()
-    if not (inside and box.min() >= 0 and (box <= [h, h, w, w]).all() and np.isfinite(logits.astype(np.float32)).all()):
+    with np.errstate(over="ignore"):
+        logits = logits.astype(np.float16)
+    if not (inside and box.min() >= 0 and (box <= [h, h, w, w]).all() and np.isfinite(logits).all()):
         raise BadInput(f"{path}: holds boxes outside images of {h}x{w}, or logits that are not finite; give the images that were labelled")
     lam = 1.0 if held[3] is None else float(held[3])
+    if not 0 <= lam <= 1:
+        raise BadInput(f"{path}: an image keeps the share {lam:g} of itself, and 0 to 1 is possible; copy it again")
     return {
-        "logits": logits.astype(np.float16),
+        "logits": logits,
         "crop": np.stack([top, left, bottom - top, right - left], -1).astype(np.uint16),
         "flip": (flips != 0).astype(np.uint8),
         "partner": partner.astype(np.int32),

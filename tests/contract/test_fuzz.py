@@ -12,28 +12,34 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from condense.__main__ import run
 from condense.experts import train_experts
 from condense.teachers.self_supervised import train_ssl_teacher
 from condense.teachers.train import train_teachers
+from condense.workflows.export import export
+from condense.workflows.import_set import import_set
+from synth.set import SyntheticSet
 from tests.support import fuzz
 from tests.support.cli import DM, surroundings
 from tests.support.data_files import class_folders, idx_folder
 from tests.support.fuzz import mutate_bytes, mutate_gzip, mutate_idx, mutate_json, mutate_npz, mutate_picture, mutate_table, replace_file
 from tests.support.toy_ranks import toy_ranks, write_ranks
 
-CASES, SEED = int(os.environ.get("CONDENSE_FUZZ", 300)), int(os.environ.get("CONDENSE_FUZZ_SEED", 0))
+CASES, SEED = int(os.environ.get("CONDENSE_FUZZ", 400)), int(os.environ.get("CONDENSE_FUZZ_SEED", 0))
 MEMORY, MOST, SECONDS = "3e8", 1.5e9, 10.0  # that may be read; bytes and seconds, of work and on the clock, that a case may take
 HANG = 120.0  # seconds after which a case is ended
 START = 4e8  # bytes of a process that has imported everything and read nothing
 FULL = 9e8  # bytes of a process, after many cases, from which on another takes its place
 RANDOM = ["distill", "random", "--ipc", "1", "--out", "out", "--data"]
 GRAPHS = ["distill", "random", "--bytes", "300", "--out", "out", "--data"]
+IMPORT = ["import", "--data", "npz:data.npz", "--out", "made.npz"]
 RUN = [*DM, "--seed", "3"]
 SCORING = ["--rows", "distilled", "--seeds", "1", "--epochs", "1"]
 SCORE = ["--data", "digits", *SCORING]
@@ -69,7 +75,21 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable, list[str]]] = {
     "teacher": (("s/teacher.json",), mutate_json, ["load", "teacher", "s"]),
     "weights": (("s/teacher.npz",), mutate_npz, ["load", "teacher", "s"]),
     "priors": (("priors.json",), mutate_json, ["load", "priors", "."]),
+    "released archive": (("kip.npz",), mutate_npz, [*IMPORT, "kip.npz"]),
+    "released pictures": (("set/*/*",), mutate_picture, [*IMPORT, "set"]),
+    "released table": (("t.parquet",), mutate_bytes, [*IMPORT, "t.parquet"]),
+    "exported folder": (("out/labels.npz",), mutate_npz, [*IMPORT, "out"]),
+    "exported rows": (("out/data/*", "out/rest.npz"), mutate_bytes, [*IMPORT, "out"]),
+    "exported tars": (("out/data/*",), mutate_bytes, [*IMPORT, "out"]),
+    "exported records": (("out/1.0.0/*",), mutate_bytes, [*IMPORT, "out"]),
 }
+if find_spec("torch"):
+    KINDS |= {
+        "released tensors": (("set/*.pt",), mutate_bytes, [*IMPORT, "set"]),
+        "released file": (("res.pt",), mutate_bytes, [*IMPORT, "res.pt"]),
+        "released views": (("views/*/*",), mutate_bytes, [*IMPORT, "set", "views"]),
+        "exported tensors": (("set.pt",), mutate_bytes, [*IMPORT, "set.pt"]),
+    }
 
 
 def header(rng: np.random.Generator, data: bytes) -> bytes:
@@ -123,6 +143,7 @@ def template(tmp_path_factory) -> Path:
         class_folders(home / kind)
     vectors(home)
     graphs(home)
+    released(home)
     train_experts("digits", count=1, epochs=1, out=home / "experts" / "e", net="mlp:width=4")
     shutil.copytree(home / "experts" / "e", home / "trajectories" / "e")
     for kind in ("ranks", "fields"):
@@ -147,6 +168,44 @@ def vectors(home: Path) -> None:
         shutil.copy(home / "drawn" / "set.npz", home / kind)
     x, y = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32), np.arange(24, dtype=np.int64) % 2
     np.savez(home / "vectors" / "data.npz", x_train=x, y_train=y, x_test=x[:6], y_test=y[:6], class_names=np.array(["no", "yes"]))
+
+
+def released(home: Path) -> None:
+    """Sets of the images of `npz`, in the layouts of others and in our exports, each beside these data."""
+    with np.load(home / "npz" / "data.npz") as file:
+        x, y = file["x_train"][:6], file["y_train"][:6]
+    kinds = [kind for kind in KINDS if IMPORT[0] in KINDS[kind][2]]
+    for kind in kinds:
+        shutil.copy(home / "npz" / "data.npz", home / kind)
+    np.savez(home / "released archive" / "kip.npz", images=x.astype(np.float32) / 255, labels=np.eye(3, dtype=np.float32)[y])
+    for kind in ("released pictures", "released views"):
+        for row, (image, label) in enumerate(zip(x, y, strict=True)) if kind in kinds else ():
+            (home / kind / "set" / f"new{label}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(home / kind / "set" / f"new{label}" / f"{row}.png")
+    synth = import_set(home / "released archive" / "kip.npz", data=f"npz:{home / 'npz' / 'data.npz'}", normalise="none")
+    exports = {"folder": "folder", "rows": "parquet", "tars": "webdataset", "records": "tfds"}
+    for word, to in exports.items():
+        export(synth, home / f"exported {word}" / "out", to=to)
+    shutil.copy(home / "exported rows" / "out" / "data" / "train-00000-of-00001.parquet", home / "released table" / "t.parquet")
+    if "released tensors" in kinds:
+        released_tensors(home, synth, np.moveaxis(x, -1, 1).astype(np.float32), y)
+
+
+def released_tensors(home: Path, synth: SyntheticSet, x: np.ndarray, y: np.ndarray) -> None:
+    """The same in files of PyTorch."""
+    import torch
+
+    images, labels = torch.tensor(x), torch.tensor(y)
+    (home / "released tensors" / "set").mkdir()
+    for name, value in (("images_best", images), ("labels_best", labels), ("lr_best", torch.tensor(0.01))):
+        torch.save(value, home / "released tensors" / "set" / f"{name}.pt")
+    torch.save({"data": [[images, labels]], "accs_all_exps": {"ConvNet": [0.5]}}, home / "released file" / "res.pt")
+    for epoch in range(2):
+        (home / "released views" / "views" / f"epoch_{epoch}").mkdir(parents=True)
+        crop = torch.tensor([[0.0, 0.0, 0.5, 0.5]] * 6)
+        held = [crop, torch.zeros(6, dtype=torch.bool), torch.arange(6), 0.5, [1, 2, 5, 8], torch.zeros(6, 3, dtype=torch.float16)]
+        torch.save(held, home / "released views" / "views" / f"epoch_{epoch}" / "batch_0.tar")
+    export(synth, home / "exported tensors" / "set.pt", to="torch")
 
 
 def graphs(home: Path) -> None:
@@ -244,7 +303,12 @@ def test_what_was_changed_is_read_or_refused_in_one_line(template, worker):
     alone = os.environ.get("CONDENSE_FUZZ_CASE")
     numbers = range(CASES) if alone is None else list(map(int, alone.split(",")))
     worker.ask(["list", "methods"])
-    for kind in ("set", "run"):  # what is imported and compiled once is no case's
+    for kind in (
+        "set",
+        "run",
+        "exported records",
+        *[kind for kind in KINDS if kind == "released file"],
+    ):  # what is imported and compiled once is no case's
         prepare(template, worker.place, list(KINDS).index(kind))
         worker.ask(KINDS[kind][2])
     told, codes = [], {0: 0, 2: 0}

@@ -111,7 +111,7 @@ def labels_of(spec: Spec, parts: list[Columns], label: str) -> tuple[np.ndarray,
     return number_labels(spec.text, labels[0], labels[1] if len(parts) > 1 else (), names=parts[0].classes(label))
 
 
-class PictureColumn(Sequence):
+class PictureColumn:
     """The encoded pictures of a column with their class indices `y`: bytes, or the path of a file."""
 
     def __init__(self, spec: str, part: Columns, image: str, y: np.ndarray):

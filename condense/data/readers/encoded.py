@@ -9,11 +9,11 @@ import io
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
@@ -50,6 +50,15 @@ class Item(NamedTuple):
     file: Path | io.BytesIO
     label: int
     shown: str
+
+
+@runtime_checkable
+class Items(Protocol):
+    """Encoded pictures by number: a list of them, or what reads each when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> Item: ...
 
 
 def why(error: Exception) -> str:
@@ -136,7 +145,7 @@ def _numbers(item: Item, spec: str, size: int | None) -> int:
 
 
 def gather(
-    items: Iterable[Item],
+    items: Items,
     n: int,
     spec: str,
     *,
@@ -156,9 +165,7 @@ def gather(
     Raises BadInput naming a picture of another size, and, before one is decoded, where the first says that all are too large.
     """
     x, y, said = None, [], Counter()
-    if n >= LONG:
-        items = _watched(items, n, spec)
-    for row, item in enumerate(items):
+    for row, item in enumerate(_watched(items, n, spec) if n >= LONG else items):
         if x is None:
             memory.take((1 + MODEL_SPACE) * n * (math.prod(like) if like else _numbers(item, spec, size)), stored=stored)
         picture = decode(item.file, f"{spec}: {item.shown}", channels=channels, size=size, said=said)
@@ -189,7 +196,7 @@ class Pictures:
       size: as `decode` has it. look: height, width and channels of every picture. spec: begins messages.
     """
 
-    items: Sequence[Item]
+    items: Items
     y: Int32[np.ndarray, " n"]
     size: int | None
     look: tuple[int, int, int]
@@ -216,7 +223,7 @@ class Pictures:
         return x
 
 
-def scanned(parts: Sequence[Sequence[Item]], spec: Spec) -> list[Pictures | None]:
+def scanned(parts: list[Items], spec: Spec) -> list[Pictures | None]:
     """Pictures of training, and of the test where there are some, as rows; None for a test that is not there. All are of the size of the
     first, with three channels where the header of one says that it is coloured. The options of the spec say how they are cut."""
     grey, size, one = spec.options.get("grey", False), spec.options.get("size"), parts[0][0]
@@ -242,7 +249,7 @@ def same_channels(*x: UInt8[np.ndarray, "..."]) -> list[np.ndarray]:
     return [np.repeat(one, most, -1) if one.shape[-1] == 1 < most else one for one in x]
 
 
-def _watched(items: Iterable[Item], n: int, spec: str) -> Iterable[Item]:
+def _watched(items: Items, n: int, spec: str) -> Iterator[Item]:
     with progress(n, f"reading {spec}") as bar:
         for row, item in enumerate(items):
             yield item

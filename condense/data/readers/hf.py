@@ -14,7 +14,7 @@ from condense.data.readers.base import Reader, Spec
 from condense.data.readers.columnar import ARRAY, CHOICES, CLASS, PICTURE, PLAIN, source_of_columns
 from condense.data.readers.encoded import why
 from condense.data.readers.parquet import parquet_files, read_parquet
-from condense.data.readers.source import Source
+from condense.data.readers.source import Source, regular
 from condense.data.readers.vector_source import VectorSource
 from condense.runtime.log import note
 from synth.errors import BadInput
@@ -80,7 +80,7 @@ def read(spec: Spec, *, scan: bool = False) -> Source | VectorSource:
     place, stored = spec.place(), None
     try:
         if (place / "state.json").is_file() or (place / "dataset_dict.json").is_file():
-            stored = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+            stored = saved_bytes(place, spec.text)
             found = datasets.load_from_disk(str(place))
         elif place.is_dir():
             if files := parquet_files(place):
@@ -97,6 +97,12 @@ def read(spec: Spec, *, scan: bool = False) -> Source | VectorSource:
         raise BadInput(f"{spec.text}: datasets cannot read it ({why(error)}); name a folder that save_to_disk wrote") from error
     train, test = parts_of(spec, found)
     return read_datasets(spec, train, test, stored=stored, scan=scan)
+
+
+def saved_bytes(place: Path, spec: str) -> int:
+    """Bytes of the files in a folder. Raises BadInput for devices and pipes, which would block whoever opens them."""
+    files = [path for path in place.rglob("*") if not path.is_dir()]
+    return sum(regular(path, spec, remedy="save the data again").stat().st_size for path in files)
 
 
 def parts_of(spec: Spec, found: Any) -> tuple[Any, Any | None]:

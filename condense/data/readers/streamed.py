@@ -35,7 +35,7 @@ class Columns(Protocol):
         ...
 
 
-class Column(Sequence):
+class Column:
     """The values of one column by number. Only one batch of them is held."""
 
     def __init__(self, spec: str, part: Columns, name: str):

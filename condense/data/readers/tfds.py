@@ -3,7 +3,7 @@
 import io
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
@@ -88,7 +88,7 @@ def read_tfds(folder: Path, spec: Spec, *, remedy: str, scan: bool = False) -> S
     return assemble(spec, (x[0], y_train), (x[1], y_test) if len(x) > 1 else None, classes, flips=spec.named.flips)
 
 
-class Records(Sequence):
+class Records:
     """The records of a split as pictures with their class indices. `keys` names the picture and the class in a record."""
 
     def __init__(self, source: Any, part: str, place: Path, keys: tuple[str, str], spec: str):
