@@ -12,7 +12,7 @@ from condense.runtime.interrupts import defer_interrupt
 
 @dataclass(frozen=True)
 class Flags:
-    """Write a set as folders of pictures, tensors or tables that other libraries read, with a card that says how."""
+    """Write a set as folders of pictures or arrays, tensors or tables that other libraries read, with a card that says how."""
 
     what: Annotated[Positional[str], about("folder of a finished run, or a set's file", metavar="RUN_OR_SET")]
     to: Annotated[str, about("form of the export", metavar="|".join(FORMATS))]
@@ -32,7 +32,7 @@ def act(call: Flags) -> None:
 
     taken = ("to", "check", "data", "recipe", "epochs", "seeds", "force")
     made = export(call.what, call.out, **{name: getattr(call, name) for name in taken})
-    print(f"{made.path}: {made.clipped}")
+    print(f"{made.path}: {made.clipped or 'every number is kept'}")
     for name, accuracy in made.accuracy.items():
         print(f"  accuracy of networks trained on the {name}: {100 * accuracy:.1f} %")
 

@@ -35,7 +35,7 @@ def act(call: Flags) -> None:
     taken = ("out", "normalise", "seed", "temperature", "epochs")
     made = import_set(call.what, data=call.data, **{name: getattr(call, name) for name in taken})
     counted = count_bytes(made)
-    what = f"{len(made)} images of {counted['content']:,} bytes, {made.y.kind} labels of {counted['labels']:,} bytes"
+    what = f"{len(made)} {made.x.modality} of {counted['content']:,} bytes, {made.y.kind} labels of {counted['labels']:,} bytes"
     print(f"{call.out}: {what}; next:\n  condense evaluate {call.out}")
 
 

@@ -42,25 +42,28 @@ class Clipping(NamedTuple):
 
 
 class Parcel(NamedTuple):
-    """A set of images as formats store it.
+    """A set as formats store it.
 
     Args:
-      images: raw images as pictures show them.
+      images: raw images as pictures show them; None where the set holds none.
       label: the class of every example, an index of `classes`.
       rows: arrays that have a row an example, by plain names (a-z, 0-9, _). `raw` are raw images that may leave [0, 1], where pictures do
-        not hold them exactly; `probabilities` what the labels say of each class, where it is more than the class.
-      whole: the other arrays: a step size `lr`, the preprocessing, answers to views.
+        not hold them exactly, or vectors in their own units; `probabilities` what the labels say of each class, where it is more than the
+        class.
+      whole: the other arrays: a step size `lr`, the preprocessing, answers to views, the nodes and edges of graphs.
       header: the header of the set's file, JSON.
-      clipped: what `images` lose of `raw`.
+      clipped: what `images` lose of `raw`; None where there are none.
+      modality: of the set.
     """
 
-    images: UInt8[np.ndarray, "n h w c"]
+    images: UInt8[np.ndarray, "n h w c"] | None
     label: Int32[np.ndarray, " n"]
     rows: dict[str, np.ndarray]
     whole: dict[str, np.ndarray]
     header: str
     classes: tuple[str, ...]
-    clipped: Clipping
+    clipped: Clipping | None
+    modality: str = "images"
 
     def numbers(self) -> dict[str, np.ndarray]:
         """All arrays of rows: the labels among them."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from condense.exchange.base import Clipping, Contents, Parcel
+from condense.exchange.of_graphs import edge_lists, shares
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
 from synth.files.npz import write_npz
@@ -21,26 +22,32 @@ PARTS = ("x", "y", "preprocess")  # of the arrays in a set's file; a plain name 
 def pack(synth: SyntheticSet) -> Parcel:
     """Undoes the normalisation, and takes a set apart into pictures, rows and other arrays. Where its data lie on this machine is left out.
 
-    Raises BadInput for a set of no images.
+    Raises BadInput for a set of another modality than images, vectors and graphs.
     """
-    if synth.x.modality != "images":
-        raise BadInput(f"the set holds {synth.x.modality}, and exports are of images; docs/format.md says how its own file is read")
+    modality = synth.x.modality
+    if modality not in ("images", "vectors", "graphs"):
+        raise BadInput(f"the set holds {modality}, which no export is for; docs/format.md says how its own file is read")
     if synth.info is None:
         raise BadInput("the set has no `info`: an export needs its class names and normalisation")
     arrays, header = stored(replace(synth, info=replace(synth.info, data_path="")))
-    exact = json.loads(header)["content"] == "bytes"
-    raw = np.asarray(synth.info.preprocess.undo(np.asarray(synth.x.decode(), np.float32)), np.float32)
-    images = arrays["x/pixels"] if exact else to_pictures(raw)
+    exact, images, clipped, rows, whole = json.loads(header)["content"] == "bytes", None, None, {}, {}
+    if modality == "graphs":
+        rows["share"], whole = shares(synth), edge_lists(synth.x)
+    else:
+        raw = np.asarray(synth.info.preprocess.undo(np.asarray(synth.x.decode(), np.float32)), np.float32)
+        rows = {} if exact else {"raw": raw}
+    if modality == "images":
+        images = arrays["x/pixels"] if exact else to_pictures(raw)
+        clipped = measure(raw, images)
     probabilities = np.asarray(synth.y.probs(), np.float32)
-    rows = {} if exact else {"raw": raw}
     if not synth.represents and not np.isin(probabilities, (0, 1)).all():
         rows["probabilities"] = probabilities
-    leading, whole = _of_rows(synth, arrays), {}
+    leading = _of_rows(synth, arrays)
     for path, array in arrays.items():
         if not (exact and path == "x/pixels"):
             (rows if path in leading else whole)[path.replace("/", "_")] = array
     label = np.zeros(len(synth), np.int32) if synth.represents else probabilities.argmax(-1).astype(np.int32)
-    return Parcel(images, label, rows, whole, header, synth.info.classes, measure(raw, images))
+    return Parcel(images, label, rows, whole, header, synth.info.classes, clipped, modality)
 
 
 def stored(synth: SyntheticSet) -> tuple[dict[str, np.ndarray], str]:

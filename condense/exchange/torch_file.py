@@ -24,7 +24,7 @@ IMAGES = ("images", "raw", "x_pixels")  # n h w c here, n c h w there
 def write(parcel: Parcel, folder: Path, card: str) -> None:
     """Writes the tensors, the header, the names of the classes and the card."""
     torch = needed("torch", "--to torch")
-    arrays = {"images": parcel.images, **parcel.numbers(), **parcel.whole}
+    arrays = {**({} if parcel.images is None else {"images": parcel.images}), **parcel.numbers(), **parcel.whole}
     tensors = {name: torch.from_numpy(np.array(np.moveaxis(a, -1, 1) if name in IMAGES else a, order="C")) for name, a in arrays.items()}
     torch.save({**tensors, "classes": list(parcel.classes), "header": parcel.header, "card": card}, folder / FILE)
 

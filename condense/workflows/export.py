@@ -27,12 +27,12 @@ class Exported(NamedTuple):
 
     Args:
       path: the folder or file.
-      clipped: what its pictures lose of the images.
+      clipped: what its pictures lose of the images; None where it holds no pictures.
       accuracy: of networks trained on the set, and on what was read back from the export, fractions; empty where nothing was checked.
     """
 
     path: Path
-    clipped: Clipping
+    clipped: Clipping | None
     accuracy: dict[str, float]
 
 
@@ -48,12 +48,12 @@ def export(
     seeds: int = 3,
     force: bool = False,
 ) -> Exported:
-    """Writes a set of images in the form that another library reads, whole or not at all, with a card that says how it is loaded.
+    """Writes a set in the form that another library reads, whole or not at all, with a card that says how it is loaded.
 
     Args:
       what: a set, its file, a run's folder, or an opened run.
       out: the new folder; for `torch` a path that ends in `.pt` gives the one file.
-      to: a name in `condense.exchange.FORMATS`: `folder`, `torch`, `parquet`, `tfds` or `webdataset`.
+      to: a name in `condense.exchange.FORMATS`: `folder`, `torch`, `parquet`, or for images `tfds` or `webdataset`.
       check: whether networks are trained on the set and on what the export holds, to compare accuracies.
       data, recipe, epochs, seeds: of that check, as `evaluate` takes them.
       force: whether an older export at `out` is replaced.
@@ -65,12 +65,15 @@ def export(
       ['README.md', 'labels.npz', 'train']
 
     Raises:
-      BadInput: an unknown format, a set of no images, images that make no pictures, a place that is taken, a library that is missing.
+      BadInput: an unknown format, one that makes no sense for the set, images that make no pictures, a place that is taken, a library that
+        is missing.
       RunFailed: the disk is full; a training diverged.
     """
-    how, synth, out = find_format(to), set_of(what), Path(out)
+    find_format(to)
+    synth, out = set_of(what), Path(out)
     parcel = pack(synth)
-    if how.pictures and parcel.images.shape[-1] not in MODES:
+    how = find_format(to, parcel)
+    if how.pictures and parcel.images is not None and parcel.images.shape[-1] not in MODES:
         raise BadInput(f"--to {to}: pictures have 1, 3 or 4 channels, the set's images {parcel.images.shape[-1]}; use --to torch")
     alone = how.file if how.file and out.suffix == Path(how.file).suffix else ""
     with whole(out, file=alone, force=force) as fresh:
@@ -87,7 +90,7 @@ def check_export(synth: SyntheticSet, out: Path, how: Format, parcel: Parcel, **
     `asked` are arguments of `evaluate`.
     """
     sets = {"set": synth, "export": unpack(how.read(out), str(out))}
-    if how.pictures and (parcel.clipped.outside or parcel.clipped.rounding):
+    if how.pictures and parcel.clipped and (parcel.clipped.outside or parcel.clipped.rounding):
         sets["pictures"] = as_pictures(synth, parcel)
     found = {}
     for name, one in sets.items():

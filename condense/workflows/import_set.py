@@ -8,7 +8,8 @@ from condense.data.for_set import fit_together
 from condense.data.images import Data
 from condense.data.load import load_data
 from condense.data.modality import check_modality
-from condense.exchange import FORMATS, find_format
+from condense.exchange import all_formats
+from condense.exchange.base import Format
 from condense.exchange.parcel import unpack
 from condense.exchange.released import build
 from condense.exchange.releases import RELEASES, Asked
@@ -51,7 +52,7 @@ def import_set(
     data = None if data is None else load_data(data)
     own = exported(listed)
     if own is not None:
-        synth = unpack(find_format(own).read(listed[0]), str(listed[0]))
+        synth = unpack(own.read(listed[0]), str(listed[0]))
         if data is not None:
             fit_together(synth, data)
             synth = replace(synth, info=replace(synth.info, data=data.spec, data_path=data.located))
@@ -70,6 +71,6 @@ def import_set(
     return synth
 
 
-def exported(paths: Sequence[Path]) -> str | None:
+def exported(paths: Sequence[Path]) -> Format | None:
     """The format of an export; None where the paths are no export."""
-    return next((name for name in FORMATS if len(paths) == 1 and find_format(name).finds(paths[0])), None)
+    return next((how for how in all_formats() if len(paths) == 1 and how.finds(paths[0])), None)

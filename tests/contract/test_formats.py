@@ -19,7 +19,7 @@ from condense.exchange.base import Contents, Format
 from condense.exchange.parcel import pack, unpack
 from condense.workflows.export import export
 from synth.errors import BadInput
-from tests.support.exports import CLASSES, INDEX, SETS, learned, same
+from tests.support.exports import CLASSES, INDEX, OTHERS, SETS, learned, same
 
 NEEDS = {"torch": "torch"}
 READY = [name for name in [*FORMATS, "toy"] if name not in NEEDS or find_spec(NEEDS[name])]
@@ -75,6 +75,45 @@ def test_the_card_says_how_it_is_loaded_and_that_is_true(name, tmp_path, monkeyp
                 assert np.asarray(held["label"]).tolist() == INDEX.tolist()
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("what", ["images", "vectors", "graphs", "dense", "trees"])
+def test_every_block_of_a_card_runs(what, name, tmp_path, monkeypatch):
+    """Also those that load an export by datasets, PyTorch and webdataset."""
+    synth = {"images": learned, **OTHERS}[what]()
+    if name == "torch":
+        pytest.importorskip("torch")
+    try:
+        export(synth, tmp_path / "out", to=name)
+    except BadInput as error:
+        assert "use --to folder" in str(error)
+        pytest.skip(str(error))
+    monkeypatch.chdir(tmp_path / "out")
+    card = find_format(name, pack(synth)).usage if name == "torch" else None
+    text = (tmp_path / "out" / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) == len(card) if card else len(blocks) == (1 if what == "trees" else 3)
+    for package in {package for code in blocks for package in imported(code)}:
+        pytest.importorskip(package)
+    if any("datasets" in imported(code) for code in blocks):
+        import datasets
+
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    label = pack(synth).label.tolist()
+    for code in blocks:
+        held: dict = {}
+        exec(code, held)
+        if "label" in held:
+            assert np.asarray(held["label"]).tolist() == label
+        loaded = held.get("rows", held["data"] if "datasets" in imported(code) else None)
+        if loaded is not None and hasattr(loaded, "features") and {"label"} & set(loaded.features):
+            classes = [one if isinstance(one, str) else str(int(one)) for one in loaded["label"]]
+            names = pack(synth).classes
+            assert sorted(classes) in (sorted(map(str, label)), sorted(names[at] for at in label))
+
+
 def imported(code: str) -> set[str]:
     nodes = ast.walk(ast.parse(code))
     return {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
@@ -88,7 +127,7 @@ def test_nothing_stays_of_an_export_that_failed(name, tmp_path, monkeypatch):
         how.write(parcel, folder, card)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exchange, "find_format", lambda name: how._replace(write=broken))
+    monkeypatch.setattr(exchange, "find_format", lambda name, parcel=None: how._replace(write=broken))
     monkeypatch.setattr("condense.workflows.export.find_format", exchange.find_format)
     with pytest.raises(condense.RunFailed, match="No space left on device"):
         export(learned(), tmp_path / "out", to=name)

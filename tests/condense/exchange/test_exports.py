@@ -14,7 +14,6 @@ from condense.workflows.export import export
 from synth.errors import BadInput
 from synth.images.preprocess import Standard
 from tests.support.exports import CLASSES, INDEX, MEAN, STD, in_bytes, learned, same
-from tests.support.methods import vectors
 
 RAW = np.asarray(learned().x.pixels) * STD + MEAN
 SHOWN = np.rint(np.clip(RAW, 0, 1) * 255)
@@ -108,14 +107,10 @@ def test_an_older_export_is_replaced_only_with_force(tmp_path):
 
 
 def test_what_makes_no_pictures_is_refused(tmp_path):
-    from condense.workflows.distill import distill
-
     two = learned(x=learned().x._replace(pixels=learned().x.pixels[..., :2]))
     two = learned(x=two.x, info=type(two.info)(CLASSES, Standard(MEAN[:2], STD[:2])))
     with pytest.raises(BadInput, match="--to folder: pictures have 1, 3 or 4 channels, the set's images 2; use --to torch"):
         export(two, tmp_path / "out")
-    with pytest.raises(BadInput, match="the set holds vectors, and exports are of images"):
-        export(distill("random", vectors(), ipc=1), tmp_path / "out")
     with pytest.raises(BadInput, match=r"--out .*: cannot write it"):
         export(learned(), tmp_path / "no" / "out")
     assert list(tmp_path.iterdir()) == []
