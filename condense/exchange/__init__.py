@@ -21,7 +21,7 @@ FORMATS = {  # name -> the module that has its FORMAT
 OTHERS = {"vectors": "condense.exchange.of_vectors", "graphs": "condense.exchange.of_graphs"}  # modality -> the module with its formats
 
 
-def find_format(name: str, parcel: Parcel | None = None) -> Format:
+def find_format(name: str, *, parcel: Parcel | None = None) -> Format:
     """The export format of a name in `FORMATS`, for a parcel: that of images without one.
 
     Raises BadInput for an unknown name, and for one that makes no sense for what the parcel holds.

@@ -72,7 +72,7 @@ def export(
     find_format(to)
     synth, out = set_of(what), Path(out)
     parcel = pack(synth)
-    how = find_format(to, parcel)
+    how = find_format(to, parcel=parcel)
     if how.pictures and parcel.images is not None and parcel.images.shape[-1] not in MODES:
         raise BadInput(f"--to {to}: pictures have 1, 3 or 4 channels, the set's images {parcel.images.shape[-1]}; use --to torch")
     alone = how.file if how.file and out.suffix == Path(how.file).suffix else ""

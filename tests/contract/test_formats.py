@@ -90,7 +90,7 @@ def test_every_block_of_a_card_runs(what, name, tmp_path, monkeypatch):
         assert "use --to folder" in str(error)
         pytest.skip(str(error))
     monkeypatch.chdir(tmp_path / "out")
-    card = find_format(name, pack(synth)).usage if name == "torch" else None
+    card = find_format(name, parcel=pack(synth)).usage if name == "torch" else None
     text = (tmp_path / "out" / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
     assert len(blocks) == len(card) if card else len(blocks) == (1 if what == "trees" else 3)
@@ -127,7 +127,7 @@ def test_nothing_stays_of_an_export_that_failed(name, tmp_path, monkeypatch):
         how.write(parcel, folder, card)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exchange, "find_format", lambda name, parcel=None: how._replace(write=broken))
+    monkeypatch.setattr(exchange, "find_format", lambda name, *, parcel=None: how._replace(write=broken))
     monkeypatch.setattr("condense.workflows.export.find_format", exchange.find_format)
     with pytest.raises(condense.RunFailed, match="No space left on device"):
         export(learned(), tmp_path / "out", to=name)

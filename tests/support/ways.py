@@ -65,6 +65,19 @@ def flat_parts(folder: Path) -> str:
     return f"folder:{folder}"
 
 
+def tiny_imagenet(folder: Path) -> str:
+    """As Tiny ImageNet lies: a folder `images` in each class, boxes beside it, validation with a table, and a test without classes."""
+    for at in range(N):
+        save(X[at], folder / "train" / NAMES[Y[at]] / "images" / f"{NAMES[Y[at]]}_{at}.png")
+        (folder / "train" / NAMES[Y[at]] / f"{NAMES[Y[at]]}_boxes.txt").write_text("x\t0\t0\t8\t6\n")
+    for at in range(M):
+        save(XT[at], folder / "val" / "images" / f"val_{at}.png")
+        save(XT[at], folder / "test" / "images" / f"test_{at}.png")
+    (folder / "val" / "val_annotations.txt").write_text("".join(f"val_{at}.png\t{NAMES[YT[at]]}\t0\t0\t8\t6\n" for at in range(M)))
+    (folder / "wnids.txt").write_text("\n".join(NAMES))
+    return f"folder:{folder}"
+
+
 def idx(folder: Path) -> str:
     """One level down, with labels from 1."""
     inner = folder / "raw"
@@ -242,6 +255,7 @@ WAYS: dict[str, tuple[Callable[[Path], Any], tuple[str, tuple[int, ...]], tuple[
     "folder, flat": (flat, IMAGES, NAMES, 6),
     "folder, flat, ids": (lambda f: flat(f, head="id,category", suffix=""), IMAGES, NAMES, 6),
     "folder, flat parts": (flat_parts, IMAGES, NAMES, M),
+    "folder, Tiny ImageNet": (tiny_imagenet, IMAGES, NAMES, M),
     "folder, webp": (lambda f: folders(f, end="webp", lossless=True), IMAGES, NAMES, M),
     "folder, bmp": (lambda f: folders(f, end="bmp"), IMAGES, NAMES, M),
     "folder, tiff": (lambda f: folders(f, end="TIFF"), IMAGES, NAMES, M),

@@ -110,12 +110,23 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path]) -> P
         if tests and len(tests) == len(folders):
             raise BadInput(f"{spec.text}: {folder} has no folder train; {LAYOUT}")
         return Parts(list_part(folder, entries, root, spec, strays), None, strays)
+    if named := [part for part in tests if not is_unlabelled(part, root, spec.text)]:
+        if len(named) < len(tests):
+            left = " and ".join(part.name for part in tests if part not in named)
+            note(f"{spec.text}: {left} is left out: nothing says the classes of its pictures; the test is {named[0].name}")
+        tests = named
     if len(tests) > 1:
         note(f"{spec.text}: {tests[1].name} is left out: the test is {tests[0].name}, and validation pictures are cut from {train.name}")
     table = find_table(entries)
     made = [list_part(part, [*list_folder(part, root, spec.text), *table], root, spec, strays) for part in (train, *tests[:1])]
     strays += [path for path in entries if path.is_file() and path.name.lower() not in TABLES]
     return Parts(made[0], made[1] if tests else None, strays)
+
+
+def is_unlabelled(part: Path, root: Path, spec: str) -> bool:
+    """Whether a part holds pictures without their classes, as the test of a contest does: loose ones, or those of one folder `images`."""
+    entries = list_folder(part, root, spec)
+    return not find_table(entries) and [path.name.lower() for path in entries if path.is_dir()] in ([], ["images"])
 
 
 def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: list[Path]) -> Listing:

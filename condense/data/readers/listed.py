@@ -1,6 +1,8 @@
-"""Pictures whose classes stand in a table beside them: labels.csv, or metadata.csv as imagefolder of datasets has it."""
+"""Pictures whose classes stand in a table beside them: labels.csv, metadata.csv as imagefolder of datasets has it, or val_annotations.txt
+as Tiny ImageNet has it."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from condense.data.readers.base import Spec
@@ -10,7 +12,8 @@ from condense.data.readers.table import read_cells
 from synth.errors import BadInput, nearest
 from synth.files.format import printable
 
-TABLES = ("labels.csv", "metadata.csv", "train.csv", "test.csv", "annotations.csv", "labels.tsv")
+TABLES = ("labels.csv", "metadata.csv", "train.csv", "test.csv", "annotations.csv", "labels.tsv", "val_annotations.txt")
+NAMELESS = ("val_annotations.txt",)  # tables whose lines are a file, its class and other things, without a line of names
 FILES = ("file_name", "filename", "file", "image", "image_name", "image_id", "path", "id", "name")
 LABELS = ("label", "labels", "class", "category", "target", "y")
 
@@ -27,8 +30,11 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
     Raises BadInput for a table without such columns, for a picture that is not there, is named twice or lies outside.
     """
     cells = read_cells(table, spec.text)
-    _, names = next(cells, (1, []))
-    columns = [_column(spec, table, names, "label", LABELS), _column(spec, table, names, "", FILES)]
+    line, names = next(cells, (1, []))
+    if table.name.lower() in NAMELESS and len(names) > 1:
+        cells, columns = chain([(line, names)], cells), [1, 0]
+    else:
+        columns = [_column(spec, table, names, "label", LABELS), _column(spec, table, names, "", FILES)]
     listing, seen, missing = {}, set(), []
     for line, row in cells:
         if len(row) != len(names):

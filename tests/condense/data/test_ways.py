@@ -49,6 +49,7 @@ def test_labels_follow_their_images(tmp_path):
         "npz, text labels",
         "folder, flat",
         "folder, classes alone",
+        "folder, Tiny ImageNet",
         "pair",
         "pairs",
         "tfds",

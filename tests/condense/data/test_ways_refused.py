@@ -141,6 +141,7 @@ def test_what_is_read_otherwise_is_said(tmp_path, capsys):
         ("npz, gaps", "labels run from 3 to 23, 3 of them; classes are numbered from 0 and called by their labels"),
         ("npz, unused names", "no images are of dog; this class is left out"),
         ("npz, 16 bits", "images of 16 bits, up to 65535, are divided by 65535"),
+        ("folder, Tiny ImageNet", "test is left out: nothing says the classes of its pictures; the test is val"),
         ("npz, MedMNIST", "val_images, val_labels are left out: validation rows are cut from those of training"),
     ):
         load_data(WAYS[way][0](tmp_path))

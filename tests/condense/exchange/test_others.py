@@ -98,4 +98,4 @@ def test_what_makes_no_sense_names_what_does(tmp_path, capsys):
     assert run(["import", str(tmp_path / "out"), "--out", str(tmp_path / "again.npz")]) == 0
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "set.npz").read_bytes()
     assert "3 graphs of" in capsys.readouterr().out
-    assert [heading for heading, _ in find_format("folder", pack(trees())).usage] == ["numpy"]
+    assert [heading for heading, _ in find_format("folder", parcel=pack(trees())).usage] == ["numpy"]
