@@ -17,6 +17,7 @@ class Flags:
         Positional[str],
         about("data, a set's file, the folder of a run, or a preset", metavar="SPEC_OR_SET_OR_DIR_OR_PRESET"),
     ]
+    cost: Annotated[bool, about("of data, train the usual network for a moment to say what training costs here")] = False
 
 
 def act(call: Flags) -> None:
@@ -25,7 +26,7 @@ def act(call: Flags) -> None:
         from condense.workflows.describe import describe
         from synth.errors import one_line
 
-    for line in describe(call.what).lines():
+    for line in describe(call.what, cost=call.cost).lines():
         print(one_line(line))
 
 

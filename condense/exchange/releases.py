@@ -51,9 +51,9 @@ class Release(NamedTuple):
 
 
 def tensor_files(paths: Sequence[Path]) -> list[Path]:
-    """The files of PyTorch among paths; of a folder the best images and labels, and a step size beside them."""
+    """The files of PyTorch among paths; of a folder, or of `Normal` in it, the best images and labels, and a step size beside them."""
     found = []
-    for path in paths:
+    for path in (path / "Normal" if (path / "Normal" / "images_best.pt").is_file() else path for path in paths):
         if path.is_dir() and (path / "images_best.pt").is_file():
             rates = sorted(path.glob("*lr*.pt"))
             rates = [rate for rate in rates if "best" in rate.name] or (rates if len(rates) == 1 else [])
@@ -108,7 +108,9 @@ def as_numbers(images: np.ndarray) -> np.ndarray:
 
 def read_archive(paths: Sequence[Path], asked: Asked) -> Found:
     """An archive of numpy with `images` and `labels`, as KIP released its sets: labels [n classes] are regression values."""
-    with opened(paths[0]) as archive:
+    with opened(paths[0], text=("header", "class_names", "labels")) as archive:
+        if "header" in archive.members:
+            raise BadInput(f"{paths[0]}: is a set of this workbench, or a part of an export; `condense evaluate {paths[0]}` scores a set")
         if missing := {"images", "labels"} - archive.members.keys():
             raise BadInput(f"{paths[0]}: has no array '{sorted(missing)[0]}'; KIP's sets hold images and labels")
         dtype, shape = archive.members["images"]

@@ -6,14 +6,14 @@ import numpy as np
 
 from condense.data.images import Data
 from condense.data.places import kind_of
-from condense.data.readers.columnar import CLASS, LABEL, PICTURE, PictureColumn
+from condense.data.readers.columnar import CLASS, LABEL, LABELS, PICTURE, PLAIN, PictureColumn
 from condense.data.readers.encoded import gather
 from condense.data.readers.hf import Held, saved_bytes
 from condense.data.readers.parquet import Files, parquet_files
 from condense.data.readers.streamed import Columns
 from condense.exchange.base import needed
 from condense.exchange.released import Found
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 from synth.files.memory import MemoryBudget
 
 
@@ -39,18 +39,24 @@ def columns_of(path: Path) -> Columns:
 
 
 def read_table(path: Path, data: Data) -> Found:
-    """Pictures and classes of all rows; classes are told by name, or are in the data's order where names differ."""
+    """Pictures and classes of all rows. Classes are told by name; they are in the data's order where names differ, or are plain numbers."""
     columns = columns_of(path)
     image, label = (next((name for name, kind in columns.kinds.items() if kind == wanted), None) for wanted in (PICTURE, CLASS))
+    label = label or next((name for word in LABELS for name, kind in columns.kinds.items() if kind == PLAIN and name.lower() == word), None)
     if image is None or label is None:
-        raise BadInput(f"{path}: needs a column of pictures and one of classes, and has {', '.join(columns.kinds)}")
-    names, classes = columns.classes(label), data.classes
+        raise BadInput(f"{path}: needs a column of pictures and one of classes, such as label, and has {', '.join(columns.kinds)}")
+    classes = data.classes
+    names = columns.classes(label) or classes
     if len(names) != len(classes):
         raise BadInput(f"{path}: has {len(names)} classes, and --data {data.spec} {len(classes)}; they must be as many")
     number = [classes.index(name) for name in names] if set(names) == set(classes) else range(len(classes))
     memory = MemoryBudget(str(path), remedy="give fewer pictures")
     memory.take(LABEL * len(columns), stored=columns.stored)
     held = [value for batch in columns.batches([label]) for value in batch[label]]
+    if held and all(isinstance(value, str) for value in held):
+        if stray := sorted({*held} - {*names}):
+            raise BadInput(f"{path}: class '{stray[0]}' is none of --data {data.spec}{nearest(stray[0], names)}; correct it")
+        held = [names.index(value) for value in held]
     if not held or not all(isinstance(value, int) and 0 <= value < len(classes) for value in held):
         raise BadInput(f"{path}: has rows without a class; give a set of labelled pictures")
     y = np.array(held, np.int32)

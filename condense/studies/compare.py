@@ -32,6 +32,7 @@ class Line(NamedTuple):
       front: whether no set of fewer or equal bytes does better, on these data, network and recipe; None without bytes.
       better: the methods of the table that it is better than.
       draws: the mean accuracy of each set by its distillation seed.
+      drawn: how the test split was drawn, where the data came without one.
     """
 
     data: str
@@ -54,6 +55,7 @@ class Line(NamedTuple):
     draws: dict[int, float]
     front: bool | None = None
     better: tuple[str, ...] = ()
+    drawn: str = ""
 
     def place(self) -> tuple[str, ...]:
         """What the lines of one table share."""
@@ -62,7 +64,8 @@ class Line(NamedTuple):
     def title(self) -> str:
         """What the table is of, in words."""
         split = "" if self.split == "test" else f", {self.split} split"
-        return f"{self.data}{split}, {self.budget}, {self.net}, recipe {self.recipe}"
+        drawn = f"; test: {self.drawn}" if self.drawn else ""
+        return f"{self.data}{split}, {self.budget}, {self.net}, recipe {self.recipe}{drawn}"
 
 
 class Comparison(NamedTuple):
@@ -201,6 +204,7 @@ def _line(group: Sequence[dict[str, Any]]) -> Line:
         steps=first.get("steps"),
         seconds=float(np.mean(seconds)) if seconds else None,
         draws={} if real else {draw: mean for draw, mean in zip(sets, means, strict=True) if draw is not None},
+        drawn=str(first.get("test") or ""),
     )
 
 

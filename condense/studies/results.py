@@ -70,7 +70,7 @@ def result_rows(facts: dict[str, Any], scored: Evaluation) -> list[dict[str, Any
     """The rows of one set's scores with the choices of its run. A row of real examples belongs to no method; it says beside what kind of
     labels it stands."""
     document, rows = scored.as_json(), []
-    common = {"split": scored.split, "digest": scored.digest, "modality": scored.modality, "bytes": scored.bytes}
+    common = {"split": scored.split, "test": scored.drawn, "digest": scored.digest, "modality": scored.modality, "bytes": scored.bytes}
     for row in document["results"]:
         own = {name: value for name, value in facts.items() if name not in ("state", "real_labels")}
         if row["set_kind"] != "distilled":

@@ -70,7 +70,7 @@ def evaluated_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
             real = known.pop("real_labels")
             facts |= known
     common = {"data": document["data"]["spec"], "digest": document["data"]["digest"], "split": document.get("split", "test")}
-    common |= {"ipc": document.get("ipc"), "bytes": document["bytes"], "max_bytes": None}
+    common |= {"test": document["data"].get("test", ""), "ipc": document.get("ipc"), "bytes": document["bytes"], "max_bytes": None}
     rows = []
     for row in document["results"]:
         own = dict(facts)

@@ -19,7 +19,7 @@ from synth.files.atomic import write_bytes
 HEAD = ("method", "labels", "sets", "seeds", "accuracy", "bytes", "label bytes", "steps", "seconds", "front", "better than")
 LEFT = {"method", "labels", "sets", "better than"}
 CSV_FIELDS = ("data", "digest", "split", "budget", "net", "recipe", "name", "labels", "real", "sets", "seeds", "mean", "spread")
-CSV_FIELDS += ("bytes", "label_bytes", "steps", "seconds", "front", "better")
+CSV_FIELDS += ("bytes", "label_bytes", "steps", "seconds", "front", "better", "drawn")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"\textless{}"}
 LATEX |= {">": r"\textgreater{}", "|": r"\textbar{}"} | {letter: "\\" + letter for letter in "&%$#_{}"}
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from condense import nets
 from condense.data.facts import facts_of
 from condense.data.for_set import find_set
 from condense.data.graph_rows import pieces
@@ -18,6 +19,7 @@ from condense.data.named import NAMED
 from condense.data.readers import READERS
 from condense.data.readers.base import HELD
 from condense.data.spec import parse_spec
+from condense.engine.measure import measure_training
 from condense.presets import PRESETS
 from condense.runtime.log import duration
 from condense.runtime.run_folder import RECORD
@@ -31,6 +33,8 @@ from synth.labels import KINDS as LABELS
 from synth.set import SyntheticSet
 
 IPC = (1, 10, 50)
+EPOCHS, PASSES = 20, 1000  # of the recipe `full`, and of those for sets
+PIXELS = 1 << 15  # that are trained on at a time to see what that costs
 SHOWN = 20  # classes that are listed
 LABEL, NUMBER = 4, 4  # bytes of a class index, and of a number of a set that is learned
 
@@ -49,12 +53,13 @@ class Description(NamedTuple):
         return "\n".join(self.lines())
 
 
-def describe(what: SyntheticSet | SavedRun | Given) -> Description:
+def describe(what: SyntheticSet | SavedRun | Given, *, cost: bool = False) -> Description:
     """Describes data (size, classes, shapes, ranges, rows that are there twice, bytes of sets), a set, a run or a preset.
 
     Args:
       what: data as `load_data` takes them, a set or its file, a run or its folder, or the name of a preset. The rows of a specification are
         looked at once, a piece at a time.
+      cost: whether a few examples are trained on, to say what a run on these data would cost on this machine.
 
     Example:
       >>> import condense
@@ -68,7 +73,7 @@ def describe(what: SyntheticSet | SavedRun | Given) -> Description:
     if isinstance(what, SyntheticSet):
         return Description("a set", tuple(set_rows(what, None)))
     if not isinstance(what, str | Path):
-        return describe_data(load_data(what))
+        return describe_data(load_data(what), cost=cost)
     name, path = str(what), Path(what)
     if name in PRESETS:
         return describe_preset(name)
@@ -85,7 +90,7 @@ def describe(what: SyntheticSet | SavedRun | Given) -> Description:
     source = (reader.scan or reader.read)(spec)
     if source.modality == "graphs":
         return describe_data(load_data(name))
-    return Description(f"data: {name}", tuple(source_rows(limited(source, spec.options.get("limit")))))
+    return Description(f"data: {name}", tuple(source_rows(limited(source, spec.options.get("limit")), cost=cost)))
 
 
 def is_set(path: Path) -> bool:
@@ -97,13 +102,13 @@ def is_set(path: Path) -> bool:
         return False
 
 
-def describe_data(data: Data | GraphData) -> Description:
+def describe_data(data: Data | GraphData, *, cost: bool = False) -> Description:
     """Describes loaded data."""
-    rows = source_rows(data.source) if MODALITIES[data.modality].starts else graph_rows(data)
+    rows = source_rows(data.source, cost=cost) if MODALITIES[data.modality].starts else graph_rows(data)
     return Description(f"data: {data.spec}", (*rows, ("digest", data.digest)))
 
 
-def source_rows(source: Any) -> list[tuple[str, str]]:
+def source_rows(source: Any, *, cost: bool = False) -> list[tuple[str, str]]:
     """What images or vectors are."""
     facts, word = facts_of(source), MODALITIES[source.modality].example
     shape, classes = "x".join(map(str, source.shape)), len(source.classes)
@@ -126,12 +131,24 @@ def source_rows(source: Any) -> list[tuple[str, str]]:
         ("memory", f"{megabytes((n + m) * numbers * NUMBER)} normalised"),
         ("sets", "; ".join(each)),
     ]
-    return rows if source.spec.startswith(f"{HELD}:") else [*rows, ("cost", cost(source.spec))]
+    rows.append(("cost", training_cost(source) if cost else "--cost trains the usual network for a moment, to say what that costs here"))
+    return rows if source.spec.startswith(f"{HELD}:") else [*rows, ("a run", how_to_time(source.spec, "--ipc 10"))]
 
 
-def cost(spec: str) -> str:
-    """The command that says what a run would cost."""
-    return f"`condense distill METHOD --data {shlex.quote(spec)} --ipc 10 --dry-run` times a step of a method on this machine"
+def how_to_time(spec: str, budget: str) -> str:
+    """The commands that say what a run would cost."""
+    dry = f"condense distill METHOD --data {shlex.quote(spec)} {budget} --dry-run"
+    return f"`{dry}` times a step of a method on this machine"
+
+
+def training_cost(source: Any) -> str:
+    """What training the usual network costs here, by the time that a few examples take."""
+    n, classes, modality = len(source.train.y), len(source.classes), MODALITIES[source.modality]
+    net = nets.canonical(modality.net(source.shape, n))
+    batch = max(1, min(n, 32, PIXELS // int(np.prod(source.shape[:2]))))
+    each = measure_training(nets.build(net, source.shape, classes), source.shape, classes, batch=batch) / batch
+    whole, small = duration(EPOCHS * n * each), duration(PASSES * 10 * classes * each)
+    return f"a {net} trains {EPOCHS} epochs on all of them in about {whole} here, and {PASSES:,} epochs on 10 a class in about {small}"
 
 
 def graph_rows(data: GraphData) -> list[tuple[str, str]]:
@@ -146,6 +163,7 @@ def graph_rows(data: GraphData) -> list[tuple[str, str]]:
         ("imbalance", f"the largest class has {counts.max() / counts.min():.3g} times as many graphs as the smallest"),
         ("nodes", f"{nodes / n:.1f} a graph ({sizes.min()} to {sizes.max()}), {data.image.tags} tags"),
         ("edges", f"{edges / n:.1f} a graph, {data.image.edges} labels{', directed' if data.image.directed else ''}"),
+        ("a run", how_to_time(data.spec, "--bytes N")),
     ]
 
 

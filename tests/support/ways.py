@@ -119,9 +119,9 @@ def rows(**columns: Any) -> dict[str, list]:
     return {"a": [float(at) for at in range(N)], "kind": ["pq"[at % 2] for at in range(N)], **columns}
 
 
-def csv(folder: Path, *, separator: str = ",", zipped: bool = False) -> str:
+def csv(folder: Path, *, separator: str = ",", zipped: bool = False, label: str = "label") -> str:
     text = (
-        separator.join(("a", "kind", "label"))
+        separator.join(("a", "kind", label))
         + "\n"
         + "".join(separator.join((str(at / 2), "pq"[at % 2], NAMES[Y[at]])) + "\n" for at in range(N))
     )
@@ -264,6 +264,7 @@ WAYS: dict[str, tuple[Callable[[Path], Any], tuple[str, tuple[int, ...]], tuple[
     "tfds": (tfds, IMAGES, NAMES, M),
     "tfds, sizes and no test": (tfds_alone, ("images", (7, 7, 3)), NAMES, 6),
     "csv": (csv, ("vectors", (3,)), NAMES, 5),
+    "csv, labels of a usual name": (lambda f: csv(f, label="Species"), ("vectors", (3,)), NAMES, 5),
     "csv, share": (lambda f: csv(f) + "?test=0.5", ("vectors", (3,)), NAMES, 12),
     "csv, semicolons": (lambda f: csv(f, separator=";"), ("vectors", (3,)), NAMES, 5),
     "csv, tabs": (lambda f: csv(f, separator="\t"), ("vectors", (3,)), NAMES, 5),

@@ -12,7 +12,7 @@ import numpy as np
 
 from condense.data.readers.base import TRUTH, FileOrShare, Number, Spec, Word
 from condense.data.readers.class_labels import number_labels
-from condense.data.readers.columns import check_cells, check_names, source_of_table
+from condense.data.readers.columns import LABELS, check_cells, check_names, source_of_table
 from condense.data.readers.encoded import Item, gather, same_channels, scanned
 from condense.data.readers.pixels import LAYOUT, as_floats, conversion
 from condense.data.readers.raw import assemble, assemble_rows, source_of
@@ -23,7 +23,6 @@ from synth.errors import BadInput, nearest
 from synth.files.format import printable
 from synth.files.memory import MemoryBudget
 
-LABELS = ("label", "labels", "class", "target", "y", "fine_label", "coarse_label", "category", "species")  # where nobody says which
 IMAGES = ("image", "img", "picture", "images", "pixels")
 LABEL = 64  # bytes that a label takes while it is a value of Python
 PICTURE, ARRAY, CLASS, PLAIN = "picture", "array", "class", "plain"  # kinds of columns; any other is not read

@@ -26,6 +26,7 @@ from synth.files.format import printable
 from synth.files.memory import MemoryBudget
 from synth.vectors import width_of, write_columns
 
+LABELS = ("label", "labels", "class", "target", "y", "fine_label", "coarse_label", "category", "species")  # where nobody says which
 USUAL = 0.2  # of the rows are the test, where none are given and nothing says how many
 MOST_CLASSES, MOST_CATEGORIES = 10_000, 1000
 FEW_CATEGORIES = 10  # as many are no reason to doubt a column, however few rows there are

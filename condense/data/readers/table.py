@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from condense.data.readers.base import FileOrShare, Number, Reader, Spec, Word
-from condense.data.readers.columns import check_cells, check_names, source_of_table
+from condense.data.readers.columns import LABELS, check_cells, check_names, source_of_table
 from condense.data.readers.source import AGAIN, regular
 from condense.data.readers.vector_source import VectorSource
 from synth.errors import BadInput
@@ -99,10 +99,17 @@ def open_table(path: Path, spec: str, label: str) -> Table:
     return Table(path, spec, check_names(spec, path.name, [printable(name) for name in names], label))
 
 
+def label_of(spec: Spec) -> str:
+    """The name of the label's column: the one that is asked for, or the first of a usual name."""
+    _, names = next(read_cells(spec.place(), spec.text), (1, []))
+    there = {name.lower(): printable(name) for name in reversed(names)}
+    return printable(spec.options.get("label") or next((there[word] for word in LABELS if word in there), "label"))
+
+
 def read(spec: Spec) -> VectorSource:
     """Reads the table that the spec names and its table of test rows, if any. Raises BadInput, naming the line, if a file is not such a
     table."""
-    label, test = printable(spec.options.get("label", "label")), spec.options.get("test")
+    label, test = label_of(spec), spec.options.get("test")
     other = test if isinstance(test, str) else None
     if other is not None and "split" in spec.options:
         raise BadInput(f"{spec.text}: test=FILE names the test rows and split=N draws them; leave one out")

@@ -108,7 +108,7 @@ def test_class_folders_come_in_by_name_or_in_order(data, tmp_path):
 
 
 def test_hugging_face_sets_of_images(data, tmp_path):
-    """Parquet files, and what `datasets` saved; classes are told by name."""
+    """Parquet files, and what `datasets` saved; classes are told by name, or are numbers or text."""
     datasets = pytest.importorskip("datasets")
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cow", "ant", "bee"])})
     rows = [{"image": Image.fromarray(picture), "label": (label + 1) % 3} for picture, label in zip(images(data), INDEX, strict=True)]
@@ -117,7 +117,11 @@ def test_hugging_face_sets_of_images(data, tmp_path):
     table.to_parquet(tmp_path / "train.parquet")
     preprocess = usual(data)
     x = Bytes(jnp.asarray(images(data)), jnp.asarray(preprocess.mean), jnp.asarray(preprocess.std))
-    for name in ("saved", "train.parquet"):
+    plain = datasets.Dataset.from_list([{"image": row["image"], "label": int(at)} for row, at in zip(rows, INDEX, strict=True)])
+    plain.cast_column("image", datasets.Image()).to_parquet(tmp_path / "numbers.parquet")
+    named = datasets.Dataset.from_list([{"image": row["image"], "class": data.classes[at]} for row, at in zip(rows, INDEX, strict=True)])
+    named.cast_column("image", datasets.Image()).to_parquet(tmp_path / "text.parquet")
+    for name in ("saved", "train.parquet", "numbers.parquet", "text.parquet"):
         assert same(import_set(tmp_path / name, data=data), ours(data, Hard(jnp.asarray(INDEX), 3), x=x))
 
 
@@ -131,6 +135,9 @@ def test_kips_archives_hold_regression_values(data, tmp_path):
     np.savez(tmp_path / "other.npz", pictures=synth.x.pixels)
     with pytest.raises(BadInput, match="has no array 'images'; KIP's sets hold images and labels"):
         import_set(tmp_path / "other.npz", data=data)
+    save_set(tmp_path / "ours.npz", synth)
+    with pytest.raises(BadInput, match=r"ours\.npz: is a set of this workbench, or a part of an export; `condense evaluate "):
+        import_set(tmp_path / "ours.npz", data=data)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +198,9 @@ def test_a_set_of_the_trajectory_family(data, tmp_path):
     agree(import_set(tmp_path, data=data), synth, data)
     files = [tmp_path / name for name in ("labels_best.pt", "lr_best.pt", "images_best.pt")]
     assert same(import_set(files, data=data), synth)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "Normal").symlink_to(tmp_path)  # as DATM writes them
+    assert same(import_set(tmp_path / "run", data=data), synth)
     scored = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
     torch.save(torch.from_numpy(scored), tmp_path / "labels_best.pt")
     assert same(import_set(tmp_path, data=data), replace(synth, y=Soft(jnp.asarray(scored))))

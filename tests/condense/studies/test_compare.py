@@ -57,6 +57,13 @@ def test_seeds_of_one_set_are_no_sets():
     assert two.tests == (), "the draws that both have are two"
 
 
+def test_a_drawn_test_split_is_said():
+    drawn = "20 % of the rows, drawn by split=3"
+    found = compare_rows([row("a", 0, 0.9, test=drawn), row("random", None, 0.8, real=True, test=drawn)], [])
+    assert [line.title() for line in found.lines] == [f"digits, 1 a class, mlp, recipe quick; test: {drawn}"] * 2
+    assert all("20oftherows,drawnbysplit=3" in re.sub(r"[\s\\%]", "", writer(found)) for writer in WRITERS.values())
+
+
 def test_one_network_has_no_spread():
     (line,) = compare_rows([row("a", 0, 0.5)], []).lines
     assert line.spread is None and cells(line)[4] == "50.0"

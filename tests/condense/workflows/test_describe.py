@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -101,10 +102,19 @@ def test_vectors_graphs_arrays_sets_runs_and_presets_are_described(tmp_path, cap
     preset = condense.describe(name)
     assert preset.what == f"a preset: {name}" and dict(preset.rows)["record"] == line
     assert str(preset).splitlines() == preset.lines()
+    assert dict(condense.describe("toy_graphs").rows)["a run"].startswith("`condense distill METHOD --data toy_graphs --bytes N --dry-run`")
     with pytest.raises(BadInput, match=f"unknown set.*; did you mean {name}"):
         condense.describe(name + "x")
     with pytest.raises(BadInput, match="did you mean digits"):
         condense.describe("digitz")
+
+
+@pytest.mark.slow
+def test_the_cost_of_training_is_told_where_it_is_asked_for(capsys):
+    assert command(["describe", "digits", "--cost"]) == 0
+    told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    words = r"a convnet:width=32,depth=2\S* trains 20 epochs on all of them in about .+ here, and 1,000 epochs on 10 a class in about .+"
+    assert re.fullmatch(words, told["cost"])
 
 
 @pytest.mark.slow
