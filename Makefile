@@ -1,11 +1,13 @@
-# `make demo`, `make test` and `make lint` do everything: create .venv, install, run. What lint runs stands in .pre-commit-config.yaml.
+# `make demo`, `make test` and `make lint` do everything: create .venv, install, run. `make demo` installs the core alone. What lint runs stands in
+# .pre-commit-config.yaml.
 PYTHON ?= python3
 BIN := .venv/bin
+CORE := .venv/.core
 STAMP := .venv/.installed
 
 .PHONY: demo test test-all bench lint clean
 
-demo: $(STAMP)
+demo: $(CORE)
 	$(BIN)/condense demo
 
 test: $(STAMP)
@@ -23,9 +25,13 @@ lint: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" pre-commit run --all-files
 
 # The tested versions need Python 3.11 to 3.13; pip takes the newest that fit where a constraint does not apply.
-$(STAMP): pyproject.toml constraints.txt
+$(CORE): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "condense needs Python 3.11 or newer: make PYTHON=python3.12"'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $(CORE)
+
+$(STAMP): $(CORE)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $(STAMP)
 

@@ -157,6 +157,11 @@ def dataset(x: np.ndarray = X, y: np.ndarray = Y) -> Any:
     return library.Dataset.from_dict({"image": [Image.fromarray(one) for one in x], "label": y.tolist()}, features=features)
 
 
+def dataset_of_bytes() -> Any:
+    """Pictures as files of bytes, which no feature says to be pictures."""
+    return pytest.importorskip("datasets").Dataset.from_dict({"image": [{"bytes": encoded(x)} for x in X], "label": TEXT.tolist()})
+
+
 def dataset_dict() -> Any:
     return pytest.importorskip("datasets").DatasetDict({"train": dataset(), "test": dataset(XT, YT)})
 
@@ -292,6 +297,7 @@ WAYS: dict[str, tuple[Callable[[Path], Any], tuple[str, tuple[int, ...]], tuple[
     "mapping": (lambda f: {"x_train": X, "y_train": TEXT, "x_test": XT, "y_test": TEXT_TEST}, IMAGES, NAMES, M),
     "lists": (lambda f: ([[1.0, 2.0, 3.0, float(at)] for at in range(N)], TEXT.tolist()), ("vectors", (4,)), NAMES, 5),
     "Dataset": (lambda f: dataset(), IMAGES, NAMES, 5),
+    "Dataset of bytes": (lambda f: dataset_of_bytes(), IMAGES, NAMES, 5),
     "DatasetDict": (lambda f: dataset_dict(), IMAGES, NAMES, M),
     "frame": (lambda f: frame(), ("vectors", (3,)), NAMES, 5),
     "map-style, arrays": (lambda f: MapStyle(lambda x: chw(x).astype(np.float32) / 255), IMAGES, NAMES, 5),

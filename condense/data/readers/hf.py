@@ -32,14 +32,20 @@ def is_dataset(thing: Any) -> bool:
     return hasattr(thing, "num_rows") and isinstance(getattr(thing, "features", None), Mapping)
 
 
+def kind_of(feature: Any) -> str:
+    """The kind of a column with this feature. Encoded pictures may lie in plain bytes too, or in a record with a field `bytes`."""
+    encoded = "bytes" in feature if isinstance(feature, Mapping) else getattr(feature, "dtype", "") in ("binary", "large_binary")
+    return PICTURE if encoded else KINDS.get(type(feature).__name__, "other")
+
+
 class Held:
     """Such a data set as columns; its pictures stay encoded."""
 
     def __init__(self, dataset: Any, shown: str, *, stored: int | None = None):
         self.shown, self.stored = shown, stored
-        self.kinds = {name: KINDS.get(type(feature).__name__, "other") for name, feature in dataset.features.items()}
-        for name, kind in self.kinds.items():
-            if kind == PICTURE:
+        self.kinds = {name: kind_of(feature) for name, feature in dataset.features.items()}
+        for name in self.kinds:
+            if type(dataset.features[name]).__name__ == "Image":
                 dataset = dataset.cast_column(name, type(dataset.features[name])(decode=False))
         self.dataset = dataset.with_format(None)
 
