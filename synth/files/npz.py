@@ -9,7 +9,9 @@ import io
 import math
 import os
 import re
+import shutil
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -102,15 +104,24 @@ class Archive:
         return array if rows is None else array[rows]
 
     def is_mappable(self, name: str) -> bool:
-        """Whether an array is stored as it is, row after row in the byte order of this machine."""
-        stored = self._file.getinfo(f"{name}.npy").compress_type == zipfile.ZIP_STORED
-        return stored and not self._fortran[name] and self.members[name].dtype.isnative
+        """Whether an array stands row after row in the byte order of this machine."""
+        return not self._fortran[name] and self.members[name].dtype.isnative
 
     def mapped(self, name: str) -> np.ndarray:
-        """An array that `is_mappable`, mapped for reading: its bytes are read when they are looked at, and no checksum is compared."""
-        dtype, shape = self.members[name]
-        with _damage(self.path, name):
-            return self._mapped(self._file.getinfo(f"{name}.npy"), self._starts[name], dtype, shape)
+        """An array that `is_mappable`, mapped for reading: its bytes are read when they are looked at.
+
+        Of one that is stored as it is, no checksum is compared. A compressed one is unpacked into a file without a name.
+        """
+        (dtype, shape), info = self.members[name], self._file.getinfo(f"{name}.npy")
+        if info.compress_type == zipfile.ZIP_STORED:
+            with _damage(self.path, name):
+                return self._mapped(info, self._starts[name], dtype, shape)
+        self.reserve(name)
+        with _damage(self.path, name), self._file.open(info) as stream, tempfile.TemporaryFile() as file:
+            read_npy_header(stream, f"{self.path}: array '{name}'", False)
+            shutil.copyfileobj(stream, file, CHUNK)
+            file.flush()
+            return np.memmap(file, dtype, mode="r", shape=shape)
 
     def _some(self, name: str, rows: np.ndarray) -> np.ndarray:
         dtype, shape = self.members[name]

@@ -248,6 +248,12 @@ WAYS: dict[str, tuple[Callable[[Path], Any], tuple[str, tuple[int, ...]], tuple[
         ("0", "1", "2"),
         N,
     ),
+    "npz, compressed": (
+        lambda f: np.savez_compressed(f / "c.npz", x_train=FLOAT, y_train=Y, x_test=FLOAT_TEST, y_test=YT) or f"{f}/c.npz",
+        IMAGES,
+        ("0", "1", "2"),
+        M,
+    ),
     "npz, vectors": (lambda f: npz(f, x_train=V, x_test=V[:M], y_train=TEXT, y_test=TEXT_TEST), ("vectors", (5,)), NAMES, M),
     "idx, one level down, from 1": (idx, ("images", (9, 7, 1)), ("1", "2", "3"), M),
     "folder": (folders, IMAGES, NAMES, M),

@@ -8,7 +8,7 @@ import numpy as np
 from condense.data.readers.base import Reader, Spec
 from condense.data.readers.class_labels import number_labels
 from condense.data.readers.pixels import LAYOUT, as_images, image_shape
-from condense.data.readers.raw import as_vectors, assemble
+from condense.data.readers.raw import as_vectors, assemble, assemble_rows, map_rows
 from condense.data.readers.source import DRAWN, LARGEST, MODEL_SPACE, OPTIONS, Source, check_alike, stratified
 from condense.data.readers.vector_source import VECTORS, VectorSource
 from condense.runtime.log import note
@@ -24,8 +24,8 @@ def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | Vector
     """An .npz with x_train, y_train and maybe x_test, y_test and class_names: images NHWC, NCHW or NHW, bytes or floats in [0, 1]; or
     vectors [n d] of any numbers, which become f32. MedMNIST's names of these arrays are known too.
 
-    Where `mapped`, examples that are stored as they are stay in the file. With the option `limit` only that many training images are held
-    in memory, the first of every class in proportion.
+    Where `mapped`, examples stay in the file, or in one that they are unpacked to. With the option `limit` only that many training images
+    are held in memory, the first of every class in proportion.
 
     Raises:
       BadInput: arrays that are missing, of another type or shape, that do not fit each other or take more than 16 GiB, known before any is
@@ -48,7 +48,8 @@ def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | Vector
         counts = {key: len(rows) if key == x_key and some else wanted[key].shape[0] for key in keys[::2]}
         numbers = sum(count * math.prod(wanted[key].shape[1:]) for key, count in counts.items())
         if mapped and not some and all(archive.is_mappable(key) for key in counts):
-            found = [archive.mapped(key) for key in counts]
+            rows = map_rows(spec, [(archive.mapped(key), y) for key, y in zip(counts, (y_train, y_test), strict=False)])
+            return assemble_rows(spec, rows[0], rows[1] if len(rows) > 1 else None, classes)
         else:
             archive.reserve(*[key for key in counts if key != x_key or not some], more=MODEL_SPACE * numbers)
             found = [archive.read(key, rows=rows if key == x_key else None) for key in counts]

@@ -1,7 +1,9 @@
 """Arrays that somebody holds or a file gave become a source: images or vectors, with labels in any usual form, with or without a test."""
 
 import mmap
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,12 +11,13 @@ from jaxtyping import Int, Int32
 
 from condense.data.readers.base import Spec
 from condense.data.readers.class_labels import number_labels
-from condense.data.readers.pixels import as_floats, as_images
+from condense.data.readers.pixels import as_floats, as_images, conversion
 from condense.data.readers.source import Source, check_not_drawn, draw_test
 from condense.data.readers.vector_source import VECTORS, VectorSource
 from condense.data.rows import InMemory, Rows
 from synth.errors import BadInput
 
+PART = 1 << 24  # bytes of a mapped array that are looked at together
 SHAPES = "images [n h w], [n h w c] or [n c h w], or vectors [n d]"
 
 
@@ -67,7 +70,7 @@ def assemble(
     """The source of numbered rows, whose test split is drawn where there is none. The arguments are those of `source_of`, with u8 or f32
     examples and class indices; `drawn` says how the test split was drawn, where the caller has drawn it."""
     return assemble_rows(
-        spec, rows_of(*train), None if test is None else rows_of(*test), classes, flips=flips, columns=columns, usual=usual, drawn=drawn
+        spec, InMemory(*train), None if test is None else InMemory(*test), classes, flips=flips, columns=columns, usual=usual, drawn=drawn
     )
 
 
@@ -95,21 +98,57 @@ def assemble_rows(
 
 
 @dataclass(frozen=True, eq=False)
-class InFile(InMemory):
-    """Rows that are an array mapped from a file: what was taken of it leaves memory at once."""
+class InFile:
+    """Rows that are an array mapped from a file: what was taken of it leaves memory at once.
 
+    Args:
+      x: the array. y: the class index of every row. convert: what makes rows of its parts.
+    """
+
+    x: np.memmap
+    y: Int32[np.ndarray, " n"]
+    convert: Callable[[np.ndarray], np.ndarray]
     in_memory = False
+
+    @cached_property
+    def one(self) -> np.ndarray:
+        """A row of nothing, which tells the shape and the type of others."""
+        return self.convert(np.zeros((1, *self.x.shape[1:]), self.x.dtype))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, then the shape of one."""
+        return (len(self.x), *self.one.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the rows."""
+        return self.one.dtype
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
         """A copy of the rows that `index` names."""
         taken = np.array(self.x[np.asarray(index, np.int64)])
         self.x._mmap.madvise(mmap.MADV_DONTNEED)
-        return taken
+        return self.convert(taken)
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """The lowest and the highest of its whole numbers, a part at a time."""
+        many = max(1, PART // max(1, self.x[:1].nbytes))
+        for at in range(0, len(self.x), many):
+            part = self.x[at : at + many]
+            yield int(part.min()), int(part.max())
+            self.x._mmap.madvise(mmap.MADV_DONTNEED)
 
 
-def rows_of(x: np.ndarray, y: Int32[np.ndarray, " n"]) -> InMemory:
-    """Examples and their class indices as rows."""
-    return InFile(x, y) if isinstance(x, np.memmap) and x._mmap is not None else InMemory(x, y)
+def map_rows(spec: Spec, parts: list[tuple[np.memmap, np.ndarray]]) -> list[InFile]:
+    """Arrays that are mapped from files, with their class indices, as rows: images or vectors, all read in the same way."""
+    held = [InFile(x, y, as_floats) for x, y in parts]
+    if parts[0][0].ndim == 2:
+        return held
+    wide = [rows for rows in held if rows.x.dtype.kind in "iu" and rows.x.dtype != np.uint8]
+    spans = [span for rows in wide for span in rows.spans()]
+    convert = conversion(spec.text, parts[0][0].shape, {x.dtype for x, _ in parts}, spans, spec.options.get("layout"))
+    return [replace(rows, convert=convert) for rows in held]
 
 
 def check_lengths(spec: str, x_train, y_train, x_test, y_test) -> None:
