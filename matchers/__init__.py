@@ -64,6 +64,7 @@ BUILT_IN = (
         experts="flat",
         steps=UNROLLED,
         defaults=OF_VECTORS,
+        scaled="matchers.trajectory.ftd:scaled",
     ),
     Method(
         "ast",
@@ -94,6 +95,7 @@ BUILT_IN = (
         "matchers.kernel.frepo:frepo",
         "Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.",
         ARRAYS,
+        scaled="matchers.kernel.frepo:scaled",
     ),
     Method(
         "krrst",
@@ -151,6 +153,7 @@ BUILT_IN = (
         "Matches the gradients that real and learned graphs of every class give a fresh network, once a network.",
         GRAPHS,
         net="gcn:depth=3",
+        scaled="matchers.graphs.doscond:scaled",
     ),
 )
 REGISTRY = {method.name: method for method in BUILT_IN}

@@ -22,6 +22,8 @@ class Method:
       steps: of a run, where neither a call nor a preset says; methods that choose take one step whatever stands here.
       defaults: by modality, the options whose default in the factory's signature does not suit it, and what serves instead.
       labelled: whether it reads the labels of the data.
+      scaled: where its rule for the length of a run is, written as `factory` is: (steps, options) -> the options that suit so many steps,
+        a dictionary of numbers. `options` are those of the call with all defaults. Empty for a method whose options suit any length.
     """
 
     name: str
@@ -34,10 +36,19 @@ class Method:
     steps: int = 1_000
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     labelled: bool = True
+    scaled: str | Callable[[int, Mapping[str, Any]], dict[str, Any]] = ""
 
     def load(self) -> Callable[..., Any]:
         """The factory; the import of its module happens here."""
-        if callable(self.factory):
-            return self.factory
-        module, _, name = self.factory.partition(":")
-        return getattr(import_module(module), name)
+        return _found(self.factory)
+
+    def scale(self, steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that suit a run of so many steps, by the method's rule; none without one."""
+        return _found(self.scaled)(steps, options) if self.scaled else {}
+
+
+def _found(place: str | Callable[..., Any]) -> Callable[..., Any]:
+    if callable(place):
+        return place
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

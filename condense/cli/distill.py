@@ -38,6 +38,12 @@ COMMON: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "steps": (Annotated[int | None, about("steps in all; by default those of the method or preset, one for methods that choose")], None),
+    "minutes": (
+        Annotated[
+            float | None, about("in place of --steps: how long compiling and steps may take here; step sizes suit that", metavar="M")
+        ],
+        None,
+    ),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
     "start": (
         Annotated[str | None, about("first examples: noise, random, kmeans, herding or collage; by default the method's", metavar="KIND")],

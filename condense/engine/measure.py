@@ -20,15 +20,23 @@ LONGEST = 20.0  # seconds of steps that are timed
 
 
 class Cost(NamedTuple):
-    """What a compiled step takes: seconds to compile it, seconds a step after that, bytes of working memory (0 where not known)."""
+    """What a compiled step takes.
+
+    Args:
+      compiling: seconds to compile it. seconds: of the fastest step after that. memory: bytes that it works in, 0 where not known.
+      mean: seconds of a step in the mean, because those of some methods differ.
+    """
 
     compiling: float
     seconds: float
     memory: int
+    mean: float
 
 
-def measure_step(key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Callable[[int], object]) -> Cost:
-    """Measures the cost of a step of a method: runs the step that compiles, and then up to three more within about 20 seconds."""
+def measure_step(
+    key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Callable[[int], object], *, most: int = 3, longest: float = LONGEST
+) -> Cost:
+    """Measures the cost of a step of a method: runs the step that compiles, and then up to `most` more within about `longest` seconds."""
     carry, step = initial_state(key, matcher, synth), compile_step(matcher)
     bad, k_step = faultless(), replicate(stream(key, STEP))
     batch = place_batch(feed(0))
@@ -37,12 +45,12 @@ def measure_step(key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Ca
     carry, bad, metrics = step(k_step, carry, bad, batch)
     jax.block_until_ready((carry, metrics))
     spans = [time.perf_counter() - began]
-    while len(spans) < 4 and sum(spans[1:]) < LONGEST:
+    while len(spans) < 2 or (len(spans) <= most and sum(spans[1:]) < longest):
         began = time.perf_counter()
         carry, bad, metrics = step(k_step, carry, bad, place_batch(feed(len(spans))))
         jax.block_until_ready((carry, metrics))
         spans.append(time.perf_counter() - began)
-    return Cost(spans[0], min(spans[1:]), memory)
+    return Cost(spans[0], min(spans[1:]), memory, sum(spans[1:]) / len(spans[1:]))
 
 
 def measure_training(net: Net, image: tuple[int, ...], classes: int, *, batch: int) -> float:

@@ -123,6 +123,7 @@ def open_run(
     command: str = "",
     data_digest: str = "",
     beside: dict[str, Any] | None = None,
+    shown: dict[str, Any] | None = None,
     spent: Sequence[str] = (),
     force: bool = False,
 ) -> Iterator[Run]:
@@ -137,6 +138,7 @@ def open_run(
       steps: how many it shall have done in all.
       beside: choices that change what lies beside the result and not the result, by field; part of no digest. They too make it another
         run, where its record has them: older ones lack them.
+      shown: what the record says besides, by field, and what tells no run from another.
       spent: names of folders that nobody needs once the run is done. They are removed then, and where it is found done: a process may die
         between its last record and that.
       force: replaces another run, and one that is done, when this one begins. An unfinished run of the same choices goes on all the same.
@@ -145,7 +147,8 @@ def open_run(
     """
     folder, config = Path(folder), json.loads(json.dumps(config))
     identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
-    fresh = {"command": command, "digest": digest(config), **identity, **surroundings(), "state": "running", "steps": steps}
+    fresh = {"command": command, "digest": digest(config), **identity, **(shown or {}), **surroundings()}
+    fresh |= {"state": "running", "steps": steps}
     fresh |= {"step": 0, "finished": 0, "wall_seconds": 0.0, "peak_memory_bytes": 0}
     with locked(folder, reading=True) as lock:
         if lock is None and not (folder / RECORD).exists():

@@ -49,6 +49,7 @@ class SuiteRun:
       call: the other arguments of `condense.distill`, as JSON values.
       folder: its place in the suite's folder.
       inputs: places of what it shares with other runs, by flag.
+      length: place of what its minutes come to, measured once for all draws; empty where it has steps.
       alone: names what two runs must not measure at the same time; empty where there is nothing.
     """
 
@@ -60,6 +61,7 @@ class SuiteRun:
     call: dict[str, Any]
     folder: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
+    length: str = ""
     alone: str = ""
 
     def choices(self) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def cross(suite: Suite) -> Crossing:
                 skipped.setdefault(f"{spec}: {reason}", []).append(entry.label)
                 continue
             for budget in entry.budgets or suite.budgets:
-                run, made = planned(entry, spec, data[spec], budget, shared)
+                run, made = planned(entry, spec, data[spec], budget, suite.minutes, shared)
                 plans[run.folder] = made
                 runs += [replace(run, draw=draw, folder=folder_of(replace(run, draw=draw))) for draw in range(suite.draws)]
     lines = tuple(f"skipped on {reason}: {', '.join(labels)}" for reason, labels in skipped.items())
@@ -121,9 +123,12 @@ def why_not(entry: Entry, data: Data | GraphData) -> str:
     return "" if method.labelled else "sets that are made without labels classify nothing, and `condense transfer` scores them"
 
 
-def planned(entry: Entry, spec: str, data: Data | GraphData, budget: Size, shared: dict[str, SharedInput]) -> tuple[SuiteRun, Plan]:
-    """The first draw of a run and its plan. What it shares with others is added to `shared`."""
+def planned(
+    entry: Entry, spec: str, data: Data | GraphData, budget: Size, minutes: float | None, shared: dict[str, SharedInput]
+) -> tuple[SuiteRun, Plan]:
+    """The first draw of a run and its plan; `minutes` are the suite's. What it shares with others is added to `shared`."""
     given = {name: value for name, value in (("preset", entry.preset), ("net", entry.net)) if value is not None}
+    given |= {} if minutes is None or "steps" in entry.options else {"minutes": minutes}
     run = SuiteRun(entry.label, entry.name, spec, budget, 0, {**given, **entry.options})
     try:
         made = plan(entry.name, data, **run.arguments())
@@ -140,7 +145,8 @@ def planned(entry: Entry, spec: str, data: Data | GraphData, budget: Size, share
         shared.setdefault(inputs[name], SharedInput(name, inputs[name], run, about, size))
     measures = any(one.kind == "priors" for one in made.to_make())
     run = replace(run, inputs=inputs, alone=(inputs.get("teachers") or made.settings.places.get("teachers", "")) if measures else "")
-    return replace(run, folder=folder_of(run)), made
+    run = replace(run, folder=folder_of(run))
+    return (run if made.minutes is None else replace(run, length=f"lengths/{run.folder.rpartition('/')[2]}.json")), made
 
 
 def folder_of(run: SuiteRun) -> str:

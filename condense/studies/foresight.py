@@ -12,8 +12,9 @@ from condense.runtime.run_folder import RECORD
 from condense.studies.crossing import Crossing, SuiteRun, cross
 from condense.studies.suite import check_out
 from condense.studies.suite_file import Suite, read_suite
+from condense.workflows.lengths import step_cost
 from condense.workflows.plan import Plan, stand_in_set
-from condense.workflows.preview import seconds_to_make, step_cost
+from condense.workflows.preview import seconds_to_make
 from evals.storage import count_bytes
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import megabytes
@@ -96,7 +97,9 @@ def run_seconds(crossing: Crossing) -> tuple[dict[str, float], int]:
             if not largest.matcher.host:
                 try:
                     cost = step_cost(largest)
-                    times |= {name: cost.compiling + cost.seconds * crossing.plans[name].schedule.steps for name in names}
+                    for name in names:
+                        minutes, steps = crossing.plans[name].minutes, crossing.plans[name].schedule.steps
+                        times[name] = cost.compiling + cost.seconds * steps if minutes is None else 60 * minutes
                 except (BadInput, RunFailed) as error:
                     note(f"{largest.method.name} is not timed: {error}")
             bar.advance(1)

@@ -13,7 +13,7 @@ from condense.runtime.log import note, progress
 from condense.studies.crossing import Crossing, SuiteRun, cross
 from condense.studies.results import FILE, SuiteResults, result_rows, run_facts, without_repeats
 from condense.studies.suite_file import Suite, read_suite
-from condense.studies.work import input_work, reason_of, remove_unfinished, run_work, score_choices, score_work, teachers_of
+from condense.studies.work import input_work, length_work, reason_of, remove_unfinished, run_work, score_choices, score_work, teachers_of
 from condense.studies.workers import do_all
 from condense.workflows.evaluate import evaluate
 from synth.errors import BadInput
@@ -83,7 +83,14 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
         if reason:
             broken[name] = reason
             note(f"{name}: {reason}")
-    failed = {run.folder: f"{place}: {broken[place]}" for run in crossing.runs for place in run.inputs.values() if place in broken}
+    lengths = {run.length: length_work(run, out) for run in reversed(crossing.runs) if run.length and not (out / run.length).is_file()}
+    lengths = [work for work in lengths.values() if not set(work["needs"]) & set(broken)]
+    for name, reason in do_all(lengths, jobs=jobs, logs=out / LOGS):
+        if reason:
+            broken[name] = reason
+            note(f"{name}: {reason}")
+    needs = ((run.folder, place) for run in crossing.runs for place in (*run.inputs.values(), run.length))
+    failed = {folder: f"{place}: {broken[place]}" for folder, place in needs if place in broken}
     runs = {run.folder: run for run in crossing.runs if run.folder not in failed}
     with progress(len(crossing.runs), "suite", done=len(failed)) as bar:
         for name, reason in do_all([run_work(run, out) for run in runs.values()], jobs=jobs, logs=out / LOGS):

@@ -4,15 +4,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from condense.runtime.checks import check_whole
 from condense.studies.shipped import find_suite
 from condense.workflows.methods import find_method
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput
+from synth.options import Positive, check_option
 
-KEYS = ("about", "data", "ipc", "bytes", "seeds", "draws", "nets", "recipe", "rows", "method")
+KEYS = ("about", "data", "ipc", "bytes", "seeds", "draws", "nets", "recipe", "rows", "minutes", "method")
 OF_METHOD = ("name", "label", "preset", "net", "ipc", "bytes")  # all others are flags of `condense distill METHOD`
 SUITES_OWN = ("data", "seed", "out", "force", "command", "size", "dry_run")  # flags of a run that a suite settles itself
 BUDGETS = ("ipc", "bytes")
@@ -53,6 +54,7 @@ class Suite:
       recipes: that score; those that are not for some data are left out there. A single None where the sets say it.
       rows: of an evaluation.
       methods: in the order of the file.
+      minutes: of the runs of methods that name neither steps nor minutes; None where steps say how long they are.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Suite:
     recipes: tuple[str | None, ...]
     rows: tuple[str, ...]
     methods: tuple[Entry, ...]
+    minutes: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The whole suite as JSON values."""
@@ -113,6 +116,7 @@ def take_suite(held: Mapping[str, Any], name: str, at: str) -> Suite:
         recipes or (None,),
         texts(held, "rows", at) or USUAL,
         methods,
+        within(at, check_option, "minutes", held.get("minutes"), Annotated[float, Positive] | None),
     )
 
 

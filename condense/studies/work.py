@@ -3,6 +3,7 @@
 Work is plain JSON, so that a process of its own can do it.
 """
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,12 @@ from condense.runtime.run_folder import RECORD
 from condense.studies.crossing import SPLIT, SharedInput, SuiteRun, load
 from condense.workflows.distill import execute
 from condense.workflows.evaluate import evaluate
-from condense.workflows.plan import plan
+from condense.workflows.lengths import measure_length, with_length
+from condense.workflows.plan import Length, plan
 from synth.errors import BadInput, RunFailed
+from synth.files.atomic import write_bytes
 from synth.files.format import load_set
+from synth.files.records import Real, Table, Whole, read_record
 
 CELLS = "cells"  # folder of a suite that keeps the trainings of its evaluations
 
@@ -31,7 +35,13 @@ def run_work(run: SuiteRun, out: Path) -> dict[str, Any]:
     """The work of a run."""
     inputs = {flag: str(out / place) for flag, place in run.inputs.items()}
     how = {"method": run.method, "data": run.data, "arguments": {**run.arguments(), **inputs}, "place": str(out / run.folder)}
-    return {"kind": "run", "name": run.folder, "alone": run.alone, **how}
+    length = str(out / run.length) if run.length else ""
+    return {"kind": "run", "name": run.folder, "alone": run.alone, "length": length, **how}
+
+
+def length_work(run: SuiteRun, out: Path) -> dict[str, Any]:
+    """The work of measuring what a run's minutes come to."""
+    return {**run_work(run, out), "kind": "length", "name": run.length, "place": str(out / run.length), "needs": [*run.inputs.values()]}
 
 
 def score_work(run: SuiteRun, out: Path, choices: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +61,23 @@ def carry_out(work: dict[str, Any]) -> None:
         flag = work["flag"]
         PROVIDERS[flag].make(context._replace(out=place.parent))  # the provider keeps it in a folder of the flag's name
         return
-    execute(replace(plan(work["method"], data, **work["arguments"], out=place), remarks=()))  # said where one run alone is asked for
+    if work["kind"] == "length":
+        keep_length(place, measure_length(plan(work["method"], data, **work["arguments"])))
+        return
+    made = replace(plan(work["method"], data, **work["arguments"], out=place), remarks=())  # said where one run alone is asked for
+    execute(with_length(made, kept_length(Path(work["length"]))) if work.get("length") else made)
+
+
+def keep_length(place: Path, length: Length) -> None:
+    """Writes a length to a file, whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(place, (json.dumps(length._asdict()) + "\n").encode())
+
+
+def kept_length(place: Path) -> Length:
+    """The length in a file. Raises BadInput, naming the file, where there is none."""
+    kind = Table({"steps": Whole(1), "options": Table(rest=Real())}, rest=None)
+    return Length(**read_record(place, kind, what="is no length of a run", remedy="remove the file, and it is measured anew"))
 
 
 def reason_of(error: Exception) -> str:

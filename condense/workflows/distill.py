@@ -19,6 +19,7 @@ from condense.plots.modalities import save_grid
 from condense.runtime.log import note
 from condense.runtime.run_folder import Run, check_there, open_run
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
+from condense.workflows.lengths import record_of, settle_length
 from condense.workflows.plan import Plan, plan, realise
 from evals.recipes import recipe
 from matchers.method import Method
@@ -41,6 +42,7 @@ def distill(
     out: str | Path | None = None,
     net: str | Net | None = None,
     steps: int | None = None,
+    minutes: float | None = None,
     seed: int = 0,
     start: str | None = None,
     eval_every: int | None = None,
@@ -62,6 +64,9 @@ def distill(
         written and nothing resumes.
       net: network to match with: a specification, a `synth.base.Net` or a flax module; by default what the inputs are of, or the data's.
       steps: of the method, 1000 by default; selection methods take one.
+      minutes: in place of steps, how long compilation and steps may take on this machine. It is measured once how many steps that is; the
+        method's rule sets the step sizes that suit so many, where nothing else does; run.json holds both. Experts, teachers and scores
+        come beside that.
       seed: of all that is drawn, and of the validation split where `data` is a specification and no experts or teachers are given that left
         out another.
       start: first images, a name in `synth.selection.choose.STARTS`; by default the method's.
@@ -85,14 +90,8 @@ def distill(
       BadInput: a wrong call or bad data. RunFailed: NaN, a full disk.
     """
     common = {"ipc": ipc, "size": size, "bytes": bytes, "fraction": fraction, "out": out, "net": net, "steps": steps, "seed": seed}
-    common |= {
-        "start": start,
-        "eval_every": eval_every,
-        "checkpoint_every": checkpoint_every,
-        "preset": preset,
-        "force": force,
-        "command": command,
-    }
+    common |= {"minutes": minutes, "start": start, "eval_every": eval_every, "checkpoint_every": checkpoint_every}
+    common |= {"preset": preset, "force": force, "command": command}
     return execute(plan(method, data, **common, **options))
 
 
@@ -100,11 +99,12 @@ def execute(made: Plan) -> SyntheticSet:
     """Carries out a plan and returns its set: makes missing inputs, then runs the method or resumes it."""
     for line in made.remarks:
         note(line)
+    made = settle_length(made)
     with forcing(made.force):
         made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
     asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
-    asked |= {"beside": made.beside(), "spent": (PARTIAL_LABELS_DIR,)}
+    asked |= {"beside": made.beside(), "spent": (PARTIAL_LABELS_DIR,), "shown": record_of(made)}
     with open_run(made.out, config, **asked) if made.out else nullcontext() as opened:
         if opened and opened.done:
             check_there(made.out, "set.npz")

@@ -45,6 +45,10 @@ def settle(method: Method, factory: Callable, preset: str | None, common: Mappin
     filled = {} if preset is None else preset_of(preset, method.name)
     if any(common.get(name) is not None for name in BUDGETS):  # a budget of the call replaces the preset's
         filled = {name: value for name, value in filled.items() if name not in BUDGETS}
+    if common.get("minutes") is not None:  # they replace the preset's steps
+        if common.get("steps") is not None:
+            raise BadInput(f"--minutes {common['minutes']}: --steps {common['steps']} says how long the run is; give one of the two")
+        filled = {name: value for name, value in filled.items() if name != "steps"}
     said = {**{name: value for name, value in common.items() if value is not None}, **given}
     sources = {name: "call" if name in said else "preset" if name in filled else "default" for name in (*common, *known)}
     merged = filled | said

@@ -7,7 +7,7 @@ to make, so that a wrong call is refused before an hour of training, and `--dry-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 
@@ -25,6 +25,7 @@ from condense.inputs.registry import Resolved, resolve_inputs, split_seed
 from condense.presets import PRESETS
 from condense.runtime.checks import check_seed, check_validation
 from condense.runtime.run_folder import check_same
+from condense.workflows.calls import call_of
 from condense.workflows.methods import find_method, known_methods
 from condense.workflows.options import Settings, settle
 from evals.recipes import recipe
@@ -33,14 +34,25 @@ from matchers.method import Method
 from synth.base import Net
 from synth.errors import BadInput
 from synth.files.memory import forcible
-from synth.options import Share, check_option, flag_of
+from synth.options import Positive, Share, check_option, flag_of
 from synth.selection.choose import STARTS, starts_for
 from synth.set import SyntheticSet
 
 FIRST = "noise"  # of sets that a plan measures: neither their time nor their bytes depend on the images
 COUNTS = ("ipc", "size", "bytes", "fraction", "steps", "eval_every", "checkpoint_every")
 BUDGETS = len(Budget.__dataclass_fields__)  # the first of them
-KINDS = {"fraction": Annotated[float, Share] | None}
+KINDS = dict.fromkeys(COUNTS, int | None) | {"fraction": Annotated[float, Share] | None, "minutes": Annotated[float, Positive] | None}
+
+
+class Length(NamedTuple):
+    """What a run's minutes come to on a machine.
+
+    Args:
+      steps: as many as fit. options: those of the method that its rule sets for so many steps, by name.
+    """
+
+    steps: int
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class Plan:
       matcher: the method, built from these.
       seed, out, force, command: of the run; `out` is None where nothing is written.
       remarks: lines that the user should see before the work begins.
+      minutes: how long compilation and steps may take; None where steps are given. length: what that comes to, once it is measured; until
+        then the schedule is the method's usual one.
     """
 
     method: Method
@@ -77,6 +91,8 @@ class Plan:
     force: bool
     command: str
     remarks: tuple[str, ...]
+    minutes: float | None = None
+    length: Length | None = None
 
     @property
     def net(self) -> str:
@@ -129,6 +145,7 @@ def plan(
     out: str | Path | None = None,
     net: str | Net | None = None,
     steps: int | None = None,
+    minutes: float | None = None,
     seed: int = 0,
     start: str | None = None,
     eval_every: int | None = None,
@@ -144,11 +161,11 @@ def plan(
     """
     method = find_method(method) if isinstance(method, str) else method
     counts = dict(zip(COUNTS, (ipc, size, bytes, fraction, steps, eval_every, checkpoint_every), strict=True))
-    said = {"method": method, "data": data, **counts, "out": out, "net": net, "seed": seed}
+    said = {"method": method, "data": data, **counts, "minutes": minutes, "out": out, "net": net, "seed": seed}
     said |= {"start": start, "preset": preset, "force": force}
     factory, seed, place = method.load(), check_seed(seed), folder_of(out)
-    settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, **counts}, options)
-    common = settings.common | {name: check_option(name, settings.common[name], KINDS.get(name, int | None)) for name in COUNTS}
+    settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, "minutes": minutes, **counts}, options)
+    common = {name: check_option(name, value, KINDS[name]) if name in KINDS else value for name, value in settings.common.items()}
     data = take_data(method, factory, common["data"], settings, seed)
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:BUDGETS])), common["start"]
     settings = fit_defaults(method, settings, modality)
@@ -172,6 +189,7 @@ def plan(
     said["data"] = said["data"] if isinstance(said["data"], str | Path | None) else data
     command = command or call_of(said, options, spec, data.seed)
     of_run = seed, place, force, command, (*remarks(method, matcher, preset, settings, common), *cut)
+    of_run = *of_run, None if matcher.host else common["minutes"]
     made = Plan(method, factory, data, modality, settings, budget, per_class, start, schedule, context, resolved, matcher, *of_run)
     if budget.bytes is not None and modality.starts:
         stand_in_set(made)  # refuses a budget that does not hold the labels of one image a class
@@ -247,7 +265,7 @@ def build_matcher(
 
 def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Settings, common: dict[str, Any]) -> list[str]:
     """Lines that warn the user before the work begins: of flags that change nothing, and of inputs that do not fit the preset."""
-    said, idle = [], [flag_of(name) for name in COUNTS[BUDGETS:] if common[name] is not None]
+    said, idle = [], [flag_of(name) for name in (*COUNTS[BUDGETS:], "minutes") if common[name] is not None]
     if matcher.host and idle:
         said.append(f"{method.name} selects in one step: {', '.join(idle)} changes nothing")
     if preset is not None and (first := PRESETS[preset].first) and PRESETS[preset].flag() not in settings.places:
@@ -268,29 +286,3 @@ def realise(made: Plan) -> Plan:
         matcher = made.factory(**resolved.values(), **made.settings.options)
         made = replace(made, resolved=resolved, matcher=matcher)
     return made
-
-
-def call_of(given: dict[str, Any], options: dict[str, Any], net: str | None, split: int) -> str:
-    """The Python call that a plan resolves, as text for `run.json`. Executing it repeats the run. Values at their defaults are left out.
-
-    Args:
-      given: the arguments that all methods share, by name. options: those of the method, None too.
-      net: specification of the network; what stands in the call for one that was handed over, and known in this process alone.
-      split: the seed that the data are cut by; those that were handed over are read anew from their specification.
-    """
-    usual, data = {"seed": 0, "force": False}, given["data"]
-    said = {name: value for name, value in given.items() if name == "data" or (value is not None and value != usual.get(name))}
-    said |= {"net": net} if "net" in said and not isinstance(said["net"], str) else {}
-    texts = {name: repr(plain(value)) for name, value in (said | options).items()}
-    if not isinstance(data, str | Path | None):
-        texts["data"] = repr(data.spec) if split == given["seed"] else f"condense.load_data({data.spec!r}, seed={split})"
-    return f"condense.distill({', '.join(f'{name}={text}' for name, text in texts.items())})"
-
-
-def plain(value: Any) -> Any:
-    """A value of an argument as Python writes it: paths as text, a method's record as its name, numbers of other kinds as its own."""
-    if isinstance(value, tuple | list):
-        return type(value)(plain(one) for one in value)
-    if isinstance(value, Path | Method):
-        return str(value) if isinstance(value, Path) else value.name
-    return value.item() if hasattr(value, "item") else value

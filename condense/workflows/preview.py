@@ -1,13 +1,11 @@
 """The output of `--dry-run`: settings with their sources, inputs that exist and inputs to be made, and the cost."""
 
-import jax
-
 from condense import nets
-from condense.engine.feeds import make_feed
-from condense.engine.measure import Cost, measure_step, measure_training
+from condense.engine.measure import measure_training
 from condense.inputs.context import ToMake
 from condense.runtime.log import duration, note
 from condense.runtime.run_folder import foresee
+from condense.workflows.lengths import settle_length, step_cost
 from condense.workflows.plan import Plan, stand_in_set
 from evals.storage import count_bytes
 from synth.base import take_all
@@ -17,6 +15,7 @@ from synth.set import SyntheticSet
 
 def preview(made: Plan) -> list[str]:
     """The lines of a dry run. A step is compiled and timed where the method runs in steps; nothing is written."""
+    made = settle_length(made)
     data, schedule, word = made.data, made.schedule, made.modality.example
     given, settings, waiting = made.budget.given(), made.settings, made.to_make()
     synth = stand_in_set(made) if made.modality.starts else None
@@ -33,6 +32,7 @@ def preview(made: Plan) -> list[str]:
         ("recipe", made.recipe),
         ("seed", str(made.seed)),
     ]
+    rows += [] if made.minutes is None else [("minutes", f"{made.minutes:g}, which come to these steps; the run measures anew")]
     rows += [("option", f"{name} = {value} ({settings.sources[name]})") for name, value in settings.options.items()]
     rows += [("input", f"{name}: there, in {place}") for name, place in settings.places.items()]
     rows += [("input", describe(one)) for one in waiting]
@@ -95,10 +95,3 @@ def seconds_to_make(one: ToMake, made: Plan) -> float:
 def _seconds(name: str, made: Plan, batch: int) -> float:
     image, classes = made.data.image, len(made.data.classes)
     return measure_training(nets.build(name, image, classes), image, classes, batch=min(batch, len(made.data.train.y)))
-
-
-def step_cost(made: Plan) -> Cost:
-    """Measures a step of the plan's method. Stand-ins take the place of missing inputs."""
-    data, values = made.data, made.resolved.values()
-    feed = make_feed(made.matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts"))
-    return measure_step(jax.random.key(made.seed), made.matcher, stand_in_set(made), feed)

@@ -1,5 +1,6 @@
 """DosCond: one-step gradient matching with learned graphs (Jin et al., KDD 2022)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
@@ -28,6 +29,14 @@ class DosCondState(NamedTuple):
 
     step: Int[Array, ""]
     dense: Float[Array, ""]
+
+
+FALL = 0.4  # of the steps, after which both step sizes are a tenth: 400 of the usual 1,000
+
+
+def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The step sizes fall at the same share of the run, however long it is."""
+    return {"decay": max(1, round(FALL * steps))}
 
 
 def doscond(

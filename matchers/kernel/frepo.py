@@ -1,7 +1,8 @@
 """Neural feature regression with pooling (Zhou, Nezhadarya and Ba, NeurIPS 2022)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,15 @@ from synth.training.optim import cosine, lamb, scheduled
 from synth.training.ridge import centred
 
 ROWS = 1000  # of a larger set, drawn for every step of a network, as released
+
+
+FAR = 12.0  # steps times step size: how far the images go, in units of their own norm, were the step size constant
+SLOWEST, FASTEST = 3e-4, 0.04  # step sizes: as published, for 500,000 steps, and the largest that was tried with success
+
+
+def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The step size falls as the run grows longer, so that the images go equally far; fitted by `docs/experiments/length_rules.json`."""
+    return {"lr": float(f"{min(FASTEST, max(SLOWEST, FAR / steps)):.2g}")}
 
 
 def margin(y: Float[Array, "n c"]) -> Float[Array, ""]:

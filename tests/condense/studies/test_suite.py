@@ -11,14 +11,18 @@ import pytest
 
 import condense
 from condense.__main__ import run
+from condense.engine.measure import Cost
 from condense.studies import suite as suites
 from condense.studies import work, workers
 from condense.studies.crossing import cross
 from condense.studies.shipped import FOLDER
 from condense.studies.suite_file import read_suite
+from condense.workflows import lengths
+from matchers import REGISTRY
 from synth.errors import RunFailed
 from tests.support.cli import program, surroundings
 from tests.support.three_classes import three_classes
+from tests.support.toy_pull import PULL
 
 NET = "mlp:width=4"
 
@@ -41,7 +45,7 @@ DM = {"name": "dm", "net": NET, "batch": 4, "steps": 2}
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"colour": 1}, "suite: unknown key 'colour' .known: about, data, ipc, bytes, seeds, draws, nets, recipe, rows, method"),
+        ({"colour": 1}, "suite: unknown key 'colour' .known: about, data, ipc, bytes, seeds, draws, nets, recipe, rows, minutes, method"),
         ({"data": []}, "suite: data \\[\\]: give a text or a list of texts"),
         ({"data": "digit"}, "data 'digit': unknown set"),
         ({"method": []}, "suite: names no method"),
@@ -58,6 +62,8 @@ DM = {"name": "dm", "net": NET, "batch": 4, "steps": 2}
         ({"bytes": 10_000}, "gives ipc and bytes; give one of them"),
         ({"seeds": "2"}, "--seeds 2: give a whole number"),
         ({"draws": 0}, "--draws 0: give a whole number"),
+        ({"minutes": 0}, "suite: --minutes 0: give a number above 0"),
+        ({"method": [{**DM, "minutes": 1}]}, "dm on digits: --minutes 1: --steps 2 says how long the run is"),
         ({"nets": "gin"}, "nets gin: "),
         ({"recipe": "slow"}, "unknown recipe 'slow'"),
         ({"rows": ["distilled", "best"]}, "rows: unknown row 'best' .known: distilled"),
@@ -114,6 +120,22 @@ def test_every_draw_shares_one_split_and_differs_in_its_seed(spec, tmp_path):
     sets = [condense.load_set(tmp_path / "s" / one["run"] / "set.npz") for one in found.runs]
     assert [one.info.split_seed for one in sets] == [0, 0] and not np.array_equal(sets[0].x.decode(), sets[1].x.decode())
     assert len([row for row in found.results if row["set_kind"] == "random"]) == 1, "random images are drawn and trained on once"
+
+
+def test_minutes_of_a_suite_are_measured_once_for_all_draws(spec, tmp_path, monkeypatch):
+    """A step of 8 s after 4 s of compiling: 6 in a minute, 13 in two; a method with steps keeps them, one that chooses takes one."""
+    measured = []
+    monkeypatch.setitem(REGISTRY, "pull", PULL)
+    monkeypatch.setattr(lengths, "step_cost", lambda made, **how: measured.append(made.method.name) or Cost(4.0, 8.0, 0, 8.0))
+    toy = {"name": "pull", "net": NET, "batch": 4}
+    methods = [toy, {**toy, "label": "longer", "minutes": 2}, {**toy, "label": "stepped", "steps": 3}, {"name": "random"}]
+    file = file_of(spec, *methods, ipc=1, draws=2, minutes=1, rows="distilled")
+    found = condense.suite(file, tmp_path / "s")
+    assert found.failed == () and measured == ["pull", "pull"] and len(list((tmp_path / "s" / "lengths").iterdir())) == 2
+    records = [json.loads((tmp_path / "s" / one["run"] / "run.json").read_text()) for one in found.runs]
+    assert [one["finished"] for one in records] == [6, 6, 13, 13, 3, 3, 1, 1]
+    assert [one["config"].get("lr") for one in records[:6:2]] == [1 / 6, 1 / 13, 0.5]
+    assert condense.suite(file, tmp_path / "s").results == found.results and len(measured) == 2
 
 
 def without_seconds(found):

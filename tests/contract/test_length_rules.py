@@ -1,0 +1,47 @@
+"""The rules by which methods set options for the length of a run given in minutes."""
+
+import numpy as np
+import pytest
+
+from matchers import REGISTRY
+from matchers.inputs import option_parameters
+from synth.options import check_option
+
+RULED = [name for name, method in REGISTRY.items() if method.scaled]
+LENGTHS = (1, 7, 30, 100, 300, 1_000, 3_000, 10_000, 100_000, 1_000_000)
+
+
+@pytest.mark.parametrize("name", RULED)
+def test_a_rule_gives_options_of_its_method_in_their_ranges(name):
+    method, parameters = REGISTRY[name], option_parameters(REGISTRY[name].load())
+    options = {option: parameter.default for option, parameter in parameters.items()}
+    for steps in LENGTHS:
+        for option, value in method.scale(steps, options).items():
+            assert type(value) in (int, float), "a flag of the command without a clock is a number"
+            assert check_option(option, value, parameters[option].annotation) == value
+
+
+@pytest.mark.parametrize("name", RULED)
+def test_step_sizes_never_grow_with_the_length(name):
+    options = {option: parameter.default for option, parameter in option_parameters(REGISTRY[name].load()).items()}
+    sizes = [REGISTRY[name].scale(steps, options).get("lr", 0.0) for steps in LENGTHS]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_method_without_a_rule_keeps_its_options():
+    assert REGISTRY["kip"].scale(10, {"lr": 0.04}) == {}
+
+
+def test_frepo_goes_as_far_in_few_steps_as_in_many_and_published_lengths_have_the_published_step_size():
+    rule = REGISTRY["frepo"].scale
+    assert [rule(steps, {})["lr"] for steps in (100, 1_000, 2_000, 500_000)] == [0.04, 0.012, 0.006, 3e-4]
+
+
+@pytest.mark.parametrize("steps", [100, 300, 5_000])
+def test_the_mean_of_ftd_has_forgotten_the_first_images_at_the_end(steps):
+    """At 0.999, the default, they would weigh 90 and 74 % after the first two."""
+    assert REGISTRY["ftd"].scale(steps, {})["decay"] ** steps == pytest.approx(np.exp(-5), rel=0.2)
+
+
+def test_doscond_falls_at_the_share_of_its_usual_run():
+    assert [REGISTRY["doscond"].scale(steps, {}) for steps in (1, 50, 1_000)] == [{"decay": 1}, {"decay": 20}, {"decay": 400}]
