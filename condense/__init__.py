@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.studies.results import SuiteResults
     from condense.studies.shipped import list_suites
     from condense.studies.suite import suite
+    from condense.studies.tune import tune
+    from condense.studies.tuned import Tuned
     from condense.teachers.self_supervised import load_ssl_teacher, train_ssl_teacher
     from condense.teachers.store import load_teachers
     from condense.teachers.train import train_teachers
@@ -56,6 +58,7 @@ INTERFACE = {  # name -> the module that defines it
     "SuiteResults": "condense.studies.results",
     "SyntheticSet": "synth.set",
     "Transfer": "condense.evaluation.transfer_report",
+    "Tuned": "condense.studies.tuned",
     "compare": "condense.studies.compare",
     "count_trees": "condense.data.trees",
     "describe": "condense.workflows.describe",
@@ -91,6 +94,7 @@ INTERFACE = {  # name -> the module that defines it
     "train_ssl_teacher": "condense.teachers.self_supervised",
     "train_teachers": "condense.teachers.train",
     "transfer": "condense.workflows.transfer",
+    "tune": "condense.studies.tune",
 }
 
 __all__ = [
@@ -105,6 +109,7 @@ __all__ = [
     "SuiteResults",
     "SyntheticSet",
     "Transfer",
+    "Tuned",
     "__version__",
     "compare",
     "count_trees",
@@ -141,6 +146,7 @@ __all__ = [
     "train_ssl_teacher",
     "train_teachers",
     "transfer",
+    "tune",
 ]
 
 

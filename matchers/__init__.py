@@ -9,6 +9,7 @@ ARRAYS, GRAPHS = ("images", "vectors"), ("graphs",)
 ALL = (*ARRAYS, *GRAPHS)
 UNROLLED = 300  # steps of the trajectory methods, each of which trains a network for 20 to 40 steps of its own
 OF_VECTORS = {"vectors": {"lr": 3.0}}  # of the same methods: the published step sizes are those of images
+LR, STUDENT, RECOVERY = ("lr",), ("lr", "step_size"), ("lr", "alpha_bn")  # what a tuner varies
 BUILT_IN = (
     Method(
         "random",
@@ -39,13 +40,17 @@ BUILT_IN = (
         "matchers.gradient.dc:dc",
         "Matches the gradients that real and synthetic images of every class give a network trained on the synthetic set.",
         ARRAYS,
+        tuned=LR,
     ),
-    Method("dsa", "matchers.gradient.dsa:dsa", "Gradient matching with the same random augmentation on real and synthetic images."),
+    Method(
+        "dsa", "matchers.gradient.dsa:dsa", "Gradient matching with the same random augmentation on real and synthetic images.", tuned=LR
+    ),
     Method(
         "dm",
         "matchers.distribution.dm:dm",
         "Matches the mean embedding of every class under freshly drawn random networks.",
         ARRAYS,
+        tuned=LR,
     ),
     Method(
         "mtt",
@@ -55,6 +60,7 @@ BUILT_IN = (
         experts="sgd",
         steps=UNROLLED,
         defaults=OF_VECTORS,
+        tuned=STUDENT,
     ),
     Method(
         "ftd",
@@ -65,6 +71,7 @@ BUILT_IN = (
         steps=UNROLLED,
         defaults=OF_VECTORS,
         scaled="matchers.trajectory.ftd:scaled",
+        tuned=STUDENT,
     ),
     Method(
         "ast",
@@ -74,6 +81,7 @@ BUILT_IN = (
         experts="smooth",
         steps=UNROLLED,
         defaults=OF_VECTORS,
+        tuned=STUDENT,
     ),
     Method(
         "datm",
@@ -83,12 +91,14 @@ BUILT_IN = (
         experts="flat",
         steps=UNROLLED,
         defaults=OF_VECTORS,
+        tuned=STUDENT,
     ),
     Method(
         "kip",
         "matchers.kernel.kip:kip",
         "Learns images and labels whose kernel ridge regression is right about real images.",
         ARRAYS,
+        tuned=LR,
     ),
     Method(
         "frepo",
@@ -96,6 +106,7 @@ BUILT_IN = (
         "Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.",
         ARRAYS,
         scaled="matchers.kernel.frepo:scaled",
+        tuned=LR,
     ),
     Method(
         "krrst",
@@ -108,23 +119,27 @@ BUILT_IN = (
         "matchers.decoupled.sre2l:sre2l",
         "Recovers images that a trained network recognises and whose statistics in it are those of real data.",
         teachers=1,
+        tuned=RECOVERY,
     ),
     Method(
         "cvdd",
         "matchers.decoupled.cvdd:cvdd",
         "Recovers every slot (one image of every class) from a committee of trained networks, and labels the set with the votes of all.",
+        tuned=RECOVERY,
     ),
     Method(
         "infer",
         "matchers.decoupled.infer:infer",
         "Learns images that serve all classes at once: each is added to one real image of every class.",
         teachers=4,
+        tuned=RECOVERY,
     ),
     Method(
         "nrr",
         "matchers.decoupled.nrr:nrr",
         "Stitches critical crops of real images together and refines what lies around the critical regions.",
         teachers=1,
+        tuned=LR,
     ),
     Method(
         "rded",
@@ -154,6 +169,7 @@ BUILT_IN = (
         GRAPHS,
         net="gcn:depth=3",
         scaled="matchers.graphs.doscond:scaled",
+        tuned=("features_lr", "adjacency_lr"),
     ),
 )
 REGISTRY = {method.name: method for method in BUILT_IN}

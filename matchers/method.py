@@ -24,6 +24,7 @@ class Method:
       labelled: whether it reads the labels of the data.
       scaled: where its rule for the length of a run is, written as `factory` is: (steps, options) -> the options that suit so many steps,
         a dictionary of numbers. `options` are those of the call with all defaults. Empty for a method whose options suit any length.
+      tuned: names of the options that a tuner varies where a call names none; all have a range in their annotation.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Method:
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     labelled: bool = True
     scaled: str | Callable[[int, Mapping[str, Any]], dict[str, Any]] = ""
+    tuned: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """The factory; the import of its module happens here."""

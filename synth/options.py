@@ -39,6 +39,7 @@ BelowOne = Range(0, 1, ("high",), "in [0, 1)")
 Share = Range(0, 1, ("low",), "in (0, 1]")
 AtLeastOne = Range(1, math.inf, ("high",), "of at least 1")
 AtLeastTwo = Range(2, math.inf, ("high",), "of at least 2")
+FAR = 100.0  # times less and more than a value, as far as a tuner looks where a range has no end
 
 
 def flag_of(name: str) -> str:
@@ -95,3 +96,40 @@ def _number(name: str, value: Any, kind: type, limits: Range) -> int | float:
         whole = "whole number" if kind is int else "number"
         raise BadInput(f"{flag_of(name)} {value}: give a {whole} {limits.words}")
     return kind(value)
+
+
+class Span(NamedTuple):
+    """Where a tuner looks for the value of an option: evenly from `low` to `high`, or by factors around a centre where `log`; for whole
+    numbers where `whole`."""
+
+    low: float
+    high: float
+    log: bool
+    whole: bool
+
+    def at(self, share: float, *, centre: float) -> int | float:
+        """The value at a share in [0, 1] of the span, to three digits. By factors, a half is `centre`, and the ends are FAR times less and
+        more, as far as the range goes."""
+        value = centre * FAR ** (2 * share - 1) if self.log else self.low + share * (self.high - self.low)
+        value = min(self.high, max(self.low, value))
+        return round(value) if self.whole else float(f"{value:.3g}")
+
+
+def span_of(name: str, value: Any, kind: Any) -> Span:
+    """The span of an option around a value. A range without an upper end is searched by factors of FAR each way, one with two ends evenly.
+
+    Raises BadInput for an option that is no number, or declares no range, or whose value leaves open where to look.
+    """
+    flag = flag_of(name)
+    found = [(base, limits) for base, limits in alternatives(kind) if base in (int, float)]
+    if not found or isinstance(value, tuple | list | bool) or found[0][1] is ANY:
+        raise BadInput(f"--vary {name}: it is no number with a range; name options that have one")
+    base, limits = found[0]
+    whole = base is int
+    if math.isfinite(limits.high):
+        edge = (limits.high - limits.low) / 100
+        low, high = (limits.low + edge * ("low" in limits.opened), limits.high - edge * ("high" in limits.opened))
+        return Span(low, high, False, whole)
+    if value is None or value <= 0:
+        raise BadInput(f"--vary {name}: its range has no end and {flag} is {value}; give {flag} a value above 0 to look around")
+    return Span(limits.low, limits.high, True, whole)

@@ -19,6 +19,7 @@ from condense.cli import (
     suite,
     teachers,
     transfer,
+    tune,
 )
 from condense.cli.flags import aligned, parse
 from synth.errors import BadInput
@@ -31,6 +32,7 @@ VERBS = {
     "rank": rank,
     "relabel": relabel,
     "transfer": transfer,
+    "tune": tune,
     "suite": suite,
     "compare": compare,
     "show": show,
@@ -41,7 +43,7 @@ VERBS = {
     "data": data,
     "demo": demo,
 }
-LASTING = ("distill", "demo", "experts", "teachers", "rank", "relabel", "suite")  # verbs that go on where they were interrupted
+LASTING = ("distill", "demo", "experts", "teachers", "rank", "relabel", "suite", "tune")  # verbs that go on where they were interrupted
 
 
 def call(argv: Sequence[str]) -> None:

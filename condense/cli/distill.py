@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import MISSING, field, fields, make_dataclass
 from itertools import pairwise
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 
@@ -66,8 +66,8 @@ COMMON: dict[str, tuple[Any, Any]] = {
 STARTLESS = {"graphs"}  # modalities whose methods make their own start, so that the flag is always refused; a registry without JAX
 
 
-def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, dry_run: bool) -> type:
-    """A record of the common flags and the method's own, with a preset's settings as defaults."""
+def method_class(method: Method, factory: Callable, preset: dict[str, Any], common: dict[str, tuple[Any, Any]], *, dry_run: bool) -> type:
+    """A record of the flags that methods share and the method's own, with a preset's settings as defaults."""
     document = parse_docstring(inspect.getdoc(factory) or "")
     helps = argument_helps(factory)
     own = {}
@@ -76,7 +76,7 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, d
         several = any(get_origin(kind) is tuple for kind in get_args(plain_type(p.annotation)))  # else shown as {None}|{[N [N ...]]}
         own[name] = (Annotated[plain_type(p.annotation), about(text, metavar="N ..." if several else None)], p.default)
     places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
-    rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (COMMON | places | own).items()}
+    rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (common | places | own).items()}
     if set(method.modalities) <= STARTLESS:
         del rows["start"]
     if dry_run:
@@ -88,15 +88,26 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], *, d
     return made
 
 
-def act(args: list[str]) -> None:
-    """Distil a data set to a budget with a method; the same command again resumes or says that it is done."""
+class MethodCall(NamedTuple):
+    """A command line of a method: the method, all flags, those that the line gives by name, and the preset's settings."""
+
+    method: Method
+    flags: Any
+    given: dict[str, Any]
+    preset: dict[str, Any]
+
+
+def read_call(verb: str, args: list[str], common: dict[str, tuple[Any, Any]]) -> MethodCall | None:
+    """Reads `condense VERB METHOD ...`, where `common` are the flags that all methods share; None where only help was asked for."""
     if not args or args[0].startswith("-"):
-        print("usage: condense distill METHOD --data SPEC (--ipc N | --size N | --bytes N | --fraction X) --out DIR [...]\n")
+        budgets = "(--ipc N | --size N | --bytes N | --fraction X)"
+        flags = " ".join((f"--data SPEC {budgets} --out DIR", *(["--minutes M"] if verb == "tune" else []), "[...]"))
+        print(f"usage: condense {verb} METHOD {flags}\n")
         print(aligned({name: method.summary for name, method in known_methods().items()}))
-        print("\n`condense distill METHOD --help` shows all flags of a method.")
+        print(f"\n`condense {verb} METHOD --help` shows all flags of a method.")
         if args[:1] not in (["-h"], ["--help"]):
-            raise BadInput(f"distill: give a method first: {', '.join(known_methods())}")
-        return
+            raise BadInput(f"{verb}: give a method first: {', '.join(known_methods())}")
+        return None
     method, rest = find_method(args[0]), args[1:]
     with defer_interrupt():  # an extension module that is interrupted while it loads ends in a traceback
         from condense.presets import preset_of
@@ -108,18 +119,25 @@ def act(args: list[str]) -> None:
     settings = {} if named is None else preset_of(named, method.name)
     if {f"--{name}" for name in BUDGETS} & set(tokens):  # a budget on the command line replaces the preset's
         settings = {name: value for name, value in settings.items() if name not in BUDGETS}
-    record = method_class(method, factory, settings, dry_run="--dry-run" in tokens)
-    call = parse(record, rest, f"condense distill {method.name}")
+    record = method_class(method, factory, settings, common, dry_run="--dry-run" in tokens)
+    call = parse(record, rest, f"condense {verb} {method.name}")
     flags = {token.partition("=")[0].replace("_", "-").replace("--no-", "--") for token in rest if token.startswith("--")}
-    given = {f.name: getattr(call, f.name) for f in fields(call) if flag_of(f.name) in flags}
+    return MethodCall(method, call, {f.name: getattr(call, f.name) for f in fields(call) if flag_of(f.name) in flags}, settings)
+
+
+def act(args: list[str]) -> None:
+    """Distil a data set to a budget with a method; the same command again resumes or says that it is done."""
+    if (read := read_call("distill", args, COMMON)) is None:
+        return
+    call, given = read.flags, dict(read.given)
     dry_run = given.pop("dry_run", False)
 
     with defer_interrupt():
         from condense.workflows.distill import execute
         from condense.workflows.plan import plan
         from condense.workflows.preview import preview
-    data = given.pop("data", settings.get("data"))
-    made = plan(method, data, command="condense distill " + shlex.join(args), **given)
+    data = given.pop("data", read.preset.get("data"))
+    made = plan(read.method, data, command="condense distill " + shlex.join(args), **given)
     if dry_run:
         print("\n".join(preview(made)))
         return

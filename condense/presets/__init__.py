@@ -4,14 +4,16 @@ May import `evaluation` and what is below, and the packages `matchers`, `evals` 
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from condense.presets import gradient, graphs, kernel, statistics, trajectory
 from condense.presets.base import Preset
+from condense.presets.file import read_preset
 from condense.presets.stated import STATED
 from synth.errors import BadInput
 
-__all__ = ["PRESETS", "Preset", "preset_of"]
+__all__ = ["PRESETS", "Preset", "find_preset", "preset_of"]
 
 
 def complete(preset: Preset) -> Preset:
@@ -23,10 +25,18 @@ FAMILIES = (gradient, trajectory, statistics, kernel, graphs)
 PRESETS = {preset.name: complete(preset) for family in FAMILIES for preset in family.PRESETS}
 
 
+def find_preset(name: str) -> Preset:
+    """A preset by name, or from a file such as `condense tune` writes. Raises BadInput where there is none."""
+    if name in PRESETS:
+        return PRESETS[name]
+    if name.endswith(".json") or Path(name).is_file():
+        return read_preset(Path(name))
+    raise BadInput(f"--preset: unknown preset '{name}' (known: {', '.join(PRESETS)}; or a FILE.json of `condense tune`)")
+
+
 def preset_of(name: str, method: str) -> dict[str, Any]:
     """The flags of a preset. Raises BadInput for an unknown one, or one that belongs to another method."""
-    if name not in PRESETS:
-        raise BadInput(f"--preset: unknown preset '{name}' (known: {', '.join(PRESETS)})")
-    if PRESETS[name].method != method:
-        raise BadInput(f"--preset {name}: it belongs to {PRESETS[name].method}, not to {method}")
-    return PRESETS[name].flags()
+    preset = find_preset(name)
+    if preset.method != method:
+        raise BadInput(f"--preset {name}: it belongs to {preset.method}, not to {method}")
+    return preset.flags()

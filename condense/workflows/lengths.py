@@ -72,11 +72,15 @@ def measure_length(made: Plan) -> Length:
 
 def length_of(made: Plan, steps: int) -> Length:
     """A length of about so many steps, of which two digits stay, and the options that the method's rule sets for it."""
-    digits = 10 ** max(0, len(str(steps)) - 2)
-    steps = min(steps // digits * digits, LONGEST)
-    settings = made.settings
+    steps, settings = two_digits(steps), made.settings
     scaled = made.method.scale(steps, settings.options)
     return Length(steps, {name: value for name, value in scaled.items() if settings.sources[name] == "default"})
+
+
+def two_digits(steps: int) -> int:
+    """A number of steps of which two digits stay, so that nearly equal machines agree on it; at most LONGEST."""
+    digits = 10 ** max(0, len(str(steps)) - 2)
+    return min(steps // digits * digits, LONGEST)
 
 
 def with_length(made: Plan, length: Length) -> Plan:

@@ -43,6 +43,8 @@ def settle(method: Method, factory: Callable, preset: str | None, common: Mappin
         names = ", ".join(map(flag_of, [*known, *flags])) or "none"
         raise BadInput(f"{method.name} has no option {flag_of(unknown[0])} (known: {names})")
     filled = {} if preset is None else preset_of(preset, method.name)
+    if unknown := [name for name in filled if name not in common and name not in known and name not in flags]:
+        raise BadInput(f"--preset {preset}: {method.name} has no option {flag_of(unknown[0])}; take it out of the file")
     if any(common.get(name) is not None for name in BUDGETS):  # a budget of the call replaces the preset's
         filled = {name: value for name, value in filled.items() if name not in BUDGETS}
     if common.get("minutes") is not None:  # they replace the preset's steps

@@ -22,7 +22,7 @@ from condense.engine.loop import Schedule, make_schedule
 from condense.inputs.context import Context
 from condense.inputs.priors import Unmeasured
 from condense.inputs.registry import Resolved, resolve_inputs, split_seed
-from condense.presets import PRESETS
+from condense.presets import find_preset
 from condense.runtime.checks import check_seed, check_validation
 from condense.runtime.run_folder import check_same
 from condense.workflows.calls import call_of
@@ -268,8 +268,8 @@ def remarks(method: Method, matcher: Matcher, preset: str | None, settings: Sett
     said, idle = [], [flag_of(name) for name in (*COUNTS[BUDGETS:], "minutes") if common[name] is not None]
     if matcher.host and idle:
         said.append(f"{method.name} selects in one step: {', '.join(idle)} changes nothing")
-    if preset is not None and (first := PRESETS[preset].first) and PRESETS[preset].flag() not in settings.places:
-        flag = PRESETS[preset].flag()
+    if preset is not None and (first := find_preset(preset).first) and find_preset(preset).flag() not in settings.places:
+        flag = find_preset(preset).flag()
         said.append(f"--preset {preset}: it is meant for other {flag} than the small ones that this run makes; first {first}")
     return said
 

@@ -41,6 +41,7 @@ def test_minutes_become_steps_and_options_that_are_recorded(measured, tmp_path, 
     assert record["without_clock"] in said
 
 
+@pytest.mark.slow
 def test_the_command_without_a_clock_makes_the_same_set(measured, tmp_path, monkeypatch):
     monkeypatch.setitem(REGISTRY, "pull", PULL)
     assert command(["distill", "pull", *CALL, "--minutes", "1", "--out", str(tmp_path / "a")]) == 0
@@ -71,6 +72,7 @@ def test_a_resumed_run_measures_nothing_and_ends_as_one_that_was_not_stopped(mea
     np.testing.assert_array_equal(distill(PULL, DATA, **call, out=tmp_path / "b").x.decode(), resumed.x.decode())  # done: nothing to do
 
 
+@pytest.mark.slow
 def test_other_minutes_are_another_run(measured, tmp_path):
     call = {**SMALL, "out": tmp_path / "a"}
     distill(PULL, DATA, **call, minutes=1)

@@ -1,0 +1,27 @@
+"""Presets in files: JSON, which `condense tune` writes and `--preset FILE` reads."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from condense.presets.base import Preset
+from synth.files.atomic import write_bytes
+from synth.files.records import Either, Flag, ListOf, Maybe, Real, Table, Text, Whole, read_record
+
+FORMAT = 1
+VALUE = Maybe(Either((Flag(), Real(), Text(), ListOf(Either((Real(), Text()))))))
+FIELDS = {name: Text() for name in ("name", "method", "data", "claim", "source", "cost", "first")}
+KIND = Table({"format": Whole(FORMAT, FORMAT), **FIELDS, "settings": Table(rest=VALUE)}, rest=None)
+
+
+def write_preset(path: Path, preset: Preset) -> None:
+    """Writes a preset to a file, whole or not at all."""
+    write_bytes(path, (json.dumps({"format": FORMAT, **asdict(preset)}, indent=1) + "\n").encode())
+
+
+def read_preset(path: Path) -> Preset:
+    """The preset in a file. Raises BadInput, naming the file, where it holds none."""
+    held = read_record(
+        path, KIND, what="is no preset", remedy="give the preset.json of `condense tune`, or a name of `condense list presets`"
+    )
+    return Preset(**{name: held[name] for name in (*FIELDS, "settings")})

@@ -1,0 +1,89 @@
+"""The trials of a search: runs with other options and lengths, each scored on validation examples by a short retraining."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from condense.runtime.log import note
+from condense.studies.rungs import Rung, best_of, options_at
+from condense.studies.suite import write_json
+from condense.workflows.distill import distill
+from condense.workflows.evaluate import evaluate
+from condense.workflows.plan import Plan
+from evals.recipes import recipe
+from evals.report import Report
+from synth.errors import BadInput, RunFailed
+from synth.files.format import load_set
+from synth.files.records import ListOf, Maybe, Real, Table, Text, Whole, read_record
+from synth.options import Span, flag_of
+from synth.set import SyntheticSet
+
+CELLS, RUNS = "cells", "runs"
+SHORTEST = 300  # epochs: of a longer retraining half is done, and at least these
+ROW = {"trial": Whole(), "steps": Whole(1), "options": Table(rest=Real()), "accuracy": Maybe(ListOf(Real(0, 1), least=1))}
+ROW |= {"mean": Maybe(Real(0, 1)), "reason": Text()}
+
+
+class Search(NamedTuple):
+    """A search under way.
+
+    Args:
+      made: the plan of its call, with all inputs. call: the arguments of its runs, by name.
+      spans: of the options that vary. points: where each trial lies in them, as `condense.studies.rungs.draw` gives them.
+      seeds: networks that score a set. out: the folder.
+    """
+
+    made: Plan
+    call: dict[str, Any]
+    spans: dict[str, Span]
+    points: list[tuple[float, ...] | None]
+    seeds: int
+    out: Path
+
+
+def climb(search: Search, rungs: list[Rung], path: Path) -> list[dict[str, Any]]:
+    """Runs all rungs and writes the trials to a file after each; those that stand there already are not run again."""
+    held = read_rows(path)
+    rows, alive = [], list(range(len(search.points)))
+    for rung in rungs:
+        alive = alive[: rung.trials]
+        for number in sorted(alive):
+            options = options_at(search.made, search.spans, search.points[number], rung.steps)
+            same = (row for row in held if (row["trial"], row["steps"], row["options"]) == (number, rung.steps, options))
+            rows.append(next(same, None) or run_trial(search, number, rung.steps, options))
+            write_json(path, {"rows": rows + [row for row in held if row["steps"] > rung.steps]})
+        alive = best_of(rows, rung.steps)
+    return rows
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The trials in a file; none where there is no file. Raises BadInput, naming it, where it holds others."""
+    if not path.is_file():
+        return []
+    kind = Table({"rows": ListOf(Table(ROW, rest=None))})
+    return read_record(path, kind, what="holds no trials", remedy="remove it, and finished runs are scored again")["rows"]
+
+
+def run_trial(search: Search, number: int, steps: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Makes and scores the set of a trial: its row. A run that fails, such as one whose loss is not finite, has no score but a reason."""
+    place = search.out / RUNS / f"{number:02d}-{steps}"
+    row = {"trial": number, "steps": steps, "options": options, "accuracy": None, "mean": None, "reason": ""}
+    said = f"trial {number}, {steps:,} steps, " + ", ".join(f"{flag_of(name)} {value}" for name, value in options.items())
+    try:
+        distill(search.made.method, search.made.data, **{**search.call, **options}, steps=steps, out=place)
+        report = score(search, place, cache=search.out / CELLS)
+    except (RunFailed, BadInput) as error:  # a wrong call was refused before the search began
+        note(f"{said}: {error}")
+        return row | {"reason": str(error)}
+    note(f"{said}: {100 * report.mean:.1f} % of validation")
+    return row | {"accuracy": list(report.accuracy), "mean": report.mean}
+
+
+def score(search: Search, what: SyntheticSet | Path, *, cache: str | Path) -> Report:
+    """Scores a set on validation examples after a short retraining; `cache` keeps the networks."""
+    synth = load_set(what / "set.npz") if isinstance(what, Path) else what
+    protocol, taught = recipe(synth.info.recipe), synth.y.taught
+    short = "epochs" in protocol.options and not taught  # labels of certain views are for all their epochs
+    epochs = min(protocol.epochs, max(SHORTEST, protocol.epochs // 2)) if short else None
+    teachers = search.call.get("teachers") if taught else None
+    how = {"split": "val", "rows": "distilled", "seeds": search.seeds, "epochs": epochs, "teachers": teachers, "cache": cache}
+    return evaluate(what, data=search.made.data, **how).reports[0]

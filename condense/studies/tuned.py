@@ -1,0 +1,68 @@
+"""What a search found: all trials, and the best one as a preset."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from condense.presets import Preset
+from condense.studies.rungs import Rung, best_of, options_at
+from condense.studies.trials import Search
+from synth.errors import RunFailed
+
+
+class Tuned(NamedTuple):
+    """The result of a search.
+
+    Args:
+      out: its folder. preset: the settings of the best trial, as preset.json holds them.
+      rungs: how many trials ran for how many steps. rows: every run with its options and accuracies, None where it failed.
+      best: the row of the best trial, of those that ran longest.
+    """
+
+    out: Path
+    preset: Preset
+    rungs: tuple[Rung, ...]
+    rows: tuple[dict[str, Any], ...]
+    best: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The document `trials.json`; accuracies are fractions of the validation split."""
+        rungs = [rung._asdict() for rung in self.rungs]
+        return {"method": self.preset.method, "data": self.preset.data, "rungs": rungs, "rows": list(self.rows), "best": self.best}
+
+    def table(self) -> Table:
+        """The trials, the best first: those that ran longest, then the others of each rung."""
+        found = Table(title=f"{self.preset.method} on {self.preset.data}: accuracy on validation in %")
+        for name in ("trial", "steps", *self.best["options"], "accuracy"):
+            found.add_column(name, justify="right")
+        for row in sorted(self.rows, key=lambda row: (-row["steps"], -(row["mean"] or 0), row["trial"])):
+            score = row["reason"] or f"{100 * row['mean']:.1f}"
+            found.add_row(str(row["trial"]), f"{row['steps']:,}", *map(str, row["options"].values()), score)
+        return found
+
+
+def conclude(search: Search, rungs: list[Rung], rows: list[dict[str, Any]], command: str) -> Tuned:
+    """Chooses the best trial of the longest runs, and makes a preset of it. Raises RunFailed where every trial failed."""
+    made = search.made
+    steps, number = next(((rung.steps, best[0]) for rung in reversed(rungs) if (best := best_of(rows, rung.steps))), (0, 0))
+    if not steps:
+        raise RunFailed(f"tune: all {len(rows)} trials failed, such as the first: {rows[0]['reason']}; give other values to look around")
+    row = next(row for row in rows if (row["trial"], row["steps"]) == (number, steps))
+    options = made.settings.options | options_at(made, search.spans, search.points[number], steps)
+    name, value = made.budget.given() or ("", 0)
+    settings = {
+        **({name: value} if name else {}),
+        "net": made.net,
+        "steps": steps,
+        **({"start": made.start} if made.start else {}),
+        **options,
+    }
+    claim = f"{100 * row['mean']:.1f} % of validation examples after a short retraining of {search.seeds}"
+    return Tuned(
+        search.out,
+        Preset(f"{made.method.name}_tuned", made.method.name, made.data.spec, claim, command, f"{steps:,} steps", settings),
+        tuple(rungs),
+        tuple(rows),
+        row,
+    )
