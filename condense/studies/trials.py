@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from condense.runtime.log import note
+from condense.runtime.programs import release_programs
 from condense.studies.rungs import Rung, best_of, options_at
 from condense.studies.suite import write_json
 from condense.workflows.distill import distill
@@ -65,6 +66,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def run_trial(search: Search, number: int, steps: int, options: dict[str, Any]) -> dict[str, Any]:
     """Makes and scores the set of a trial: its row. A run that fails, such as one whose loss is not finite, has no score but a reason."""
+    release_programs()
     place = search.out / RUNS / f"{number:02d}-{steps}"
     row = {"trial": number, "steps": steps, "options": options, "accuracy": None, "mean": None, "reason": ""}
     said = f"trial {number}, {steps:,} steps, " + ", ".join(f"{flag_of(name)} {value}" for name, value in options.items())

@@ -44,6 +44,7 @@ def tune(
     ipc: int | None = None,
     size: int | None = None,
     bytes: int | None = None,
+    fraction: float | None = None,
     net: str | Net | None = None,
     seed: int = 0,
     start: str | None = None,
@@ -60,8 +61,8 @@ def tune(
     same call again goes on where it was stopped. The test split is not looked at.
 
     Args:
-      method, data, ipc, size, bytes, net, seed, start, preset: as of `condense.distill`; `options` are the method's, of which those that do
-        not vary stay as they are. Experts and teachers that the call does not name are made once, in the folder.
+      method, data, ipc, size, bytes, fraction, net, seed, start, preset: as of `condense.distill`. `options` are the method's; those
+        that do not vary stay as they are. Experts and teachers that the call does not name are made once, in the folder.
       out: folder of the search; preset.json in it is what `--preset` takes.
       minutes: of this machine, for all runs and scores; experts and teachers come beside that.
       vary: names of options that declare a range; by default those of the method's record, such as the step size.
@@ -74,7 +75,7 @@ def tune(
     """
     trials, seeds = check_whole("trials", trials), check_whole("seeds", seeds)
     minutes = check_option("minutes", minutes, Annotated[float, Positive])
-    call = {"ipc": ipc, "size": size, "bytes": bytes, "net": net, "seed": seed, "start": start, "preset": preset}
+    call = {"ipc": ipc, "size": size, "bytes": bytes, "fraction": fraction, "net": net, "seed": seed, "start": start, "preset": preset}
     call = {name: value for name, value in call.items() if value is not None} | options
     folder, made = check_folder(out), plan(method, data, **call)
     check_tunable(made)

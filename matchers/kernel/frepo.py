@@ -23,7 +23,7 @@ ROWS = 1000  # of a larger set, drawn for every step of a network, as released
 
 
 FAR = 12.0  # steps times step size: how far the images go, in units of their own norm, were the step size constant
-SLOWEST, FASTEST = 3e-4, 0.04  # step sizes: as published, for 500,000 steps, and the largest that was tried with success
+SLOWEST, FASTEST = 3e-4, 0.04  # step sizes: as published, for 500,000 steps, and the largest that was tried
 
 
 def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_first_page_names_every_verb_and_no_other(capsys):
         ("describe", ["SPEC_OR_SET_OR_DIR_OR_PRESET"]),
         ("list", ["methods|data|nets|presets|recipes|suites"]),
         ("suite", ["FILE.toml|NAME", "--out DIR", "--jobs N", "--dry-run", "(default: 1)"]),
-        ("tune", ["METHOD --data SPEC (--ipc N | --size N | --bytes N) --out DIR --minutes M"]),
+        ("tune", ["METHOD --data SPEC (--ipc N | --size N | --bytes N | --fraction X) --out DIR --minutes M"]),
         ("compare", ["PLACE", "--to FILE.md|csv|tex|json", "--against LABEL"]),
         ("demo", ["--out DIR", "--force"]),
     ],
