@@ -12,6 +12,7 @@ from synth.errors import BadInput
 from synth.images.views import View, view_of
 from synth.labelling import batch_of
 from synth.training.fit import adam, sgd
+from synth.training.optim import muon
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class EvalRecipe(Protocol):
       view: what every mini-batch is shown through instead, the text of a `synth.images.views.View`; empty for none.
       temperature: of labels that teachers make for this recipe, > 0.
       micro: parts of a mini-batch whose batch statistics are apart.
-      optimizer: `sgd` (decay joins the gradient, as in PyTorch), `adam` (the same) or `adamw` (decay apart).
+      optimizer: `sgd` (decay joins the gradient, as in PyTorch), `adam` (the same), `adamw` (decay apart) or `muon` (of matrices alone, its
+        decay too).
       schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
         released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2.
       warmup: epochs over which the step size rises to that, in equal steps.
@@ -44,7 +46,7 @@ class EvalRecipe(Protocol):
     view: str = ""
     temperature: float = 20.0
     micro: int = 1
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     schedule: Literal["drop", "constant", "cosine"] = "drop"
     stretch: float = 1.0
     warmup: int = 0
@@ -72,11 +74,11 @@ class EvalRecipe(Protocol):
 
     def view_for(self, *, height: int, flips: bool) -> View | None:
         """The view of mini-batches of images of this height; None if they are shown as they are. The pad is meant for 32 pixels and scales
-        with the height. There is no flip if a mirrored image means something else."""
+        with the height, and crops narrow over all epochs. There is no flip if a mirrored image means something else."""
         if not self.view:
             return None
         view = view_of(self.view)
-        view = replace(view, pad=int(view.pad * height / 32 + 0.5))
+        view = replace(view, pad=int(view.pad * height / 32 + 0.5), narrow=self.epochs if view.narrow else 0)
         return view if flips else view.unflipped()
 
     def batch_of(self, n: int, classes: int) -> int:
@@ -102,5 +104,7 @@ class EvalRecipe(Protocol):
         """The optimiser at step size `lr`."""
         if self.optimizer == "sgd":
             return sgd(lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        if self.optimizer == "muon":
+            return muon(lr, weight_decay=self.weight_decay)
         axes = 2 if self.decay == "matrices" else 0
         return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)

@@ -1,4 +1,4 @@
-"""Views of a batch of images, as pure functions of the key: crop, flip, roll, patch shuffle, MixUp and CutMix.
+"""Views of a batch of images, as pure functions of the key: cell of a collage, crop, flip, roll, patch shuffle, MixUp and CutMix.
 
 Images are f32[b h w c] (a batch) in model space, unbounded; every operation is linear in the images. With `shared` one draw serves the
 whole batch, as where a transform is applied to a batched tensor; otherwise every image has its own. A `View` names a sequence of
@@ -7,6 +7,7 @@ operations, and `View.sample` draws it: whoever has the key, the images and the 
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,7 +18,9 @@ from synth.errors import BadInput
 
 RATIO = (3 / 4, 4 / 3)  # of width to height of a crop
 TRIES = 10  # boxes drawn before the whole image is taken: those that stick out are passed over
+CELL = 0xCE11  # key stream of the cell that an image shows: far from the few keys that other draws split off
 Images = Float[Array, "b h w c"]
+Share = float | Float[Array, ""]  # of an image's area, in (0, 1]
 
 
 class Mixed(NamedTuple):
@@ -53,7 +56,7 @@ def _weights(n: int, start, length, dtype) -> Float[Array, "n n"]:
     return jnp.maximum(0, 1 - jnp.abs(at[:, None] - jnp.arange(n, dtype=jnp.float32)[None, :])).astype(dtype)
 
 
-def draw_box(key: jax.Array, size: tuple[int, int], scale: tuple[float, float]) -> tuple[Int[Array, ""], ...]:
+def draw_box(key: jax.Array, size: tuple[int, int], scale: tuple[Share, Share]) -> tuple[Int[Array, ""], ...]:
     """Top, left, height and width of a random box: its area is a share U(scale) of the image's, the logarithm of its ratio of width to
     height uniform between those of 3/4 and 4/3, its place uniform. After ten boxes that stick out it is the whole image."""
     h, w = size
@@ -75,7 +78,7 @@ def _each(key: jax.Array, x: jax.Array, shared: bool, draw, apply) -> jax.Array:
     return jax.vmap(lambda key, image: apply(image, *draw(key)))(jax.random.split(key, len(x)), x)
 
 
-def random_resized_crop(key: jax.Array, x: Images, *, scale: tuple[float, float], shared: bool) -> Images:
+def random_resized_crop(key: jax.Array, x: Images, *, scale: tuple[Share, Share], shared: bool) -> Images:
     """A random box of every image, as `draw_box` draws it, resized to the whole; `scale` in (0, 1] ranges over its share of the area."""
     return _each(key, x, shared, lambda key: draw_box(key, x.shape[1:3], scale), resample)
 
@@ -111,6 +114,34 @@ def shuffle_patches(key: jax.Array, x: Images, *, factor: int, shared: bool) -> 
     patches = x.reshape(b, factor, h // factor, factor, w // factor, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, factor**2, -1)
     drawn = _each(key, patches, shared, lambda key: (jax.random.permutation(key, factor**2),), lambda image, order: image[order])
     return drawn.reshape(b, factor, factor, h // factor, w // factor, c).transpose(0, 1, 3, 2, 4, 5).reshape(x.shape)
+
+
+def cell_of(image: Float[Array, "h w c"], cell, *, cells: int) -> Float[Array, "h w c"]:
+    """The cell of this number, row by row from 0, of a collage of cells x cells, resized to the collage's size. No other cell is read."""
+    height, width = (side // cells for side in image.shape[:2])
+    return resample(image, cell // cells * height, cell % cells * width, height, width)
+
+
+def random_cell(key: jax.Array, x: Images, *, cells: int, shared: bool) -> Images:
+    """A random cell of every image, as `cell_of` shows it; each of the cells x cells is as probable."""
+    return _each(key, x, shared, lambda key: (jax.random.randint(key, (), 0, cells**2),), partial(cell_of, cells=cells))
+
+
+def every_cell(x: Images, cells: int) -> Float[Array, "n h w c"]:
+    """All cells of all images, n = b cells^2, with those of an image together, row by row."""
+    of_image = jax.vmap(partial(cell_of, cells=cells), in_axes=(None, 0))
+    return jax.vmap(of_image, in_axes=(0, None))(x, jnp.arange(cells**2)).reshape(-1, *x.shape[1:])
+
+
+def narrowed(scale: tuple[Share, Share], epoch: Int[Array, ""] | int, epochs: int) -> tuple[Share, Share]:
+    """The range of a crop's share of the area in an epoch: s(e) = low + (1 - low) (1 + cos(pi e / epochs)) / 2 and the range's upper end,
+    so that crops are whole images at first; `scale` from `epochs` on, and always where `epochs` is 0."""
+    if not epochs:
+        return scale
+    low, high = scale
+    done = jnp.minimum(jnp.asarray(epoch, jnp.float32) / epochs, 1)
+    least = low + (1 - low) * (1 + jnp.cos(jnp.pi * done)) / 2
+    return least, jnp.maximum(least, high)
 
 
 def _share(key: jax.Array, alpha: float) -> Float[Array, ""]:
@@ -165,35 +196,43 @@ class View:
     """Operations on a mini-batch, in this order; each is left out by default. Its text is its name in files: `view_of(str(view)) == view`.
 
     Args:
+      cells: images a side of a collage, of which one is shown in place of the whole; 1 shows the whole.
       shuffle: patches a side that are shuffled.
       crop: range of a random resized crop's share of the area, in (0, 1].
+      narrow: epochs over which that range narrows down to `crop` from the whole image alone, see `narrowed`; 0 for `crop` at once.
       pad: zeros around the image before a random window of its size is cut out.
       flip: whether left and right are exchanged at random.
       mix: `mixup` or `cutmix`, and `alpha` > 0 of its Beta distribution.
     """
 
+    cells: int = 1
     shuffle: int = 1
     crop: tuple[float, float] | None = None
+    narrow: int = 0
     pad: int = 0
     flip: bool = False
     mix: str = ""
     alpha: float = 1.0
 
     def __str__(self) -> str:
-        words = [f"shuffle={self.shuffle}"] if self.shuffle > 1 else []
+        words = [f"cells={self.cells}"] if self.cells > 1 else []
+        words += [f"shuffle={self.shuffle}"] if self.shuffle > 1 else []
         words += [f"crop={self.crop[0]:g}-{self.crop[1]:g}"] if self.crop else []
+        words += [f"narrow={self.narrow}"] if self.narrow else []
         words += [f"pad={self.pad}"] if self.pad else []
         words += ["flip"] if self.flip else []
         words += [f"{self.mix}={self.alpha:g}"] if self.mix else []
         return ",".join(words) or "plain"
 
-    def sample(self, key: jax.Array, x: Images) -> tuple[Images, Mixed]:
-        """One draw of the view of a batch: every image its own crop and flip, one mix for the batch."""
+    def sample(self, key: jax.Array, x: Images, *, epoch: Int[Array, ""] | int = 0) -> tuple[Images, Mixed]:
+        """One draw of the view of a batch in an epoch: every image its own cell, crop and flip, one mix for the batch."""
         keys = jax.random.split(key, 5)
+        if self.cells > 1:
+            x = random_cell(jax.random.fold_in(key, CELL), x, cells=self.cells, shared=False)
         if self.shuffle > 1:
             x = shuffle_patches(keys[0], x, factor=self.shuffle, shared=False)
         if self.crop:
-            x = random_resized_crop(keys[1], x, scale=self.crop, shared=False)
+            x = random_resized_crop(keys[1], x, scale=narrowed(self.crop, epoch, self.narrow), shared=False)
         if self.pad:
             x = random_shift(keys[2], x, most=self.pad, shared=False)
         if self.flip:
@@ -207,6 +246,11 @@ class View:
         return replace(self, flip=False)
 
 
+def within_cells(view: View | None, cells: int) -> View | None:
+    """The view of images that are collages of cells x cells: one cell of each, and the operations of `view` on that. None for none."""
+    return view if cells == 1 else replace(view or View(), cells=cells)
+
+
 def view_of(text: str) -> View:
     """Reads a view from text such as `crop=0.08-1,flip,cutmix=1`. Raises ValueError if the text names no view."""
     fields: dict = {}
@@ -215,7 +259,7 @@ def view_of(text: str) -> View:
         if name == "crop":
             low, _, high = value.partition("-")
             fields["crop"] = (float(low), float(high))
-        elif name in ("shuffle", "pad"):
+        elif name in ("cells", "shuffle", "narrow", "pad"):
             fields[name] = int(value)
         elif name == "flip":
             fields["flip"] = True
@@ -224,6 +268,7 @@ def view_of(text: str) -> View:
     view = View(**fields)
     low, high = view.crop or (1.0, 1.0)
     right = str(view) == text and 0 < low <= high <= 1 and 0 < view.alpha < math.inf and 1 <= view.shuffle <= 64 and 0 <= view.pad <= 64
+    right = right and 1 <= view.cells <= 64 and 0 <= view.narrow <= (10**6 if view.crop else 0)
     if not right:
         raise ValueError(f"'{text[:80]}' names no view; one would be 'crop=0.08-1,flip,cutmix=1'")
     return view

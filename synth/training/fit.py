@@ -122,7 +122,7 @@ def epoch_items(key: jax.Array, epoch, n: int, *, batch: int, order: Int[Array, 
 def batch_view(item: Item, x: Float[Array, "n ..."], view: View | None) -> BatchView:
     """Draws the view of a mini-batch's images from the item's key. Without a view, the images stay unchanged."""
     images = x[item.index]
-    images, mixed = (images, unmixed(images)) if view is None else view.sample(jax.random.split(item.key)[0], images)
+    images, mixed = (images, unmixed(images)) if view is None else view.sample(jax.random.split(item.key)[0], images, epoch=item.view[0])
     return BatchView(*item.view, images, mixed)
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
+from optax.contrib import MuonDimensionNumbers
 
 from synth.numerics.pytree import safe_norm
 from synth.training.fit import adam
@@ -43,6 +44,26 @@ def scheduled(tx: optax.GradientTransformation, factor: Callable) -> optax.Gradi
         return jax.tree.map(lambda u: u * factor(count).astype(u.dtype), updates), (count + 1, inner)
 
     return optax.GradientTransformation(init, update)
+
+
+def muon(lr, *, weight_decay: float = 0.0, rms: float = 0.2) -> optax.GradientTransformation:
+    """Muon (Jordan et al., 2024), by optax: momentum whose singular values five Newton-Schulz steps bring near 1, times sqrt(max(m, n)) rms
+    for m x n, which makes steps as large as Adam's (Liu et al., arXiv 2502.16982). `lr` may be traced.
+
+    Arrays of two axes and more are matrices of their last axis by all others, and decay, apart from the gradient. Other arrays move by
+    Adam with Nesterov's momentum, without decay.
+    """
+
+    def matrices(params):
+        return jax.tree.map(lambda p: MuonDimensionNumbers(tuple(range(p.ndim - 1)), p.ndim - 1) if p.ndim > 1 else None, params)
+
+    tx = optax.contrib.muon(lr, weight_decay=weight_decay, consistent_rms=rms, muon_weight_dimension_numbers=matrices)
+
+    def update(grads, state, params):
+        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to the power of its int32 counter
+            return tx.update(grads, state, params)
+
+    return optax.GradientTransformation(tx.init, update)
 
 
 def lamb(lr, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-6) -> optax.GradientTransformation:

@@ -88,8 +88,17 @@ def test_recipes_decay_what_released_scripts_decay():
             updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
             moved = [leaf for leaf in params if np.asarray(updates[leaf]).any()]
             reached.setdefault(" ".join(sorted(moved)), set()).add(name)
-    assert reached["kernel"] == {"fkd", "rded", "rded_small", "infer_large"}
-    assert reached[""] == {"graph", "graph_full", "frepo"}
+    assert reached["kernel"] == {
+        "fkd",
+        "rded",
+        "rded_small",
+        "infer_large",
+        "rethinking_hard",
+        "rethinking_soft",
+        "cda",
+        "muon",
+    }
+    assert reached[""] == {"graph", "graph_full", "frepo", "rd3"}
     assert reached["bias kernel"] == {
         "dc",
         "dc_digits",
@@ -103,6 +112,29 @@ def test_recipes_decay_what_released_scripts_decay():
         "nrr",
         "full_vectors",
     }
+
+
+def test_the_benchmark_of_pruning_and_distillation_has_one_recipe_a_kind_of_labels():
+    """Its protocol: 300 epochs of AdamW in batches of 128, 0.001 on a cosine to 0, decay 0.01 of matrices; the soft one adds CutMix."""
+    hard, soft = recipe("rethinking_hard"), recipe("rethinking_soft")
+    assert (hard.epochs, hard.batch, hard.lr, hard.weight_decay, hard.optimizer) == (300, 128, 1e-3, 0.01, "adamw")
+    factors = [float(hard.factor(jnp.int32(e), jnp.int32(300))) for e in (0, 75, 150, 300)]
+    np.testing.assert_allclose(factors, [1, (1 + sqrt(0.5)) / 2, 0.5, 0], atol=1e-6)
+    assert replace(hard, name=soft.name, view=f"{hard.view},cutmix=1") == soft and soft.temperature == 20
+    assert str(soft.view_for(height=224, flips=True)) == "crop=0.08-1,flip,cutmix=1"
+
+
+def test_newer_recipes_differ_from_it_by_what_they_say():
+    """Muon by its optimiser, CDA's curriculum by narrowing crops over all epochs, RD3 by its own numbers; each calls itself unverified."""
+    soft = recipe("rethinking_soft")
+    assert replace(soft, name="muon", optimizer="muon", decay="all") == recipe("muon")
+    assert replace(soft, name="cda", view=recipe("cda").view) == recipe("cda")
+    assert [recipe("cda", epochs=n).view_for(height=32, flips=True).narrow for n in (None, 7)] == [300, 7]
+    assert replace(recipe("cda").view_for(height=32, flips=True), narrow=0) == soft.view_for(height=32, flips=True)
+    rd3 = recipe("rd3")
+    assert (rd3.epochs, rd3.batch, rd3.lr, rd3.optimizer, rd3.weight_decay, rd3.stretch) == (400, 50, 1e-3, "adam", 0.0, 1.0)
+    assert str(rd3.view_for(height=224, flips=True)) == "crop=0.5-1,flip,cutmix=1"
+    assert all("unverified" in LISTED[name].about for name in ("muon", "cda", "rd3"))
 
 
 def test_bytes_by_hand(tmp_path):

@@ -10,7 +10,9 @@ from synth.images.views import (
     View,
     cutmix,
     draw_box,
+    every_cell,
     mixup,
+    narrowed,
     random_flip,
     random_resized_crop,
     random_roll,
@@ -18,6 +20,7 @@ from synth.images.views import (
     resample,
     shuffle_patches,
     view_of,
+    within_cells,
 )
 
 KEY = jax.random.key(0)
@@ -146,15 +149,76 @@ def test_a_view_draws_its_operations_from_the_key_alone():
 
 
 @pytest.mark.parametrize(
-    "view", [View(), View(crop=(0.08, 1.0), flip=True, mix="cutmix"), View(shuffle=2, pad=4, mix="mixup", alpha=0.8), View(flip=True)]
+    "view",
+    [
+        View(),
+        View(crop=(0.08, 1.0), flip=True, mix="cutmix"),
+        View(shuffle=2, pad=4, mix="mixup", alpha=0.8),
+        View(flip=True),
+        View(cells=2, crop=(0.08, 1.0), narrow=300),
+    ],
 )
 def test_a_view_is_named_by_its_text(view):
     assert view_of(str(view)) == view
 
 
 @pytest.mark.parametrize(
-    "text", ["", "crop=0.5", "crop=0-1", "crop=0.8-0.2", "cutmix=0", "cutmix=nan", "flip,crop=0.1-1", "turn=3", "shuffle=900", "pad=x"]
+    "text",
+    [
+        "",
+        "crop=0.5",
+        "crop=0-1",
+        "crop=0.8-0.2",
+        "cutmix=0",
+        "cutmix=nan",
+        "flip,crop=0.1-1",
+        "turn=3",
+        "shuffle=900",
+        "pad=x",
+        "cells=0",
+        "cells=99",
+        "narrow=9",
+        "crop=0.1-1,narrow=-1",
+    ],
 )
 def test_a_text_that_names_no_view_is_refused(text):
     with pytest.raises(ValueError):
         view_of(text)
+
+
+def test_every_crop_of_a_collage_lies_in_one_cell():
+    """Ten thousand draws on an image whose cells are 0, 1, 2 and 3: a view that read two of them would show a number between."""
+    collage = jnp.repeat(jnp.repeat(jnp.arange(4.0, dtype=jnp.float32).reshape(1, 2, 2, 1), 4, 1), 4, 2)
+    draw = jax.jit(View.sample, static_argnums=0)
+    seen, _ = draw(View(cells=2, shuffle=2, crop=(0.08, 1.0), flip=True), KEY, jnp.repeat(collage, 10_000, 0))
+    shown = np.asarray(seen).reshape(10_000, -1)
+    np.testing.assert_array_equal(shown, np.round(shown))
+    np.testing.assert_array_equal(shown.min(1), shown.max(1))
+    assert (np.abs(np.bincount(shown[:, 0].astype(int)) / 10_000 - 0.25) < 0.02).all(), "all cells are as probable"
+    anywhere, _ = draw(View(crop=(0.08, 1.0), flip=True), KEY, jnp.repeat(collage, 100, 0))
+    assert (np.asarray(anywhere).max((1, 2, 3)) > np.asarray(anywhere).min((1, 2, 3))).any(), "other crops see several"
+
+
+def test_a_cell_is_shown_as_large_as_the_collage():
+    """Without a crop: each cell cut out and resized by JAX, whatever its proportions."""
+    x = pictures(3, (8, 12))
+    cut = np.asarray(x).reshape(3, 2, 4, 2, 6, 2).transpose(0, 1, 3, 2, 4, 5).reshape(12, 4, 6, 2)
+    expected = jax.image.resize(cut, (12, 8, 12, 2), "bilinear")
+    np.testing.assert_allclose(every_cell(x, 2), expected, atol=1e-5)
+    seen, _ = within_cells(None, 2).sample(KEY, x)
+    gaps = np.abs(np.asarray(seen)[:, None] - np.asarray(expected).reshape(3, 4, 8, 12, 2)).max((2, 3, 4))
+    assert gaps.min(1).max() < 1e-5
+    assert within_cells(None, 1) is None and within_cells(View(flip=True), 2) == View(cells=2, flip=True)
+
+
+def test_crops_narrow_from_the_whole_image_to_their_range():
+    """CDA's schedule of the least share, for 0.08 to 1: at epoch e of 10 it is 0.08 + 0.92 (1 + cos(pi e / 10)) / 2, and 0.08 after that."""
+    least = [float(narrowed((0.08, 1.0), epoch, 10)[0]) for epoch in range(13)]
+    np.testing.assert_allclose(least[:11], [0.08 + 0.92 * (1 + np.cos(np.pi * e / 10)) / 2 for e in range(11)], rtol=1e-6)
+    assert least[0] == 1 and least[10] == pytest.approx(0.08) and least[10:] == least[10:11] * 3
+    low, high = narrowed((0.1, 0.5), 0, 10)
+    assert (float(low), float(high)) == (1, 1) and narrowed((0.1, 0.5), 7, 0) == (0.1, 0.5)
+    x, view = pictures(), View(crop=(0.08, 0.3), narrow=10)
+    draw = jax.jit(View.sample, static_argnums=0)
+    np.testing.assert_allclose(draw(view, KEY, x, epoch=0)[0], x, atol=1e-6)
+    np.testing.assert_array_equal(draw(view, KEY, x, epoch=10)[0], draw(View(crop=(0.08, 0.3)), KEY, x)[0])
