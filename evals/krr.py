@@ -11,11 +11,13 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from evals.report import Report
 from synth.base import Examples, Net, Vars, fresh
 from synth.errors import BadInput, RunFailed
+from synth.images.views import every_cell
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches
 from synth.training.ridge import linear, ntk, regression
@@ -77,7 +79,8 @@ def make_scorer(net: Net | None, recipe: RidgeHead, *, frozen: Vars | None = Non
     """(key, synth, x, y) -> i32[2], how many of the examples are predicted right and of how many a value is not finite, compiled.
 
     The kernel is linear on the features, in evaluation mode, of a network that is not trained here: drawn from the key, or with the
-    `frozen` variables; or it is the NTK of flattened examples. An example that counts w times counts as w equal rows.
+    `frozen` variables; or it is the NTK of flattened examples. An example that counts w times counts as w equal rows, and each cell of a
+    collage as an example of its label.
     """
 
     def features(vars: Vars, x):
@@ -88,12 +91,22 @@ def make_scorer(net: Net | None, recipe: RidgeHead, *, frozen: Vars | None = Non
     @jax.jit
     def score(key, frozen, synth: SyntheticSet, x, y):
         vars = Vars(()) if recipe.kernel == "ntk" else fresh(key, net) if frozen is None else frozen
-        head = regression(features(vars, synth.x.decode()), synth.y.regressed(), gram=gram, reg=recipe.reg, weight=synth.weight)
+        shown, targets, weight = examples_of(synth)
+        head = regression(features(vars, shown), targets, gram=gram, reg=recipe.reg, weight=weight)
         values = in_batches(lambda vars, piece: head(features(vars, piece)), vars, x, batch=PIECE)
         finite = jnp.isfinite(values).all(-1)
         return jnp.stack([jnp.sum(finite & (values.argmax(-1) == y)), jnp.sum(~finite)])
 
     return lambda key, synth, x, y: score(key, frozen, synth, x, y)
+
+
+def examples_of(synth: SyntheticSet) -> tuple[jax.Array, Float[Array, "n c"], Float[Array, " n"] | None]:
+    """The examples of a set, their regression values and weights. Of a set of collages the examples are the cells."""
+    x, y, weight = synth.x.decode(), synth.y.regressed(), synth.weight
+    if synth.cells == 1:
+        return x, y, weight
+    each = synth.cells**2
+    return every_cell(x, synth.cells), jnp.repeat(y, each, 0), None if weight is None else jnp.repeat(weight, each)
 
 
 def closed_form(

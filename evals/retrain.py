@@ -14,7 +14,7 @@ from evals.report import Report, join
 from evals.retraining import EvalRecipe
 from synth.base import Examples, Net
 from synth.errors import RunFailed
-from synth.images.views import View
+from synth.images.views import View, within_cells
 from synth.numerics import backend
 from synth.numerics.pytree import all_finite
 from synth.set import SyntheticSet
@@ -43,7 +43,8 @@ def make_trainer(
     """Builds the compiled pieces. `view` is the recipe's, as `EvalRecipe.view_for` has it for the images; `over_devices(fn, *xs)` spreads
     the leading axis over a mesh, one device needs none.
 
-    Labels that hold answers to certain views are trained on under these, whatever the key.
+    Labels that hold answers to certain views are trained on under these, whatever the key. Of a set of collages every example is shown as
+    one of its cells, drawn anew in every epoch, before `view` and `augment`.
     """
     spread = over_devices or (lambda fn, *xs: fn(*xs))
     augment = augment if recipe.augment else None
@@ -57,7 +58,8 @@ def make_trainer(
 
     def advance_one(state, key, synth, first, stop, epochs):
         n, y = len(synth), synth.y
-        objective = on_examples(net, synth.x.decode(), y, augment=augment, view=view, micro=recipe.micro, weight=synth.weight)
+        seen = within_cells(view, synth.cells)
+        objective = on_examples(net, synth.x.decode(), y, augment=augment, view=seen, micro=recipe.micro, weight=synth.weight)
         batch = y.batch if y.records else recipe.batch_of(n, getattr(y, "classes", 1))
         k_items = jax.random.key(y.seed) if y.replays else jax.random.fold_in(key, 1)
 

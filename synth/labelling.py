@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.files.npz import LIMIT
-from synth.images.views import View, view_of
+from synth.images.views import View, view_of, within_cells
 from synth.labels import KINDS, Labels, find_kind, option_parameters
 from synth.labels.common import STATISTICS
 from synth.labels.online import ask
@@ -63,8 +63,7 @@ def check_room(kind: str, n: int, classes: int, epochs: int, *, images: int, adv
     """Raises BadInput if labels of n examples and `images` bytes together are larger than a set's file may be (`synth.files.npz`).
 
     Args:
-      kind: one that `label` makes; `epochs` are those of stored views.
-      advice: what would be right.
+      kind: one that `label` makes; `epochs` are those of stored views, `advice` is what would be right.
     """
     labels = n * find_kind(kind).bytes_each(classes, epochs)
     if labels + images > LIMIT:
@@ -190,7 +189,10 @@ class Asker(NamedTuple):
         return {"seed": self.seed, "batch": batch_of(self.plan.batch, len(self.x), self.classes), "view": str(self.plan.view)}
 
     def of_examples(self) -> Float[Array, "n c"]:
-        """The answer to every unchanged example. Raises BadInput if the answers would depend on batch statistics."""
+        """The answer to every unchanged example. Raises BadInput for collages, and if the answers would depend on batch statistics."""
+        if self.plan.view.cells > 1:
+            why = "such labels answer to whole images, and of these collages one cell at a time is shown"
+            raise BadInput(f"--kind {self.kind}: {why}; take committee or online")
         if self.statistics != "running":
             why = "answers to single images use running statistics; batch statistics need views of batches"
             raise BadInput(f"--kind {self.kind}: {why}")
@@ -254,8 +256,7 @@ def label(
       options: the kind's own.
 
     Raises:
-      BadInput: an unknown kind or statistics; an option that is not the kind's or out of range; no teacher; batch statistics for labels of
-        single examples.
+      BadInput: an unknown kind or statistics; an option that is not the kind's or out of range; no teacher; and as `of_examples` does.
     """
     own, options = find_kind(kind), check_options(kind, options)
     if own.taught and not STATISTICS.fullmatch(statistics):
@@ -276,24 +277,24 @@ def label_alike(
     index: Int[Array, " n"],
     known: Sequence[Teacher],
     *,
+    cells: int = 1,
     batch: int | None = None,
     progress: Callable | None = None,
 ) -> Labels:
     """Labels other examples as a set is labelled: the same kind, teachers and views.
 
     Args:
-      labels, x, index: the set's labels; the other examples and their classes.
+      labels, x, index, cells: the set's labels; the other examples, their classes, and images a side of each (`SyntheticSet.cells`).
       known: teachers, the labels' own among them.
-      batch: examples a step of the recipe that trains on them, as `batch_of` takes it; by default the labels' own, which is right for as
-        many examples as the set has.
+      batch: examples a step of the recipe that trains on them, as `batch_of` takes it; by default the labels' own, for as many examples.
       progress: as of a `LabelPlan`.
 
-    Raises BadInput where a teacher is not among the known.
-    """
+    Raises BadInput where a teacher is not among the known."""
     teachers, weights = recall(labels.teachers, known)
     own = {"weights": weights, "statistics": labels.statistics} | {name: getattr(labels, name) for name in option_parameters(type(labels))}
-    plan = LabelPlan(1, 0, View(), labels.temperature, progress)
+    plan = LabelPlan(1, 0, View(cells=cells), labels.temperature, progress)
     if labels.replays:
-        plan = plan._replace(epochs=labels.epochs, batch=labels.batch if batch is None else batch, view=view_of(labels.view))
+        view, batch = within_cells(view_of(labels.view), cells), labels.batch if batch is None else batch
+        plan = plan._replace(epochs=labels.epochs, batch=batch, view=view)
         own["seed"] = labels.seed
     return label(jax.random.key(0), labels.kind, x, index, labels.classes, teachers, plan, **own)

@@ -44,13 +44,23 @@ class Info:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class SyntheticSet:
-    """n examples with labels. `weight` is how much each example counts; `lr` is a learned step size for training on the set."""
+    """n examples with labels.
+
+    Args:
+      x, y: the examples and their labels.
+      weight: how much each example counts.
+      lr: a learned step size for training on the set.
+      info: where it comes from.
+      cells: images a side of an example. Above 1 every example is a collage of cells x cells images of its class, and whoever trains on it
+        is shown one of them at a time, see `synth.images.views.within_cells`.
+    """
 
     x: Content
     y: Labels
     weight: Float[Array, " n"] | None = None
     lr: Float[Array, ""] | None = None
     info: Info | None = field(default=None, metadata={"static": True})
+    cells: int = field(default=1, metadata={"static": True})
 
     def __len__(self) -> int:
         return self.x.n

@@ -17,6 +17,7 @@ from evals.protocol import Protocol, ScoringNetwork
 from evals.recipes import RECIPES
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput
+from synth.images.views import within_cells
 from synth.selection.ranks import Ranks
 from synth.set import SyntheticSet
 
@@ -41,7 +42,7 @@ def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None,
         raise BadInput(f"--recipe {recipe}: it shows a set as it is, and the set's labels answer to views; leave --recipe out")
     chosen = find_recipe(recipe or synth.info.recipe or usual, epochs=epochs or (None if recipe else y.epochs))
     here = {
-        "views": str(chosen.view_for(height=data.image[0], flips=data.flips)),
+        "views": str(within_cells(chosen.view_for(height=data.image[0], flips=data.flips), synth.cells)),
         "epochs": chosen.epochs,
         "batch": chosen.batch_of(len(synth), y.classes),
     }

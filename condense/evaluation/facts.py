@@ -143,8 +143,8 @@ def recipe_facts(protocol: Protocol) -> Facts:
 
 
 def set_facts(synth: SyntheticSet) -> Facts:
-    """All that a network can learn from a set: its examples, labels, weights and step size."""
-    return {"set": digest_value((synth.x, synth.y, synth.weight, synth.lr))}
+    """All that a network can learn from a set: its examples, labels, weights, step size, and whether it is shown cells."""
+    return {"set": digest_value((synth.x, synth.y, synth.weight, synth.lr, synth.cells))}
 
 
 def trained_facts(folder: str | Path) -> Facts:

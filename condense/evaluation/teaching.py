@@ -128,7 +128,12 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> 
     if synth.y.taught:
         # a row may hold another number of images than the set, and so be trained on in other batches
         more = {"batch": protocol.batch if protocol.trains else None, "progress": progress}
-        return lambda real: replace(real, y=present(label_alike(synth.y, real.x.decode(), real.y.index, known, **more), known))
+
+        def alike(real: SyntheticSet) -> SyntheticSet:
+            made = label_alike(synth.y, real.x.decode(), real.y.index, known, cells=real.cells, **more)
+            return replace(real, y=present(made, known))
+
+        return alike
     if not protocol.trains:
         raise BadInput(f"--teachers: they answer while networks train, and recipe {protocol.name} trains none; leave --teachers out")
     plan = LabelPlan(1, 0, View(), protocol.temperature)

@@ -31,6 +31,7 @@ def write_card(synth: SyntheticSet, parcel: Parcel, name: str, how: Format) -> s
         f"- Source of the data: `{info.data or 'unknown'}`" + (f", digest `{info.data_digest}`" if info.data_digest else ""),
         f"- Method: `{info.method or 'unknown'}`, seed {info.seed}, configuration `{info.config or 'unknown'}`",
         f"- Train on it with: network `{info.net or 'any'}`, recipe `{info.recipe or 'any'}`",
+        *_collages(synth),
         f"- Labels: {synth.y.kind}, arrays {', '.join(name for name in (*parcel.rows, *parcel.whole) if name.startswith('y_'))}",
         f"- Step size learned with the {parcel.modality}: {'none' if synth.lr is None else f'{float(synth.lr):.9g}'}",
         f"- Licence: {NO_LICENCE}",
@@ -56,6 +57,14 @@ def write_card(synth: SyntheticSet, parcel: Parcel, name: str, how: Format) -> s
         " ".join(lossy),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _collages(synth: SyntheticSet) -> list[str]:
+    """What whoever trains on a set of collages must know."""
+    if synth.cells == 1:
+        return []
+    what = f"Every image is a collage of {synth.cells}x{synth.cells} images of its class"
+    return [f"- {what}: train on one cell at a time, drawn at random and resized to the whole, and crop within it"]
 
 
 def _meaning(name: str) -> str:

@@ -178,7 +178,8 @@ def set_rows(synth: SyntheticSet, path: Path | None) -> list[tuple[str, str]]:
     info, sizes, modality = synth.info, count_bytes(synth, file=path), MODALITIES[synth.x.modality]
     content = next((name for name, kind in CONTENTS.items() if isinstance(synth.x, kind)), type(synth.x).__name__)
     labels = next((name for name, kind in LABELS.items() if isinstance(synth.y, kind)), type(synth.y).__name__)
-    rows = [("examples", f"{len(synth)} {modality.example}s as {content}, with labels {labels}")]
+    cells = f", each a collage of {synth.cells}x{synth.cells}, of which networks see one at a time" if synth.cells > 1 else ""
+    rows = [("examples", f"{len(synth)} {modality.example}s as {content}, with labels {labels}{cells}")]
     if modality.starts:
         x = np.asarray(synth.x.decode())
         raw = np.asarray(info.preprocess.undo(x)) if info else x

@@ -21,6 +21,7 @@ from evals.recipes import recipe as find_recipe
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
+from synth.images.views import within_cells
 from synth.labelling import check_options, check_room, label
 from synth.labels import find_kind
 from synth.set import SyntheticSet
@@ -68,6 +69,7 @@ def relabel(
     data, seed = check_modality(take_data(synth, data), "images", flag="--data"), check_seed(seed)
     chosen = choose_recipe(synth, recipe, epochs)
     plan = plan_of(chosen, data.image, data.flips).at(kind, temperature=temperature)
+    plan = plan._replace(view=within_cells(plan.view, synth.cells))
     if plan.temperature <= 0:
         raise BadInput(f"--temperature {temperature}: give a number above 0")
     own = {"weights": weights, "statistics": statistics, **check_options(kind, options)}

@@ -26,7 +26,7 @@ from synth.files.records import ANY, parse_record
 from synth.images import preprocess
 from synth.set import Info, SyntheticSet
 
-FORMAT = 1
+FORMAT = 2  # of sets whose examples are collages, which others must not train on as if they were images; 1 of all others
 HEADER_BYTES = 64 << 20
 PARTS = {"x": ("content", contents.KINDS), "y": ("labels", labels.KINDS), "preprocess": ("preprocess", preprocess.KINDS)}
 OPTIONAL = {"weight": Float[Array, " n"], "lr": Float[Array, ""]}
@@ -57,7 +57,8 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
     try:
         layout = _layout({part: type(value) for part, value in values.items()}, arrays)
         members = {name: Member(array.dtype, array.shape) for name, array in arrays.items()}
-        _fit(members, layout, len(info.classes), path, content=type(synth.x), fields=fields["x"])
+        sizes = _fit(members, layout, len(info.classes), path, content=type(synth.x), fields=fields["x"])
+        _check_cells(synth.cells, sizes, path)
         arrays = {name: _canonical(array, layout[name], f"{path}: array '{name}'") for name, array in arrays.items()}
         _check(values, arrays.get("weight"), path)
     except BadInput as error:
@@ -69,7 +70,7 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
     if not info.data_path:
         del record["data_path"]  # too
     header = {
-        "format": FORMAT,
+        **({"format": FORMAT, "cells": synth.cells} if synth.cells > 1 else {"format": 1}),
         **kinds,
         "fields": fields,
         "classes": [printable(name) for name in info.classes],
@@ -94,6 +95,8 @@ def load_set(path: str | os.PathLike) -> SyntheticSet:
         _declared(header, archive)
         members = {name: member for name, member in archive.members.items() if name != "header"}
         sizes = _fit(members, layout, len(classes), path, content=kinds["x"], fields=fields["x"])
+        cells = _typed(header.get("cells", 1), int, f'{path}: "cells"')
+        _check_cells(cells, sizes, path)
         archive.reserve(*layout, more=4 * math.prod(sizes[axis] for axis in "nhwc") if {*"nhwc"} <= sizes.keys() else 0)
         arrays = {name: _canonical(archive.read(name), hint, f"{path}: array '{name}'") for name, hint in layout.items()}
     arrays = {name: array if name.startswith("preprocess/") else jnp.asarray(array) for name, array in arrays.items()}
@@ -103,7 +106,7 @@ def load_set(path: str | os.PathLike) -> SyntheticSet:
         values[part] = kind(**{name: arrays[f"{part}/{name}"] for name in _arrays(kind)}, **fields[part], **derived)
     _check(values, arrays.get("weight"), path)
     info = Info(classes=classes, preprocess=values["preprocess"], **info)
-    return SyntheticSet(values["x"], values["y"], arrays.get("weight"), arrays.get("lr"), info)
+    return SyntheticSet(values["x"], values["y"], arrays.get("weight"), arrays.get("lr"), info, cells)
 
 
 def _arrays(kind: type) -> dict[str, Any]:
@@ -159,6 +162,13 @@ def _fit(
         if len(want) != len(shape) or sizes != list(shape) or math.prod(shape) == 0:
             raise BadInput(f"{path}: array '{name}' has shape {list(shape)}; it would be right as [{' '.join(wanted)}], none of them 0")
     return image
+
+
+def _check_cells(cells: int, sizes: dict[str, int], path) -> None:
+    """Raises BadInput if examples of these axes are no collages of cells x cells images."""
+    sides = [sizes.get(axis, 1) for axis in "hw"]
+    if cells < 1 or any(side % cells for side in sides):
+        raise BadInput(f'{path}: "cells" is {cells} in the header; at least 1 is right, and what divides the sides ({sides[0]}x{sides[1]})')
 
 
 def _dtype(hint) -> np.dtype:

@@ -247,8 +247,9 @@ class View:
 
 
 def within_cells(view: View | None, cells: int) -> View | None:
-    """The view of images that are collages of cells x cells: one cell of each, and the operations of `view` on that. None for none."""
-    return view if cells == 1 else replace(view or View(), cells=cells)
+    """The view of images that are collages of cells x cells: one cell of each, and the operations of `view` on that. None where nothing is
+    to be done."""
+    return None if view is None and cells == 1 else replace(view or View(), cells=cells)
 
 
 def view_of(text: str) -> View:

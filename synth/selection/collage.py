@@ -1,4 +1,4 @@
-"""Collages: crops of real images of a class, shrunk and laid out in a grid. Images are f32[n h w c] in model space, square crops only.
+"""Collages: real images of a class, or square crops of them, shrunk and laid out in a grid. Images are f32[n h w c] in model space.
 
 How a teacher sees a crop decides which are kept: it is shown the crop in the middle of an image that is 0 (the mean, in model space)
 elsewhere, and its cross entropy to the crop's class is the crop's difficulty (RDED, CVPR 2024).
@@ -172,6 +172,33 @@ def compose(patches: Float[np.ndarray, "classes k p q c"], factor: int) -> Float
     ipc = k // factor**2
     grid = patches.reshape(classes, factor, factor, ipc, p, q, c).transpose(0, 3, 1, 4, 2, 5, 6)
     return grid.reshape(classes * ipc, factor * p, factor * q, c)
+
+
+@partial(jax.jit, static_argnames="cell")
+def _downsize(x: Float[Array, "n h w c"], *, cell: tuple[int, int]) -> Float[Array, "n p q c"]:
+    _, h, w, _ = x.shape
+    down, across = _weights(h, 0, h, cell[0]).astype(x.dtype), _weights(w, 0, w, cell[1]).astype(x.dtype)
+    return jnp.einsum("ph,nhwc,qw->npqc", down, x, across, precision=jax.lax.Precision.HIGHEST)
+
+
+def whole_collages(
+    examples: Split, index: Int[np.ndarray, " m"], *, factor: int
+) -> tuple[Float[np.ndarray, "n h w c"], Int[np.ndarray, " n"]]:
+    """Collages of whole images, downsized without a crop, and their classes; class-major.
+
+    The images of a class are laid out in the order of `index` as `compose` does it; with a factor of 1 they stay as they are.
+
+    Args:
+      index: of the images, a multiple of factor^2 of every class that is there.
+
+    Raises BadInput where the images have no such equal cells.
+    """
+    cell, y, found = cell_size(examples.shape[1:], factor), np.asarray(examples.y)[index], []
+    classes, counts = np.unique(y, return_counts=True)
+    for label in classes:
+        x = jnp.asarray(examples.take(index[y == label]).x)
+        found.append(np.asarray(x) if factor == 1 else compose(np.asarray(_downsize(x, cell=cell))[None], factor))
+    return np.concatenate(found), np.repeat(classes, counts // factor**2).astype(np.int32)
 
 
 def random_collages(key: jax.Array, examples: Split, per_class: int, *, factor: int = 2) -> Float[np.ndarray, "n h w c"]:

@@ -138,7 +138,8 @@ def on_examples(
 ) -> Callable:
     """The objective of training `net` on examples with labels of any kind: the mean loss over the rows that count.
 
-    `augment(key, x, siamese=False)` or `view`, one of them at most, is drawn anew for every item; labels that record views show their own.
+    `view`, and after it `augment(key, x, siamese=False)`, are drawn anew for every item; labels that record views show their own. Where
+    both are given, the view may show cells and nothing else: the key of its other draws is that of `augment`.
     `weight` f32[n] is how often an example counts. A batch goes through the network in `micro` parts, each under batch statistics of its
     own.
     """

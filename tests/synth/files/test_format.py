@@ -279,7 +279,10 @@ def pixels(value):
 
 
 WRONG = {
-    "newer": (dict(header=header(format=2)), "format 2 is newer.*upgrade condense"),
+    "newer": (dict(header=header(format=3)), "format 3 is newer.*upgrade condense"),
+    "cells that cut images": (dict(header=header(format=2, cells=2)), r'"cells" is 2 .*what divides the sides \(3x2\)'),
+    "cells none": (dict(header=header(format=2, cells=0)), '"cells" is 0'),
+    "cells text": (dict(header=header(format=2, cells="2")), '"cells" in the header must be a int'),
     "format missing": (dict(header=header(format=None)), "no format"),
     "format a bool": (dict(header=header(format=True)), "no format"),
     "content unknown": (dict(header=header(content="film")), '"content" is "film".*known: pixels'),

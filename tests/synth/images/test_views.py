@@ -212,7 +212,7 @@ def test_a_cell_is_shown_as_large_as_the_collage():
 
 
 def test_crops_narrow_from_the_whole_image_to_their_range():
-    """CDA's schedule of the least share, for 0.08 to 1: at epoch e of 10 it is 0.08 + 0.92 (1 + cos(pi e / 10)) / 2, and 0.08 after that."""
+    """CDA's schedule of the least share, for 0.08 to 1: at epoch e of 10 it is 0.08 + 0.92 (1 + cos(pi e / 10)) / 2, then 0.08."""
     least = [float(narrowed((0.08, 1.0), epoch, 10)[0]) for epoch in range(13)]
     np.testing.assert_allclose(least[:11], [0.08 + 0.92 * (1 + np.cos(np.pi * e / 10)) / 2 for e in range(11)], rtol=1e-6)
     assert least[0] == 1 and least[10] == pytest.approx(0.08) and least[10:] == least[10:11] * 3
