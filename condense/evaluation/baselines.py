@@ -4,7 +4,7 @@ To add a row for images, write a function (comparison) -> (seed -> set) and add 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from synth.images.content import Pixels
 from synth.labels.plain import Hard, Target
 from synth.selection.choose import choose_herding, choose_kmeans, choose_random
 from synth.selection.choose import noise as draw_noise
+from synth.selection.collage import whole_collages
 from synth.selection.ranks import Ranks
 from synth.selection.rules import keep
 from synth.selection.scores import name_score, scores
@@ -47,9 +48,10 @@ def row_counts(synth: SyntheticSet) -> np.ndarray:
     return counts if images >= len(synth) else -(-counts * images // len(synth))
 
 
-def too_few(synth: SyntheticSet, data: Any) -> int | None:
-    """The first class of which the data has fewer training examples than the set costs; None where there is none."""
-    counts = row_counts(synth)
+def too_few(synth: SyntheticSet, data: Any, *, cells: int = 1) -> int | None:
+    """The first class of which the data has fewer training examples than the set costs, or than as many collages of cells x cells show; None
+    where there is none."""
+    counts = row_counts(synth) * cells**2
     short = np.flatnonzero(np.bincount(data.train.y, minlength=len(counts)) < counts)
     return int(short[0]) if short.size else None
 
@@ -85,16 +87,17 @@ class Comparison:
         labels = Target(centred(hard.index, hard.classes)) if (kind or type(self.synth.y)) is Target else hard
         return SyntheticSet(self.content.encode(jnp.asarray(examples.x)), labels)
 
-    def at_budget(self, kind: str, choose: Callable) -> Draw:
-        """Chooses as many real training examples as the set's budget allows, drawn anew for every seed. `choose(key, labels, count)` gives
-        the indices of `count` examples of every class.
+    def at_budget(self, kind: str, choose: Callable, *, cells: int = 1) -> Draw:
+        """Chooses as many real training examples as the set's budget allows, drawn anew for every seed; with `cells` above 1, those of as many
+        collages of cells x cells. `choose(key, labels, count)` gives the indices of `count` examples of every class.
 
         Raises BadInput where the data has fewer training examples of a class than the set.
         """
-        counts, y = row_counts(self.synth), self.data.train.y
-        if (c := too_few(self.synth, self.data)) is not None:
+        counts, y = row_counts(self.synth) * cells**2, self.data.train.y
+        if (c := too_few(self.synth, self.data, cells=cells)) is not None:
+            takes = f"the set {counts[c]}" if cells == 1 else f"its collages {counts[c]}"
             held = f"{np.count_nonzero(y == c)} training {self.data.modality} of class {self.data.classes[c]}"
-            has = f"has {held}, the set {counts[c]} (those for validation are held out)"
+            has = f"has {held}, {takes} (those for validation are held out)"
             raise BadInput(f"--rows {kind}: {self.data.spec} {has}; only distilled and full are possible")
 
         @cache  # of indices: every network is shown the same draws, which a set would hold as arrays
@@ -106,16 +109,19 @@ class Comparison:
                 index.append(choose(self.key_of(seed), rank[y], int(count)))
             return np.concatenate(index)
 
-        return lambda seed: self.labelled(chosen, seed)
+        return lambda seed: self.labelled(chosen, seed, cells)
 
     @cached_property
-    def labelled(self) -> Callable[[Callable, int], SyntheticSet]:
-        """Returns a function of (seed -> indices of training examples, seed) that gives these examples as a set with labels. It keeps the
-        last set in memory."""
+    def labelled(self) -> Callable[[Callable, int, int], SyntheticSet]:
+        """Returns a function of (seed -> indices of training examples, seed, cells) that gives these examples, or collages of them, as a set
+        with labels. It keeps the last set in memory."""
 
         @lru_cache(1)  # one set in memory, however many seeds: labels are asked for again where another network is shown the draw
-        def labelled(chosen: Callable, seed: int) -> SyntheticSet:
-            return self.labels(self.real(self.data.train.take(chosen(seed))))
+        def labelled(chosen: Callable, seed: int, cells: int) -> SyntheticSet:
+            train, index = self.data.train, chosen(seed)
+            if cells == 1:
+                return self.labels(self.real(train.take(index)))
+            return self.labels(replace(self.real(Examples(*whole_collages(train, index, factor=cells))), cells=cells))
 
         return labelled
 
@@ -149,6 +155,11 @@ def the_set(comparison: Comparison) -> Draw:
 def random(comparison: Comparison) -> Draw:
     """Random training examples."""
     return comparison.at_budget("random", choose_random)
+
+
+def random_2x2(comparison: Comparison) -> Draw:
+    """Collages of 2x2 random training images, of which networks see one at a time, as those of method `pca`."""
+    return comparison.at_budget("random_2x2", choose_random, cells=2)
 
 
 def kmeans(comparison: Comparison) -> Draw:
@@ -226,6 +237,7 @@ def no_facts(synth: SyntheticSet) -> Facts:
 BASELINES = {
     "distilled": Baseline(the_set, facts=set_facts),
     "random": Baseline(random, real=True, facts=count_facts),
+    "random_2x2": Baseline(random_2x2, real=True, facts=count_facts),
     "kmeans": Baseline(kmeans, real=True, facts=count_facts),
     "herding": Baseline(herding, real=True, facts=count_facts),
     "easy": Baseline(by_score("easy"), real=True, facts=count_facts, ranked=True),

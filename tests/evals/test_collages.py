@@ -43,7 +43,7 @@ def params_of(name: str, synth: SyntheticSet, net: Net | None = None):
     return train_group(trainer, recipe, KEY[None], stack([synth])).vars.params
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "views" else pytest.mark.slow) for name in PROTOCOLS])
 def test_a_collage_of_one_image_trains_as_that_image(name):
     """The same views of the same cells, so the same network; shown whole, collages train another one."""
     collages, images = fourfold()
@@ -75,7 +75,9 @@ def test_an_epoch_shows_every_collage_once_and_one_of_its_images():
 @pytest.mark.parametrize("kernel", ["net", "ntk"])
 def test_a_ridge_head_takes_every_cell_for_an_example(kernel):
     examples = blobs(8, image=(2, 2, 1))
-    x, y = whole_collages(Examples(np.asarray(jax.image.resize(examples.x, (24, 4, 4, 1), "bilinear")), examples.y), np.arange(24), factor=2)
+    x, y = whole_collages(
+        Examples(np.asarray(jax.image.resize(examples.x, (24, 4, 4, 1), "bilinear")), examples.y), np.arange(24), factor=2
+    )
     collages = replace(as_set(Examples(x, y)), cells=2, weight=jnp.arange(1.0, 7.0))
     cells, targets, weight = examples_of(collages)
     assert cells.shape == (24, 4, 4, 1) and targets.shape == (24, 3) and weight.tolist() == np.repeat(np.arange(1.0, 7.0), 4).tolist()

@@ -48,6 +48,26 @@ def test_baselines_are_fresh_real_training_images_at_the_sets_budget(data, count
     assert sorted(rows_of(rows["full"][0].x.pixels)) == sorted(train)
 
 
+def test_random_collages_show_four_times_as_many_images(data):
+    """As many collages of every class as the set has images; each shows four training images of it, all different, downsized whole."""
+    rows = drawn_rows(data, make_set(data, (3, 1, 0)), kinds=("random_2x2",), seeds=3)["random_2x2"]
+    real = take_all(data.train)
+    small = np.asarray(jax.image.resize(real.x, (len(real.y), 2, 2, 1), "bilinear"))[..., 0]
+    for synth in rows:
+        assert synth.cells == 2 and synth.x.pixels.shape == (4, 4, 4, 1) and synth.y.index.tolist() == [0, 0, 0, 1]
+        cells = np.asarray(synth.x.pixels).reshape(4, 2, 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(16, 2, 2)
+        gaps = np.abs(cells[:, None] - small[None]).max((2, 3))
+        shown = gaps.argmin(1)
+        assert gaps.min(1).max() < 1e-5 and len(set(shown)) == 16
+        assert real.y[shown].tolist() == np.repeat(synth.y.index, 4).tolist()
+    assert len({synth.x.pixels.tobytes() for synth in map(jax.device_get, rows)}) == 3
+
+
+def test_collages_that_the_data_cannot_fill_are_refused(data):
+    with pytest.raises(BadInput, match=r"--rows random_2x2: .* has 27 training images of class bee, its collages 28 "):
+        make_rows(jax.random.key(0), make_set(data, (1, 7, 1)), data, ("random_2x2",))
+
+
 @pytest.mark.parametrize("counts", [(2, 2, 2), (3, 1, 0)])
 def test_easy_and_hard_are_the_ends_of_the_scores_and_herding_follows_the_mean_of_pixels(data, counts):
     """Of every class as many as the set has; the same for every seed."""

@@ -86,6 +86,20 @@ def test_same_set_same_bytes(tmp_path):
         assert list(file) == sorted(file)
 
 
+def test_a_set_of_collages_says_so_in_a_format_that_others_refuse(tmp_path):
+    """So that an older version does not train on whole collages. All other sets are of format 1, as ever."""
+    pixels = Pixels(jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 8, 2)), jnp.float32))
+    for cells, format in ((1, 1), (4, 2)):
+        before = replace(a_set(), x=pixels, cells=cells)
+        save_set(tmp_path / "set.npz", before)
+        header = json.loads(str(np.load(tmp_path / "set.npz")["header"]))
+        assert (header["format"], header.get("cells", "missing")) == (format, "missing" if cells == 1 else cells)
+        after = load_set(tmp_path / "set.npz")
+        assert same(before, after) and after.cells == cells
+    with pytest.raises(RunFailed, match=r'the set is not written: .*"cells" is 3 .*the sides \(4x8\)'):
+        save_set(tmp_path / "set.npz", replace(a_set(), x=pixels, cells=3))
+
+
 def test_golden_file():
     """fixtures/set_v1.npz was committed once; its values follow from a formula that is repeated here."""
     golden = load_set(FIXTURES / "set_v1.npz")

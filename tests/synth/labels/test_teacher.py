@@ -246,6 +246,9 @@ def test_other_images_get_labels_of_the_same_kind_teachers_and_views():
     twin = label_alike(labels, X, Y, held)
     np.testing.assert_array_equal(twin.logits, labels.logits)
     assert (twin.teachers, twin.seed, twin.view) == (labels.teachers, labels.seed, labels.view)
+    collages = label_alike(labels, X, Y, held, cells=2)
+    assert collages.view == f"cells=2,{labels.view}" and (np.asarray(collages.logits) != np.asarray(labels.logits)).any()
+    assert label_alike(collages, X, Y, held).view == labels.view, "images beside collages are shown whole"
     distances = made("distances", alpha=0.5, norm="huber")
     alike = label_alike(distances, X[::-1], Y[::-1], held)
     assert (alike.alpha, alike.norm, alike.codes.shape) == (0.5, "huber", distances.codes.shape)
@@ -261,6 +264,7 @@ def test_other_images_get_labels_of_the_same_kind_teachers_and_views():
         ({"kind": "distances", "norm": "l3"}, "l1, l2, huber"),
         ({"kind": "committee", "teachers": ()}, "one or more teachers"),
         ({"kind": "static", "weights": (1.0,)}, "1 weights for 2 teachers"),
+        ({"kind": "static", "plan": PLAN._replace(view=View(cells=2))}, "of these collages one cell at a time .* committee or online"),
     ],
 )
 def test_wrong_labellings_say_what_is_right(options, says):
