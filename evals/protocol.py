@@ -2,7 +2,8 @@
 
 A protocol is a frozen value with a name. It states facts about itself, and builds a `Worker` for a network and the examples to score on.
 The workbench asks nothing else of it, whether it retrains networks (`evals.retraining`), solves for a ridge head (`evals.krr`) or does
-something new. To add a protocol, write its class in a file of this folder and add its entry to `evals.recipes`.
+something new. Where examples are collages (`SyntheticSet.cells`) it shows networks one cell at a time, or takes cells for examples. To add
+a protocol, write its class in a file of this folder and add its entry to `evals.recipes`.
 """
 
 from abc import ABC, abstractmethod

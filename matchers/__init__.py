@@ -36,6 +36,11 @@ BUILT_IN = (
         ARRAYS,
     ),
     Method(
+        "pca",
+        "matchers.selection.pca:pca",
+        "Prunes, combines, augments (not principal components): collages of the easiest real images, of which networks see one at a time.",
+    ),
+    Method(
         "dc",
         "matchers.gradient.dc:dc",
         "Matches the gradients that real and synthetic images of every class give a network trained on the synthetic set.",

@@ -49,8 +49,8 @@ def row_counts(synth: SyntheticSet) -> np.ndarray:
 
 
 def too_few(synth: SyntheticSet, data: Any, *, cells: int = 1) -> int | None:
-    """The first class of which the data has fewer training examples than the set costs, or than as many collages of cells x cells show; None
-    where there is none."""
+    """The first class of which the data has fewer training examples than the set costs, or than as many collages of cells x cells show.
+    None where there is none."""
     counts = row_counts(synth) * cells**2
     short = np.flatnonzero(np.bincount(data.train.y, minlength=len(counts)) < counts)
     return int(short[0]) if short.size else None
@@ -88,8 +88,8 @@ class Comparison:
         return SyntheticSet(self.content.encode(jnp.asarray(examples.x)), labels)
 
     def at_budget(self, kind: str, choose: Callable, *, cells: int = 1) -> Draw:
-        """Chooses as many real training examples as the set's budget allows, drawn anew for every seed; with `cells` above 1, those of as many
-        collages of cells x cells. `choose(key, labels, count)` gives the indices of `count` examples of every class.
+        """Chooses as many real training examples as the set's budget allows, drawn anew for every seed. `choose(key, labels, count)` gives
+        the indices of `count` examples of every class. With `cells` above 1 these are combined into as many collages of cells x cells.
 
         Raises BadInput where the data has fewer training examples of a class than the set.
         """
@@ -113,8 +113,8 @@ class Comparison:
 
     @cached_property
     def labelled(self) -> Callable[[Callable, int, int], SyntheticSet]:
-        """Returns a function of (seed -> indices of training examples, seed, cells) that gives these examples, or collages of them, as a set
-        with labels. It keeps the last set in memory."""
+        """Returns a function of (seed -> indices of training examples, seed, cells) that gives these examples, or collages of them, as a
+        set with labels. It keeps the last set in memory."""
 
         @lru_cache(1)  # one set in memory, however many seeds: labels are asked for again where another network is shown the draw
         def labelled(chosen: Callable, seed: int, cells: int) -> SyntheticSet:
@@ -237,13 +237,13 @@ def no_facts(synth: SyntheticSet) -> Facts:
 BASELINES = {
     "distilled": Baseline(the_set, facts=set_facts),
     "random": Baseline(random, real=True, facts=count_facts),
-    "random_2x2": Baseline(random_2x2, real=True, facts=count_facts),
     "kmeans": Baseline(kmeans, real=True, facts=count_facts),
     "herding": Baseline(herding, real=True, facts=count_facts),
     "easy": Baseline(by_score("easy"), real=True, facts=count_facts, ranked=True),
     "hard": Baseline(by_score("hard"), real=True, facts=count_facts, ranked=True),
     "noise": Baseline(noise, real=True, facts=count_facts),
     "full": Baseline(everything, recipe="full", facts=no_facts),
+    "random_2x2": Baseline(random_2x2, real=True, facts=count_facts),
 }
 
 

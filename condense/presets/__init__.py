@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from condense.presets import gradient, graphs, kernel, statistics, trajectory
+from condense.presets import gradient, graphs, kernel, selection, statistics, trajectory
 from condense.presets.base import Preset
 from condense.presets.file import read_preset
 from condense.presets.stated import STATED
@@ -21,7 +21,7 @@ def complete(preset: Preset) -> Preset:
     return replace(preset, settings={**STATED[preset.method], **preset.settings})
 
 
-FAMILIES = (gradient, trajectory, statistics, kernel, graphs)
+FAMILIES = (gradient, trajectory, statistics, kernel, graphs, selection)
 PRESETS = {preset.name: complete(preset) for family in FAMILIES for preset in family.PRESETS}
 
 

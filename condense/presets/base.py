@@ -38,4 +38,5 @@ class Preset:
 
     def flag(self) -> str:
         """The flag of the folder that the command `first` makes, such as `teachers`; `teacher` for a self-supervised one."""
-        return "teacher" if "--ssl" in self.first else self.first.split()[1]
+        verb = self.first.split()[1]
+        return "teacher" if "--ssl" in self.first else {"rank": "ranks"}.get(verb, verb)

@@ -6,6 +6,12 @@ They are written out, so that a default of a method can change without changing 
 from typing import Any
 
 STATED: dict[str, dict[str, Any]] = {
+    "pca": {
+        "by": "el2n",
+        "rule": "easy",
+        "grid": 2,
+        "inside": True,
+    },
     "dc": {
         "momentum": 0.5,
         "distance": "rows",

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synth.base import Examples, Net, Split
+from synth.errors import BadInput
+from synth.selection.ranks import Ranks
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches, train_on
 
@@ -34,6 +36,14 @@ def features(
         return net.apply(vars, x).embed
 
     return np.asarray(in_batches(read, trained, examples.x))
+
+
+def check_ranked(ranks: Ranks, examples: Split) -> Int[np.ndarray, " n"]:
+    """The classes of the examples. Raises BadInput if a log is of other examples."""
+    y = np.asarray(examples.y)
+    if not np.array_equal(ranks.labels(), y):
+        raise BadInput(f"--ranks {ranks.folder}: is of other examples than the training split; rank this data")
+    return y
 
 
 def put(synth: SyntheticSet, examples: Split, index: Int[np.ndarray, " m"]) -> SyntheticSet:

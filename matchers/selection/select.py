@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from matchers.base import Matcher, Unread, once
-from matchers.selection.common import put
+from matchers.selection.common import check_ranked, put
 from synth.errors import BadInput
 from synth.labels.plain import Hard
 from synth.options import AtLeastTwo, BelowOne
@@ -48,9 +48,7 @@ def select(
         raise BadInput(f"--weighted: rule {rule} gives no weights; leave it out, or take {known}")
 
     def solve(key, synth, examples):
-        y, classes = np.asarray(examples.y), synth.y.classes
-        if not np.array_equal(ranks.labels(), y):
-            raise BadInput(f"--ranks {ranks.folder}: is of other examples than the training split; rank this data")
+        y, classes = check_ranked(ranks, examples), synth.y.classes
         embeds = RULES[rule].embeds
         more: dict[str, Any] = {"embeddings": ranks.embeddings() if embeds else None, "drop": drop, "strata": strata}
         counts = {c: len(synth) // classes for c in range(classes)} if balanced else len(synth)

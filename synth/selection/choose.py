@@ -32,15 +32,6 @@ def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int
     return _gather(_classes(y, per_class), lambda members: rng.choice(members, per_class, replace=False))
 
 
-def choose_easiest(scores: Float[np.ndarray, " n"], y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
-    """The `per_class` examples of every class with the lowest scores, the lowest first; of equal ones the earlier.
-
-    Raises:
-      BadInput: a class has fewer.
-    """
-    return _gather(_classes(y, per_class), lambda members: members[np.argsort(scores[members], kind="stable")[:per_class]])
-
-
 def choose_kmeans(
     key: jax.Array,
     features: Float[AnyArray, "n d"],

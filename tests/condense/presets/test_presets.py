@@ -3,14 +3,15 @@
 import shlex
 
 import pytest
+from PIL import Image
 
 from condense import nets, presets
 from condense.__main__ import run
-from condense.cli import experts, teachers
+from condense.cli import experts, rank, teachers
 from condense.cli.flags import parse
 from condense.teachers.labelling import plan_of
 from condense.workflows.options import settle
-from condense.workflows.plan import COUNTS, remarks
+from condense.workflows.plan import COUNTS, plan, remarks
 from evals.recipes import recipe
 from matchers import REGISTRY
 from matchers.base import Matcher
@@ -34,12 +35,28 @@ def test_a_preset_states_every_option_of_its_method(name):
 def test_the_command_that_comes_first_can_be_given(name):
     preset = presets.PRESETS[name]
     program, verb, *flags = shlex.split(preset.first)
-    record = teachers.RECORD if verb == "teachers" else experts.recipe_class(flags[flags.index("--recipe") + 1])
+    records = {"teachers": teachers.RECORD, "rank": rank.RECORD}
+    record = records.get(verb) or experts.recipe_class(flags[flags.index("--recipe") + 1])
     call = parse(record, flags, f"condense {verb}")
     assert (program, call.data, call.out) == ("condense", preset.data, "X") and preset.flag() in flagged_inputs(
         REGISTRY[preset.method].load()
     )
     assert all(nets.canonical(net) for net in ([call.net] if isinstance(call.net, str) else call.net or []))
+
+
+def test_the_settings_of_pca_on_imagenet_can_be_planned(tmp_path, monkeypatch):
+    """On a folder of a few pictures in its place; the proxies are still to be trained."""
+    for part, count in (("train", 12), ("val", 1)):
+        for name in ("cat", "dog"):
+            (folder := tmp_path / "imagenet" / part / name).mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (9, 9), (number, 0, 0)).save(folder / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    for name, ipc in (("pca_imagenet_10", 10), ("pca_imagenet_50", 50)):
+        made = plan("pca", None, preset=name)
+        assert (made.per_class, made.recipe, made.data.image) == (ipc, "rethinking_hard", (224, 224, 3))
+        assert nets.parse(made.net)[0] == "resnet18" and [one.kind for one in made.to_make()] == ["ranks"]
+        assert made.settings.options == {"by": "el2n", "rule": "easy", "grid": 2, "inside": True}
 
 
 def test_every_published_preset_of_teachers_names_theirs():

@@ -10,11 +10,12 @@ from condense.engine import loop
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set
 from matchers.selection.pca import pca
+from matchers.selection.select import select
 from synth.base import Examples, take_all
 from synth.errors import BadInput
 from synth.selection.collage import whole_collages
 from synth.set import Info
-from tests.support.three_classes import clouds
+from tests.support.three_classes import clouds, rows_of
 from tests.support.toy_ranks import toy_ranks
 
 KEY, CLASSES, IPC = jax.random.key(0), 3, 2
@@ -65,27 +66,31 @@ def test_collages_show_the_easiest_images_of_every_class_whole(data, grid):
 
 
 def test_a_grid_of_one_is_pruning(data):
-    """The easiest images themselves, bit for bit, shown as other images are."""
+    """The images of `select`, bit for bit, shown as other images are: the easiest of every class."""
     (synth, ranks), real = made(data, grid=1), take_all(data.train)
     assert synth.cells == 1
     kept = np.concatenate([np.flatnonzero(real.y == c)[np.argsort(error(ranks)[real.y == c])][:IPC] for c in range(CLASSES)])
     np.testing.assert_array_equal(synth.x.decode(), np.asarray(real.x)[kept])
+    pruned = select(ranks).step(KEY, (), synth, data.train)[0]
+    np.testing.assert_array_equal(pruned.x.decode(), synth.x.decode())
+    np.testing.assert_array_equal(pruned.y.index, synth.y.index)
 
 
 def test_each_part_can_be_left_out(data):
     """Without P the collages are of random images, without A they are the same collages shown whole, without C and A they are pruning."""
-    usual, ranks = made(data)
+    usual, _ = made(data)
     whole, _ = made(data, inside=False)
     np.testing.assert_array_equal(whole.x.decode(), usual.x.decode())
     assert (usual.cells, whole.cells) == (2, 1)
-    drawn, _ = made(data, prune=False)
+    drawn, _ = made(data, rule="random")
     assert drawn.cells == 2 and (np.asarray(drawn.x.decode()) != np.asarray(usual.x.decode())).any()
     small = np.asarray(jax.image.resize(take_all(data.train).x, (len(data.train.y), 4, 4, 1), "bilinear"))[..., 0]
     gaps = np.abs(parts(drawn.x.decode(), 2).reshape(-1, 1, 4, 4) - small[None]).max((2, 3))
     index = gaps.argmin(1)
     assert gaps.min(1).max() < 1e-5 and len(set(index)) == 4 * IPC * CLASSES
     assert data.train.y[index].tolist() == np.repeat(np.arange(CLASSES), 4 * IPC).tolist()
-    assert pca(None, prune=False).recipe == "rethinking_hard"
+    plain, _ = made(data, rule="random", grid=1)
+    assert plain.cells == 1 and {*rows_of(plain.x.decode())} <= {*rows_of(take_all(data.train).x)}
 
 
 def test_another_score_keeps_other_images(data):
@@ -95,8 +100,10 @@ def test_another_score_keeps_other_images(data):
 
 
 def test_what_cannot_be_combined_is_refused(data):
-    with pytest.raises(BadInput, match=r"--ranks: pca takes the easiest images .* give the folder of `condense rank`, or --no-prune"):
-        pca(None)
+    with pytest.raises(BadInput, match="--by love: unknown score"):
+        pca(toy_ranks(data.train.y), by="love")
+    with pytest.raises(BadInput, match="is of other examples than the training split"):
+        pca(toy_ranks(data.train.y[1:])).step(KEY, (), made(data)[0], data.train)
     with pytest.raises(BadInput, match=r"collages of 3x3: images of 8x8 have no such equal cells"):
         made(data, ipc=1, grid=3)
     with pytest.raises(
