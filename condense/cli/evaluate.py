@@ -26,7 +26,10 @@ class Flags:
     epochs: Annotated[int | None, about("epochs of the training; by default the recipe's. The full row keeps those of recipe full")] = None
     rows: Annotated[
         str,
-        about("of distilled, random, random_2x2, kmeans, herding, easy, hard, noise and full, on graphs size too, with commas", metavar="LIST"),
+        about(
+            "of distilled, random, random_2x2, kmeans, herding, easy, hard, noise, full, and on graphs size, with commas between",
+            metavar="LIST",
+        ),
     ] = "distilled,random,kmeans"
     split: Annotated[str, about("images to score on; make choices on val, and report test", metavar="test|val")] = "test"
     teachers: Annotated[
