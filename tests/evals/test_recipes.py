@@ -137,6 +137,14 @@ def test_newer_recipes_differ_from_it_by_what_they_say():
     assert all("unverified" in LISTED[name].about for name in ("muon", "cda", "rd3"))
 
 
+def test_muon_trains_a_network():
+    """Through the loop of every recipe: three classes far apart are told apart."""
+    chosen = EvalRecipe("short", 30, lr=0.3, weight_decay=0.01, batch=8, optimizer="muon", schedule="cosine")
+    train, test = blobs(6), blobs(20)
+    report = retrain(KEY, make_trainer(linear_net(), chosen, None), chosen, lambda seed: as_set(train), test, seeds=2)
+    assert report.mean > 0.95
+
+
 def test_bytes_by_hand(tmp_path):
     """6 images 4x4x2: 6 x 32 x 4 bytes; hard labels 6 x 4; weights 6 x 4 and a step size 4; mean and std of two channels 16."""
     info = Info(("a", "b"), Standard(np.zeros(2, np.float32), np.ones(2, np.float32)))

@@ -9,9 +9,10 @@ import optax
 import pytest
 
 from synth.base import Net, Out, Vars
+from synth.images.views import View
 from synth.labels.plain import Hard, Soft
 from synth.training import fit as module
-from synth.training.fit import Fit, Item, adam, epoch_items, fit, in_batches, init_fit, on_examples, sgd, train_on
+from synth.training.fit import Fit, Item, adam, batch_view, epoch_items, fit, in_batches, init_fit, on_examples, sgd, train_on
 from tests.support.linear import linear_gradient, linear_net, softmax
 from tests.support.toy_data import blobs, smooth_net
 
@@ -231,3 +232,12 @@ def test_adam_is_that_of_pytorch(decoupled, weight_decay):
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
         w = w - 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
         np.testing.assert_allclose(p["w"], w, rtol=1e-5)
+
+
+def test_views_are_those_of_the_epoch():
+    """Crops that narrow over four epochs show whole images in the first, and none in the last."""
+    x, view, draw = jnp.asarray(blobs(2).x), View(crop=(0.08, 0.2), narrow=4), jax.jit(batch_view, static_argnums=2)
+    for epoch in (0, 4):
+        item = jax.tree.map(lambda leaf: leaf[0], epoch_items(jax.random.key(0), jnp.int32(epoch), 6, batch=6))
+        gaps = np.abs(np.asarray(draw(item, x, view).images) - np.asarray(x[item.index])).max((1, 2, 3))
+        assert gaps.max() < 1e-6 if epoch == 0 else gaps.min() > 1e-3
