@@ -72,7 +72,7 @@ def test_an_epoch_shows_every_collage_once_and_one_of_its_images():
     assert all(sorted(row // 4) == [0, 1] for row in shown[..., 0]) and len(np.unique(shown)) > 5
 
 
-@pytest.mark.parametrize("kernel", ["net", "ntk"])
+@pytest.mark.parametrize("kernel", ["net", pytest.param("ntk", marks=pytest.mark.slow)])
 def test_a_ridge_head_takes_every_cell_for_an_example(kernel):
     examples = blobs(8, image=(2, 2, 1))
     x, y = whole_collages(

@@ -137,6 +137,7 @@ def test_newer_recipes_differ_from_it_by_what_they_say():
     assert all("unverified" in LISTED[name].about for name in ("muon", "cda", "rd3"))
 
 
+@pytest.mark.slow
 def test_muon_trains_a_network():
     """Through the loop of every recipe: three classes far apart are told apart."""
     chosen = EvalRecipe("short", 30, lr=0.3, weight_decay=0.01, batch=8, optimizer="muon", schedule="cosine")

@@ -49,7 +49,7 @@ def parts(images, grid: int) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("grid", [2, 4])
+@pytest.mark.parametrize("grid", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_collages_show_the_easiest_images_of_every_class_whole(data, grid):
     """Cell k of the i-th collage holds the image of rank k ipc + i of the class, resized by JAX; grid^2 ipc of a class, each once."""
     ipc = 1 if grid == 4 else IPC
