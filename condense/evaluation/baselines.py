@@ -237,13 +237,13 @@ def no_facts(synth: SyntheticSet) -> Facts:
 BASELINES = {
     "distilled": Baseline(the_set, facts=set_facts),
     "random": Baseline(random, real=True, facts=count_facts),
+    "random_2x2": Baseline(random_2x2, real=True, facts=count_facts),
     "kmeans": Baseline(kmeans, real=True, facts=count_facts),
     "herding": Baseline(herding, real=True, facts=count_facts),
     "easy": Baseline(by_score("easy"), real=True, facts=count_facts, ranked=True),
     "hard": Baseline(by_score("hard"), real=True, facts=count_facts, ranked=True),
     "noise": Baseline(noise, real=True, facts=count_facts),
     "full": Baseline(everything, recipe="full", facts=no_facts),
-    "random_2x2": Baseline(random_2x2, real=True, facts=count_facts),
 }
 
 
