@@ -43,7 +43,8 @@ def params_of(name: str, synth: SyntheticSet, net: Net | None = None):
     return train_group(trainer, recipe, KEY[None], stack([synth])).vars.params
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "views" else pytest.mark.slow) for name in PROTOCOLS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_collage_of_one_image_trains_as_that_image(name):
     """The same views of the same cells, so the same network; shown whole, collages train another one."""
     collages, images = fourfold()
@@ -72,7 +73,8 @@ def test_an_epoch_shows_every_collage_once_and_one_of_its_images():
     assert all(sorted(row // 4) == [0, 1] for row in shown[..., 0]) and len(np.unique(shown)) > 5
 
 
-@pytest.mark.parametrize("kernel", ["net", pytest.param("ntk", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kernel", ["net", "ntk"])
 def test_a_ridge_head_takes_every_cell_for_an_example(kernel):
     examples = blobs(8, image=(2, 2, 1))
     x, y = whole_collages(

@@ -44,6 +44,7 @@ def test_the_command_that_comes_first_can_be_given(name):
     assert all(nets.canonical(net) for net in ([call.net] if isinstance(call.net, str) else call.net or []))
 
 
+@pytest.mark.slow
 def test_the_settings_of_pca_on_imagenet_can_be_planned(tmp_path, monkeypatch):
     """On a folder of a few pictures in its place; the proxies are still to be trained."""
     for part, count in (("train", 12), ("val", 1)):

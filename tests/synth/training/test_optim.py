@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from synth.training.optim import muon
 
@@ -45,6 +46,7 @@ def test_muon_moves_matrices_by_orthogonal_steps_and_other_arrays_by_adam():
         np.testing.assert_allclose(found[t - 1]["bias"], -lr * ahead / np.sqrt(square / (1 - 0.999**t)), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_steps_of_muon_are_as_large_as_adams():
     """Root mean square about 0.2 lr, whatever the shape."""
     rng = np.random.default_rng(1)
