@@ -49,22 +49,28 @@ def make_trainer(
     spread = over_devices or (lambda fn, *xs: fn(*xs))
     augment = augment if recipe.augment else None
 
-    def optimiser(synth: SyntheticSet, factor):
+    def optimiser(synth: SyntheticSet, factor, momentum=None):
         lr = synth.lr if takes_step_size(recipe, synth) else jnp.float32(recipe.lr)
-        return recipe.optimiser(lr * factor)
+        return recipe.optimiser(lr * factor, momentum=momentum)
 
     def init_one(key, synth):
         return init_fit(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
     def advance_one(state, key, synth, first, stop, epochs):
         n, y = len(synth), synth.y
+<<<<<<< HEAD
         seen = within_cells(view, synth.cells)
         objective = on_examples(net, synth.x.decode(), y, augment=augment, view=seen, micro=recipe.micro, weight=synth.weight)
+=======
+        objective = on_examples(net, synth.x.decode(), y, augment=augment, view=view, micro=recipe.micro, weight=synth.weight)
+        if recipe.squared:
+            objective = scaled(objective, getattr(y, "temperature", 1.0) ** 2)
+>>>>>>> 4d96047 (Normalise by published numbers and whiten as FRePo does; add the recipes of AST, DATM, CV-DD and SRe2L on Tiny ImageNet as released)
         batch = y.batch if y.records else recipe.batch_of(n, getattr(y, "classes", 1))
         k_items = jax.random.key(y.seed) if y.replays else jax.random.fold_in(key, 1)
 
         def epoch(number, state):
-            tx = optimiser(synth, recipe.factor(number, epochs))
+            tx = optimiser(synth, recipe.factor(number, epochs), recipe.momentum_at(number, epochs))
             order = y.order_of(number) if y.records else None
             return fit(objective, tx, state, epoch_items(k_items, number, n, batch=batch, order=order))[0]
 
@@ -92,6 +98,16 @@ def make_trainer(
         return over_seeds(lambda state: score_one(state, x, y), states)
 
     return Trainer(begin_all, advance_all, score_all)
+
+
+def scaled(objective: Callable, factor: float) -> Callable:
+    """The objective, as `synth.training.fit.fit` takes it, with `factor` times its loss."""
+
+    def times(params, stats, item):
+        loss, stats = objective(params, stats, item)
+        return loss * factor, stats
+
+    return times
 
 
 def stack(synths: Sequence[SyntheticSet]) -> SyntheticSet:
@@ -124,9 +140,9 @@ def train_group(
 
 
 def epoch_spans(recipe: EvalRecipe) -> list[tuple[int, int]]:
-    """Cuts a training into spans (first epoch, epoch to stop before). There are CHUNKS to twice as many spans, and one ends where the step
-    size drops."""
-    drop, size = min(recipe.drop_epoch(), recipe.epochs), max(1, recipe.epochs // CHUNKS)
+    """Cuts a training into spans (first epoch, epoch to stop before). There are CHUNKS to twice as many spans, or they are as long as the
+    recipe says, and one ends where the step size drops."""
+    drop, size = min(recipe.drop_epoch(), recipe.epochs), recipe.look_every or max(1, recipe.epochs // CHUNKS)
     spans = ((0, drop), (drop, recipe.epochs))
     return [(first, min(first + size, stop)) for start, stop in spans for first in range(start, stop, size)]
 

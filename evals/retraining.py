@@ -31,8 +31,13 @@ class EvalRecipe(Protocol):
       optimizer: `sgd` (decay joins the gradient, as in PyTorch), `adam` (the same), `adamw` (decay apart) or `muon` (of matrices alone, its
         decay too).
       schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
-        released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2.
+        released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2; `warm`, a straight
+        line from `low` over the warm-up, then a cosine to `least`.
       warmup: epochs over which the step size rises to that, in equal steps.
+      low, least: factors of the step size, at first and at last, of the schedule `warm`.
+      drop, late_momentum: factor of the step size after a `drop`, and the momentum there; None for the same.
+      squared: whether the loss of labels at temperature T counts T^2 times, as Hinton et al. have it.
+      look_every: epochs between two scorings under `--best-on-test`; 0 for about fifty in all.
       decay: which parameters Adam's decay reaches: all, or those of two axes and more alone, which leaves out norms and biases.
     """
 
@@ -46,10 +51,21 @@ class EvalRecipe(Protocol):
     view: str = ""
     temperature: float = 20.0
     micro: int = 1
+<<<<<<< HEAD
     optimizer: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     schedule: Literal["drop", "constant", "cosine"] = "drop"
+=======
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    schedule: Literal["drop", "constant", "cosine", "warm"] = "drop"
+>>>>>>> 4d96047 (Normalise by published numbers and whiten as FRePo does; add the recipes of AST, DATM, CV-DD and SRe2L on Tiny ImageNet as released)
     stretch: float = 1.0
     warmup: int = 0
+    low: float = 0.0
+    least: float = 0.0
+    drop: float = 0.1
+    late_momentum: float | None = None
+    squared: bool = False
+    look_every: int = 0
     decay: Literal["all", "matrices"] = "all"
 
     measure = "val_accuracy"
@@ -86,25 +102,41 @@ class EvalRecipe(Protocol):
         return batch_of(self.batch, n, classes)
 
     def drop_epoch(self) -> int:
-        """The first epoch at a tenth of the step size."""
+        """The first epoch after the step size has dropped."""
         return self.epochs // 2 + 2 if self.schedule == "drop" else self.epochs
 
     def factor(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Float[Array, ""]:
         """The factor of the step size in an epoch of a training of `epochs`. Both may be traced, so that a longer training does not compile
         again."""
         at, last = epoch.astype(jnp.float32), epochs.astype(jnp.float32)
+        if self.schedule == "warm":
+            share = (at - self.warmup) / jnp.maximum(1, last - self.warmup)
+            fall = self.least + (1 - self.least) * (1 + jnp.cos(jnp.pi * share)) / 2
+            return jnp.where(at < self.warmup, self.low + (1 - self.low) * at / self.warmup, fall)
         factor = {
-            "drop": jnp.where(epoch < epochs // 2 + 2, jnp.float32(1), jnp.float32(0.1)),
+            "drop": jnp.where(self.late(epoch, epochs), jnp.float32(self.drop), jnp.float32(1)),
             "constant": jnp.float32(1),
             "cosine": (1 + jnp.cos(jnp.pi * at / (self.stretch * last))) / 2,
         }[self.schedule]
         return factor * jnp.minimum(1, (at + 1) / self.warmup) if self.warmup else factor
 
-    def optimiser(self, lr: Float[Array, ""]) -> optax.GradientTransformation:
-        """The optimiser at step size `lr`."""
+    def late(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Array:
+        """Whether an epoch of a training of `epochs` comes after the drop, which is where `drop_epoch` is."""
+        return epoch >= epochs // 2 + 2
+
+    def momentum_at(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Float[Array, ""] | float:
+        """The momentum of descent in an epoch of a training of `epochs`."""
+        return self.momentum if self.late_momentum is None else jnp.where(self.late(epoch, epochs), self.late_momentum, self.momentum)
+
+    def optimiser(self, lr: Float[Array, ""], *, momentum: Float[Array, ""] | float | None = None) -> optax.GradientTransformation:
+        """The optimiser at step size `lr`; descent has the momentum of the recipe, or another."""
         if self.optimizer == "sgd":
+<<<<<<< HEAD
             return sgd(lr, momentum=self.momentum, weight_decay=self.weight_decay)
         if self.optimizer == "muon":
             return muon(lr, weight_decay=self.weight_decay)
+=======
+            return sgd(lr, momentum=self.momentum if momentum is None else momentum, weight_decay=self.weight_decay)
+>>>>>>> 4d96047 (Normalise by published numbers and whiten as FRePo does; add the recipes of AST, DATM, CV-DD and SRe2L on Tiny ImageNet as released)
         axes = 2 if self.decay == "matrices" else 0
         return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)

@@ -17,7 +17,11 @@ class Flags:
     out: Annotated[str, about("the file of the set", metavar="SET")]
     data: Annotated[str | None, about("what the set was made from; an export says it itself", metavar="SPEC")] = None
     normalise: Annotated[
-        str, about("of float images: standard or zca, fitted to the data; none for [0, 1]; or MEAN,../STD,.. a channel", metavar="KIND")
+        str,
+        about(
+            "of float images: standard, zca, zca_relative, published, imagenet; none for [0, 1]; or MEAN,../STD,.. a channel",
+            metavar="KIND",
+        ),
     ] = "standard"
     seed: Annotated[int, about("of the sampler that recorded views were drawn by")] = 42
     temperature: Annotated[float, about("of recorded labels, whose files do not say it")] = 20.0

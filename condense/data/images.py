@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from condense.data.named import IMAGENET, PUBLISHED, STATED
 from condense.data.readers.base import Spec
 from condense.data.readers.source import ArraySource, stratified
 from condense.data.rows import Part, Rows, Slices, View, pieces, view
@@ -18,7 +19,7 @@ from condense.data.spec import absolute
 from condense.runtime.log import progress
 from synth.errors import BadInput
 from synth.images import preprocess as pre
-from synth.images.preprocess import Preprocess
+from synth.images.preprocess import Preprocess, Standard
 from synth.set import SyntheticSet
 
 
@@ -148,8 +149,11 @@ def limited(source: ArraySource, count: int | None) -> ArraySource:
 
 
 def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
-    """A preprocessing fitted on raw images; whitening, which takes minutes on large ones, behind a progress bar."""
-    if kind != "zca":
+    """A preprocessing fitted on raw images, or of the numbers that releases state; whitening, which takes minutes on large ones, behind a
+    progress bar. Raises BadInput where no numbers are stated for the data."""
+    if kind in STATED:
+        return stated(kind, rows.shape[-1], spec)
+    if not kind.startswith("zca"):
         return pre.fit(kind, Slices(rows))
     count, *image = rows.shape
     parts = -(-count // pre.CHUNK) + 1
@@ -157,6 +161,17 @@ def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
         made = pre.fit(kind, Slices(rows), done=bar.advance)
         bar.advance()
     return made
+
+
+def stated(kind: str, channels: int, spec: str) -> Standard:
+    """The mean and deviation that releases state for a named set (`published`), or ImageNet's (`imagenet`). Raises BadInput where there are
+    none for such images."""
+    numbers = IMAGENET if kind == "imagenet" else PUBLISHED.get(spec.partition("?")[0])
+    if numbers is None or len(numbers[0]) != channels:
+        known = "three channels" if kind == "imagenet" else ", ".join(PUBLISHED)
+        raise BadInput(f"{spec}: normalise={kind} is known for {known}; use normalise=standard")
+    mean, std = (np.array(part, np.float32) for part in numbers)
+    return Standard(mean, std)
 
 
 def check_examples(synth: SyntheticSet, data: Data) -> str:

@@ -52,7 +52,7 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
     """Reads, checks, splits and normalises.
 
     Args:
-      data: NAME, `kind:location` or the path of a file or folder, with options `?key=value&...`: normalise=standard|zca (standard),
+      data: NAME, `kind:location` or the path of a file or folder, with options `?key=value&...`: normalise=KIND (standard),
         flip=true|false, limit=N (the first N training images, classes in proportion), for pictures size=N (shorter side, then
         centre crop) and grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the test where there is none, by split=N;
         for graphs fold=K or split=N, and degree=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N.

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from condense.data.images import Data, fitted
+from condense.data.named import STATED
 from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.images.content import Bytes, Pixels
@@ -80,20 +81,21 @@ def take_preprocess(normalise: str, data: Data) -> Preprocess:
     """The preprocessing that a release's images have gone through.
 
     Args:
-      normalise: `standard` or `zca`, fitted to all training images of the data, as released code does; `none` for images in [0, 1]; or the
+      normalise: `standard`, `zca` or `zca_relative`, fitted to all training images of the data, as released code does; `published` or
+        `imagenet`, numbers that releases state; `none` for images in [0, 1]; or the
         numbers of every channel, MEAN,.../STD,...
 
     Raises BadInput for anything else.
     """
     channels = data.image[-1]
-    if normalise in FITS:
+    if normalise in (*FITS, *STATED):
         return fitted(normalise, data.source.train, data.spec)
     if normalise == "none":
         return Standard(np.zeros(channels, np.float32), np.ones(channels, np.float32))
     try:
         mean, std = (np.array([float(word) for word in part.split(",")], np.float32) for part in normalise.split("/"))
     except ValueError:
-        known = f"{', '.join(FITS)}, none, or numbers as in 0.49,0.48,0.45/0.25,0.24,0.26"
+        known = f"{', '.join((*FITS, *STATED))}, none, or numbers as in 0.49,0.48,0.45/0.25,0.24,0.26"
         raise BadInput(f"--normalise {normalise}: unknown kind (known: {known})") from None
     if mean.shape != (channels,) or std.shape != (channels,) or not np.isfinite(mean).all() or not (np.isfinite(std) & (std > 0)).all():
         raise BadInput(f"--normalise {normalise}: give {channels} finite means and {channels} deviations above 0, for --data {data.spec}")

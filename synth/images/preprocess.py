@@ -136,12 +136,14 @@ def fit_standard(x: Images) -> Standard:
     return Standard(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
 
 
-def fit_zca(x: Images, *, epsilon: float = 0.1, done: Callable[[], None] = lambda: None) -> Whiten:
-    """Whitening fitted on raw images, as the trajectory-matching papers do it (no standardisation before it).
+def fit_zca(x: Images, *, epsilon: float = 0.1, relative: bool = False, done: Callable[[], None] = lambda: None) -> Whiten:
+    """Whitening fitted on raw images: as the trajectory-matching papers do it (no standardisation before it), or as FRePo does it.
 
     Args:
       x: n >= 2 images of d = h w c numbers each, d at most 12,288 (64x64x3).
       epsilon: > 0, added to every eigenvalue S of the covariance (n - 1 in its denominator) of images in [0, 1].
+      relative: divides every channel by its deviation first, and adds epsilon times the mean eigenvalue of what results (n in the
+        denominator); as FRePo's release (yongchaoz/FRePo, lib/dataset/ops.py).
       done: called after every CHUNK of images; what follows is one part more.
 
     Raises:
@@ -150,19 +152,24 @@ def fit_zca(x: Images, *, epsilon: float = 0.1, done: Callable[[], None] = lambd
     n, d = len(x), int(np.prod(x.shape[1:]))
     if d > MOST_WHITENED or n < 2:
         raise BadInput(f"normalise=zca: needs 2 or more images of at most {MOST_WHITENED} numbers, got {n} of {d}; use normalise=standard")
+    spread = np.resize(fit_standard(x).std.astype(np.float64), d) if relative else np.ones(d)  # channels come last
     mean = sum(part.sum(0) for part in _chunks(x)).ravel() / n
     covariance = np.zeros((d, d))
     for part in _chunks(x):
-        centred = part.reshape(len(part), d) - mean
+        centred = (part.reshape(len(part), d) - mean) / spread
         covariance += centred.T @ centred
         done()
-    values, vectors = np.linalg.eigh(covariance / (n - 1))
-    root = np.sqrt(np.maximum(values, 0) + epsilon)
-    forward, inverse = (vectors / root) @ vectors.T, (vectors * root) @ vectors.T
+    values, vectors = np.linalg.eigh(covariance / (n if relative else n - 1))
+    root = np.sqrt(np.maximum(values, 0) + (epsilon * values.mean() if relative else epsilon))
+    forward, inverse = (vectors / root) @ vectors.T / spread[:, None], (vectors * root) @ vectors.T * spread[None]
     return Whiten(mean.astype(np.float32), forward.astype(np.float32), inverse.astype(np.float32))
 
 
-FITS = {"standard": lambda x, done: fit_standard(x), "zca": lambda x, done: fit_zca(x, done=done)}
+FITS = {
+    "standard": lambda x, done: fit_standard(x),
+    "zca": lambda x, done: fit_zca(x, done=done),
+    "zca_relative": lambda x, done: fit_zca(x, relative=True, done=done),
+}
 
 
 def fit(kind: str, x: Images, *, done: Callable[[], None] = lambda: None) -> Preprocess:

@@ -116,6 +116,24 @@ def shuffle_patches(key: jax.Array, x: Images, *, factor: int, shared: bool) -> 
     return drawn.reshape(b, factor, factor, h // factor, w // factor, c).transpose(0, 1, 3, 2, 4, 5).reshape(x.shape)
 
 
+def shuffle_grid(key: jax.Array, x: Images, *, factor: int) -> Images:
+    """Cuts every image into factor columns and puts them in random order, then into rows likewise, as RDED's release shuffles patches
+    (LINs-lab/RDED, synthesize/utils.py): neighbours in a row or column of patches stay in one. Raises BadInput as `shuffle_patches`."""
+    h, w = x.shape[1:3]
+    if h % factor or w % factor:
+        raise BadInput(f"images of {h}x{w} cannot be cut into {factor}x{factor} equal patches; use a factor that divides both sides")
+
+    def draw(key):
+        across, down = (jax.random.permutation(k, factor) for k in jax.random.split(key))
+        return across, down
+
+    def apply(image, across, down):
+        image = image.reshape(h, factor, w // factor, -1)[:, across].reshape(h, w, -1)
+        return image.reshape(factor, h // factor, w, -1)[down].reshape(h, w, -1)
+
+    return _each(key, x, False, draw, apply)
+
+
 def cell_of(image: Float[Array, "h w c"], cell, *, cells: int) -> Float[Array, "h w c"]:
     """The cell of this number, row by row from 0, of a collage of cells x cells, resized to the collage's size. No other cell is read."""
     height, width = (side // cells for side in image.shape[:2])
@@ -197,7 +215,7 @@ class View:
 
     Args:
       cells: images a side of a collage, of which one is shown in place of the whole; 1 shows the whole.
-      shuffle: patches a side that are shuffled.
+      shuffle: patches a side that are shuffled. grid: patches a side whose columns are shuffled, and then their rows.
       crop: range of a random resized crop's share of the area, in (0, 1].
       narrow: epochs over which that range narrows down to `crop` from the whole image alone, see `narrowed`; 0 for `crop` at once.
       pad: zeros around the image before a random window of its size is cut out.
@@ -213,10 +231,12 @@ class View:
     flip: bool = False
     mix: str = ""
     alpha: float = 1.0
+    grid: int = 1
 
     def __str__(self) -> str:
         words = [f"cells={self.cells}"] if self.cells > 1 else []
         words += [f"shuffle={self.shuffle}"] if self.shuffle > 1 else []
+        words += [f"grid={self.grid}"] if self.grid > 1 else []
         words += [f"crop={self.crop[0]:g}-{self.crop[1]:g}"] if self.crop else []
         words += [f"narrow={self.narrow}"] if self.narrow else []
         words += [f"pad={self.pad}"] if self.pad else []
@@ -231,6 +251,8 @@ class View:
             x = random_cell(jax.random.fold_in(key, CELL), x, cells=self.cells, shared=False)
         if self.shuffle > 1:
             x = shuffle_patches(keys[0], x, factor=self.shuffle, shared=False)
+        if self.grid > 1:
+            x = shuffle_grid(jax.random.fold_in(keys[0], 1), x, factor=self.grid)
         if self.crop:
             x = random_resized_crop(keys[1], x, scale=narrowed(self.crop, epoch, self.narrow), shared=False)
         if self.pad:
@@ -260,7 +282,7 @@ def view_of(text: str) -> View:
         if name == "crop":
             low, _, high = value.partition("-")
             fields["crop"] = (float(low), float(high))
-        elif name in ("cells", "shuffle", "narrow", "pad"):
+        elif name in ("cells", "shuffle", "grid", "narrow", "pad"):
             fields[name] = int(value)
         elif name == "flip":
             fields["flip"] = True
@@ -268,8 +290,9 @@ def view_of(text: str) -> View:
             fields |= {"mix": name, "alpha": float(value)}
     view = View(**fields)
     low, high = view.crop or (1.0, 1.0)
-    right = str(view) == text and 0 < low <= high <= 1 and 0 < view.alpha < math.inf and 1 <= view.shuffle <= 64 and 0 <= view.pad <= 64
-    right = right and 1 <= view.cells <= 64 and 0 <= view.narrow <= (10**6 if view.crop else 0)
+    right = str(view) == text and 0 < low <= high <= 1 and 0 < view.alpha < math.inf and 0 <= view.pad <= 64
+    right = right and all(1 <= factor <= 64 for factor in (view.cells, view.shuffle, view.grid))
+    right = right and 0 <= view.narrow <= (10**6 if view.crop else 0)
     if not right:
         raise ValueError(f"'{text[:80]}' names no view; one would be 'crop=0.08-1,flip,cutmix=1'")
     return view

@@ -80,6 +80,11 @@ class OnlineWithTeachers(NamedTuple):
         """How many classes there are."""
         return self.online.classes
 
+    @property
+    def temperature(self) -> float:
+        """The temperature of the answers."""
+        return self.online.temperature
+
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
         """softmax(z / T) of the teachers' answers to the images of this step."""
         logits = ask(self.nets, self.vars, view.images, self.weights, self.online.statistics)

@@ -33,9 +33,11 @@ class Item(NamedTuple):
 
 
 def sgd(lr, *, momentum: float = 0.0, weight_decay: float = 0.0) -> optax.GradientTransformation:
-    """Stochastic gradient descent as PyTorch defines it: decay joins the gradient before momentum. `lr` may be traced."""
+    """Stochastic gradient descent as PyTorch defines it: decay joins the gradient before momentum. `lr` may be traced, and so may a
+    momentum above 0."""
     decay = optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity()
-    return optax.chain(decay, optax.sgd(lr, momentum=momentum or None))
+    none = isinstance(momentum, float | int) and not momentum
+    return optax.chain(decay, optax.sgd(lr, momentum=None if none else momentum))
 
 
 class Moments(NamedTuple):

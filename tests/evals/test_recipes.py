@@ -10,7 +10,7 @@ import pytest
 
 from evals.listed import LISTED
 from evals.recipes import RECIPES, recipe
-from evals.retrain import make_trainer, retrain
+from evals.retrain import epoch_spans, make_trainer, retrain, scaled
 from evals.retraining import EvalRecipe
 from evals.storage import count_bytes
 from synth.base import Examples
@@ -71,15 +71,15 @@ def test_recipes_are_the_published_ones():
     assert RECIPES.keys() == LISTED.keys() and all(name == chosen.name for name, chosen in RECIPES.items())
     assert recipe("dsa", epochs=7) == replace(RECIPES["dsa"], name="dsa:epochs=7", epochs=7)  # never passed off as the protocol
     assert recipe("dsa", epochs=1000) == RECIPES["dsa"]
-    with pytest.raises(BadInput, match=r"--recipe: unknown recipe 'x' .*dc, .*dsa, quick, full"):
+    with pytest.raises(BadInput, match=r"--recipe: unknown recipe 'x' .*dc, .*dsa, .*quick, full"):
         recipe("x")
     with pytest.raises(BadInput, match="--epochs 0"):
         recipe("dc", epochs=0)
 
 
 def test_recipes_decay_what_released_scripts_decay():
-    """Those for large images and RDED's spare norms and biases; those for CIFAR do not, nor does CV-DD's as it is scored here, and SGD's
-    decay is all parameters'. FRePo and graphs have none. BatchView in a step without a gradient."""
+    """Those for large images, RDED's and CV-DD's (Jiacheng8/CV-DD) spare norms and biases; those for CIFAR do not, nor does the one that
+    CV-DD was scored by here, and SGD's decay is all parameters'. FRePo and graphs have none. Seen in a step without a gradient."""
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     reached = {}
     for name, chosen in RECIPES.items():
@@ -88,17 +88,9 @@ def test_recipes_decay_what_released_scripts_decay():
             updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
             moved = [leaf for leaf in params if np.asarray(updates[leaf]).any()]
             reached.setdefault(" ".join(sorted(moved)), set()).add(name)
-    assert reached["kernel"] == {
-        "fkd",
-        "rded",
-        "rded_small",
-        "infer_large",
-        "rethinking_hard",
-        "rethinking_soft",
-        "cda",
-        "muon",
-    }
-    assert reached[""] == {"graph", "graph_full", "frepo", "rd3"}
+    rethinking = {"rethinking_hard", "rethinking_soft", "cda", "muon"}
+    assert reached["kernel"] == {"fkd", "rded", "rded_small", "infer_large", "cvdd", "cvdd_smooth"} | rethinking
+    assert reached[""] == {"graph", "graph_full", "frepo", "frepo_warm", "rd3"}
     assert reached["bias kernel"] == {
         "dc",
         "dc_digits",
@@ -106,8 +98,10 @@ def test_recipes_decay_what_released_scripts_decay():
         "quick",
         "full",
         "sre2l",
-        "cvdd",
-        "cvdd_smooth",
+        "ast",
+        "datm",
+        "fkd_tiny",
+        "cvdd_all",
         "infer",
         "nrr",
         "full_vectors",
@@ -156,3 +150,38 @@ def test_bytes_by_hand(tmp_path):
     assert plain == {"content": 768, "labels": 24, "total": 792, "preprocessing": 16, "file": 123}
     rich = count_bytes(SyntheticSet(x, Soft(jnp.zeros((6, 5))), jnp.ones(6), jnp.float32(1)))
     assert rich == {"content": 768, "labels": 120 + 24 + 4, "total": 916, "preprocessing": 0, "file": None}
+
+
+def test_tiny_imagenet_is_trained_on_as_the_release_of_its_score_does():
+    """zeyuanyin/tiny-imagenet, script/train_kd.sh and classification/train_kd.py: SGD, five epochs of linear warm-up from a hundredth, then
+    a cosine over the others, and T^2 times the divergence, which PyTorch's batchmean means over the batch."""
+    chosen = recipe("fkd_tiny")
+    numbers = (chosen.epochs, chosen.lr, chosen.momentum, chosen.weight_decay, chosen.batch, chosen.temperature, chosen.optimizer)
+    assert numbers == (100, 0.2, 0.9, 1e-4, 256, 20.0, "sgd") and chosen.squared and not chosen.view_for(height=64, flips=True).mix
+    want = [0.01 + 0.99 * e / 5 if e < 5 else (1 + np.cos(np.pi * (e - 5) / 95)) / 2 for e in range(100)]
+    have = [float(chosen.factor(jnp.int32(e), jnp.int32(100))) for e in range(100)]
+    np.testing.assert_allclose(have, want, atol=1e-6)
+    assert scaled(lambda params, stats, item: (params, stats), 400.0)(2.0, 3, None) == (800.0, 3)
+
+
+def test_the_trajectory_methods_are_scored_as_their_releases_do():
+    """AST: decay 1e-3, half the step size and momentum 0.8 after the midpoint, a look every 20 epochs; DATM: batch 128. The rest is
+    `dsa`."""
+    ast, datm, dsa = recipe("ast"), recipe("datm"), recipe("dsa")
+    assert replace(datm, name="dsa", batch=256) == dsa and datm.batch == 128
+    assert replace(ast, name="dsa", weight_decay=5e-4, drop=0.1, late_momentum=None, look_every=0) == dsa
+    late = [(float(ast.factor(jnp.int32(e), jnp.int32(1000))), float(ast.momentum_at(jnp.int32(e), jnp.int32(1000)))) for e in (501, 502)]
+    np.testing.assert_allclose(late, [(1, 0.9), (0.5, 0.8)], rtol=1e-6)
+    assert ast.weight_decay == 1e-3 and epoch_spans(ast)[:2] == [(0, 20), (20, 40)]
+
+
+def test_frepo_warms_up_before_its_cosine():
+    """yongchaoz/FRePo, script/eval.py and what it calls: a straight line from 0 over 500 steps, then a cosine that ends at 1 %."""
+    chosen = recipe("frepo_warm")
+    have = [float(chosen.factor(jnp.int32(e), jnp.int32(2000))) for e in (0, 250, 500, 1250, 2000)]
+    np.testing.assert_allclose(have, [0, 0.5, 1, 0.505, 0.01], atol=1e-6)
+    assert replace(chosen, name="frepo", schedule="cosine", least=0.0) == recipe("frepo")
+
+
+def test_infer_is_looked_at_every_ten_epochs():
+    assert [recipe(name).look_every for name in ("infer", "infer_large", "dsa")] == [10, 10, 0]

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Int, Int32, UInt8
 
+from condense.data.named import STATED
 from condense.data.readers.base import TRUTH, Choice, Number, Share, Spec
 from condense.data.rows import InMemory, Part, Rows, pieces
 from synth.errors import BadInput
@@ -24,7 +25,7 @@ Raw = UInt8[np.ndarray, "_ _ _ _"] | Float32[np.ndarray, "_ _ _ _"]  # n h w c, 
 LARGEST = 16 << 30  # bytes of one array
 MODEL_SPACE = 4  # bytes that a number of an image takes once it is normalised, beside what it takes raw
 AGAIN = "fetch the file again"
-OPTIONS = {"normalise": Choice({kind: kind for kind in FITS}), "flip": TRUTH, "limit": Number()}  # of every reader of images
+OPTIONS = {"normalise": Choice({kind: kind for kind in (*FITS, *STATED)}), "flip": TRUTH, "limit": Number()}  # of every reader of images
 DRAWN = {"test": Share(), "split": Number(least=0, most=10**6)}  # of every reader of images that may be without a test split
 
 

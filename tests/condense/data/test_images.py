@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from condense.data import images
 from condense.data.load import load_data
 from condense.data.named import FASHION, NAMED
 from condense.data.readers.source import stratified
@@ -175,7 +176,7 @@ def test_specifications_are_taken_apart(tmp_path):
         ("digits?limit=-3", "limit=-3 is not possible"),
         ("digits?limit=" + "9" * 5000, "is not possible"),
         ("folder:x?size=4097", "size=4097 is not possible; use size=N with a whole N from 1 to 4096"),
-        ("digits?normalise=whiten", "normalise=whiten is not known; use normalise=standard or normalise=zca"),
+        ("digits?normalise=whiten", "normalise=whiten is not known; use normalise=standard or normalise=zca or normalise=zca_relative or"),
         ("digits?flip=yes", "flip=yes is not known; use flip=true or flip=false"),
         ("npz:" + "a" * 5000, "File name too long"),
         ("npz:a\0b", r"does not exist"),
@@ -217,3 +218,32 @@ def test_fitting_a_whitening_has_a_bar(capsys):
     data = load_data("digits?normalise=zca")
     told = f"digits?normalise=zca: fitting the whitening of 8x8x1 images on {len(data.train.y):,} 2/2 "
     assert capsys.readouterr().err.startswith(told)
+
+
+STATED = {  # the numbers in get_dataset of VICO-UoE/DatasetCondensation, utils.py; those of CIFAR in GeorgeCazenavette/mtt-distillation too
+    "mnist": ([0.1307], [0.3081]),
+    "fashion_mnist": ([0.2861], [0.3530]),
+    "svhn_cropped": ([0.4377, 0.4438, 0.4728], [0.1980, 0.2010, 0.1970]),
+    "cifar10": ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]),
+    "cifar100": ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]),
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_published_normalisation_has_the_numbers_of_the_releases(name):
+    mean, std = STATED[name]
+    found = images.stated("published", len(mean), f"{name}?normalise=published")
+    np.testing.assert_allclose(found.mean, mean)
+    np.testing.assert_allclose(found.std, std)
+
+
+def test_the_normalisation_of_imagenet_is_for_any_coloured_images():
+    """GeorgeCazenavette/mtt-distillation, utils.py, takes it for Tiny ImageNet and the subsets of ImageNet."""
+    found = images.stated("imagenet", 3, "folder:x?size=64&normalise=imagenet")
+    np.testing.assert_allclose([found.mean, found.std], [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "channels", "spec"), [("published", 1, "digits"), ("published", 3, "mnist"), ("imagenet", 1, "digits")])
+def test_a_normalisation_that_nobody_states_is_refused(kind, channels, spec):
+    with pytest.raises(BadInput, match=f"{spec}: normalise={kind} is known for .*; use normalise=standard"):
+        images.stated(kind, channels, spec)

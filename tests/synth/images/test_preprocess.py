@@ -112,9 +112,22 @@ def test_fits_says_which_images_belong():
 
 
 def test_refusals_name_what_would_be_right():
-    with pytest.raises(BadInput, match=r"unknown normalisation 'whiten' \(known: standard, zca\)"):
+    with pytest.raises(BadInput, match=r"unknown normalisation 'whiten' \(known: standard, zca, zca_relative\)"):
         pre.fit("whiten", pictures(3, seed=0))
     with pytest.raises(BadInput, match="at most 12288 numbers, got 2 of 12675; use normalise=standard"):
         pre.fit_zca(np.zeros((2, 65, 65, 3), np.uint8))
     with pytest.raises(ValueError, match=r"std is 0\.0 in a channel; every one must be positive"):
         pre.Standard(np.zeros(2, np.float32), np.float32([1, 0])).check()
+
+
+def test_relative_whitening_standardises_first_and_adds_a_tenth_of_the_mean_eigenvalue():
+    """By the formula of yongchaoz/FRePo, lib/dataset/ops.py, on images whose channels differ in deviation."""
+    x = pictures(150, seed=4, channels=3) * np.float32([1, 0.5, 0.2])
+    z = (x.astype(np.float64) - x.mean((0, 1, 2), dtype=np.float64)) / x.std((0, 1, 2), dtype=np.float64)
+    centred = flat(z) - flat(z).mean(0)
+    covariance = centred.T @ centred / len(z)
+    u, s, _ = np.linalg.svd(covariance + EPSILON * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
+    whiten = pre.fit_zca(x, relative=True)
+    np.testing.assert_allclose(flat(whiten.apply(x)), centred @ ((u / np.sqrt(s)) @ u.T), atol=2e-4)
+    np.testing.assert_allclose(whiten.undo(whiten.apply(x)), x, atol=1e-4)
+    whiten.check()

@@ -18,6 +18,7 @@ from synth.images.views import (
     random_roll,
     random_shift,
     resample,
+    shuffle_grid,
     shuffle_patches,
     view_of,
     within_cells,
@@ -222,3 +223,14 @@ def test_crops_narrow_from_the_whole_image_to_their_range():
     draw = jax.jit(View.sample, static_argnums=0)
     np.testing.assert_allclose(draw(view, KEY, x, epoch=0)[0], x, atol=1e-6)
     np.testing.assert_array_equal(draw(view, KEY, x, epoch=10)[0], draw(View(crop=(0.08, 0.3)), KEY, x)[0])
+
+
+def test_a_grid_shuffles_columns_and_then_rows_of_patches():
+    """As LINs-lab/RDED shuffles them: four arrangements of four patches, in which patches of a row stay in one row; all are seen."""
+    image = jnp.arange(4.0).reshape(2, 2).repeat(2, 0).repeat(2, 1)[None, :, :, None]
+    x = jnp.tile(image, (64, 1, 1, 1))
+    seen = {tuple(np.asarray(one[::2, ::2, 0]).ravel().astype(int)) for one in shuffle_grid(KEY, x, factor=2)}
+    assert seen == {(0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0)}
+    with pytest.raises(BadInput, match="cannot be cut into 3x3"):
+        shuffle_grid(KEY, x, factor=3)
+    assert str(view_of("grid=2,flip")) == "grid=2,flip"
