@@ -58,14 +58,10 @@ def make_trainer(
 
     def advance_one(state, key, synth, first, stop, epochs):
         n, y = len(synth), synth.y
-<<<<<<< HEAD
         seen = within_cells(view, synth.cells)
         objective = on_examples(net, synth.x.decode(), y, augment=augment, view=seen, micro=recipe.micro, weight=synth.weight)
-=======
-        objective = on_examples(net, synth.x.decode(), y, augment=augment, view=view, micro=recipe.micro, weight=synth.weight)
         if recipe.squared:
             objective = scaled(objective, getattr(y, "temperature", 1.0) ** 2)
->>>>>>> 4d96047 (Normalise by published numbers and whiten as FRePo does; add the recipes of AST, DATM, CV-DD and SRe2L on Tiny ImageNet as released)
         batch = y.batch if y.records else recipe.batch_of(n, getattr(y, "classes", 1))
         k_items = jax.random.key(y.seed) if y.replays else jax.random.fold_in(key, 1)
 

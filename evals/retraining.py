@@ -51,13 +51,8 @@ class EvalRecipe(Protocol):
     view: str = ""
     temperature: float = 20.0
     micro: int = 1
-<<<<<<< HEAD
     optimizer: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
-    schedule: Literal["drop", "constant", "cosine"] = "drop"
-=======
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     schedule: Literal["drop", "constant", "cosine", "warm"] = "drop"
->>>>>>> 4d96047 (Normalise by published numbers and whiten as FRePo does; add the recipes of AST, DATM, CV-DD and SRe2L on Tiny ImageNet as released)
     stretch: float = 1.0
     warmup: int = 0
     low: float = 0.0
@@ -131,12 +126,8 @@ class EvalRecipe(Protocol):
     def optimiser(self, lr: Float[Array, ""], *, momentum: Float[Array, ""] | float | None = None) -> optax.GradientTransformation:
         """The optimiser at step size `lr`; descent has the momentum of the recipe, or another."""
         if self.optimizer == "sgd":
-<<<<<<< HEAD
-            return sgd(lr, momentum=self.momentum, weight_decay=self.weight_decay)
+            return sgd(lr, momentum=self.momentum if momentum is None else momentum, weight_decay=self.weight_decay)
         if self.optimizer == "muon":
             return muon(lr, weight_decay=self.weight_decay)
-=======
-            return sgd(lr, momentum=self.momentum if momentum is None else momentum, weight_decay=self.weight_decay)
->>>>>>> 4d96047 (Normalise by published numbers and whiten as FRePo does; add the recipes of AST, DATM, CV-DD and SRe2L on Tiny ImageNet as released)
         axes = 2 if self.decay == "matrices" else 0
         return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)

@@ -8,17 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from condense.presets import gradient, graphs, kernel, selection, statistics, trajectory
-from condense.presets.base import Preset
+from condense.presets.base import Origin, Preset
 from condense.presets.file import read_preset
+from condense.presets.origins import origin_of
 from condense.presets.stated import STATED
 from synth.errors import BadInput
 
-__all__ = ["PRESETS", "Preset", "find_preset", "preset_of"]
+__all__ = ["PRESETS", "Origin", "Preset", "find_preset", "is_own", "preset_of"]
+
+OWN = ("scaled down", "settings of this project", "this project", "the bytes quoted")  # how the sources of this project's presets begin
+
+
+def is_own(preset: Preset) -> bool:
+    """Whether the settings are this project's, not those of a paper or a release."""
+    return preset.source.startswith(OWN)
 
 
 def complete(preset: Preset) -> Preset:
-    """The preset with every option of its method stated."""
-    return replace(preset, settings={**STATED[preset.method], **preset.settings})
+    """The preset with every option of its method, and where its values come from, stated."""
+    origin = preset.origin or origin_of(preset.name, own=is_own(preset))
+    return replace(preset, settings={**STATED[preset.method], **preset.settings}, origin=origin)
 
 
 FAMILIES = (gradient, trajectory, statistics, kernel, graphs, selection)

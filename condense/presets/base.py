@@ -1,7 +1,25 @@
-"""A preset: one published claim, or one experiment of this project, with its source, command, cost and score."""
+"""A preset: one published claim, or one experiment of this project, as a record of where its numbers come from."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the settings and the score of a preset were read, and how the score was taken.
+
+    Args:
+      files: repository and file of the settings, or what else they were read in; says so where nobody has seen them.
+      kind: of the published number, such as the best over checkpoints, or the last epoch.
+      recipe: the recipe here that is nearest to the published evaluation; empty for the one that the set names.
+      looks: how often the source looks at the test images before it names its number.
+    """
+
+    files: str
+    kind: str
+    recipe: str = ""
+    looks: str = "not seen"
 
 
 @dataclass(frozen=True)
@@ -16,6 +34,8 @@ class Preset:
       cost: what the run takes.
       settings: the other flags: budget, network, number of steps, the method's own.
       first: the command that makes what the run works from, into a folder X that a flag then names; empty where the run may make its own.
+      origin: where settings and score were read; None where a table of `condense.presets.origins` says it.
+      ours: this project's own result, with commit, device and date; empty where there is none.
     """
 
     name: str
@@ -26,15 +46,49 @@ class Preset:
     cost: str
     settings: dict[str, Any]
     first: str = ""
+    origin: Origin | None = None
+    ours: str = ""
 
     def flags(self) -> dict[str, Any]:
         """The values that the preset gives to flags, by name."""
         return {"data": self.data, **self.settings}
 
+    def run(self) -> str:
+        """The command of the run."""
+        place = f" --{self.flag()} X" if self.first else ""
+        return f"condense distill {self.method} --preset {self.name}{place} --out DIR"
+
+    def evaluation(self) -> str:
+        """The command of the evaluation, under the recipe that is nearest to the published one."""
+        named = f" --recipe {self.origin.recipe}" if self.origin and self.origin.recipe else ""
+        return f"condense evaluate DIR --data {shlex.quote(self.data)}{named}"
+
     def record(self) -> str:
         """The experiment in one line: score, source, commands and cost."""
-        before, given = (f"first {self.first}; then ", f" --{self.flag()} X") if self.first else ("", "")
-        return f"{self.claim}, {self.source}: {before}condense distill {self.method} --preset {self.name}{given} --out DIR ({self.cost})"
+        before = f"first {self.first}; then " if self.first else ""
+        return f"{self.claim}, {self.source}: {before}{self.run()} ({self.cost})"
+
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """The whole record, in lines by name."""
+        origin = self.origin or Origin("not seen", "not seen")
+        stated = {name: value for name, value in self.settings.items() if value is not None}
+        rows = (
+            ("method", self.method),
+            ("data", self.data),
+            ("record", self.record()),
+            ("score", f"{self.claim} ({origin.kind})"),
+            ("source", self.source),
+            ("values", origin.files),
+            ("first", self.first),
+            ("run", self.run()),
+            ("evaluate", self.evaluation()),
+            ("looks", origin.looks),
+            ("cost", self.cost),
+            ("ours", self.ours or "none yet"),
+            ("settings", ", ".join(f"{name}={value}" for name, value in stated.items())),
+            ("unset", ", ".join(name for name, value in self.settings.items() if value is None)),
+        )
+        return tuple((name, text) for name, text in rows if text)
 
     def flag(self) -> str:
         """The flag of the folder that the command `first` makes, such as `teachers`; `teacher` for a self-supervised one."""

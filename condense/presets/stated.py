@@ -109,6 +109,7 @@ STATED: dict[str, dict[str, Any]] = {
         "member": None,
         "pair": None,
         "prior": "distilled",
+        "prior_numbers": None,
         "temperature": 5.0,
         "labels": "committee",
         "label_temperature": 10.0,

@@ -220,8 +220,5 @@ def describe_run(run: SavedRun) -> Description:
 
 
 def describe_preset(name: str) -> Description:
-    """Describes a preset: its record, and every setting that it makes."""
-    preset = PRESETS[name]
-    settings = ", ".join(f"{key}={value}" for key, value in preset.settings.items())
-    rows = (("method", preset.method), ("data", preset.data), ("record", preset.record()), ("settings", settings))
-    return Description(f"a preset: {name}", rows)
+    """Describes a preset: its whole record, and every setting that it makes."""
+    return Description(f"a preset: {name}", PRESETS[name].rows())

@@ -5,6 +5,7 @@ from condense.data.named import NAMED
 from condense.presets import PRESETS
 from condense.workflows.methods import known_methods
 from evals.listed import LISTED
+from synth.errors import BadInput
 
 
 def list_methods() -> dict[str, str]:
@@ -28,9 +29,30 @@ def list_nets() -> dict[str, str]:
     return {name: record.summary for name, record in nets.known_nets().items()}
 
 
-def list_presets() -> dict[str, str]:
-    """Settings of published experiments, each with its score, source, commands and cost."""
-    return {name: preset.record() for name, preset in PRESETS.items()}
+def list_presets(*, method: str | None = None, data: str | None = None) -> dict[str, str]:
+    """Settings of published experiments, each with its score, source, commands and cost; `condense.describe(NAME)` says more.
+
+    Args:
+      method: takes its presets alone.
+      data: takes those of this data alone, by its name without options, as in `cifar10`; of a folder also by the folder's own name.
+
+    Raises BadInput for a method or data that no preset has.
+    """
+    methods, known = {preset.method for preset in PRESETS.values()}, {name_of(preset.data) for preset in PRESETS.values()}
+    if method is not None and method not in methods:
+        raise BadInput(f"list presets {method}: no preset is of that method (there are of: {', '.join(sorted(methods))})")
+    if data is not None and name_of(data) not in known:
+        raise BadInput(f"--data {data}: no preset is of that data (there are of: {', '.join(sorted(known))})")
+    return {
+        name: preset.record()
+        for name, preset in PRESETS.items()
+        if method in (None, preset.method) and (data is None or name_of(data) == name_of(preset.data))
+    }
+
+
+def name_of(data: str) -> str:
+    """What data are called without kind and options."""
+    return data.partition("?")[0].partition(":")[2] or data.partition("?")[0]
 
 
 def list_recipes() -> dict[str, str]:

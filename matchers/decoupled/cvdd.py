@@ -52,6 +52,7 @@ def cvdd(
     member: int | None = None,
     pair: tuple[int, ...] | None = None,
     prior: Literal["distilled", "equal"] = "distilled",
+    prior_numbers: tuple[float, ...] | None = None,
     temperature: Annotated[float, Positive] = 5.0,
     labels: LabelKind = "committee",
     label_temperature: Annotated[float, Positive] = 10.0,
@@ -82,6 +83,7 @@ def cvdd(
       member: this one of the teachers, from 1, votes and labels alone.
       pair: these of the teachers, from 1, vote on every slot, as is published for one image a class; all label.
       prior: `distilled` weighs teachers by `priors`, which may have to be measured first; `equal` all alike.
+      prior_numbers: priors of the teachers in per cent, one each, in place of what `prior` says; as the release has them.
       temperature: T, > 0; large gives all members equal weight, small the best alone.
       labels: kind of the labels that the set gets; `condense relabel --help` lists them.
       label_temperature: T of the weights of labels, > 0.
@@ -102,7 +104,10 @@ def cvdd(
         if value <= 0:
             raise BadInput(f"{flag} {value}: give a number above 0")
     alone = {"lr": lr, "alpha_bn": alpha_bn, "first": first, "crop": crop, "roll": roll, "batch": batch, "patches": patches, "parts": parts}
-    known = priors(**alone) if prior == "distilled" and len(teachers) > 1 else (0.0,) * len(teachers)
+    if prior_numbers is not None and member is None and len(prior_numbers) != len(teachers):
+        raise BadInput(f"--prior-numbers {' '.join(map(str, prior_numbers))}: there are {len(teachers)} teachers; give a number for each")
+    measured = prior == "distilled" and len(teachers) > 1 and prior_numbers is None
+    known = priors(**alone) if measured else (prior_numbers or (0.0,) * len(teachers)) if member is None else (0.0,)
     settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
     statistics = "batch" if parts == 1 else f"batch/{parts}"
     own = vote(known, temperature=label_temperature)

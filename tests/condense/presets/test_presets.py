@@ -85,7 +85,8 @@ def test_a_preset_scored_under_another_recipe_than_its_method_says_so(capsys):
 # what the papers and their code state: epochs, batch, temperature, mix
 STATED = {
     "sre2l_cifar": (400, 128, 30, "mixup"),
-    "sre2l_tiny": (100, 1024, 20, "cutmix"),
+    "sre2l_cifar100_50": (800, 128, 30, "mixup"),  # the author's answer in VILA-Lab/SRe2L#10
+    "sre2l_tiny": (100, 256, 20, ""),  # zeyuanyin/tiny-imagenet, script/train_kd.sh
     "sre2l_imagenet": (300, 1024, 20, "cutmix"),
     "cvdd": (300, 16, 20, "cutmix"),
     "infer_cifar": (400, 64, 30, "mixup"),
@@ -102,10 +103,10 @@ def test_recipes_of_presets_show_the_views_that_are_stated(name):
     handed = {"teachers": committee(5, image=(32, 32, 3)), "priors": priors(5), "task": task((32, 32, 3), flips=True)}
     matcher = build_method(preset.method, complete_options(preset.method, own), **handed)
     plan = plan_of(recipe(matcher.recipe, epochs=own.get("label_epochs")), (64, 64, 3), True)
-    assert plan.view.mix
-    for start, stated in STATED.items():
-        if name.startswith(start) and preset.first and not name.endswith("_dyn"):
-            assert (plan.epochs, plan.batch, plan.temperature, plan.view.mix) == stated
+    starts = [start for start in STATED if name.startswith(start) and preset.first and not name.endswith("_dyn")]
+    assert plan.view.mix or name.startswith("sre2l_tiny")
+    for stated in [STATED[max(starts, key=len)]] if starts else []:
+        assert (plan.epochs, plan.batch, plan.temperature, plan.view.mix) == stated
 
 
 # what they state of recoveries: steps, step size, weight of the statistics, least crop (1 for none), pixels of the roll, whether that goes
@@ -225,4 +226,4 @@ def test_presets_of_kernel_ridge_regression_are_as_released(name):
     if preset.method == "krrst":
         assert (own["net_lr"], own["reg"], own["learn"], own["views"], own["resets"]) == (0.1, 1e-6, "both", "crop_flip", "released")
     else:
-        assert (own["net_lr"], own["reg"], own["flip"]) == (3e-4, 1e-6, True) and preset.data.endswith("?normalise=zca")
+        assert (own["net_lr"], own["reg"], own["flip"]) == (3e-4, 1e-6, True) and preset.data.endswith("?normalise=zca_relative")

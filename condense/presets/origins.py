@@ -1,0 +1,61 @@
+"""Where the settings of presets were read and how their scores were taken, by the beginning of their names.
+
+A file that was not seen is called so. Scores of releases are often the best of several looks at the test images; here a score is that of
+the last step, and `--best-on-test` shows the other beside it.
+"""
+
+from condense.presets.base import Origin
+
+VICO = "VICO-UoE/DatasetCondensation, main.py, main_DM.py and utils.py"
+TWENTY = "mean of the last epoch over 5 sets x 20 networks"
+CHECKPOINTS = "best over distillation checkpoints of a mean over networks at their last epoch"
+AT_CHECKPOINTS = "at every checkpoint that the distillation evaluates, once a network"
+LAST = "once, at the last epoch"
+NOT_SEEN = "how it was taken was not seen"
+HERE = Origin("this project's own, in condense/presets", "mean and spread over seeds, last step", looks="once, at the last step")
+NONE = "no score"
+
+# the longest beginning that fits is taken
+ORIGINS = {
+    "dc_": Origin(VICO, TWENTY, "dc", LAST),
+    "dc_mnist": Origin(VICO, TWENTY, "dc_digits", LAST),
+    "dsa_": Origin(VICO, TWENTY, "dsa", LAST),
+    "dm_": Origin(VICO, "mean of the last epoch over 5 sets, as DM's README states it", "dsa", LAST),
+    "mtt_": Origin("GeorgeCazenavette/mtt-distillation, README.md, distill.py and utils.py", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
+    "mtt_tesla_": Origin("the README of TESLA's release; the file was not seen again", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
+    "ftd_": Origin("the README of FTD's release and the paper's table of settings", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
+    "ast_": Origin(
+        "shenjiyuan123/AST-Alignment-with-Smooth-Expert, distill.sh", NONE, "ast", "every 20 epochs of a training, and at every checkpoint"
+    ),
+    "datm_": Origin("NUS-HPC-AI-Lab/DATM, configs", CHECKPOINTS, "datm", AT_CHECKPOINTS),
+    "sre2l_": Origin("VILA-Lab/SRe2L, SRe2L/recover, relabel and validate", "last epoch", looks="not seen"),
+    "sre2l_cifar": Origin(
+        "VILA-Lab/SRe2L, SRe2L/*small_dataset", "as the table of G-VBSM shows it; the author says 800 epochs (SRe2L#10)", looks="not seen"
+    ),
+    "sre2l_tiny": Origin(
+        "zeyuanyin/tiny-imagenet, script/train_kd.sh and train_rn18.sh; VILA-Lab/SRe2L, *small_dataset/recover_tiny.py",
+        "as the repository zeyuanyin/tiny-imagenet shows it",
+        "fkd_tiny",
+    ),
+    "cvdd_": Origin("Jiacheng8/CV-DD and its paper", NOT_SEEN),
+    "infer_": Origin("INFER's release, its scripts", "best of the looks", looks="every 10 epochs of a training"),
+    "rded_": Origin("LINs-lab/RDED, its scripts and README.md", "best of the looks", looks="at 6 epochs of a training"),
+    "nrr_": Origin("not read: NRR-DD's settings are those of this project", f"as others quote it; {NOT_SEEN}"),
+    "frepo_": Origin(
+        "yongchaoz/FRePo, script/distill.py, script/eval.py and lib/dataset/ops.py",
+        f"as later tables state it for FRePo; {NOT_SEEN}",
+        "frepo_warm",
+        LAST,
+    ),
+    "kip_": Origin("KIP's released notebook, as the fact sheet has it", NONE, "krr-ntk"),
+    "krrst_": Origin("KRR-ST's release, as the fact sheet has it", NONE),
+    "mirage_": Origin(
+        "Mirage's release, as the fact sheet has it", "mean ROC-AUC of the 5 best of 10 runs", looks="every epoch, on validation graphs"
+    ),
+    "doscond_": Origin("DosCond's release, as the fact sheet has it", NONE),
+}
+
+
+def origin_of(name: str, *, own: bool) -> Origin:
+    """Where the values of a preset come from: this project's if they are its `own`, else those of the longest beginning of its name."""
+    return HERE if own else ORIGINS[max((start for start in ORIGINS if name.startswith(start)), key=len)]

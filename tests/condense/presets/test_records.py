@@ -1,0 +1,132 @@
+"""A preset is a record: what it states, where its values were read, and values that were once others than the releases'."""
+
+import inspect
+import re
+
+import pytest
+
+import condense
+from condense.__main__ import run
+from condense.presets import PRESETS, is_own
+from condense.presets.origins import ORIGINS
+from evals.recipes import RECIPES
+from matchers import REGISTRY
+from matchers.inputs import option_parameters
+from synth.errors import BadInput
+
+SHARED = {"ipc", "size", "bytes", "net", "steps", "start"}  # flags of every method
+
+
+@pytest.mark.parametrize("method", sorted({preset.method for preset in PRESETS.values()}))
+def test_a_preset_states_the_options_of_its_methods_signature_and_no_other(method):
+    options = option_parameters(REGISTRY[method].load()).keys()
+    assert options <= inspect.signature(REGISTRY[method].load()).parameters.keys()
+    for preset in PRESETS.values():
+        assert preset.method != method or options <= preset.settings.keys() <= options | SHARED, preset.name
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_record_says_where_it_is_from_and_how_it_is_scored(name):
+    preset = PRESETS[name]
+    rows = dict(condense.describe(name).rows)
+    assert rows["values"] and rows["looks"] and rows["cost"] and rows["run"] in rows["record"] and preset.claim in rows["score"]
+    assert not preset.origin.recipe or preset.origin.recipe in RECIPES
+    recipe = f" --recipe {preset.origin.recipe}" if preset.origin.recipe else ""
+    assert rows["evaluate"].startswith("condense evaluate DIR --data ") and rows["evaluate"].endswith(recipe)
+    stated = rows["settings"].split(", ") if rows["settings"] else []
+    assert all(any(one.startswith(f"{key}=") for one in stated) for key, value in preset.settings.items() if value is not None)
+
+
+def test_published_values_name_a_repository_and_file_or_say_that_they_were_not_read():
+    unseen = re.compile("fact sheet|not read|not seen|README of|its paper|its scripts")
+    for start, origin in ORIGINS.items():
+        assert re.search(r"\w/[\w-]+, .*(\.\w+|configs|small_dataset|recover|README)", origin.files) or unseen.search(origin.files), start
+
+
+def test_own_results_have_a_commit_a_date_and_a_device():
+    """Those of this project's presets that claim a score; a published preset has no result here yet."""
+    for name, preset in PRESETS.items():
+        scored = is_own(preset) and preset.claim != "no published score"
+        assert bool(preset.ours) == scored, name
+        assert not scored or re.search(r"recorded in [0-9a-f]{7} of 2026-\d\d-\d\d, two processor cores$", preset.ours)
+
+
+def test_presets_are_listed_by_method_and_by_data(capsys):
+    assert set(condense.list_presets(method="ast")) == {name for name, preset in PRESETS.items() if preset.method == "ast"}
+    assert run(["list", "presets", "dc", "--data", "cifar10"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["dc_cifar10_1", "dc_cifar10_10", "dc_cifar10_50"]
+    assert "sre2l_tiny_50" in condense.list_presets(data="folder:tiny-imagenet-200")
+    with pytest.raises(BadInput, match="list presets colour: no preset is of that method"):
+        condense.list_presets(method="colour")
+    with pytest.raises(BadInput, match=r"--data svhn: no preset is of that data .*svhn_cropped"):
+        condense.list_presets(data="svhn")
+    assert run(["list", "nets", "mlp"]) == 2
+    assert "chooses among presets" in capsys.readouterr().err
+
+
+RELEASED = {
+    # shenjiyuan123/AST-Alignment-with-Smooth-Expert, distill.sh and README.md
+    "ast_cifar10_10": {"lr": 100, "lr_lr": 1e-6, "step_size": 0.01, "representative": False},
+    "ast_cifar10_10_large": {"lr": 1000, "lr_lr": 1e-5, "step_size": 0.01, "representative": False},
+    "ast_cifar100_1": {"inner_steps": 40, "max_start": 15, "lr": 100, "balanced": False},
+    "ast_cifar100_1_readme": {"inner_steps": 20, "max_start": 20, "lr": 1000, "balanced": True},
+    "ast_cifar100_10": {"batch": 128, "balanced": False, "representative": True},
+    "ast_cifar100_50": {"balanced": False, "representative": True, "intermediate": "none", "perturb": 0},
+    "ast_tiny_1": {"balanced": False, "representative": False, "lr": 1e4},
+    # zeyuanyin/tiny-imagenet, script/train_kd.sh
+    "sre2l_tiny_50": {"recipe": "fkd_tiny", "labels": "online"},
+    "sre2l_tiny_100": {"recipe": "fkd_tiny", "labels": "online"},
+    # VILA-Lab/SRe2L#10
+    "sre2l_cifar100_50": {"label_epochs": 800},
+    "sre2l_cifar100_10": {"label_epochs": None},
+    # Jiacheng8/CV-DD: its priors stand in its code
+    "cvdd_cifar100_10": {"prior_numbers": (64, 60.6, 51.6, 59.4, 56.4), "temperature": 5},
+    "cvdd_cifar10_10": {"prior_numbers": None},
+}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_settings_are_those_of_the_releases(name):
+    settings = PRESETS[name].settings
+    assert {key: settings[key] for key in RELEASED[name]} == RELEASED[name]
+
+
+NORMALISED = {  # utils.py of VICO-UoE/DatasetCondensation and of GeorgeCazenavette/mtt-distillation; the README of FTD for its whitening
+    "dc_cifar10_1": "published",
+    "dsa_cifar100_10": "published",
+    "dm_cifar10_500": "published",
+    "mtt_cifar10_50": "published",
+    "mtt_cifar10_10": "zca",
+    "mtt_tiny_1": "imagenet",
+    "mtt_tesla_cifar10_1": "published",
+    "ftd_cifar100_10": "zca",
+    "ftd_cifar10_50": "published",
+    "ast_cifar100_1": "published",
+    "ast_cifar100_1_readme": "zca",
+    "sre2l_cifar10_50": "published",
+    "infer_cifar100_10": "published",
+    "infer_cifar100_10_dyn": "published",
+    "frepo_cifar10_10": "zca_relative",  # yongchaoz/FRePo, lib/dataset/ops.py
+    "dc_mnist_1": None,
+    "cvdd_cifar10_10": None,
+}
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_data_are_normalised_as_the_releases_do(name):
+    assert PRESETS[name].data.partition("normalise=")[2] == (NORMALISED[name] or "")
+
+
+def test_sre2l_on_tiny_imagenet_learns_from_the_teacher_of_its_release():
+    """zeyuanyin/tiny-imagenet, script/train_rn18.sh; the warm-up of five epochs is not there."""
+    first = PRESETS["sre2l_tiny_50"].first
+    assert "--epochs 50 --lr 0.2 --batch 256 --decay 0.0001" in first and "resnet18:norm=batch" in first
+    assert "--lr 0.1" in PRESETS["infer_tiny_50"].first
+
+
+def test_two_votes_have_the_weights_of_the_release():
+    """Jiacheng8/CV-DD: ResNet-18 and ResNet-50 weigh .664 and .336 at T = 5."""
+    from synth.labelling import vote
+
+    priors = PRESETS["cvdd_cifar100_10"].settings["prior_numbers"]
+    assert [round(weight, 3) for weight in vote(priors[:2], temperature=5.0)] == [0.664, 0.336]
