@@ -1,13 +1,13 @@
 """Graphs: Mirage, DosCond. Data are in the text format of graphs; FILE is named by `--data tu:FILE?fold=1`.
 
-The released settings of Mirage are thresholds on 80 % of the graphs and trees without degrees, and its reported value is the mean ROC-AUC of
-the five best of ten runs by validation ROC-AUC, with a sum over the nodes as readout; the score here is the mean of all runs. The release
-takes 20 from the thresholds that it states before it mines, and tries two pairs, of which validation graphs choose. What else it does is not
-here: it drops sets of trees that are frequent in both classes and trees of one node, weighs all sets alike, and trains with a dropout of 0.5,
-a coupled weight decay of 100 and GAT of one head. `--net gcn:readout=sum` is its readout.
+The released settings of Mirage are thresholds on 80 % of the graphs and trees without degrees, and its reported value is the mean ROC-AUC
+of the five best of ten runs by validation ROC-AUC, with a sum over the nodes as readout; the score here is the mean of all runs. The
+release takes 20 from the thresholds that it states before it mines, and tries two pairs, of which validation graphs choose. What else it
+does is not here: it drops sets of trees that are frequent in both classes and trees of one node, weighs all sets alike, and trains with a
+dropout of 0.5, a coupled weight decay of 100 and GAT of one head. `--net gcn:readout=sum` is its readout.
 
-DosCond's release starts from class graphs of at most n nodes, where ours cuts larger ones; it takes 500 epochs, a tenth of the step size from
-250, builds Adam anew at 400, and measures by cosines of columns, where ours is the squared distance over all parameters.
+DosCond's release starts from class graphs of at most n nodes, where ours cuts larger ones; it takes 500 epochs, a tenth of the step size
+from 250, builds Adam anew at 400, and measures by cosines of columns, where ours is the squared distance over all parameters.
 """
 
 from condense.presets.base import Preset

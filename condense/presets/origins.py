@@ -52,7 +52,6 @@ ORIGINS = {
     "mirage_": Origin(
         "Mirage's release, as the fact sheet has it", "mean ROC-AUC of the 5 best of 10 runs", looks="every epoch, on validation graphs"
     ),
-    "mirage_nci1_318": HERE,
     "doscond_": Origin("DosCond's release, as the fact sheet has it", NONE),
 }
 

@@ -18,7 +18,7 @@ from matchers.decoupled.common import Jitter, RecoverySettings, batch_loss
 from matchers.gradient.dc import dc
 from matchers.kernel.common import Ridge, embed, one_hot_targets, predict
 from matchers.trajectory.common import Student, distance, inner_items
-from synth.base import Examples, Net, Vars
+from synth.base import Net, Vars
 from synth.images.augment import OPERATIONS, none
 from synth.images.content import Pixels
 from synth.labels.plain import Hard, Soft, Target
@@ -43,7 +43,7 @@ def convnet(norm: str = "instance") -> Net:
     def init(key):
         rng = np.random.default_rng(0)
         drawn = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0.2, 0.4, leaf.shape)), jax.eval_shape(net.init, key))
-        return (jax.tree.map(jnp.abs, drawn.stats) and Vars(drawn.params, jax.tree.map(jnp.abs, drawn.stats))) or Vars(drawn.params)
+        return Vars(drawn.params, jax.tree.map(jnp.abs, drawn.stats))  # variances are positive
 
     return Net(init, net.apply)
 
@@ -61,10 +61,11 @@ def entropy(params, x, label: int):
 
 
 def test_dc():
-    """VICO-UoE/DatasetCondensation, main.py and utils.py: gradients of a class's mean cross entropy, one minus the cosine of every output row
-    with 1e-6 in the denominator, vectors left out, summed over layers and classes."""
+    """VICO-UoE/DatasetCondensation, main.py and utils.py: gradients of a class's mean cross entropy, one minus the cosine of every output
+    row with 1e-6 in the denominator, vectors left out, summed over layers and classes."""
     net = convnet()
     real, fake = (blobs(n, seed=n, image=IMAGE, dtype=np.float64) for n in (4, 2))
+    assert real.y.tolist() == sorted(real.y.tolist())  # so that slices of four are the classes
     synth, matcher = as_set(fake), dc(net, lr=1.0, momentum=0.0, outer=1)
     grad, value = gradient_of(matcher, synth, per_class(real), lr=1.0)
 
@@ -246,9 +247,3 @@ def test_gsam(adaptive):
     unit = flat_p / flat_p.norm()
     want = flat_p - alpha * (flat_g - (flat_g @ unit) * unit)
     np.testing.assert_allclose(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(ours)]), want.detach().numpy(), **CLOSE)
-
-
-def test_examples_are_what_the_tests_think():
-    """Real images of a class stand together, so that slices of four are the classes."""
-    assert isinstance(real := blobs(4, seed=4, image=IMAGE, dtype=np.float64), Examples)
-    assert real.y.tolist() == sorted(real.y.tolist())
