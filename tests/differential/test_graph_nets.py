@@ -12,7 +12,7 @@ from tests.support.toy_graphs import some_graphs
 
 torch = pytest.importorskip("torch")
 
-from tests.differential.torch_nets import leaves, tensors  # noqa: E402 (behind importorskip)
+from tests.support.torch_nets import leaves, tensors  # noqa: E402 (behind importorskip)
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("float64")]
 

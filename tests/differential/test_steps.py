@@ -29,7 +29,7 @@ from tests.support.toy_data import as_set, blobs
 torch = pytest.importorskip("torch")
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, one_hot  # noqa: E402 (behind importorskip)
 
-from tests.differential import torch_nets as twin  # noqa: E402
+from tests.support import torch_nets as twin  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("float64")]
 CLOSE = {"rtol": 1e-8, "atol": 1e-8}
