@@ -61,7 +61,8 @@ class Preset:
     def evaluation(self) -> str:
         """The command of the evaluation, under the recipe that is nearest to the published one."""
         named = f" --recipe {self.origin.recipe}" if self.origin and self.origin.recipe else ""
-        return f"condense evaluate DIR --data {shlex.quote(self.data)}{named}"
+        asked = " --teachers X" if self.settings.get("labels") == "online" and self.first else ""
+        return f"condense evaluate DIR --data {shlex.quote(self.data)}{asked}{named}"
 
     def record(self) -> str:
         """The experiment in one line: score, source, commands and cost."""
