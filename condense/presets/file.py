@@ -1,7 +1,6 @@
 """Presets in files: JSON, which `condense tune` writes and `--preset FILE` reads."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from condense.presets.base import Preset
@@ -16,7 +15,8 @@ KIND = Table({"format": Whole(FORMAT, FORMAT), **FIELDS, "settings": Table(rest=
 
 def write_preset(path: Path, preset: Preset) -> None:
     """Writes a preset to a file, whole or not at all."""
-    write_bytes(path, (json.dumps({"format": FORMAT, **asdict(preset)}, indent=1) + "\n").encode())
+    stated = {name: getattr(preset, name) for name in (*FIELDS, "settings")}
+    write_bytes(path, (json.dumps({"format": FORMAT, **stated}, indent=1) + "\n").encode())
 
 
 def read_preset(path: Path) -> Preset:

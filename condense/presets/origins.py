@@ -52,6 +52,7 @@ ORIGINS = {
     "mirage_": Origin(
         "Mirage's release, as the fact sheet has it", "mean ROC-AUC of the 5 best of 10 runs", looks="every epoch, on validation graphs"
     ),
+    "pca_": Origin("its paper; a release was not seen", NONE, "rethinking_hard"),
     "doscond_": Origin("DosCond's release, as the fact sheet has it", NONE),
 }
 
