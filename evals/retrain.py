@@ -8,9 +8,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from evals.protocol import Worker, groups_of
-from evals.report import Report, join
+from evals.report import Report, confusion_of, join
 from evals.retraining import EvalRecipe
 from synth.base import Examples, Net
 from synth.errors import RunFailed
@@ -29,7 +30,7 @@ class Trainer(NamedTuple):
     Args:
       init: (keys, synths) -> states.
       advance: (states, keys, synths, first epoch, epoch to stop before, epochs in all) -> states.
-      score: (states, x, y) -> i32[seeds], how many of the examples are classified right.
+      score: (states, x, y) -> i32[seeds c c], how many examples of each class (rows) are taken for each class (columns).
     """
 
     init: Callable
@@ -76,7 +77,8 @@ def make_trainer(
         def classify(vars, piece):
             return net.apply(vars, piece).logits.argmax(-1)
 
-        return jnp.sum(in_batches(classify, state.vars, x) == y)
+        classes = jax.eval_shape(net.apply, state.vars, x[:1]).logits.shape[-1]
+        return jnp.zeros((classes, classes), jnp.int32).at[y, in_batches(classify, state.vars, x)].add(1)
 
     def over_seeds(fn, *seeded):
         return spread(lambda *parts: backend.map_batched(fn, *parts), *seeded)
@@ -186,14 +188,22 @@ def retrain_group(
     keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
     drawn = {number: draw(number) for number in dict.fromkeys(numbers)}
     rights = []  # of every seed, at every scoring on the way
-    watch = (lambda states: rights.append(np.asarray(trainer.score(states, x, y)))) if best_on_test else None
+    watch = (lambda states: rights.append(rights_of(trainer.score(states, x, y)))) if best_on_test else None
     states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick, watch=watch)
     if not all_finite(states.vars):
         why = _step_size(recipe, drawn[numbers[0]])
         raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged: {why}")
-    accuracies = tuple(int(right) / len(y) for right in trainer.score(states, x, y))
+    taken = np.asarray(trainer.score(states, x, y))
+    accuracies = tuple(int(right) / len(y) for right in rights_of(taken))
     best = tuple(int(right) / len(y) for right in np.max(rights, 0)) if rights else None
-    return Report(net_name, recipe.name, set_kind, accuracies, time.perf_counter() - began, best_on_test=best)
+    return Report(
+        net_name, recipe.name, set_kind, accuracies, time.perf_counter() - began, best_on_test=best, confusion=confusion_of(taken)
+    )
+
+
+def rights_of(taken: Int[np.ndarray | jax.Array, "seeds c c"]) -> Int[np.ndarray, " seeds"]:
+    """How many examples each network classifies right."""
+    return np.trace(np.asarray(taken), axis1=1, axis2=2)
 
 
 def retraining_worker(

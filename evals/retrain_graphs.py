@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from evals.protocol import Worker
-from evals.report import Report
+from evals.report import Report, confusion_of
 from evals.retraining import EvalRecipe
 from synth.base import Net, Vars, fresh
 from synth.errors import RunFailed
@@ -148,10 +148,13 @@ def retrain_graphs(
             raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged; try another --net or --recipe")
         logits = np.concatenate([np.asarray(trainer.read(trained.best, x))[: len(y)] for x, y in test])
         truth = np.concatenate([y for _, y in test])
-        rows.append((float((logits.argmax(1) == truth).mean()), roc_auc(logits, truth), int(trained.epoch)))
+        taken = np.zeros((logits.shape[1],) * 2, np.int64)
+        np.add.at(taken, (truth, logits.argmax(1)), 1)
+        rows.append((float((logits.argmax(1) == truth).mean()), roc_auc(logits, truth), int(trained.epoch), taken))
         tick(1)
-    scores, areas, epochs = zip(*rows, strict=True)
-    return Report(net_name, recipe.name, set_kind, scores, time.perf_counter() - began, areas, epochs)
+    scores, areas, epochs, taken = zip(*rows, strict=True)
+    seconds, confusion = time.perf_counter() - began, confusion_of(np.stack(taken))
+    return Report(net_name, recipe.name, set_kind, scores, seconds, areas, epochs, confusion=confusion)
 
 
 def graph_worker(

@@ -22,7 +22,7 @@ from synth.files.atomic import write_bytes
 from synth.files.records import ListOf, Maybe, Real, Table, Whole, read_record
 
 FOLDER, FORMAT = "cells", 1
-SCORES = ("accuracy", "seconds", "auc", "epochs", "best_on_test")  # fields of a report that a cell holds
+SCORES = ("accuracy", "seconds", "auc", "epochs", "best_on_test", "confusion")  # fields of a report that a cell holds
 
 
 def place_of_cells(cache: str | Path | None, path: Path | None) -> Path | None:
@@ -78,7 +78,7 @@ class Cells:
             if source_now() != SOURCE:
                 raise BadInput("the source of condense has changed since it was loaded")
             place.mkdir(parents=True, exist_ok=True)
-            write_bytes(place / _name(facts), (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+            write_bytes(place / _name(facts), (json.dumps(document, sort_keys=True, allow_nan=False) + "\n").encode())
             self._good.add(place / _name(facts))
         except (OSError, BadInput, RunFailed) as error:
             self._bad.add(place)
@@ -104,6 +104,7 @@ def _kind(seeds: int) -> Table:
     share = {"least": seeds, "most": seeds}
     scores = {"accuracy": ListOf(Real(0, 1), **share), "seconds": Real(0)}
     others = {"auc": ListOf(Maybe(Real(0, 1)), **share), "epochs": ListOf(Whole(), **share), "best_on_test": ListOf(Real(0, 1), **share)}
+    others |= {"confusion": ListOf(ListOf(ListOf(Whole())), **share)}
     return Table({"format": Whole(FORMAT, FORMAT), "facts": Table(), "scores": Table(scores, others, rest=None)}, rest=None)
 
 
@@ -112,8 +113,12 @@ def _name(facts: Facts) -> str:
 
 
 def _to_json(value: Any) -> Any:
-    return [None if math.isnan(one) else one for one in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_to_json(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _of_json(value: Any) -> Any:
-    return tuple(math.nan if one is None else one for one in value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(_of_json(one) for one in value)
+    return math.nan if value is None else value

@@ -12,7 +12,7 @@ import pytest
 
 from condense.runtime import devices as mesh
 from evals.report import Report
-from evals.retrain import Trainer, group_size, make_trainer, retrain, stack, train_group
+from evals.retrain import Trainer, group_size, make_trainer, retrain, rights_of, stack, train_group
 from evals.retraining import EvalRecipe
 from synth.base import Examples, Net, Out, Vars
 from synth.errors import RunFailed
@@ -101,7 +101,8 @@ def test_the_best_on_test_is_that_of_all_scorings_and_changes_no_score(noisy):
     synth, test = noisy
     chosen = replace(SMALL, epochs=40, lr=2.0)  # so large that accuracies jump
     trainer, seen = make_trainer(linear_net(), chosen, None), []
-    scores = lambda states: [int(right) / len(test.y) for right in trainer.score(states, jnp.asarray(test.x), jnp.asarray(test.y))]  # noqa: E731
+    taken = lambda states: trainer.score(states, jnp.asarray(test.x), jnp.asarray(test.y))  # noqa: E731
+    scores = lambda states: [int(right) / len(test.y) for right in rights_of(taken(states))]  # noqa: E731
     keys = jnp.stack([jax.random.fold_in(KEY, number) for number in range(3)])
     train_group(trainer, chosen, keys, stack([synth] * 3), watch=lambda states: seen.append(scores(states)))
     plain, watched = (retrain(KEY, trainer, chosen, lambda seed: synth, test, seeds=3, best_on_test=told) for told in (False, True))
