@@ -4,10 +4,9 @@ The whole carry is the whole checkpoint. Every draw is a function of the seed an
 resumed gives the bits of one that was not (same versions, backend and device count).
 """
 
-import contextlib
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from condense.engine.memory import Gauge
+from condense.engine.memory import Gauge, memory_refused
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import place_batch, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
@@ -46,18 +45,21 @@ class RunState(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """Steps in all; every how many of them metrics are logged, a checkpoint is saved, the set is scored (0: never); also at the last."""
+    """Steps in all; every how many of them metrics are logged, a checkpoint is saved, the set is scored, a frame is drawn (0: never); also
+    at the last."""
 
     steps: int
     log_every: int = 10
     checkpoint_every: int = 100
     eval_every: int = 0
+    frame_every: int = 0
 
 
 def make_schedule(matcher: Matcher, *, steps: int, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
     """Makes the schedule of a run of `steps` steps; None stands for a default. A method that is done in one step gets one step."""
     steps = 1 if matcher.host else steps
-    return Schedule(steps, max(1, steps // 100), checkpoint_every or max(1, steps // 20), 0 if matcher.host else eval_every or 0)
+    twentieth, frames = max(1, steps // 20), 0 if matcher.host else max(1, steps // 20)
+    return Schedule(steps, max(1, steps // 100), checkpoint_every or twentieth, 0 if matcher.host else eval_every or 0, frames)
 
 
 def stream(key: jax.Array, number: int) -> jax.Array:
@@ -126,6 +128,7 @@ def run(
     owner: str = "",
     starting: Callable[[], None] = lambda: None,
     saved: Callable[[int], None] = lambda step: None,
+    watch: Callable[[int, SyntheticSet], None] = lambda step, synth: None,
     evaluate: Callable[[SyntheticSet], float] | None = None,
     measure: str = "val_accuracy",
     description: str = "distill",
@@ -142,12 +145,13 @@ def run(
       owner: what tells the run from others; checkpoints in `folder` that are another's are refused.
       starting: called before the folder is read or written; of a method of one step when that is done.
       saved: called with the step after every checkpoint.
+      watch: called with the step and the set under work before the first step and after every `schedule.frame_every`.
       evaluate: set -> accuracy on validation data; `measure` is what the log calls it.
       force: tries a step although memory does not seem to suffice.
     Raises RunFailed where the loss or the set is not finite, or memory or disk do not suffice; BadInput where the run is past its steps.
     Ctrl-C saves the last complete step first.
     """
-    with _memory_refused():
+    with memory_refused():
         if matcher.host:
             with progress(matcher.host(synth), description) as bar:
                 start = matcher.init(stream(key, INIT), synth)
@@ -159,14 +163,15 @@ def run(
                 MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
             return replace(synth_after, x=synth_after.x.store(), info=synth.info)
         starting()
-        return _Loop(key, matcher, synth, feed, schedule, folder, owner, saved, evaluate, measure).run(description, force=force)
+        return _Loop(key, matcher, synth, feed, schedule, folder, owner, saved, watch, evaluate, measure).run(description, force=force)
 
 
 class _Loop:
     """One run under way."""
 
-    def __init__(self, key, matcher, synth, feed, schedule, folder, owner, saved, evaluate, measure):
-        self.feed, self.schedule, self.folder, self.saved, self.evaluate, self.measure = feed, schedule, folder, saved, evaluate, measure
+    def __init__(self, key, matcher, synth, feed, schedule, folder, owner, saved, watch, evaluate, measure):
+        self.feed, self.schedule, self.folder, self.evaluate, self.measure = feed, schedule, folder, evaluate, measure
+        self.saved, self.watch = saved, watch
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.matcher, self.finish_key = matcher, stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
@@ -190,6 +195,8 @@ class _Loop:
         with progress(self.schedule.steps, description, done=self.step) as bar:
             try:
                 self.score()
+                if not self.step:
+                    self.look()
                 while self.step < self.schedule.steps:
                     batch = self.batch()
                     with defer_interrupt():
@@ -202,6 +209,7 @@ class _Loop:
                     if len(pending) > AHEAD:
                         jax.block_until_ready(pending.popleft())
                     bar.advance(1, **shown)
+                    self.look()  # before the checkpoint: a run that goes on from there lacks no frame
                     if self.due(self.schedule.checkpoint_every):
                         self.save()
                     self.score()
@@ -254,6 +262,11 @@ class _Loop:
         # Copies, because a view would see its memory taken over by the next step.
         return jax.tree.map(lambda leaf: np.array(leaf, copy=True), self.carry)
 
+    def look(self) -> None:
+        """Shows the set under work where a frame is due."""
+        if (every := self.schedule.frame_every) and self.due(every):
+            self.watch(self.step, replace(self.carry.synth, info=self.info))
+
     def save(self) -> None:
         if not self.checkpoints or self.stored == self.step:
             return
@@ -284,13 +297,3 @@ class _Loop:
 def _check_finite(synth: SyntheticSet) -> None:
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(synth) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
         raise RunFailed("the set that the method chose is not finite; look at the data")
-
-
-@contextlib.contextmanager
-def _memory_refused() -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise RunFailed("memory does not suffice for a step; try a smaller batch, network or set") from error
-        raise

@@ -1,6 +1,8 @@
 """Reports the memory of a step before the first one, and refuses a step that needs more memory than the machine has."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 import jax
 
@@ -56,6 +58,17 @@ class Gauge:
         self.began = now
         if self.calls == 2 and (now - before) * left > SHORT:
             note(f"{self.description}: {now - before:.3g} s a step after the first")
+
+
+@contextlib.contextmanager
+def memory_refused() -> Iterator[None]:
+    """Turns the ways in which memory is refused inside the block into RunFailed."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise RunFailed("memory does not suffice for a step; try a smaller batch, network or set") from error
+        raise
 
 
 def tree_bytes(tree) -> str:

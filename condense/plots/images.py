@@ -8,7 +8,7 @@ import math
 import unicodedata
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from synth.errors import BadInput
@@ -69,12 +69,17 @@ def drawable(name: str, instead: str) -> str:
     return plain if plain.isascii() else instead
 
 
-def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool) -> np.ndarray:
-    """Raw images as enlarged u8[n h w 3]; other than 1 or 3 channels are averaged to grey."""
+def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool) -> UInt8[np.ndarray, "n H W 3"]:
+    """Raw images as enlarged colours."""
     if stretch:
         low, high = x.min((1, 2, 3), keepdims=True), x.max((1, 2, 3), keepdims=True)
         x = (x - low) / np.maximum(high - low, np.float32(1e-12))
+    factor = max(1, min(math.ceil(CELL / min(x.shape[1:3])), WIDEST // max(x.shape[1:3])))
+    return bytes_of(x).repeat(factor, 1).repeat(factor, 2)
+
+
+def bytes_of(x: Float[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h w 3"]:
+    """Raw images as colours of 8 bits; other than 1 or 3 channels are averaged to grey, and what is no number is black."""
     if x.shape[3] != 3:
         x = np.repeat(x.mean(3, keepdims=True), 3, 3)
-    factor = max(1, min(math.ceil(CELL / min(x.shape[1:3])), WIDEST // max(x.shape[1:3])))
-    return np.round(np.clip(x, 0, 1) * 255).astype(np.uint8).repeat(factor, 1).repeat(factor, 2)
+    return np.round(np.clip(np.nan_to_num(x), 0, 1) * 255).astype(np.uint8)

@@ -31,6 +31,7 @@ OWNED = (
     "grid.png",
     "metrics.jsonl",
     "checkpoints",
+    "history",
     "experts.json",
     "expert_*.npy",
     ".expert_*.npy.partial",

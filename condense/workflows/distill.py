@@ -15,6 +15,7 @@ from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set, set_info
 from condense.engine.loop import run
 from condense.evaluation.validation import validation_score
+from condense.plots.frames import frame_writer
 from condense.plots.modalities import save_grid
 from condense.runtime.log import note
 from condense.runtime.run_folder import Run, check_there, open_run
@@ -60,8 +61,8 @@ def distill(
       data: data as `load_data` takes them; None where the preset names it.
       ipc, size, bytes, fraction: the budget, exactly one: examples a class, examples in all, payload bytes, a share of the training
         examples.
-      out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png and, of more than one step, checkpoints. Without one nothing is
-        written and nothing resumes.
+      out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png and, of more than one step, checkpoints and history. Without one
+        nothing is written and nothing resumes.
       net: network to match with: a specification, a `synth.base.Net` or a flax module; by default what the inputs are of, or the data's.
       steps: of the method, 1000 by default; selection methods take one.
       minutes: in place of steps, how long compilation and steps may take on this machine. It is measured once how many steps that is; the
@@ -135,6 +136,7 @@ def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> Synthe
         owner=opened.owner if opened else "",
         starting=opened.begin if opened else lambda: None,
         saved=opened.saved if opened else lambda step: None,
+        watch=frame_writer(made.out) if made.out else lambda step, synth: None,
         evaluate=validation_score(data, info.net, chosen, **scored) if made.schedule.eval_every else None,
         measure=chosen.measure,
         description=made.method.name,

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import condense
 import condense.cli.app
@@ -19,6 +20,7 @@ from condense.__main__ import run
 from condense.data.load import load_data
 from condense.data.named import NAMED
 from condense.data.spec import parse_spec
+from condense.plots.frames import find_frames
 from condense.runtime import run_folder as runs
 from evals.recipes import RECIPES, recipe
 from matchers import REGISTRY
@@ -54,8 +56,15 @@ def asked(monkeypatch):
 
 def test_what_a_run_leaves(finished):
     names = {path.name for path in finished.iterdir()}
-    assert names == {"set.npz", "run.json", "metrics.jsonl", "grid.png", "checkpoints", ".lock"}
+    assert names == {"set.npz", "run.json", "metrics.jsonl", "grid.png", "checkpoints", "history", ".lock"}
     found = record(finished)
+    frames = find_frames(finished)
+    assert [frame.step for frame in frames] == list(range(found["steps"] + 1))
+    first, last = (np.asarray(Image.open(frames[at].path)) for at in (0, -1))
+    synth = load_set(finished / "set.npz")
+    raw = np.round(np.clip(synth.info.preprocess.undo(np.asarray(synth.x.decode())), 0, 1) * 255)
+    np.testing.assert_array_equal(last[:, :, 0], raw.reshape(80, 8))
+    assert first.shape == last.shape and (first != last).any()
     assert found["command"].startswith("condense distill dm --data digits --ipc 1 --net mlp:width=4") and found["seed"] == 3
     chosen = {
         "method": "dm",
