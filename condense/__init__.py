@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.experts import train_experts
     from condense.experts.store import load_experts
     from condense.ranking.train import rank
+    from condense.reports.write import report
     from condense.studies.compare import Comparison, compare
     from condense.studies.foresight import preview_suite
     from condense.studies.results import SuiteResults
@@ -85,6 +86,7 @@ INTERFACE = {  # name -> the module that defines it
     "rank": "condense.ranking.train",
     "read_ranks": "synth.selection.ranks",
     "relabel": "condense.workflows.relabel",
+    "report": "condense.reports.write",
     "save_set": "synth.files.format",
     "scores": "synth.selection.scores",
     "show": "condense.workflows.runs",
@@ -137,6 +139,7 @@ __all__ = [
     "rank",
     "read_ranks",
     "relabel",
+    "report",
     "save_set",
     "scores",
     "show",

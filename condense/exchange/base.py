@@ -6,15 +6,11 @@ name when all of it is written, with a card, `README.md`, beside what `write` ma
 """
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8
-
-from synth.errors import BadInput
 
 REST = "rest.npz"  # where a format of rows keeps the arrays that have no row an example
 
@@ -100,11 +96,3 @@ class Format(NamedTuple):
     files: str = ""
     file: str = ""
     pictures: bool = True
-
-
-def needed(package: str, what: str) -> ModuleType | Any:
-    """Imports a library of the extra `interop`. Raises BadInput, naming the extra, where it is not installed."""
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise BadInput(f"{what} needs {package}, which cannot be imported; pip install condense-workbench[interop]") from error

@@ -11,8 +11,8 @@ from condense.data.readers.encoded import gather
 from condense.data.readers.hf import Held, saved_bytes
 from condense.data.readers.parquet import Files, parquet_files
 from condense.data.readers.streamed import Columns
-from condense.exchange.base import needed
 from condense.exchange.released import Found
+from condense.runtime.extras import needed
 from synth.errors import BadInput, nearest
 from synth.files.memory import MemoryBudget
 
@@ -30,7 +30,7 @@ def columns_of(path: Path) -> Columns:
     if kind_of(path, str(path)) == "parquet":
         files = [file for file in parquet_files(path) if not file.name.startswith(("test", "valid"))]
         return Files(files, str(path))
-    datasets, stored = needed("datasets", str(path)), saved_bytes(path, str(path))
+    datasets, stored = needed("datasets", str(path), extra="interop"), saved_bytes(path, str(path))
     try:
         found = datasets.load_from_disk(str(path))
     except Exception as error:  # whatever its files and formats raise

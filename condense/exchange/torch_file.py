@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from condense.data.readers.source import regular
-from condense.exchange.base import Contents, Format, Parcel, needed
+from condense.exchange.base import Contents, Format, Parcel
 from condense.exchange.pictures import contents_of
+from condense.runtime.extras import needed
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
 
@@ -23,7 +24,7 @@ IMAGES = ("images", "raw", "x_pixels")  # n h w c here, n c h w there
 
 def write(parcel: Parcel, folder: Path, card: str) -> None:
     """Writes the tensors, the header, the names of the classes and the card."""
-    torch = needed("torch", "--to torch")
+    torch = needed("torch", "--to torch", extra="interop")
     arrays = {**({} if parcel.images is None else {"images": parcel.images}), **parcel.numbers(), **parcel.whole}
     tensors = {name: torch.from_numpy(np.array(np.moveaxis(a, -1, 1) if name in IMAGES else a, order="C")) for name, a in arrays.items()}
     torch.save({**tensors, "classes": list(parcel.classes), "header": parcel.header, "card": card}, folder / FILE)
@@ -45,7 +46,7 @@ def load(path: Path) -> Any:
 
     Raises BadInput for what holds more, is damaged, or where torch is missing.
     """
-    torch, size = needed("torch", str(path)), regular(path, "import", remedy="give a file of PyTorch").stat().st_size
+    torch, size = needed("torch", str(path), extra="interop"), regular(path, "import", remedy="give a file of PyTorch").stat().st_size
     if zipfile.is_zipfile(path):
         with contextlib.suppress(zipfile.BadZipFile, OSError, ValueError), zipfile.ZipFile(path) as held:  # what is damaged is told below
             MemoryBudget(str(path)).take(sum(info.file_size for info in held.infolist()), stored=size)
@@ -92,7 +93,7 @@ def is_export(path: Path) -> bool:
 
 def orders(n: int, epochs: int, seed: int) -> np.ndarray:
     """The order in which PyTorch's sampler shows n examples in every epoch, i32[epochs n], from one generator of this seed."""
-    torch = needed("torch", "the order of recorded labels")
+    torch = needed("torch", "the order of recorded labels", extra="interop")
     generator = torch.Generator()
     generator.manual_seed(seed)
     sampler = torch.utils.data.RandomSampler(range(n), generator=generator)

@@ -103,6 +103,16 @@ def canonical(spec: str) -> str:
     return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
 
 
+def brief(spec: str) -> str:
+    """A spec without the options that are at their defaults; what is no spec of a known network stays as it is."""
+    if spec.partition(":")[0] not in NETS:
+        return spec
+    name, options = parse(spec)
+    usual = inspect.signature(NETS[name].load()).parameters
+    given = [f"{key}={value}" for key, value in options.items() if value != usual[key].default]
+    return name + ":" * bool(given) + ",".join(given)
+
+
 def build(spec: str, image: "tuple[int, ...] | synth.graphs.base.Alphabet", classes: int) -> "synth.base.Net":
     """The network that a spec names.
 

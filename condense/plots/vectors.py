@@ -67,22 +67,32 @@ def principal(x: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n 2"], Fl
 
 
 def table(synth: SyntheticSet, *, per_class: int = 10) -> Table:
-    """The first vectors of every class in raw units: the normalisation is undone, and of a column's categories the one with the largest
-    number is shown. Raises BadInput for `per_class` < 1."""
+    """The rows of `table_rows` for a terminal. Raises BadInput for `per_class` < 1."""
+    title, heads, rows = table_rows(synth, per_class=per_class)
+    shown = Table(title=title)
+    for heading in heads:
+        shown.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    return shown
+
+
+def table_rows(synth: SyntheticSet, *, per_class: int = 10) -> tuple[str, list[str], list[list[str]]]:
+    """The first vectors of every class in raw units, as a title, the heads of columns and rows of texts: the normalisation is undone, and
+    of a column's categories the one with the largest number is shown. Raises BadInput for `per_class` < 1."""
     _check(synth, per_class)
     raw = synth.info.preprocess.undo(np.asarray(synth.x.decode(), np.float32))
     names = synth.x.columns
     columns = read_columns(names) if names else [[str(at)] for at in range(raw.shape[1])]
     of, starts = np.asarray(synth.y.probs()).argmax(1), np.cumsum([0, *map(width_of, columns)])
     part = f", the first {COLUMNS} of them" if len(columns) > COLUMNS else ""
-    shown = Table(title=f"{len(raw)} vectors of {len(columns)} columns{part}")
-    for heading in ("class", *(column[0] for column in columns[:COLUMNS])):
-        shown.add_column(Text(printable(heading)), overflow="fold")
+    rows = []
     for c, name in enumerate(synth.info.classes):
         for row in raw[of == c][:per_class]:
             cells = [_cell(row[start : start + width_of(column)], column) for start, column in zip(starts, columns[:COLUMNS], strict=False)]
-            shown.add_row(Text(_short(name)), *cells)
-    return shown
+            rows.append([_short(name), *cells])
+    heads = ["class", *(printable(column[0]) for column in columns[:COLUMNS])]
+    return f"{len(raw)} vectors of {len(columns)} columns{part}", heads, rows
 
 
 def _check(synth: SyntheticSet, per_class: int) -> None:
@@ -92,8 +102,8 @@ def _check(synth: SyntheticSet, per_class: int) -> None:
         raise BadInput(f"per_class is {per_class}; a class takes 1 vector or more")
 
 
-def _cell(numbers: np.ndarray, column: list[str]) -> Text:
-    return Text(f"{numbers[0]:.4g}" if len(column) == 1 else _short(printable(column[1:][int(numbers.argmax())])))
+def _cell(numbers: np.ndarray, column: list[str]) -> str:
+    return f"{numbers[0]:.4g}" if len(column) == 1 else _short(printable(column[1:][int(numbers.argmax())]))
 
 
 def _short(name: str) -> str:

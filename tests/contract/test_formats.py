@@ -143,7 +143,7 @@ def test_every_format_has_its_lines():
 
 def test_a_format_that_lacks_its_library_says_which(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(BadInput, match=r"--to torch needs torch, which cannot be imported; pip install condense-workbench\[interop\]"):
+    with pytest.raises(BadInput, match=r"--to torch needs torch, which cannot be imported; pip install 'condense-workbench\[interop\]'"):
         export(learned(), tmp_path / "out", to="torch")
     assert list(tmp_path.iterdir()) == []
 

@@ -32,6 +32,9 @@ CONFINED = {
     "flax": ["condense/nets/"],
     "orbax": ["condense/runtime/checkpoint.py"],
     "tensorflow_datasets": ["condense/data/readers/tfds.py", "condense/data/prepare.py", "condense/exchange/prepared.py"],
+    "altair": ["condense/plots/charts.py", "condense/reports/write.py"],
+    "vl_convert": ["condense/plots/charts.py", "condense/reports/write.py"],
+    "jinja2": ["condense/reports/write.py"],
     "torch": ["condense/exchange/torch_file.py"],
 }
 # machine paths and the hosts of package registries, written so that this file does not hold them

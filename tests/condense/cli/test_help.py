@@ -46,6 +46,7 @@ def test_first_page_names_every_verb_and_no_other(capsys):
         ("list", ["methods|data|nets|presets|recipes|suites"]),
         ("suite", ["FILE.toml|NAME", "--out DIR", "--jobs N", "--dry-run", "(default: 1)"]),
         ("tune", ["METHOD --data SPEC (--ipc N | --size N | --bytes N | --fraction X) --out DIR --minutes M"]),
+        ("report", ["RUN|SUITE", "--out FILE.html", "(default: report.html)"]),
         ("compare", ["PLACE", "--to FILE.md|csv|tex|json", "--against LABEL"]),
         ("demo", ["--out DIR", "--force"]),
     ],

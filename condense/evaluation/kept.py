@@ -1,0 +1,108 @@
+"""The scores that an evaluation has left in cells, read without training anything. They are what was scored, whichever version did it."""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from condense.evaluation.cells import FOLDER
+from condense.evaluation.modalities import EVALUATORS
+from condense.evaluation.report import Evaluation
+from condense.evaluation.scoring import images_a_class
+from evals.report import Report
+from evals.storage import count_bytes
+from synth.errors import BadInput
+from synth.files.records import ANY, ListOf, Real, Table, Text, Whole, read_record
+from synth.set import SyntheticSet
+
+NAMED = Table({"name": Text()}, rest=ANY)
+FACTS = Table(
+    {
+        "data": Table({"digest": Text()}, rest=ANY),
+        "split": Text(),
+        "seed": Whole(),
+        "network": NAMED,
+        "recipe": NAMED,
+        "row": Table({"kind": Text()}, rest=ANY),
+        "networks": ListOf(Whole(), least=1),
+    },
+    rest=ANY,
+)
+CELL = Table({"facts": FACTS, "scores": Table({"accuracy": ListOf(Real(0, 1), least=1), "seconds": Real(0)}, rest=ANY)}, rest=ANY)
+
+
+def read_cells(folder: Path) -> list[dict[str, Any]]:
+    """The facts and scores of all cells in a folder, the oldest first. Files that hold no cell are passed over."""
+    found = []
+    for file in sorted(folder.glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name)):
+        with contextlib.suppress(BadInput):
+            found.append(read_record(file, CELL, what="is no finished cell", remedy="it is passed over"))
+    return found
+
+
+def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[str, Any]] | None = None) -> list[Evaluation]:
+    """The evaluations of a set whose networks are kept, one for each recipe, split and seed.
+
+    Args:
+      path: of the set's file.
+      cells: as `read_cells` gives them; by default those beside the set.
+
+    Of a network that was trained twice, as by two versions, the later scores count.
+    """
+    found: dict[tuple, dict[int, tuple]] = defaultdict(dict)
+    if synth.info is None:
+        return []
+    rows = row_facts(synth)
+    for held in read_cells(path.parent / FOLDER) if cells is None else cells:
+        facts = held["facts"]
+        kind, digest = facts["row"]["kind"], facts["data"]["digest"]
+        if rows.get(kind) != facts["row"] or synth.info.data_digest not in ("", digest):
+            continue
+        at = digest, facts["split"], facts["seed"], facts["recipe"]["name"] if kind != "full" else "", facts["network"]["name"], kind
+        for place, number in enumerate(facts["networks"]):
+            found[at][number] = held["scores"], place, len(facts["networks"]), facts["recipe"]["name"]
+    return evaluations(synth, path, found)
+
+
+def row_facts(synth: SyntheticSet) -> dict[str, dict[str, Any]]:
+    """What the cells of a set say of each kind of row, as JSON values."""
+    baselines = EVALUATORS[synth.x.modality].baselines
+    return {kind: {"kind": kind, **row.facts(synth)} for kind, row in baselines.items() if row.facts}
+
+
+def evaluations(synth: SyntheticSet, path: Path, found: dict[tuple, dict[int, tuple]]) -> list[Evaluation]:
+    """Joins networks to rows, and rows to evaluations. A row of all data, whose recipe is its own, stands in each."""
+    order, nets = list(EVALUATORS[synth.x.modality].baselines), list(dict.fromkeys(at[4] for at in found))
+    tables: dict[tuple, list[Report]] = defaultdict(list)
+    recipes = {at[:3]: list(dict.fromkeys(other[3] for other in found if other[:3] == at[:3] and other[3])) for at in found}
+    for at, networks in sorted(found.items(), key=lambda one: (nets.index(one[0][4]), order.index(one[0][5]))):
+        for recipe in [at[3]] if at[3] else recipes[at[:3]]:
+            tables[*at[:3], recipe].append(report_of(networks, at[4], at[5]))
+    sizes, ipc = count_bytes(synth, file=path), images_a_class(synth)
+    more = {"modality": synth.x.modality}
+    return [
+        Evaluation(str(path), synth.info.data, digest, split, ipc, sizes, tuple(reports), seed, **more)
+        for (digest, split, seed, _), reports in tables.items()
+    ]
+
+
+def report_of(networks: dict[int, tuple], net: str, kind: str) -> Report:
+    """The report on all networks of a row. A measure that some of them lack is left out."""
+    each = [networks[number] for number in sorted(networks)]
+
+    def column(name: str) -> tuple | None:
+        return tuple(scores[name][place] for scores, place, _, _ in each) if all(name in scores for scores, *_ in each) else None
+
+    areas, taken = column("auc"), column("confusion")
+    return Report(
+        net,
+        each[0][3],
+        kind,
+        column("accuracy") or (),
+        sum(scores["seconds"] / size for scores, _, size, _ in each),
+        None if areas is None else tuple(float("nan") if area is None else area for area in areas),
+        column("epochs"),
+        column("best_on_test"),
+        None if taken is None else tuple(tuple(map(tuple, matrix)) for matrix in taken),
+    )

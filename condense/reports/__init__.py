@@ -1,0 +1,1 @@
+"""Reports of runs and suites as one HTML file. May import `studies` and what is below, and the packages."""

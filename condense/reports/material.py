@@ -1,0 +1,78 @@
+"""What a report is made from: runs, their sets and their kept scores. Nothing is trained."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from condense.evaluation.cells import FOLDER
+from condense.evaluation.kept import kept_evaluations, read_cells
+from condense.evaluation.report import Evaluation
+from condense.runtime.run_folder import RECORD
+from condense.studies import results, suite
+from condense.studies.sources import evaluated_rows, suite_rows
+from condense.workflows.runs import SavedRun, load_run
+from synth.errors import BadInput
+from synth.files.records import Table, read_record
+
+PLACES = "give the folders of finished runs and suites"
+
+
+class Subject(NamedTuple):
+    """A run of a report, with the scores of its set.
+
+    Args:
+      name: what the report calls it, another for each.
+    """
+
+    name: str
+    run: SavedRun
+    evaluations: tuple[Evaluation, ...]
+
+
+class Material(NamedTuple):
+    """All that a report shows.
+
+    Args:
+      rows: scores, as `condense.studies.compare.compare_rows` takes them. failed: a line for each run without a set.
+      suites: the settings of each suite by its folder.
+    """
+
+    subjects: tuple[Subject, ...]
+    rows: tuple[dict[str, Any], ...]
+    failed: tuple[str, ...]
+    suites: dict[str, dict[str, Any]]
+
+
+def gather(places: list[str | Path]) -> Material:
+    """Reads runs and suites. Raises BadInput for what is neither, and for a run that has no set yet."""
+    subjects, rows, failed, suites = [], [], [], {}
+    for place in map(Path, places):
+        if (place / suite.RECORD).is_file():
+            if not (place / results.FILE).is_file():
+                raise BadInput(f"{place}: the suite is not done, it has no {results.FILE} yet; run it to its end")
+            found, lines = suite_rows(place / results.FILE)
+            suites[str(place)] = read_record(place / suite.RECORD, Table(), what="is no suite", remedy=PLACES)
+            rows += found
+            failed += lines
+            cells = read_cells(place / FOLDER)
+            runs = [run for run in results.read_results(place / results.FILE).runs if run["state"] == "done"]
+            subjects += [subject_of(place / run["run"], cells) for run in runs]
+        elif (place / RECORD).is_file():
+            subjects.append(one := subject_of(place, None))
+            rows += [row for scored in one.evaluations for row in evaluated_rows(scored.as_json())]
+        else:
+            raise BadInput(f"{place}: no run or suite there; {PLACES}")
+    return Material(tuple(with_own_names(subjects)), tuple(rows), tuple(failed), suites)
+
+
+def subject_of(folder: Path, cells: list[dict[str, Any]] | None) -> Subject:
+    """A run with the scores that are kept of its set. Raises BadInput where it has no set."""
+    run = load_run(folder)
+    if run.set is None:
+        raise BadInput(f"{folder}: the run has no set; {PLACES}")
+    return Subject(folder.name or str(folder), run, tuple(kept_evaluations(run.set, folder / "set.npz", cells=cells)))
+
+
+def with_own_names(subjects: list[Subject]) -> list[Subject]:
+    """The subjects, of which those that share a name are called by their whole path."""
+    names = [one.name for one in subjects]
+    return [one._replace(name=str(one.run.folder)) if names.count(one.name) > 1 else one for one in subjects]

@@ -1,0 +1,142 @@
+"""Pictures of a report, as PNG in the page itself. Images keep their raw pixels, and the page enlarges them.
+
+All pictures of a run share a number of letters, so that a report of many runs stays small. What does not fit is left out and counted.
+"""
+
+import base64
+import io
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from PIL import Image
+
+from condense.data.neighbours import find_nearest
+from condense.plots.frames import COLUMNS, find_frames
+from condense.plots.images import bytes_of
+from condense.workflows.runs import SavedRun
+from synth.set import SyntheticSet
+
+NEAREST, BARS = 3, 20  # real images beside each, and classes of a label that are drawn
+CLEAR = 0.999  # a larger share of one class is a hard label
+MOST = 300  # images that are shown
+FRAMES = (21, 11, 6, 3)  # frames of a run, as many as fit
+
+
+class Card(NamedTuple):
+    """A synthetic image with what stands beside it: PNG, a text, real images as (PNG, text), and the shares of its label by class."""
+
+    picture: str
+    text: str
+    nearest: list[tuple[str, str]]
+    label: list[tuple[str, float]]
+
+
+class Images(NamedTuple):
+    """The images of a set: cards by class, how many there are of how many, and how many real images were looked at."""
+
+    rows: list[tuple[str, list[Card]]]
+    shown: int
+    count: int
+    seen: int
+
+
+class Evolution(NamedTuple):
+    """The frames of a run as (step, PNG), and the names of the rows of each."""
+
+    frames: list[tuple[int, str]]
+    names: list[str]
+
+
+def uri(picture: Image.Image) -> str:
+    """A picture as the address of an image. Grey ones are stored as such."""
+    held = io.BytesIO()
+    pixels = np.asarray(picture)
+    grey = pixels.ndim == 3 and (pixels == pixels[..., :1]).all()
+    (picture.convert("L") if grey else picture).save(held, "PNG", optimize=True)
+    return uri_of(held.getvalue())
+
+
+def uri_of(png: bytes) -> str:
+    """A PNG file as the address of an image."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def one_image(pixels: UInt8[np.ndarray, "h w 3"]) -> str:
+    """An image of raw pixels as an address."""
+    return uri(Image.fromarray(pixels))
+
+
+def images_of(synth: SyntheticSet, data: Any, *, room: int) -> Images:
+    """The images of a set beside the nearest real ones, the first of every class before the second of any, as many as `room` letters hold.
+
+    Args:
+      data: where real images come from; None where they are not there.
+    """
+    x, names = np.asarray(synth.x.decode(), np.float32), synth.info.classes
+    probs = None if synth.represents else np.asarray(synth.y.probs(), np.float32)
+    of = np.zeros(len(x), np.int64) if probs is None else probs.argmax(1)
+    order = np.array(in_turn(of))
+    raw = bytes_of(synth.info.preprocess.undo(x[order]))
+    found = None if data is None else find_nearest(x[order], data.train, count=NEAREST)
+    cards: dict[int, list[Card]] = {}
+    used = 0
+    for number, at in enumerate(order.tolist()):
+        beside = []
+        if found is not None:
+            real = data.train.take(found.index[number])
+            pixels = bytes_of(synth.info.preprocess.undo(np.asarray(real.x, np.float32)))
+            texts = [f"{names[int(c)]}, distance {apart:.3g}" for c, apart in zip(real.y, found.distance[number], strict=True)]
+            beside = [(one_image(one), text) for one, text in zip(pixels, texts, strict=True)]
+        text = f"image {at}" if probs is None else f"image {at}, {names[of[at]]}"
+        card = Card(one_image(raw[number]), text, beside, [] if probs is None else shares(probs[at], names))
+        size = len(card.picture) + sum(len(picture) for picture, _ in beside)
+        if used + size <= room:
+            used += size
+            cards.setdefault(int(of[at]), []).append(card)
+    rows = [("" if probs is None else names[c], cards[c]) for c in sorted(cards)]
+    return Images(rows, sum(len(row) for _, row in rows), len(x), 0 if found is None else found.seen)
+
+
+def in_turn(of: Int[np.ndarray, " n"]) -> list[int]:
+    """The examples in the order in which they are shown, by their classes: the first of every class, then the second, and so on."""
+    place, met = [], Counter()
+    for c in of.tolist():
+        place.append(met[c])
+        met[c] += 1
+    return [int(at) for at in np.lexsort((of, place)) if place[at] < COLUMNS][:MOST]
+
+
+def shares(probs: np.ndarray, names: tuple[str, ...]) -> list[tuple[str, float]]:
+    """The shares of a soft label by class, of many classes the largest; none of a hard one."""
+    if probs.max() > CLEAR:
+        return []
+    chosen = range(len(names)) if len(names) <= BARS else np.argsort(-probs, kind="stable")[:BARS]
+    return [(names[c], round(float(probs[c]), 3)) for c in chosen]
+
+
+def evolution_of(run: SavedRun, *, room: int) -> Evolution | None:
+    """The frames of a run, as many of them, and as many images of each class in them, as `room` letters hold. None where there are none."""
+    found, synth = find_frames(run.folder), run.set
+    if synth is None or not found:
+        return None
+    images = synth.x.modality == "images"
+    width = int(synth.x.decode().shape[2]) if images else 0
+    for columns in (COLUMNS, COLUMNS // 2, 2, 1) if images else (COLUMNS,):
+        for count in FRAMES:
+            at = sorted({round(place) for place in np.linspace(0, len(found) - 1, min(count, len(found)))})
+            frames = [(found[one].step, cut(found[one].path.read_bytes(), columns * width)) for one in at]
+            if sum(len(picture) for _, picture in frames) <= room:
+                with Image.open(found[0].path) as first:
+                    rows = first.height // int(synth.x.decode().shape[1]) if images else 0
+                return Evolution(frames, [] if synth.represents else list(synth.info.classes[:rows]))
+    return None
+
+
+def cut(png: bytes, width: int) -> str:
+    """A PNG file as an address, of which the first `width` columns are kept; all of them for 0."""
+    with Image.open(io.BytesIO(png)) as picture:
+        if not width or picture.width <= width:
+            return uri_of(png)
+        return uri(picture.crop((0, 0, width, picture.height)))

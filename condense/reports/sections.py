@@ -1,0 +1,248 @@
+"""The sections of a report, as plain values for its template. A section that cannot be there is a sentence that says why."""
+
+import shlex
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from condense.data.for_set import take_data
+from condense.data.load import load_data
+from condense.evaluation.report import Evaluation, head
+from condense.nets import brief
+from condense.plots import charts
+from condense.plots.modalities import draw_set
+from condense.plots.vectors import principal, table_rows
+from condense.reports.material import Material, Subject
+from condense.reports.pictures import evolution_of, images_of, uri
+from condense.runtime.log import duration
+from condense.studies.compare import Comparison, Line
+from condense.workflows.describe import describe
+from synth.base import Split
+from synth.errors import BadInput
+from synth.files.memory import megabytes
+
+LETTERS = 6_500_000  # of all pictures of a report
+REAL = 500  # real vectors beside the synthetic ones
+GRAPHS = 5  # graphs of a class that are drawn
+MATRICES = 4  # confusion matrices of a set
+HEADS = ("data", "budget", "network", "recipe", "method", "labels", "sets", "seeds", "accuracy in %", "bytes", "label bytes", "steps")
+HEADS += ("seconds", "front", "better than")
+Section = dict[str, Any]
+
+
+def overview(found: Comparison) -> Section:
+    """The table of all scores, the claims, and the charts of accuracies."""
+    if not found.lines:
+        return {"missing": "No set of this report has been scored; `condense evaluate RUN` does it."}
+    rows = [row_of(line) for line in found.lines]
+    points = [point_of(line) for line in found.lines]
+    return {"heads": HEADS, "rows": rows, "notes": found.notes(), **accuracy_charts(points), **architectures(found)}
+
+
+def row_of(line: Line) -> list[tuple[Any, str]]:
+    """A line of the table: each cell with the value that sorts it and its text."""
+    spread = "" if line.spread is None else f" ± {100 * line.spread:.1f}"
+    sets = "fresh" if line.real else str(line.sets)
+    texts = [line.data, line.budget, head(brief(line.net)), line.recipe, line.name, line.labels]
+    counts = [(line.sets, sets), (line.seeds, str(line.seeds)), (line.mean, f"{100 * line.mean:.1f}{spread}")]
+    numbers = [line.bytes, line.label_bytes, line.steps, None if line.seconds is None else round(line.seconds, 1)]
+    ends = [(int(bool(line.front)), "yes" if line.front else ""), (len(line.better), ", ".join(line.better))]
+    return [*((text, text) for text in texts), *counts, *((-1 if n is None else n, "" if n is None else f"{n:,}") for n in numbers), *ends]
+
+
+def point_of(line: Line) -> dict[str, Any]:
+    """A line as a point of a chart."""
+    spread = line.spread or 0.0
+    group = f"{line.data}, {brief(line.net)}, recipe {line.recipe}"
+    sizes = {"bytes": line.bytes, "steps": line.steps}
+    return {"group": group, "method": line.name, "mean": line.mean, "low": line.mean - spread, "high": line.mean + spread, **sizes}
+
+
+def accuracy_charts(points: list[dict[str, Any]]) -> Section:
+    """Accuracy against bytes and against steps."""
+    made: Section = {}
+    for size, axis in (("bytes", "bytes of the set, labels included"), ("steps", "steps of the distillation")):
+        known = [point for point in points if point[size]]
+        if known:
+            made[f"by_{size}"] = charts.accuracies(known, x=size, title=f"accuracy against {size}", axis=axis)
+        else:
+            made[f"by_{size}_missing"] = f"No scored set has known {size}, so there is no chart of accuracy against them."
+    return made
+
+
+def architectures(found: Comparison) -> Section:
+    """The heat map of sets by networks."""
+    if len({line.net for line in found.lines}) < 2:
+        return {"architectures_missing": "One network scored the sets; `condense evaluate RUN --net NET NET` compares several."}
+    several = len({line.data for line in found.lines}) > 1 or len({line.recipe for line in found.lines}) > 1
+    rows = [
+        {
+            "row": ", ".join([line.name, line.budget, *([line.data, line.recipe] if several else [])]),
+            "column": brief(line.net),
+            "value": line.mean,
+        }
+        for line in found.lines
+    ]
+    return {"architectures": charts.heat_map(rows, title="accuracy by network", below="network", beside="set", per_cent=True)}
+
+
+def validation(subjects: tuple[Subject, ...]) -> Section:
+    """The validation curves of all runs in one chart."""
+    columns = {one.name: points for one in subjects for points in validation_columns(one).values()}
+    if not columns:
+        return {"missing": "No run was scored on the way; `condense distill ... --eval-every N` does it."}
+    return {"chart": charts.curves(columns, title="validation accuracy against steps", measure="accuracy", per_cent=True)}
+
+
+def validation_columns(one: Subject) -> dict[str, list[tuple[float, float]]]:
+    """(step, score) of every measure on validation examples."""
+    steps = one.run.metrics.get("step", np.zeros(0))
+    return {name: points_of(steps, column) for name, column in one.run.metrics.items() if name.startswith("val_")}
+
+
+def points_of(steps: np.ndarray, column: np.ndarray) -> list[tuple[float, float]]:
+    """The finite values of a column with their steps."""
+    return [(float(step), float(value)) for step, value in zip(steps, column, strict=True) if np.isfinite(value)]
+
+
+class Page:
+    """Makes the sections of runs; data are loaded once for all of them."""
+
+    def __init__(self, material: Material) -> None:
+        self.material, self.load = material, cache(load_data)
+        self.room = LETTERS // max(1, len(material.subjects))
+
+    def subject(self, one: Subject) -> Section:
+        """All sections of a run."""
+        data, why = self.data(one)
+        made = {"name": one.name, "curves": curves_of(one), "settings": settings_of(one), "commands": commands_of(one)}
+        made |= {"about": describe(one.run.set).rows, "confusion": confusion_of(one)}
+        modality = one.run.set.x.modality
+        made |= {"images": self.images(one, data, why)} if modality == "images" else {}
+        made |= {"graphs": uri(draw_set(one.run.set, per_class=GRAPHS))} if modality == "graphs" else {}
+        made |= {"vectors": vectors_of(one, data, why)} if modality == "vectors" else {}
+        made |= {"evolution": self.evolution(one)}
+        return made
+
+    def data(self, one: Subject) -> tuple[Any, str]:
+        """The data of a run, or None and why they are not there."""
+        try:
+            return take_data(one.run.set, None, load=self.load), ""
+        except BadInput as error:
+            return None, str(error)
+
+    def images(self, one: Subject, data: Any, why: str) -> Section:
+        """The images with the nearest real ones."""
+        found = images_of(one.run.set, data, room=int(0.6 * self.room))
+        few = "" if found.shown == found.count else f"{found.shown} of {found.count} images are shown."
+        beside = f"No real images stand beside these: {why}" if why else f"Nearest of {found.seen:,} training images, in model space."
+        soft = any(card.label for _, row in found.rows for card in row)
+        return {"rows": found.rows, "few": few, "beside": beside, "real": not why, "soft": soft}
+
+    def evolution(self, one: Subject) -> Section:
+        """The frames for a slider."""
+        found = evolution_of(one.run, room=int(0.4 * self.room))
+        if found is None:
+            return {"missing": "The run has no frames of its way: methods that choose, graphs, and runs of earlier versions have none."}
+        return {"frames": found.frames, "names": found.names, "raw": one.run.set.x.modality == "images"}
+
+
+def curves_of(one: Subject) -> Section:
+    """Loss and validation curves of a run."""
+    steps = one.run.metrics.get("step", np.zeros(0))
+    loss = points_of(steps, one.run.metrics["loss"]) if "loss" in one.run.metrics else []
+    made: Section = {}
+    if loss:
+        made["loss"] = charts.curves({"loss": loss}, title="loss", measure="loss")
+    else:
+        made["loss_missing"] = "The run logged no loss: its method takes one step, or has none."
+    if found := {name: points for name, points in validation_columns(one).items() if points}:
+        made["val"] = charts.curves(found, title="validation", measure="accuracy", per_cent=True)
+    else:
+        made["val_missing"] = "The run was not scored on the way; --eval-every N does it."
+    return made
+
+
+def confusion_of(one: Subject) -> Section:
+    """Which classes networks that were trained on the set take for which, summed over networks."""
+    kept = [
+        (scored, report) for scored in one.evaluations for report in scored.reports if report.set_kind == "distilled" and report.confusion
+    ]
+    if not kept:
+        return {"missing": "No confusion matrix is kept of this set; `condense evaluate RUN` keeps one where it trains networks."}
+    made = []
+    for scored, report in kept[:MATRICES]:
+        taken, names = np.sum(np.asarray(report.confusion), 0), short_names(one.run.set.info.classes)
+        few = len(names) <= charts.TEXTED
+        rows = [
+            {"row": names[a], "column": names[b], "value": int(taken[a, b])}
+            for a in range(len(names))
+            for b in range(len(names))
+            if few or taken[a, b] or a == b
+        ]
+        title = f"{brief(report.net)}, recipe {report.recipe}, {scored.split} split, {len(report.accuracy)} networks"
+        made.append(charts.heat_map(rows, title=title, below="taken for", beside="class"))
+    return {"charts": made}
+
+
+def short_names(classes: tuple[str, ...]) -> list[str]:
+    """Names of classes that differ from each other and are not long."""
+    return [name if len(name) <= 16 and classes.count(name) == 1 else f"{name[:12]} {at}" for at, name in enumerate(classes)]
+
+
+def vectors_of(one: Subject, data: Any, why: str) -> Section:
+    """The table of vectors, and their projection among real ones."""
+    synth = one.run.set
+    title, heads, rows = table_rows(synth)
+    x, names = np.asarray(synth.x.decode(), np.float64), short_names(synth.info.classes)
+    of, kinds = [names[c] for c in np.asarray(synth.y.probs()).argmax(1)], ["synthetic"] * len(x)
+    if data is not None:
+        some = take_some(data.train)
+        x, of = np.concatenate([x, np.asarray(some.x, np.float64)]), of + [names[int(c)] for c in some.y]
+        kinds += ["real"] * len(some.y)
+    places, parts = principal(x)
+    axes = tuple(f"component {at}: {100 * share:.0f} % of the variance" for at, share in enumerate(parts, 1))
+    chart = charts.scatter(places, of, kinds, title="principal components in model space", axes=axes)
+    return {
+        "title": title,
+        "heads": heads,
+        "rows": rows,
+        "chart": chart,
+        "beside": f"No real vectors stand beside these: {why}" if why else "",
+    }
+
+
+def take_some(split: Split) -> Any:
+    """At most REAL examples of a split, at equal steps."""
+    return split.take(np.unique(np.linspace(0, len(split.y) - 1, min(REAL, len(split.y))).astype(int)))
+
+
+def settings_of(one: Subject) -> Section:
+    """What the record of a run says: choices, versions, time."""
+    record = one.run.record
+    choices = {name: value for name, value in record.get("config", {}).items() if value is not None}
+    took = duration(float(record.get("wall_seconds", 0)))
+    run = {"state": record.get("state"), "steps": record.get("finished"), "seed": record.get("seed"), "took": took}
+    run |= {
+        "memory": megabytes(float(record.get("peak_memory_bytes", 0))),
+        "backend": record.get("backend"),
+        "devices": record.get("devices"),
+    }
+    run |= {"revision": record.get("revision"), "data digest": str(record.get("data_digest"))[:12], "digest": record.get("digest")}
+    return {"choices": choices, "run": run, "versions": record.get("versions", {})}
+
+
+def commands_of(one: Subject) -> list[str]:
+    """The commands that make the run's set and its scores again."""
+    return [str(one.run.record.get("command", "")), *(scoring(one, scored) for scored in one.evaluations)]
+
+
+def scoring(one: Subject, scored: Evaluation) -> str:
+    """The command that scores a set as an evaluation did."""
+    nets = list(dict.fromkeys(report.net for report in scored.reports))
+    kinds = list(dict.fromkeys(report.set_kind for report in scored.reports))
+    own = [report for report in scored.reports if report.set_kind != "full"] or list(scored.reports)
+    words = ["condense", "evaluate", str(one.run.folder), "--data", scored.spec, "--net", *nets, "--recipe", own[0].recipe]
+    words += ["--seeds", str(len(own[0].accuracy)), "--rows", ",".join(kinds), "--split", scored.split]
+    return shlex.join([*words, *(["--seed", str(scored.seed)] if scored.seed else [])])

@@ -1,0 +1,15 @@
+"""Libraries that are not always installed: each belongs to an extra, and a message names that."""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from synth.errors import BadInput
+
+
+def needed(package: str, what: str, *, extra: str) -> ModuleType | Any:
+    """Imports a library of an extra. Raises BadInput with the command that installs it, where it is not there."""
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise BadInput(f"{what} needs {package}, which cannot be imported; pip install 'condense-workbench[{extra}]'") from error
