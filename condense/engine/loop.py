@@ -21,7 +21,7 @@ from condense.engine.memory import Gauge, memory_refused
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import place_batch, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, note, progress
+from condense.runtime.log import COMPILING, MetricsLog, note, progress
 from matchers.base import Matcher, conclude
 from synth.errors import BadInput, RunFailed
 from synth.files.format import save_set
@@ -192,7 +192,7 @@ class _Loop:
 
     def run(self, description: str, *, force: bool) -> SyntheticSet:
         pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, force=force)
-        with progress(self.schedule.steps, description, done=self.step) as bar:
+        with progress(self.schedule.steps, description, done=self.step, phase=COMPILING) as bar:
             try:
                 self.score()
                 if not self.step:

@@ -53,8 +53,8 @@ def measure_step(
     return Cost(spans[0], min(spans[1:]), memory, sum(spans[1:]) / len(spans[1:]))
 
 
-def measure_training(net: Net, image: tuple[int, ...], classes: int, *, batch: int) -> float:
-    """Seconds that one mini-batch of the training of a network takes, of random images and classes."""
+def measure_training(net: Net, image: tuple[int, ...], classes: int, *, batch: int) -> Cost:
+    """What one mini-batch of the training of a network takes, of random images and classes; its memory is not measured."""
     key = jax.random.key(0)
     x = jax.random.normal(key, (batch, *image), jnp.float32)
     y = Hard(jax.random.randint(key, (batch,), 0, classes), classes)
@@ -64,7 +64,8 @@ def measure_training(net: Net, image: tuple[int, ...], classes: int, *, batch: i
     def train(state):
         return fit(on_examples(net, x, y), tx, state, epoch_items(key, 0, batch, batch=batch))[0]
 
-    state = jax.block_until_ready(train(init_fit(key, net, tx)))
     began = time.perf_counter()
+    state = jax.block_until_ready(train(init_fit(key, net, tx)))
+    compiled = time.perf_counter()
     jax.block_until_ready(train(state))
-    return time.perf_counter() - began
+    return Cost(compiled - began, time.perf_counter() - compiled, 0)

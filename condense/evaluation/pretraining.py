@@ -14,7 +14,7 @@ import numpy as np
 from condense import nets
 from condense.evaluation.transfer_rows import TRANSFER_ROWS, Draw
 from condense.runtime.devices import devices, over_devices
-from condense.runtime.log import progress
+from condense.runtime.log import COMPILING, progress
 from evals.report import Report
 from evals.retrain import Trainer, group_size, make_trainer, stack, train_group
 from evals.retraining import EvalRecipe
@@ -106,7 +106,7 @@ def run_transfer_rows(
     sizes = [0 if row.draw is None else len(row.draw(0)) for row in rows]
     epochs = [-(-size // row.recipe.batch) * row.recipe.epochs * -(-seeds // row.group) for row, size in zip(rows, sizes, strict=True)]
     after = seeds * sum(goal.steps for goal in goals)
-    with progress(sum(epochs) + len(rows) * after, "transfer") as bar:
+    with progress(sum(epochs) + len(rows) * after, "transfer", phase=COMPILING) as bar:
         return list(zip(*(_report(key, row, goals, parts, outputs, seeds, bar.advance) for row in rows), strict=True))
 
 

@@ -98,7 +98,7 @@ def run_rows(key: jax.Array, rows: Sequence[Row], shelf: Shelf, *, seeds: int) -
 def estimate(work: Sequence[tuple[Row, Sequence[int]]]) -> float:
     """How many seconds it takes to score these seeds of these rows. It compiles and times."""
     if slow := dict.fromkeys(row.net for row, _ in work if row.protocol.trains):
-        note(f"timing {', '.join(slow)} for an estimate")
+        note(f"compiling and timing {', '.join(slow)} for an estimate")
     seconds: dict[Any, float] = {}
     for row, numbers in work:
         if (at := _timed_as(row)) not in seconds:

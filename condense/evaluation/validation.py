@@ -11,7 +11,7 @@ from condense.data.images import Data
 from condense.evaluation.choices import build_network
 from condense.evaluation.modalities import EVALUATORS
 from condense.evaluation.rows import INIT
-from condense.runtime.log import progress
+from condense.runtime.log import COMPILING, progress
 from evals.protocol import Protocol, ScoringTask, score_seeds
 from synth.base import Teacher, take_all
 from synth.labelling import present
@@ -29,6 +29,7 @@ def validation_score(
     network = build_network(recipe.own_net or net, recipe, data)
     part = take_all(data.val)
     worker = recipe.worker(network, ScoringTask(data.modality, part, evaluator.retraining(data, part, False)))
+    phases = iter((COMPILING,))  # of the first score alone
     key, group = jax.random.fold_in(jax.random.key(seed), INIT), worker.group(seeds, False)
 
     def score(synth: SyntheticSet) -> float:
@@ -37,7 +38,8 @@ def validation_score(
         total = -(-seeds // group) * worker.ticks
         with contextlib.ExitStack() as stack:
             # a score that is one piece of work has no progress to show
-            tick = stack.enter_context(progress(total, "score on val")).advance if total > 1 else lambda done: None
+            bar = stack.enter_context(progress(total, "score on val", phase=next(phases, ""))) if total > 1 else None
+            tick = bar.advance if bar else lambda done: None
             return score_seeds(key, worker, "distilled", draw, seeds=seeds, group=group, tick=tick).mean
 
     return score

@@ -19,7 +19,7 @@ from condense.experts.store import RECORD, Header, Recorder, bytes_needed, check
 from condense.runtime.checkpoint import AnotherRun, Checkpoints
 from condense.runtime.devices import devices, over_devices, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, note, progress
+from condense.runtime.log import COMPILING, MetricsLog, note, progress
 from condense.runtime.run_folder import Run
 from evals.retrain import group_size
 from synth.base import Examples, Net
@@ -123,7 +123,7 @@ class ExpertTraining:
     def run(self, key: jax.Array) -> None:
         """Trains the missing experts. Expert i draws from fold_in(key, i)."""
         asked, epochs = self.header.asked, self.header.epochs
-        with progress(asked * epochs, "experts", done=self.header.count * epochs) as bar:
+        with progress(asked * epochs, "experts", done=self.header.count * epochs, phase=COMPILING) as bar:
             while (first := self.header.count) < asked:
                 group = group_size(asked - first, backend.runs_together() * len(devices()))
                 # experts past the last one are copies of it, which are not kept: a short group would compile everything again

@@ -21,6 +21,7 @@ from synth.files.owned import open_owned, read_owned
 from synth.files.records import MOST, Maybe, Real, Table, Whole, parse_record
 
 ROW = Table({"step": Whole()}, rest=Maybe(Real()))  # a line of a log
+COMPILING = "compiling"  # the phase before the first step of compiled work
 PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
@@ -99,7 +100,7 @@ class _RateColumn(ProgressColumn):
 class _Bar:
     """A bar on a terminal or in a notebook."""
 
-    def __init__(self, total: int, description: str, done: int):
+    def __init__(self, total: int, description: str, done: int, phase: str):
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -111,12 +112,15 @@ class _Bar:
             TextColumn("{task.fields[values]}", markup=False),
             console=_console(),
         )
-        self.task = self.progress.add_task(description, total=total, completed=done, values="")
+        self.task = self.progress.add_task(description, total=total, completed=done, values=phase)
+        self.phase = phase
         self.progress.start()
 
     def advance(self, n: int = 1, **metrics: SupportsFloat) -> None:
         """`n` more are done; `metrics`, where given, are shown beside the bar."""
-        self.progress.update(self.task, advance=n, **({"values": _values(metrics)} if metrics else {}))
+        shown = {"values": _values(metrics)} if metrics or self.phase else {}
+        self.phase = ""
+        self.progress.update(self.task, advance=n, **shown)
 
     def close(self) -> None:
         self.progress.refresh()  # a notebook would keep the last but one state
@@ -124,12 +128,16 @@ class _Bar:
 
 
 class _Lines:
-    """Lines where nobody watches a terminal: the first after ten seconds, then one every ten, and a final one."""
+    """Lines where nobody watches a terminal: the phase at once, the first after ten seconds, then one every ten, and a final one.
 
-    def __init__(self, total: int, description: str, done: int):
+    Rate and time left are those of what came after the first advance, which compiles; before a second one there are none."""
+
+    def __init__(self, total: int, description: str, done: int, phase: str):
         self.total, self.description, self.done, self.start = total, description, done, done
         self.began = self.printed = time.monotonic()
         self.first, self.shown, self.values = None, -1, {}
+        if phase:
+            note(f"{description} {done}/{total}  {phase}")
 
     def advance(self, n: int = 1, **metrics: SupportsFloat) -> None:
         """`n` more are done; `metrics`, where given, stand at the end of the next line."""
@@ -142,7 +150,7 @@ class _Lines:
         self.printed, self.shown = time.monotonic(), self.done
         elapsed = self.printed - self.began
         since, start = self.first or (self.began, self.start)
-        if self.done == start:  # nothing but the first, which compiled
+        if self.done == self.total == start:  # one advance did it all, and nothing is left to be foreseen
             since, start = self.began, self.start
         speed = (self.done - start) / (self.printed - since) if self.printed > since else 0.0
         left = f"{_clock((self.total - self.done) / speed)} left" if speed and self.done < self.total else ""
@@ -155,15 +163,16 @@ class _Lines:
 
 
 @contextlib.contextmanager
-def progress(total: int, description: str, *, done: int = 0) -> Iterator[_Bar | _Lines]:
+def progress(total: int, description: str, *, done: int = 0, phase: str = "") -> Iterator[_Bar | _Lines]:
     """A progress display with `.advance(n=1, **metrics)`: rate, time gone, time left and the latest metrics.
 
     Args:
       total: how many iterations there are, of which `done` were done before.
+      phase: what goes on until the first of them is done, as `compiling`; shown at once.
     """
     console, description = _console(), one_line(description)
     drawn = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
-    shown = (_Bar if drawn else _Lines)(total, description, done)
+    shown = (_Bar if drawn else _Lines)(total, description, done, phase if done < total else "")
     try:
         yield shown
     finally:

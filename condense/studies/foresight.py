@@ -1,10 +1,12 @@
 """The dry run of a suite: what it would make, run and score, and what that would take. Nothing is written."""
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from condense.engine.measure import Cost
 from condense.evaluation.rows import estimate
 from condense.evaluation.scoring import Choices, Common, prepare
 from condense.runtime.log import duration, note, progress
@@ -121,20 +123,23 @@ def score_seconds(asked: Suite, crossing: Crossing) -> tuple[float, int, int]:
             nets, seeds = crossing.nets[data], asked.seeds or plans[0].modality.seeds
             count = sets * seeds * len(nets or (None,))
             cells += count
-            each = time_network(plans, nets, recipe)
-            total += 0.0 if each is None else each * count
-            untimed += count if each is None else 0
+            cost = time_network(plans, nets, recipe)
+            total += 0.0 if cost is None else cost.compiling + cost.seconds * count
+            untimed += count if cost is None else 0
     return total, cells, untimed
 
 
-def time_network(plans: list[Plan], nets: tuple[str, ...] | None, recipe: str | None) -> float | None:
-    """Seconds of scoring by one network, the mean over networks; None where no set of these plans can be timed before it is there."""
+def time_network(plans: list[Plan], nets: tuple[str, ...] | None, recipe: str | None) -> Cost | None:
+    """What scoring takes: seconds to compile all networks, and seconds of one network, the mean over them; None where no set of
+    these plans can be timed before it is there."""
     for made in plans:
         if made.modality.starts and made.matcher.counts_bytes:
             choices = Choices(made.data, nets, 1, recipe, None, ("distilled",), "test", None, False, None, 0, "none")
             try:
                 rows = prepare(stand_in_set(made), Common(choices)).rows
-                return estimate([(row, (0,)) for row in rows]) / len(rows)
+                began = time.perf_counter()
+                seconds = estimate([(row, (0,)) for row in rows]) / len(rows)
+                return Cost(time.perf_counter() - began, seconds, 0)
             except (BadInput, RunFailed):
                 continue
     return None

@@ -25,7 +25,7 @@ from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed
 from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import MetricsLog, progress
+from condense.runtime.log import COMPILING, MetricsLog, progress
 from condense.runtime.run_folder import RECORD, Run, check_there, digest, open_run
 from condense.teachers.barlow import BarlowTraining, Config, complete, make_training
 from evals.transfer import draw_balanced, probe
@@ -202,7 +202,7 @@ def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
     done, carry = (int(found[0]), jax.tree.map(jnp.array, found[1])) if found else (0, carry)
     log, piece = MetricsLog(folder / "metrics.jsonl", step=done), min(training.steps, PIECE)
     probe_every, save_every = max(1, config.epochs // 5), max(1, config.epochs // 20)
-    with progress(config.epochs * training.steps, "teacher", done=done * training.steps) as bar:
+    with progress(config.epochs * training.steps, "teacher", done=done * training.steps, phase=COMPILING) as bar:
         for epoch in range(done, config.epochs):
             for first in range(0, training.steps, piece):
                 stop = min(first + piece, training.steps)

@@ -22,7 +22,7 @@ from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
-from condense.runtime.log import MetricsLog, note, progress
+from condense.runtime.log import COMPILING, MetricsLog, note, progress
 from condense.runtime.run_folder import check_there, open_run
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import INDEX, Teachers, load_teachers, write_index, write_member
@@ -162,7 +162,7 @@ def train_teachers(
             run.begin()
             log = MetricsLog(folder / "metrics.jsonl", step=run.record["step"])
             entries = []
-            with progress(steps * PIECES, "teachers", done=run.record["step"] * PIECES) as bar:
+            with progress(steps * PIECES, "teachers", done=run.record["step"] * PIECES, phase=COMPILING) as bar:
                 for number, (member, end) in enumerate(zip(members, ends, strict=True)):
                     key, before = jax.random.fold_in(jax.random.key(seed), number), end - member.recipe.epochs
                     entry = _train(key, number, member, before, data, folder, log, run, bar)

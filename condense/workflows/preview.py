@@ -77,7 +77,7 @@ def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
             lines.append(f"{one.kind}: not estimated")
     if made.matcher.host:
         return [*lines, f"{made.method.name}: works once, on the host"]
-    note(f"timing a step of {made.method.name}")
+    note(f"compiling and timing a step of {made.method.name}")
     cost = step_cost(made)
     took = f"{cost.seconds:.3g} s a step after {cost.compiling:.0f} s of compiling"
     memory = f", {megabytes(cost.memory)} of working memory" if cost.memory else ""
@@ -85,13 +85,15 @@ def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
 
 
 def seconds_to_make(one: ToMake, made: Plan) -> float:
-    """Seconds that it takes to make an input, from a mini-batch of each of its networks; 0 where no training is what takes the time."""
+    """Seconds that it takes to make an input, compilation too, from a mini-batch of each of its networks; 0 where no training is
+    what takes the time."""
     if not one.gradients:
         return 0.0
-    note(f"timing a mini-batch of the {one.kind}")
-    return sum(_seconds(name, made, one.batch) for name in one.net) * one.batches * one.gradients
+    note(f"compiling and timing a mini-batch of the {one.kind}")
+    costs = [_cost(name, made, one.batch) for name in one.net]
+    return sum(cost.compiling + cost.seconds * one.batches * one.gradients for cost in costs)
 
 
-def _seconds(name: str, made: Plan, batch: int) -> float:
+def _cost(name: str, made: Plan, batch: int) -> Cost:
     image, classes = made.data.image, len(made.data.classes)
     return measure_training(nets.build(name, image, classes), image, classes, batch=min(batch, len(made.data.train.y)))

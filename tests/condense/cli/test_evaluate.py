@@ -46,7 +46,9 @@ def test_evaluate_prints_a_table_and_writes_json(finished, capsys):
     ]
     assert run(["evaluate", str(finished), *argv]) == 0
     page, told = capsys.readouterr()
-    assert re.match(r"timing mlp:width=4,\S+, mlp:width=3,\S+ for an estimate\n4 rows of 3 seeds: about ", told)  # compiling takes long
+    assert re.match(
+        r"compiling and timing mlp:width=4,\S+, mlp:width=3,\S+ for an estimate\n4 rows of 3 seeds: about ", told
+    )  # compiling takes long
     document = json.loads(Path("a.json").read_text())
     assert document.keys() == {"set", "data", "seed", "ipc", "bytes", "results"} and document["seed"] == 0
     assert document["set"] == str(finished / "set.npz") and document.get("split", "test") == "test" and document["ipc"] == 1

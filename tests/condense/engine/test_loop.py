@@ -20,7 +20,7 @@ from condense.engine import loop
 from condense.runtime import checkpoint
 from condense.runtime import devices as mesh
 from condense.runtime.checkpoint import Checkpoints
-from condense.runtime.log import MetricsLog, progress
+from condense.runtime.log import COMPILING, MetricsLog, progress
 from matchers.base import Matcher, Shuffled, descend, once
 from matchers.distribution.dm import dm
 from synth.errors import BadInput, RunFailed
@@ -456,6 +456,36 @@ def test_progress_without_a_terminal_is_few_lines(capsys, monkeypatch):
         "distill toy 80/100  2.0 it/s  0:00:20 elapsed  0:00:10 left  loss 0.25",
         "distill toy 100/100  2.0 it/s  0:00:30 elapsed  loss 0.25",
     ]
+
+
+def test_compiling_is_said_at_once_and_no_time_left_before_a_second_step(capsys, monkeypatch):
+    """What the first step took says nothing of the others."""
+    now = [0.0]
+    monkeypatch.setattr("condense.runtime.log.time.monotonic", lambda: now[0])
+    with progress(100, "dm", phase=COMPILING) as bar:
+        assert capsys.readouterr().err == "dm 0/100  compiling\n"
+        for span in (14.0, 10.0, 10.0):
+            now[0] += span
+            bar.advance(1, loss=0.25)
+    assert capsys.readouterr().err.splitlines() == [
+        "dm 1/100  0:00:14 elapsed  loss 0.25",
+        "dm 2/100  10.0 s/it  0:00:24 elapsed  0:16:20 left  loss 0.25",
+        "dm 3/100  10.0 s/it  0:00:34 elapsed  0:16:10 left  loss 0.25",
+    ]
+    with progress(5, "done", done=5, phase=COMPILING):
+        pass
+    assert "compiling" not in capsys.readouterr().err
+
+
+def test_a_bar_says_compiling_until_the_first_step(monkeypatch):
+    heard = io.StringIO()
+    console = Console(force_terminal=True, file=heard, width=120)
+    monkeypatch.setattr("condense.runtime.log._console", lambda: console)
+    with progress(9, "dm", phase=COMPILING) as bar:
+        assert "compiling" in heard.getvalue() and "-:--:--" in heard.getvalue()
+        said = len(heard.getvalue())
+        bar.advance(1)
+    assert "compiling" not in heard.getvalue()[said:] and "-:--:--" in heard.getvalue()[said:], "one step foresees nothing"
 
 
 def test_a_bar_inside_a_bar_shares_the_terminal_and_shows_names_as_they_are(monkeypatch):
