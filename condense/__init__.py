@@ -5,6 +5,7 @@ Its rooms are layers, and may import those below them and the packages `matchers
 All of the public interface is here, under `INTERFACE`; each name is imported when it is first used, so that `import condense` is quick.
 """
 
+import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -165,6 +166,16 @@ if not TYPE_CHECKING:  # to which any name would seem to be there
             raise AttributeError(f"module 'condense' has no attribute '{name}'")
         found = globals()[name] = getattr(import_module(INTERFACE[name]), name)
         return found
+
+
+def _register_displays() -> None:
+    """Inside IPython: says how it displays values of this project."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is not None:
+        import_module("condense.notebook").register(shell)
+
+
+_register_displays()
 
 
 def __dir__() -> list[str]:

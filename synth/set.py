@@ -65,6 +65,15 @@ class SyntheticSet:
     def __len__(self) -> int:
         return self.x.n
 
+    def __repr__(self) -> str:
+        """A line; arrays would fill pages. JAX rebuilds sets around leaves that are no arrays, which have no length."""
+        try:
+            size = f"{len(self):,} {self.x.modality}, {self.y.kind} labels"
+        except (AttributeError, TypeError, IndexError):
+            size = f"{type(self.x).__name__}, {type(self.y).__name__}"
+        made = f", {self.info.method or 'made'} of {self.info.data or 'data without a name'}" if self.info else ""
+        return f"SyntheticSet({size}{made})"
+
     @property
     def represents(self) -> bool:
         """Whether the labels are representations instead of scores of the classes in `info`."""

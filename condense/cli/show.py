@@ -16,6 +16,7 @@ class Flags:
     out: Annotated[str, about("the picture, a PNG", metavar="FILE")] = "grid.png"
     per_class: Annotated[int, about("images, trees or graphs a row; vectors a class in the table")] = 10
     stretch: Annotated[bool, about("draw every image over its own range: shows faint ones")] = False
+    nearest: Annotated[bool, about("put the nearest real training image below every image")] = False
 
 
 def act(call: Flags) -> None:
@@ -28,7 +29,7 @@ def act(call: Flags) -> None:
     from condense.workflows.runs import set_of, show, show_table
 
     synth = set_of(call.what)
-    write_picture(call.out, show(synth, per_class=call.per_class, stretch=call.stretch))
+    write_picture(call.out, show(synth, per_class=call.per_class, stretch=call.stretch, nearest=call.nearest))
     if synth.x.modality in TABLES:
         Console().print(show_table(synth, per_class=call.per_class))
     print(call.out)

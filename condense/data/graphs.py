@@ -53,6 +53,10 @@ class GraphData:
     modality: ClassVar[str] = "graphs"
     drawn: ClassVar[str] = ""
 
+    def __repr__(self) -> str:
+        counts = "{:,} for training, {:,} for validation, {:,} for the test".format(*map(len, self.rows))
+        return f"GraphData({self.spec}: graphs, {len(self.classes)} classes; {counts})"
+
     @cached_property
     def train(self) -> GraphView:
         """Training graphs without the validation split."""

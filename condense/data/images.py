@@ -62,6 +62,11 @@ class Data:
     rows: tuple[np.ndarray, np.ndarray] = field(repr=False)
     located: str = ""
 
+    def __repr__(self) -> str:
+        shape, sizes = "x".join(map(str, self.image)), [len(rows) for rows in (*self.rows, self.source.test.y)]
+        counts = "{:,} for training, {:,} for validation, {:,} for the test".format(*sizes)
+        return f"Data({self.spec}: {self.modality} of {shape}, {len(self.classes)} classes; {counts})"
+
     @property
     def modality(self) -> str:
         """The modality of the raw data, `images` or `vectors`."""

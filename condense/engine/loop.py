@@ -194,7 +194,7 @@ class _Loop:
         pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, force=force)
         with progress(self.schedule.steps, description, done=self.step, phase=COMPILING) as bar:
             try:
-                self.score()
+                self.score(bar)
                 if not self.step:
                     self.look()
                 while self.step < self.schedule.steps:
@@ -212,7 +212,7 @@ class _Loop:
                     self.look()  # before the checkpoint: a run that goes on from there lacks no frame
                     if self.due(self.schedule.checkpoint_every):
                         self.save()
-                    self.score()
+                    self.score(bar)
             except KeyboardInterrupt:
                 if not self.carry.step.is_deleted() and (np.asarray(self.bad) < 0).all():  # deleted: stopped twice, in the middle of a step
                     self.save()
@@ -279,7 +279,7 @@ class _Loop:
             self.stored = self.step
             self.saved(self.step)
 
-    def score(self) -> None:
+    def score(self, bar) -> None:
         """Scores the set where that is due and was not done before the run was stopped; keeps the best beside the last."""
         every = self.schedule.eval_every
         if not (self.evaluate and every and self.step and self.due(every)) or self.step in self.scores:
@@ -292,6 +292,7 @@ class _Loop:
                 save_set(self.folder / "best.npz", synth)
             self.log.add(self.step, **{self.measure: accuracy})
         self.scores[self.step] = accuracy
+        bar.advance(0, **{self.measure: accuracy})
 
 
 def _check_finite(synth: SyntheticSet) -> None:

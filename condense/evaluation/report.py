@@ -8,6 +8,8 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from condense.nets import brief
+from condense.plots.charts import Plot, bars
 from evals.report import Report
 
 
@@ -36,6 +38,20 @@ class Evaluation(NamedTuple):
     modality: str = "images"
     majority: float | None = None
     drawn: str = ""
+
+    def __repr__(self) -> str:
+        first = self.reports[0]
+        scores = ", ".join(f"{report.set_kind} {100 * report.mean:.1f} %" for report in self.reports if report.net == first.net)
+        nets = len({report.net for report in self.reports})
+        return f"Evaluation({shown_set(self.set) or 'a set'} on {self.spec}, recipe {first.recipe}: {scores}{' ...' * (nets > 1)})"
+
+    def plot(self) -> Plot:
+        """A chart of all rows by network, with their spread over seeds. Raises BadInput where the extra `report` is not installed."""
+        return Plot(bars(bar_rows(self.reports), title=self.title([self.budget_text()])))
+
+    def budget_text(self) -> str:
+        """The set's size in words."""
+        return f"{self.ipc} a class" if self.ipc else f"{self.bytes['total']:,} bytes"
 
     @property
     def chosen(self) -> str:
@@ -98,6 +114,17 @@ class Evaluations(NamedTuple):
 
     sets: tuple[Evaluation, ...]
 
+    def __repr__(self) -> str:
+        return f"Evaluations({', '.join(map(repr, self.sets))})"
+
+    def plot(self) -> Plot:
+        """A chart of all sets and rows by network. Raises BadInput where the extra `report` is not installed."""
+        rows = []
+        for number, one in enumerate(self.sets, 1):
+            name = shown_set(one.set) or f"set {number}"
+            rows += [{**row, "row": f"{name}, {row['row']}"} for row in bar_rows(one.reports)]
+        return Plot(bars(rows, title=self.sets[0].title([""])))
+
     @property
     def reports(self) -> tuple[Report, ...]:
         """The reports of all sets in one sequence; real rows stand there once for every set."""
@@ -125,6 +152,12 @@ class Evaluations(NamedTuple):
             which = "beside all" if len(sets) == len(self.sets) else f"beside {', '.join(sets)}"
             table.add_row(_kind(line, recipe), Text(which), "", *_cells(line, names))
         return table
+
+
+def bar_rows(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """Reports as the rows of a chart."""
+    of = {"mean": lambda one: one.mean, "low": lambda one: one.mean - one.std, "high": lambda one: one.mean + one.std}
+    return [{"row": one.set_kind, "net": brief(one.net), **{name: value(one) for name, value in of.items()}} for one in reports]
 
 
 def shown_set(path: str) -> str:

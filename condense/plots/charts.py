@@ -31,7 +31,8 @@ class Plot:
         self.spec = spec
 
     def __repr__(self) -> str:
-        return f"Plot({' '.join(self.spec['title']['text'])!r})"
+        titles = [" ".join(spec["title"]["text"]) for spec in self.spec.get("hconcat", [self.spec])]
+        return f"Plot({', '.join(titles)!r})"
 
     def svg(self) -> str:
         """The drawing as SVG. Raises BadInput where the extra `report` is not installed."""
@@ -111,6 +112,38 @@ def accuracies(rows: Sequence[Mapping[str, Any]], *, x: str, title: str, axis: s
         chosen = alt.param(name="group", value=groups[0], bind=alt.binding_select(options=groups, name="shown: "))
         chart = chart.add_params(chosen).transform_filter("datum.group == group")
     return finished(chart, title)
+
+
+def bars(rows: Sequence[Mapping[str, Any]], *, title: str) -> dict[str, Any]:
+    """Accuracies as points with their spread, a line of the chart for each row, one beside the other for each network.
+
+    Args:
+      rows: each with `row`, `net`, `mean`, `low` and `high`.
+    """
+    alt = library()
+    nets = [row["net"] for row in rows]
+    label = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=400) if len(set(nets)) > 1 else None
+    base = alt.Chart(alt.Data(values=[dict(row) for row in rows])).encode(
+        y=alt.Y("row:N", sort=list(dict.fromkeys(row["row"] for row in rows)), title=None),
+        yOffset=alt.YOffset("net:N"),
+        color=alt.Color("net:N", scale=series(nets), legend=label),
+    )
+    means = alt.X("mean:Q", title="accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False, padding=20))
+    tips = ["row:N", "net:N", alt.Tooltip("mean:Q", format=".1%")]
+    shape = alt.Shape("net:N", scale=series(nets, scale=SHAPES), legend=label)
+    chart = base.mark_rule().encode(x="low:Q", x2="high:Q") + base.mark_point(filled=True, size=80).encode(
+        x=means, shape=shape, tooltip=tips
+    )
+    return finished(chart, title, height=max(80, 24 * len(rows)))
+
+
+def side_by_side(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Charts of a set width beside each other."""
+    held = {name: values for spec in specs for name, values in spec.get("datasets", {}).items()}
+    panels = [
+        {name: value for name, value in spec.items() if name not in ("$schema", "config", "datasets")} | {"width": WIDE} for spec in specs
+    ]
+    return {"$schema": specs[0]["$schema"], "config": specs[0]["config"], "hconcat": panels, "datasets": held}
 
 
 def heat_map(rows: Sequence[Mapping[str, Any]], *, title: str, below: str, beside: str, per_cent: bool = False) -> dict[str, Any]:

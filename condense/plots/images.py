@@ -6,15 +6,17 @@ own smallest and largest value to black and white instead: it shows structure th
 
 import math
 import unicodedata
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from synth.errors import BadInput
 from synth.set import SyntheticSet
 
 CELL = 32  # smaller images are enlarged by a whole factor to at least this
+LARGE, FEW = 96, 20  # and to this where a class has one image, of at most so many classes
 WIDEST = 2048  # none is enlarged beyond it
 GAP = 2
 LETTERS = 20
@@ -22,7 +24,13 @@ LETTERS_WITHOUT_PARTS = dict(zip("ßøØłŁæÆœŒđĐıð", ("ss", "o", "O", 
 ROWS = 100
 
 
-def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> Image.Image:
+def draw_grid(
+    synth: SyntheticSet,
+    *,
+    per_class: int = 10,
+    stretch: bool = False,
+    below: Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, "n h w c"]] | None = None,
+) -> Image.Image:
     """The grid as an RGB picture.
 
     Args:
@@ -30,6 +38,9 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         without names.
       per_class: images a row, at least 1; a class with fewer leaves cells empty. Beyond 100 classes the first 100 are drawn.
       stretch: whether every image uses its own range instead of [0, 1].
+      below: images in model space for the examples of these numbers, which stand below them, such as real ones.
+
+    One image a class is drawn larger, where there are few classes.
 
     Raises ValueError for a set without `info`, BadInput for one that holds no images or for `per_class` < 1.
     """
@@ -45,14 +56,22 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         of = np.arange(len(decoded)) // per_class
         classes = ("",) * min(ROWS, of[-1] + 1)
     shown = [np.flatnonzero(of == c)[:per_class] for c in range(len(classes))]  # no other image is looked at
-    drawn = _shades(synth.info.preprocess.undo(np.asarray(decoded, np.float32)[np.concatenate(shown)]), stretch)
-    rows = np.split(drawn, np.cumsum([len(index) for index in shown])[:-1])
+    chosen, columns = np.concatenate(shown), max(map(len, shown), default=0)
+    least = LARGE if columns <= 1 and len(classes) <= FEW else CELL
+
+    def shades(x: np.ndarray) -> list[np.ndarray]:
+        return np.split(_shades(synth.info.preprocess.undo(x), stretch, least), np.cumsum([len(index) for index in shown])[:-1])
+
+    rows = shades(np.asarray(decoded, np.float32)[chosen])
     names = [drawable(name, f"class {number}") if name else "" for number, name in enumerate(classes)]
+    if below is not None:
+        rows = [row for pair in zip(rows, shades(below(chosen)), strict=True) for row in pair]
+        names = [name for known in names for name in (known, "nearest real")]
     names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in names]
     font = ImageFont.load_default()
     margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * GAP
-    height, width = (side + GAP for side in drawn.shape[1:3])
-    picture = Image.new("RGB", (margin + GAP + max(map(len, rows), default=0) * width, GAP + len(rows) * height), "white")
+    height, width = (side + GAP for side in rows[0].shape[1:3])
+    picture = Image.new("RGB", (margin + GAP + columns * width, GAP + len(rows) * height), "white")
     pen = ImageDraw.Draw(picture)
     for at, (name, row) in enumerate(zip(names, rows, strict=True)):
         top = GAP + at * height
@@ -69,12 +88,12 @@ def drawable(name: str, instead: str) -> str:
     return plain if plain.isascii() else instead
 
 
-def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool) -> UInt8[np.ndarray, "n H W 3"]:
+def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool, least: int = CELL) -> UInt8[np.ndarray, "n H W 3"]:
     """Raw images as enlarged colours."""
     if stretch:
         low, high = x.min((1, 2, 3), keepdims=True), x.max((1, 2, 3), keepdims=True)
         x = (x - low) / np.maximum(high - low, np.float32(1e-12))
-    factor = max(1, min(math.ceil(CELL / min(x.shape[1:3])), WIDEST // max(x.shape[1:3])))
+    factor = max(1, min(math.ceil(least / min(x.shape[1:3])), WIDEST // max(x.shape[1:3])))
     return bytes_of(x).repeat(factor, 1).repeat(factor, 2)
 
 

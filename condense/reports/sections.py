@@ -16,7 +16,7 @@ from condense.plots.vectors import principal, table_rows
 from condense.reports.material import Material, Subject
 from condense.reports.pictures import evolution_of, images_of, uri
 from condense.runtime.log import duration
-from condense.studies.compare import Comparison, Line
+from condense.studies.compare import Comparison, Line, point_of
 from condense.workflows.describe import describe
 from synth.base import Split
 from synth.errors import BadInput
@@ -49,14 +49,6 @@ def row_of(line: Line) -> list[tuple[Any, str]]:
     numbers = [line.bytes, line.label_bytes, line.steps, None if line.seconds is None else round(line.seconds, 1)]
     ends = [(int(bool(line.front)), "yes" if line.front else ""), (len(line.better), ", ".join(line.better))]
     return [*((text, text) for text in texts), *counts, *((-1 if n is None else n, "" if n is None else f"{n:,}") for n in numbers), *ends]
-
-
-def point_of(line: Line) -> dict[str, Any]:
-    """A line as a point of a chart."""
-    spread = line.spread or 0.0
-    group = f"{line.data}, {brief(line.net)}, recipe {line.recipe}"
-    sizes = {"bytes": line.bytes, "steps": line.steps}
-    return {"group": group, "method": line.name, "mean": line.mean, "low": line.mean - spread, "high": line.mean + spread, **sizes}
 
 
 def accuracy_charts(points: list[dict[str, Any]]) -> Section:

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import SupportsFloat
 
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from condense.runtime.live import Live, in_jupyter
 from synth.errors import RunFailed, one_line
 from synth.files.atomic import write_bytes
 from synth.files.owned import open_owned, read_owned
@@ -66,8 +66,9 @@ def _console() -> Console:
 
 
 def note(text: str) -> None:
-    """One line to the user, on stderr, above whatever bar is shown."""
-    _console().print(one_line(text), markup=False, highlight=False, soft_wrap=True)
+    """One line to the user, on stderr, above whatever bar is shown. In a notebook a long one wraps."""
+    console = _console()
+    console.print(one_line(text), markup=False, highlight=False, soft_wrap=not console.is_jupyter)
 
 
 def duration(seconds: float) -> str:
@@ -98,7 +99,7 @@ class _RateColumn(ProgressColumn):
 
 
 class _Bar:
-    """A bar on a terminal or in a notebook."""
+    """A bar on a terminal."""
 
     def __init__(self, total: int, description: str, done: int, phase: str):
         self.progress = Progress(
@@ -118,12 +119,11 @@ class _Bar:
 
     def advance(self, n: int = 1, **metrics: SupportsFloat) -> None:
         """`n` more are done; `metrics`, where given, are shown beside the bar."""
-        shown = {"values": _values(metrics)} if metrics or self.phase else {}
-        self.phase = ""
+        shown = {"values": _values(metrics)} if metrics or (self.phase and n) else {}
+        self.phase = "" if n else self.phase
         self.progress.update(self.task, advance=n, **shown)
 
     def close(self) -> None:
-        self.progress.refresh()  # a notebook would keep the last but one state
         self.progress.stop()
 
 
@@ -141,29 +141,59 @@ class _Lines:
 
     def advance(self, n: int = 1, **metrics: SupportsFloat) -> None:
         """`n` more are done; `metrics`, where given, stand at the end of the next line."""
-        self.done, self.values = self.done + n, metrics or self.values
-        self.first = self.first or (time.monotonic(), self.done)
+        self.take(n, metrics)
         if time.monotonic() - self.printed >= PLAIN_EVERY:
             self.line()
 
+    def take(self, n: int, metrics: dict[str, SupportsFloat]) -> None:
+        """Counts what is done, and remembers the latest metrics."""
+        self.done, self.values = self.done + n, self.values | metrics
+        if n and self.first is None:
+            self.first = time.monotonic(), self.done
+
     def line(self) -> None:
         self.printed, self.shown = time.monotonic(), self.done
-        elapsed = self.printed - self.began
+        note(self.words())
+
+    def words(self) -> str:
+        """What is done, at what rate, and how long the rest takes."""
+        now = time.monotonic()
+        elapsed = now - self.began
         since, start = self.first or (self.began, self.start)
         if self.done == self.total == start:  # one advance did it all, and nothing is left to be foreseen
             since, start = self.began, self.start
-        speed = (self.done - start) / (self.printed - since) if self.printed > since else 0.0
+        speed = (self.done - start) / (now - since) if now > since else 0.0
         left = f"{_clock((self.total - self.done) / speed)} left" if speed and self.done < self.total else ""
         parts = [f"{self.description} {self.done}/{self.total}", _rate(speed), f"{_clock(elapsed)} elapsed", left, _values(self.values)]
-        note("  ".join(part for part in parts if part))
+        return "  ".join(part for part in parts if part)
 
     def close(self) -> None:
         if self.done != self.shown:
             self.line()
 
 
+class _InNotebook(_Lines):
+    """The words of `_Lines`, and curves of the metrics that grow meanwhile."""
+
+    def __init__(self, total: int, description: str, done: int, phase: str):
+        super().__init__(total, description, done, "")
+        self.phase, self.live = phase, None
+        self.live = Live(self.words, in_jupyter())
+
+    def words(self) -> str:
+        return f"{super().words()}  {self.phase}".rstrip()
+
+    def advance(self, n: int = 1, **metrics: SupportsFloat) -> None:
+        self.phase = "" if n else self.phase
+        self.take(n, metrics)
+        self.live.update(self.done, metrics)
+
+    def close(self) -> None:
+        self.live.draw()
+
+
 @contextlib.contextmanager
-def progress(total: int, description: str, *, done: int = 0, phase: str = "") -> Iterator[_Bar | _Lines]:
+def progress(total: int, description: str, *, done: int = 0, phase: str = "") -> Iterator["_Bar | _Lines"]:
     """A progress display with `.advance(n=1, **metrics)`: rate, time gone, time left and the latest metrics.
 
     Args:
@@ -171,8 +201,8 @@ def progress(total: int, description: str, *, done: int = 0, phase: str = "") ->
       phase: what goes on until the first of them is done, as `compiling`; shown at once.
     """
     console, description = _console(), one_line(description)
-    drawn = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
-    shown = (_Bar if drawn else _Lines)(total, description, done, phase if done < total else "")
+    kind = _InNotebook if console.is_jupyter else _Bar if console.is_terminal else _Lines
+    shown = kind(total, description, done, phase if done < total else "")
     try:
         yield shown
     finally:

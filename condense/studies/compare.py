@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Group
 
+from condense.nets import brief
+from condense.plots.charts import Plot, accuracies
 from condense.studies.sources import read_rows
 from condense.studies.statistics import LEAST_SETS, LEVEL, holm, paired_p, unbeaten
 from condense.studies.texts import check_file, rich_tables, write_comparison
@@ -80,6 +82,16 @@ class Comparison(NamedTuple):
     tests: tuple[dict[str, Any], ...]
     failed: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        count = len(self.tables())
+        return f"Comparison({len(self.lines)} lines in {count} table{'s' * (count != 1)}, {len(self.tests)} tests)"
+
+    def plot(self) -> Plot:
+        """A chart of accuracy against bytes. Raises BadInput where the extra `report` is not installed, and where no line has bytes."""
+        if not (points := [point_of(line) for line in self.lines if line.bytes]):
+            raise BadInput("plot: no line of the comparison has bytes")
+        return Plot(accuracies(points, x="bytes", title="accuracy against bytes", axis="bytes of the set, labels included"))
+
     def tables(self) -> list[tuple[Line, ...]]:
         """The lines of each table."""
         found: dict[tuple[str, ...], list[Line]] = {}
@@ -105,6 +117,14 @@ class Comparison(NamedTuple):
     def table(self) -> Group:
         """All tables, for a terminal."""
         return rich_tables(self)
+
+
+def point_of(line: Line) -> dict[str, Any]:
+    """A line as a point of a chart."""
+    spread = line.spread or 0.0
+    group = f"{line.data}, {brief(line.net)}, recipe {line.recipe}"
+    sizes = {"bytes": line.bytes, "steps": line.steps}
+    return {"group": group, "method": line.name, "mean": line.mean, "low": line.mean - spread, "high": line.mean + spread, **sizes}
 
 
 def compare(what: str | Path | Sequence[str | Path], *, to: str | Path | None = None, against: str | None = None) -> Comparison:

@@ -94,6 +94,11 @@ class Plan:
     minutes: float | None = None
     length: Length | None = None
 
+    def __repr__(self) -> str:
+        given = self.budget.given()
+        sized = "" if given is None else f", {given[0]}={given[1]}"
+        return f"Plan({self.method.name} of {self.data.spec}{sized}, {self.schedule.steps:,} steps, {self.net}, out={self.out})"
+
     @property
     def net(self) -> str:
         """The network that the method matches with, a canonical specification."""

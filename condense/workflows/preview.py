@@ -16,8 +16,19 @@ from synth.set import SyntheticSet
 def preview(made: Plan) -> list[str]:
     """The lines of a dry run. A step is compiled and timed where the method runs in steps; nothing is written."""
     made = settle_length(made)
+    settings, waiting = made.settings, made.to_make()
+    rows = plan_rows(made)
+    rows += [("input", f"{name}: there, in {place}") for name, place in settings.places.items()]
+    rows += [("input", describe(one)) for one in waiting]
+    rows += [("note", line) for line in (*made.remarks, *(made.matcher.remarks(take_all(made.data.train)) if made.matcher.remarks else ()))]
+    rows += [("estimate", line) for line in estimate(made, waiting)]
+    return [f"{name:<10}{text}" for name, text in rows]
+
+
+def plan_rows(made: Plan) -> list[tuple[str, str]]:
+    """The choices of a plan by name, in words."""
     data, schedule, word = made.data, made.schedule, made.modality.example
-    given, settings, waiting = made.budget.given(), made.settings, made.to_make()
+    given, settings = made.budget.given(), made.settings
     synth = stand_in_set(made) if made.modality.starts else None
     counts = f"{len(data.train.y):,} training {word}s, {len(data.val.y):,} for validation, {len(data.classes)} classes"
     scored = f", scored on validation every {schedule.eval_every}" if schedule.eval_every else ""
@@ -33,12 +44,7 @@ def preview(made: Plan) -> list[str]:
         ("seed", str(made.seed)),
     ]
     rows += [] if made.minutes is None else [("minutes", f"{made.minutes:g}, which come to these steps; the run measures anew")]
-    rows += [("option", f"{name} = {value} ({settings.sources[name]})") for name, value in settings.options.items()]
-    rows += [("input", f"{name}: there, in {place}") for name, place in settings.places.items()]
-    rows += [("input", describe(one)) for one in waiting]
-    rows += [("note", line) for line in (*made.remarks, *(made.matcher.remarks(take_all(data.train)) if made.matcher.remarks else ()))]
-    rows += [("estimate", line) for line in estimate(made, waiting)]
-    return [f"{name:<10}{text}" for name, text in rows]
+    return rows + [("option", f"{name} = {value} ({settings.sources[name]})") for name, value in settings.options.items()]
 
 
 def folder_of(made: Plan) -> str:

@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from rich.table import Table
 
-from condense.data.for_set import find_set
+from condense.data.for_set import find_set, take_data
+from condense.data.neighbours import find_nearest
+from condense.plots import charts
+from condense.plots.charts import Plot
+from condense.plots.explorer import explorer
+from condense.plots.frames import find_frames
+from condense.plots.images import draw_grid
 from condense.plots.modalities import TABLES, draw_set
 from condense.runtime.checks import check_whole
 from condense.runtime.run_folder import RECORD
@@ -40,6 +46,42 @@ class SavedRun:
     metrics: dict[str, Float[np.ndarray, " rows"]] = field(repr=False)
     set: SyntheticSet | None = field(repr=False)
     best: SyntheticSet | None = field(repr=False)
+
+    def __repr__(self) -> str:
+        config = self.record.get("config", {})
+        method = config.get("method", "a training")
+        return f"SavedRun({self.folder}: {method} of {config.get('data', 'data')}, {self.record.get('state', 'unknown')})"
+
+    def plot(self) -> Plot:
+        """Charts of the loss and of what was scored on validation examples, over steps.
+
+        Raises BadInput where nothing was logged, and where the extra `report` is not installed.
+        """
+        curves = self.curves()
+        if not curves:
+            raise BadInput(f"{self.folder}: the run logged nothing that has a curve")
+        specs = []
+        for name, points in curves.items():
+            share = name.startswith("val")
+            specs.append(charts.curves({name: points}, title=name.replace("_", " "), measure=name, per_cent=share))
+        return Plot(specs[0] if len(specs) == 1 else charts.side_by_side(specs))
+
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """(step, value) of the loss and of every measure on validation examples."""
+        steps = self.metrics.get("step", np.zeros(0))
+        names = [name for name in self.metrics if name == "loss" or name.startswith("val")]
+        found = {
+            name: [(float(step), float(value)) for step, value in zip(steps, self.metrics[name], strict=True) if np.isfinite(value)]
+            for name in names
+        }
+        return {name: points for name, points in found.items() if points}
+
+    def explore(self) -> Any:
+        """A widget for Jupyter: the set at each step under a slider, and the metrics there. Raises BadInput where the run has no frames,
+        and where the extra `notebook` is not installed."""
+        if not (frames := find_frames(self.folder)):
+            raise BadInput(f"{self.folder}: the run has no frames of its way")
+        return explorer(frames, self.curves())
 
 
 def load_run(folder: str | Path) -> SavedRun:
@@ -80,22 +122,34 @@ def read_metrics(path: Path) -> dict[str, Float[np.ndarray, " rows"]]:
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in dict.fromkeys(name for row in rows for name in row)}
 
 
-def show(what: SyntheticSet | SavedRun | str | Path, *, per_class: int = 10, stretch: bool = False) -> Image.Image:
+def show(what: SyntheticSet | SavedRun | str | Path, *, per_class: int = 10, stretch: bool = False, nearest: bool = False) -> Image.Image:
     """Draws a set, a row for every class. Jupyter displays the picture where the call ends a cell.
 
     Args:
       what: a set, its file, a run's folder, or an opened run.
       per_class: images, trees or graphs a row (>= 1).
       stretch: whether every image uses its own range, from black to white; shows faint ones.
+      nearest: whether the nearest real training image stands below every image, by distance in model space.
 
     Example:
       >>> import condense
       >>> condense.show(condense.distill("random", "digits", ipc=2)).mode
       'RGB'
 
-    Raises BadInput where there is no set to draw, and for `stretch` on graphs.
+    Raises BadInput where there is no set to draw, for `stretch` on graphs, and for `nearest` where the data are not there or are no images.
     """
-    return draw_set(set_of(what), per_class=check_whole("per_class", per_class), stretch=stretch)
+    synth, per_class = set_of(what), check_whole("per_class", per_class)
+    if not nearest:
+        return draw_set(synth, per_class=per_class, stretch=stretch)
+    if synth.x.modality != "images":
+        raise BadInput(f"--nearest: is for images, and the set holds {synth.x.modality}; leave it out")
+    data = take_data(synth, None)
+
+    def find(index: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n h w c"]:
+        found = find_nearest(np.asarray(synth.x.decode(), np.float32)[index], data.train, count=1)
+        return np.asarray(data.train.take(found.index[:, 0]).x, np.float32)
+
+    return draw_grid(synth, per_class=per_class, stretch=stretch, below=find)
 
 
 def show_table(what: SyntheticSet | SavedRun | str | Path, *, per_class: int = 10) -> Table:

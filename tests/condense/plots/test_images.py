@@ -44,7 +44,7 @@ def test_images_stand_by_class_undone_and_enlarged(preprocess, channels):
 def test_soft_labels_go_to_their_largest_class():
     raw = np.stack([np.full((40, 40, 1), shade, np.float32) for shade in (0.2, 0.4, 0.6)])
     picture = draw_grid(a_set(raw, Soft(jnp.float32([[0, 1, 3], [5, 1, 0], [0, 9, 8]]))))
-    assert [cell(picture, row, 0, 1, 40).mean().round() for row in range(3)] == [102, 153, 51]
+    assert [cell(picture, row, 0, 1, 120).mean().round() for row in range(3)] == [102, 153, 51]
 
 
 def test_values_are_clipped_or_stretched():
@@ -53,7 +53,7 @@ def test_values_are_clipped_or_stretched():
     synth = a_set(raw, Hard(jnp.int32([0, 1]), 3))
     for stretch, expected in ((False, [[0, 255], [102, 153]]), (True, [[0, 255], [0, 255]])):
         picture = draw_grid(synth, stretch=stretch)
-        np.testing.assert_array_equal([cell(picture, row, 0, 1, 32)[[0, 31], 0, 0] for row in (0, 1)], expected)
+        np.testing.assert_array_equal([cell(picture, row, 0, 1, 96)[[0, 95], 0, 0] for row in (0, 1)], expected)
 
 
 def test_names_stand_at_the_left():
@@ -61,8 +61,8 @@ def test_names_stand_at_the_left():
     drawn = {}
     for name in ("", "one", "a name that is much too long to be drawn"):
         picture = draw_grid(a_set(raw, Hard(jnp.int32([0, 1, 2]), 3), classes=("zero", name, "two")))
-        margin = np.asarray(picture)[:, : picture.width - 34]
-        drawn[name] = [(margin[2 + row * 34 : 34 + row * 34] < 128).any() for row in range(3)]
+        margin = np.asarray(picture)[:, : picture.width - 98]
+        drawn[name] = [(margin[2 + row * 98 : 98 + row * 98] < 128).any() for row in range(3)]
         assert margin.shape[1] < 200
     assert drawn == {"": [True, False, True], "one": [True] * 3, "a name that is much too long to be drawn": [True] * 3}
 

@@ -1,0 +1,47 @@
+"""A widget for Jupyter that shows how the set of a run came about: its frame at each step under a slider, and the metrics there."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from condense.plots.frames import Frame
+from condense.runtime.extras import needed
+
+SIDE = 480  # pixels of a frame's longer side
+
+
+def explorer(frames: Sequence[Frame], curves: Mapping[str, Sequence[tuple[float, float]]]) -> Any:
+    """The widget: a slider over the steps of the frames, the frame enlarged, and the last value of each curve up to there.
+
+    Raises BadInput where the extra `notebook` is not installed.
+    """
+    widgets = needed("ipywidgets", "an explorer", extra="notebook")
+    slider = widgets.SelectionSlider(
+        options=[(str(frame.step), at) for at, frame in enumerate(frames)], value=len(frames) - 1, description="step"
+    )
+    picture, words = widgets.Image(format="png"), widgets.Label()
+
+    def look(change: Any) -> None:
+        frame = frames[slider.value]
+        picture.value = enlarged(frame)
+        words.value = ", ".join(f"{name} {value:.4g}" for name, value in values_at(frame.step, curves).items())
+
+    slider.observe(look, names="value")
+    look(None)
+    return widgets.VBox([slider, words, picture])
+
+
+def values_at(step: float, curves: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, float]:
+    """The last value of each curve up to a step."""
+    return {name: known[-1] for name, points in curves.items() if (known := [value for at, value in points if at <= step])}
+
+
+def enlarged(frame: Frame) -> bytes:
+    """A frame as PNG, enlarged by a whole factor, so that its pixels stay what they are."""
+    with Image.open(frame.path) as picture:
+        factor = max(1, SIDE // max(picture.size))
+        held = io.BytesIO()
+        picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST).save(held, "PNG")
+    return held.getvalue()
