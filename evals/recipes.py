@@ -2,7 +2,7 @@
 
 from evals.listed import LISTED
 from evals.protocol import Protocol
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 RECIPES: dict[str, Protocol] = {listed.name: listed.load() for listed in LISTED.values()}
 
@@ -20,7 +20,7 @@ def recipe(name: str, *, epochs: int | None = None) -> Protocol:
     plain, _, behind = name.partition(":")
     option, _, text = behind.partition("=")
     if plain not in RECIPES or (behind and option not in RECIPES[plain].options):
-        raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)})")
+        raise BadInput(f"--recipe: unknown recipe '{name}' (known: {', '.join(RECIPES)}){nearest(name, RECIPES)}")
     chosen = RECIPES[plain]
     if behind and not (option == "epochs" and epochs is not None):
         chosen = chosen.vary(option, text)

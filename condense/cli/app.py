@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import condense
 from condense.cli import (
     compare,
     data,
@@ -22,8 +23,9 @@ from condense.cli import (
     transfer,
     tune,
 )
+from condense.cli.completion import WORDS, script
 from condense.cli.flags import aligned, parse
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 VERBS = {
     "distill": distill,
@@ -50,14 +52,22 @@ LASTING = ("distill", "demo", "experts", "teachers", "rank", "relabel", "suite",
 
 def call(argv: Sequence[str]) -> None:
     """Runs one command line. Raises BadInput for a wrong call."""
+    if argv and argv[0] == "help":  # of a verb, and of a method
+        argv = [*argv[1:], "--help"]
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         if not argv:
             raise BadInput(f"give a verb: {', '.join(VERBS)}")
         return
+    if argv[0] in ("--version", "-V"):
+        print(f"condense {condense.__version__}")
+        return
     verb, rest = argv[0], [*argv[1:]]
+    if verb == "completion":
+        print(script(" ".join(rest), VERBS), end="")
+        return
     if verb not in VERBS:
-        raise BadInput(f"unknown verb '{verb}' (known: {', '.join(VERBS)})")
+        raise BadInput(f"unknown verb '{verb}' (known: {', '.join(VERBS)}){nearest(verb, (*VERBS, *WORDS))}")
     record, act = VERBS[verb].RECORD, VERBS[verb].act
     act(rest if record is None else parse(record, rest, f"condense {verb}"))
 
@@ -65,5 +75,6 @@ def call(argv: Sequence[str]) -> None:
 def usage() -> str:
     """The first page of help."""
     verbs = {verb: (module.RECORD or module.act).__doc__.splitlines()[0] for verb, module in VERBS.items()}
-    more = "`condense VERB --help` explains a verb, `condense distill METHOD --help` a method."
+    more = "`condense help VERB` explains a verb, `condense help distill METHOD` a method, as --help behind them does.\n"
+    more += "`condense completion bash|zsh|fish` prints a script for a shell, `condense --version` the version."
     return f"usage: condense VERB ...\n\n{aligned(verbs)}\n\n{more}"

@@ -5,7 +5,10 @@ import inspect
 import io
 import json
 import re
+import shutil
+import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -16,7 +19,7 @@ from docstring_parser import parse as parse_docstring
 from tyro.conf import FlagCreatePairsOff, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from synth.errors import BadInput, RunFailed
+from synth.errors import BadInput, RunFailed, nearest
 from synth.files.atomic import FULL
 
 NUMBERS = ConstructorRegistry()
@@ -70,8 +73,9 @@ def parse(record: type, args: Sequence[str], prog: str) -> Any:
             raise
         raise BadInput(f"{complaint(heard.getvalue())}; `{prog} --help` lists what it takes") from None
     if strays:
-        known = ", ".join("--" + f.name.strip("_").replace("_", "-") for f in fields(record) if f.name != "what")
-        raise BadInput(f"{prog.removeprefix('condense ')}: unknown argument '{strays[0]}' (known: {known})")
+        known = ["--" + f.name.strip("_").replace("_", "-") for f in fields(record) if f.name != "what"]
+        near = nearest(strays[0], known)
+        raise BadInput(f"{prog.removeprefix('condense ')}: unknown argument '{strays[0]}' (known: {', '.join(known)}){near}")
     return made
 
 
@@ -101,8 +105,14 @@ def complaint(box: str) -> str:
 
 
 def aligned(lines: dict[str, str]) -> str:
-    """Formats names and their descriptions as two aligned columns, one pair a line."""
-    return "\n".join(f"  {name:<{max(map(len, lines))}}  {text}" for name, text in lines.items())
+    """Formats names and their descriptions as two aligned columns: one pair a line, which wraps on a terminal, and nowhere else."""
+    left = max(map(len, lines), default=0) + 4
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    def wrapped(text: str) -> str:
+        return text if width is None else f"\n{' ' * left}".join(textwrap.wrap(text, max(20, width - left)))
+
+    return "\n".join(f"  {name:<{left - 4}}  {wrapped(text)}" for name, text in lines.items())
 
 
 def first_line(thing: Any) -> str:

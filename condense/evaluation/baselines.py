@@ -19,7 +19,7 @@ from condense.evaluation.facts import Facts, set_facts
 from condense.runtime.log import progress
 from evals.protocol import Protocol
 from synth.base import Examples, take_all
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 from synth.images.content import Pixels
 from synth.labels.plain import Hard, Target
 from synth.selection.choose import choose_herding, choose_kmeans, choose_random
@@ -251,7 +251,7 @@ def check_rows(rows: Sequence[str] | str, known: Mapping[str, Any], modality: st
     """The names of the rows that a call asks for, each once. Raises BadInput for an unknown name, and for none."""
     kinds = [rows] if isinstance(rows, str) else list(rows)
     if unknown := [kind for kind in kinds if kind not in known]:
-        raise BadInput(f"--rows: unknown row '{unknown[0]}' (known for {modality}: {', '.join(known)})")
+        raise BadInput(f"--rows: unknown row '{unknown[0]}' (known for {modality}: {', '.join(known)}){nearest(unknown[0], known)}")
     if not kinds:
         raise BadInput(f"--rows: none given (known for {modality}: {', '.join(known)})")
     return list(dict.fromkeys(kinds))

@@ -16,7 +16,7 @@ from condense.teachers.frozen import load_frozen
 from evals.protocol import Protocol, ScoringNetwork
 from evals.recipes import RECIPES
 from evals.recipes import recipe as find_recipe
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 from synth.images.views import within_cells
 from synth.selection.ranks import Ranks
 from synth.set import SyntheticSet
@@ -25,7 +25,7 @@ from synth.set import SyntheticSet
 def check_split(split: str) -> None:
     """Raises BadInput for an unknown split."""
     if split not in ("test", "val"):
-        raise BadInput(f"--split: unknown split '{split}' (known: test, val)")
+        raise BadInput(f"--split: unknown split '{split}' (known: test, val){nearest(split, ('test', 'val'))}")
 
 
 def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None, epochs: int | None) -> Protocol:

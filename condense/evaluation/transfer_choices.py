@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from condense.evaluation.choices import check_split
 from condense.runtime.checks import check_whole
 from evals.transfer import ADAPTATIONS, Adaptation
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 from synth.set import SyntheticSet
 
 
@@ -16,7 +16,7 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
     for one in given:
         name, _, part = one.partition(":")
         if name not in ADAPTATIONS:
-            raise BadInput(f"--protocol: unknown protocol '{name}' (known: {', '.join(ADAPTATIONS)})")
+            raise BadInput(f"--protocol: unknown protocol '{name}' (known: {', '.join(ADAPTATIONS)}){nearest(name, ADAPTATIONS)}")
         try:
             value = float(part) if part else fraction
         except ValueError:

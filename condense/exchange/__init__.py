@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from condense.exchange.base import Format, Parcel
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 FORMATS = {  # name -> the module that has its FORMAT
     "folder": "condense.exchange.folder",
@@ -27,7 +27,7 @@ def find_format(name: str, *, parcel: Parcel | None = None) -> Format:
     Raises BadInput for an unknown name, and for one that makes no sense for what the parcel holds.
     """
     if name not in FORMATS:
-        raise BadInput(f"--to {name}: unknown format (known: {', '.join(FORMATS)})")
+        raise BadInput(f"--to {name}: unknown format (known: {', '.join(FORMATS)}){nearest(name, FORMATS)}")
     if parcel is None or parcel.modality == "images":
         return import_module(FORMATS[name]).FORMAT
     known = import_module(OTHERS[parcel.modality]).formats(parcel)

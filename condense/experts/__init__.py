@@ -25,7 +25,7 @@ from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.runtime.run_folder import check_there, open_run
 from synth.base import Net, take_all
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 from synth.files.memory import forcible
 from synth.images.preprocess import Preprocess
 from synth.options import check_option, flag_of
@@ -94,7 +94,7 @@ def train_experts(
 def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
     """All options of a recipe: the given ones, checked, and defaults for the others. Raises BadInput for an unknown name."""
     if recipe not in RECIPES:
-        raise BadInput(f"--recipe: unknown recipe '{recipe}' of experts (known: {', '.join(RECIPES)})")
+        raise BadInput(f"--recipe: unknown recipe '{recipe}' of experts (known: {', '.join(RECIPES)}){nearest(recipe, RECIPES)}")
     known = inspect.signature(RECIPES[recipe], eval_str=True).parameters
     if unknown := [name for name in options if name not in known]:
         raise BadInput(f"--recipe {recipe}: has no option {flag_of(unknown[0])} (known: {', '.join(map(flag_of, known))})")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from condense.nets.registry import BY_AXES, NETS, OWN, Network
 from condense.runtime.entry_points import registered
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 if TYPE_CHECKING:
     import synth.base
@@ -40,7 +40,9 @@ def known_nets() -> dict[str, Network]:
 def factory_of(spec: str, name: str) -> Callable[..., Any]:
     """The factory of a network. Raises BadInput naming the known ones."""
     if name not in NETS and name not in outside():
-        raise BadInput(f"--net {spec}: unknown network '{name}' (known: {', '.join([*NETS, *outside()])})")
+        raise BadInput(
+            f"--net {spec}: unknown network '{name}' (known: {', '.join([*NETS, *outside()])}){nearest(name, (*NETS, *outside()))}"
+        )
     return (NETS.get(name) or outside()[name]).load()
 
 
@@ -72,7 +74,7 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
     for item in rest.split(",") if rest else ():
         key, _, text = item.partition("=")
         if key not in parameters:
-            raise BadInput(f"--net {spec}: unknown option '{key}' of {name} (known: {', '.join(parameters)})")
+            raise BadInput(f"--net {spec}: unknown option '{key}' of {name} (known: {', '.join(parameters)}){nearest(key, parameters)}")
         if key in given:
             raise BadInput(f"--net {spec}: {key} is given twice")
         given[key] = _value(f"--net {spec}: {key}", text, kinds[key])

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from condense.plots.fonts import write_names
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch
 from synth.graphs.content import ColourGraph, TreeSummary
@@ -58,7 +59,7 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         names = list(synth.info.classes[:ROWS])
         rows = [[drawings(int(at)) for at in np.flatnonzero(of == c)[:per_class]] for c in range(len(names))]
     names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in names]
-    font = ImageFont.load_default()
+    names, font = write_names((name, f"class {number}") for number, name in enumerate(names))
     margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * GAP
     picture = Image.new("RGB", (margin + max(1, *map(len, rows)) * CELL, len(rows) * CELL + GAP), "white")
     pen = ImageDraw.Draw(picture)

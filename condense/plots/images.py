@@ -5,13 +5,13 @@ own smallest and largest value to black and white instead: it shows structure th
 """
 
 import math
-import unicodedata
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from condense.plots.fonts import write_names
 from synth.errors import BadInput
 from synth.set import SyntheticSet
 
@@ -20,7 +20,6 @@ LARGE, FEW = 96, 20  # and to this where a class has one image, of at most so ma
 WIDEST = 2048  # none is enlarged beyond it
 GAP = 2
 LETTERS = 20
-LETTERS_WITHOUT_PARTS = dict(zip("ßøØłŁæÆœŒđĐıð", ("ss", "o", "O", "l", "L", "ae", "AE", "oe", "OE", "d", "D", "i", "d"), strict=True))
 ROWS = 100
 
 
@@ -63,12 +62,11 @@ def draw_grid(
         return np.split(_shades(synth.info.preprocess.undo(x), stretch, least), np.cumsum([len(index) for index in shown])[:-1])
 
     rows = shades(np.asarray(decoded, np.float32)[chosen])
-    names = [drawable(name, f"class {number}") if name else "" for number, name in enumerate(classes)]
+    names, font = write_names((name, f"class {number}") for number, name in enumerate(classes))
     if below is not None:
         rows = [row for pair in zip(rows, shades(below(chosen)), strict=True) for row in pair]
         names = [name for known in names for name in (known, "nearest real")]
     names = [name if len(name) <= LETTERS else name[: LETTERS - 1] + "…" for name in names]
-    font = ImageFont.load_default()
     margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * GAP
     height, width = (side + GAP for side in rows[0].shape[1:3])
     picture = Image.new("RGB", (margin + GAP + columns * width, GAP + len(rows) * height), "white")
@@ -79,13 +77,6 @@ def draw_grid(
         for column, image in enumerate(row):
             picture.paste(Image.fromarray(image), (margin + GAP + column * width, top))
     return picture
-
-
-def drawable(name: str, instead: str) -> str:
-    """A name in letters that the font has: accents are dropped; a name in another script gives way to what stands for it."""
-    plain = unicodedata.normalize("NFKD", "".join(LETTERS_WITHOUT_PARTS.get(letter, letter) for letter in name))
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    return plain if plain.isascii() else instead
 
 
 def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool, least: int = CELL) -> UInt8[np.ndarray, "n H W 3"]:

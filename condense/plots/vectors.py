@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from rich.table import Table
 from rich.text import Text
 
+from condense.plots.fonts import write_names
 from synth.errors import BadInput
 from synth.files.format import printable
 from synth.set import SyntheticSet
@@ -36,7 +37,7 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         raise BadInput("--stretch: is for images, and the set holds vectors; leave it out")
     places, shares = principal(np.asarray(synth.x.decode(), np.float64))
     of, classes = np.asarray(synth.y.probs()).argmax(1), synth.info.classes
-    font, names = ImageFont.load_default(), [_short(name) for name in classes[:NAMED]]
+    names, font = write_names((_short(name), f"class {number}") for number, name in enumerate(classes[:NAMED]))
     legend = math.ceil(max(map(font.getlength, names))) + 4 * RADIUS + GAP
     picture = Image.new("RGB", (SIDE + 2 * GAP + legend, SIDE + 2 * GAP), "white")
     pen = ImageDraw.Draw(picture)

@@ -12,7 +12,7 @@ from condense.presets.base import Origin, Preset
 from condense.presets.file import read_preset
 from condense.presets.origins import origin_of
 from condense.presets.stated import STATED
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 __all__ = ["PRESETS", "Origin", "Preset", "find_preset", "is_own", "preset_of"]
 
@@ -40,7 +40,9 @@ def find_preset(name: str) -> Preset:
         return PRESETS[name]
     if name.endswith(".json") or Path(name).is_file():
         return read_preset(Path(name))
-    raise BadInput(f"--preset: unknown preset '{name}' (known: {', '.join(PRESETS)}; or a FILE.json of `condense tune`)")
+    raise BadInput(
+        f"--preset: unknown preset '{name}' (known: {', '.join(PRESETS)}; or a FILE.json of `condense tune`){nearest(name, PRESETS)}"
+    )
 
 
 def preset_of(name: str, method: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from condense.plots.charts import Plot, accuracies
 from condense.studies.sources import read_rows
 from condense.studies.statistics import LEAST_SETS, LEVEL, holm, paired_p, unbeaten
 from condense.studies.texts import check_file, rich_tables, write_comparison
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 
 class Line(NamedTuple):
@@ -177,7 +177,7 @@ def compare_rows(rows: Iterable[dict[str, Any]], failed: Sequence[str], *, again
         same = sum(other.name.split(" #")[0] == line.name and other.labels == line.labels for other in made[line.place()])
         made[line.place()].append(line._replace(name=f"{line.name} #{same + 1}") if same else line)
     if against is not None and against not in (names := {line.name for lines in made.values() for line in lines if not line.real}):
-        raise BadInput(f"--against {against}: no method is called that (known: {', '.join(sorted(names))})")
+        raise BadInput(f"--against {against}: no method is called that (known: {', '.join(sorted(names))}){nearest(against, names)}")
     lines, tests = [], []
     for table in made.values():
         claims = _tests(table, against)

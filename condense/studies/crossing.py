@@ -17,7 +17,7 @@ from condense.studies.suite_file import Entry, Size, Suite, within
 from condense.workflows.methods import find_method
 from condense.workflows.plan import Plan, plan
 from evals.recipes import recipe as find_recipe
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 SPLIT = 0  # cuts the validation split of all runs, and seeds what they share, so that draws differ in nothing else
 load = cache(load_data)
@@ -183,7 +183,7 @@ def scorers(suite: Suite, data: dict[str, Data | GraphData]) -> tuple[dict[str, 
         rows[spec] = tuple(kind for kind in suite.rows if kind in EVALUATORS[one.modality].baselines) or ("distilled",)
     known = {kind for evaluator in EVALUATORS.values() for kind in evaluator.baselines}
     if unknown := [kind for kind in suite.rows if kind not in known]:
-        raise BadInput(f"{suite.name}: rows: unknown row '{unknown[0]}' (known: {', '.join(sorted(known))})")
+        raise BadInput(f"{suite.name}: rows: unknown row '{unknown[0]}' (known: {', '.join(sorted(known))}){nearest(unknown[0], known)}")
     return found, recipes, rows
 
 

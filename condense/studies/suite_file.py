@@ -10,7 +10,7 @@ from condense.runtime.checks import check_whole
 from condense.studies.shipped import find_suite
 from condense.workflows.methods import find_method
 from evals.recipes import recipe as find_recipe
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 from synth.options import Positive, check_option
 
 KEYS = ("about", "data", "ipc", "bytes", "seeds", "draws", "nets", "recipe", "rows", "minutes", "method")
@@ -89,7 +89,7 @@ def read_suite(what: str | Path | Mapping[str, Any]) -> Suite:
 def take_suite(held: Mapping[str, Any], name: str, at: str) -> Suite:
     """Checks the contents of a suite's file; `at` is what messages call the file."""
     if unknown := [key for key in held if key not in KEYS]:
-        raise BadInput(f"{at}: unknown key '{unknown[0]}' (known: {', '.join(KEYS)})")
+        raise BadInput(f"{at}: unknown key '{unknown[0]}' (known: {', '.join(KEYS)}){nearest(unknown[0], KEYS)}")
     if not (data := texts(held, "data", at)):
         raise BadInput(f"{at}: names no data; give data = ['digits'], say")
     entries = held.get("method")

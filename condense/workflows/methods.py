@@ -3,7 +3,7 @@
 from condense.runtime.entry_points import registered
 from matchers import REGISTRY
 from matchers.method import Method
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 ENTRY_POINTS = "condense.methods"  # a package outside names its `matchers.method.Method` records there
 
@@ -19,5 +19,7 @@ def find_method(name: str) -> Method:
         return REGISTRY[name]
     known = known_methods()
     if name not in known:
-        raise BadInput(f"unknown method '{name}' (known: {', '.join([*REGISTRY, *sorted(known.keys() - REGISTRY.keys())])})")
+        raise BadInput(
+            f"unknown method '{name}' (known: {', '.join([*REGISTRY, *sorted(known.keys() - REGISTRY.keys())])}){nearest(name, known)}"
+        )
     return known[name]

@@ -32,7 +32,7 @@ from evals.recipes import recipe
 from matchers.base import Matcher, Shuffled
 from matchers.method import Method
 from synth.base import Net
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 from synth.files.memory import forcible
 from synth.options import Positive, Share, check_option, flag_of
 from synth.selection.choose import STARTS, starts_for
@@ -217,7 +217,7 @@ def check_start_name(start: str | None, modality: Modality, example: tuple[int, 
     """Raises BadInput for an unknown start, for one that makes no such examples, and for any start if the methods of this modality make
     their own."""
     if start is not None and start not in STARTS:
-        raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)})")
+        raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)}){nearest(start, STARTS)}")
     if start is not None and not modality.starts:
         raise BadInput(f"--start {start}: methods for {modality.name} make their own start; leave it out")
     if start is not None and start not in (known := starts_for(example)):

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 
 Raw = UInt8[np.ndarray, "n ..."] | Float[np.ndarray, "n ..."]
 CHUNK = 2048  # images that are read and normalised at a time
@@ -175,5 +175,5 @@ FITS = {
 def fit(kind: str, x: Images, *, done: Callable[[], None] = lambda: None) -> Preprocess:
     """Fits a preprocessing of a kind in `FITS` to raw training images; `done` is as in `fit_zca`. Raises BadInput for another kind."""
     if kind not in FITS:
-        raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(FITS)})")
+        raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(FITS)}){nearest(kind, FITS)}")
     return FITS[kind](x, done)

@@ -3,7 +3,7 @@
 May import `synth.images`, `base`, `options` and `errors`.
 """
 
-from synth.errors import BadInput
+from synth.errors import BadInput, nearest
 from synth.labels.committee import Committee
 from synth.labels.contract import Labels, label_kind, option_parameters, targets_of
 from synth.labels.distances import Distances
@@ -36,5 +36,5 @@ def made_kinds() -> list[str]:
 def find_kind(name: str) -> type[Labels]:
     """The class of a label kind that `synth.labelling.label` can make. Raises BadInput for an unknown name."""
     if name not in made_kinds():
-        raise BadInput(f"--kind: unknown kind of labels '{name}' (known: {', '.join(made_kinds())})")
+        raise BadInput(f"--kind: unknown kind of labels '{name}' (known: {', '.join(made_kinds())}){nearest(name, made_kinds())}")
     return KINDS[name]

@@ -136,3 +136,77 @@ def test_the_program_is_quick_and_quiet():
     code = "import sys; from condense.__main__ import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=surroundings(), timeout=120).stderr.split()
     assert "condense.cli.app" in loaded and "jax" not in loaded
+
+
+def test_version_help_and_completion_are_words_of_the_program(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"condense {condense.__version__}\n"
+    for words, flags in (
+        (["help"], ["--help"]),
+        (["help", "show"], ["show", "--help"]),
+        (["help", "distill", "dm"], ["distill", "dm", "--help"]),
+    ):
+        said = [(run(argv), capsys.readouterr().out) for argv in (words, flags)]
+        assert said[0] == said[1] and said[0][0] == 0
+    assert run(["completion", "bsh"]) == 2
+    assert capsys.readouterr().err == "condense: completion: unknown shell 'bsh' (known: bash, zsh, fish); did you mean bash?\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["eval"], ["evaluate"]),
+        (["distill", "m"], ["mtt", "mirage"]),
+        (["distill", "mtt", "--inner"], ["--inner-steps"]),
+        (["distill", "mtt", "--data", "fash"], ["fashion_mnist"]),
+        (["list", "pre"], ["presets"]),
+        (["show", "set.npz", "--ne"], ["--nearest"]),
+        (["completion", "z"], ["zsh"]),
+    ],
+)
+def test_bash_completes(words, expected, capsys):
+    """The script runs in bash itself; the last word is to be completed."""
+    assert run(["completion", "bash"]) == 0
+    line = " ".join(["condense", *words])
+    script = capsys.readouterr().out + f'COMP_WORDS=({line}); COMP_CWORD={len(words)}; _condense; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "" and done.stdout.split() == expected
+
+
+def test_the_other_shells_get_scripts_of_the_same_words(capsys):
+    assert run(["completion", "zsh"]) == 0
+    assert capsys.readouterr().out.startswith("autoload -U +X bashcompinit && bashcompinit\n_condense() {")
+    assert run(["completion", "fish"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "complete -c condense -n '__fish_seen_subcommand_from mtt' -l inner-steps" in lines
+    assert all(line.startswith("complete -c condense -n ") for line in lines) and "evaluate" in lines[0]
+
+
+def test_lists_of_one_method_and_one_network(capsys):
+    assert run(["list", "presets", "kip"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == [name for name, preset in presets.PRESETS.items() if preset.method == "kip"] != []
+    assert run(["list", "nets", "convnet"]) == 0
+    said = capsys.readouterr().out
+    assert "a whole number (default: 128)" in said and re.search(r"norm +one of .*batch.*\(default: instance\)", said)
+    for argv, words in (
+        (["list", "nets", "convet"], "unknown network 'convet' (known: convnet,"),
+        (["list", "nets", "convet"], "; did you mean convnet?"),
+        (["list", "data", "digits"], "list data: 'digits' is too much; only presets and nets take a name"),
+        (["list", "method"], "; did you mean methods?"),
+        (["distil"], "; did you mean distill?"),
+        (["show", "a", "--strech"], "; did you mean --stretch?"),
+        (["distill", "mttt"], "; did you mean mtt?"),
+    ):
+        assert run(argv) == 2 and words in capsys.readouterr().err
+
+
+def test_lists_wrap_on_a_terminal_alone(monkeypatch):
+    from condense.cli.flags import aligned
+
+    text = {"a": "word " * 40, "longer": "short"}
+    assert len(aligned(text).splitlines()) == 2
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = aligned(text).splitlines()
+    assert len(lines) > 3 and max(map(len, lines)) <= 80 and lines[-1] == "  longer  short" and lines[1].startswith(" " * 10 + "word")

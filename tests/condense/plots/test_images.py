@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from condense.plots.images import draw_grid, drawable
+from condense.plots import fonts
+from condense.plots.fonts import drawable, font_with, write_names
+from condense.plots.images import draw_grid
 from condense.plots.modalities import save_grid
 from synth.errors import BadInput
 from synth.images.content import Pixels
@@ -108,3 +110,19 @@ def test_wrong_calls():
 )
 def test_names_are_drawn_in_letters_that_the_font_has(name, drawn):
     assert drawable(name, "class 3") == drawn
+
+
+def test_names_keep_their_accents_where_a_font_has_them(monkeypatch):
+    """Every font lacks something: then accents go, and names in other scripts give way."""
+    ttf = pytest.importorskip("matplotlib", reason="brings a font with accents").get_data_path() + "/fonts/ttf/DejaVuSans.ttf"
+    pairs = [("Grün", "class 0"), ("кот", "class 1")]
+    font_with.cache_clear()
+    monkeypatch.setattr(fonts, "FILES", ("missing.ttf", ttf))
+    names, font = write_names(pairs)
+    assert names == ["Grün", "кот"] and fonts.has_all(font, "Grünкот") and not fonts.has_all(font, "猫")
+    assert write_names([*pairs, ("猫", "class 2")])[0] == ["Grun", "class 1", "class 2"]
+    font_with.cache_clear()
+    monkeypatch.setattr(fonts, "FILES", ())
+    assert write_names(pairs)[0] == ["Grun", "class 1"]
+    assert write_names([("T-shirt", "class 0")])[0] == ["T-shirt"]
+    font_with.cache_clear()

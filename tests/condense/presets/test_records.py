@@ -60,7 +60,7 @@ def test_presets_are_listed_by_method_and_by_data(capsys):
         condense.list_presets(method="colour")
     with pytest.raises(BadInput, match=r"--data svhn: no preset is of that data .*svhn_cropped"):
         condense.list_presets(data="svhn")
-    assert run(["list", "nets", "mlp"]) == 2
+    assert run(["list", "nets", "--data", "digits"]) == 2
     assert "chooses among presets" in capsys.readouterr().err
 
 
