@@ -143,11 +143,11 @@ def show(what: SyntheticSet | SavedRun | str | Path, *, per_class: int = 10, str
         return draw_set(synth, per_class=per_class, stretch=stretch)
     if synth.x.modality != "images":
         raise BadInput(f"--nearest: is for images, and the set holds {synth.x.modality}; leave it out")
-    data = take_data(synth, None)
+    train: Any = take_data(synth, None).train  # images, as the set is of images
 
     def find(index: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n h w c"]:
-        found = find_nearest(np.asarray(synth.x.decode(), np.float32)[index], data.train, count=1)
-        return np.asarray(data.train.take(found.index[:, 0]).x, np.float32)
+        found = find_nearest(np.asarray(synth.x.decode(), np.float32)[index], train, count=1)
+        return np.asarray(train.take(found.index[:, 0]).x, np.float32)
 
     return draw_grid(synth, per_class=per_class, stretch=stretch, below=find)
 
