@@ -31,7 +31,7 @@ class Flags:
 def act(call: Flags) -> None:
     """Prints one of the lists."""
     if not call.what:
-        raise BadInput(f"list: give one of {', '.join(LISTS)}")
+        raise BadInput(f"list: give {'|'.join(LISTS)}")
     what, *names = call.what
     if what not in LISTS:
         raise BadInput(f"list: unknown list '{what}' (known: {', '.join(LISTS)}){nearest(what, LISTS)}")
