@@ -261,7 +261,8 @@ def test_chromium_shows_the_report(scored, tmp_path):
             page.run("const it = document.querySelector('.evolution input'); it.value = 0; it.dispatchEvent(new Event('input'))")
             assert page.run("return document.querySelector('.evolution output').textContent") == "0"
             assert page.run("return document.querySelector('.evolution img').src").startswith("data:image/png") and shown
-            page.run("document.querySelectorAll('.chart').forEach((one) => one.scrollIntoView())")
-            page.until("return document.querySelectorAll('.chart svg').length >= 5")
+            for at in range(page.run("return document.querySelectorAll('.chart').length")):
+                page.run(f"document.querySelectorAll('.chart')[{at}].scrollIntoView()")
+                page.until(f"return document.querySelectorAll('.chart')[{at}].querySelector('svg')")
             assert page.run("return document.documentElement.scrollWidth <= innerWidth") and page.errors() == []
             assert page.run("return getComputedStyle(document.querySelector('img.raw')).imageRendering") == "pixelated"
