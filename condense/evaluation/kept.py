@@ -54,12 +54,17 @@ def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[st
     if synth.info is None:
         return []
     rows = row_facts(synth)
+    alone = {name for name, row in EVALUATORS[synth.x.modality].baselines.items() if row.recipe or row.protocol}  # of a recipe of their own
     for held in read_cells(path.parent / FOLDER) if cells is None else cells:
         facts = held["facts"]
         kind, digest = facts["row"]["kind"], facts["data"]["digest"]
-        if rows.get(kind) != facts["row"] or synth.info.data_digest not in ("", digest):
+        if (
+            kind not in rows
+            or not all(facts["row"].get(name) == value for name, value in rows[kind].items())
+            or synth.info.data_digest not in ("", digest)
+        ):
             continue
-        at = digest, facts["split"], facts["seed"], facts["recipe"]["name"] if kind != "full" else "", facts["network"]["name"], kind
+        at = digest, facts["split"], facts["seed"], facts["recipe"]["name"] if kind not in alone else "", facts["network"]["name"], kind
         for place, number in enumerate(facts["networks"]):
             found[at][number] = held["scores"], place, len(facts["networks"]), facts["recipe"]["name"]
     return evaluations(synth, path, found)

@@ -95,8 +95,7 @@ class Plan:
     length: Length | None = None
 
     def __repr__(self) -> str:
-        given = self.budget.given()
-        sized = "" if given is None else f", {given[0]}={given[1]}"
+        sized = "" if (given := self.budget.given()) is None else f", {given[0]}={given[1]}"
         return f"Plan({self.method.name} of {self.data.spec}{sized}, {self.schedule.steps:,} steps, {self.net}, out={self.out})"
 
     @property
