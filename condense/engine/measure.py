@@ -68,4 +68,5 @@ def measure_training(net: Net, image: tuple[int, ...], classes: int, *, batch: i
     state = jax.block_until_ready(train(init_fit(key, net, tx)))
     compiled = time.perf_counter()
     jax.block_until_ready(train(state))
-    return Cost(compiled - began, time.perf_counter() - compiled, 0)
+    seconds = time.perf_counter() - compiled
+    return Cost(compiled - began, seconds, 0, seconds)

@@ -23,10 +23,11 @@ def preview_ranking(ranking: Ranking, out: str | Path, *, force: bool = False) -
     folder = foresee(Path(out), ranking.config(), whole=True, steps=ranking.steps, force=force, **beside)
     fields = PER_EPOCH | (FULL if ranking.full else {})
     each = sum(int(DTYPES[name][2]) for name in fields)
-    note("timing a mini-batch of a proxy")
+    note("compiling and timing a mini-batch of a proxy")
     steps = ranking.steps * -(-len(data.train.y) // batch)
     shares = 1 + LOGGED / PIECES + (FULL_GRADIENT if ranking.full else 0)
-    seconds = measure_training(net, data.image, len(data.classes), batch=batch) * steps * shares
+    cost = measure_training(net, data.image, len(data.classes), batch=batch)
+    seconds = cost.compiling + cost.seconds * steps * shares
     rows = [
         ("data", f"{data.spec}: {header.examples:,} training examples are ranked; split by seed {data.seed}"),
         ("network", ranking.net),

@@ -146,7 +146,7 @@ def training_cost(source: Any) -> str:
     n, classes, modality = len(source.train.y), len(source.classes), MODALITIES[source.modality]
     net = nets.canonical(modality.net(source.shape, n))
     batch = max(1, min(n, 32, PIXELS // int(np.prod(source.shape[:2]))))
-    each = measure_training(nets.build(net, source.shape, classes), source.shape, classes, batch=batch) / batch
+    each = measure_training(nets.build(net, source.shape, classes), source.shape, classes, batch=batch).seconds / batch
     whole, small = duration(EPOCHS * n * each), duration(PASSES * 10 * classes * each)
     return f"a {net} trains {EPOCHS} epochs on all of them in about {whole} here, and {PASSES:,} epochs on 10 a class in about {small}"
 

@@ -1,7 +1,7 @@
 """The output of `--dry-run`: settings with their sources, inputs that exist and inputs to be made, and the cost."""
 
 from condense import nets
-from condense.engine.measure import measure_training
+from condense.engine.measure import Cost, measure_training
 from condense.inputs.context import ToMake
 from condense.runtime.log import duration, note
 from condense.runtime.run_folder import foresee
