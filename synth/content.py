@@ -7,6 +7,8 @@ from jaxtyping import Array, Float, PyTree
 
 from synth.graphs.content import ColourGraph, PackedGraphs, TreeSummary
 from synth.graphs.dense import DenseGraphs
+from synth.images.bases import Bases
+from synth.images.coded import Half, Packed, Tiles
 from synth.images.content import Bytes, Compensated, Pixels
 from synth.vectors import Vectors
 
@@ -21,8 +23,8 @@ class Content(Protocol):
 
     - A content under work is what a method holds while it learns. It has `encode`, `learned`, `moved`, `bounded`, `clip` and `bytes_for`.
       Its arrays are usually float32, whatever `store` makes of them.
-    - A stored content is what a file holds. It is one of `KINDS`, and has `kind`, `images`, and where they say something `example_axes`
-      and `check`. `synth.files.format` reads its arrays off the annotations of its fields.
+    - A stored content is what a file holds. It is one of `KINDS`, and has `kind`, `images`, and where they say something `example_axes`,
+      `check`, and `like`. `synth.files.format` reads its arrays off the annotations of its fields.
 
     A method may instead make one content that is its own, by the constructor of that content: INFER makes `Summed`, which is stored as
     `Compensated`, and every method of graphs makes graphs. Such a content needs no `encode`, `bounded`, `clip` and `bytes_for`, and its
@@ -79,6 +81,13 @@ class Content(Protocol):
     def bytes_for(self, n: int, image: tuple[int, ...]) -> int:
         """`nbytes()` for n examples of a shape, (h, w, c) or (d,), before they exist. It grows with n."""
 
+    @property
+    def per_image(self) -> int:
+        """How many examples of a content under work take the room of one image, where that is not one."""
+
+    def like(self) -> "Content":
+        """What encodes other images as this content holds its own, where that is not what encodes images as they are."""
+
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
         """Sizes of the axes n, h, w, c of the examples that no stored array has, so that a file can be checked before it is read.
@@ -114,4 +123,5 @@ def images_for(content: Any, size: int, image: tuple[int, ...], *, classes: int,
     return low
 
 
-KINDS = {kind.kind: kind for kind in (Pixels, Bytes, Compensated, TreeSummary, PackedGraphs, ColourGraph, DenseGraphs, Vectors)}
+OF_IMAGES = (Pixels, Bytes, Compensated, Tiles, Half, Packed, Bases)
+KINDS = {kind.kind: kind for kind in (*OF_IMAGES, TreeSummary, PackedGraphs, ColourGraph, DenseGraphs, Vectors)}
