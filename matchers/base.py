@@ -116,6 +116,7 @@ class Matcher(NamedTuple):
       own_start: where the method makes the first images itself, so that `--start` would be ignored and is refused: the flag that lets
         `--start` decide, empty where none does. None where `--start` decides.
       balanced: whether the set has the same number of every class; where not, the budget says how many examples it has in all.
+      own_content: whether `prepare` puts a content of the method's own in place of the one that the run started with.
       counts_bytes: whether the set ends with the content that it starts with and int32 labels, so that a budget in bytes can be met.
     """
 
@@ -132,6 +133,7 @@ class Matcher(NamedTuple):
     own_start: str | None = None
     counts_bytes: bool = True
     balanced: bool = True
+    own_content: bool = False
 
 
 def conclude(key: jax.Array, matcher: Matcher, state: Any, synth: SyntheticSet) -> SyntheticSet:

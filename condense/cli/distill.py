@@ -49,6 +49,18 @@ COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[str | None, about("first examples: noise, random, kmeans, herding or collage; by default the method's", metavar="KIND")],
         None,
     ),
+    "store": (
+        Annotated[
+            str | None,
+            about("store images in fewer bytes, and learn them so: f16, or u2 to u8 (bits a number); u8x2 with --factor 2", metavar="KIND"),
+        ],
+        None,
+    ),
+    "factor": (
+        Annotated[int | None, about("2 or 3: images are tiles of that fraction of height and width, factor^2 in the room of one")],
+        None,
+    ),
+    "bases": (Annotated[int | None, about("images are sums of so many learned bases, which all share")], None),
     "eval_every": (Annotated[int | None, about("score on the validation split every N steps and keep best.npz; by default never")], None),
     "checkpoint_every": (Annotated[int | None, about("steps between checkpoints; by default a twentieth of the run")], None),
     "preset": (
@@ -63,6 +75,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
+OF_IMAGES = ("store", "factor", "bases")  # flags of methods that take images
 STARTLESS = {"graphs"}  # modalities whose methods make their own start, so that the flag is always refused; a registry without JAX
 
 
@@ -78,7 +91,8 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
     places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (common | places | own).items()}
     if set(method.modalities) <= STARTLESS:
-        del rows["start"]
+        for name in ("start", *OF_IMAGES):
+            del rows[name]
     if dry_run:
         rows["out"] = (Annotated[str | None, about("folder of the run", metavar="DIR")], None)
     required = [(name, kind) for name, (kind, default) in rows.items() if default is MISSING]

@@ -25,8 +25,8 @@ class Budget:
     """How large a set may be; exactly one of the four is given.
 
     Args:
-      ipc: examples a class (>= 1).
-      size: examples in all, a multiple of the number of classes.
+      ipc: examples a class (>= 1). Where a content has several examples in the room of one, this counts the rooms, as IDC does.
+      size: examples in all, a multiple of the number of classes, counted likewise.
       bytes: payload bytes, content and labels together.
       fraction: examples in all, as a share of the training examples in (0, 1], rounded down to a multiple of the number of classes.
     """
@@ -73,7 +73,7 @@ class Budget:
             raise BadInput(f"--size {value}: not a multiple of the {classes} classes; the nearest are {near}")
         if name == "bytes":
             return images_for(content, value, image, classes=classes, label_bytes=LABEL)
-        return value // least
+        return value // least * getattr(content, "per_image", 1)
 
 
 def budget_of(config: dict[str, Any]) -> str:

@@ -14,7 +14,9 @@ import numpy as np
 
 from condense.data.graphs import GraphData
 from condense.data.images import Data
+from condense.data.modality import MODALITIES
 from condense.data.readers.encoded import LONG
+from condense.engine.storage import stored_as
 from condense.evaluation.facts import Facts, set_facts
 from condense.runtime.log import progress
 from evals.protocol import Protocol
@@ -65,8 +67,9 @@ class Comparison:
       synth: the set, with labels that networks can be trained on.
       data: where real examples come from.
       labels: gives drawn examples the set's kind of labels, see `condense.evaluation.teaching.teach`.
-      content: what encodes real examples as they are; None where the rows make their own, as graphs do.
+      content: what encodes real examples; None where the rows make their own, as graphs do.
       ranks: the log of proxies, for the rows that read it.
+      counts: how many of every class; by default as many as the set costs.
     """
 
     key: jax.Array
@@ -75,17 +78,18 @@ class Comparison:
     labels: Callable[[SyntheticSet], SyntheticSet]
     content: Any = Pixels
     ranks: Ranks | None = None
+    counts: np.ndarray | None = None
 
     def key_of(self, seed: int) -> jax.Array:
         """The random key of a seed, the same for every row and network."""
         return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
 
-    def real(self, examples: Examples, *, kind: type | None = None) -> SyntheticSet:
-        """Makes a set of real examples. Labels are class indices, or centred one-hot rows if the set's labels are regression values (or if
-        `kind` is `Target`)."""
+    def real(self, examples: Examples, *, kind: type | None = None, content: Any = None) -> SyntheticSet:
+        """Makes a set of real examples, stored as those of the comparison or by another content. Labels are class indices, or centred
+        one-hot rows if the set's labels are regression values (or if `kind` is `Target`)."""
         hard = Hard(jnp.asarray(examples.y), len(self.data.classes))
         labels = Target(centred(hard.index, hard.classes)) if (kind or type(self.synth.y)) is Target else hard
-        return SyntheticSet(self.content.encode(jnp.asarray(examples.x)), labels)
+        return SyntheticSet((content or self.content).encode(jnp.asarray(examples.x)).store(), labels)
 
     def at_budget(self, kind: str, choose: Callable, *, cells: int = 1) -> Draw:
         """Chooses as many real training examples as the set's budget allows, drawn anew for every seed. `choose(key, labels, count)` gives
@@ -93,8 +97,8 @@ class Comparison:
 
         Raises BadInput where the data has fewer training examples of a class than the set.
         """
-        counts, y = row_counts(self.synth) * cells**2, self.data.train.y
-        if (c := too_few(self.synth, self.data, cells=cells)) is not None:
+        counts, y = (row_counts(self.synth) if self.counts is None else self.counts) * cells**2, self.data.train.y
+        if self.counts is None and (c := too_few(self.synth, self.data, cells=cells)) is not None:
             takes = f"the set {counts[c]}" if cells == 1 else f"its collages {counts[c]}"
             held = f"{np.count_nonzero(y == c)} training {self.data.modality} of class {self.data.classes[c]}"
             has = f"has {held}, {takes} (those for validation are held out)"
@@ -133,6 +137,7 @@ class Baseline(NamedTuple):
       make: comparison -> (seed -> set). It may raise BadInput where the data or the set do not allow the row.
       real: whether it is examples at the set's budget, most often real ones, which carry the set's kind of labels.
       recipe: the name of the recipe that trains on it, where it has one of its own because it is all training examples.
+      best: of a row in the content that is best for it (`condense.evaluation.best`), the row that it is otherwise.
       facts: set -> what its examples depend on beside the data and the seeds, as values of JSON. Where nothing says that, its scores are
         kept for no other call.
       protocol: what scores it, where that is not the call's recipe nor one with a name.
@@ -145,6 +150,7 @@ class Baseline(NamedTuple):
     facts: Callable[[SyntheticSet], Facts] | None = None
     protocol: Protocol | None = None
     ranked: bool = False
+    best: str = ""
 
 
 def the_set(comparison: Comparison) -> Draw:
@@ -216,12 +222,15 @@ def noise(comparison: Comparison) -> Draw:
 
 def everything(comparison: Comparison) -> Draw:
     """All training examples with their class indices."""
-    return lambda seed: comparison.real(take_all(comparison.data.train), kind=Hard)
+    usual = MODALITIES[comparison.data.modality].content
+    whole = {"kind": Hard, "content": usual and usual(comparison.data)}
+    return lambda seed: comparison.real(take_all(comparison.data.train), **whole)
 
 
 def count_facts(synth: SyntheticSet) -> Facts:
-    """The number of examples of every class, on which a row at the set's budget depends."""
-    return {"counts": row_counts(synth).tolist()}
+    """The number of examples of every class, on which a row at the set's budget depends, and what they are stored as."""
+    stored = stored_as(synth.x)
+    return {"counts": row_counts(synth).tolist(), **({"stored": stored} if stored else {})}
 
 
 def ranks_facts(ranks: Ranks) -> Facts:
@@ -234,7 +243,7 @@ def no_facts(synth: SyntheticSet) -> Facts:
     return {}
 
 
-BASELINES = {
+OF_EVERYTHING = {
     "distilled": Baseline(the_set, facts=set_facts),
     "random": Baseline(random, real=True, facts=count_facts),
     "random_2x2": Baseline(random_2x2, real=True, facts=count_facts),
@@ -244,6 +253,11 @@ BASELINES = {
     "hard": Baseline(by_score("hard"), real=True, facts=count_facts, ranked=True),
     "noise": Baseline(noise, real=True, facts=count_facts),
     "full": Baseline(everything, recipe="full", facts=no_facts),
+}
+
+
+BASELINES = OF_EVERYTHING | {
+    f"{kind}-best": Baseline(OF_EVERYTHING[kind].make, real=True, facts=count_facts, best=kind) for kind in ("random", "kmeans")
 }
 
 
@@ -267,8 +281,9 @@ def make_rows(
     baselines: Mapping[str, Baseline] = BASELINES,
     content: Any = Pixels,
     ranks: Ranks | None = None,
+    counts: np.ndarray | None = None,
 ) -> dict[str, Callable[[int], Any]]:
     """For every kind of row, the function from a seed to what the row trains on. The arguments are those of `Comparison`; errors are those
     of the rows."""
-    comparison = Comparison(key, synth, data, labels, content, ranks)
+    comparison = Comparison(key, synth, data, labels, content, ranks, counts)
     return {kind: baselines[kind].make(comparison) for kind in kinds}

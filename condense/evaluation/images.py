@@ -3,14 +3,16 @@
 from collections.abc import Callable
 
 from condense.data.images import Data
+from condense.engine.storage import stored_as
 from condense.evaluation.baselines import BASELINES
-from condense.evaluation.evaluator import Evaluator
+from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
 from condense.runtime.devices import devices, over_devices
 from evals.protocol import ScoringNetwork, Worker
 from evals.retrain import Trainer, make_trainer, retraining_worker
 from evals.retraining import EvalRecipe
 from synth.base import Examples
 from synth.images.augment import dsa, dsa_strategy, one_each
+from synth.set import SyntheticSet
 
 
 def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Trainer:
@@ -31,4 +33,9 @@ def retraining(data: Data, part: Examples, best_on_test: bool) -> Callable[[Scor
     return build
 
 
-IMAGES = Evaluator(retraining, BASELINES)
+def usual_rows(synth: SyntheticSet) -> tuple[str, ...]:
+    """The usual rows. Beside a set in fewer bytes real examples stand as it is stored, and in the content that is best for them."""
+    return (*USUAL_ROWS, "random-best", "kmeans-best") if stored_as(synth.x) else USUAL_ROWS
+
+
+IMAGES = Evaluator(retraining, BASELINES, usual_rows=usual_rows)

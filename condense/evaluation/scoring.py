@@ -81,18 +81,19 @@ class Common:
         data = take_data(synth, self.choices.data, load=self.load)
         return self._data.setdefault(_key(data), data)
 
-    def task(self, data: Data | GraphData) -> ScoringTask:
-        """What networks are scored on."""
-        if (at := _key(data)) not in self._tasks:
-            part = take_all(data.test if self.choices.split == "test" else data.val)
+    def task(self, data: Data | GraphData, *, split: str | None = None) -> ScoringTask:
+        """What networks are scored on, by default the split of the call."""
+        split = split or self.choices.split
+        if (at := _key(data) + split) not in self._tasks:
+            part = take_all(data.test if split == "test" else data.val)
             build = EVALUATORS[data.modality].retraining(data, part, self.choices.best_on_test)
             self._tasks[at] = ScoringTask(data.modality, part, build)
         return self._tasks[at]
 
-    def worker(self, data: Data | GraphData, network: ScoringNetwork, protocol: Protocol) -> Worker:
-        """What scores a network under a protocol."""
-        if (at := (_key(data), network.name, protocol)) not in self._workers:
-            self._workers[at] = protocol.worker(network, self.task(data))
+    def worker(self, data: Data | GraphData, network: ScoringNetwork, protocol: Protocol, *, split: str | None = None) -> Worker:
+        """What scores a network under a protocol, on the split of the call or another."""
+        if (at := (_key(data) + (split or self.choices.split), network.name, protocol)) not in self._workers:
+            self._workers[at] = protocol.worker(network, self.task(data, split=split))
         return self._workers[at]
 
 
@@ -106,7 +107,7 @@ class Scoring(NamedTuple):
     Args:
       place: of its file. cells: the folder of its finished cells.
       committee: the teachers of its rows. ranks: the log of proxies of its rows; None where they read none.
-      rows: network by network.
+      rows: network by network. networks: by name. best: the rows in the content that is best for them, which are not among `rows`.
     """
 
     synth: SyntheticSet
@@ -118,6 +119,8 @@ class Scoring(NamedTuple):
     rows: tuple[Row, ...]
     seeds: int
     common: Common
+    networks: Mapping[str, ScoringNetwork]
+    best: tuple[str, ...] = ()
     ranks: Ranks | None = None
 
     def check(self, shelf: Shelf) -> None:
@@ -126,7 +129,7 @@ class Scoring(NamedTuple):
         kinds = list(dict.fromkeys(row.kind for row in self.rows))
         for row in sorted(left, key=lambda row: kinds.index(row.kind)):  # a kind at a time: cheap refusals come first
             row.draw()
-        if not left:
+        if not left and self.rows:
             self.committee.warn()
             note(f"{len(self.rows)} rows of {self.seeds} seeds: finished before")
 
@@ -167,32 +170,49 @@ def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
     committee = find_teachers(synth, choices.teachers, path, data, kinds, baselines=evaluator.baselines, split=choices.split)
     cells = place_of_cells(choices.cache, path)
     ranks = find_ranks(choices.ranks, data, kinds, evaluator)
-    made = Scoring(synth, path, cells, data, protocol, committee, (), seeds, common, ranks)
-    return made._replace(rows=tuple(scored_rows(made, kinds, networks)))
+    best = tuple(kind for kind in kinds if evaluator.baselines[kind].best)
+    made = Scoring(synth, path, cells, data, protocol, committee, (), seeds, common, networks, best, ranks)
+    return made._replace(rows=tuple(scored_rows(made, [kind for kind in kinds if kind not in best])))
 
 
-def scored_rows(made: Scoring, kinds: Sequence[str], networks: Mapping[str, ScoringNetwork]) -> list[Row]:
+def drawn(made: Scoring, kinds: Sequence[str], *, content: Any, counts: Int[np.ndarray, " classes"] | None = None) -> dict[str, Callable]:
+    """For every kind of row, the function from a seed to what the row trains on: real examples in this content, so many of every class."""
+    known = made.committee.members
+    labels = teach(made.synth, known, made.protocol)
+    more = {
+        "labels": labels,
+        "baselines": EVALUATORS[made.data.modality].baselines,
+        "content": content,
+        "counts": counts,
+        "ranks": made.ranks,
+    }
+    return make_rows(jax.random.key(made.common.choices.seed), shown(made.synth, known, labels), made.data, kinds, **more)
+
+
+def is_kept(made: Scoring, name: str, protocol: Protocol) -> bool:
+    """Whether scores of a network may be kept for other calls: where this project's source computes them."""
+    own = protocol.own_net == name or own_network(name)
+    return own_code(made.synth.x, made.synth.y, protocol) and own and made.committee.own()
+
+
+def scored_rows(made: Scoring, kinds: Sequence[str]) -> list[Row]:
     """The rows of a set, network by network. Nothing is drawn, and no teacher loaded, before a row is asked for what it draws."""
-    synth, data, choices, evaluator = made.synth, made.data, made.common.choices, EVALUATORS[made.data.modality]
+    synth, data, evaluator = made.synth, made.data, EVALUATORS[made.data.modality]
+    content = MODALITIES[data.modality].content
 
     @cache
     def draws() -> dict[str, Callable[[int], Any]]:
-        known = made.committee.members
-        labels = teach(synth, known, made.protocol)
-        content = MODALITIES[data.modality].content
-        own = {"baselines": evaluator.baselines, "content": content and content(data), "ranks": made.ranks}
-        return make_rows(jax.random.key(choices.seed), shown(synth, known, labels), data, kinds, labels=labels, **own)
+        like = synth.x.like() if hasattr(synth.x, "like") else content and content(data)
+        return drawn(made, kinds, content=like)
 
     def row(name: str, kind: str) -> Row:
         baseline = evaluator.baselines[kind]
         protocol = baseline.protocol or (find_recipe(baseline.recipe) if baseline.recipe else made.protocol)
-        worker = made.common.worker(data, networks[name], protocol)
-        kept = own_code(synth.x, synth.y, protocol) and (protocol.own_net == name or own_network(name)) and made.committee.own()
-        facts = facts_of(made, name, kind, protocol)
+        worker, facts = made.common.worker(data, made.networks[name], protocol), facts_of(made, name, kind, protocol)
         draw = cache(lambda: evaluator.prepare(draws()[kind], name, made.seeds))
-        return Row(name, kind, protocol, worker, draw, bool(baseline.recipe), facts, kept)
+        return Row(name, kind, protocol, worker, draw, bool(baseline.recipe), facts, is_kept(made, name, protocol))
 
-    return [row(name, kind) for name in networks for kind in kinds]
+    return [row(name, kind) for name in made.networks for kind in kinds]
 
 
 def facts_of(made: Scoring, name: str, kind: str, protocol: Protocol) -> Facts | None:

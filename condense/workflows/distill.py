@@ -56,8 +56,8 @@ def distill(
     """Distils data to a budget. The same call again resumes an unfinished run, and returns the set of a finished one.
 
     Args:
-      method: a name in `matchers.REGISTRY`, or the record of a method. `options` are its factory's keyword arguments, and the folders of
-        its inputs (`experts`).
+      method: a name in `matchers.REGISTRY`, or the record of a method. `options` are its factory's keyword arguments, the folders of its
+        inputs (`experts`), and what images are stored as: `store` (`f32`, `f16`, `u2` to `u8`, with a factor `u8x2`), `factor` or `bases`.
       data: data as `load_data` takes them; None where the preset names it.
       ipc, size, bytes, fraction: the budget, exactly one: examples a class, examples in all, payload bytes, a share of the training
         examples.
@@ -123,7 +123,7 @@ def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> Synthe
     info = set_info(data, config, seed=made.seed, recipe=made.recipe)
 
     def first(count: int | None) -> SyntheticSet:
-        return initial_set(key, matcher, made.start, data, count, info, labelled=made.method.labelled)
+        return initial_set(key, matcher, made.start, data, count, info, labelled=made.method.labelled, content=made.content)
 
     scored = {"seed": made.seed, "teachers": values.get("teachers", ())}
     synth = run(

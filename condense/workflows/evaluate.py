@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import overload
 
 from condense.data.load import Given
+from condense.evaluation.best import check_best, with_best
 from condense.evaluation.cells import Cells, check_cache
 from condense.evaluation.report import Evaluation, Evaluations
 from condense.evaluation.rows import Shelf
@@ -91,8 +92,10 @@ def evaluate(
       seeds: fresh networks a row (>= 1); by default 5, and 10 on graphs.
       recipe: a name in `evals.recipes.RECIPES`; by default the set's, else `dsa`, on graphs `graph`. `epochs` replaces its length.
       rows: of `distilled`, `random`, `kmeans`, `herding` (on pixels), `easy` and `hard` (by EL2N, see `ranks`), `noise` (noise images, with
-        the set's kind of labels), `full`; on graphs of `distilled`, `random`, `size` (what the number of nodes
-        alone tells) and `full`.
+        the set's kind of labels), `full`; on graphs of `distilled`, `random`, `size` (what the number of nodes alone tells) and `full`.
+        Real images are stored as the set is where that has been chosen (`--store`, `--factor`, `--bases`). `random-best` and
+        `kmeans-best` are real images in the content that is best for them at the set's bytes, chosen on validation images; such a set
+        gets them unasked.
       split: `test`, or `val` for every choice that is still to be made.
       teachers: folder of a committee, by default the one in the run's folder: where teachers labelled the set, the one that holds them;
         otherwise all of it labels the set, and random and k-means images, while networks train.
@@ -125,7 +128,8 @@ def evaluate(
     places = dict.fromkeys(one.cells for one in made if one.cells)
     shelves = [Shelf(cells, one.cells, tuple(place for place in places if place != one.cells)) for one in made]
     for one, shelf in zip(made, shelves, strict=True):
+        check_best(one)
         one.check(shelf)
     check_cache(cache)
-    results = tuple(one.run(shelf) for one, shelf in zip(made, shelves, strict=True))
+    results = tuple(with_best(one, shelf, one.run(shelf)) for one, shelf in zip(made, shelves, strict=True))
     return Evaluations(results) if several else results[0]

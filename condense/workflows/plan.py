@@ -19,6 +19,7 @@ from condense.data.modality import MODALITIES, Modality
 from condense.engine.budget import Budget, fit_to_budget, images_a_class
 from condense.engine.initial import check_start, initial_set, set_info
 from condense.engine.loop import Schedule, make_schedule
+from condense.engine.storage import check_bases, take_content, take_storage
 from condense.inputs.context import Context
 from condense.inputs.priors import Unmeasured
 from condense.inputs.registry import Resolved, resolve_inputs, split_seed
@@ -70,6 +71,7 @@ class Plan:
       matcher: the method, built from these.
       seed, out, force, command: of the run; `out` is None where nothing is written.
       remarks: lines that the user should see before the work begins.
+      stored: what the set is stored as, a name of `condense.engine.storage`. content: what encodes its first examples so.
       minutes: how long compilation and steps may take; None where steps are given. length: what that comes to, once it is measured; until
         then the schedule is the method's usual one.
     """
@@ -91,6 +93,8 @@ class Plan:
     force: bool
     command: str
     remarks: tuple[str, ...]
+    stored: str
+    content: Any = field(repr=False)
     minutes: float | None = None
     length: Length | None = None
 
@@ -123,7 +127,8 @@ class Plan:
 
     def choices(self) -> dict[str, Any]:
         """The choices that are known before the inputs are there."""
-        return {"method": self.method.name, "data": self.data.spec, **self.budget.choices(), **self.settings.options}
+        stored = {"store": self.stored} if self.stored else {}
+        return {"method": self.method.name, "data": self.data.spec, **self.budget.choices(), **self.settings.options, **stored}
 
     def beside(self) -> dict[str, Any]:
         """Choices that change what lies beside the set and not the set, as `run.json` records them."""
@@ -133,7 +138,7 @@ class Plan:
         """All choices that identify this run, as `run.json` records them. It is complete once all inputs exist."""
         config = {"method": self.method.name, "data": self.data.spec, "net": self.net}
         config |= {"start": self.start} if self.modality.starts else {}
-        config |= {**self.budget.choices(), **self.settings.options, **self.resolved.identity()}
+        config |= {**self.choices(), **self.resolved.identity()}
         return config | ({} if self.data.seed == self.seed else {"split_seed": self.data.seed})
 
 
@@ -168,7 +173,8 @@ def plan(
     said = {"method": method, "data": data, **counts, "minutes": minutes, "out": out, "net": net, "seed": seed}
     said |= {"start": start, "preset": preset, "force": force}
     factory, seed, place = method.load(), check_seed(seed), folder_of(out)
-    settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, "minutes": minutes, **counts}, options)
+    stored, own = take_storage(factory, options)
+    settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, "minutes": minutes, **counts}, own)
     common = {name: check_option(name, value, KINDS[name]) if name in KINDS else value for name, value in settings.common.items()}
     data = take_data(method, factory, common["data"], settings, seed)
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:BUDGETS])), common["start"]
@@ -188,11 +194,13 @@ def plan(
     check_start(method.name, matcher, start)
     schedule = make_schedule(matcher, steps=steps, **{name: common[name] for name in COUNTS[BUDGETS + 1 :]})
     check_validation(schedule.eval_every, data)
-    per_class = images_a_class(method, matcher, budget, data, common["eval_every"]) if modality.starts else None
+    content = take_content(stored, method.name, matcher, data)
+    per_class = images_a_class(method, matcher, budget, data, common["eval_every"], content=content) if modality.starts else None
+    check_bases(stored, per_class, len(data.classes) if method.labelled else 1)
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
     said["data"] = said["data"] if isinstance(said["data"], str | Path | None) else data
     command = command or call_of(said, options, spec, data.seed)
-    of_run = seed, place, force, command, (*remarks(method, matcher, preset, settings, common), *cut)
+    of_run = seed, place, force, command, (*remarks(method, matcher, preset, settings, common), *cut), stored, content
     of_run = *of_run, None if matcher.host else common["minutes"]
     made = Plan(method, factory, data, modality, settings, budget, per_class, start, schedule, context, resolved, matcher, *of_run)
     if budget.bytes is not None and modality.starts:
@@ -207,7 +215,7 @@ def stand_in_set(made: Plan) -> SyntheticSet:
 
     def first(count: int | None) -> SyntheticSet:
         key = jax.random.key(made.seed)
-        return initial_set(key, made.matcher, start, made.data, count, info, labelled=made.method.labelled)
+        return initial_set(key, made.matcher, start, made.data, count, info, labelled=made.method.labelled, content=made.content)
 
     return fit_to_budget(made.budget, first, made.per_class)
 

@@ -37,6 +37,7 @@ def plan_rows(made: Plan) -> list[tuple[str, str]]:
         ("data", f"{data.spec}: {counts}, split by seed {data.seed}{f'; test: {data.drawn}' if data.drawn else ''}"),
         ("network", made.net),
         ("budget", f"{'as large as the data make it' if given is None else f'{given[0]} {given[1]}'}{size_of(made, synth)}"),
+        ("stored as", made.stored or "usual"),
         ("schedule", f"{schedule.steps:,} steps, a checkpoint every {schedule.checkpoint_every}{scored}"),
         ("start", made.start or "of the method"),
         ("folder", folder_of(made)),

@@ -136,4 +136,4 @@ def infer(
 
     feed = Given(tuple(teacher.vars for teacher in members))
     init = lambda key, synth: tx.init(synth.x.learned())  # noqa: E731
-    return Matcher(init, step, feed, recipe=recipe, prepare=prepare, finish=finish, counts_bytes=False)
+    return Matcher(init, step, feed, recipe=recipe, prepare=prepare, finish=finish, counts_bytes=False, own_content=True)

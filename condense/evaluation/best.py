@@ -1,0 +1,83 @@
+"""Rows of real examples in the content that is best for them: as many as fit into the bytes of the set.
+
+For every network and row, each candidate is trained on once from the first seed and scored on validation examples. The best stands in the
+table, scored as all rows are, and its name says as what it is stored. Trials are cells like others, so they are kept.
+"""
+
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+
+from condense.engine.budget import LABEL
+from condense.engine.storage import content_named, stored_as
+from condense.evaluation.report import Evaluation
+from condense.evaluation.rows import INIT, Row, Shelf, run_rows
+from condense.evaluation.scoring import Scoring, drawn, facts_of, is_kept
+from condense.runtime.log import note
+from evals.report import Report
+from evals.storage import count_bytes
+from synth.content import images_for
+from synth.errors import BadInput
+from synth.labels.plain import Target
+
+CANDIDATES = ("u8", "u8x2", "u4", "u4x2")
+
+
+def check_best(made: Scoring) -> None:
+    """Raises BadInput where a row is to be in the content that is best for it and nothing can choose that."""
+    if made.best and not len(made.data.val.y):
+        raise BadInput(f"--rows {made.best[0]}: {made.data.spec} has no validation images to choose by; leave it out")
+    if made.best and not affordable(made):
+        raise BadInput(f"--rows {made.best[0]}: the set's bytes hold no image of every class in another content; leave it out")
+
+
+def affordable(made: Scoring) -> dict[str, int]:
+    """The candidates, by name, and how many examples of every class each affords at the bytes of the set, at most those that there are."""
+    synth, data = made.synth, made.data
+    size, classes = count_bytes(synth)["total"], len(data.classes)
+    own_labels = synth.y.taught or type(synth.y) is Target
+    label = -(-synth.y.nbytes() // len(synth)) if own_labels else LABEL
+    there = int(np.bincount(data.train.y, minlength=classes).min())
+    names = dict.fromkeys((*filter(None, (stored_as(synth.x),)), *CANDIDATES))
+    affords = {name: images_for(content_named(name), size, data.image, classes=classes, label_bytes=label) for name in names}
+    return {name: min(count, there) for name, count in affords.items() if min(count, there)}
+
+
+def with_best(made: Scoring, shelf: Shelf, evaluation: Evaluation) -> Evaluation:
+    """The evaluation with its rows in the content that is best for them, network by network."""
+    chosen = [best_report(made, shelf, name, kind) for name in made.networks for kind in made.best]
+    order = list(made.networks)
+    return evaluation._replace(reports=tuple(sorted((*evaluation.reports, *chosen), key=lambda report: order.index(report.net))))
+
+
+def best_report(made: Scoring, shelf: Shelf, name: str, kind: str) -> Report:
+    """Chooses the content of one row for one network, and scores the row in it."""
+    counts = affordable(made)
+    key = jax.random.fold_in(jax.random.key(made.common.choices.seed), INIT)
+    trials = run_rows(key, [row_in(made, name, kind, stored, counts[stored], "val") for stored in counts], shelf, seeds=1)
+    scores = {stored: trial.mean for stored, trial in zip(counts, trials, strict=True)}
+    best = max(scores, key=scores.__getitem__)
+    base = kind.removesuffix("-best")
+    listed = ", ".join(f"{stored} {100 * score:.1f}" for stored, score in scores.items())
+    note(f"{base} images in the content that is best for them: {best}, {counts[best]} a class, of {listed} % on validation")
+    (report,) = run_rows(key, [row_in(made, name, kind, best, counts[best], made.common.choices.split)], shelf, seeds=made.seeds)
+    return report
+
+
+def row_in(made: Scoring, name: str, kind: str, stored: str, count: int, split: str) -> Row:
+    """The row of so many real examples of every class, stored as named and scored on a split."""
+    base, data, protocol = kind.removesuffix("-best"), made.data, made.protocol
+    counts = np.full(len(data.classes), count)
+    facts = facts_of(made, name, base, protocol)
+    if facts is not None:
+        trial = {} if split == made.common.choices.split else {"best_on_test": False}
+        facts = facts | trial | {"split": split, "row": {"kind": base, "counts": counts.tolist(), "stored": stored}}
+
+    @cache
+    def draw() -> Any:
+        return drawn(made, [base], content=content_named(stored), counts=counts)[base]
+
+    worker = made.common.worker(data, made.networks[name], protocol, split=split)
+    return Row(name, f"{base} in {stored}", protocol, worker, draw, False, facts, is_kept(made, name, protocol))
