@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from condense.data.for_set import find_set
 from condense.data.load import Given
@@ -22,14 +20,13 @@ from condense.runtime.run_folder import Run, check_there, open_run
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.workflows.lengths import record_of, settle_length
 from condense.workflows.plan import Plan, plan, realise
+from condense.workflows.verdicts import LastScore, tell_far_pixels, tell_no_gain
 from evals.recipes import recipe
 from matchers.method import Method
 from synth.base import Net, take_all
 from synth.files.format import load_set, save_set
 from synth.files.memory import forcing
 from synth.set import SyntheticSet
-
-SEEN, FAR = 256, 100  # real images that are looked at; times their largest value, from which on pixels lie far from them
 
 
 def distill(
@@ -125,11 +122,13 @@ def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> Synthe
     def first(count: int | None) -> SyntheticSet:
         return initial_set(key, matcher, made.start, data, count, info, labelled=made.method.labelled, content=made.content)
 
-    scored = {"seed": made.seed, "teachers": values.get("teachers", ())}
+    start = fit_to_budget(made.budget, first, made.per_class)
+    answers = {"seed": made.seed, "teachers": values.get("teachers", ())}
+    scored = LastScore(validation_score(data, info.net, chosen, **answers)) if made.schedule.eval_every else None
     synth = run(
         key,
         matcher,
-        fit_to_budget(made.budget, first, made.per_class),
+        start,
         make_feed(matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts")),
         made.schedule,
         folder=made.out,
@@ -137,23 +136,15 @@ def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> Synthe
         starting=opened.begin if opened else lambda: None,
         saved=opened.saved if opened else lambda step: None,
         watch=frame_writer(made.out) if made.out else lambda step, synth: None,
-        evaluate=validation_score(data, info.net, chosen, **scored) if made.schedule.eval_every else None,
+        evaluate=scored,
         measure=chosen.measure,
         description=made.method.name,
         force=made.force,
     )
-    tell_far_pixels(synth, data)
     if made.out:
         save_set(made.out / "set.npz", synth)
         save_grid(made.out / "grid.png", synth)
+    tell_far_pixels(synth, data)
+    if made.modality.starts:
+        tell_no_gain(key, matcher, start, scored)
     return synth
-
-
-def tell_far_pixels(synth: SyntheticSet, data: Any) -> None:
-    """Warns where images lie far from all that the data hold in model space."""
-    if synth.x.modality != "images":
-        return
-    real = data.train.take(np.arange(min(SEEN, len(data.train.y)))).x
-    most, there = float(np.abs(real).max()), float(jnp.abs(synth.x.decode()).max())
-    if there > FAR * most:
-        note(f"warning: pixels reach {there:.3g} in model space, where those of the data reach {most:.3g}: try a smaller step size")

@@ -11,6 +11,7 @@ from condense.evaluation.report import Evaluation, Evaluations
 from condense.evaluation.rows import Shelf
 from condense.evaluation.scoring import Choices, Common, check_one_table, prepare
 from condense.runtime.checks import check_seed
+from condense.workflows.verdicts import tell_far_pixels
 from synth.base import Net
 from synth.errors import BadInput
 from synth.set import SyntheticSet
@@ -132,4 +133,6 @@ def evaluate(
         one.check(shelf)
     check_cache(cache)
     results = tuple(with_best(one, shelf, one.run(shelf)) for one, shelf in zip(made, shelves, strict=True))
+    for one in made:
+        tell_far_pixels(one.synth, one.data)
     return Evaluations(results) if several else results[0]

@@ -18,6 +18,8 @@ from jaxtyping import Array, Float, UInt8
 from synth import content, labels
 from synth.errors import BadInput, RunFailed
 from synth.files.format import load_set, save_set
+from synth.images.bases import shared
+from synth.images.coded import coded
 from synth.images.content import Bytes, Compensated, Pixels
 from synth.images.preprocess import Standard, Whiten, fit_standard, fit_zca
 from synth.labels.plain import Hard, Soft, Target
@@ -138,6 +140,22 @@ def test_docs_examples_read_bytes(tmp_path, monkeypatch):
         assert len(loaded) == 6 and type(loaded.x) is type(made)
 
 
+@pytest.mark.parametrize("made", [coded("f32", 2), coded("f16", 1), coded("u3", 2), coded("u8", 1), shared(3)])
+def test_docs_examples_read_images_in_fewer_bytes(made, tmp_path, monkeypatch):
+    """By numpy alone they decode to what this library decodes."""
+    monkeypatch.chdir(tmp_path)
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(6, 5, 4, 2)), jnp.float32)
+    x = made.encode(images).store()
+    synth = a_set()
+    info = replace(synth.info, preprocess=Standard(np.zeros(2, np.float32), np.ones(2, np.float32)))
+    name, code = ("bases.npz", documented()[6]) if x.kind == "bases" else ("fewer.npz", documented()[5])
+    save_set(name, replace(synth, x=x, info=info))
+    found = {}
+    exec(code, found)
+    np.testing.assert_allclose(found["x"], x.decode(), atol=2e-6)
+    np.testing.assert_array_equal(load_set(name).x.decode(), x.decode())
+
+
 def test_docs_examples_read_vectors(tmp_path, monkeypatch):
     """In the units of the table, with the names of its columns."""
     monkeypatch.chdir(tmp_path)
@@ -166,7 +184,7 @@ def test_bytes_that_do_not_fit_are_refused(tmp_path):
 
 def test_docs_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    standard, zca, _, _, _, write, _ = documented()
+    standard, zca, *_, write, _ = documented()
     raw = np.random.default_rng(0).random((6, 3, 2, 2)).astype(np.float32)  # what `a_set` draws first
     for kind, code in (("standard", standard), ("zca", zca)):
         for label in ("hard", "soft", "target"):

@@ -1,0 +1,47 @@
+"""What a run says at its end where nothing was learned, a line each. The loop says it of a loss that did not fall."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condense.engine.loop import FINISH, INIT, stream
+from condense.runtime.log import note
+from matchers.base import Matcher, conclude
+from synth.set import SyntheticSet
+
+SEEN, FAR = 256, 10  # real images that are looked at; times their largest value, from which on pixels lie far from them
+
+
+def tell_far_pixels(synth: SyntheticSet, data: Any) -> None:
+    """Warns where images lie far from all that the data hold in model space."""
+    if synth.x.modality != "images":
+        return
+    real = data.train.take(np.arange(min(SEEN, len(data.train.y)))).x
+    most, there = float(np.abs(real).max()), float(jnp.abs(synth.x.decode()).max())
+    if there > FAR * most:
+        note(f"warning: pixels reach {there:.3g} in model space, where those of the data reach {most:.3g}: try a smaller step size")
+
+
+class LastScore:
+    """Scores sets as the function that it is made of does, and remembers the last score; None where nothing was scored."""
+
+    def __init__(self, score: Callable[[SyntheticSet], float]) -> None:
+        self.score, self.last = score, None
+
+    def __call__(self, synth: SyntheticSet) -> float:
+        self.last = float(self.score(synth))
+        return self.last
+
+
+def tell_no_gain(key: jax.Array, matcher: Matcher, start: SyntheticSet, scored: LastScore | None) -> None:
+    """Warns where the set does not score better on validation than its own start would, which is scored for that. `key` is the run's."""
+    if scored is None or scored.last is None or not len(start):
+        return
+    last, state = scored.last, jax.jit(matcher.init)(stream(key, INIT), start.bare())
+    first = scored(conclude(stream(key, FINISH), matcher, state, start))
+    if last <= first:
+        found = f"the set scores {100 * last:.1f} % on validation and its own start {100 * first:.1f} %"
+        note(f"warning: {found}: nothing was gained; try another step size or more steps")
