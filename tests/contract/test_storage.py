@@ -9,10 +9,12 @@ from condense.data.load import load_data
 from condense.engine import loop
 from condense.engine.initial import initial_set
 from condense.engine.storage import content_named, stored_as
+from condense.workflows.relabel import relabel
 from matchers import REGISTRY
 from synth.files.format import load_set, save_set
 from synth.set import Info
 from tests.support.methods import CLASSES, IPC, KEY, OF_IMAGES, Case, built, types
+from tests.support.toy_teachers import committee
 
 NAMES = ("u8", "u2x2", "f16", "f32x3", "bases=3")
 TAKES = [name for name in OF_IMAGES if not built(name, "images").own_content]
@@ -60,3 +62,16 @@ def test_a_step_of_every_method_moves_what_every_content_stores(name, stored, sp
         moved, _, _ = case.matcher.step(KEY, carry.state, case.synth.bare(), case.feed()(0))
         moved = jax.tree.leaves(moved.x.learned())
         assert any(np.abs(np.asarray(a) - np.asarray(b)).max() > 0 for a, b in zip(jax.tree.leaves(before), moved, strict=True))
+
+
+@pytest.mark.parametrize("stored", ["u4x2", pytest.param("bases=3", marks=pytest.mark.slow)])
+def test_a_set_in_fewer_bytes_is_relabelled_and_keeps_its_bits(stored, spec, tmp_path):
+    """Teachers see the images as they are decoded."""
+    case, known = ready("random", stored, spec), committee(2, image=(8, 8, 1))
+    synth = case.run(1)
+    made = relabel(synth, tmp_path / "set.npz", known, "static", data=spec, recipe="cvdd", epochs=1)
+    read = load_set(tmp_path / "set.npz")
+    assert jax.tree.structure(read.x) == jax.tree.structure(synth.x) and made.y.kind == read.y.kind == "static"
+    jax.tree.map(np.testing.assert_array_equal, read.x, synth.x)
+    logits = sum(teacher.net.apply(teacher.vars, synth.x.decode()).logits for teacher in known) / len(known)
+    np.testing.assert_allclose(read.y.logits, logits, atol=1e-2)
