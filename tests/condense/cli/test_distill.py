@@ -33,6 +33,7 @@ from synth.images.preprocess import Standard
 from synth.selection.choose import STARTS
 from tests.support.cli import DM, TINY, record, stamps
 from tests.support.factories import build_method, complete_options
+from tests.support.toy_ranks import toy_ranks
 from tests.support.toy_teachers import committee, priors, task
 
 
@@ -198,7 +199,9 @@ def test_a_flag_beats_a_preset_beats_a_default(asked):
 def test_a_preset_is_a_run_that_can_be_made(name):
     preset = presets.PRESETS[name]
     method, settings = preset.method, presets.preset_of(name, preset.method)
-    made_by = condense.cli.distill.method_class(REGISTRY[method], REGISTRY[method].load(), settings, dry_run=False)
+    made_by = condense.cli.distill.method_class(
+        REGISTRY[method], REGISTRY[method].load(), settings, condense.cli.distill.COMMON, dry_run=False
+    )
     assert settings.keys() <= {f.name for f in fields(made_by)}
     data = parse_spec(settings["data"])
     assert data.name in NAMED or data.kind in ("folder", "tu")  # the last two for what nobody may hand on
@@ -211,6 +214,7 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     }
     handed |= {"teachers": committee(5, image=(32, 32, 3)), "priors": priors(5), "task": task((32, 32, 3), flips=True)}
     handed |= {"experts": SimpleNamespace(epochs=50), "teacher": None, "budget": None if settings.get("support") else ("ipc", 1)}
+    handed["ranks"] = toy_ranks(np.arange(200) % 10, epochs=11)
     matcher = build_method(method, complete_options(method, own), **handed)
     assert matcher.own_start is None or "start" not in settings
     assert matcher.start in STARTS and (not matcher.recipe or recipe(matcher.recipe).name in RECIPES)

@@ -34,7 +34,7 @@ def spec(tmp_path_factory) -> str:
 
 
 def test_the_methods_that_take_vectors():
-    assert set(TAKING) == {"random", "kmeans", "herding", "dc", "dm", "kip", "frepo", "mtt", "ftd", "ast", "datm"}
+    assert set(TAKING) == {"random", "kmeans", "herding", "select", "dc", "dm", "kip", "frepo", "mtt", "ftd", "ast", "datm"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in ("random", "dm") else pytest.mark.slow) for name in TAKING])
