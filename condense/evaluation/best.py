@@ -47,6 +47,8 @@ def affordable(made: Scoring) -> dict[str, int]:
 
 def with_best(made: Scoring, shelf: Shelf, evaluation: Evaluation) -> Evaluation:
     """The evaluation with its rows in the content that is best for them, network by network."""
+    if not made.best:
+        return evaluation
     chosen = [best_report(made, shelf, name, kind) for name in made.networks for kind in made.best]
     order = list(made.networks)
     return evaluation._replace(reports=tuple(sorted((*evaluation.reports, *chosen), key=lambda report: order.index(report.net))))

@@ -193,7 +193,7 @@ def test_a_protocol_of_ones_own_selects_on_the_way(data, toy, tmp_path, monkeypa
         ({"epochs": 3}, "--epochs 3: recipe means trains nothing"),
         ({"net": "mlp"}, "--net mlp: recipe means needs no network"),
         ({"frozen": "x"}, "--frozen x: recipe means fits no ridge head to features of a network; take --recipe krr"),
-        ({"recipe": "mean"}, "unknown recipe 'mean' .known: dc, .*, means.$"),
+        ({"recipe": "mean"}, "unknown recipe 'mean' .known: dc, .*, means.; did you mean means.$"),
         ({"recipe": "means:power=0"}, "--recipe means:power=0: give a whole number above 0"),
         ({"recipe": "means:speed=1"}, "unknown recipe 'means:speed=1'"),
     ],
@@ -232,7 +232,7 @@ def test_a_row_of_ones_own_stands_beside_the_set(data, toy, monkeypatch):
         assert {*rows_of(best)} == {row for row, y in zip(rows_of(own.x.pixels), own.y.index.tolist(), strict=True) if y == c}
     with pytest.raises(
         BadInput,
-        match=r"--rows: unknown row 'darkest' .known for images: distilled, random, .*, noise, full, brightest",
+        match=r"--rows: unknown row 'darkest' .known for images: distilled, random, .*, noise, full, random-best, kmeans-best, brightest",
     ):
         evaluate(synth, data=data, recipe="means", rows="darkest")
 

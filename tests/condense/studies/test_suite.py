@@ -122,6 +122,7 @@ def test_every_draw_shares_one_split_and_differs_in_its_seed(spec, tmp_path):
     assert len([row for row in found.results if row["set_kind"] == "random"]) == 1, "random images are drawn and trained on once"
 
 
+@pytest.mark.slow
 def test_minutes_of_a_suite_are_measured_once_for_all_draws(spec, tmp_path, monkeypatch):
     """A step of 8 s after 4 s of compiling: 6 in a minute, 13 in two; a method with steps keeps them, one that chooses takes one."""
     measured = []

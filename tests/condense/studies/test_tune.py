@@ -54,6 +54,7 @@ def document(out):
     return [json.loads((out / name).read_text()) for name in ("tune.json", "trials.json", "preset.json")]
 
 
+@pytest.mark.slow
 def test_it_finds_what_is_better_than_the_call_and_writes_a_preset(spec, tmp_path, fixed):
     """Noise that hardly moves, and images that come near the class means at ten times the step size."""
     found = search(spec, tmp_path / "s")

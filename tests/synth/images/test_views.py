@@ -200,6 +200,7 @@ def test_every_crop_of_a_collage_lies_in_one_cell():
     assert (np.asarray(anywhere).max((1, 2, 3)) > np.asarray(anywhere).min((1, 2, 3))).any(), "other crops see several"
 
 
+@pytest.mark.slow
 def test_a_cell_is_shown_as_large_as_the_collage():
     """Without a crop: each cell cut out and resized by JAX, whatever its proportions."""
     x = pictures(3, (8, 12))
