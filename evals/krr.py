@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import jax
@@ -15,12 +16,13 @@ from jaxtyping import Array, Float
 
 from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from evals.report import Report
-from synth.base import Examples, Net, Vars, fresh
+from synth.base import Net, Split, Vars, fresh
 from synth.errors import BadInput, RunFailed
 from synth.images.views import every_cell
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches
 from synth.training.ridge import linear, ntk, regression
+from synth.training.stream import count_over, on_device
 
 PIECE = 64  # examples that go through a network together
 
@@ -95,7 +97,7 @@ def make_scorer(net: Net | None, recipe: RidgeHead, *, frozen: Vars | None = Non
         head = regression(features(vars, shown), targets, gram=gram, reg=recipe.reg, weight=weight)
         values = in_batches(lambda vars, piece: head(features(vars, piece)), vars, x, batch=PIECE)
         finite = jnp.isfinite(values).all(-1)
-        return jnp.stack([jnp.sum(finite & (values.argmax(-1) == y)), jnp.sum(~finite)])
+        return jnp.stack([jnp.sum(finite & (values.argmax(-1) == y)), jnp.sum(~finite & (y >= 0))])
 
     return lambda key, synth, x, y: score(key, frozen, synth, x, y)
 
@@ -114,7 +116,7 @@ def closed_form(
     score: Callable,
     recipe: RidgeHead,
     draw: Callable[[int], SyntheticSet],
-    test: Examples,
+    test: Split,
     *,
     numbers: Sequence[int],
     net_name: str = "",
@@ -126,14 +128,14 @@ def closed_form(
     Raises RunFailed where a head's value is not finite.
     """
     began, accuracies = time.perf_counter(), []
-    x, y = jnp.asarray(test.x), jnp.asarray(test.y)
+    test = on_device(test)
     for number in numbers:
-        synth = draw(number).bare()
-        right, lost = map(int, score(jax.random.fold_in(key, number), synth, x, y))
+        synth, k_net = draw(number).bare(), jax.random.fold_in(key, number)
+        right, lost = map(int, count_over(partial(score, k_net, synth), test))
         if lost:
             what = f"the ridge head of the {set_kind} set under recipe {recipe.name}"
-            raise RunFailed(f"{what} has no finite value for {lost} of {len(y)} examples; look at the set with `condense show`")
-        accuracies.append(right / len(y))
+            raise RunFailed(f"{what} has no finite value for {lost} of {len(test.y)} examples; look at the set with `condense show`")
+        accuracies.append(right / len(test.y))
         if tick:
             tick(1)
     return Report(net_name, recipe.name, set_kind, tuple(accuracies), time.perf_counter() - began)

@@ -8,18 +8,20 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
 from evals.protocol import Worker, groups_of
 from evals.report import Report, confusion_of, join
 from evals.retraining import EvalRecipe
-from synth.base import Examples, Net
+from evals.streamed import StreamedSet, seconds_streamed, train_streamed
+from synth.base import Net, Split, Vars
 from synth.errors import RunFailed
 from synth.images.views import View, within_cells
 from synth.numerics import backend
 from synth.numerics.pytree import all_finite
 from synth.set import SyntheticSet
 from synth.training.fit import Fit, epoch_items, fit, in_batches, init_fit, on_examples
+from synth.training.stream import count_over, on_device
 
 CHUNKS = 50  # pieces that a training is cut into, at least where it has as many epochs; between them progress is shown
 
@@ -31,11 +33,15 @@ class Trainer(NamedTuple):
       init: (keys, synths) -> states.
       advance: (states, keys, synths, first epoch, epoch to stop before, epochs in all) -> states.
       score: (states, x, y) -> i32[seeds c c], how many examples of each class (rows) are taken for each class (columns).
+      items: (key of one seed, epoch, examples, classes) -> the mini-batches of an epoch on a set that does not lie in memory.
+      follow: (states, set of a block, its mini-batches, epoch, epochs in all) -> states after a block of that epoch.
     """
 
     init: Callable
     advance: Callable
     score: Callable
+    items: Callable | None = None
+    follow: Callable | None = None
 
 
 def make_trainer(
@@ -73,12 +79,17 @@ def make_trainer(
 
         return jax.lax.fori_loop(first, stop, epoch, state)
 
-    def score_one(state: Fit, x, y):
-        def classify(vars, piece):
-            return net.apply(vars, piece).logits.argmax(-1)
+    def follow_one(state, synth, items, number, epochs):
+        objective = on_examples(net, synth.x.decode(), synth.y, augment=augment, view=view, micro=recipe.micro, weight=synth.weight)
+        return fit(objective, optimiser(synth, recipe.factor(number, epochs), recipe.momentum_at(number, epochs)), state, items)[0]
 
-        classes = jax.eval_shape(net.apply, state.vars, x[:1]).logits.shape[-1]
-        return jnp.zeros((classes, classes), jnp.int32).at[y, in_batches(classify, state.vars, x)].add(1)
+    @partial(jax.jit, static_argnums=(2, 3))
+    def items_of(key, number, n, classes):
+        return epoch_items(jax.random.fold_in(key, 1), number, n, batch=recipe.batch_of(n, classes))
+
+    @partial(jax.jit, donate_argnums=0)
+    def follow_all(states, synth, items, number, epochs):
+        return over_seeds(lambda state: follow_one(state, synth, items, number, epochs), states)
 
     def over_seeds(fn, *seeded):
         return spread(lambda *parts: backend.map_batched(fn, *parts), *seeded)
@@ -93,9 +104,20 @@ def make_trainer(
 
     @jax.jit
     def score_all(states, x, y):
-        return over_seeds(lambda state: score_one(state, x, y), states)
+        return over_seeds(lambda state: confuse(net, state.vars, x, y), states)
 
-    return Trainer(begin_all, advance_all, score_all)
+    return Trainer(begin_all, advance_all, score_all, items_of, follow_all)
+
+
+def confuse(net: Net, vars: Vars, x: Float[Array, "n ..."], y: Int[Array, " n"]) -> Int[Array, "c c"]:
+    """How many examples of each class (rows) a network takes for each class (columns). Rows that fill up a piece, of class -1, count for
+    none."""
+
+    def classify(vars, piece):
+        return net.apply(vars, piece).logits.argmax(-1)
+
+    classes = jax.eval_shape(net.apply, vars, x[:1]).logits.shape[-1]
+    return jnp.zeros((classes, classes), jnp.int32).at[y, in_batches(classify, vars, x)].add(jnp.int32(y >= 0))
 
 
 def scaled(objective: Callable, factor: float) -> Callable:
@@ -150,7 +172,7 @@ def retrain(
     trainer: Trainer,
     recipe: EvalRecipe,
     draw: Callable[[int], SyntheticSet],
-    test: Examples,
+    test: Split,
     *,
     seeds: int = 5,
     net_name: str = "",
@@ -175,7 +197,7 @@ def retrain_group(
     trainer: Trainer,
     recipe: EvalRecipe,
     draw: Callable[[int], SyntheticSet],
-    test: Examples,
+    test: Split,
     *,
     numbers: Sequence[int],
     net_name: str = "",
@@ -184,18 +206,25 @@ def retrain_group(
     best_on_test: bool = False,
 ) -> Report:
     """Trains the seeds `numbers` at one time and scores each; the other arguments, and what is raised, are those of `retrain`."""
-    began, x, y = time.perf_counter(), jnp.asarray(test.x), jnp.asarray(test.y)
+    began, test = time.perf_counter(), on_device(test)
     keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
     drawn = {number: draw(number) for number in dict.fromkeys(numbers)}
     rights = []  # of every seed, at every scoring on the way
-    watch = (lambda states: rights.append(rights_of(trainer.score(states, x, y)))) if best_on_test else None
-    states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick, watch=watch)
+    watch = (lambda states: rights.append(rights_of(count_over(partial(trainer.score, states), test)))) if best_on_test else None
+    first = drawn[numbers[0]]
+    if isinstance(first, StreamedSet) and len(numbers) > 1:  # each has an order of its own
+        more = {"net_name": net_name, "set_kind": set_kind, "tick": tick, "best_on_test": best_on_test}
+        return join([retrain_group(key, trainer, recipe, draw, test, numbers=(number,), **more) for number in numbers], len(numbers))
+    if isinstance(first, StreamedSet):
+        states = train_streamed(trainer, recipe, keys, first, tick=tick, watch=watch)
+    else:
+        states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick, watch=watch)
     if not all_finite(states.vars):
-        why = _step_size(recipe, drawn[numbers[0]])
+        why = _step_size(recipe, first)
         raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged: {why}")
-    taken = np.asarray(trainer.score(states, x, y))
-    accuracies = tuple(int(right) / len(y) for right in rights_of(taken))
-    best = tuple(int(right) / len(y) for right in np.max(rights, 0)) if rights else None
+    taken = np.asarray(count_over(partial(trainer.score, states), test))
+    accuracies = tuple(int(right) / len(test.y) for right in rights_of(taken))
+    best = tuple(int(right) / len(test.y) for right in np.max(rights, 0)) if rights else None
     return Report(
         net_name, recipe.name, set_kind, accuracies, time.perf_counter() - began, best_on_test=best, confusion=confusion_of(taken)
     )
@@ -207,7 +236,7 @@ def rights_of(taken: Int[np.ndarray | jax.Array, "seeds c c"]) -> Int[np.ndarray
 
 
 def retraining_worker(
-    net_name: str, trainer: Trainer, recipe: EvalRecipe, test: Examples, *, devices: int = 1, best_on_test: bool = False
+    net_name: str, trainer: Trainer, recipe: EvalRecipe, test: Split, *, devices: int = 1, best_on_test: bool = False
 ) -> Worker:
     """The worker that retrains a network under a recipe. Groups of seeds fill the `devices`. For a whole training set one network trains on
     each device at a time, because every network holds a copy of its set."""
@@ -216,7 +245,7 @@ def retraining_worker(
         more = {"net_name": net_name, "set_kind": kind, "tick": tick, "best_on_test": best_on_test}
         return retrain_group(key, trainer, recipe, draw, test, numbers=numbers, **more)
 
-    def seconds(synth: SyntheticSet, group: int) -> float:
+    def seconds(synth: SyntheticSet | StreamedSet, group: int) -> float:
         return seconds_a_group(trainer, recipe, synth, group, watched=test if best_on_test else None)
 
     def group(seeds: int, whole: bool) -> int:
@@ -225,9 +254,13 @@ def retraining_worker(
     return Worker(report, seconds, ticks=recipe.epochs, group=group)
 
 
-def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, group: int, *, watched: Examples | None = None) -> float:
+def seconds_a_group(
+    trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet | StreamedSet, group: int, *, watched: Split | None = None
+) -> float:
     """Compiles the training, and times one epoch of it and one scoring on the examples `watched`. The result is the estimate that users see
     before long work."""
+    if isinstance(synth, StreamedSet):
+        return group * seconds_streamed(trainer, recipe, synth)
     keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
     states, spans = trainer.init(keys, synths), []
     for stop in (0, 1, 2, 3):  # no epoch at first: that call compiles
@@ -239,10 +272,10 @@ def seconds_a_group(trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet, g
             break
     scoring = 0.0
     if watched:
-        x, y = jnp.asarray(watched.x), jnp.asarray(watched.y)
+        watched = on_device(watched)
         for _ in range(2):  # the first compiles
             began = time.perf_counter()
-            jax.block_until_ready(trainer.score(states, x, y))
+            count_over(partial(trainer.score, states), watched)
             scoring = time.perf_counter() - began
     return min(spans[1:]) * recipe.epochs + scoring * len(epoch_spans(recipe))
 

@@ -67,8 +67,14 @@ class Teacher(NamedTuple):
 class Split(Protocol):
     """Real examples in model space that need not lie in memory: the training, validation or test split of a data set.
 
-    `take` is the only way to them. Whoever wants a few takes these; what needs all of them at once says so by `take_all`.
+    `take` is the only way to them. Whoever wants a few takes these; what goes over all of them does so by `synth.training.stream`, and what
+    needs all at once says so by `take_all`.
     """
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether they lie in memory, so that it costs little to hold all of them."""
+        ...
 
     @property
     def y(self) -> Int[np.ndarray, " n"]:
@@ -90,6 +96,7 @@ class Examples(NamedTuple):
 
     x: Float[Array, "n ..."]
     y: Int[Array, " n"]
+    in_memory = True
 
     @property
     def shape(self) -> tuple[int, ...]:

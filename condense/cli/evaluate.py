@@ -24,6 +24,7 @@ class Flags:
     seeds: Annotated[int | None, about("fresh networks a row; by default 5, and 10 on graphs")] = None
     recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
     epochs: Annotated[int | None, about("epochs of the training; by default the recipe's. The full row keeps those of recipe full")] = None
+    full_epochs: Annotated[int | None, about("epochs of the full row; by default those of recipe full")] = None
     rows: Annotated[
         str,
         about(
@@ -62,7 +63,7 @@ def act(call: Flags) -> None:
     with defer_interrupt():
         from condense.workflows.evaluate import evaluate
 
-    taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "seed", "cache", "ranks")
+    taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "full_epochs", "seed", "cache", "ranks")
     given = {name: getattr(call, name) for name in taken}
     result = evaluate(call.what[0] if len(call.what) == 1 else call.what, data=call.data, **given, rows=words_of(call.rows))
     conclude(result, call.json)

@@ -79,6 +79,7 @@ class GraphView:
     index: Int[np.ndarray, " n"]
     classes: int
     alphabet: Alphabet
+    in_memory = True
 
     @cached_property
     def y(self) -> Int32[np.ndarray, " n"]:

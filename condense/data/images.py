@@ -11,28 +11,18 @@ from functools import cached_property
 
 import numpy as np
 
+from condense.data.digests import digest_of, shaping
 from condense.data.named import IMAGENET, PUBLISHED, STATED
 from condense.data.readers.base import Spec
+from condense.data.readers.kept import Kept
 from condense.data.readers.source import ArraySource, stratified
-from condense.data.rows import Part, Rows, Slices, View, pieces, view
+from condense.data.rows import Part, Rows, Slices, View, view
 from condense.data.spec import absolute
 from condense.runtime.log import progress
 from synth.errors import BadInput
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess, Standard
 from synth.set import SyntheticSet
-
-
-def rows_digest(source: ArraySource) -> str:
-    """SHA-256 in hexadecimal of the contents: all rows and labels with their dtype and shape, and the class names in order."""
-    found = hashlib.sha256("\0".join(source.classes).encode())
-    for rows in (source.train, source.test):
-        found.update(f"{rows.dtype.str}{rows.shape}".encode())
-        for piece in pieces(rows):
-            found.update(np.ascontiguousarray(piece).data)
-        found.update(f"{rows.y.dtype.str}{rows.y.shape}".encode())
-        found.update(np.ascontiguousarray(rows.y).data)
-    return found.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +127,9 @@ def build(
         classes=source.classes,
         image=source.shape,
         flips=spec.options.get("flip", source.flips),
-        digest=rows_digest(source),
+        digest=digest_of(source, spec),
         seed=seed,
-        preprocess=(fit or fitted)(spec.options.get("normalise", "standard"), Part(source.train, train), spec.text),
+        preprocess=kept_fit(spec, source, train, fit or fitted),
         source=source,
         rows=(train, val),
         located=absolute(spec),
@@ -151,6 +141,19 @@ def limited(source: ArraySource, count: int | None) -> ArraySource:
     if count is None or count >= len(source.train.y):
         return source
     return replace(source, train=Part(source.train, stratified(source.train.y, count)))
+
+
+def kept_fit(spec: Spec, source: ArraySource, train: np.ndarray, fit: Callable[[str, Rows, str], Preprocess]) -> Preprocess:
+    """The preprocessing of these training rows. Where rows stay in their files, mean and deviation are kept beside these."""
+    kind, rows = spec.options.get("normalise", "standard"), Part(source.train, train)
+    if not source.files or kind != "standard":
+        return fit(kind, rows, spec.text)
+    kept, name = Kept(source.files, spec.text), f"{shaping(spec)}/{hashlib.sha256(train.tobytes()).hexdigest()[:16]}"
+    found = kept.get(name)
+    if found is None or found.dtype != np.float32 or found.shape != (2, source.shape[-1]) or not (found[1] > 0).all():
+        found = np.stack(fit(kind, rows, spec.text))
+        kept.put({name: found})
+    return Standard(*found)
 
 
 def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:

@@ -11,8 +11,11 @@ from condense.data.given import read_given
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.readers import READERS
+from condense.data.readers.base import Spec
 from condense.data.spec import parse_options, parse_spec
+from condense.runtime.log import note
 from synth.errors import BadInput
+from synth.files.memory import fits, megabytes
 from synth.set import SyntheticSet
 
 
@@ -53,8 +56,10 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
 
     Args:
       data: NAME, `kind:location` or the path of a file or folder, with options `?key=value&...`: normalise=KIND (standard),
-        flip=true|false, limit=N (the first N training images, classes in proportion), for pictures size=N (shorter side, then
-        centre crop) and grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the test where there is none, by split=N;
+        stream=true|false (whether rows stay in their files, as they do by themselves where memory cannot hold them), flip=true|false,
+        limit=N (the first N training images, classes in proportion), for pictures size=N (shorter side, then centre crop), scale=N (of
+        test pictures the shorter side before that crop) and grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the
+        test where there is none, by split=N;
         for graphs fold=K or split=N, and degree=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N.
         Or what Python holds: (x, y), (x_train, y_train, x_test, y_test), a mapping with `train` and `test`, a data frame, a data set of
         `datasets`, or a map-style one of PyTorch. Data that were loaded already come back as they are.
@@ -78,11 +83,24 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
         spec = parse_spec(str(data))
         if options:
             raise BadInput(f"data '{spec.text}': options={options} is for what Python holds; write {spec.how('', '')[0]}{options} instead")
-        source = READERS[spec.kind].read(spec)
+        source = open_source(spec)
     else:
         shown = f"a {type(data).__name__}"
         spec, source = read_given(data, parse_options(shown, READERS["hf"], options or None))
     return BUILDERS[source.modality].build(spec, source, seed=seed, validation=validation)
+
+
+def open_source(spec: Spec) -> Any:
+    """The raw data of a specification. Rows stay in their files where the option `stream` says so, and where they are more than may be held
+    in memory, if the reader of their kind can leave them there. Data that fit are always held: a digest of rows in files is another one."""
+    reader = READERS[spec.kind]
+    if reader.scan is None or reader.weigh is None:
+        return reader.read(spec)
+    stream = spec.options.get("stream")
+    if stream is None and (stream := not fits(weight := reader.weigh(spec))):
+        remedy = f"{spec.how('stream', 'false')} would hold them there"
+        note(f"{spec.text}: rows stay in their files, as they would take {megabytes(weight)} of memory; {remedy}")
+    return (reader.scan if stream else reader.read)(spec)
 
 
 def from_arrays(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from condense.data.readers.idx import IDX
-from condense.data.readers.tfds import prepared
+from condense.data.readers.prepared import prepared
 from synth.errors import BadInput
 
 SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` of datasets leaves

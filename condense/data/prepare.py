@@ -8,7 +8,6 @@ import fcntl
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -36,7 +35,7 @@ def prepare(name: str, *, from_dir: Path | None = None, size: int | None = None,
 
     Raises:
       BadInput: a wrong name; files that are missing or refused; a set that is there already; no tensorflow and no `from_dir`.
-      RunFailed: the disk is full, or the download failed.
+      RunFailed: the disk is full, or the download failed. The same call goes on with the shards that are missing.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
         raise BadInput(f"data {name}: names are made of a-z, 0-9 and _, as in {', '.join(NAMED)}")
@@ -82,25 +81,32 @@ def _download(name: str, store: Store) -> Path:
 
 @contextmanager
 def _whole(place: Path) -> Iterator[Path]:
-    """A new folder that becomes `place` when the block ends well and vanishes when it does not."""
+    """A folder that becomes `place` when the block ends well. When it does not, it stays where shards of the set are whole in it, for the
+    same call to go on from, and vanishes otherwise."""
+    fresh = place.parent / f".{place.name}.partial"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         for left in place.parent.glob(f".{place.name}.{'?' * 8}"):
             _remove_unless_locked(left)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        fresh.mkdir(exist_ok=True)
         lock = _lock(fresh)
+    except BlockingIOError:
+        raise BadInput(f"data {place.name}: another process is writing {fresh}; wait until it is done") from None
     except OSError as error:
         if error.errno in FULL:
             raise RunFailed(f"cannot write {place.parent} ({error.strerror}); make room and run again") from error
         raise BadInput(f"$CONDENSE_DATA: cannot write {place.parent} ({error.strerror}); name a folder that can be written") from error
     try:
         yield fresh
-        fresh.chmod(0o755)
         os.replace(fresh, place)
+    except BadInput:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     except OSError as error:
         raise RunFailed(f"cannot write {place} ({error.strerror or error}); make room or remove what is there") from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if not next(fresh.glob("*/[!.]*.array_record-*"), None):
+            shutil.rmtree(fresh, ignore_errors=True)
         os.close(lock)
 
 

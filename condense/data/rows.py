@@ -14,16 +14,22 @@ Whoever uses them assumes no array:
 them here.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Array, Float32, Int, Int32, UInt8
 
 from synth.base import Examples
-from synth.images.preprocess import CHUNK, Preprocess, unit
+from synth.files.memory import MemoryBudget
+from synth.images.preprocess import CHUNK, Preprocess, Standard, unit
+
+LARGE = 1 << 28  # bytes that may be taken without a count of what is free
 
 
 @runtime_checkable
@@ -160,12 +166,36 @@ class View:
         """The number of rows, then the shape of one."""
         return self.rows.shape
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the raw rows lie in memory. Whoever needs all of others takes them in pieces (`synth.training.stream`)."""
+        return self.rows.in_memory
+
     def take(self, index: Int[np.ndarray, " m"]) -> Examples:
-        """The rows that `index` names, in its order, as f32 in model space."""
+        """The rows that `index` names, in its order, as f32 in model space. Raises BadInput where those of rows that do not lie in memory
+        would take more of it than may be taken."""
         index = np.asarray(index, np.int64)
+        needed = 4 * len(index) * math.prod(self.shape[1:])
+        if needed > LARGE and not self.rows.in_memory:
+            remedy = "take fewer, as by limit=N, or smaller ones"
+            MemoryBudget(f"{len(index):,} of the rows, which stay in their files, at once", remedy=remedy).take(needed)
         if self.rows.in_memory and not self.preprocess.elementwise:
             return self._whole.take(index)
         return self._model_space(index)
+
+    @property
+    def packed(self) -> bool:
+        """Whether rows are bytes that a device can normalise: `unpack` of `take_bytes` has the bits of `take`."""
+        return self.rows.dtype == np.uint8 and isinstance(self.preprocess, Standard)
+
+    def take_bytes(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m ..."]:
+        """The raw rows that `index` names."""
+        return self.rows.take(np.asarray(index, np.int64))
+
+    def unpack(self, raw: UInt8[np.ndarray, "m ..."]) -> Float32[Array, "m ..."]:
+        """Raw rows in model space, moved to the device as bytes."""
+        bytes_of_channels = np.arange(256, dtype=np.uint8).reshape(-1, 1).repeat(raw.shape[-1], 1)
+        return _looked_up(jnp.asarray(raw), jnp.asarray(self.preprocess.apply(unit(bytes_of_channels))))
 
     def unlabelled(self) -> "View":
         """The same rows as examples of one class, 0."""
@@ -183,6 +213,13 @@ class View:
             for row in range(0, len(raw), batch):
                 out[row : row + batch] = self.preprocess.apply(raw[row : row + batch])
         return Examples(x, self.y[index])
+
+
+@jax.jit
+def _looked_up(raw, table):
+    """What the table [256 c] holds of every byte. Computed here, a compiler would round it otherwise."""
+    channels = jnp.arange(table.shape[1], dtype=jnp.int32).reshape((1,) * (raw.ndim - 1) + (-1,))
+    return jnp.take(table.ravel(), raw.astype(jnp.int32) * table.shape[1] + channels)
 
 
 def view(rows: Rows, preprocess: Preprocess) -> View:

@@ -17,6 +17,7 @@ from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment,
 from synth.base import Split, take_all
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples, batch_of
+from synth.training.stream import Ahead
 
 GRAPHS = 3  # stream of the seed, beside those of the image feeds
 
@@ -40,7 +41,8 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
         of `examples` in memory, `Unread()` `examples` as they are, `Segment(...)` a `Piece` of an expert's trajectory,
-        `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, None nothing.
+        `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, None nothing. Threads read the next batches meanwhile,
+        where examples do not lie in memory.
       examples: the training split.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
@@ -49,6 +51,11 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
     """
     if seed < 0:
         raise BadInput(f"--seed {seed} is negative; give 0 or more")
+    feed = _feed(request, examples, classes, seed, experts)
+    return Ahead(feed) if isinstance(request, PerClass | Shuffled) and not examples.in_memory else feed
+
+
+def _feed(request: Feed, examples: Split, classes: int, seed: int, experts: Trajectories | None) -> Callable[[int], object]:
     match request:
         case PerClass(n):
             return _per_class(n, examples, classes, seed)

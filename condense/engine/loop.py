@@ -26,6 +26,7 @@ from matchers.base import Matcher, conclude
 from synth.errors import BadInput, RunFailed
 from synth.files.format import save_set
 from synth.set import SyntheticSet
+from synth.training.stream import Ahead
 
 INIT, STEP, START, FINISH, PREPARE = range(5)  # key streams of a run
 FAULTS = (  # what stops a run, and what to try
@@ -144,8 +145,7 @@ def run(
         it nothing is written.
       owner: what tells the run from others; checkpoints in `folder` that are another's are refused.
       starting: called before the folder is read or written; of a method of one step when that is done.
-      saved: called with the step after every checkpoint.
-      watch: called with the step and the set under work before the first step and after every `schedule.frame_every`.
+      saved, watch: called with the step after every checkpoint; with step and set before the first step and every `schedule.frame_every`.
       evaluate: set -> accuracy on validation data; `measure` is what the log calls it.
       force: tries a step although memory does not seem to suffice.
     Raises RunFailed where the loss or the set is not finite, or memory or disk do not suffice; BadInput where the run is past its steps.
@@ -178,9 +178,7 @@ class _Loop:
         self.bad, self.fed = faultless(), (None, None)
         self.checkpoints, found = Checkpoints(folder / "checkpoints", owner=owner) if folder else None, None
         if self.checkpoints:
-            with (
-                defer_interrupt()
-            ):  # a start can take minutes, as that of a pool of trained networks: one that is gone on from is not made again
+            with defer_interrupt():  # a start can take minutes, as that of a pool of networks: one that is gone on from is not made again
                 found = self.checkpoints.restore(jax.eval_shape(lambda: _initial_state(key, matcher, synth)))
         self.carry = replicate(jax.tree.map(jnp.array, found)) if found else initial_state(key, matcher, synth)
         self.step = self.stored = int(found.step) if found else 0
@@ -191,7 +189,7 @@ class _Loop:
         self.losses = list(self.log.column("loss").values()) if self.log else []
 
     def run(self, description: str, *, force: bool) -> SyntheticSet:
-        pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, force=force)
+        pending, gauge = deque(), Gauge(description, self.advance, kept=self.kept, ahead=int(isinstance(self.feed, Ahead)), force=force)
         with progress(self.schedule.steps, description, done=self.step, phase=COMPILING) as bar:
             try:
                 self.score(bar)
@@ -217,6 +215,8 @@ class _Loop:
                 if not self.carry.step.is_deleted() and (np.asarray(self.bad) < 0).all():  # deleted: stopped twice, in the middle of a step
                     self.save()
                 raise
+        if isinstance(self.feed, Ahead):
+            note(f"{description}: {self.feed.waiting}")
         self.tell_nothing_matched()
         return self.result()
 

@@ -23,11 +23,12 @@ class Gauge:
       step: a `functools.partial` of a jitted function, as `condense.engine.loop.compile_step` makes it; compiled here, and not again when
         called.
       kept: parameter vectors, of the size of those in a `Piece`, that are part of the step's working memory.
+      ahead: how many batches are read while the step works, of data that stay in their files.
       force: only warns where memory does not suffice.
     """
 
-    def __init__(self, description: str, step, *, kept: int = 0, force: bool = False):
-        self.description, self.step, self.kept, self.force = description, step, kept, force
+    def __init__(self, description: str, step, *, kept: int = 0, ahead: int = 0, force: bool = False):
+        self.description, self.step, self.kept, self.ahead, self.force = description, step, kept, ahead, force
         self.calls, self.began = 0, 0.0
 
     def before(self, key, carry, bad, batch) -> None:
@@ -36,14 +37,15 @@ class Gauge:
             return
         if not (needed := memory_of_step(key, self.step, carry, bad, batch)):
             return
-        free = free_memory()
+        free, read = free_memory(), self.ahead * sum(leaf.nbytes for leaf in jax.tree.leaves(batch))
+        reading = f", batches that are read ahead {megabytes(read)}" if read else ""
         note(
-            f"{self.description}: set and state {tree_bytes(carry)}, batch {tree_bytes(batch)}{snapshots(batch)}, working memory of a step"
-            f" {megabytes(needed)}{parts(needed, batch, self.kept)}; {megabytes(free)} are free"
+            f"{self.description}: set and state {tree_bytes(carry)}, batch {tree_bytes(batch)}{snapshots(batch)}{reading}, "
+            f"working memory of a step {megabytes(needed)}{parts(needed, batch, self.kept)}; {megabytes(free)} are free"
         )
-        if needed <= free:
+        if needed + read <= free:
             return
-        message = f"a step needs {megabytes(needed)} of memory and {megabytes(free)} are free"
+        message = f"a step needs {megabytes(needed + read)} of memory and {megabytes(free)} are free"
         if not self.force:
             raise RunFailed(f"{message}: take a smaller batch, set or network, fewer inner steps, or --force to try it")
         note(f"warning: {message}")

@@ -5,7 +5,7 @@ To add a row for images, write a function (comparison) -> (seed -> set) and add 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,11 +20,12 @@ from condense.engine.storage import stored_as
 from condense.evaluation.facts import Facts, set_facts
 from condense.runtime.log import progress
 from evals.protocol import Protocol
+from evals.streamed import StreamedSet
 from synth.base import Examples, take_all
 from synth.errors import BadInput, nearest
 from synth.images.content import Pixels
 from synth.labels.plain import Hard, Target
-from synth.selection.choose import choose_herding, choose_kmeans, choose_random
+from synth.selection.choose import choose_herding, choose_kmeans, choose_random, flat_features
 from synth.selection.choose import noise as draw_noise
 from synth.selection.collage import whole_collages
 from synth.selection.ranks import Ranks
@@ -32,6 +33,7 @@ from synth.selection.rules import keep
 from synth.selection.scores import name_score, scores
 from synth.set import SyntheticSet
 from synth.training.ridge import centred
+from synth.training.stream import Blocks
 
 DRAW = 1  # key stream of an evaluation
 ROW_SCORE = "el2n"  # by which the rows easy and hard choose
@@ -172,11 +174,10 @@ def kmeans(comparison: Comparison) -> Draw:
     """The training examples nearest to the centres of their class, as many centres as the set has examples of it."""
 
     def choose(key: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
-        x = take_all(comparison.data.train).x
-        flat = x.reshape(len(x), -1)
-        if len(x) < LONG:  # a bar inside that of the evaluation stays behind as a line
+        flat = flat_features(comparison.data.train)
+        if len(labels) < LONG:  # a bar inside that of the evaluation stays behind as a line
             return choose_kmeans(key, flat, labels, count)
-        with progress(int(labels.max()) + 1, f"k-means among {len(x):,} {comparison.data.modality}") as bar:
+        with progress(int(labels.max()) + 1, f"k-means among {len(labels):,} {comparison.data.modality}") as bar:
             index = choose_kmeans(key, flat, labels, count, done=bar.advance)
             bar.advance()
         return index
@@ -223,8 +224,9 @@ def noise(comparison: Comparison) -> Draw:
 def everything(comparison: Comparison) -> Draw:
     """All training examples with their class indices."""
     usual = MODALITIES[comparison.data.modality].content
-    whole = {"kind": Hard, "content": usual and usual(comparison.data)}
-    return lambda seed: comparison.real(take_all(comparison.data.train), **whole)
+    encode = partial(comparison.real, kind=Hard, content=usual and usual(comparison.data))
+    train = comparison.data.train
+    return (lambda seed: encode(take_all(train))) if train.in_memory else lambda seed: StreamedSet(Blocks(train), encode)
 
 
 def count_facts(synth: SyntheticSet) -> Facts:

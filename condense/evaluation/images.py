@@ -10,7 +10,7 @@ from condense.runtime.devices import devices, over_devices
 from evals.protocol import ScoringNetwork, Worker
 from evals.retrain import Trainer, make_trainer, retraining_worker
 from evals.retraining import EvalRecipe
-from synth.base import Examples
+from synth.base import Split
 from synth.images.augment import dsa, dsa_strategy, one_each
 from synth.set import SyntheticSet
 
@@ -22,7 +22,7 @@ def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Tr
     return make_trainer(network.net, recipe, augment, view=view, over_devices=over_devices)
 
 
-def retraining(data: Data, part: Examples, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
+def retraining(data: Data, part: Split, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
     """Builds (network, recipe) -> worker. The worker retrains the network and scores it on `part` at its last step, and with `best_on_test`
     also during training."""
 

@@ -41,11 +41,12 @@ from condense.runtime.log import note
 from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from evals.recipes import recipe as find_recipe
 from evals.storage import count_bytes
-from synth.base import Net, take_all
+from synth.base import Net
 from synth.errors import BadInput
 from synth.files.format import load_set
 from synth.selection.ranks import Ranks
 from synth.set import SyntheticSet
+from synth.training.stream import held
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,7 @@ class Choices:
     seed: int
     cache: str | Path | None
     ranks: str | Path | None = None
+    full_epochs: int | None = None
 
 
 class Common:
@@ -85,7 +87,7 @@ class Common:
         """What networks are scored on, by default the split of the call."""
         split = split or self.choices.split
         if (at := _key(data) + split) not in self._tasks:
-            part = take_all(data.test if split == "test" else data.val)
+            part = held(data.test if split == "test" else data.val)
             build = EVALUATORS[data.modality].retraining(data, part, self.choices.best_on_test)
             self._tasks[at] = ScoringTask(data.modality, part, build)
         return self._tasks[at]
@@ -207,7 +209,8 @@ def scored_rows(made: Scoring, kinds: Sequence[str]) -> list[Row]:
 
     def row(name: str, kind: str) -> Row:
         baseline = evaluator.baselines[kind]
-        protocol = baseline.protocol or (find_recipe(baseline.recipe) if baseline.recipe else made.protocol)
+        epochs = made.common.choices.full_epochs
+        protocol = baseline.protocol or (find_recipe(baseline.recipe, epochs=epochs) if baseline.recipe else made.protocol)
         worker, facts = made.common.worker(data, made.networks[name], protocol), facts_of(made, name, kind, protocol)
         draw = cache(lambda: evaluator.prepare(draws()[kind], name, made.seeds))
         return Row(name, kind, protocol, worker, draw, bool(baseline.recipe), facts, is_kept(made, name, protocol))

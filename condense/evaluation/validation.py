@@ -13,9 +13,10 @@ from condense.evaluation.modalities import EVALUATORS
 from condense.evaluation.rows import INIT
 from condense.runtime.log import COMPILING, progress
 from evals.protocol import Protocol, ScoringTask, score_seeds
-from synth.base import Teacher, take_all
+from synth.base import Teacher
 from synth.labelling import present
 from synth.set import SyntheticSet
+from synth.training.stream import held
 
 
 def validation_score(
@@ -27,7 +28,7 @@ def validation_score(
     """
     evaluator = EVALUATORS[data.modality]
     network = build_network(recipe.own_net or net, recipe, data)
-    part = take_all(data.val)
+    part = held(data.val)
     worker = recipe.worker(network, ScoringTask(data.modality, part, evaluator.retraining(data, part, False)))
     phases = iter((COMPILING,))  # of the first score alone
     key, group = jax.random.fold_in(jax.random.key(seed), INIT), worker.group(seeds, False)

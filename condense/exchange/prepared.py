@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from condense.data.readers.prepared import prepared, trusted
 from condense.data.readers.source import regular
-from condense.data.readers.tfds import build, prepared, trusted
+from condense.data.readers.tfds import build
 from condense.exchange.base import REST, Contents, Format, Parcel
 from condense.exchange.pictures import MODES, contents_of, read_rest, stack, write_rest
 from synth.errors import BadInput

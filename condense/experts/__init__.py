@@ -24,7 +24,7 @@ from condense.experts.train import ExpertTraining, make_expert_trainer
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.runtime.run_folder import check_there, open_run
-from synth.base import Net, take_all
+from synth.base import Net
 from synth.errors import BadInput, nearest
 from synth.files.memory import forcible
 from synth.images.preprocess import Preprocess
@@ -86,7 +86,7 @@ def train_experts(
         header = new_header(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
         trainer = make_expert_trainer(built, RECIPES[recipe](**options), augmentation(data), classes, epochs=epochs)
         held.begin()
-        training = ExpertTraining(held, header, trainer, take_all(data.train), take_all(data.val))
+        training = ExpertTraining(held, header, trainer, data.train, data.val)
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))
     return load_experts(out)
 

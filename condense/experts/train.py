@@ -22,12 +22,13 @@ from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import COMPILING, MetricsLog, note, progress
 from condense.runtime.run_folder import Run
 from evals.retrain import group_size
-from synth.base import Examples, Net
+from synth.base import Examples, Net, Split, take_all
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import megabytes
 from synth.labels.plain import Hard
 from synth.numerics import backend
 from synth.training.fit import Fit, epoch_items, fit, in_batches, init_fit
+from synth.training.stream import Blocks, count_over
 
 
 class ExpertTrainer(NamedTuple):
@@ -35,7 +36,8 @@ class ExpertTrainer(NamedTuple):
 
     Args:
       init: keys -> states.
-      advance: (states, keys, train examples, epoch) -> (states, mean loss of the epoch's steps, one an expert); uses the states up.
+      advance: (states, keys, blocks of the training split, epoch) -> (states, mean loss of the epoch's steps, one an expert); uses the
+        states up. Of examples that do not lie in memory it takes one expert at a time.
       rows: states -> f32[experts parameters], flat.
       score: (states, examples) -> i32[experts], how many are classified right.
     """
@@ -53,16 +55,21 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     def init_one(key):
         return init_fit(jax.random.fold_in(key, 0), net, recipe.optimiser())
 
-    def advance_one(state, key, train, epoch):
-        opt = jax.tree.map(lambda leaf: jnp.where(epoch == dropped, jnp.zeros_like(leaf), leaf), state.opt)
+    def items_of(key, epoch, n):
+        return epoch_items(jax.random.fold_in(key, 1), epoch, n, batch=recipe.batch)
+
+    def descend(state, items, train, epoch, begins):
+        opt = jax.tree.map(lambda leaf: jnp.where((epoch == dropped) & begins, jnp.zeros_like(leaf), leaf), state.opt)
         objective = recipe.objective(net, augment, train.x, Hard(train.y, classes))
-        items = epoch_items(jax.random.fold_in(key, 1), epoch, len(train.y), batch=recipe.batch)
         tx = recipe.optimiser(dropped=epoch >= dropped)
-        state, losses = fit(objective, tx, Fit(state.vars, opt), items, direction=recipe.direction)
+        return fit(objective, tx, Fit(state.vars, opt), items, direction=recipe.direction)
+
+    def advance_one(state, key, train, epoch):
+        state, losses = descend(state, items_of(key, epoch, len(train.y)), train, epoch, True)
         return state, jnp.mean(losses)
 
-    def score_one(state, examples):
-        return jnp.sum(in_batches(classify, state.vars, examples.x) == examples.y)
+    def score_one(state, x, y):
+        return jnp.sum(in_batches(classify, state.vars, x) == y)
 
     def classify(vars, x):
         return net.apply(vars, x).logits.argmax(-1)
@@ -79,15 +86,29 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     def advance_all(states, keys, train, epoch):
         return spread(advance_one, states, keys, whole=(train, epoch))
 
+    @partial(jax.jit, donate_argnums=0, out_shardings=replicated())
+    def advance_block(states, items, train, epoch, begins):
+        return spread(descend, states, whole=(items, train, epoch, begins))
+
+    def advance(states, keys, blocks, epoch):
+        if blocks.whole is not None:
+            return advance_all(states, keys, blocks.whole, epoch)
+        losses = []
+        for block in blocks(jax.jit(items_of, static_argnums=2)(keys[0], epoch, len(blocks.split.y))):
+            train = replicate(Examples(block.x, block.y))
+            states, found = advance_block(states, replicate(block.items), train, epoch, jnp.bool_(block.first == 0))
+            losses.append(found[0])
+        return states, jnp.mean(jnp.concatenate(losses))[None]
+
     @jax.jit
     def rows_all(states):
         return jax.vmap(lambda params: ravel_pytree(params)[0])(states.vars.params)
 
     @jax.jit
-    def score_all(states, examples):
-        return spread(score_one, states, whole=(examples,))
+    def score_all(states, x, y):
+        return spread(score_one, states, whole=(x, y))
 
-    return ExpertTrainer(init_all, advance_all, rows_all, score_all)
+    return ExpertTrainer(init_all, advance, rows_all, lambda states, part: count_over(partial(score_all, states), part))
 
 
 class Group(NamedTuple):
@@ -108,10 +129,12 @@ class ExpertTraining:
       train, val: real examples; of `val` there may be none, and then there are no accuracies.
     """
 
-    def __init__(self, run: Run, header: Header, trainer: ExpertTrainer, train: Examples, val: Examples):
+    def __init__(self, run: Run, header: Header, trainer: ExpertTrainer, train: Split, val: Split):
         self.folder, self.owner, self.trainer, self.saved, self.noted = run.folder, run.owner, trainer, run.saved, set()
         folder = run.folder
-        self.train, self.val = (replicate(Examples(jnp.asarray(part.x), jnp.asarray(part.y))) for part in (train, val))
+        self.train, self.val = Blocks(train), val
+        if train.in_memory:
+            self.train.whole, self.val = replicate((self.train.whole, Examples(*map(jnp.asarray, take_all(val)))))
         if (folder / RECORD).exists():
             held = read_header(folder)
             header = replace(header, count=held.count, accuracy=held.accuracy, sums=held.sums)
@@ -125,7 +148,8 @@ class ExpertTraining:
         asked, epochs = self.header.asked, self.header.epochs
         with progress(asked * epochs, "experts", done=self.header.count * epochs, phase=COMPILING) as bar:
             while (first := self.header.count) < asked:
-                group = group_size(asked - first, backend.runs_together() * len(devices()))
+                together = backend.runs_together() * len(devices()) if self.train.whole is not None else 1  # each has an order of its own
+                group = group_size(asked - first, together)
                 # experts past the last one are copies of it, which are not kept: a short group would compile everything again
                 numbers = [min(expert, asked - 1) for expert in range(first, first + group)]
                 keys = replicate(jnp.stack([jax.random.fold_in(key, number) for number in numbers]))
@@ -170,7 +194,8 @@ class ExpertTraining:
         """Prints, before the first group, how much memory networks, optimisers and images take."""
         if not self.noted:
             count = len(jax.tree.leaves(states.vars.params)[0])
-            note(f"{count} experts at once: networks and optimisers {tree_bytes(states)}, images {tree_bytes((self.train, self.val))}")
+            images = "stay in their files" if self.train.whole is None else tree_bytes((self.train.whole, self.val))
+            note(f"{count} experts at once: networks and optimisers {tree_bytes(states)}, images {images}")
         self.noted.add("memory")
 
     def tell_time(self, seconds: float, count: int) -> None:

@@ -3,11 +3,12 @@
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Int
 
 from condense.data.images import Data
-from synth.base import Examples, Net, Split, Teacher
+from synth.base import Net, Split, Teacher
 from synth.errors import BadInput
-from synth.training.fit import in_batches
+from synth.training.stream import Chosen, read_over
 
 LOOKED_AT, FEW = 2000, 500  # validation images
 MARGIN = 0.05
@@ -18,16 +19,21 @@ def _reader(net: Net):
     return lambda vars, x: net.apply(vars, x).logits.argmax(-1)
 
 
-def some(examples: Split, count: int) -> Examples:
+def some(examples: Split, count: int) -> Split:
     """At most `count` examples, the same in every call. They are drawn at random, because files may be sorted by class."""
     index = np.sort(np.random.default_rng(0).permutation(len(examples.y))[:count])
-    return examples.take(index)
+    return examples.take(index) if examples.in_memory else Chosen(examples, index)
+
+
+def answers(teacher: Teacher, examples: Split) -> Int[np.ndarray, " n"]:
+    """The classes that a teacher gives examples. It uses running statistics."""
+    return read_over(_reader(teacher.net), teacher.vars, examples)
 
 
 def classify(teacher: Teacher, examples: Split) -> float:
-    """The fraction of the examples, or of 2,000 of them, that a teacher classifies right. It uses running statistics."""
-    x, y = some(examples, LOOKED_AT)
-    return float((np.asarray(in_batches(_reader(teacher.net), teacher.vars, x)) == y).mean())
+    """The fraction of the examples, or of 2,000 of them, that a teacher classifies right."""
+    part = some(examples, LOOKED_AT)
+    return float((answers(teacher, part) == np.asarray(part.y)).mean()) if len(part.y) else float("nan")
 
 
 def check_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadInput, advice: str, known: float | None = None) -> None:
@@ -36,10 +42,11 @@ def check_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadIn
     Near chance is within five points, or three standard deviations, of always naming the most frequent class. Where there are few
     validation images, training images are looked at too.
     """
-    part = some(data.val, LOOKED_AT)
-    if len(part.y) < FEW:
-        part = Examples(*(np.concatenate([seen, more]) for seen, more in zip(part, some(data.train, FEW), strict=True)))
-    accuracy, labels = classify(teacher, part), part.y
+    parts = [some(data.val, LOOKED_AT)]
+    if len(parts[0].y) < FEW:
+        parts = [part for part in (*parts, some(data.train, FEW)) if len(part.y)]
+    labels = np.concatenate([part.y for part in parts])
+    accuracy = float((np.concatenate([answers(teacher, part) for part in parts]) == labels).mean())
     chance = np.bincount(labels).max() / len(labels)
     near = chance + max(MARGIN, 3 * np.sqrt(chance * (1 - chance) / len(labels)))
     if accuracy > near and (known is None or accuracy > known / 2):

@@ -6,9 +6,10 @@ change of normalisation where the data at hand has another one.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Annotated, NamedTuple, get_type_hints
 
@@ -26,7 +27,7 @@ from condense.runtime.log import COMPILING, MetricsLog, note, progress
 from condense.runtime.run_folder import check_there, open_run
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import INDEX, Teachers, load_teachers, write_index, write_member
-from synth.base import Examples, Net, Teacher, take_all
+from synth.base import Examples, Net, Teacher
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import forcible
 from synth.images.views import View
@@ -35,6 +36,7 @@ from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
 from synth.options import Positive, check_option
 from synth.training.fit import Fit, Item, adam, epoch_items, fit, init_fit, on_examples, sgd
+from synth.training.stream import Blocks
 
 SMALL = ("resnet:width=16", "convnet:norm=batch,width=64", "mobilenet", "shufflenet", "densenet")
 LARGE = (
@@ -223,30 +225,34 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples |
     """
     view = usual_view(data) if augment is None else None
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
-    steps = -(-n // batch)
-    examples = examples or take_all(data.train)
-    x, y = jnp.asarray(examples.x), Hard(jnp.asarray(examples.y), len(data.classes))
+    steps, blocks = -(-n // batch), Blocks(examples or data.train)
 
     @partial(jax.jit, donate_argnums=0)
-    def advance(state: Fit, items: Item, x, y, epoch, first, stop):
-        objective = on_examples(net, x, y, view=view, augment=augment)
+    def advance(state: Fit, items: Item, x, y, epoch, offset, first, stop):
+        objective = on_examples(net, x, Hard(y, len(data.classes)), view=view, augment=augment)
 
         def one(i, state):
             share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)
             tx = recipe.optimiser((1 + jnp.cos(jnp.pi * share)) / 2)
-            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i, 1), items))[0]
+            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i - offset, 1), items))[0]
 
         return jax.lax.fori_loop(first, stop, one, state)
 
+    marks = [steps * at // PIECES for at in range(PIECES)]
     order = jax.jit(lambda key, epoch: epoch_items(key, epoch, n, batch=batch))
 
     def train(key, state: Fit, epoch: int, bar) -> Fit:
-        items = order(jax.random.fold_in(key, 1), jnp.int32(epoch))
-        for piece in range(PIECES):
-            first, stop = (steps * at // PIECES for at in (piece, piece + 1))
-            state = advance(state, items, x, y, jnp.int32(epoch), jnp.int32(first), jnp.int32(stop))
-            jax.block_until_ready(state.vars.params)
-            bar.advance(1)
+        began, before = time.perf_counter(), blocks.waiting.seconds
+        for block in blocks(order(jax.random.fold_in(key, 1), jnp.int32(epoch))):
+            ends = sorted({block.first, block.stop, *(at for at in marks if block.first < at < block.stop)})
+            for first, stop in pairwise(ends):
+                places = map(jnp.int32, (epoch, block.first, first, stop))
+                state = advance(state, block.items, block.x, block.y, *places)
+                jax.block_until_ready(state.vars.params)
+                bar.advance(stop * PIECES // steps - first * PIECES // steps)
+        if not data.train.in_memory:
+            waited, took = blocks.waiting.seconds - before, time.perf_counter() - began
+            note(f"epoch {epoch + 1}: waited {waited:.2f} s of {took:.2f} s for data")
         return state
 
     return train

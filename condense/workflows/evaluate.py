@@ -33,6 +33,7 @@ def evaluate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
     teachers: str | Path | None = None,
     best_on_test: bool = False,
     frozen: str | Path | None = None,
+    full_epochs: int | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
@@ -53,6 +54,7 @@ def evaluate(
     teachers: str | Path | None = None,
     best_on_test: bool = False,
     frozen: str | Path | None = None,
+    full_epochs: int | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
@@ -72,6 +74,7 @@ def evaluate(
     teachers: str | Path | None = None,
     best_on_test: bool = False,
     frozen: str | Path | None = None,
+    full_epochs: int | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
@@ -104,6 +107,7 @@ def evaluate(
         papers that do so; such a score was chosen on the test images.
       frozen: folder of trained networks, a committee or a self-supervised teacher, whose features recipe `krr` takes in place of those of
         networks as they are drawn.
+      full_epochs: epochs of the `full` row; by default those of its recipe.
       seed: of the networks and draws.
       cache: folder of finished cells; by default `cells` in the folder of a run. `none` keeps none.
       ranks: folder of `condense rank`, for the rows `easy` and `hard`: the lowest or highest scores of every class.
@@ -122,7 +126,9 @@ def evaluate(
     several = not isinstance(what, SyntheticSet | str | Path)
     if not (sets := list(what) if several else [what]):
         raise BadInput("evaluate: names no set; give one or more")
-    choices = Choices(data, net, seeds, recipe, epochs, rows, split, teachers, best_on_test, frozen, check_seed(seed), cache, ranks)
+    choices = Choices(
+        data, net, seeds, recipe, epochs, rows, split, teachers, best_on_test, frozen, check_seed(seed), cache, ranks, full_epochs
+    )
     common, cells = Common(choices), Cells()
     made = [prepare(one, common) for one in sets]
     check_one_table(made)

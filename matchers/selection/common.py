@@ -1,7 +1,8 @@
 """Shared parts of selection methods: the space in which images are compared, and how chosen images enter a set."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import jax
@@ -9,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from synth.base import Examples, Net, Split
+from synth.base import Net, Split, Vars
 from synth.errors import BadInput
+from synth.selection.choose import Features, flat_features
 from synth.selection.ranks import Ranks
 from synth.set import SyntheticSet
-from synth.training.fit import in_batches, train_on
+from synth.training.stream import BATCH, Chosen, read_over, train_on_split
 
 Space = Literal["pixels", "embed"]
 
@@ -25,17 +27,37 @@ def parts_of(space: Space, epochs: int) -> Callable[[SyntheticSet], int]:
 
 
 def features(
-    key: jax.Array, net: Net, examples: Examples, *, classes: int, space: Space, epochs: int, done: Callable
-) -> Float[np.ndarray, "n d"]:
-    """Flattened pixels, or the embedding of a network trained on the examples for `epochs` epochs; `done()` is called after each."""
+    key: jax.Array, net: Net, examples: Split, *, classes: int, space: Space, epochs: int, done: Callable
+) -> Float[np.ndarray, "n d"] | Features:
+    """Flattened pixels, or the embedding of a network trained on the examples for `epochs` epochs; `done()` is called after each. Of
+    examples that do not lie in memory these are computed when they are taken."""
     if space == "pixels":
-        return np.asarray(examples.x).reshape(len(examples.x), -1)
-    trained = train_on(key, net, examples.x, examples.y, classes, epochs=epochs, done=done)
+        return flat_features(examples)
+    trained = train_on_split(key, net, examples, classes, epochs=epochs, done=done)
 
     def read(vars, x):
         return net.apply(vars, x).embed
 
-    return np.asarray(in_batches(read, trained, examples.x))
+    return np.asarray(read_over(read, trained, examples)) if examples.in_memory else Embedded(read, trained, examples)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """What a network makes of examples, as `synth.selection.choose.Features`."""
+
+    read: Callable
+    vars: Vars
+    split: Split
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Examples, and numbers of one."""
+        one = jax.ShapeDtypeStruct((1, *self.split.shape[1:]), jnp.float32)
+        return len(self.split.y), jax.eval_shape(self.read, self.vars, one).shape[1]
+
+    def compute(self, index: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
+        """The numbers of those that are named."""
+        return read_over(self.read, self.vars, Chosen(self.split, index), least=min(BATCH, len(self.split.y)))
 
 
 def check_ranked(ranks: Ranks, examples: Split) -> Int[np.ndarray, " n"]:

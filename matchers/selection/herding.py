@@ -1,6 +1,6 @@
 """Herding (Welling, ICML 2009): real images whose running mean follows the mean of their class."""
 
-from matchers.base import Matcher, once
+from matchers.base import Matcher, Unread, once
 from matchers.selection.common import Space, features, parts_of, put
 from synth.base import Net
 from synth.selection.choose import choose_herding
@@ -19,4 +19,4 @@ def herding(net: Net, *, space: Space = "embed", epochs: int = 5) -> Matcher:
         space_of = features(key, net, examples, classes=synth.y.classes, space=space, epochs=epochs, done=done)
         return put(synth, examples, choose_herding(space_of, examples.y, len(synth) // synth.y.classes, done=done))
 
-    return once(solve, parts=parts_of(space, epochs))._replace(own_start="")
+    return once(solve, feed=Unread(), parts=parts_of(space, epochs))._replace(own_start="")

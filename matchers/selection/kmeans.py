@@ -2,7 +2,7 @@
 
 import jax
 
-from matchers.base import Matcher, once
+from matchers.base import Matcher, Unread, once
 from matchers.selection.common import Space, features, parts_of, put
 from synth.base import Net
 from synth.selection.choose import choose_kmeans
@@ -22,4 +22,4 @@ def kmeans(net: Net, *, space: Space = "pixels", epochs: int = 5) -> Matcher:
         space_of = features(k_space, net, examples, classes=synth.y.classes, space=space, epochs=epochs, done=done)
         return put(synth, examples, choose_kmeans(k_choose, space_of, examples.y, len(synth) // synth.y.classes, done=done))
 
-    return once(solve, parts=parts_of(space, epochs))._replace(own_start="")
+    return once(solve, feed=Unread(), parts=parts_of(space, epochs))._replace(own_start="")

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from matchers.base import Matcher, Segment
 from matchers.trajectory.common import PositiveBy, Student, follow, logits
-from synth.base import Net, take_all
+from synth.base import Net
 from synth.options import BelowOne, NonNegative, Positive
 from synth.selection.choose import choose_kmeans
 
@@ -81,7 +81,7 @@ def ast(
         k_expert, k_centres = jax.random.split(key)
         if representative:
             expert = int(jax.random.randint(k_expert, (), 0, experts.count))
-            features = logits(net, experts.last(expert), take_all(examples).x)
+            features = logits(net, experts.last(expert), examples)
             chosen = choose_kmeans(k_centres, features, examples.y, len(synth) // synth.y.classes, centres=CENTRES)
             synth = replace(synth, x=synth.x.encode(jnp.asarray(examples.take(chosen).x)))
         return matcher.prepare(key, synth, examples)

@@ -17,11 +17,12 @@ from jaxtyping import Array, Float
 
 from matchers.base import Matcher, Piece, Segment, descend
 from matchers.trajectory.unroll import Walk, unroll
-from synth.base import Net, Vars
+from synth.base import Net, Split, Vars
 from synth.errors import BadInput
 from synth.set import SyntheticSet
-from synth.training.fit import Item, epoch_items, in_batches
+from synth.training.fit import Item, epoch_items
 from synth.training.microbatch import rows_of
+from synth.training.stream import read_over
 
 GradientKind = Literal["exact", "tesla"]
 PositiveBy = Literal["none", "log", "softplus"]
@@ -105,10 +106,9 @@ def flat_parameters(net: Net) -> Callable:
     return ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.params))[1]
 
 
-def logits(net: Net, theta: Float[np.ndarray, " p"], x: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n classes"]:
+def logits(net: Net, theta: Float[np.ndarray, " p"], examples: Split) -> Float[np.ndarray, "n classes"]:
     """The logits of examples under a network with flat parameters theta, computed a batch at a time."""
-    vars = Vars(flat_parameters(net)(jnp.asarray(theta)))
-    return np.asarray(in_batches(_read(net), vars, jnp.asarray(x)))
+    return read_over(_read(net), Vars(flat_parameters(net)(jnp.asarray(theta))), examples)
 
 
 @functools.lru_cache(4)  # one function a network: another would compile again

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from matchers.base import Matcher, Segment
 from matchers.trajectory.common import GradientKind, PositiveBy, Student, follow, logits
-from synth.base import Net, take_all
+from synth.base import Net
 from synth.errors import BadInput
 from synth.labels.plain import Soft
 from synth.options import BelowOne, NonNegative, Positive
@@ -79,10 +79,10 @@ def datm(
     matcher = follow(net, augment, student, request, rates, step_size=step_size, positive=positive, gate=gate)
 
     def prepare(key, synth, examples):
-        every, whole = range(experts.count), take_all(examples)
-        chosen = choose_correct(key, (logits(net, experts.last(e), whole.x) for e in every), whole.y, len(synth))
-        x, y = examples.take(chosen)
-        labels = mean_correct((logits(net, experts.last(e), x) for e in every), np.asarray(y))
+        every = range(experts.count)
+        chosen = choose_correct(key, (logits(net, experts.last(e), examples) for e in every), examples.y, len(synth))
+        x, y = right = examples.take(chosen)
+        labels = mean_correct((logits(net, experts.last(e), right) for e in every), np.asarray(y))
         started = replace(synth, x=synth.x.encode(jnp.asarray(x)), y=Soft(jnp.asarray(labels)))
         return matcher.prepare(key, started, examples)
 

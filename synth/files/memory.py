@@ -51,6 +51,11 @@ class MemoryBudget:
         raise BadInput(f"{self.shown}: {wrong}; {self.remedy}, or {other}")
 
 
+def fits(needed: int) -> bool:
+    """Whether so many bytes may be read, where they do not count as packed."""
+    return bool(FORCED.get()) or needed <= most_bytes(free_memory())
+
+
 @contextlib.contextmanager
 def forcing(force: bool) -> Iterator[None]:
     """Whether --force is given, for what is read in the block."""

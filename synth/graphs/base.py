@@ -72,6 +72,7 @@ class GraphExamples(NamedTuple):
     y: Int32[np.ndarray, " g"]
     classes: int
     alphabet: Alphabet
+    in_memory = True
 
     def sizes(self) -> Int32[np.ndarray, " c"]:
         """The number of graphs of every class."""

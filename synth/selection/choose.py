@@ -5,8 +5,11 @@ class-major: `per_class` of class 0 first, then those of class 1, and so on. Cho
 called after each class but the last.
 """
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +17,60 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from threadpoolctl import threadpool_limits
 
-from synth.base import take_all
+from synth.base import Split, take_all
 from synth.errors import BadInput
 from synth.selection.collage import random_collages
+from synth.training.stream import in_order
 
 AnyArray = Array | np.ndarray
+MOST_AT_ONCE = 1 << 28  # bytes of the features of a class that are held at once where they do not lie in memory
+PASSES = 3  # of mini-batch k-means
 Start = Callable[..., Float[Array, "n h w c"]]  # of (key, split, images a class); that by k-means takes `done` as well
+
+
+@runtime_checkable
+class Features(Protocol):
+    """Features that do not lie in memory: `compute` gives those that are named."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def compute(self, index: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
+        """The features that `index` names, in its order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """The numbers of the examples of a split as `Features`."""
+
+    split: Split
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Examples, and numbers of one."""
+        return len(self.split.y), math.prod(self.split.shape[1:])
+
+    def compute(self, index: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
+        """The numbers of those that are named."""
+        return np.asarray(self.split.take(index).x).reshape(len(index), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Some:
+    """The features `members`, too many to be held at once."""
+
+    features: Features
+    members: Int[np.ndarray, " m"]
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def pieces(self, *, least: int = 1, order: np.random.Generator | None = None) -> Iterator[Float[np.ndarray, "p d"]]:
+        """All of them in pieces, each of `least` or more where there are as many: in their order, or in one that is drawn."""
+        members = self.members if order is None else order.permutation(self.members)
+        most = max(least, MOST_AT_ONCE // (16 * self.features.shape[1]))
+        yield from in_order(self.features.compute, np.array_split(members, max(1, len(members) // most)))
 
 
 def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
@@ -29,12 +80,13 @@ def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int
       BadInput: a class has fewer.
     """
     rng = np.random.default_rng(_seed(key))
-    return _gather(_classes(y, per_class), lambda members: rng.choice(members, per_class, replace=False))
+    chosen = [rng.choice(members, per_class, replace=False) for members in _classes(y, per_class)]
+    return np.concatenate(chosen).astype(np.int32)
 
 
 def choose_kmeans(
     key: jax.Array,
-    features: Float[AnyArray, "n d"],
+    features: Float[AnyArray, "n d"] | Features,
     y: Int[AnyArray, " n"],
     per_class: int,
     *,
@@ -43,24 +95,25 @@ def choose_kmeans(
 ) -> Int[np.ndarray, " m"]:
     """The examples nearest to each centre of its class's k-means: one a centre with k = `per_class`, or more with k = `centres`.
 
-    Lloyd's algorithm from one k-means++ start drawn from the key. Where two centres share their nearest example, the later takes the next.
-    The centres take turns until there are `per_class`, so where `centres` does not divide that, the first ones give one more; there are
-    never more centres than examples wanted.
+    Lloyd's algorithm from one k-means++ start drawn from the key. Of a class whose features do not lie in memory and take more than
+    `MOST_AT_ONCE` bytes, mini-batch k-means (Sculley, WWW 2010) in three passes over pieces of it, in another order each.
+
+    Where two centres share their nearest example, the later takes the next. The centres take turns until there are `per_class`, so where
+    `centres` does not divide that, the first ones give one more; there are never more centres than examples wanted.
 
     Raises:
       BadInput: a class has fewer examples.
     """
-    features, rng = np.asarray(features), np.random.default_rng(_seed(key))
-    k = min(centres or per_class, per_class)
+    rng, k = np.random.default_rng(_seed(key)), min(centres or per_class, per_class)
 
-    def choose(members):
-        return members[_nearest(features[members], k, per_class, int(rng.integers(2**31)))]
+    def choose(rows):
+        return _nearest(rows, k, per_class, int(rng.integers(2**31)))
 
-    return _gather(_classes(y, per_class), choose, done)
+    return _gather(features, _classes(y, per_class), choose, done)
 
 
 def choose_herding(
-    features: Float[AnyArray, "n d"], y: Int[AnyArray, " n"], per_class: int, *, done: Callable[[], None] = lambda: None
+    features: Float[AnyArray, "n d"] | Features, y: Int[AnyArray, " n"], per_class: int, *, done: Callable[[], None] = lambda: None
 ) -> Int[np.ndarray, " m"]:
     """Greedy herding of every class mean: x_t = argmin_x || mu - (x_1 + ... + x_{t-1} + x) / t ||, over examples not chosen yet.
 
@@ -70,8 +123,7 @@ def choose_herding(
     Raises:
       BadInput: a class has fewer examples.
     """
-    features = np.asarray(features)
-    return _gather(_classes(y, per_class), lambda members: members[_herd(features[members].astype(np.float64), per_class)], done)
+    return _gather(features, _classes(y, per_class), lambda rows: _herd(rows, per_class), done)
 
 
 def noise(key: jax.Array, shape: tuple[int, ...]) -> Float[Array, "..."]:
@@ -83,12 +135,18 @@ def _seed(key: jax.Array) -> list[int]:
     return [int(word) for word in np.asarray(jax.random.key_data(key)).ravel()]
 
 
-def _gather(classes: list[np.ndarray], choose: Callable, done: Callable[[], None] = lambda: None) -> np.ndarray:
-    chosen = []
-    for members in classes:
+def _gather(features: Any, classes: list[np.ndarray], choose: Callable, done: Callable[[], None]) -> np.ndarray:
+    """What `choose` picks of every class: it is given the features of the class, an array or `Some`, and gives places within the class."""
+    elsewhere, chosen = isinstance(features, Features), []
+    features = features if elsewhere else np.asarray(features)
+    if elsewhere and 4 * max(map(len, classes)) * features.shape[1] <= MOST_AT_ONCE:
+        each = in_order(features.compute, classes)
+    else:
+        each = (Some(features, members) if elsewhere else features[members] for members in classes)
+    for members, rows in zip(classes, each, strict=True):
         if chosen:
             done()
-        chosen.append(choose(members))
+        chosen.append(members[choose(rows)])
     return np.concatenate(chosen).astype(np.int32)
 
 
@@ -106,42 +164,67 @@ def _classes(y, per_class: int) -> list[np.ndarray]:
     return members
 
 
-def _nearest(features: np.ndarray, k: int, wanted: int, seed: int) -> np.ndarray:
-    from sklearn.cluster import KMeans  # here, because it takes a second that most calls need not wait for
+def _nearest(rows: "np.ndarray | Some", k: int, wanted: int, seed: int) -> np.ndarray:
+    from sklearn.cluster import KMeans, MiniBatchKMeans  # here, because it takes a second that most calls need not wait for
     from sklearn.exceptions import ConvergenceWarning
 
     # one thread: sums do not depend on the machine's thread count, and at this size more threads are slower
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct examples than centres: settled below
-        centres = KMeans(k, n_init=1, random_state=seed).fit(features).cluster_centers_
+        if isinstance(rows, np.ndarray):
+            centres = KMeans(k, n_init=1, random_state=seed).fit(rows).cluster_centers_
+        else:
+            found = MiniBatchKMeans(k, n_init=1, random_state=seed)
+            for turn in range(PASSES):
+                for piece in rows.pieces(least=k, order=np.random.default_rng([seed, turn])):
+                    found.partial_fit(piece)
+            centres = found.cluster_centers_
     chosen: list[int] = []
+    apart = None if isinstance(rows, np.ndarray) else np.concatenate([_distances(piece, centres) for piece in rows.pieces()])
     for turn in range(wanted):
-        distance = np.square(features - centres[turn % k]).sum(1)
+        distance = np.square(rows - centres[turn % k]).sum(1) if apart is None else apart[:, turn % k].copy()
         distance[chosen] = np.inf
         chosen.append(int(distance.argmin()))
     return np.array(chosen)
 
 
-def _herd(features: np.ndarray, k: int) -> np.ndarray:
-    mean = features.mean(0)
-    squares = np.square(features).sum(1)
-    total = np.zeros(features.shape[1])
-    chosen = []
+def _distances(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Squared distances of rows to centres, [rows centres]."""
+    return np.stack([np.square(rows - centre).sum(1) for centre in centres], 1)
+
+
+def _herd(rows: "np.ndarray | Some", k: int) -> np.ndarray:
+    if isinstance(rows, np.ndarray):
+        whole = rows.astype(np.float64)
+        mean, squares, pieces = whole.mean(0), np.square(whole).sum(1), lambda: (whole,)
+    else:
+        pieces = lambda: (piece.astype(np.float64) for piece in rows.pieces())  # noqa: E731
+        sums, squares = zip(*((piece.sum(0), np.square(piece).sum(1)) for piece in pieces()), strict=True)
+        mean, squares = sum(sums) / len(rows), np.concatenate(squares)
+    total, chosen = np.zeros(len(mean)), []
     for t in range(1, k + 1):
         # || t mu - total - x ||^2 up to what all x share
-        score = squares - 2 * features @ (t * mean - total)
+        score = squares - 2 * np.concatenate([piece @ (t * mean - total) for piece in pieces()])
         score[chosen] = np.inf
         chosen.append(int(score.argmin()))
-        total += features[chosen[-1]]
+        total += rows[chosen[-1]] if isinstance(rows, np.ndarray) else rows.features.compute(rows.members[chosen[-1:]])[0]
     return np.array(chosen)
+
+
+def flat_features(split: Split) -> "np.ndarray | Flat":
+    """The numbers of every example in one row: an array where the examples lie in memory, else `Features`."""
+    if not split.in_memory:
+        return Flat(split)
+    x = np.asarray(take_all(split).x)
+    return x.reshape(len(x), -1)
 
 
 def _images(choose: Callable) -> Start:
     """The start that shows the real images which `choose(key, flat pixels, y, per_class)` picks; it hands on what else it is given."""
 
     def start(key, examples, per_class, **more):
-        x = np.asarray(take_all(examples).x)
-        return jnp.asarray(x[choose(key, x.reshape(len(x), -1), examples.y, per_class, **more)])
+        chosen = choose(key, flat_features(examples), examples.y, per_class, **more)
+        return jnp.asarray(np.asarray(examples.take(chosen).x))
 
     return start
 

@@ -4,7 +4,7 @@ How a teacher sees a crop decides which are kept: it is shown the crop in the mi
 elsewhere, and its cross entropy to the crop's class is the crop's difficulty (RDED, CVPR 2024).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Literal
 
@@ -17,6 +17,7 @@ from synth.base import Net, Split, Teacher
 from synth.errors import BadInput
 from synth.selection.cam import attention
 from synth.training.fit import in_batches
+from synth.training.stream import in_order
 
 AnyArray = Array | np.ndarray
 Difficulty = Literal["easy", "medium", "hard"]
@@ -105,6 +106,19 @@ def members_of(y: Int[AnyArray, " n"], needed: int, images: int) -> tuple[list[n
     return members, images
 
 
+def of_classes(
+    key: jax.Array, examples: Split, members: Sequence[Int[np.ndarray, " m"]], images: int
+) -> Iterator[tuple[jax.Array, Float[Array, "n h w c"]]]:
+    """For every class a key and `images` of its examples, drawn at random; those of the next classes are read meanwhile."""
+    keys = [jax.random.split(jax.random.fold_in(key, label)) for label in range(len(members))]
+    chosen = [
+        rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]] for (k_class, _), rows in zip(keys, members, strict=True)
+    ]
+    taken = map(examples.take, chosen) if examples.in_memory else in_order(examples.take, chosen)
+    for (_, k_crops), part in zip(keys, taken, strict=True):
+        yield k_crops, jnp.asarray(part.x)
+
+
 def choose_patches(
     key: jax.Array,
     teachers: Sequence[Teacher],
@@ -124,10 +138,8 @@ def choose_patches(
     image, needed, found = examples.shape[1:], per_class * factor**2, []
     cell, (members, images) = cell_size(image, factor), members_of(examples.y, needed, images)
     first = {"easy": 0, "medium": (images - needed) // 2, "hard": images - needed}[rank]
-    for label, rows in enumerate(members):
-        k_class, k_crops = jax.random.split(jax.random.fold_in(key, label))
-        chosen = rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]]
-        patches = draw_crops(k_crops, jnp.asarray(examples.take(chosen).x), count=crops, cell=cell)
+    for label, (k_crops, x) in enumerate(of_classes(key, examples, members, images)):
+        patches = draw_crops(k_crops, x, count=crops, cell=cell)
         scores = difficulty(teachers, framed(patches.reshape(-1, *patches.shape[2:]), image), label).reshape(images, crops)
         best = np.asarray(patches)[np.arange(images), scores.argmin(1)]
         found.append(best[np.argsort(scores.min(1), kind="stable")[first : first + needed]])
@@ -154,9 +166,7 @@ def critical_patches(
     """
     image, needed, found = examples.shape[1:], per_class * factor**2, []
     cell, (members, images) = cell_size(image, factor), members_of(examples.y, needed, images)
-    for label, rows in enumerate(members):
-        k_class, k_crops = jax.random.split(jax.random.fold_in(key, label))
-        chosen = jnp.asarray(examples.take(rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]]).x)
+    for label, (k_crops, chosen) in enumerate(of_classes(key, examples, members, images)):
         maps = in_batches(_maps(teacher.net), (teacher.vars, jnp.int32(label)), chosen)
         both = np.asarray(draw_crops(k_crops, jnp.concatenate([chosen, maps[..., None]], -1), count=crops, cell=cell))
         seen = both[..., -1].mean((2, 3))

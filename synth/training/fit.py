@@ -173,11 +173,15 @@ def on_examples(
     return objective
 
 
+def real_sgd(lr) -> optax.GradientTransformation:
+    """How networks are trained whose features selection uses: SGD with momentum 0.9 and weight decay 5e-4."""
+    return sgd(lr, momentum=0.9, weight_decay=5e-4)
+
+
 @partial(jax.jit, static_argnames=("net", "classes", "batch"))
 def _real_epoch(net, state, key, epoch, x, y, lr, *, classes, batch):
-    tx = sgd(lr, momentum=0.9, weight_decay=5e-4)
     objective = on_examples(net, x, Hard(y, classes))
-    return fit(objective, tx, state, epoch_items(key, epoch, len(x), batch=batch))[0]
+    return fit(objective, real_sgd(lr), state, epoch_items(key, epoch, len(x), batch=batch))[0]
 
 
 def train_on(
@@ -188,7 +192,7 @@ def train_on(
     `done()` is called after every epoch.
     """
     k_init, k_fit = jax.random.split(key)
-    state = init_fit(k_init, net, sgd(lr, momentum=0.9, weight_decay=5e-4))
+    state = init_fit(k_init, net, real_sgd(lr))
     x, y = jnp.asarray(x), jnp.asarray(y)
     for epoch in range(epochs):
         state = jax.block_until_ready(_real_epoch(net, state, k_fit, epoch, x, y, jnp.float32(lr), classes=classes, batch=batch))

@@ -31,7 +31,11 @@ MODULES = sorted(
 CONFINED = {
     "flax": ["condense/nets/"],
     "orbax": ["condense/runtime/checkpoint.py"],
-    "tensorflow_datasets": ["condense/data/readers/tfds.py", "condense/data/prepare.py", "condense/exchange/prepared.py"],
+    "tensorflow_datasets": [
+        *(f"condense/data/readers/{name}.py" for name in ("prepared", "shards", "tfds")),
+        "condense/data/prepare.py",
+        "condense/exchange/prepared.py",
+    ],
     "altair": ["condense/plots/charts.py", "condense/reports/write.py"],
     "vl_convert": ["condense/plots/charts.py", "condense/reports/write.py"],
     "jinja2": ["condense/reports/write.py"],

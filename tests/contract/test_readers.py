@@ -18,8 +18,8 @@ from condense.data.named import NAMED
 from condense.data.readers import READERS
 from condense.data.readers.base import Choice, FileOrShare, Number, Reader, Share, Word
 from condense.data.readers.idx import IDX, write_idx
+from condense.data.readers.shards import write_tfds
 from condense.data.readers.source import arrays
-from condense.data.readers.tfds import write_tfds
 from condense.data.rows import View, pieces
 from condense.data.spec import parse_spec
 from condense.engine import loop

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from condense.data.readers.idx import IDX, write_idx
+from condense.data.readers.shards import write_tfds
 from condense.data.readers.source import arrays
-from condense.data.readers.tfds import write_tfds
 
 NAMES = ("ape", "bee", "cow")
 RNG = np.random.default_rng(0)

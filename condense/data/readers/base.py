@@ -135,7 +135,9 @@ class Reader(NamedTuple):
       options: what may stand behind the question mark, by name, in the order in which messages show it.
       embedded: for data that come without files, the words that say so; such a kind has no location.
       store: how named sets of this kind are kept; None where there are none, or where they need no files.
-      scan: as `read`, but rows stay in their files and are read when they are taken, for one look at each; None where `read` serves.
+      scan: as `read`, but rows stay in their files and are read when they are taken; None for a kind that has no such way.
+      weigh: spec -> about how many bytes all rows take in memory, raw and normalised, and no more than that, without reading them; 0 where
+        nothing is there. None as `scan`.
     """
 
     kind: str
@@ -145,3 +147,4 @@ class Reader(NamedTuple):
     embedded: str = ""
     store: Store | None = None
     scan: Callable[[Spec], Any] | None = None
+    weigh: Callable[[Spec], int] | None = None

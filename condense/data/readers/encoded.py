@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Int, Int32, UInt8
 from PIL import Image, ImageOps, PngImagePlugin
 
-from condense.data.readers.base import Spec
+from condense.data.readers.base import Number, Spec
 from condense.data.readers.source import LARGEST, MODEL_SPACE
 from condense.runtime.log import note, progress
 from synth.errors import BadInput
@@ -32,6 +32,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".tif", ".tiff", ".
 KNOWN = "PNG, JPEG, GIF, BMP, TIFF, WebP or PPM"
 GREY, COLOUR = ("1", "L", "LA", "La"), ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # one channel of 16 bits
+SIZES = {"size": Number(most=4096), "scale": Number(most=4096)}  # options of readers of pictures in files
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -67,13 +68,20 @@ def why(error: Exception) -> str:
 
 
 def decode(
-    file: Path | io.BytesIO, shown: str, *, channels: int | None = None, size: int | None = None, said: Counter | None = None
+    file: Path | io.BytesIO,
+    shown: str,
+    *,
+    channels: int | None = None,
+    size: int | None = None,
+    scale: int | None = None,
+    said: Counter | None = None,
 ) -> UInt8[np.ndarray, "h w c"]:
     """Decodes one picture into u8[h w c].
 
     Args:
       channels: 1 converts to grey, 3 to colour (transparency is dropped); as the file has it by default.
       size: the shorter side is scaled to it and the centre cut out, so that the result is size x size.
+      scale: the shorter side is scaled to this instead, at least `size`; None for `size`.
       said: counts what users should hear of.
 
     Raises:
@@ -83,7 +91,7 @@ def decode(
         with _opened(file) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise BadInput(f"{shown} has {picture.width}x{picture.height} pixels, more than {MOST_PIXELS}; make it smaller")
-            return shown_pixels(picture, shown, channels=channels, size=size, said=said)
+            return shown_pixels(picture, shown, channels=channels, size=size, scale=scale, said=said)
     except BadInput:
         raise
     except Exception as error:  # decoders raise whatever they stumble over
@@ -91,7 +99,13 @@ def decode(
 
 
 def shown_pixels(
-    picture: Image.Image, shown: str, *, channels: int | None = None, size: int | None = None, said: Counter | None = None
+    picture: Image.Image,
+    shown: str,
+    *,
+    channels: int | None = None,
+    size: int | None = None,
+    scale: int | None = None,
+    said: Counter | None = None,
 ) -> UInt8[np.ndarray, "h w c"]:
     """The pixels of an opened picture, as `decode` gives them."""
     picture.load()  # some formats turn it here, and drop the tag
@@ -99,8 +113,9 @@ def shown_pixels(
     grey = picture.mode in GREY + DEEP if channels is None else channels == 1
     plain = _plain(picture, shown, said).convert("L" if grey else "RGB")
     plain = plain if turn is None else plain.transpose(turn)
-    if size and plain.size != (size, size):
-        plain = ImageOps.fit(plain, (size, size), Image.Resampling.BICUBIC)
+    if size and (plain.size != (size, size) or scale):
+        edge = (1 - size / scale) / 2 if scale else 0  # what falls outside of the centre, on each side
+        plain = ImageOps.fit(plain, (size, size), Image.Resampling.BICUBIC, bleed=edge)
     pixels = np.asarray(plain, np.uint8)
     return pixels[..., None] if grey else pixels
 
@@ -144,6 +159,14 @@ def _numbers(item: Item, spec: str, size: int | None) -> int:
     return width * height * (1 if grey else 3)
 
 
+def numbers_of(file: Path | io.BytesIO, size: int | None) -> int:
+    """How many numbers a picture decodes to, as its header says; 0 where it is none."""
+    try:
+        return _numbers(Item(file, 0, str(file)), "", size)
+    except BadInput:
+        return 0
+
+
 def gather(
     items: Items,
     n: int,
@@ -154,6 +177,7 @@ def gather(
     like: tuple[int, ...] | None = None,
     channels: int | None = None,
     size: int | None = None,
+    scale: int | None = None,
     resize: str,
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Int32[np.ndarray, " n"]]:
     """n decoded pictures and their labels; all have the size of the first, or of `like` (h, w, c), and all are coloured where one is.
@@ -168,7 +192,7 @@ def gather(
     for row, item in enumerate(_watched(items, n, spec) if n >= LONG else items):
         if x is None:
             memory.take((1 + MODEL_SPACE) * n * (math.prod(like) if like else _numbers(item, spec, size)), stored=stored)
-        picture = decode(item.file, f"{spec}: {item.shown}", channels=channels, size=size, said=said)
+        picture = decode(item.file, f"{spec}: {item.shown}", channels=channels, size=size, scale=scale, said=said)
         if x is None:
             like = (*(like or picture.shape)[:2], picture.shape[2])
             if n * math.prod(like) > LARGEST:
@@ -193,7 +217,8 @@ class Pictures:
 
     Args:
       items: the pictures. y: the class index of each.
-      size: as `decode` has it. look: height, width and channels of every picture. spec: begins messages.
+      size, scale: as `decode` has them. look: height, width and channels of every picture. spec: begins messages.
+      resize: the remedy that messages name where pictures differ in size.
     """
 
     items: Items
@@ -201,6 +226,8 @@ class Pictures:
     size: int | None
     look: tuple[int, int, int]
     spec: str
+    resize: str
+    scale: int | None = None
     in_memory = False
     dtype = np.dtype(np.uint8)
 
@@ -215,23 +242,37 @@ class Pictures:
         x = np.empty((len(index), *self.look), np.uint8)
         for row in np.argsort(index, kind="stable").tolist():  # what reads them is quick in their order
             item = self.items[int(index[row])]
-            picture = decode(item.file, f"{self.spec}: {item.shown}", channels=self.look[2], size=self.size)
+            picture = decode(item.file, f"{self.spec}: {item.shown}", channels=self.look[2], size=self.size, scale=self.scale)
             if picture.shape != self.look:
                 have, want = ("x".join(map(str, shape)) for shape in (picture.shape, self.look))
-                raise BadInput(f"{self.spec}: {item.shown} is {have} but others are {want}; cut all to one size, as by ?size=N")
+                raise BadInput(f"{self.spec}: {item.shown} is {have} but others are {want}; {self.resize}")
             x[row] = picture
         return x
 
 
-def scanned(parts: list[Items], spec: Spec) -> list[Pictures | None]:
+def scale_of(spec: Spec) -> int | None:
+    """To what the shorter side of test pictures is scaled before their centre is cut; None where that is the option `size`. Raises BadInput
+    where that is less."""
+    size, scale = spec.options.get("size"), spec.options.get("scale")
+    if scale is not None and (size is None or scale < size):
+        right = "size=N with N at most that: the centre of N x N is cut from test pictures whose shorter side is scaled so"
+        raise BadInput(f"{spec.text}: scale={scale} needs {right}")
+    return scale
+
+
+def scanned(parts: list[Items], spec: Spec, *, channels: int | None = None) -> list[Pictures | None]:
     """Pictures of training, and of the test where there are some, as rows; None for a test that is not there. All are of the size of the
-    first, with three channels where the header of one says that it is coloured. The options of the spec say how they are cut."""
-    grey, size, one = spec.options.get("grey", False), spec.options.get("size"), parts[0][0]
-    first = decode(one.file, f"{spec.text}: {one.shown}", channels=1 if grey else None, size=size)
-    coloured = first.shape[2] == 3 or (not grey and any(_coloured(item) for item in chain(*parts)))
+    first, with three channels where the header of one says that it is coloured, unless `channels` says how many. The options of the spec
+    say how they are cut."""
+    size, one = spec.options.get("size"), parts[0][0]
+    channels = 1 if spec.options.get("grey") else channels
+    first = decode(one.file, f"{spec.text}: {one.shown}", channels=channels, size=size)
+    coloured = first.shape[2] == 3 or (channels is None and any(_coloured(item) for item in chain(*parts)))
     look = (*first.shape[:2], 3 if coloured else 1)
     labels = [items.y if hasattr(items, "y") else [item.label for item in items] for items in parts]
-    made = [Pictures(items, np.asarray(y, np.int32), size, look, spec.text) for items, y in zip(parts, labels, strict=True)]
+    resize = f"add {spec.how('size', 'N')} to cut all to one size"
+    ways = zip(parts, labels, (None, scale_of(spec)), strict=False)
+    made = [Pictures(items, np.asarray(y, np.int32), size, look, spec.text, resize, scale) for items, y, scale in ways]
     return made if len(made) == 2 else [*made, None]
 
 

@@ -6,11 +6,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from condense.data.readers.base import TRUTH, Number, Reader, Spec, Word
-from condense.data.readers.encoded import SUFFIXES, Item, gather, same_channels, scanned
+from condense.data.readers.base import TRUTH, Reader, Spec, Word
+from condense.data.readers.encoded import SIZES, SUFFIXES, Item, gather, numbers_of, same_channels, scale_of, scanned
 from condense.data.readers.listed import TABLES, find_table, read_listing
 from condense.data.readers.raw import assemble
-from condense.data.readers.source import DRAWN, OPTIONS, Source, check_not_drawn, drawn_rows, regular, stratified
+from condense.data.readers.source import (
+    DRAWN,
+    LARGEST,
+    MODEL_SPACE,
+    OPTIONS,
+    STREAM,
+    Source,
+    check_not_drawn,
+    drawn_rows,
+    regular,
+    stratified,
+)
 from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
@@ -68,8 +79,8 @@ def read_folder(folder: Path, spec: Spec) -> Source:
     train, test, names, drawn = list_items(folder, spec)
     channels, resize = 1 if spec.options.get("grey") else None, f"add {spec.how('size', 'N')} to cut all to one size"
     memory, like, found = MemoryBudget(spec.text, remedy="use fewer pictures, ?limit=N, or ?size=N"), None, []
-    for items in (train, test):
-        how = {"channels": channels, "size": spec.options.get("size"), "resize": resize, "like": like}
+    for items, scale in ((train, None), (test, scale_of(spec))):
+        how = {"channels": channels, "size": spec.options.get("size"), "scale": scale, "resize": resize, "like": like}
         stored = sum(item.file.stat().st_size for item in items)
         found.append(gather(items, len(items), spec.text, memory=memory, stored=stored, **how))
         like = found[0][0].shape[1:]
@@ -80,7 +91,17 @@ def read_folder(folder: Path, spec: Spec) -> Source:
 def scan(spec: Spec) -> Source:
     """As `read`, with pictures that are decoded when they are taken."""
     train, test, names, drawn = list_items(spec.place(), spec)
-    return Source(spec.name, spec.text, *scanned([train, test], spec), names, spec.named.flips, drawn=drawn)
+    files = tuple(item.file for items in (train, test) for item in items)
+    return Source(spec.name, spec.text, *scanned([train, test], spec), names, spec.named.flips, drawn=drawn, files=files)
+
+
+def weigh(spec: Spec) -> int:
+    """The number of pictures below the folder, or the limit, times what one of them takes."""
+    found = (Path(at) / name for at, _, names in os.walk(spec.place()) for name in names if Path(name).suffix.lower() in SUFFIXES)
+    if (first := next(found, None)) is None:
+        return 0
+    count = min(1 + sum(1 for _ in found), spec.options.get("limit", LARGEST))
+    return (1 + MODEL_SPACE) * count * numbers_of(first, spec.options.get("size"))
 
 
 def items_of(listing: Listing) -> list[Item]:
@@ -184,4 +205,5 @@ def read(spec: Spec) -> Source:
 
 
 ABOUT = "a folder with pictures in train/CLASS and test/CLASS (or val/CLASS), in CLASS alone, or with a table labels.csv"
-READER = Reader("folder", ABOUT, read, OPTIONS | {"size": Number(most=4096), "grey": TRUTH} | DRAWN | {"label": Word()}, scan=scan)
+CHOICES = OPTIONS | SIZES | {"grey": TRUTH} | DRAWN | {"label": Word()} | STREAM
+READER = Reader("folder", ABOUT, read, CHOICES, scan=scan, weigh=weigh)

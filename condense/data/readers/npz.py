@@ -1,6 +1,7 @@
 """The reader of npz archives of images or vectors."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from condense.data.readers.base import Reader, Spec
 from condense.data.readers.class_labels import number_labels
 from condense.data.readers.pixels import LAYOUT, as_images, image_shape
 from condense.data.readers.raw import as_vectors, assemble, assemble_rows, map_rows
-from condense.data.readers.source import DRAWN, LARGEST, MODEL_SPACE, OPTIONS, Source, check_alike, stratified
+from condense.data.readers.source import DRAWN, LARGEST, MODEL_SPACE, OPTIONS, STREAM, Source, check_alike, stratified
 from condense.data.readers.vector_source import VECTORS, VectorSource
 from condense.runtime.log import note
 from synth.errors import BadInput
@@ -95,8 +96,21 @@ def read(spec: Spec) -> Source | VectorSource:
 
 def scan(spec: Spec) -> Source | VectorSource:
     """As `read`, with examples that stay in the file where they are stored as they are."""
-    return read_npz(spec.place(), spec, mapped=True)
+    found = read_npz(spec.place(), spec, mapped=True)
+    return found if found.train.in_memory else replace(found, files=(spec.place(),))
+
+
+def weigh(spec: Spec) -> int:
+    """The bytes that the examples declare, and those of them normalised; of no more than the limit for training."""
+    try:
+        with opened(spec.place(), text=TEXT, limit=LARGEST) as archive:
+            there, limit = archive.members, spec.options.get("limit", LARGEST)
+            x_train, _, x_test, _ = next(keys for keys in KEYS if keys[0] in there and keys[1] in there)
+            parts = [(there[x_train], limit), *([(there[x_test], LARGEST)] if x_test in there else [])]
+            return sum(min(x.shape[0], most) * math.prod(x.shape[1:]) * (x.dtype.itemsize + MODEL_SPACE) for x, most in parts)
+    except (BadInput, StopIteration, IndexError):
+        return 0  # what is wrong with it is said when it is read
 
 
 ABOUT = "a file with x_train, y_train, x_test, y_test: images [n h w c], [n c h w] or [n h w], or vectors [n d], and their labels"
-READER = Reader("npz", ABOUT, read, OPTIONS | {"layout": LAYOUT} | DRAWN, scan=scan)
+READER = Reader("npz", ABOUT, read, OPTIONS | {"layout": LAYOUT} | DRAWN | STREAM, scan=scan, weigh=weigh)

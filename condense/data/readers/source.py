@@ -26,6 +26,7 @@ LARGEST = 16 << 30  # bytes of one array
 MODEL_SPACE = 4  # bytes that a number of an image takes once it is normalised, beside what it takes raw
 AGAIN = "fetch the file again"
 OPTIONS = {"normalise": Choice({kind: kind for kind in (*FITS, *STATED)}), "flip": TRUTH, "limit": Number()}  # of every reader of images
+STREAM = {"stream": TRUTH}  # of readers whose rows may stay in their files
 DRAWN = {"test": Share(), "split": Number(least=0, most=10**6)}  # of every reader of images that may be without a test split
 
 
@@ -38,6 +39,7 @@ class ArraySource:
       train, test: raw examples of one shape and type.
       classes: C >= 2 names, in the order of the class indices; kept as sets store them, with U+FFFD for what cannot be printed.
       drawn: says how the test split was drawn, for tables of scores; empty where the data came with one.
+      files: the files that hold the rows, where rows stay there; none where rows lie in memory.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ArraySource:
     test: Rows
     classes: tuple[str, ...]
     drawn: str = field(default="", kw_only=True)
+    files: tuple[Path, ...] = field(default=(), kw_only=True, repr=False)
     modality: ClassVar[str]
     axes: ClassVar[str]
 

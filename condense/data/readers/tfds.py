@@ -7,38 +7,26 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from condense.data.named import NAMED, home
-from condense.data.readers.base import TRUTH, Number, Reader, Spec, Store, Word
+from condense.data.readers.base import TRUTH, Reader, Spec, Store, Word
 from condense.data.readers.cifar import CIFAR, read_cifar
 from condense.data.readers.class_labels import number_labels
-from condense.data.readers.encoded import Item, gather, same_channels, scanned, why
-from condense.data.readers.folder import read_folder
+from condense.data.readers.encoded import SIZES, gather, numbers_of, same_channels, scale_of, scanned, why
+from condense.data.readers.folder import scan as scan_folder
+from condense.data.readers.prepared import Some, open_prepared
 from condense.data.readers.raw import assemble, assemble_rows
-from condense.data.readers.source import DRAWN, OPTIONS, Source, regular
-from condense.data.rows import pieces
-from synth.errors import BadInput, RunFailed, nearest
+from condense.data.readers.shards import write_tfds
+from condense.data.readers.source import DRAWN, MODEL_SPACE, OPTIONS, STREAM, Source, stratified
+from synth.errors import BadInput, RunFailed
 from synth.files.memory import MemoryBudget
-from synth.files.records import ANY, MOST, parse_record
-
-FEATURES = "tensorflow_datasets.core.features."
-TESTS = ("test", "validation")  # splits that networks are scored on, the first that is there
 
 
-def prepared(folder: Path) -> Path | None:
-    """`folder` or its newest VERSION, whichever is a prepared TFDS directory; None if neither is."""
-    versions = [path for path in (folder.iterdir() if folder.is_dir() else ()) if all(part.isdigit() for part in path.name.split("."))]
-    versions.sort(key=lambda path: tuple(map(int, path.name.split("."))))
-    return next((path for path in (folder, *reversed(versions)) if (path / "dataset_info.json").is_file()), None)
-
-
-def read_tfds(folder: Path, spec: Spec, *, remedy: str, scan: bool = False) -> Source:
+def read_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
     """A set that tensorflow_datasets prepared as array_record: its Image and ClassLabel features, splits train and test (or validation), or
     train alone, of which the option `test` draws a part.
 
@@ -46,134 +34,69 @@ def read_tfds(folder: Path, spec: Spec, *, remedy: str, scan: bool = False) -> S
       folder: the directory with dataset_info.json, or the one above it.
       spec: its options say whether pictures are cut to one size, and which part is the test.
       remedy: what to do where there is no set.
-      scan: whether pictures stay in the records and are decoded when they are taken.
 
     Raises:
       BadInput: no prepared set, another file format or other features, damaged records.
     """
-    place = prepared(folder)
-    if place is None:
-        raise BadInput(f"{spec.text}: there is no prepared set in {folder}; {remedy}")
-    weight = sum(regular(path, spec.text, remedy="prepare the set again").stat().st_size for path in place.iterdir())
-    trusted(place, spec.text)
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(place)
-        image, label = _keys(builder.info.features, tfds, spec, place)
-        names = [*filter(None, ("train", next((name for name in TESTS if name in builder.info.splits), None)))]
-        sources = builder.as_data_source(names, decoders={image: tfds.decode.SkipDecoding()})
-    except BadInput:
-        raise
-    except Exception as error:  # the library names no exceptions of its own for a directory that it cannot read
-        raise BadInput(f"{spec.text}: {place} cannot be read ({why(error)}); prepare it again as array_record") from error
-    for part, source in zip(names, sources, strict=True):
-        if not 0 < len(source) <= weight:
-            raise BadInput(f"{spec.text}: {place} declares {len(source)} {part} examples in {weight} bytes; prepare it again")
-    records = [Records(source, part, place, (image, label), spec.text) for part, source in zip(names, sources, strict=True)]
-    declared = tuple(builder.info.features[label].names)
-    if scan:
-        rows = scanned(records, spec)
-        y_train, y_test, classes = number_labels(spec.text, rows[0].y, () if rows[1] is None else rows[1].y, names=declared)
-        rows = [None if part is None else replace(part, y=y) for part, y in zip(rows, (y_train, y_test), strict=True)]
-        return assemble_rows(spec, *rows, classes, flips=spec.named.flips)
+    opened = open_prepared(folder, spec, remedy=remedy)
     found, like, memory = [], None, MemoryBudget(spec.text, remedy="prepare a smaller set")
-    channels = 1 if spec.options.get("grey") else builder.info.features[image].shape[-1]
-    how = {"channels": channels, "size": spec.options.get("size"), "resize": f"add {spec.how('size', 'N')} to cut all to one size"}
-    for part in records:
-        found.append(gather(part, len(part), spec.text, memory=memory, stored=weight, like=like, **how))
+    how = {"channels": opened.channels, "size": spec.options.get("size"), "resize": f"add {spec.how('size', 'N')} to cut all to one size"}
+    limit, parts = spec.options.get("limit"), list(opened.parts)
+    if limit is not None and limit < len(parts[0]) and len(parts) > 1 and opened.channels:
+        y, _, _ = number_labels(spec.text, parts[0].y, parts[1].y, names=opened.classes)
+        rows = stratified(y, limit)
+        if np.bincount(y[rows]).min() > 1:  # of fewer, what is refused is said after the limit
+            parts[0] = Some(parts[0], rows)
+    for part, scale in zip(parts, (None, scale_of(spec)), strict=False):
+        found.append(gather(part, len(part), spec.text, memory=memory, stored=opened.weight, like=like, scale=scale, **how))
         like = found[0][0].shape[1:]
-    y_train, y_test, classes = number_labels(spec.text, found[0][1], found[1][1] if len(found) > 1 else (), names=declared)
+    y_train, y_test, classes = number_labels(spec.text, found[0][1], found[1][1] if len(found) > 1 else (), names=opened.classes)
     x = same_channels(*(part[0] for part in found))
     return assemble(spec, (x[0], y_train), (x[1], y_test) if len(x) > 1 else None, classes, flips=spec.named.flips)
 
 
-class Records:
-    """The records of a split as pictures with their class indices. `keys` names the picture and the class in a record."""
-
-    def __init__(self, source: Any, part: str, place: Path, keys: tuple[str, str], spec: str):
-        self.source, self.part, self.place, self.keys, self.spec = source, part, place, keys, spec
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, row: int) -> Item:
-        if not 0 <= row < len(self):
-            raise IndexError(row)
-        try:
-            record = self.source[row]
-            image, label = (record[key] for key in self.keys)
-            return Item(io.BytesIO(image), np.int32(int(label)), f"{self.part} example {row} of {self.place}")
-        except Exception as error:
-            raise BadInput(f"{self.spec}: {self.place} is damaged at {self.part} example {row} ({why(error)}); prepare it again") from error
-
-
-def trusted(place: Path, spec: str) -> None:
-    """features.json names classes that the library would import; only its own are let through."""
-    try:
-        path = regular(place / "features.json", spec, remedy="prepare the set again")
-        with path.open("rb") as file:
-            features = parse_record(file.read(min(path.stat().st_size, MOST) + 1), ANY)
-    except (ValueError, OSError) as error:
-        raise BadInput(f"{spec}: {place}/features.json is not readable ({error}); prepare the set again") from error
-    todo = [features]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, dict):
-            names = [node[key] for key in ("type", "pythonClassName") if isinstance(node.get(key), str)]
-            if any(not name.startswith(FEATURES) for name in names):
-                raise BadInput(f"{spec}: {place}/features.json asks for {names[0]}; only features of tensorflow_datasets are read")
-        todo += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-
-
-def _keys(features, tfds, spec: Spec, place: Path) -> tuple[str, str]:
-    """Names of the picture and the class in a record: those of several that are called so, and the label that the spec names."""
-    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image) and feature.np_dtype == np.uint8]
-    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes]
-    if not images or not labels:
-        raise BadInput(f"{spec.text}: {place} has the features {', '.join(features)}; needed are an 8-bit Image and a ClassLabel")
-    asked = spec.options.get("label")
-    if asked is not None and asked not in labels:
-        raise BadInput(f"{spec.text}: label={asked} is no ClassLabel (there: {', '.join(labels)}){nearest(asked, labels)}")
-    return "image" if "image" in images else images[0], asked or ("label" if "label" in labels else labels[0])
+def scan_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
+    """As `read_tfds`, with pictures that are decoded when they are taken. Labels are kept beside the set."""
+    opened = open_prepared(folder, spec, remedy=remedy)
+    rows = scanned(list(opened.parts), spec, channels=opened.channels)
+    y_train, y_test, classes = number_labels(spec.text, rows[0].y, () if rows[1] is None else rows[1].y, names=opened.classes)
+    rows = [None if part is None else replace(part, y=y) for part, y in zip(rows, (y_train, y_test), strict=True)]
+    return replace(assemble_rows(spec, *rows, classes, flips=spec.named.flips), files=opened.files)
 
 
 def read(spec: Spec, *, scan: bool = False) -> Source:
     """The set in the folder that the spec names, or the one that `condense data` prepared under that name. Raises BadInput as `read_tfds`
     does."""
+    place, spec, remedy = find(spec)
+    return read_tfds(place, spec, remedy=remedy)
+
+
+def scan(spec: Spec) -> Source:
+    """As `read`, with pictures that stay in their files."""
+    place, spec, remedy = find(spec)
+    return scan_tfds(place, spec, remedy=remedy)
+
+
+def weigh(spec: Spec) -> int:
+    """The number of examples, for training no more than the limit, times the numbers of the first picture."""
+    place, spec, remedy = find(spec)
+    try:
+        opened = open_prepared(place, spec, remedy=remedy)
+        count = min(len(opened.parts[0]), spec.options.get("limit", len(opened.parts[0]))) + sum(map(len, opened.parts[1:]))
+        return (1 + MODEL_SPACE) * count * numbers_of(opened.parts[0][0].file, spec.options.get("size"))
+    except BadInput:
+        return 0  # what is wrong with it is said when it is read
+
+
+def find(spec: Spec) -> tuple[Path, Spec, str]:
+    """The folder of the set that a spec names, the spec under the set's own name, and what to do where the set is not there."""
     place = spec.place()
     remedy, stored = "give a folder that tensorflow_datasets prepared as array_record", spec.location or spec.name
     if not spec.location or (stored.isidentifier() and not place.is_dir()):
         place, spec = home() / "tfds" / stored, spec._replace(name=stored, named=NAMED.get(stored, spec.named))
         made = f"`condense data {stored} --from DIR` prepares it from files"
         remedy = f"{made}; with tensorflow installed, `condense data {stored}` downloads it"
-    return read_tfds(place, spec, remedy=remedy, scan=scan)
-
-
-def write_tfds(source: Source, folder: Path) -> None:
-    """Writes `folder`/1.0.0 as array_record with PNG images and the class names, in order; needs no tensorflow. Images must be bytes."""
-    import tensorflow_datasets as tfds
-
-    class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        name = source.name
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            image = tfds.features.Image(shape=source.shape, encoding_format="png")
-            features = tfds.features.FeaturesDict({"image": image, "label": tfds.features.ClassLabel(names=list(source.classes))})
-            # examples are shuffled by a hash of their key otherwise
-            return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"), disable_shuffling=True)
-
-        def _split_generators(self, dl_manager):
-            return {part: self._generate_examples(rows) for part, rows in (("train", source.train), ("test", source.test))}
-
-        def _generate_examples(self, rows):
-            for row, picture in enumerate(chain.from_iterable(pieces(rows))):
-                # an array would be encoded by tensorflow, a PIL image is not
-                shown = Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture)
-                yield row, {"image": shown, "label": int(rows.y[row])}
-
-    build(Prepared(data_dir=folder / "data", file_format="array_record"), folder)
+    return place, spec, remedy
 
 
 def build(builder, folder: Path) -> None:
@@ -192,7 +115,7 @@ def build(builder, folder: Path) -> None:
 def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
     """Reads the binary version of a CIFAR set, or class folders, and returns a function that writes them as a prepared set."""
     binary = spec.name in CIFAR and not (folder / "train").is_dir()
-    source = read_cifar(folder, spec.text, spec.name) if binary else read_folder(folder, spec)
+    source = read_cifar(folder, spec.text, spec.name) if binary else scan_folder(spec)
     check_known(source, spec.name, spec.text)
     return partial(write_tfds, source)
 
@@ -250,7 +173,5 @@ STORE = Store(
     load_files,
     lambda folder, name: None,
 )
-CHOICES = OPTIONS | {"size": Number(most=4096), "grey": TRUTH, "label": Word()} | DRAWN
-READER = Reader(
-    "tfds", "a folder that tensorflow_datasets prepared as array_record", read, CHOICES, store=STORE, scan=partial(read, scan=True)
-)
+CHOICES = OPTIONS | SIZES | {"grey": TRUTH, "label": Word()} | DRAWN | STREAM
+READER = Reader("tfds", "a folder that tensorflow_datasets prepared as array_record", read, CHOICES, store=STORE, scan=scan, weigh=weigh)

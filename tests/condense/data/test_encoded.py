@@ -210,3 +210,21 @@ def test_sixteen_bits_are_said(tmp_path, capsys):
     source = load_data(f"folder:{tmp_path}", validation=0).source
     assert (source.train.take(np.array([0])) == 16).all()
     assert "1 of 9 pictures have 16 bits, of which the upper 8 are read" in capsys.readouterr().err
+
+
+def test_test_pictures_are_scaled_and_their_centre_cut_as_the_papers_do_it(tmp_path):
+    """A bright frame of a sixteenth of the side lies outside of the centre of 14 of 16; training pictures keep it."""
+    for part in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(2):
+                frame = np.full((128, 128, 3), 250, np.uint8)
+                frame[8:-8, 8:-8] = 20
+                Image.fromarray(frame).save(tmp_path / part / name / f"{number}.png")
+    data = load_data(f"folder:{tmp_path}?size=14&scale=16", validation=0)
+    streamed = load_data(f"folder:{tmp_path}?size=14&scale=16&stream=true", validation=0)
+    assert data.source.test.x.shape[1:] == data.source.train.x.shape[1:] == (14, 14, 3)
+    assert data.source.test.x[:, 3:-3, 3:-3].max() < 30 and data.source.test.x.max() < 100 and data.source.train.x.max() > 200
+    np.testing.assert_array_equal(streamed.source.test.take(np.arange(4)), data.source.test.x)
+    with pytest.raises(BadInput, match="scale=16 needs size=N with N at most that"):
+        load_data(f"folder:{tmp_path}?scale=16")

@@ -13,6 +13,7 @@ from condense.data import prepare as module
 from condense.data.load import load_data
 from condense.data.named import NAMED
 from condense.data.prepare import prepare
+from condense.data.readers import shards
 from condense.data.readers import tfds as kept
 from condense.data.readers.idx import IDX
 from condense.data.readers.source import Source, arrays
@@ -202,8 +203,8 @@ def test_failures_leave_nothing_behind(tmp_path, home, monkeypatch):
     assert list((home / "tfds").iterdir()) == []
     monkeypatch.undo()
     monkeypatch.setenv("CONDENSE_DATA", str(home))
-    monkeypatch.setattr(Image, "fromarray", lambda pixels: 1 / 0)
-    with pytest.raises(RunFailed, match=r"data mine: tensorflow_datasets could not prepare it \(division by zero\)"):
+    monkeypatch.setattr(shards, "serializer", lambda features: lambda picture, label: 1 / 0)
+    with pytest.raises(RunFailed, match=r"data mine: could not be written \(division by zero\); check the disk, then run the same again"):
         prepare("mine", from_dir=tmp_path / "src")
     assert list((home / "tfds").iterdir()) == []
     (tmp_path / "file").touch()
@@ -318,7 +319,7 @@ def test_class_folders_of_several_sizes_and_without_a_test_are_prepared_on_reque
     folders(tmp_path / "src", parts={"train": ""})
     Image.new("RGB", (20, 12)).save(tmp_path / "src" / "ape" / "99.png")
     refuse("mine", tmp_path / "src", "there is no test split; add --test 0.2 to draw one")
-    with pytest.raises(BadInput, match=r"99\.png is 12x20x3 but those before it 9x7x3; add --size N to cut all to one size"):
+    with pytest.raises(BadInput, match=r"99\.png is 12x20x3 but others are 9x7x3; add --size N to cut all to one size"):
         prepare("mine", from_dir=tmp_path / "src", test=0.25)
     with pytest.raises(BadInput, match=r"--size is a whole number from 1 to 4096 and --test a fraction such as 0.2; correct them"):
         prepare("mine", from_dir=tmp_path / "src", size=0)

@@ -116,6 +116,16 @@ def test_rows_elsewhere_are_read_again_and_not_kept():
     assert one is not other and asked == [50, 50] and len(vars(seen)) == len(View.__dataclass_fields__)
 
 
+def test_bytes_that_a_device_normalises_have_the_bits_of_rows_that_are_taken():
+    x = np.arange(256, dtype=np.uint8).repeat(12).reshape(256, 2, 2, 3)  # every byte in every channel
+    rows = InMemory(x, np.zeros(256, np.int32))
+    for made in (Standard(*np.float32([[0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]])), fit("standard", X)):
+        seen, index = view(rows, made), np.arange(256)
+        assert seen.packed
+        np.testing.assert_array_equal(seen.unpack(seen.take_bytes(index)), seen.take(index).x)
+    assert not view(ROWS, fit("zca", X)).packed
+
+
 def test_without_labels_all_examples_are_of_one_class():
     seen = view(ROWS, fit("standard", X))
     blind = seen.unlabelled()

@@ -232,7 +232,7 @@ def test_representative_images_are_nearest_to_centres_of_logits():
     chosen = np.asarray(started(matcher, ipc=10, examples=examples).x.pixels)
     found = [int(np.flatnonzero((x == image).all((1, 2, 3)))[0]) for image in chosen]
     theta = experts().last(int(jax.random.randint(jax.random.split(KEY)[0], (), 0, 3)))
-    z = logits(smooth_net(), theta, x)
+    z = logits(smooth_net(), theta, examples)
     assert np.abs(z[::2] - z[1::2]).max() < 0.01 < np.abs(z[0] - z[2]).max()
     assert len({row // 2 for row in found}) == 30
 
@@ -458,7 +458,7 @@ def test_datm_starts_from_what_experts_get_right():
     np.testing.assert_array_equal(np.asarray(synth.y.probs()).argmax(1), np.repeat(np.arange(3), 4))
     found = [int(np.flatnonzero((examples.x == image).all((1, 2, 3)))[0]) for image in np.asarray(synth.x.pixels)]
     np.testing.assert_array_equal(examples.y[found], np.repeat(np.arange(3), 4))
-    z = np.stack([logits(smooth_net(), experts().last(e), examples.x[found]) for e in range(3)])
+    z = np.stack([logits(smooth_net(), experts().last(e), examples.take(np.array(found))) for e in range(3)])
     for i, label in enumerate(examples.y[found]):
         right = z[:, i].argmax(1) == label
         if right.any():

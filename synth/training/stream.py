@@ -1,0 +1,246 @@
+"""Goes over the examples of a split in an order that its caller fixes: at once where they lie in memory, else in pieces that threads read
+ahead. What is computed from them has the same bits either way.
+
+Compiled code sees one shape for all pieces but the last, so that a piece more compiles nothing.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree, UInt8
+
+from synth.base import Examples, Net, Split, Vars, take_all
+from synth.labels.plain import Hard
+from synth.training.fit import Item, epoch_items, fit, in_batches, init_fit, on_examples, real_sgd, train_on
+
+PIECE = 1 << 25  # bytes of examples in model space that are in memory at a time
+AHEAD = 2  # pieces that threads make meanwhile
+BATCH = 256  # examples that go through a network at a time
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass
+class Waiting:
+    """How long a caller had to wait for data, in seconds."""
+
+    seconds: float = 0.0
+    since: float = field(default_factory=time.perf_counter)
+
+    def __str__(self) -> str:
+        return f"waited {self.seconds:.2f} s of {time.perf_counter() - self.since:.2f} s for data"
+
+    def result(self, future: Future) -> Any:
+        """What a thread makes, once it is there."""
+        began = time.perf_counter()
+        try:
+            return future.result()
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+def in_order(make: Callable[[A], B], things: Iterable[A], *, ahead: int = AHEAD, waiting: Waiting | None = None) -> Iterator[B]:
+    """`make(thing)` of all things in their order, while threads make the next `ahead` of them. An error comes at its place."""
+    waiting, left, pending = waiting or Waiting(), iter(things), deque()
+    pool = ThreadPoolExecutor(ahead)
+    try:
+        pending.extend(pool.submit(make, thing) for thing in islice(left, ahead))
+        while pending:
+            made = waiting.result(pending.popleft())
+            pending.extend(pool.submit(make, thing) for thing in islice(left, 1))
+            yield made
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class Ahead:
+    """A function of the step number whose next values threads compute meanwhile: two, or one where a value takes more than `PIECE` bytes.
+    Steps may be asked for in any order; values are the same whatever was computed ahead, and so are those of a run that goes on in the
+    middle."""
+
+    def __init__(self, feed: Callable[[int], Any]):
+        self.feed, self.waiting = feed, Waiting()
+        self._pool, self._pending = ThreadPoolExecutor(AHEAD), {}
+
+    def __call__(self, step: int) -> Any:
+        """The value of a step."""
+        value = self.waiting.result(self._pending.pop(step, None) or self._pool.submit(self.feed, step))
+        ahead = AHEAD if sum(leaf.nbytes for leaf in jax.tree.leaves(value)) <= PIECE else 1
+        wanted = range(step + 1, step + ahead + 1)
+        self._pending = {at: self._pending.get(at) or self._pool.submit(self.feed, at) for at in wanted}
+        return value
+
+
+def held(split: Any) -> Any:
+    """All examples of a split that lies in memory, so that nobody normalises them again; another split as it is."""
+    return take_all(split) if split.in_memory else split
+
+
+def on_device(split: Split) -> Split:
+    """Examples in memory, moved to the devices; another split as it is."""
+    return Examples(*map(jnp.asarray, split)) if isinstance(split, Examples) else split
+
+
+def rows_in(split: Split) -> int:
+    """How many rows of a split a piece holds: a multiple of `BATCH`, or all where they are fewer."""
+    each = 4 * int(np.prod(split.shape[1:]))
+    return min(len(split.y), max(1, PIECE // (each * BATCH)) * BATCH)
+
+
+def pieces_of(split: Split, *, waiting: Waiting | None = None) -> Iterator[Examples]:
+    """All examples in order: at once where they lie in memory, else `rows_in` of them at a time."""
+    if split.in_memory:
+        yield take_all(split)
+        return
+    size, n = rows_in(split), len(split.y)
+    yield from in_order(lambda at: split.take(np.arange(at, min(at + size, n))), range(0, n, size), waiting=waiting)
+
+
+def read_over(read: Callable, vars: PyTree, split: Split, *, least: int = 0) -> PyTree:
+    """`read(vars, x[b ...])` of all examples of a split, as numpy arrays. A piece is filled up with zeros to `least` rows: a product of
+    matrices may round differently where it has fewer."""
+    size, found = max(least, rows_in(split)), []
+    for piece in pieces_of(split):
+        m = len(piece.y)
+        x = np.asarray(piece.x) if split.in_memory else padded(piece.x, size)
+        found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:m], in_batches(read, vars, jnp.asarray(x), batch=BATCH)))  # noqa: B023
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves) if len(leaves) > 1 else leaves[0], *found)
+
+
+def count_over(count: Callable[[Array, Array], Int[Array, "..."]], split: Split) -> Int[np.ndarray, "..."]:
+    """The sum of `count(x, y)` over the pieces of a split. The last piece is filled up with rows of zeros whose class is -1."""
+    size, total = rows_in(split), 0
+    for piece in pieces_of(split):
+        x, y = (piece.x, piece.y) if split.in_memory else (padded(piece.x, size), padded(piece.y, size, fill=-1))
+        total = total + np.asarray(count(jnp.asarray(x), jnp.asarray(y)))
+    return np.asarray(total)
+
+
+def padded(rows: np.ndarray, size: int, *, fill: int = 0) -> np.ndarray:
+    """Rows filled up to `size` of them."""
+    short = size - len(rows)
+    return np.pad(rows, ((0, short),) + ((0, 0),) * (rows.ndim - 1), constant_values=fill) if short else np.asarray(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Examples of a split, those that `index` names, as a split that is gone over in pieces of one shape, however many they are."""
+
+    split: Split
+    index: Int[np.ndarray, " n"]
+    in_memory = False
+
+    @property
+    def y(self) -> Int[np.ndarray, " n"]:
+        """The class index of every example."""
+        return self.split.y[self.index]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of examples, then the shape of one."""
+        return (len(self.index), *self.split.shape[1:])
+
+    def take(self, index: Int[np.ndarray, " m"]) -> Examples:
+        """The examples that `index` names among them."""
+        return self.split.take(self.index[index])
+
+
+@runtime_checkable
+class Packed(Protocol):
+    """A split that may give bytes, where `packed` says so, for `unpack` to normalise on the device."""
+
+    @property
+    def packed(self) -> bool: ...
+
+    def take_bytes(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m ..."]:
+        """The raw examples that `index` names, in its order."""
+        ...
+
+    def unpack(self, raw: UInt8[np.ndarray, "m ..."]) -> Float[Array, "m ..."]:
+        """Raw examples in model space, on the device."""
+        ...
+
+
+class Block(NamedTuple):
+    """Mini-batches `first` to `stop` of an epoch and the examples that they index."""
+
+    items: Item
+    x: Float[Array, "n ..."]
+    y: Int[Array, " n"]
+    first: int
+    stop: int
+
+
+class Blocks:
+    """Cuts the mini-batches of an epoch into blocks, each with the examples that it needs. There is one block of all examples where these
+    lie in memory; then they are moved to the devices once.
+
+    Args:
+      split: the examples. waiting: gets how long the training waited for them.
+    """
+
+    def __init__(self, split: Split):
+        self.split, self.waiting = split, Waiting()
+        self.whole = Examples(*map(jnp.asarray, split if isinstance(split, Examples) else take_all(split))) if split.in_memory else None
+
+    def __call__(self, items: Item) -> Iterator[Block]:
+        """The blocks of these mini-batches, in order."""
+        steps, batch = items.index.shape
+        if self.whole is not None:
+            yield Block(items, *self.whole, 0, steps)
+            return
+        index, size = np.asarray(items.index), block_size(steps, PIECE // (4 * batch * int(np.prod(self.split.shape[1:]))))
+        starts = range(0, steps, size)
+        packed = isinstance(self.split, Packed) and self.split.packed
+        take = self.split.take_bytes if packed else lambda rows: self.split.take(rows).x
+        taken = in_order(lambda at: take(index[at : at + size].ravel()), starts, waiting=self.waiting)
+        for first, x in zip(starts, taken, strict=True):
+            stop = min(first + size, steps)
+            own = jax.tree.map(lambda leaf: leaf[first:stop], items)  # noqa: B023
+            own = own._replace(index=jnp.arange((stop - first) * batch).reshape(-1, batch))
+            y = jnp.asarray(self.split.y[index[first:stop].ravel()])
+            yield Block(own, self.split.unpack(x) if packed else jnp.asarray(x), y, first, stop)
+
+
+@partial(jax.jit, static_argnames=("net", "classes"), donate_argnums=1)
+def _train_block(net, state, items, x, y, lr, *, classes):
+    return fit(on_examples(net, x, Hard(y, classes)), real_sgd(lr), state, items)[0]
+
+
+def train_on_split(
+    key: jax.Array,
+    net: Net,
+    split: Split,
+    classes: int,
+    *,
+    epochs: int = 5,
+    batch: int = 256,
+    lr: float = 0.01,
+    done: Callable = lambda: None,
+) -> Vars:
+    """As `synth.training.fit.train_on`, on the examples of a split, wherever they lie."""
+    if split.in_memory:
+        return train_on(key, net, *take_all(split), classes, epochs=epochs, batch=batch, lr=lr, done=done)
+    k_init, k_fit = jax.random.split(key)
+    state, blocks, n = init_fit(k_init, net, real_sgd(lr)), Blocks(split), len(split.y)
+    order = jax.jit(lambda key, epoch: epoch_items(key, epoch, n, batch=batch))
+    for epoch in range(epochs):
+        for block in blocks(order(k_fit, epoch)):
+            state = jax.block_until_ready(_train_block(net, state, block.items, block.x, block.y, jnp.float32(lr), classes=classes))
+        done()
+    return state.vars
+
+
+def block_size(steps: int, most: int) -> int:
+    """How many mini-batches a block holds: the most that are allowed, or up to half as many where these divide the steps."""
+    most = max(1, min(most, steps))
+    return next((size for size in range(most, most // 2, -1) if steps % size == 0), most)

@@ -1,0 +1,168 @@
+"""Rows that stay in their files give the results of rows in memory, bit for bit: what is chosen, learned, trained and scored."""
+
+import jax
+import numpy as np
+import pytest
+
+import condense
+from condense.data import digests
+from condense.data.images import limited
+from condense.data.load import load_data
+from condense.data.prepare import prepare
+from condense.data.readers import encoded
+from condense.experts import load_experts, train_experts
+from condense.teachers.train import train_teachers
+from synth.base import take_all
+from synth.files.format import load_set
+from synth.training import stream
+from tests.support.data_files import class_folders
+
+NET, TAUGHT = "mlp:width=8", "convnet:width=4,depth=1,norm=batch"
+
+
+@pytest.fixture
+def both(tmp_path, monkeypatch):
+    """The same 420 + 60 images of 4x4x1 in three classes, held in memory and left in the file; pieces are small."""
+    rng = np.random.default_rng(0)
+    y = {part: rng.permutation(np.arange(n) % 3) for part, n in (("train", 420), ("test", 60))}
+    arrays = {
+        f"x_{part}": (60 * index[:, None, None, None] + rng.integers(0, 90, (len(index), 4, 4, 1))).astype(np.uint8)
+        for part, index in y.items()
+    }
+    np.savez(tmp_path / "toy.npz", **arrays, **{f"y_{part}": index for part, index in y.items()})
+    monkeypatch.setattr(stream, "PIECE", 3 * 32 * 64)
+    found = [load_data(f"npz:{tmp_path}/toy.npz?stream={word}") for word in ("false", "true")]
+    assert [data.train.in_memory for data in found] == [True, False]
+    return found
+
+
+def same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_data_are_the_same_but_for_the_digest(both, tmp_path):
+    here, there = both
+    same(here.preprocess, there.preprocess)
+    same(take_all(here.train), take_all(there.train))
+    same(take_all(here.test), take_all(there.test))
+    assert here.digest != there.digest and (tmp_path / ".toy.npz.condense.npz").is_file()
+
+
+def test_a_digest_is_kept_and_taken_again_where_files_were_changed(both, tmp_path, monkeypatch, capsys):
+    spec, calls, take = both[1].spec, [], digests.sampled_digest
+    monkeypatch.setattr(digests, "sampled_digest", lambda *args: calls.append(1) or take(*args))
+    assert load_data(spec).digest == both[1].digest and not calls
+    with np.load(tmp_path / "toy.npz") as held:
+        arrays = dict(held)
+    arrays["x_train"][7, 0, 0, 0] += 1
+    np.savez(tmp_path / "toy.npz", **arrays)
+    changed = load_data(spec)
+    assert calls and changed.digest != both[1].digest
+    assert "files were changed since .toy.npz.condense.npz was written" in capsys.readouterr().err
+    arrays["y_train"] = arrays["y_train"][::-1]
+    np.savez(tmp_path / "toy.npz", **arrays)
+    assert load_data(spec).digest != changed.digest
+
+
+def test_selection_and_matching_give_the_same_sets(both):
+    for method, how in {"random": {}, "kmeans": {}, "herding": {"epochs": 1}, "dm": {"steps": 2, "batch": 5}}.items():
+        made = [condense.distill(method, data, ipc=2, net=NET, **how) for data in both]
+        same(*(synth.bare() for synth in made))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "rounding"), [("sgd", 0), ("smooth", 1e-6)])
+def test_experts_take_the_same_steps(both, tmp_path, recipe, rounding):
+    """To the bit; with the gradient penalty of `smooth`, which is compiled otherwise, to the last digit."""
+    folders = [tmp_path / "here", tmp_path / "there"]
+    for data, out in zip(both, folders, strict=True):
+        train_experts(data, count=2, epochs=2, out=out, net="convnet:width=4,depth=1", recipe=recipe, batch=32)
+    found = [load_experts(out) for out in folders]
+    for number in range(2):
+        np.testing.assert_allclose(*(experts.read(number, range(3)) for experts in found), rtol=rounding, atol=rounding)
+    assert found[0].header.accuracy == found[1].header.accuracy
+
+
+@pytest.mark.slow
+def test_teachers_collages_labels_and_scores_are_the_same(both, tmp_path):
+    folders, sets = [tmp_path / "here", tmp_path / "there"], []
+    for data, out in zip(both, folders, strict=True):
+        train_teachers(data, out / "teachers", net=[TAUGHT], epochs=2, batch=32)
+        sets.append(condense.distill("rded", data, ipc=1, teachers=str(out / "teachers"), out=out / "run", images=40))
+    members = [dict(np.load(out / "teachers/members/0.npz")) for out in folders]
+    same(*members)
+    same(*(load_set(out / "run" / "set.npz").bare() for out in folders))
+    rows = [
+        condense.evaluate(
+            sets[0],
+            data=data,
+            net=NET,
+            seeds=1,
+            epochs=1,
+            rows=["random", "kmeans", "full"],
+            full_epochs=2,
+            teachers=folders[0] / "teachers",
+        )
+        for data in both
+    ]
+    assert [report.accuracy for report in rows[0].reports] == [report.accuracy for report in rows[1].reports]
+
+
+def test_a_prepared_set_streams_the_pictures_of_its_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONDENSE_DATA", str(tmp_path / "home"))
+    class_folders(tmp_path / "src")
+    prepare("mine", from_dir=tmp_path / "src")
+    folder, held, streamed = (load_data(spec) for spec in (f"folder:{tmp_path}/src?stream=true", "mine", "mine?stream=true"))
+    for data in (folder, streamed):
+        same(take_all(held.train), take_all(data.train))
+        same(take_all(held.test), take_all(data.test))
+    assert streamed.digest not in (held.digest, folder.digest)
+    assert load_data("mine?stream=true").digest == streamed.digest
+
+
+def test_rows_stay_in_their_files_by_themselves_only_where_memory_cannot_hold_them(both, tmp_path, monkeypatch, capsys):
+    spec = f"npz:{tmp_path}/toy.npz"
+    assert load_data(spec).digest == both[0].digest and load_data(spec).train.in_memory
+    monkeypatch.setenv("CONDENSE_MEMORY", str(480 * 16 * (1 + 4) - 1))
+    assert load_data(spec).digest == both[1].digest and not load_data(spec).train.in_memory
+    assert "rows stay in their files, as they would take 0.0384 MB of memory" in capsys.readouterr().err
+    with pytest.raises(condense.BadInput, match="would take"):
+        load_data(f"{spec}?stream=false")
+    assert load_data(f"{spec}?limit=30").train.in_memory
+
+
+def test_a_limited_prepared_set_decodes_the_rows_that_it_keeps(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONDENSE_DATA", str(tmp_path / "home"))
+    class_folders(tmp_path / "src")
+    prepare("mine", from_dir=tmp_path / "src")
+    whole, decoded, decode = load_data("mine", validation=0).source, [], encoded.decode
+    monkeypatch.setattr(encoded, "decode", lambda *args, **how: decoded.append(1) or decode(*args, **how))
+    found = load_data("mine?limit=6", validation=0)
+    assert len(decoded) == 6 + len(whole.test.y) < len(whole.train.y) + len(whole.test.y)
+    assert found.digest == digests.rows_digest(limited(whole, 6))
+
+
+def test_a_stopped_preparation_goes_on_with_the_shards_that_are_missing(tmp_path, monkeypatch):
+    from condense.data.readers import shards
+    from synth.errors import RunFailed
+
+    monkeypatch.setenv("CONDENSE_DATA", str(tmp_path / "home"))
+    class_folders(tmp_path / "src")
+    monkeypatch.setattr(shards, "ROWS", 4)
+    whole, written = shards.write_shard, []
+
+    def stops(shard, *args):
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(shard.name)
+        whole(shard, *args)
+
+    monkeypatch.setattr(shards, "write_shard", stops)
+    with pytest.raises(RunFailed, match="could not be written"):
+        prepare("mine", from_dir=tmp_path / "src")
+    first, written[:] = list(written), []
+    monkeypatch.setattr(shards, "write_shard", lambda shard, *args: written.append(shard.name) or whole(shard, *args))
+    place = prepare("mine", from_dir=tmp_path / "src")
+    assert len(first) == 2 and not set(first) & set(written)
+    same(take_all(load_data("mine").train), take_all(load_data(f"folder:{tmp_path}/src").train))
+    assert [path.name for path in place.parent.iterdir()] == ["mine"]
