@@ -107,7 +107,7 @@ def members_of(y: Int[AnyArray, " n"], needed: int, images: int) -> tuple[list[n
 
 
 def of_classes(
-    key: jax.Array, examples: Split, members: Sequence[Int[np.ndarray, " m"]], images: int
+    key: jax.Array, examples: Split, members: Sequence[Int[np.ndarray, "..."]], images: int
 ) -> Iterator[tuple[jax.Array, Float[Array, "n h w c"]]]:
     """For every class a key and `images` of its examples, drawn at random; those of the next classes are read meanwhile."""
     keys = [jax.random.split(jax.random.fold_in(key, label)) for label in range(len(members))]

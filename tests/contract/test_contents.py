@@ -240,6 +240,7 @@ def test_a_new_content_holds_what_a_method_chooses(name, spec):
         assert gaps.min(1).max() < 5e-3
 
 
+@pytest.mark.slow
 def test_a_method_may_make_the_one_content_that_is_its_own(spec):
     _, last = run("infer", load_data(spec))
     assert isinstance(last.x, Compensated)

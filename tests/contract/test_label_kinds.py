@@ -203,6 +203,7 @@ def test_a_new_kind_is_labelled_piece_by_piece(certainty, tmp_path, monkeypatch)
     assert same(resumed, made("certainty", levels=9))
 
 
+@pytest.mark.slow
 def test_a_method_labels_its_set_in_a_new_kind(certainty):
     synth = set_of(made("hard"))
     labelling = Labelling(TEACHERS, task(), "cvdd", "certainty", epochs=3, options={"scale": 0.5}).checked()

@@ -192,6 +192,7 @@ def test_the_score_is_the_last_step_alone(noisy):
     assert report.accuracy == (0.4, 0.4) and len(calls) == 2
 
 
+@pytest.mark.slow
 def test_the_augmentation_belongs_to_the_recipe(noisy, small):
     """Only a recipe that augments lets the augmentation touch a batch; evaluation never sees it."""
 

@@ -85,6 +85,7 @@ def test_a_set_that_another_program_wrote_is_scored(tmp_path):
     assert all(row["mean"] > 0.3 for row in document["results"])  # chance is 0.1
 
 
+@pytest.mark.slow
 def test_evaluate_on_validation_says_so(finished, capsys):
     argv = [
         "--net",

@@ -48,6 +48,7 @@ def test_what_is_not_asked_for_changes_nothing():
     assert plan("dm", "digits", ipc=1, store="f32", factor=1).config() == made.config()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["u3x2", pytest.param("bases=5", marks=pytest.mark.slow), pytest.param("f16", marks=pytest.mark.slow)])
 def test_a_run_learns_through_its_storage_and_resumes_to_the_same_bits(name, tmp_path, monkeypatch, capsys):
     flags = CHOICES[name][0]

@@ -106,6 +106,7 @@ def test_the_epoch_is_the_first_best_on_validation_graphs(data, synth, batch):
     assert abs(report.auc[0] - roc_auc_score(data.test.y, logits[:, 1] - logits[:, 0])) < 1e-9
 
 
+@pytest.mark.slow
 def test_all_graphs_at_once_are_all_graphs_however_few(data):
     """A step under `graph_full` on forty graphs follows the gradient of their mean loss, taken on the graphs themselves."""
     recipe = replace(RECIPES["graph_full"], epochs=1, lr=1.0, optimizer="sgd", momentum=0.0, schedule="constant")

@@ -234,6 +234,7 @@ def test_rows_carry_the_representations_of_distinct_training_images(source, teac
     assert rows["full"](0) is rows["full"](1), "as large as the data: kept once"
 
 
+@pytest.mark.slow
 def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
     """Against a loop written out, on whole batches, in the published numbers: step size 0.1, momentum 0.9, decay 0.001."""
     synth, recipe = made(source, teacher), replace(PRETRAIN, epochs=4)

@@ -168,6 +168,7 @@ def test_a_training_that_stopped_goes_on_with_more_experts_beside_those_it_had(s
     assert found.count == 4 and {name: kept[name] for name in arrays(trained)} == arrays(trained)
 
 
+@pytest.mark.slow
 def test_one_device_gives_what_four_give_and_compiles_an_epoch_once(spec, trained, tmp_path, monkeypatch):
     class Counter(logging.Handler):
         seen = 0

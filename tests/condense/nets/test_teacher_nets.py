@@ -169,11 +169,11 @@ def test_small_images_leave_out_the_first_halvings():
     assert strides_for((32, 32, 3), published) == (1, 1, 1, 2, 2, 1, 2)
 
 
-FAST = (("shufflenet_v2:width=48", 32),)
 CASES = [(spec, side) for spec in PUBLISHED for side in (32, 160)]
 
 
-@pytest.mark.parametrize(("spec", "side"), [pytest.param(*case, marks=() if case in FAST else pytest.mark.slow) for case in CASES])
+@pytest.mark.slow
+@pytest.mark.parametrize(("spec", "side"), CASES)
 def test_published_networks_compute_what_torchvision_does(spec, side, float64, monkeypatch):
     """In double precision, through batch statistics; small images without the first two halvings."""
     monkeypatch.setattr(backend, "is_cpu", lambda: False)  # XLA's own convolutions compile faster

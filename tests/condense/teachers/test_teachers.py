@@ -110,6 +110,7 @@ def test_a_training_that_was_cut_off_ends_with_the_same_bits(spec, made, tmp_pat
     assert rows == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_run_leaves_out_the_images_that_its_teachers_left_out(spec, made, copied):
     """Under another seed most of its validation images would be ones that the teachers learned from; folders of before say nothing."""
     assert made.split_seed == 0

@@ -64,6 +64,7 @@ def test_only_networks_that_average_have_maps():
     assert nrr((flat, held), task(), **QUICK).feed.value[0] is held.vars  # the first that has maps
 
 
+@pytest.mark.slow
 def test_critical_pixels_keep_every_bit_and_others_move():
     held, (synth, examples) = committee(1), started(1)
     before, after, last, _ = ran(nrr(held, task(steps=5), epsilon=0.4, roll=0.25, **QUICK), synth, examples, 5)

@@ -122,6 +122,7 @@ def test_classes_do_not_touch_each_other():
     check_classes_do_not_touch_each_other("dm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [20, pytest.param(2, marks=pytest.mark.slow)])
 def test_classes_together_equal_classes_in_turn(together, monkeypatch):
     check_classes_together_equal_classes_in_turn("dm", together, monkeypatch)

@@ -190,6 +190,7 @@ def test_classes_do_not_touch_each_other(name):
     check_classes_do_not_touch_each_other(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [20, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", DSA_SLOW)
 def test_classes_together_equal_classes_in_turn(name, together, monkeypatch):

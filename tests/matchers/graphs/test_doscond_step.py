@@ -78,7 +78,9 @@ def by_hand(key, tau: float) -> float:
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("at", "tau"), [(0, 1.0), pytest.param(100, 0.1, marks=SLOW), (200, 0.01), pytest.param(500, 0.01, marks=SLOW)])
+@pytest.mark.parametrize(
+    ("at", "tau"), [pytest.param(0, 1.0, marks=SLOW), pytest.param(100, 0.1, marks=SLOW), (200, 0.01), pytest.param(500, 0.01, marks=SLOW)]
+)
 def test_the_loss_of_a_step_by_hand(at, tau):
     """Under two keys: half way the temperature has fallen to a tenth, and from step 200 on it stays at a hundredth."""
     _, synth, real, _ = ready()

@@ -38,6 +38,7 @@ def test_mining_is_counting(transactions, least):
 BAGS = st.lists(st.lists(st.integers(0, 3), max_size=6), min_size=1, max_size=10)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(BAGS, st.integers(1, 4))
 def test_mining_copies_is_counting_multisets(bags, least):

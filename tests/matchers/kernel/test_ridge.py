@@ -119,6 +119,7 @@ def test_the_methods_are_the_settings_they_are_said_to_be(float64):
         np.testing.assert_allclose(ours, other, rtol=1e-7, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_only_what_is_learned_moves():
     """The real images get no gradient; the networks take none of its steps: who served differs by its own training on the new set, and
     nobody else does. `learn` leaves the other part of the set alone."""
@@ -180,6 +181,7 @@ def near(ours, theirs, *, atol=1e-5):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), jax.device_get(ours), jax.device_get(theirs))
 
 
+@pytest.mark.slow
 def test_a_pool_is_a_list_of_networks():
     """Ten steps against a Python list: who serves is trained by one step, or renewed at age 2, and nobody else changes."""
     net, _, synth, _ = problem(np.float32)

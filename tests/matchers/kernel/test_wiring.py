@@ -198,6 +198,7 @@ def plain(**options) -> PoolSchedule:
     return PoolSchedule(net, sgd(0.0), lambda s: on_examples(net, s.x.decode(), s.y), **{"size": 1, "most": 9} | options)
 
 
+@pytest.mark.slow
 def test_a_network_sees_other_rows_of_a_large_set_every_step():
     """Five steps on 4 of 12 rows, none twice in a step: five choices and five keys; another key gives five others."""
     life, synth = plain(rows=4), a_set(12, 3)

@@ -385,6 +385,7 @@ def test_with_whole_batches_the_order_of_the_images_is_irrelevant():
     np.testing.assert_allclose(first, second, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_short_last_batch_counts_its_own_images_alone():
     """Batches of 4 and 2 images: the rows that fill the second up to 4 add nothing, and its own count a half each."""
     matcher = built(mtt, inner_steps=2, batch=4, step_size=0.3)

@@ -188,6 +188,7 @@ def order(graphs: Graphs, node: int) -> list[int]:
     return [node, *first, *(int(end) for middle in first for end in graphs.senders[graphs.receivers == middle])]
 
 
+@pytest.mark.slow
 def test_mean_degrees_of_leaves_are_near_but_not_exact(float64):
     graphs = some_graphs(6, count=4, most=9)
     net = nets.build(spec("gcn"), Alphabet(3), 2)

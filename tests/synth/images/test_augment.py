@@ -241,6 +241,7 @@ def test_derivatives_equal_finite_differences(float64, name):
     np.testing.assert_allclose(second, (ahead[1] - behind[1]) / (2 * step), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("siamese", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_same_under_jit_scan_map_and_vmap(siamese):
     def act(key):

@@ -187,6 +187,7 @@ def test_a_text_that_names_no_view_is_refused(text):
         view_of(text)
 
 
+@pytest.mark.slow
 def test_every_crop_of_a_collage_lies_in_one_cell():
     """Ten thousand draws on an image whose cells are 0, 1, 2 and 3: a view that read two of them would show a number between."""
     collage = jnp.repeat(jnp.repeat(jnp.arange(4.0, dtype=jnp.float32).reshape(1, 2, 2, 1), 4, 1), 4, 2)

@@ -224,6 +224,7 @@ def test_answers_go_on_where_they_were_left():
     assert ticks == [2]
 
 
+@pytest.mark.slow
 def test_online_labels_ask_the_teachers_for_the_view_itself():
     held = committee(2)
     stored, online = made("committee"), made("online")
