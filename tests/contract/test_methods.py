@@ -82,6 +82,7 @@ def test_resuming_gives_the_bits_of_one_run(straight, tmp_path):
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == straight.rows
 
 
+@pytest.mark.slow
 def test_a_convolutional_network_resumes_to_the_bits_of_one_run(spec, tmp_path):
     """The cases above match in an MLP; convolutions choose algorithms of their own. In `dm`, whose step is the cheapest to compile."""
     net = nets.build("convnet:width=4,depth=2", (8, 8, 1), CLASSES)

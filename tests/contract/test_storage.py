@@ -64,6 +64,7 @@ def test_a_step_of_every_method_moves_what_every_content_stores(name, stored, sp
         assert any(np.abs(np.asarray(a) - np.asarray(b)).max() > 0 for a, b in zip(jax.tree.leaves(before), moved, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", ["u4x2", pytest.param("bases=3", marks=pytest.mark.slow)])
 def test_a_set_in_fewer_bytes_is_relabelled_and_keeps_its_bits(stored, spec, tmp_path):
     """Teachers see the images as they are decoded."""

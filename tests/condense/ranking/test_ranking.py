@@ -43,6 +43,7 @@ def test_the_fields_of_an_epoch_are_their_definitions():
     assert {name: np.asarray(value).dtype for name, value in found.items()} == {name: np.dtype(PER_EPOCH[name]) for name in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["mlp:width=5", pytest.param("convnet:width=3,depth=2", marks=pytest.mark.slow)])
 def test_the_full_gradient_is_that_of_every_example_alone(spec):
     """Per-example gradients one by one; those of the last layer alone are `error` times the norm of its input, 1 included."""

@@ -118,6 +118,7 @@ def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, s
     assert seen == [3, 1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "own"),
     [
@@ -245,6 +246,7 @@ def test_a_set_of_hard_labels_is_trained_under_teachers_on_request(data, teacher
         np.testing.assert_array_equal(np.asarray(y.probs()).argmax(-1), np.asarray(held.y.probs()).argmax(-1))
 
 
+@pytest.mark.slow
 def test_other_teachers_than_the_labels_own_are_refused(data, committee, folder):
     train_teachers(data, folder / "others", net=NETS[:1], epochs=4, batch=16, lr=0.1, seed=5)
     with pytest.raises(BadInput, match=r"--teachers: the labels come from teacher .* give the labels' own"):

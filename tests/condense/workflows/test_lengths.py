@@ -55,6 +55,7 @@ def test_the_command_without_a_clock_makes_the_same_set(measured, tmp_path, monk
     assert records[0]["config"] == records[1]["config"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_measures_nothing_and_ends_as_one_that_was_not_stopped(measured, tmp_path, monkeypatch):
     def stop(log, step: int, **values: float) -> None:
         if step == 3:

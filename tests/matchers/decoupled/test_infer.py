@@ -105,6 +105,7 @@ def test_stored_bytes_are_the_budget_and_decode_to_what_was_learned(tmp_path):
     np.testing.assert_array_equal(loaded.x.decode(), last.x.decode())
 
 
+@pytest.mark.slow
 def test_labels_are_the_mean_answer_of_the_networks_once():
     held, (synth, examples) = committee(3), started(4)
     matcher = infer(held, task(), compensators=2)
@@ -142,6 +143,7 @@ def test_more_compensators_than_teachers_are_refused():
         infer(committee(2), task(), compensators=3)
 
 
+@pytest.mark.slow
 def test_examples_sum_in_bounds_whatever_the_addition():
     """An addition beyond [-1, 1] is cut when stored, and decodes to the same example."""
     base = jnp.full((2, 1, 1, 1), (100 / 255 - MEAN[0]) / STD[0])

@@ -78,6 +78,7 @@ def test_critical_pixels_keep_every_bit_and_others_move():
     np.testing.assert_array_equal(np.asarray(last.x.pixels)[..., 0], stored)
 
 
+@pytest.mark.slow
 def test_a_step_is_the_masked_gradient():
     held, (synth, examples) = committee(1), started(1)
     matcher = nrr(held, task(), epsilon=0.7, optimizer="sgd", lr=0.01, alpha_bn=0.1, **QUICK)

@@ -45,6 +45,7 @@ def test_squares_lie_inside_and_have_the_share_that_is_asked_for():
     assert len(np.unique(top)) > 5
 
 
+@pytest.mark.slow
 def test_the_easiest_crop_of_images_of_the_rank_is_chosen():
     """Brute force over every crop that was drawn: of eight images the easiest four, those in the middle or the hardest."""
     (held,), (_, examples) = committee(1), started()

@@ -46,6 +46,7 @@ def test_distance_counts_rows_as_published():
     np.testing.assert_allclose(float(channelwise_cosine(g, h)), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_dead_row_counts_one_and_has_a_finite_derivative():
     g = {"kernel": jnp.ones((5, 2))}
     dead = {"kernel": jnp.ones((5, 2)).at[:, 1].set(0)}
@@ -175,6 +176,7 @@ def test_student_is_what_dsa_carries():
     assert isinstance(dsa(net, none).init(KEY, fake).aux, GradientState)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DSA_SLOW)
 def test_nothing_is_learned_from_a_copy_of_the_real_batch(name):
     check_nothing_is_learned_from_a_copy_of_the_real_batch(name)

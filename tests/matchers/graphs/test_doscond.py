@@ -22,6 +22,7 @@ from tests.support.toy_graphs import doubled, empty, joined, some_examples, some
 NET = "gcn:width=5,depth=1"
 
 
+@pytest.mark.slow
 def test_edges_are_soft_and_harden_as_the_temperature_falls():
     logits = jax.random.normal(jax.random.key(0), (4, 10))
     warm, cold = (draw_edges(jax.random.key(1), logits, jnp.float32(tau)) for tau in (1, 0.01))
@@ -31,6 +32,7 @@ def test_edges_are_soft_and_harden_as_the_temperature_falls():
     assert abs(float((many > 0.5).mean()) - float(jax.nn.sigmoid(0.7))) < 0.01  # an edge is there with probability sigma(theta)
 
 
+@pytest.mark.slow
 def test_a_dense_graph_is_symmetric_without_loops_and_the_graph_it_was():
     """The path 0 - 1 - 2 with soft edges 0.3 and 0.8, and as a hard graph the logits of the same graph as a table."""
     features = jnp.eye(3)[None]

@@ -144,6 +144,7 @@ def test_only_what_is_learned_moves():
     assert by_y.any() and not by_x.any()
 
 
+@pytest.mark.slow
 def test_labels_start_centred_and_scaled_and_their_margin_is_bounded():
     labels = start_labels(KEY, as_set(blobs(2)), None).y.values
     np.testing.assert_allclose(labels.sum(1), 0, atol=1e-6)
@@ -237,6 +238,7 @@ def test_a_pool_samples_large_sets(rows, shown):
     assert len(synth) == 6 and set(seen) == {(shown,)}
 
 
+@pytest.mark.slow
 def test_the_inner_problem_of_krrst_draws_nothing_and_sees_the_whole_set(monkeypatch):
     """A network takes the same steps whatever the key: the paper's reason to regress. FRePo's, on more than 1,000 images, does not."""
     lives, rng, whole = {}, np.random.default_rng(0), descend_ridge
@@ -319,6 +321,7 @@ def test_a_head_of_another_width_sits_on_the_same_body():
     assert out.logits.shape == (6, 7) and np.abs(vars.params["kernel"]).max() <= 5**-0.5 < 1.5 * np.abs(vars.params["kernel"]).max()
 
 
+@pytest.mark.slow
 def test_views_shift_and_mirror():
     """What moves in is the border itself: on a background of 1, which may be what is black in model space, no 0 appears."""
     x = 1 + jnp.arange(64, dtype=jnp.float32).reshape(1, 8, 8, 1) + jnp.zeros((40, 1, 1, 1))

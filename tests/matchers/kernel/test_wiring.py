@@ -62,6 +62,7 @@ def a_set(n: int = 6, width: int = 4) -> SyntheticSet:
     )
 
 
+@pytest.mark.slow
 def test_krrst_trains_its_networks_by_the_mean_square_with_momentum_and_decay():
     """Three steps, by the network's own gradient of mean (f(x) - y)^2: d = g + 0.001 p, b = 0.9 b + d, p - lr b, as PyTorch does."""
     synth = a_set()
@@ -144,6 +145,7 @@ def test_step_sizes_fall_as_each_method_says_and_stay_at_their_floor(decay):
     np.testing.assert_allclose(updates(handed_over("kip")["tx"], {"x": jnp.full(4, 3.0)}, 12), -LR, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", ["none", "crop", "crop_flip"])
 def test_the_target_of_a_view_is_what_the_teacher_makes_of_that_view(views):
     examples = Examples(*(jnp.asarray(part) for part in blobs(8, image=(8, 8, 1))))
@@ -158,6 +160,7 @@ def test_the_target_of_a_view_is_what_the_teacher_makes_of_that_view(views):
         assert not np.array_equal(again, x)
 
 
+@pytest.mark.slow
 def test_every_image_is_shifted_by_itself_and_mirrored_whatever_its_shift():
     """The point of 400 images: all nine shifts of an 8x8 image appear, and as often mirrored as not."""
     x = jnp.zeros((400, 8, 8, 1)).at[:, 3, 2].set(1)
@@ -210,6 +213,7 @@ def test_a_network_sees_other_rows_of_a_large_set_every_step():
     assert len({rows for _, rows, _ in once + other}) == len({key for *_, key in once + other}) == 10
 
 
+@pytest.mark.slow
 def test_networks_of_a_warm_pool_are_drawn_and_trained_apart():
     """Three networks, each by keys and on rows of its own."""
     synth, pools = a_set(12, 3), []
@@ -226,6 +230,7 @@ def test_networks_of_a_warm_pool_are_drawn_and_trained_apart():
     assert np.abs(np.corrcoef(w)[np.triu_indices(3, 1)]).max() < 0.5
 
 
+@pytest.mark.slow
 def test_which_network_serves_next_is_drawn_anew_every_step():
     """Of three networks each about as often as another, and no more often in turn."""
     life, synth = plain(size=3, most=0), a_set(6, 3)

@@ -184,6 +184,7 @@ def test_perturbation_moves_kernels_by_alpha_and_nothing_else():
             np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_the_perturbed_start_is_in_the_denominator_too():
     """A student that stays where the noise put it has loss 1."""
     net = nets.build("convnet:width=4,depth=1", (4, 4, 1), 3)
@@ -194,6 +195,7 @@ def test_the_perturbed_start_is_in_the_denominator_too():
     np.testing.assert_allclose(value, 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_student_is_trained_from_the_perturbed_start():
     """Two steps on a convolutional network at a step size above 0, against a loop from what `perturbed` gives."""
     net = nets.build("convnet:width=4,depth=1", (4, 4, 1), 3)
@@ -251,6 +253,7 @@ def test_ftd_gives_the_running_mean_of_the_images():
     assert finished.lr == synth.lr and np.abs(images[3] - mean).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_ftd_without_a_mean_is_mtt():
     raw, last = built(ftd, decay=0.0), built(mtt)
     synth, state, _ = stepped(raw, started(raw), piece(), times=2)
@@ -365,6 +368,7 @@ def test_teslas_gradient_holds_the_student_still_inside_its_steps(steps):
     assert (np.abs(whole - x).max() > 1e-2 * np.abs(x).max()) == (steps > 1)
 
 
+@pytest.mark.slow
 def test_every_image_serves_once_before_any_serves_again():
     items = inner_items(KEY, 6, batch=4, steps=5)
     index, counts = np.asarray(items.index), np.asarray(items.counts)

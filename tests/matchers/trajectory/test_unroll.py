@@ -129,6 +129,7 @@ def test_a_small_convnet_with_pieces_equals_a_plain_loop(float64):
     assert_same(ours, gradients(problem.by_hand(walk), problem.arguments()), rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_what_is_reached_and_lost_is_plain_descent(float64):
     problem = Problem(smooth_net(dtype=jnp.float64))
     walk = problem.walk(marks=(0, 1), momentum=0.5)

@@ -60,6 +60,7 @@ def test_the_share_of_mixup_is_beta(alpha):
     assert stats.kstest(np.asarray(lam, np.float64), stats.beta(alpha, alpha).cdf).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_view_are_drawn_from_keys_of_their_own():
     """Whether an image is mirrored says nothing of how it is shifted or cut, nor of how the batch is mixed."""
     x = jnp.zeros((N, 10, 10, 1)).at[:, 4, 3].set(1)  # no shift puts the point where its mirror image is

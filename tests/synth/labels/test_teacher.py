@@ -212,6 +212,7 @@ def test_what_the_bench_says_of_labels_is_what_teachers_say_of_the_views():
     assert told == pytest.approx((np.mean(right), np.mean(doubts), between), abs=1e-3) and 0 < told[0] < 1
 
 
+@pytest.mark.slow
 def test_answers_go_on_where_they_were_left():
     whole, kept = made("committee"), []
     made("committee", tick=lambda done, rows: kept.append((done, rows.copy())))
@@ -365,6 +366,7 @@ def test_a_student_like_its_teacher_has_no_gap_and_other_classes_do_not_matter()
         np.testing.assert_allclose(gap, 0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_of_two_classes_distances_know_everything():
     """The gaps in the loss are zero just where the divergence is."""
     z = jnp.asarray(np.random.default_rng(3).normal(size=(50, 2)), jnp.float32)
@@ -469,6 +471,7 @@ def test_fields_out_of_range_are_refused(change, says):
 # --- training on them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "same"),
     [

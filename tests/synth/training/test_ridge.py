@@ -156,6 +156,7 @@ def test_every_product_is_of_full_precision_on_any_device(d, gram):
         assert set(jax.tree.leaves(equation.params["precision"])) == {jax.lax.Precision.HIGHEST}, equation
 
 
+@pytest.mark.slow
 def test_a_head_says_what_its_diagonal_grew_by():
     """Nothing where pivots are large; where they are within rounding, as much as makes the head that of lambda (1 + jitter). That takes no
     near repeats: sixty numbers under a cubic kernel, whose pivots fall to lambda, at either rule's 1e-6."""
