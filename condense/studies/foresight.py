@@ -139,7 +139,7 @@ def time_network(plans: list[Plan], nets: tuple[str, ...] | None, recipe: str | 
                 rows = prepare(stand_in_set(made), Common(choices)).rows
                 began = time.perf_counter()
                 seconds = estimate([(row, (0,)) for row in rows]) / len(rows)
-                return Cost(time.perf_counter() - began, seconds, 0)
+                return Cost(time.perf_counter() - began, seconds, 0, seconds)
             except (BadInput, RunFailed):
                 continue
     return None

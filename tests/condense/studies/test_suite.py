@@ -1,6 +1,7 @@
 """Suites: what a file may say, what is planned and shared, what goes on after a kill, what fails and what that stops."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -110,6 +111,14 @@ def test_methods_share_what_they_work_from_where_it_is_the_same(spec):
     by_label = {one.label: one.inputs["experts"] for one in crossing.runs}
     assert by_label["mtt"] == by_label["mtt2"] and len(set(by_label.values())) == len(crossing.shared) == 3  # datm's are flat
     assert all(one.bytes > 0 for one in crossing.shared.values())
+
+
+def test_a_preview_times_what_scores_and_says_what_is_made_once(spec, tmp_path):
+    select = {"name": "select", "net": NET}
+    lines = condense.preview_suite(file_of(spec, select, {**select, "label": "hard", "rule": "hard"}, ipc=1), out=tmp_path / "s")
+    told = {line.split()[0]: line for line in lines}
+    assert sum(line.startswith("input ") and "/ranks: " in line for line in lines) == 1, "both choose by one log"
+    assert told["runs"].split()[1].startswith("2") and re.search(r"; about [\d.]+ ", told["scorings"]) and not (tmp_path / "s").exists()
 
 
 @pytest.mark.slow
