@@ -63,25 +63,28 @@ def make_trainer(
     def init_one(key, synth):
         return init_fit(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
+    def objective_of(synth):
+        seen = within_cells(view, synth.cells)
+        objective = on_examples(net, synth.x.decode(), synth.y, augment=augment, view=seen, micro=recipe.micro, weight=synth.weight)
+        return scaled(objective, getattr(synth.y, "temperature", 1.0) ** 2) if recipe.squared else objective
+
+    def optimiser_in(synth, number, epochs):
+        return optimiser(synth, recipe.factor(number, epochs), recipe.momentum_at(number, epochs))
+
     def advance_one(state, key, synth, first, stop, epochs):
         n, y = len(synth), synth.y
-        seen = within_cells(view, synth.cells)
-        objective = on_examples(net, synth.x.decode(), y, augment=augment, view=seen, micro=recipe.micro, weight=synth.weight)
-        if recipe.squared:
-            objective = scaled(objective, getattr(y, "temperature", 1.0) ** 2)
+        objective = objective_of(synth)
         batch = y.batch if y.records else recipe.batch_of(n, getattr(y, "classes", 1))
         k_items = jax.random.key(y.seed) if y.replays else jax.random.fold_in(key, 1)
 
         def epoch(number, state):
-            tx = optimiser(synth, recipe.factor(number, epochs), recipe.momentum_at(number, epochs))
             order = y.order_of(number) if y.records else None
-            return fit(objective, tx, state, epoch_items(k_items, number, n, batch=batch, order=order))[0]
+            return fit(objective, optimiser_in(synth, number, epochs), state, epoch_items(k_items, number, n, batch=batch, order=order))[0]
 
         return jax.lax.fori_loop(first, stop, epoch, state)
 
     def follow_one(state, synth, items, number, epochs):
-        objective = on_examples(net, synth.x.decode(), synth.y, augment=augment, view=view, micro=recipe.micro, weight=synth.weight)
-        return fit(objective, optimiser(synth, recipe.factor(number, epochs), recipe.momentum_at(number, epochs)), state, items)[0]
+        return fit(objective_of(synth), optimiser_in(synth, number, epochs), state, items)[0]
 
     @partial(jax.jit, static_argnums=(2, 3))
     def items_of(key, number, n, classes):

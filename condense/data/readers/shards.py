@@ -63,7 +63,7 @@ def write_tfds(source: Source, folder: Path) -> None:
             # examples are shuffled by a hash of their key otherwise
             return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"), disable_shuffling=True)
 
-        def _split_generators(self, dl_manager):
+        def _split_generators(self, dl_manager):  # never called: the shards are written below, in threads
             raise NotImplementedError
 
         _generate_examples = _split_generators
