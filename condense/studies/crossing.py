@@ -83,6 +83,7 @@ class Crossing:
       runs: in the order in which they are made. plans: of the first draw of each, by folder.
       shared: inputs by place. skipped: a line for each reason why methods make no sets of some data.
       nets, recipes, rows: what scores the sets, by data.
+      ranks: place of the log of proxies by which rows are chosen, by data; data whose rows need none are left out.
     """
 
     runs: tuple[SuiteRun, ...]
@@ -92,6 +93,7 @@ class Crossing:
     nets: dict[str, tuple[str, ...] | None]
     recipes: dict[str, tuple[str | None, ...]]
     rows: dict[str, tuple[str, ...]]
+    ranks: dict[str, str]
 
 
 def cross(suite: Suite) -> Crossing:
@@ -112,7 +114,7 @@ def cross(suite: Suite) -> Crossing:
     lines = tuple(f"skipped on {reason}: {', '.join(labels)}" for reason, labels in skipped.items())
     if not runs:
         raise BadInput(f"{suite.name}: no method takes its data ({'; '.join(lines)}); name others")
-    return Crossing(tuple(runs), plans, shared, lines, *scored)
+    return Crossing(tuple(runs), plans, shared, lines, *scored, logs_of_rows(suite, data, scored[-1], shared))
 
 
 def why_not(entry: Entry, data: Data | GraphData) -> str:
@@ -185,6 +187,24 @@ def scorers(suite: Suite, data: dict[str, Data | GraphData]) -> tuple[dict[str, 
     if unknown := [kind for kind in suite.rows if kind not in known]:
         raise BadInput(f"{suite.name}: rows: unknown row '{unknown[0]}' (known: {', '.join(sorted(known))}){nearest(unknown[0], known)}")
     return found, recipes, rows
+
+
+def logs_of_rows(
+    suite: Suite, data: dict[str, Data | GraphData], rows: dict[str, tuple[str, ...]], shared: dict[str, SharedInput]
+) -> dict[str, str]:
+    """The log of proxies that rows of each data are chosen by: the first that runs on these data share. Raises BadInput where rows need
+    one, and no run makes one."""
+    found = {}
+    for spec, one in data.items():
+        if ranked := [kind for kind in rows[spec] if EVALUATORS[one.modality].baselines[kind].ranked]:
+            places = [log.place for log in shared.values() if log.flag == "ranks" and log.maker.data == spec]
+            if not places:
+                remedy = "add a [[method]] select or pca, whose log it then shares"
+                raise BadInput(
+                    f"{suite.name}: rows: {ranked[0]} is chosen by a log of proxies, and no method makes one of {spec}; {remedy}"
+                )
+            found[spec] = places[0]
+    return found
 
 
 def serves(recipe: str, modality: str) -> bool:

@@ -104,7 +104,7 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
         for run in runs.values():
             if run.folder not in failed and "distilled" in crossing.rows[run.data]:
                 for recipe in crossing.recipes[run.data]:
-                    choices = choices_of(asked, crossing, run, recipe, out) | {"rows": ("distilled",)}
+                    choices = distilled_alone(choices_of(asked, crossing, run, recipe, out))
                     works.append(score_work(run, out, choices))
         with progress(len(works), "scores") as bar:
             for _ in do_all(works, jobs=jobs, logs=out / LOGS):  # what fails here fails again below, and says so there
@@ -114,8 +114,9 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
 
 def choices_of(asked: Suite, crossing: Crossing, run: SuiteRun, recipe: str | None, out: Path) -> dict[str, Any]:
     """The arguments of `condense.evaluate` for the set of a finished run."""
-    nets, rows = crossing.nets[run.data], crossing.rows[run.data]
-    return score_choices(out, nets=nets, recipe=recipe, rows=rows, seeds=asked.seeds, teachers=teachers_of(run, out))
+    nets, rows, ranks = crossing.nets[run.data], crossing.rows[run.data], crossing.ranks.get(run.data)
+    log = None if ranks is None else str(out / ranks)
+    return score_choices(out, nets=nets, recipe=recipe, rows=rows, seeds=asked.seeds, teachers=teachers_of(run, out), ranks=log)
 
 
 def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str]) -> list[dict[str, Any]]:
@@ -153,4 +154,9 @@ def score_together(runs: Sequence[SuiteRun], out: Path, choices: dict[str, Any])
     if "distilled" not in choices["rows"] or len(choices["rows"]) == 1:
         return [(runs[0], reason)]
     note(f"{runs[0].folder}: scored without real examples beside it: {reason}")
-    return score_together(runs, out, choices | {"rows": ("distilled",)})
+    return score_together(runs, out, distilled_alone(choices))
+
+
+def distilled_alone(choices: dict[str, Any]) -> dict[str, Any]:
+    """The choices of an evaluation for the set itself, without rows beside it and what these need."""
+    return {name: value for name, value in choices.items() if name != "ranks"} | {"rows": ("distilled",)}

@@ -86,9 +86,11 @@ def reason_of(error: Exception) -> str:
     return text if isinstance(error, BadInput | RunFailed) else f"{type(error).__name__}: {text}"[:500]
 
 
-def score_choices(out: Path, *, nets: Any, recipe: str | None, rows: Any, seeds: int | None, teachers: str | None) -> dict[str, Any]:
+def score_choices(
+    out: Path, *, nets: Any, recipe: str | None, rows: Any, seeds: int | None, teachers: str | None, ranks: str | None
+) -> dict[str, Any]:
     """The arguments of `condense.evaluate` for sets of a suite."""
-    given = {"net": nets, "recipe": recipe, "rows": rows, "seeds": seeds, "teachers": teachers}
+    given = {"net": nets, "recipe": recipe, "rows": rows, "seeds": seeds, "teachers": teachers, "ranks": ranks}
     return {name: value for name, value in given.items() if value is not None} | {"cache": str(out / CELLS)}
 
 

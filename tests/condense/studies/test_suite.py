@@ -68,6 +68,7 @@ DM = {"name": "dm", "net": NET, "batch": 4, "steps": 2}
         ({"nets": "gin"}, "nets gin: "),
         ({"recipe": "slow"}, "unknown recipe 'slow'"),
         ({"rows": ["distilled", "best"]}, "rows: unknown row 'best' .known: distilled"),
+        ({"rows": ["easy"]}, "rows: easy is chosen by a log of proxies, and no method makes one of digits; add a .*method.* select or pca"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line_before_anything_is_written(change, words, tmp_path):
@@ -119,6 +120,15 @@ def test_a_preview_times_what_scores_and_says_what_is_made_once(spec, tmp_path):
     told = {line.split()[0]: line for line in lines}
     assert sum(line.startswith("input ") and "/ranks: " in line for line in lines) == 1, "both choose by one log"
     assert told["runs"].split()[1].startswith("2") and re.search(r"; about [\d.]+ ", told["scorings"]) and not (tmp_path / "s").exists()
+
+
+@pytest.mark.slow
+def test_rows_are_chosen_by_the_log_that_runs_share(spec, tmp_path):
+    select = {"name": "select", "net": NET}
+    found = condense.suite(file_of(spec, select, ipc=1, rows=["distilled", "easy", "hard"]), tmp_path / "s")
+    by_kind = {row["set_kind"]: row["accuracy"] for row in found.results}
+    assert found.failed == () and by_kind["distilled"] == by_kind["easy"] and set(by_kind) == {"distilled", "easy", "hard"}
+    assert len(list((tmp_path / "s" / "inputs").iterdir())) == 1
 
 
 @pytest.mark.slow
