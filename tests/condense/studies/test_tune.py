@@ -195,17 +195,22 @@ def test_the_command_line_prints_the_table_and_the_next_command(spec, tmp_path, 
 
 @pytest.mark.slow
 def test_a_search_that_is_killed_goes_on_to_the_same_results(tmp_path):
-    """SIGKILL in the middle of a run of `dm`; the lengths stand in the folder, and the second folder is given those of the first."""
+    """SIGKILL while lengths are measured and in the middle of a run of `dm`, against a search of the same lengths that nothing stopped."""
     flags = "--data digits?limit=300 --ipc 1 --net mlp:width=4 --batch 4 --minutes 60 --trials 3 --seeds 1 --lr 0.01"
     command = [sys.executable, "-m", "condense", "tune", "dm", *shlex.split(flags), "--out"]
-    for name in ("a", "b"):
-        process = subprocess.Popen([*command, str(tmp_path / name)], env=surroundings(), stderr=subprocess.PIPE, text=True)
-        wait(lambda place=tmp_path / name: any(place.glob("runs/*/run.json")), process)
+    killed, whole = tmp_path / "a", tmp_path / "b"
+    whole.mkdir()
+    for begun in ("tune.json", "runs/00-200/run.json"):
+        process = subprocess.Popen([*command, str(killed)], env=surroundings(), stderr=subprocess.PIPE, text=True)
+        wait((killed / begun).exists, process)
         process.kill()
         process.wait()
-        held = json.loads((tmp_path / name / "tune.json").read_text())
-        (tmp_path / name / "tune.json").write_text(json.dumps({**held, "rungs": [[3, 200], [1, 400]]}))
-        done = subprocess.run([*command, str(tmp_path / name)], env=surroundings(), capture_output=True, text=True, timeout=500)
+        held = json.loads((killed / "tune.json").read_text()) | {"rungs": [[3, 200], [1, 400]]}
+        for out in (killed, whole):
+            (out / "tune.json").write_text(json.dumps(held))
+    assert not (killed / "runs" / "00-200" / "set.npz").exists(), "the kill came in the middle"
+    for out in (killed, whole):
+        done = subprocess.run([*command, str(out)], env=surroundings(), capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr
-    assert document(tmp_path / "a")[1] == document(tmp_path / "b")[1]
+    assert len(document(killed)[1]) and document(killed)[1] == document(whole)[1]
     assert condense.load_set(tmp_path / "a" / "runs" / "00-200" / "set.npz").info.method == "dm"
