@@ -1,6 +1,7 @@
 """Tests run with strict dtype and rank promotion, checked annotations, four simulated devices and an embedded data set."""
 
 import atexit
+import functools
 import gc
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 # XLA's older emitters compile the tests' small programs in half the time. It aborts on flags it does not know: not for other versions.
-if f"jaxlib=={version('jaxlib')}" in Path(__file__).parents[1].joinpath("constraints.txt").read_text().split():
+if TESTED := f"jaxlib=={version('jaxlib')}" in Path(__file__).parents[1].joinpath("constraints.txt").read_text().split():
     os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()  # the last one counts
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for this run, its workers and the programs that they start
@@ -29,7 +30,12 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_traceback_in_locations_limit", 0)  # nobody reads where the lines of a lowered program come from
 
+if TESTED:  # JAX makes a context for every program that it lowers, which is a sixth of the tests' time; the tests of a file share one
+    from jax._src.interpreters import mlir
+
+    mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background starts with Ctrl-C ignored
 
@@ -52,5 +58,7 @@ def collected():
 
     yield
     release_programs()
+    if TESTED:
+        mlir.make_ir_context.cache_clear()
     gc.collect()
     gc.freeze()

@@ -166,7 +166,9 @@ def test_a_protocol_of_ones_own_scores_a_set(data, toy, tmp_path, capsys):
     expected = by_hand(synth, take_all(data.test))
     assert rows[0]["accuracy"] == [expected, expected] and 1 / 3 < expected < 1
     said = capsys.readouterr()
-    assert "recipe means" in said.out and "2 rows of 2 seeds: about 28 s" in said.err, "two seeds of 7 s, one at a time, twice"
+    assert "recipe means" in " ".join(said.out.split()) and "2 rows of 2 seeds: about 28 s" in said.err, (
+        "two seeds of 7 s, one at a time, twice"
+    )
     varied = evaluate(synth, data=data, recipe="means:power=9", seeds=1, rows="distilled").reports[0]
     steep = by_hand(synth, take_all(data.test), 9.0)
     assert (varied.recipe, varied.accuracy[0]) == ("means:power=9", steep) and steep != expected

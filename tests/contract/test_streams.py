@@ -64,6 +64,7 @@ def test_a_digest_is_kept_and_taken_again_where_files_were_changed(both, tmp_pat
     assert load_data(spec).digest != changed.digest
 
 
+@pytest.mark.slow
 def test_selection_and_matching_give_the_same_sets(both):
     for method, how in {"random": {}, "kmeans": {}, "herding": {"epochs": 1}, "dm": {"steps": 2, "batch": 5}}.items():
         made = [condense.distill(method, data, ipc=2, net=NET, **how) for data in both]

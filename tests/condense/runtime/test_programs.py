@@ -8,6 +8,7 @@ from condense.runtime import programs
 
 
 @pytest.mark.skipif(not programs.MAPPED.exists(), reason="counts the memory mappings that Linux lists")
+@pytest.mark.slow
 def test_programs_are_forgotten_where_mappings_run_short_and_serve_again(monkeypatch, tmp_path):
     compiled = []
 

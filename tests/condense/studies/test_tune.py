@@ -201,10 +201,9 @@ def test_a_search_that_is_killed_goes_on_to_the_same_results(tmp_path):
     killed, whole = tmp_path / "a", tmp_path / "b"
     whole.mkdir()
     for begun in ("tune.json", "runs/00-200/run.json"):
-        process = subprocess.Popen([*command, str(killed)], env=surroundings(), stderr=subprocess.PIPE, text=True)
-        wait((killed / begun).exists, process)
-        process.kill()
-        process.wait()
+        with subprocess.Popen([*command, str(killed)], env=surroundings(), stderr=subprocess.PIPE, text=True) as process:
+            wait((killed / begun).exists, process)
+            process.kill()
         held = json.loads((killed / "tune.json").read_text()) | {"rungs": [[3, 200], [1, 400]]}
         for out in (killed, whole):
             (out / "tune.json").write_text(json.dumps(held))
