@@ -25,6 +25,7 @@ from condense.cli import (
 )
 from condense.cli.completion import WORDS, script
 from condense.cli.flags import aligned, parse
+from condense.runtime.kept_programs import keep_programs
 from synth.errors import BadInput, nearest
 
 VERBS = {
@@ -47,6 +48,21 @@ VERBS = {
     "data": data,
     "demo": demo,
 }
+COMPILING = (
+    "distill",
+    "evaluate",
+    "experts",
+    "teachers",
+    "rank",
+    "relabel",
+    "transfer",
+    "tune",
+    "suite",
+    "compare",
+    "show",
+    "export",
+    "demo",
+)
 LASTING = ("distill", "demo", "experts", "teachers", "rank", "relabel", "suite", "tune")  # verbs that go on where they were interrupted
 
 
@@ -69,6 +85,8 @@ def call(argv: Sequence[str]) -> None:
     if verb not in VERBS:
         raise BadInput(f"unknown verb '{verb}' (known: {', '.join(VERBS)}){nearest(verb, (*VERBS, *WORDS))}")
     record, act = VERBS[verb].RECORD, VERBS[verb].act
+    if verb in COMPILING and not {"-h", "--help"} & set(rest):
+        keep_programs()
     act(rest if record is None else parse(record, rest, f"condense {verb}"))
 
 

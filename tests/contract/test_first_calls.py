@@ -15,17 +15,19 @@ from synth.files.format import load_set
 
 UNROLLED = [name for name, method in REGISTRY.items() if method.experts]
 FAST = {"random", "kmeans"}  # the others compile or label for more than five seconds each
-BUDGETS = {"krrst": ("--size", "3"), "colour": ()}
+BUDGETS = {"krrst": ("--size", "3"), "colour": (), "infer": ("--ipc", "2")}  # of infer, compensators alone are more than 1
 EDGES = {"doscond": "?edges=false"}
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """Experts and teachers of a run's own, trained for an epoch or three."""
+def small(monkeypatch, request):
+    """Small experts and teachers of a run's own, trained for as short as they may be to know more than chance."""
     monkeypatch.setattr(experts, "COUNT", 1)
     monkeypatch.setattr(experts, "pace_of", lambda examples: (64, 3))
-    monkeypatch.setattr(teachers, "default_committee", lambda image: ("convnet:norm=batch,width=4,depth=1",) * 2)
-    monkeypatch.setattr(teachers, "train_teachers", partial(train_teachers, epochs=1))
+    maps = request.node.callspec.params["name"] == "nrr"  # reads class activation maps, which such a convnet has not
+    net = "resnet:depth=8,width=4" if maps else "convnet:norm=batch,width=4,depth=1"
+    monkeypatch.setattr(teachers, "default_committee", lambda image: (net, net))
+    monkeypatch.setattr(teachers, "train_teachers", partial(train_teachers, epochs=30))
     tiny = {"net": "convnet:norm=batch,width=4,depth=1", "epochs": 1, "batch": 16, "projector": 8}
     monkeypatch.setattr(teacher, "train_ssl_teacher", partial(train_ssl_teacher, **tiny))
 
