@@ -195,7 +195,7 @@ _ALL = (
     _training(
         "cvdd_all",
         300,
-        "as cvdd, with a decay that reaches norms and biases too: the README's scores were taken so",
+        "as cvdd, with a decay that reaches norms and biases too: the scores in docs/teachers.md were taken so",
         batch=16,
         micro=2,
         view="crop=0.08-1,flip,cutmix=1",

@@ -1,0 +1,66 @@
+"""Every command of README.md and docs/ is one that the command line takes; those of the first pages are run."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from condense.__main__ import run
+from tests.support.pages import PAGES, blocks, commands, complaints, name_of
+from tests.support.places import ROOT
+
+FIRST = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_of_a_page_is_read(page, capsys):
+    assert complaints(page.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("condense distil dm", "distil"),
+        ("condense distill dm --data digits --ipc 1 --out x --stepz 3", "unknown argument '--stepz'"),
+        ("condense distill dm --data digitz --ipc 1 --out x", "digitz"),
+        ("condense evaluate x --net convnet:widht=3", "widht"),
+        ("condense evaluate x --recipe dsaa", "dsaa"),
+        ("condense list method", "unknown list"),
+    ],
+)
+def test_a_wrong_command_on_a_page_is_found(line, words):
+    (found,) = complaints(f"# a page\n\n```bash\n{line}    # a comment\n```\n")
+    assert words in found
+
+
+def test_pages_hold_commands_and_name_targets_of_make():
+    texts = [page.read_text() for page in PAGES]
+    assert sum(len(commands(text)) for text in texts) > 60
+    assert not [
+        name_of(page) for page, text in zip(PAGES, texts, strict=True) if re.search(r"^```\n[^`]*\bcondense \w", text, re.MULTILINE)
+    ]
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        name
+        for text in (*texts, (ROOT / "CONTRIBUTING.md").read_text())
+        for name in re.findall(r"(?:^|`)make ([\w-]+)", text, re.MULTILINE)
+    }
+    assert {"demo", "test", "docs", "lint"} <= named <= targets
+
+
+@pytest.mark.slow
+def test_the_first_pages_do_what_they_say(tmp_path, monkeypatch, capsys):
+    """The commands of README.md and of the first quarter of an hour, one after another in one folder, then their programs."""
+    monkeypatch.chdir(tmp_path)
+    for page in FIRST:
+        for words in commands(page.read_text()):
+            if words[0] == "condense" and words[1] != "help":
+                assert run(words[1:]) == 0, words
+    assert (tmp_path / "grid.png").is_file() and (tmp_path / "digits_10").is_dir()
+    said = capsys.readouterr().out
+    assert "kmeans" in said and "distilled" in said
+    for page in FIRST:
+        for program in blocks(page.read_text(), "python"):
+            shutil.rmtree(Path("runs/random"), ignore_errors=True)
+            exec(compile(program, name_of(page), "exec"), {"__name__": "a_page"})

@@ -1,0 +1,78 @@
+"""README.md is short and true; pages lead to files that are there; the generated ones say what the registries say."""
+
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from matchers import REGISTRY
+from tests.support.pages import PAGES, complaints, name_of
+from tests.support.places import ROOT
+
+README = (ROOT / "README.md").read_text()
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.fixture(scope="module")
+def generated() -> dict[str, str]:
+    """The pages that the registries fill, but for those that import everything."""
+    pytest.importorskip("jupytext")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        names = ("methods", "presets", "experiments", "notebooks", "lists", "interface")
+        return {name: text for part in names for name, text in importlib.import_module(f"pages.{part}").pages(ROOT).items()}
+
+
+def test_the_first_page_is_short_and_names_every_method_once():
+    assert len(README.splitlines()) <= 150
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| .* \| .+ \|$", README, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"\w+", row)]
+    assert sorted(named) == sorted(REGISTRY) and f" {len(REGISTRY)} methods " in README
+
+
+def test_links_lead_to_files_that_are_there(generated):
+    dead = []
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for link in LINK.findall(re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)):
+            path = link.partition("#")[0]
+            made = path.startswith("generated/") and path.removeprefix("generated/") in generated
+            if path and not made and not link.startswith("https://") and not (page.parent / path).exists():
+                dead.append(f"{name_of(page)}: {link}")
+    assert dead == []
+
+
+def test_a_page_of_a_method_holds_its_paper_flags_and_a_command_that_is_read(generated, capsys):
+    pages = {name: generated[f"methods/{name}.md"] for name in REGISTRY}
+    assert [name for name, text in pages.items() if "| paper |" not in text] == []
+    assert "| `--lr` | `1.0` | a number above 0 |" in pages["dm"] and "`--no-balanced`" in pages["select"] and "L = " in pages["dm"]
+    assert [line for text in pages.values() for line in complaints(text)] == []
+
+
+def test_records_and_experiments_are_copied_by_no_hand(generated):
+    assert "best over distillation checkpoints" in generated["presets/mtt.md"]
+    assert "44.2 ± 7.5" in generated["experiments.md"]
+    assert "| 92.6 ± 0.5 | 69.9 ± 4.8 | 89.5 ± 1.2 | dsa |" in generated["parts/first_calls.md"]
+    assert ".. autofunction:: condense.distill\n" in generated["interface.rst"]
+
+
+@pytest.mark.slow
+def test_the_pages_build_without_a_warning(tmp_path):
+    for name in ("sphinx", "furo", "myst_nb"):
+        pytest.importorskip(name, reason="`make docs` installs it")
+    argv = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-d",
+        str(tmp_path / "trees"),
+        str(ROOT / "docs"),
+        str(tmp_path / "site"),
+    ]
+    built = subprocess.run(argv, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "site" / "generated" / "methods" / "dm.html").is_file()
