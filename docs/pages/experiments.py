@@ -7,6 +7,8 @@ from typing import Any
 from pages.text import plain, table
 
 FIRST, LAST = ("what", "finding"), ("commands", "rows")
+FIRST_CALLS = {"distill_processor_seconds": "processor seconds", "distilled": "distilled", "random": "random", "kmeans": "k-means"}
+FIRST_CALLS |= {"recipe": "recipe", "failed": "failed"}
 
 
 def pages(root: Path) -> dict[str, str]:
@@ -19,12 +21,11 @@ def pages(root: Path) -> dict[str, str]:
 
 def first_calls(found: list[dict[str, Any]]) -> str:
     """Methods at their defaults, data by data, the quickest first; a failed call with its reason."""
-    heads = ("distill_processor_seconds", "distilled", "random", "kmeans", "recipe", "failed")
+    heads = [key for key in FIRST_CALLS if filled(found, key)]
     data = list(dict.fromkeys(row["data"] for row in found))
-    rows = sorted(found, key=lambda row: (data.index(row["data"]), row[heads[0]]))
-    head = ("data", "method", "processor seconds", "distilled", "random", "k-means", "recipe", "failed")
+    rows = sorted(found, key=lambda row: (data.index(row["data"]), row["distill_processor_seconds"]))
     return table(
-        head,
+        ("data", "method", *(FIRST_CALLS[key] for key in heads)),
         [
             (plain(row["data"]), f"[`{row['method']}`](/generated/methods/{row['method']}.md)", *(cell(key, row.get(key)) for key in heads))
             for row in rows
@@ -58,9 +59,14 @@ def section(name: str, found: Any) -> str:
         if is_table(value):
             parts += [f"### {name}: {key}", table((plain(key), "result"), [(plain(row), cell(row, one)) for row, one in value.items()])]
     if rows:
-        heads = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in same]
+        heads = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in same and filled(rows, key)]
         parts.append(table([plain(head.replace("_", " ")) for head in heads], [[cell(key, row.get(key)) for key in heads] for row in rows]))
     return "\n\n".join(parts)
+
+
+def filled(rows: list[dict[str, Any]], key: str) -> bool:
+    """Whether any row says something there."""
+    return any(row.get(key) not in ("", None) for row in rows)
 
 
 def alike(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def pages(root: Path) -> dict[str, str]:
 def members(name: str) -> list[str]:
     """The public methods of a class, by name: fields are in its text."""
     found = [key for key, value in vars(getattr(condense, name)).items() if is_documented(key, value)]
-    return ["   :no-index-entry:", *([f"   :members: {', '.join(found)}"] if found else [])]
+    return [f"   :members: {', '.join(found)}"] if found else []
 
 
 def is_documented(name: str, value: Any) -> bool:

