@@ -32,17 +32,22 @@ def test_the_first_page_is_short_and_names_every_method_once():
     assert sorted(named) == sorted(REGISTRY)
 
 
-def test_links_lead_to_files_that_are_there(generated):
+def test_links_lead_to_files_that_are_there():
+    """Those to generated pages too: a method, a method's presets, a notebook, or a list. The build checks the anchors."""
+    lists = ["methods", "presets", "data", "nets", "recipes", "suites", "experiments", "notebooks"]
+    made = {f"{name}.md" for name in lists} | {f"{folder}/{name}.md" for name in REGISTRY for folder in ("methods", "presets")}
+    made |= {f"notebooks/{path.stem}.ipynb" for path in (ROOT / "notebooks").glob("*.py")} | {"interface.rst"}
     dead = []
     for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         for link in LINK.findall(re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)):
             path = link.partition("#")[0]
-            made = path.startswith("generated/") and path.removeprefix("generated/") in generated
-            if path and not made and not link.startswith("https://") and not (page.parent / path).exists():
+            there = path.removeprefix("generated/") in made if path.startswith("generated/") else (page.parent / path).exists()
+            if path and not there and not link.startswith("https://"):
                 dead.append(f"{name_of(page)}: {link}")
     assert dead == []
 
 
+@pytest.mark.slow
 def test_a_page_of_a_method_holds_its_paper_flags_and_a_command_that_is_read(generated, capsys):
     pages = {name: generated[f"methods/{name}.md"] for name in REGISTRY}
     assert [name for name, text in pages.items() if "| paper |" not in text] == []
@@ -50,6 +55,7 @@ def test_a_page_of_a_method_holds_its_paper_flags_and_a_command_that_is_read(gen
     assert [line for text in pages.values() for line in complaints(text)] == []
 
 
+@pytest.mark.slow
 def test_records_and_experiments_are_copied_by_no_hand(generated):
     assert "best over distillation checkpoints" in generated["presets/mtt.md"]
     assert "44.2 ± 7.5" in generated["experiments.md"]
