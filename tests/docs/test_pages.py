@@ -1,6 +1,7 @@
 """README.md is short and true; pages lead to files that are there; the generated ones say what the registries say."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from matchers import REGISTRY
-from tests.support.pages import PAGES, complaints, name_of
+from tests.support.pages import PAGES, commands, complaints, name_of
 from tests.support.places import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -30,6 +31,14 @@ def test_the_first_page_is_short_and_names_every_method_once():
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| .* \| .+ \|$", README, re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"\w+", row)]
     assert sorted(named) == sorted(REGISTRY)
+
+
+def test_the_five_commands_are_those_that_were_measured():
+    rows = json.loads((ROOT / "docs" / "experiments" / "five_commands.json").read_text())["rows"]
+    assert [" ".join(words) for words in commands(README) if words[0] == "condense"] == [row["command"] for row in rows]
+    for row in rows:
+        verb = re.match(r"condense (list methods|\w+)", row["command"])[0]
+        assert re.search(rf"^\| `{verb}` \| .* \| {row['processor_seconds']} \|$", README, re.MULTILINE), verb
 
 
 def test_links_lead_to_files_that_are_there():
