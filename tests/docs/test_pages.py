@@ -56,6 +56,14 @@ def test_links_lead_to_files_that_are_there():
     assert dead == []
 
 
+def test_messages_that_troubleshooting_quotes_are_said():
+    said = "\n".join(path.read_text() for room in ("condense", "synth") for path in (ROOT / room).rglob("*.py"))
+    terms = re.findall(r"^(.*)\n: ", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    quoted = [text for term in terms for text in re.findall(r"`([^`]+ [^`]+)`", term) if "command not found" not in text]
+    pieces = [piece.strip() for text in quoted for piece in re.split(r"\b[NXY]\b|\.\.\.", text)]
+    assert len(quoted) > 5 and not [piece for piece in pieces if piece not in said]
+
+
 @pytest.mark.slow
 def test_a_page_of_a_method_holds_its_paper_flags_and_a_command_that_is_read(generated, capsys):
     pages = {name: generated[f"methods/{name}.md"] for name in REGISTRY}
