@@ -34,8 +34,8 @@ def _training(name: str, epochs: int, about: str, **settings: Any) -> Listed:
 # `frepo` is 2,000 epochs for every set: as many steps at 100 images, twice as many at 10, and 2,000, 2,000 and 4,000 at 200, 500 and
 # 1,000. Its cosine begins with the warm-up, which multiplies it, and ends at 0.
 ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "optimizer": "adamw", "schedule": "cosine"}
-# As the scripts for large images and CV-DD's have it; those for CIFAR decay all. CV-DD's scores in the README were taken with a decay of
-# all, which is recipe `cvdd_all`.
+# As the scripts for large images and CV-DD's have it; those for CIFAR decay all. CV-DD's scores in docs/teachers.md were taken with a
+# decay of all, which is recipe `cvdd_all`.
 MATRICES = {**ADAMW, "decay": "matrices"}
 _ALL = (
     _training("dc", 300, "300 epochs, no augmentation: the protocol of gradient matching"),
@@ -195,7 +195,7 @@ _ALL = (
     _training(
         "cvdd_all",
         300,
-        "as cvdd, with a decay that reaches norms and biases too: the README's scores were taken so",
+        "as cvdd, with a decay that reaches norms and biases too: the scores in docs/teachers.md were taken so",
         batch=16,
         micro=2,
         view="crop=0.08-1,flip,cutmix=1",

@@ -29,15 +29,14 @@ def act(call: Flags) -> None:
     if not call.what:
         raise BadInput("compare: give runs, suites or files of scores")
     with defer_interrupt():
-        from rich.console import Console
-
+        from condense.plots.tables import print_table
         from condense.studies.compare import compare
         from condense.studies.texts import check_file
 
     if call.to is not None:
         check_file(call.to)
         check_place("--to", call.to)
-    Console().print(compare(call.what, to=call.to, against=call.against).table())
+    print_table(compare(call.what, to=call.to, against=call.against).table())
 
 
 RECORD = Flags

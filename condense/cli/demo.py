@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
-
 from condense.cli.flags import about
 from condense.runtime.interrupts import defer_interrupt
 
@@ -25,13 +23,14 @@ def act(call: Flags) -> None:
     """Distils the digits, scores the set and draws it."""
     with defer_interrupt():
         import condense
+        from condense.plots.tables import print_table
 
     command = shlex.join(["condense", "demo", "--out", call.out])
     condense.distill(
         "dm", "digits", ipc=10, net="convnet:width=32,depth=2", start="kmeans", steps=300, out=call.out, force=call.force, command=command
     )
     result = condense.evaluate(call.out, recipe="quick")
-    Console().print(result.table())
+    print_table(result.table())
     print(f"{call.out}/grid.png shows the images. Next:")
     print(f"  condense evaluate {shlex.quote(call.out)} --recipe dsa --net convnet mlp      the full protocol, across networks")
     print("  condense data fashion_mnist --from DIR      puts its four files, which DIR holds, where they are found; then")

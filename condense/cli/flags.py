@@ -23,6 +23,7 @@ from synth.errors import BadInput, RunFailed, nearest
 from synth.files.atomic import FULL
 
 NUMBERS = ConstructorRegistry()
+WHOLE = {"break_long_words": False, "break_on_hyphens": False}  # a name or a flag is not torn, whatever the width
 
 
 @NUMBERS.primitive_rule
@@ -110,7 +111,7 @@ def aligned(lines: dict[str, str]) -> str:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def wrapped(text: str) -> str:
-        return text if width is None else f"\n{' ' * left}".join(textwrap.wrap(text, max(20, width - left)))
+        return text if width is None else f"\n{' ' * left}".join(textwrap.wrap(text, max(20, width - left), **WHOLE))
 
     return "\n".join(f"  {name:<{left - 4}}  {wrapped(text)}" for name, text in lines.items())
 
@@ -128,13 +129,12 @@ def argument_helps(function: Any) -> dict[str, str]:
 
 def conclude(result: Any, path: str | None) -> None:
     """Writes a result's JSON where a path is given, and prints its table."""
-    from rich.console import Console
-
+    from condense.plots.tables import print_table
     from synth.files.atomic import write_bytes
 
     if path is not None:
         write_bytes(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
-    Console().print(result.table())
+    print_table(result.table())
 
 
 def few(data: Any, *, images: int = 1) -> str:

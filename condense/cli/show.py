@@ -23,15 +23,14 @@ def act(call: Flags) -> None:
     """Draws a set."""
     check_place("--out", call.out)
 
-    from rich.console import Console
-
     from condense.plots.modalities import TABLES, write_picture
+    from condense.plots.tables import print_table
     from condense.workflows.runs import set_of, show, show_table
 
     synth = set_of(call.what)
     write_picture(call.out, show(synth, per_class=call.per_class, stretch=call.stretch, nearest=call.nearest))
     if synth.x.modality in TABLES:
-        Console().print(show_table(synth, per_class=call.per_class))
+        print_table(show_table(synth, per_class=call.per_class))
     print(call.out)
 
 

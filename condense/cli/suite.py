@@ -27,8 +27,7 @@ def act(call: Flags) -> None:
     if call.out is None and not call.dry_run:
         raise BadInput("suite: give --out DIR, the folder of the suite")
     with defer_interrupt():
-        from rich.console import Console
-
+        from condense.plots.tables import print_table
         from condense.studies.compare import compare
         from condense.studies.foresight import preview_suite
         from condense.studies.suite import suite
@@ -38,7 +37,7 @@ def act(call: Flags) -> None:
         return
     found = suite(call.what, call.out, jobs=call.jobs)
     if found.results:
-        Console().print(compare(call.out).table())
+        print_table(compare(call.out).table())
     print(f"{call.out}/results.json holds all scores; `condense compare {call.out} --to FILE.md` writes the table")
     if found.failed:
         raise RunFailed(

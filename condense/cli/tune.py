@@ -27,13 +27,12 @@ def act(args: list[str]) -> None:
     if (read := read_call("tune", args, FLAGS)) is None:
         return
     with defer_interrupt():
-        from rich.console import Console
-
+        from condense.plots.tables import print_table
         from condense.studies.tune import tune
     given = dict(read.given)
     data = given.pop("data", read.preset.get("data"))
     found = tune(read.method, data, command="condense tune " + shlex.join(args), **given)
-    Console().print(found.table())
+    print_table(found.table())
     place = found.out / "preset.json"
     print(f"{place} holds the best settings, {found.preset.claim}; next:")
     again = ["condense", "distill", read.method.name, "--data", read.flags.data, "--preset", str(place), "--out", "DIR"]

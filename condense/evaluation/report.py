@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.table import Table
 from rich.text import Text
 
 from condense.nets import brief
 from condense.plots.charts import Plot, bars
+from condense.plots.tables import WholeTable
 from evals.report import Report
 
 
@@ -76,7 +76,7 @@ class Evaluation(NamedTuple):
             "results": [report.as_json() for report in self.reports],
         }
 
-    def table(self) -> Table:
+    def table(self) -> WholeTable:
         """Rows by set kind, a column a network: accuracy, and area under the ROC curve where there is one, in per cent with the
         population's standard deviation."""
         budget = f"{self.ipc} a class" if self.ipc else ""
@@ -134,7 +134,7 @@ class Evaluations(NamedTuple):
         """The documents of the sets, each as if that set had been evaluated alone."""
         return [one.as_json() for one in self.sets]
 
-    def table(self) -> Table:
+    def table(self) -> WholeTable:
         """Rows by set, each with its bytes, then the rows of real examples with the set or sets that they stand beside; a column a network.
 
         Real examples whose scores are the same trainings for several sets are one row."""
@@ -165,15 +165,16 @@ def shown_set(path: str) -> str:
     return str(Path(path).parent) if Path(path).name == "set.npz" and path != "set.npz" else path
 
 
-def _empty_table(first: Evaluation, reports: Sequence[Report], sizes: Sequence[str], columns: Sequence[str]) -> tuple[Table, list[str]]:
+def _empty_table(
+    first: Evaluation, reports: Sequence[Report], sizes: Sequence[str], columns: Sequence[str]
+) -> tuple[WholeTable, list[str]]:
     """A table without rows, with a column a network behind `columns`, and the networks' names."""
     names = list(dict.fromkeys(report.net for report in reports))
-    table = Table(title=Text(first.title(sizes)))  # as text, because a path may hold what rich takes for markup
-    table.add_column(first.modality)
+    table = WholeTable(first.modality, title=first.title(sizes))
     for column in columns:
-        table.add_column(column, justify="right" if column == "bytes" else "left", overflow="fold")
+        table.add_column(column, justify="right" if column == "bytes" else "left")
     for name in names:
-        table.add_column(Text(head(name)), justify="right", overflow="fold")
+        table.add_column(Text(head(name)), justify="right")
     return table, names
 
 

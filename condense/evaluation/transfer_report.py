@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from rich.table import Table
 from rich.text import Text
 
 from condense.evaluation.report import per_cent
+from condense.plots.tables import WholeTable
 from evals.report import Report
 
 
@@ -62,16 +62,16 @@ class Transfer(NamedTuple):
         ]
         return documents[0] if len(documents) == 1 else documents
 
-    def table(self) -> Table:
+    def table(self) -> WholeTable:
         """Rows by network and what it was pre-trained on, a column a target and protocol, accuracies in per cent with the population's
         standard deviation."""
         title = f"{self.spec}, {self.split} accuracy in %, {self.size} images, {self.bytes['total']:,} bytes"
-        table = Table("pre-trained on", title=Text(title))
+        table = WholeTable("pre-trained on", title=title)
         for result in self.results_by_target:
             scores = len(result.reports[0].accuracy)
             how = f"{result.protocol} on {100 * result.fraction:g} % of the labels, {scores} scores"
             how += f"; test: {result.drawn}" if result.drawn else ""
-            table.add_column(Text(f"{result.target}: {how}"), justify="right", overflow="fold")
+            table.add_column(Text(f"{result.target}: {how}"), justify="right")
         several = len({report.net for report in self.reports}) > 1
         for row in zip(*(result.reports for result in self.results_by_target), strict=True):
             name = f"{row[0].set_kind}, {row[0].net}" if several else row[0].set_kind

@@ -6,10 +6,10 @@ import math
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw
-from rich.table import Table
 from rich.text import Text
 
 from condense.plots.fonts import write_names
+from condense.plots.tables import WholeTable
 from synth.errors import BadInput
 from synth.files.format import printable
 from synth.set import SyntheticSet
@@ -67,12 +67,12 @@ def principal(x: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n 2"], Fl
     return (places - middle) / span + 0.5, variance[:2] / max(variance.sum(), 1e-300)
 
 
-def table(synth: SyntheticSet, *, per_class: int = 10) -> Table:
+def table(synth: SyntheticSet, *, per_class: int = 10) -> WholeTable:
     """The rows of `table_rows` for a terminal. Raises BadInput for `per_class` < 1."""
     title, heads, rows = table_rows(synth, per_class=per_class)
-    shown = Table(title=title)
+    shown = WholeTable(title=title)
     for heading in heads:
-        shown.add_column(Text(heading), overflow="fold")
+        shown.add_column(Text(heading))
     for row in rows:
         shown.add_row(*map(Text, row))
     return shown

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from condense.plots.tables import WholeTable
 from synth.errors import BadInput
 from synth.files.atomic import write_bytes
 
@@ -99,11 +98,9 @@ def rich_tables(found: Any) -> Group:
     """A table for each, with its claims below, then the notes. Numbers stay whole where the terminal is narrow."""
     made: list[Any] = []
     for lines in found.tables():
-        table = Table(title=Text(lines[0].title()), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table = WholeTable(title=lines[0].title(), ruled=False)
         for name in HEAD[:-1]:
-            folds = name in ("method", "labels")
-            head = name.replace(" ", "\n")
-            table.add_column(head, justify="left" if name in LEFT else "right", overflow="fold", no_wrap=not folds)
+            table.add_column(name, justify="left" if name in LEFT else "right")
         for line in lines:
             table.add_row(*map(Text, cells(line)[:-1]))
         made += [table, *(Text(f"{line.name} is better than {', '.join(line.better)}") for line in lines if line.better)]

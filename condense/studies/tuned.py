@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.table import Table
-
+from condense.plots.tables import WholeTable
 from condense.presets import Preset
 from condense.studies.rungs import Rung, best_of, options_at
 from condense.studies.trials import Search
@@ -31,11 +30,12 @@ class Tuned(NamedTuple):
         rungs = [rung._asdict() for rung in self.rungs]
         return {"method": self.preset.method, "data": self.preset.data, "rungs": rungs, "rows": list(self.rows), "best": self.best}
 
-    def table(self) -> Table:
+    def table(self) -> WholeTable:
         """The trials, the best first: those that ran longest, then the others of each rung."""
-        found = Table(title=f"{self.preset.method} on {self.preset.data}: accuracy on validation in %")
-        for name in ("trial", "steps", *self.best["options"], "accuracy"):
+        found = WholeTable(title=f"{self.preset.method} on {self.preset.data}: accuracy on validation in %")
+        for name in ("trial", "steps", *self.best["options"]):
             found.add_column(name, justify="right")
+        found.add_column("accuracy")  # or why there is none
         for row in sorted(self.rows, key=lambda row: (-row["steps"], -(row["mean"] or 0), row["trial"])):
             score = row["reason"] or f"{100 * row['mean']:.1f}"
             found.add_row(str(row["trial"]), f"{row['steps']:,}", *map(str, row["options"].values()), score)

@@ -34,6 +34,7 @@ from tests.support.methods import (
     modalities,
     ready,
 )
+from tests.support.pages import blocks
 from tests.support.places import ROOT
 
 
@@ -106,12 +107,11 @@ def test_a_docstring_says_what_a_method_computes_and_lists_every_argument(name):
     check_docstring(factory, host=built(name, modalities(name)[0]).host)
 
 
-def test_the_method_that_the_readme_adds_keeps_the_contract(monkeypatch, spec):
+def test_the_method_that_the_docs_add_keeps_the_contract(monkeypatch, spec):
     """Its block is a whole file: run as it stands, registered, and a step of it is one of the closed form."""
-    page = (ROOT / "README.md").read_text()
-    (block,) = re.findall(r"^```python\n(.*?)^```", page.partition("## Add a method")[2], re.MULTILINE | re.DOTALL)
+    (block,) = blocks((ROOT / "docs" / "add_a_method.md").read_text(), "python")
     module = {"__name__": "matchers.mean_pixels"}
-    exec(compile(block, "README.md", "exec"), module)
+    exec(compile(block, "add_a_method.md", "exec"), module)
     factory = module["mean_pixels"]
     assert module["__doc__"]
     check_docstring(factory, host=False)

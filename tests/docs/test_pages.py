@@ -1,0 +1,101 @@
+"""README.md is short and true; pages lead to files that are there; the generated ones say what the registries say."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from matchers import REGISTRY
+from tests.support.pages import PAGES, commands, complaints, name_of
+from tests.support.places import ROOT
+
+README = (ROOT / "README.md").read_text()
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.fixture(scope="module")
+def generated() -> dict[str, str]:
+    """The pages that the registries fill, but for those that import everything."""
+    pytest.importorskip("jupytext")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        names = ("methods", "presets", "experiments", "notebooks", "lists", "interface")
+        return {name: text for part in names for name, text in importlib.import_module(f"pages.{part}").pages(ROOT).items()}
+
+
+def test_the_first_page_is_short_and_names_every_method_once():
+    assert len(README.splitlines()) <= 150
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| .* \| .+ \|$", README, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"\w+", row)]
+    assert sorted(named) == sorted(REGISTRY)
+
+
+def test_the_five_commands_are_those_that_were_measured():
+    rows = json.loads((ROOT / "docs" / "experiments" / "five_commands.json").read_text())["rows"]
+    assert [" ".join(words) for words in commands(README) if words[0] == "condense"] == [row["command"] for row in rows]
+    for row in rows:
+        verb = re.match(r"condense (list methods|\w+)", row["command"])[0]
+        assert re.search(rf"^\| `{verb}` \| .* \| {row['processor_seconds']} \|$", README, re.MULTILINE), verb
+
+
+def test_links_lead_to_files_that_are_there():
+    """Those to generated pages too: a method, a method's presets, a notebook, or a list. The build checks the anchors."""
+    lists = ["methods", "presets", "data", "nets", "recipes", "suites", "experiments", "notebooks"]
+    made = {f"{name}.md" for name in lists} | {f"{folder}/{name}.md" for name in REGISTRY for folder in ("methods", "presets")}
+    made |= {f"notebooks/{path.stem}.ipynb" for path in (ROOT / "notebooks").glob("*.py")} | {"interface.rst"}
+    dead = []
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for link in LINK.findall(re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)):
+            path = link.partition("#")[0]
+            there = path.removeprefix("generated/") in made if path.startswith("generated/") else (page.parent / path).exists()
+            if path and not there and not link.startswith("https://"):
+                dead.append(f"{name_of(page)}: {link}")
+    assert dead == []
+
+
+def test_messages_that_troubleshooting_quotes_are_said():
+    said = "\n".join(path.read_text() for room in ("condense", "synth") for path in (ROOT / room).rglob("*.py"))
+    terms = re.findall(r"^(.*)\n: ", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    quoted = [text for term in terms for text in re.findall(r"`([^`]+ [^`]+)`", term) if "command not found" not in text]
+    pieces = [piece.strip() for text in quoted for piece in re.split(r"\b[NXY]\b|\.\.\.", text)]
+    assert len(quoted) > 5 and not [piece for piece in pieces if piece not in said]
+
+
+@pytest.mark.slow
+def test_a_page_of_a_method_holds_its_paper_flags_and_a_command_that_is_read(generated, capsys):
+    pages = {name: generated[f"methods/{name}.md"] for name in REGISTRY}
+    assert [name for name, text in pages.items() if "| paper |" not in text] == []
+    assert "| `--lr` | `1.0` | a number above 0 |" in pages["dm"] and "`--no-balanced`" in pages["select"] and "L = " in pages["dm"]
+    assert [line for text in pages.values() for line in complaints(text)] == []
+
+
+@pytest.mark.slow
+def test_records_and_experiments_are_copied_by_no_hand(generated):
+    assert "best over distillation checkpoints" in generated["presets/mtt.md"]
+    assert "44.2 ± 7.5" in generated["experiments.md"]
+    assert "| 92.6 ± 0.5 | 69.9 ± 4.8 | 89.5 ± 1.2 | dsa |" in generated["parts/first_calls.md"]
+    assert ".. autofunction:: condense.distill\n" in generated["interface.rst"]
+
+
+@pytest.mark.slow
+def test_the_pages_build_without_a_warning(tmp_path):
+    for name in ("sphinx", "furo", "myst_nb"):
+        pytest.importorskip(name, reason="`make docs` installs it")
+    argv = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-d",
+        str(tmp_path / "trees"),
+        str(ROOT / "docs"),
+        str(tmp_path / "site"),
+    ]
+    built = subprocess.run(argv, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "site" / "generated" / "methods" / "dm.html").is_file()
