@@ -42,10 +42,11 @@ ORIGINS = {
     "rded_": Origin("LINs-lab/RDED, its scripts and README.md", "best of the looks", looks="at 6 epochs of a training"),
     "nrr_": Origin("not read: NRR-DD's settings are those of this project", f"as others quote it; {NOT_SEEN}"),
     "frepo_": Origin(
-        "yongchaoz/FRePo, script/distill.py, script/eval.py and lib/dataset/ops.py",
+        "yongchaoz/FRePo, script/distill.py, script/eval.py, lib/models/networks.py and lib/dataset/ops.py",
         f"as later tables state it for FRePo; {NOT_SEEN}",
-        "frepo_warm",
+        "frepo_released",
         LAST,
+        "convnet_frepo:norm=none",
     ),
     "kip_": Origin("KIP's released notebook, as the fact sheet has it", NONE, "krr-ntk"),
     "krrst_": Origin("KRR-ST's release, as the fact sheet has it", NONE),

@@ -6,6 +6,7 @@ import re
 import pytest
 
 import condense
+from condense import nets
 from condense.__main__ import run
 from condense.presets import PRESETS, is_own
 from condense.presets.origins import ORIGINS
@@ -32,7 +33,9 @@ def test_a_record_says_where_it_is_from_and_how_it_is_scored(name):
     assert rows["values"] and rows["looks"] and rows["cost"] and rows["run"] in rows["record"] and preset.claim in rows["score"]
     assert not preset.origin.recipe or preset.origin.recipe in RECIPES
     recipe = f" --recipe {preset.origin.recipe}" if preset.origin.recipe else ""
-    assert rows["evaluate"].startswith("condense evaluate DIR --data ") and rows["evaluate"].endswith(recipe)
+    net = f" --net {preset.origin.net}" if preset.origin.net else ""
+    assert rows["evaluate"].startswith("condense evaluate DIR --data ") and rows["evaluate"].endswith(net + recipe)
+    assert not net or nets.canonical(preset.origin.net)
     stated = rows["settings"].split(", ") if rows["settings"] else []
     assert all(any(one.startswith(f"{key}=") for one in stated) for key, value in preset.settings.items() if value is not None)
 
