@@ -91,6 +91,17 @@ _ALL = (
         schedule="cosine",
     ),
     _training(
+        "mirage",
+        300,
+        "300 steps of Adam at 0.001 with decay 100 in the gradient, epoch by validation ROC-AUC or none: Mirage's release on NCI1",
+        lr=1e-3,
+        weight_decay=100.0,
+        batch=0,
+        optimizer="adam",
+        schedule="constant",
+        choose="auc",
+    ),
+    _training(
         "frepo",
         2000,
         "2,000 epochs of Adam, batch 500, warm-up times a cosine to 0, augmented: FRePo's steps for 100 images; see evals.recipes",

@@ -39,6 +39,8 @@ class EvalRecipe(Protocol):
       drop, late_momentum: factor of the step size after a `drop`, and the momentum there; None for the same.
       squared: whether the loss of labels at temperature T counts T^2 times, as Hinton et al. have it.
       look_every: epochs between two scorings under `--best-on-test`; 0 for about fifty in all.
+      choose: by which score on validation graphs the epoch is chosen: accuracy among trained networks, or the area under the ROC curve,
+        the untrained network among them. Other examples' networks are scored at the last epoch.
       steps: of sets of so many examples, in place of `epochs`: pairs (examples, steps); `warmup` counts steps there.
       decay: which parameters Adam's decay reaches: all, or those of two axes and more alone, which leaves out norms and biases.
     """
@@ -63,6 +65,7 @@ class EvalRecipe(Protocol):
     late_momentum: float | None = None
     squared: bool = False
     look_every: int = 0
+    choose: Literal["accuracy", "auc"] = "accuracy"
     steps: tuple[tuple[int, int], ...] = ()
     decay: Literal["all", "matrices"] = "all"
 
@@ -73,7 +76,10 @@ class EvalRecipe(Protocol):
 
     @property
     def modalities(self) -> tuple[str, ...] | None:
-        """The modalities that the recipe can train on: images alone if it augments or shows views, else all."""
+        """The modalities that the recipe can train on: images alone if it augments or shows views, graphs alone if it chooses by the area
+        under the curve, else all."""
+        if self.choose == "auc":
+            return ("graphs",)
         return ("images",) if self.augment or self.view else None
 
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:

@@ -93,6 +93,7 @@ def test_recipes_decay_what_released_scripts_decay():
     assert reached[""] == {"graph", "graph_full", "frepo", "frepo_warm", "frepo_released", "rd3"}
     assert reached["bias kernel"] == {
         "dc",
+        "mirage",
         "dc_digits",
         "dsa",
         "quick",
@@ -202,6 +203,13 @@ def test_frepo_refuses_sizes_without_steps_unless_epochs_are_given():
         given = recipe("frepo_released", epochs=epochs)
         assert given.for_size(20) == given and given.name == f"frepo_released:epochs={epochs}" and given.epochs == epochs
     assert recipe("dsa").for_size(20) == recipe("dsa") and recipe("krr").for_size(20) == recipe("krr")
+
+
+def test_mirage_is_scored_as_its_release_does():
+    """frigategnn/Mirage, NCI1/graph-nci-finalize-reduce-curr.py: Adam at 1e-3 whose decay of 100 joins the gradient, epochs 0 to 300."""
+    chosen = recipe("mirage")
+    numbers = (chosen.epochs, chosen.lr, chosen.weight_decay, chosen.optimizer, chosen.schedule, chosen.batch, chosen.choose)
+    assert numbers == (300, 1e-3, 100.0, "adam", "constant", 0, "auc") and chosen.modalities == ("graphs",)
 
 
 def test_infer_is_looked_at_every_ten_epochs():
