@@ -29,10 +29,12 @@ def _training(name: str, epochs: int, about: str, **settings: Any) -> Listed:
     return Listed(name, "evals.retraining:EvalRecipe", {"epochs": epochs, **settings}, about)
 
 
-# FRePo retrains for a number of steps that depends on the images in the set, {10: 1000, 100: 2000, 200: 20000, 400 and 500: 5000,
-# 1000: 10000, 2000 and 5000: 40000}, of which 500 warm up to the step size and the rest follow a cosine to a hundredth of it. EvalRecipe
-# `frepo` is 2,000 epochs for every set: as many steps at 100 images, twice as many at 10, and 2,000, 2,000 and 4,000 at 200, 500 and
-# 1,000. Its cosine begins with the warm-up, which multiplies it, and ends at 0.
+# FRePo retrains for a number of steps that depends on the images in the set, of which 500 warm up to the step size and the rest follow a
+# cosine to a hundredth of it (yongchaoz/FRePo, script/eval.py), which is recipe `frepo_released`. EvalRecipe `frepo` is 2,000 epochs for
+# every set: as many steps at 100 images, twice as many at 10, and 2,000, 2,000 and 4,000 at 200, 500 and 1,000. Its cosine begins with the
+# warm-up, which multiplies it, and ends at 0.
+FREPO = {"lr": 3e-4, "weight_decay": 0.0, "batch": 500, "optimizer": "adam", "warmup": 500}
+FREPO_STEPS = ((10, 1000), (100, 2000), (200, 20_000), (400, 5000), (500, 5000), (1000, 10_000), (2000, 40_000), (5000, 40_000))
 ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "optimizer": "adamw", "schedule": "cosine"}
 # As the scripts for large images and CV-DD's have it; those for CIFAR decay all. CV-DD's scores in docs/teachers.md were taken with a
 # decay of all, which is recipe `cvdd_all`.
@@ -89,29 +91,42 @@ _ALL = (
         schedule="cosine",
     ),
     _training(
+        "mirage",
+        300,
+        "300 steps of Adam at 0.001 with decay 100 in the gradient, epoch by validation ROC-AUC or none: Mirage's release on NCI1",
+        lr=1e-3,
+        weight_decay=100.0,
+        batch=0,
+        optimizer="adam",
+        schedule="constant",
+        choose="auc",
+    ),
+    _training(
         "frepo",
         2000,
         "2,000 epochs of Adam, batch 500, warm-up times a cosine to 0, augmented: FRePo's steps for 100 images; see evals.recipes",
-        lr=3e-4,
-        weight_decay=0.0,
-        batch=500,
         augment="dsa",
-        optimizer="adam",
         schedule="cosine",
-        warmup=500,
+        **FREPO,
     ),
     _training(
         "frepo_warm",
         2000,
         "the same with the release's schedule: 500 epochs of warm-up, then a cosine that ends at a hundredth",
-        lr=3e-4,
-        weight_decay=0.0,
-        batch=500,
         augment="dsa",
-        optimizer="adam",
         schedule="warm",
-        warmup=500,
         least=0.01,
+        **FREPO,
+    ),
+    _training(
+        "frepo_released",
+        2000,
+        "as FRePo's release scores: frepo_warm for as many steps as it has for the set's size, under its own augmentation",
+        augment="frepo",
+        schedule="warm",
+        least=0.01,
+        steps=FREPO_STEPS,
+        **FREPO,
     ),
     Listed(
         "krr",

@@ -120,6 +120,10 @@ class Protocol(ABC):
         """The number of examples a step for a set of n examples."""
         return n
 
+    def for_size(self, n: int) -> "Protocol":
+        """The protocol for a set of n examples, under the same name; another one where its length depends on that."""
+        return self
+
     def vary(self, option: str, text: str) -> "Protocol":
         """The protocol with another value of one of its `options`; its name says so. Raises BadInput for a wrong value."""
         raise BadInput(f"--recipe {self.name}:{option}={text}: there is no such option; leave it out")

@@ -19,7 +19,7 @@ from evals.protocol import Worker
 from evals.report import Report, confusion_of
 from evals.retraining import EvalRecipe
 from synth.base import Net, Vars, fresh
-from synth.errors import RunFailed
+from synth.errors import BadInput, RunFailed
 from synth.graphs.base import GraphBatch
 from synth.numerics.pytree import all_finite
 
@@ -35,7 +35,7 @@ class WeightedBatch(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A network in training, and its best state so far by accuracy on validation graphs (the earliest of equals)."""
+    """A network in training, and its best state so far by its score on validation graphs (the earliest of equals)."""
 
     vars: Vars
     opt: optax.OptState
@@ -62,6 +62,21 @@ def accuracy(logits: Float[Array, "b c"], y: Int[Array, " b"], real: Float[Array
     """The fraction of the real graphs that are classified right."""
     right = (logits.argmax(-1) == y).astype(real.dtype)
     return jnp.sum(right * real) / jnp.sum(real)
+
+
+def area(logits: Float[Array, "b c"], y: Int[Array, " b"], real: Float[Array, " b"]) -> Float[Array, ""]:
+    """The area under the ROC curve of the real graphs, as `roc_auc` has it; compiled, and NaN where a class has no graph."""
+    classes = logits.shape[1]
+    areas = []
+    for c in range(classes) if classes > 2 else (1,):
+        score = logits[:, c] - jnp.concatenate([logits[:, :c], logits[:, c + 1 :]], 1).max(1)
+        positive, negative = (jnp.where(chosen, real, 0) for chosen in (y == c, y != c))
+        order = jnp.argsort(score)
+        below = jnp.concatenate([jnp.zeros(1, real.dtype), jnp.cumsum(negative[order])])
+        places = [jnp.searchsorted(score[order], score, side=side) for side in ("left", "right")]
+        beaten = (below[places[0]] + below[places[1]]) / 2  # ties half
+        areas.append(jnp.sum(positive * beaten) / (jnp.sum(positive) * jnp.sum(negative)))
+    return jnp.stack(areas).mean()
 
 
 def roc_auc(scores: Float[np.ndarray, "n c"], y: Int[np.ndarray, " n"]) -> float:
@@ -94,6 +109,7 @@ class GraphTrainer(NamedTuple):
 
 def make_graph_trainer(net: Net, recipe: EvalRecipe) -> GraphTrainer:
     """Builds the compiled pieces."""
+    measure = {"accuracy": accuracy, "auc": area}[recipe.choose]
 
     def loss(params, batch: WeightedBatch, weight):
         logits = net.apply(Vars(params), batch.x, train=True).logits
@@ -110,13 +126,14 @@ def make_graph_trainer(net: Net, recipe: EvalRecipe) -> GraphTrainer:
             tx = recipe.optimiser(recipe.lr * recipe.factor(number, jnp.int32(recipe.epochs)))
             updates, opt = tx.update(grads, state.opt, state.vars.params)
             vars = Vars(optax.apply_updates(state.vars.params, updates))
-            score = accuracy(net.apply(vars, seen).logits, truth, seen.real)
+            score = measure(net.apply(vars, seen).logits, truth, seen.real)
             better = score > state.score
             best = jax.tree.map(lambda new, old: jnp.where(better, new, old), vars, state.best)
             return Trained(vars, opt, best, jnp.where(better, score, state.score), jnp.where(better, jnp.int32(number) + 1, state.epoch))
 
         vars = fresh(jax.random.fold_in(key, INIT), net)
-        start = Trained(vars, recipe.optimiser(jnp.float32(recipe.lr)).init(vars.params), vars, jnp.float32(-1), jnp.int32(0))
+        untrained = measure(net.apply(vars, seen).logits, truth, seen.real) if recipe.choose == "auc" else jnp.float32(-1)
+        start = Trained(vars, recipe.optimiser(jnp.float32(recipe.lr)).init(vars.params), vars, untrained, jnp.int32(0))
         return jax.lax.fori_loop(0, epochs, epoch, start)
 
     return GraphTrainer(train, jax.jit(lambda vars, x: net.apply(vars, x).logits))
@@ -139,9 +156,13 @@ def retrain_graphs(
 
     Validation and test graphs come with their class indices i32[b]; those of the test in pieces.
 
-    Seed i uses fold_in(key, i). Raises RunFailed where a training diverges.
+    Seed i uses fold_in(key, i). Raises RunFailed where a training diverges, BadInput where the area under the curve is to choose and not
+    every class has a validation graph.
     """
     began, rows = time.perf_counter(), []
+    (seen, truth), classes = validation, len(np.unique(np.concatenate([y for _, y in test])))
+    if recipe.choose == "auc" and len(np.unique(np.asarray(truth)[np.asarray(seen.real) > 0])) < classes:
+        raise BadInput(f"--recipe {recipe.name}: chooses by ROC-AUC, and not every class has a validation graph; use more data or graph")
     for seed in numbers:
         trained = trainer.train(jax.random.fold_in(key, seed), draw(seed), validation, jnp.int32(recipe.epochs))
         if not all_finite(trained.vars):

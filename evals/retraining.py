@@ -24,7 +24,8 @@ class EvalRecipe(Protocol):
       epochs: passes over the set (>= 1), exactly; the released loops of DC, DSA and DM make one more.
       lr: step size; in plain descent a step size learned with a set replaces it.
       batch: examples a step, 0 for as many as `synth.labelling.batch_of` finds, on graphs for all; smaller sets go in whole.
-      augment: what every mini-batch goes through: nothing, `dsa` (one operation a batch, parameters an image) or `dc` (one an image).
+      augment: what every mini-batch goes through: nothing, `dsa` or `frepo` (one operation a batch, parameters an image) or `dc` (one an
+        image).
       view: what every mini-batch is shown through instead, the text of a `synth.images.views.View`; empty for none.
       temperature: of labels that teachers make for this recipe, > 0.
       micro: parts of a mini-batch whose batch statistics are apart.
@@ -38,6 +39,9 @@ class EvalRecipe(Protocol):
       drop, late_momentum: factor of the step size after a `drop`, and the momentum there; None for the same.
       squared: whether the loss of labels at temperature T counts T^2 times, as Hinton et al. have it.
       look_every: epochs between two scorings under `--best-on-test`; 0 for about fifty in all.
+      choose: by which score on validation graphs the epoch is chosen: accuracy among trained networks, or the area under the ROC curve,
+        the untrained network among them. Other examples' networks are scored at the last epoch.
+      steps: of sets of so many examples, in place of `epochs`: pairs (examples, steps); `warmup` counts steps there.
       decay: which parameters Adam's decay reaches: all, or those of two axes and more alone, which leaves out norms and biases.
     """
 
@@ -47,7 +51,7 @@ class EvalRecipe(Protocol):
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch: int = 256
-    augment: Literal["", "dsa", "dc"] = ""
+    augment: Literal["", "dsa", "dc", "frepo"] = ""
     view: str = ""
     temperature: float = 20.0
     micro: int = 1
@@ -61,6 +65,8 @@ class EvalRecipe(Protocol):
     late_momentum: float | None = None
     squared: bool = False
     look_every: int = 0
+    choose: Literal["accuracy", "auc"] = "accuracy"
+    steps: tuple[tuple[int, int], ...] = ()
     decay: Literal["all", "matrices"] = "all"
 
     measure = "val_accuracy"
@@ -70,7 +76,10 @@ class EvalRecipe(Protocol):
 
     @property
     def modalities(self) -> tuple[str, ...] | None:
-        """The modalities that the recipe can train on: images alone if it augments or shows views, else all."""
+        """The modalities that the recipe can train on: images alone if it augments or shows views, graphs alone if it chooses by the area
+        under the curve, else all."""
+        if self.choose == "auc":
+            return ("graphs",)
         return ("images",) if self.augment or self.view else None
 
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
@@ -81,7 +90,23 @@ class EvalRecipe(Protocol):
         """The recipe with another number of epochs, called `NAME:epochs=N`, because its scores are not the named one's."""
         if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise BadInput(f"--epochs {text}: give at least 1")
-        return self if int(text) == self.epochs else replace(self, name=f"{self.name}:epochs={int(text)}", epochs=int(text))
+        epochs = int(text)
+        return (
+            self
+            if epochs == self.epochs and not self.steps
+            else replace(self, name=f"{self.name}:epochs={epochs}", epochs=epochs, steps=())
+        )
+
+    def for_size(self, n: int) -> "EvalRecipe":
+        """The recipe with the epochs of a set of n examples, where they depend on that. Raises BadInput for sizes that it has no steps
+        for."""
+        if not self.steps:
+            return self
+        if n not in (sizes := dict(self.steps)):
+            known = ", ".join(map(str, sizes))
+            raise BadInput(f"--recipe {self.name}: it has steps for sets of {known} examples, and this one has {n}; give --epochs")
+        batches = -(-n // self.batch)
+        return replace(self, epochs=sizes[n] // batches, warmup=self.warmup // batches)
 
     def view_for(self, *, height: int, flips: bool) -> View | None:
         """The view of mini-batches of images of this height; None if they are shown as they are. The pad is meant for 32 pixels and scales

@@ -1,8 +1,9 @@
 """Transfer: fresh networks pre-trained on images and target representations, then probed or fine-tuned on another data set's labels.
 
 A set is worth what its pre-training adds. Pre-training is regression, the mean over examples and dimensions of (f(x) - y)^2, without
-augmentation (Lee et al., Self-Supervised Dataset Distillation for Transfer Learning, ICLR 2024, arXiv 2310.06511). The body that it leaves
-is either frozen under a logistic regression (`probe`) or trained on with a new head (`finetune`). Images are f32[b h w c] in model space.
+augmentation; for images with class labels it is cross entropy, with DSA's (Lee et al., Self-Supervised Dataset Distillation for Transfer
+Learning, ICLR 2024, arXiv 2310.06511). The body that it leaves is either frozen under a logistic regression (`probe`) or trained on with a
+new head (`finetune`). Images are f32[b h w c] in model space.
 """
 
 from abc import ABC, abstractmethod
@@ -24,6 +25,8 @@ from synth.training.fit import Fit, Item, fit, in_batches, on_examples, sgd
 
 PRETRAIN = EvalRecipe("mse", 1000, lr=0.1, weight_decay=1e-3, schedule="constant")
 WHOLE = EvalRecipe("mse-full", 20, lr=0.1, weight_decay=1e-3, schedule="constant")
+# algorithms/pretrain_dc.py and test.py of the release, which drops the step size two epochs earlier and keeps the momentum there
+BY_LABELS = EvalRecipe("classes", 1000, lr=0.01, weight_decay=5e-4, augment="dsa")
 ITERATIONS, TOLERANCE = 200, 1e-4  # of the probe's solver: it stops where no entry of the mean loss's gradient is larger
 
 

@@ -118,6 +118,7 @@ class Matcher(NamedTuple):
       balanced: whether the set has the same number of every class; where not, the budget says how many examples it has in all.
       own_content: whether `prepare` puts a content of the method's own in place of the one that the run started with.
       counts_bytes: whether the set ends with the content that it starts with and int32 labels, so that a budget in bytes can be met.
+      tells_motion: whether the log says how far the examples have moved from their start.
     """
 
     init: Callable
@@ -134,6 +135,7 @@ class Matcher(NamedTuple):
     counts_bytes: bool = True
     balanced: bool = True
     own_content: bool = False
+    tells_motion: bool = False
 
 
 def conclude(key: jax.Array, matcher: Matcher, state: Any, synth: SyntheticSet) -> SyntheticSet:

@@ -81,6 +81,7 @@ show(distill("random", data, ipc=max(1, size // len(data.classes)), net=net))
 # Now fresh networks are pre-trained on the set alone, then frozen, and a logistic regression on top learns the target's digits. Beside it
 # stand networks that were not pre-trained at all, and ones pre-trained on as many real images with the teacher's own representations:
 # *random* ones, and those nearest to the centres of a *k-means* clustering. They are the honest rivals: they too were handed the teacher.
+# The images of *random_labels* are those of *random*, learned by their class labels, as in the paper's own comparison.
 #
 # First with one label in a hundred.
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import MISSING, field, fields, make_dataclass
 from itertools import pairwise
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 
@@ -86,8 +86,7 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
     own = {}
     for name, p in option_parameters(factory).items():
         text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME
-        several = any(get_origin(kind) is tuple for kind in get_args(plain_type(p.annotation)))  # else shown as {None}|{[N [N ...]]}
-        own[name] = (Annotated[plain_type(p.annotation), about(text, metavar="N ..." if several else None)], p.default)
+        own[name] = (Annotated[plain_type(p.annotation), about(text, metavar=shown(plain_type(p.annotation)))], p.default)
     places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (common | places | own).items()}
     if set(method.modalities) <= STARTLESS:
@@ -100,6 +99,16 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
     made = make_dataclass(method.name, required + optional, frozen=True)
     made.__doc__ = "\n\n".join(filter(None, (document.short_description, document.long_description)))
     return made
+
+
+def shown(kind: Any) -> str | None:
+    """How the help calls the value of an option of several types, where tyro would name None beside them; else None."""
+    for one in get_args(kind):
+        if get_origin(one) is tuple:
+            return "N ..."
+        if get_origin(one) is Literal:
+            return "|".join(map(str, get_args(one)))
+    return None
 
 
 class MethodCall(NamedTuple):

@@ -33,7 +33,9 @@ class Flags:
     draws: Annotated[tuple[int, ...], about("draws of labels for every network; one number, or one for each target", metavar="N")] = (1,)
     epochs: Annotated[int | None, about("epochs of pre-training; 1,000 by default")] = None
     steps: Annotated[int | None, about("steps of fine-tuning; 500 by default")] = None
-    rows: Annotated[str, about("of none, distilled, random, kmeans and full", metavar="LIST")] = "none,distilled,random,kmeans"
+    rows: Annotated[str, about("of none, distilled, random, random_labels, kmeans and full", metavar="LIST")] = (
+        "none,distilled,random,random_labels,kmeans"
+    )
     teacher: Annotated[str | None, about("folder of the teacher; by default `teacher` in the run's folder", metavar="DIR")] = None
     split: Annotated[str, about("images to score on; make choices on val, and report test", metavar="test|val")] = "test"
     seed: Annotated[int, about("seed of networks, draws and labels")] = 0

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from condense.engine.memory import Gauge, memory_refused
+from condense.engine.schedule import Schedule
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.devices import place_batch, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
@@ -43,24 +44,6 @@ class RunState(NamedTuple):
     step: Int[Array, ""]
     synth: SyntheticSet
     state: Any
-
-
-class Schedule(NamedTuple):
-    """Steps in all; every how many of them metrics are logged, a checkpoint is saved, the set is scored, a frame is drawn (0: never); also
-    at the last."""
-
-    steps: int
-    log_every: int = 10
-    checkpoint_every: int = 100
-    eval_every: int = 0
-    frame_every: int = 0
-
-
-def make_schedule(matcher: Matcher, *, steps: int, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
-    """Makes the schedule of a run of `steps` steps; None stands for a default. A method that is done in one step gets one step."""
-    steps = 1 if matcher.host else steps
-    twentieth, frames = max(1, steps // 20), 0 if matcher.host else max(1, steps // 20)
-    return Schedule(steps, max(1, steps // 100), checkpoint_every or twentieth, 0 if matcher.host else eval_every or 0, frames)
 
 
 def stream(key: jax.Array, number: int) -> jax.Array:
@@ -130,6 +113,7 @@ def run(
     starting: Callable[[], None] = lambda: None,
     saved: Callable[[int], None] = lambda step: None,
     watch: Callable[[int, SyntheticSet], None] = lambda step, synth: None,
+    measured: Callable[[SyntheticSet], dict[str, float]] = lambda synth: {},
     evaluate: Callable[[SyntheticSet], float] | None = None,
     measure: str = "val_accuracy",
     description: str = "distill",
@@ -146,6 +130,7 @@ def run(
       owner: what tells the run from others; checkpoints in `folder` that are another's are refused.
       starting: called before the folder is read or written; of a method of one step when that is done.
       saved, watch: called with the step after every checkpoint; with step and set before the first step and every `schedule.frame_every`.
+      measured: set -> metrics that are logged beside the method's own.
       evaluate: set -> accuracy on validation data; `measure` is what the log calls it.
       force: tries a step although memory does not seem to suffice.
     Raises RunFailed where the loss or the set is not finite, or memory or disk do not suffice; BadInput where the run is past its steps.
@@ -163,15 +148,17 @@ def run(
                 MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
             return replace(synth_after, x=synth_after.x.store(), info=synth.info)
         starting()
-        return _Loop(key, matcher, synth, feed, schedule, folder, owner, saved, watch, evaluate, measure).run(description, force=force)
+        return _Loop(key, matcher, synth, feed, schedule, folder, owner, saved, watch, measured, evaluate, measure).run(
+            description, force=force
+        )
 
 
 class _Loop:
     """One run under way."""
 
-    def __init__(self, key, matcher, synth, feed, schedule, folder, owner, saved, watch, evaluate, measure):
+    def __init__(self, key, matcher, synth, feed, schedule, folder, owner, saved, watch, measured, evaluate, measure):
         self.feed, self.schedule, self.folder, self.evaluate, self.measure = feed, schedule, folder, evaluate, measure
-        self.saved, self.watch = saved, watch
+        self.saved, self.watch, self.measured = saved, watch, measured
         self.info, self.kept = synth.info, getattr(matcher.feed, "kept", 0)
         self.matcher, self.finish_key = matcher, stream(key, FINISH)
         self.advance, self.key = compile_step(matcher), replicate(stream(key, STEP))
@@ -246,7 +233,7 @@ class _Loop:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         self.losses += [values["loss"]] if "loss" in values else []
         if self.log:
-            self.log.add(self.step, **values)
+            self.log.add(self.step, **values, **self.measured(self.carry.synth))
         return {"loss": values["loss"]} if "loss" in values else {}
 
     def check_finite(self) -> None:

@@ -37,7 +37,7 @@ def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None,
     if y.records:
         return take_replay(synth, recipe, epochs)
     if not y.replays:
-        return find_recipe(recipe or synth.info.recipe or usual, epochs=epochs)
+        return find_recipe(recipe or synth.info.recipe or usual, epochs=epochs).for_size(len(synth))
     if recipe and not find_recipe(recipe).trains:
         raise BadInput(f"--recipe {recipe}: it shows a set as it is, and the set's labels answer to views; leave --recipe out")
     chosen = find_recipe(recipe or synth.info.recipe or usual, epochs=epochs or (None if recipe else y.epochs))

@@ -12,13 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
+from condense.data.images import Data
+from condense.data.modality import augmentation
 from condense.evaluation.transfer_rows import TRANSFER_ROWS, Draw
 from condense.runtime.devices import devices, over_devices
 from condense.runtime.log import COMPILING, progress
 from evals.report import Report
 from evals.retrain import Trainer, group_size, make_trainer, stack, train_group
 from evals.retraining import EvalRecipe
-from evals.transfer import PRETRAIN, WHOLE, Adaptation, Adapter, on_mean_squares
+from evals.transfer import BY_LABELS, PRETRAIN, WHOLE, Adaptation, Adapter, on_mean_squares
 from synth.base import Examples, Net, Vars, fresh
 from synth.errors import RunFailed
 from synth.numerics import backend
@@ -26,6 +28,7 @@ from synth.numerics.pytree import all_finite
 from synth.set import SyntheticSet
 
 TRAIN, HEAD = 0, 1  # key streams
+OF_ROWS = {recipe.name: recipe for recipe in (WHOLE, BY_LABELS)}  # of rows that have one of their own
 
 
 class TransferRow(NamedTuple):
@@ -61,11 +64,13 @@ class Goal(NamedTuple):
 
 def make_row(net: str, kind: str, draw: Draw | None, seeds: int, epochs: int | None) -> TransferRow:
     """Makes the row of a network. The row of all source images has a recipe of its own and trains one network a device at a time, because
-    every network holds a copy of the images."""
-    whole = TRANSFER_ROWS[kind].recipe == WHOLE.name
-    recipe = PRETRAIN if epochs is None else replace(PRETRAIN, name=f"{PRETRAIN.name}:epochs={epochs}", epochs=epochs)
+    every network holds a copy of the images. So has the row of class labels, of as many epochs as the others."""
+    recipe = OF_ROWS.get(TRANSFER_ROWS[kind].recipe, PRETRAIN)
+    whole = recipe is WHOLE
+    if epochs is not None and not whole:
+        recipe = replace(recipe, name=f"{recipe.name}:epochs={epochs}", epochs=epochs)
     group = group_size(seeds, len(devices()) * (1 if whole else backend.runs_together()))
-    return TransferRow(net, kind, WHOLE if whole else recipe, draw, group)
+    return TransferRow(net, kind, recipe, draw, group)
 
 
 class CompiledParts(NamedTuple):
@@ -77,30 +82,34 @@ class CompiledParts(NamedTuple):
     adapter: Callable[[str, int, int, Adaptation], Adapter]
 
 
-def make_parts(image: tuple[int, int, int]) -> CompiledParts:
-    """Makes the `CompiledParts` for images of shape h w c. Each part is built at its first use."""
+def make_parts(source: Data) -> CompiledParts:
+    """Makes the `CompiledParts` for images of the source's shape. Each part is built at its first use."""
+    image, by_classes = source.image, augmentation(source)
     net = cache(lambda name, width: nets.build(name, image, width))
-    trainer = cache(
-        lambda name, width, recipe: make_trainer(net(name, width), on_mean_squares(recipe, width), None, over_devices=over_devices)
-    )
+
+    @cache
+    def trainer(name: str, width: int, recipe: EvalRecipe) -> Trainer:
+        chosen = recipe if recipe.augment else on_mean_squares(recipe, width)
+        return make_trainer(net(name, width), chosen, by_classes, over_devices=over_devices)
+
     adapter = cache(lambda name, width, classes, how: how.adapter(net(name, width), net(name, classes), classes))
     return CompiledParts(net, trainer, adapter)
 
 
 def run_transfer_rows(
-    key: jax.Array, rows: Sequence[TransferRow], goals: Sequence[Goal], image: tuple[int, int, int], outputs: int, *, seeds: int
+    key: jax.Array, rows: Sequence[TransferRow], goals: Sequence[Goal], source: Data, outputs: int, *, seeds: int
 ) -> list[tuple[Report, ...]]:
     """All rows, one after another, behind one progress bar that counts mini-batches; a network is pre-trained once for all goals.
 
     Args:
-      image: h w c of all images.
-      outputs: of networks that are not pre-trained; the others have as many as their set's targets are wide.
+      source: what networks are pre-trained on images of.
+      outputs: of networks that are not pre-trained; the others have as many as their set's targets are wide, or as it has classes.
       seeds: networks of a row.
 
     Returns:
       the reports of every goal, in the order of the rows.
     """
-    parts = make_parts(image)
+    parts = make_parts(source)
     for row in rows:
         parts.net(row.net, outputs)  # refuses what cannot take such images before the work begins
     sizes = [0 if row.draw is None else len(row.draw(0)) for row in rows]
@@ -118,7 +127,7 @@ def _report(key, row: TransferRow, goals: Sequence[Goal], parts: CompiledParts, 
         began = time.perf_counter()
         numbers = [min(number, seeds - 1) for number in range(first, first + row.group)]  # a short group would compile everything again
         drawn = [row.draw(number) for number in numbers] if row.draw else []
-        width = drawn[0].y.values.shape[1] if drawn else outputs
+        width = drawn[0].y.classes if drawn else outputs
         vars = _pretrain([jax.random.fold_in(k_train, at) for at in numbers], parts, row, width, drawn, tick)
         seconds[0] += time.perf_counter() - began
         for at, goal in enumerate(goals):

@@ -10,7 +10,10 @@ from rich.text import Text
 from condense.nets import brief
 from condense.plots.charts import Plot, bars
 from condense.plots.tables import WholeTable
+from evals.listed import LISTED
 from evals.report import Report
+
+MEASURES = {"accuracy": "accuracy", "auc": "ROC-AUC"}  # by which recipes choose an epoch, as tables name it
 
 
 class Evaluation(NamedTuple):
@@ -58,6 +61,12 @@ class Evaluation(NamedTuple):
         """The split that chose the epoch of every network; empty if all networks are scored at the last epoch."""
         return f"validation {self.modality}" if any(report.epochs for report in self.reports) else ""
 
+    @property
+    def chosen_by(self) -> str:
+        """What that choice compared, by the recipes of the rows."""
+        plain = [LISTED.get(report.recipe.partition(":")[0]) for report in self.reports if report.epochs]
+        return " or ".join(dict.fromkeys(MEASURES[listed.settings.get("choose", "accuracy") if listed else "accuracy"] for listed in plain))
+
     def as_json(self) -> dict[str, Any]:
         """The document of `evaluate --json`: accuracies are fractions in [0, 1], std the population's; scores on val say so.
 
@@ -71,7 +80,7 @@ class Evaluation(NamedTuple):
             "seed": self.seed,
             "ipc": self.ipc,
             "bytes": self.bytes,
-            **({"selection": f"epoch with the best accuracy on {self.chosen}"} if self.chosen else {}),
+            **({"selection": f"epoch with the best {self.chosen_by} on {self.chosen}"} if self.chosen else {}),
             **({} if self.majority is None else {"majority": self.majority}),
             "results": [report.as_json() for report in self.reports],
         }

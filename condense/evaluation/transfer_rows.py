@@ -14,11 +14,11 @@ from jaxtyping import Array, Float
 
 from condense.data.images import Data
 from condense.evaluation.baselines import Baseline, check_rows
-from evals.transfer import WHOLE
+from evals.transfer import BY_LABELS, WHOLE
 from synth.base import Examples, take_all
 from synth.errors import BadInput
 from synth.images.content import Pixels
-from synth.labels.plain import Target
+from synth.labels.plain import Hard, Target
 from synth.selection.choose import choose_kmeans
 from synth.set import SyntheticSet
 
@@ -34,7 +34,7 @@ class RowSource:
     Args:
       key: of the transfer.
       synth: the set, with target representations.
-      data: what it was made from, without labels.
+      data: what it was made from; only row `random_labels` reads its labels.
       represent: images in the data's model space -> the representations that the teacher has of them.
     """
 
@@ -56,12 +56,17 @@ class RowSource:
         """All rows of the training images in an order of the seed's own."""
         return np.asarray(jax.random.permutation(self.key_of(seed), len(self.data.train.y)))
 
-    def at_size(self, kind: str, choose: Callable[[int], np.ndarray]) -> Draw:
-        """Makes a row of as many images as the set has, chosen anew for every seed. Raises BadInput if there are not enough."""
+    def at_size(self, kind: str, draw: Draw) -> Draw:
+        """A row of as many images as the set has, drawn once for every seed. Raises BadInput if there are not enough."""
         count, size = len(self.data.train.y), len(self.synth)
         if count < size:
-            raise BadInput(f"--rows {kind}: {self.data.spec} has {count} training images, the set {size}; leave random and kmeans out")
-        return cache(lambda seed: self.real(self.data.train.take(choose(seed))))
+            only = "only none, distilled and full are possible"
+            raise BadInput(f"--rows {kind}: {self.data.spec} has {count} training images, the set {size}; {only}")
+        return cache(draw)
+
+    def represented(self, kind: str, choose: Callable[[int], np.ndarray]) -> Draw:
+        """The row of the training images that `choose` names, with the teacher's representations."""
+        return self.at_size(kind, lambda seed: self.real(self.data.train.take(choose(seed))))
 
 
 def nothing(source: RowSource) -> None:
@@ -77,7 +82,18 @@ def the_set(source: RowSource) -> Draw:
 
 def random(source: RowSource) -> Draw:
     """Random training images."""
-    return source.at_size("random", lambda seed: source.shuffled(seed)[: len(source.synth)])
+    return source.represented("random", lambda seed: source.shuffled(seed)[: len(source.synth)])
+
+
+def random_labels(source: RowSource) -> Draw:
+    """The images of row `random` with their class labels: the paper's own random row, which no teacher has seen."""
+    data = source.data
+
+    def labelled(seed: int) -> SyntheticSet:
+        examples = data.train.take(source.shuffled(seed)[: len(source.synth)])
+        return SyntheticSet(Pixels(jnp.asarray(examples.x)), Hard(jnp.asarray(examples.y), len(data.classes)))
+
+    return source.at_size("random_labels", labelled)
 
 
 def kmeans(source: RowSource) -> Draw:
@@ -89,7 +105,7 @@ def kmeans(source: RowSource) -> Draw:
         flat = source.data.train.take(among).x.reshape(len(among), -1)
         return among[choose_kmeans(source.key_of(seed), flat, np.zeros(len(among), np.int32), size)]
 
-    return source.at_size("kmeans", choose)
+    return source.represented("kmeans", choose)
 
 
 def everything(source: RowSource) -> Draw:
@@ -102,6 +118,7 @@ TRANSFER_ROWS = {
     "none": Baseline(nothing),
     "distilled": Baseline(the_set),
     "random": Baseline(random, real=True),
+    "random_labels": Baseline(random_labels, recipe=BY_LABELS.name),
     "kmeans": Baseline(kmeans, real=True),
     "full": Baseline(everything, real=True, recipe=WHOLE.name),
 }

@@ -1,7 +1,9 @@
 """The card of an export: README.md in the form of the Hugging Face hub, a header in YAML and a text for people."""
 
 import json
+import re
 
+from condense.data.credits import credits_of
 from condense.exchange.base import Format, Parcel
 from synth.set import SyntheticSet
 
@@ -12,6 +14,7 @@ LOOKS = {  # modality -> parcel -> the task as the hub calls it, and what the ex
     "graphs": lambda parcel: ("graph-ml", "graphs"),
 }
 MARK = "made by `condense export`"  # by which an export is known where another one would replace it
+WORD = re.compile(r"[A-Za-z0-9.-]{1,40}")  # such as cc-by-4.0
 NO_LICENCE = "unknown unless the owner of the data that it was made from states one; condense states none"
 
 
@@ -20,21 +23,24 @@ def write_card(synth: SyntheticSet, parcel: Parcel, name: str, how: Format) -> s
     info, n, (task, looks) = synth.info, len(parcel.label), LOOKS[parcel.modality](parcel)
     size_category = next((text for limit, text in SIZES if n < limit), "n>1M")
     text = lambda value: json.dumps(value, ensure_ascii=False)  # noqa: E731 (JSON's strings are YAML's)
-    head = ["license: unknown", "task_categories:", f"- {task}", f"size_categories:\n- {text(size_category)}"]
+    owner = credits_of(info.data_path or info.data)
+    head = [f"license: {hub_name(owner.licence)}", "task_categories:", f"- {task}", f"size_categories:\n- {text(size_category)}"]
     head += [f"pretty_name: {text((info.data or parcel.modality) + ', distilled')}"]
     head += ["tags:", "- dataset-distillation", "- condense"]
     if how.files:
         head += ["configs:", "- config_name: default", "  data_files:", "  - split: train", f"    path: {text(how.files)}"]
+    licence = f"that of the data that it was made from, {' '.join(owner.licence.split())}" if owner.licence else NO_LICENCE
     classes = ", ".join(parcel.classes[:50]) + (" ..." if len(parcel.classes) > 50 else "")
     facts = [
         f"{n:,} synthetic {looks} in {len(parcel.classes)} classes: {classes}.",
         f"- Source of the data: `{info.data or 'unknown'}`" + (f", digest `{info.data_digest}`" if info.data_digest else ""),
+        *([f"- Origin of the data: {' '.join(owner.source.split())}"] if owner.source else []),
         f"- Method: `{info.method or 'unknown'}`, seed {info.seed}, configuration `{info.config or 'unknown'}`",
         f"- Train on it with: network `{info.net or 'any'}`, recipe `{info.recipe or 'any'}`",
         *_collages(synth),
         f"- Labels: {synth.y.kind}, arrays {', '.join(name for name in (*parcel.rows, *parcel.whole) if name.startswith('y_'))}",
         f"- Step size learned with the {parcel.modality}: {'none' if synth.lr is None else f'{float(synth.lr):.9g}'}",
-        f"- Licence: {NO_LICENCE}",
+        f"- Licence: {licence}",
     ]
     arrays = [
         f"| `{key}` | {value.dtype} {list(value.shape)} | {_meaning(key)} |" for key, value in {**parcel.numbers(), **parcel.whole}.items()
@@ -56,7 +62,14 @@ def write_card(synth: SyntheticSet, parcel: Parcel, name: str, how: Format) -> s
         "## What is lost",
         " ".join(lossy),
     ]
+    if owner.citation:
+        parts += ["## Whom to cite for the data", f"```bibtex\n{owner.citation}\n```"]
     return "\n\n".join(parts) + "\n"
+
+
+def hub_name(licence: str) -> str:
+    """The licence as the header of a card names it: by the hub's word where it looks like one."""
+    return "unknown" if not licence else licence.lower() if WORD.fullmatch(licence) else "other"
 
 
 def _collages(synth: SyntheticSet) -> list[str]:

@@ -19,7 +19,8 @@ import numpy as np
 from condense.data.images import Data
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set, set_info
-from condense.engine.loop import Schedule, run, stream
+from condense.engine.loop import run, stream
+from condense.engine.schedule import Schedule
 from condense.evaluation.validation import validation_score
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.inputs.task import task_of

@@ -5,24 +5,43 @@ from functools import partial
 
 from flax import nnx
 
-from condense.nets.layers import ACTIVATIONS, POOLINGS, Activation, Conv, Linear, NormKind, Pooling, Tape, flatten
+from condense.nets.layers import (
+    ACTIVATIONS,
+    POOLINGS,
+    Activation,
+    BatchNorm,
+    Conv,
+    LecunDraw,
+    Linear,
+    NoNorm,
+    NormKind,
+    Pooling,
+    Tape,
+    flatten,
+)
 from condense.nets.layers import norm as norm_layer
 from synth.errors import BadInput
+
+
+def pooled(image: tuple[int, int, int], depth: int) -> tuple[int, int]:
+    """Height and width after `depth` halvings. Raises BadInput where nothing is left."""
+    h, w, _ = image
+    most = min(h, w).bit_length() - 1
+    if depth > most:
+        raise BadInput(
+            f"--net of depth={depth} pools {h}x{w} images to nothing: "
+            f"use a depth of at most {most}, pool=none, or images of at least {2**depth}x{2**depth}"
+        )
+    return h >> depth, w >> depth
 
 
 class ConvNet(nnx.Module):
     """Blocks of 3x3 convolution, norm, activation and 2x2 pooling, one for every width, then one linear layer."""
 
     def __init__(self, image, classes, draw, *, widths: Sequence[int], norm: NormKind, act: Activation, pool: Pooling):
-        (h, w, channels), depth = image, len(widths)
+        h, w, channels = image
         if pool != "none":
-            most = min(h, w).bit_length() - 1
-            if depth > most:
-                raise BadInput(
-                    f"--net of depth={depth} pools {h}x{w} images to nothing: "
-                    f"use a depth of at most {most}, pool=none, or images of at least {2**depth}x{2**depth}"
-                )
-            h, w = h >> depth, w >> depth
+            h, w = pooled(image, len(widths))
         inputs = (channels, *widths)
         self.convs = nnx.List([Conv(a, b, 3, draw, padding=1) for a, b in zip(inputs, widths, strict=False)])
         self.norms = nnx.List([norm_layer(norm, width) for width in widths])
@@ -48,7 +67,38 @@ def convnet(*, width: int = 128, depth: int = 3, norm: NormKind = "instance", ac
 def convnet_doubling(*, width: int = 128, depth: int = 3, norm: NormKind = "batch", act: Activation = "relu", pool: Pooling = "avg"):
     """ConvNet with twice as many channels from block to block: `width`, 2 `width`, 4 `width`, ...; with batch norm by default.
 
-    The network of KRR-ST (Lee et al., ICLR 2024). That of FRePo (Zhou, Nezhadarya and Ba, NeurIPS 2022) has these widths, but its batch
-    norms stand before the convolutions and not behind them, none before the first.
+    The network of KRR-ST (Lee et al., ICLR 2024). That of FRePo has these widths too, see `convnet_frepo`.
     """
     return partial(ConvNet, widths=tuple(width << block for block in range(depth)), norm=norm, act=act, pool=pool)
+
+
+class FrepoConvNet(nnx.Module):
+    """Blocks of norm, 3x3 convolution, ReLU and 2x2 pooling, one for every width and without a norm in the first, then one linear layer."""
+
+    def __init__(self, image, classes, draw, *, widths: Sequence[int], norm: NormKind):
+        (h, w), draw = pooled(image, len(widths)), LecunDraw(draw)
+        inputs = (image[2], *widths)
+        self.norms = nnx.List([NoNorm(), *(self.norm_of(norm, width) for width in widths[:-1])])
+        self.convs = nnx.List([Conv(a, b, 3, draw, padding=1) for a, b in zip(inputs, widths, strict=False)])
+        self.head = Linear(h * w * widths[-1], classes, draw)
+
+    @staticmethod
+    def norm_of(norm: NormKind, channels: int) -> nnx.Module:
+        """A norm; the running statistics of batch norm keep a tenth in every step, and the variance in them is biased, as in flax."""
+        return BatchNorm(channels, weight=0.9, biased=True) if norm == "batch" else norm_layer(norm, channels)
+
+    def features(self, x, tape: Tape):
+        """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            x = POOLINGS["avg"](ACTIVATIONS["relu"](conv(norm(x, tape))))
+        tape.conv = x
+        return flatten(x)
+
+
+def convnet_frepo(*, width: int = 128, depth: int = 3, norm: NormKind = "batch"):
+    """ConvNet of FRePo's release: norms before the convolutions, twice as many channels from block to block, flax's initialisation.
+
+    Zhou, Nezhadarya and Ba, NeurIPS 2022; yongchaoz/FRePo, lib/models/networks.py. It distils with batch norm, whose running statistics
+    keep a tenth of what they were, and is scored with `norm=none`.
+    """
+    return partial(FrepoConvNet, widths=tuple(width << block for block in range(depth)), norm=norm)

@@ -21,6 +21,7 @@ NormKind = Literal["instance", "group", "batch", "none"]
 Activation = Literal["relu", "leaky_relu", "sigmoid", "swish"]
 Pooling = Literal["avg", "max", "none"]
 EPSILON, MOMENTUM, GROUPS = 1e-5, 0.1, 4
+CUT, CUT_STD = 2.0, 0.8796256610342398  # where a standard normal is cut, and its standard deviation then
 LARGE = 160  # pixels a side, above Tiny ImageNet's 64 and the 128 of ImageNet's subsets, below 224
 
 
@@ -61,10 +62,28 @@ def _last(vector: Array, x: Array) -> Array:
     return vector.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
+class LecunDraw:
+    """Takes its numbers from a `Draw` and makes flax's initialisation of them: matrices and kernels are normal with the variance 1/fan_in,
+    cut at two standard deviations, and vectors, which are biases, start at 0."""
+
+    def __init__(self, draw: Draw):
+        self.draw = draw
+
+    def parameter(self, shape: tuple[int, ...], fan_in: int) -> nnx.Param:
+        """A parameter of that shape; a vector takes no number."""
+        if len(shape) == 1:
+            return nnx.Param(jnp.zeros(shape, jnp.float32))
+        uniform = self.draw.parameter(shape, 1)[...]  # U(-1, 1)
+        cut = math.sqrt(2) * jax.lax.erf_inv(uniform * math.erf(CUT / math.sqrt(2)))
+        return nnx.Param(cut / (CUT_STD * math.sqrt(fan_in)))
+
+
 class Conv(nnx.Module):
     """Square convolution: kernel f32[size size in out], bias f32[out] or none, `padding` zero pixels on every side."""
 
-    def __init__(self, inputs: int, outputs: int, size: int, draw: Draw, *, stride: int = 1, padding: int = 0, bias: bool = True):
+    def __init__(
+        self, inputs: int, outputs: int, size: int, draw: Draw | LecunDraw, *, stride: int = 1, padding: int = 0, bias: bool = True
+    ):
         fan_in = size * size * inputs
         self.kernel = draw.parameter((size, size, inputs, outputs), fan_in)
         self.bias = draw.parameter((outputs,), fan_in) if bias else None
@@ -91,7 +110,7 @@ class Depthwise(nnx.Module):
 class Linear(nnx.Module):
     """x W + b with W f32[in out] and b f32[out]."""
 
-    def __init__(self, inputs: int, outputs: int, draw: Draw):
+    def __init__(self, inputs: int, outputs: int, draw: Draw | LecunDraw):
         self.kernel = draw.parameter((inputs, outputs), inputs)
         self.bias = draw.parameter((outputs,), inputs)
 
@@ -122,13 +141,15 @@ class GroupNorm(nnx.Module):
 class BatchNorm(nnx.Module):
     """(x - mean) / sqrt(var + 1e-5) * scale + bias, statistics of the channel in this batch when training, running ones otherwise.
 
-    As in PyTorch, the variance that normalises is biased and the one that enters the running average (weight 0.1) is not. In both modes
-    the tape gets (mean, biased variance) of the input and the running (mean, variance) as they were.
+    As in PyTorch, the variance that normalises is biased and the one that enters the running average (weight 0.1) is not; `weight` and
+    `biased` are for other libraries' ways. In both modes the tape gets (mean, biased variance) of the input and the running
+    (mean, variance) as they were.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, *, weight: float = MOMENTUM, biased: bool = False):
         self.scale, self.bias = nnx.Param(jnp.ones(channels, jnp.float32)), nnx.Param(jnp.zeros(channels, jnp.float32))
         self.mean, self.var = nnx.BatchStat(jnp.zeros(channels, jnp.float32)), nnx.BatchStat(jnp.ones(channels, jnp.float32))
+        self.weight, self.biased = weight, biased
 
     def __call__(self, x: Float[Array, "b *s c"], tape: Tape) -> Float[Array, "b *s c"]:
         axes = tuple(range(x.ndim - 1))
@@ -138,8 +159,9 @@ class BatchNorm(nnx.Module):
             n = math.prod(x.shape[:-1])
             if n < 2:
                 raise BadInput("batch norm needs more than one value a channel to train: use a larger batch, larger images or norm=group")
-            self.mean[...] = (1 - MOMENTUM) * self.mean[...] + MOMENTUM * mean
-            self.var[...] = (1 - MOMENTUM) * self.var[...] + MOMENTUM * n / (n - 1) * var
+            of_var = self.weight if self.biased else self.weight * n / (n - 1)
+            self.mean[...] = (1 - self.weight) * self.mean[...] + self.weight * mean
+            self.var[...] = (1 - self.weight) * self.var[...] + of_var * var
         else:
             mean, var = self.mean[...], self.var[...]
         factor = jax.lax.rsqrt(var + EPSILON) * self.scale[...]

@@ -43,6 +43,11 @@ _ALL = (
         "condense.nets.convnet:convnet_doubling",
         "ConvNet with twice as many channels from block to block: `width`, 2 `width`, 4 `width`, ...; with batch norm by default.",
     ),
+    Network(
+        "convnet_frepo",
+        "condense.nets.convnet:convnet_frepo",
+        "ConvNet of FRePo's release: norms before the convolutions, twice as many channels from block to block, flax's initialisation.",
+    ),
     Network("mlp", "condense.nets.mlp:mlp", "MLP: three linear layers on the flattened image or the vector, two of them hidden.", ARRAYS),
     Network("linear", "condense.nets.linear:linear", "Linear: one linear layer on the flattened image or the vector.", ARRAYS),
     Network(

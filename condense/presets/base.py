@@ -13,6 +13,7 @@ class Origin:
       files: repository and file of the settings, or what else they were read in; says so where nobody has seen them.
       kind: of the published number, such as the best over checkpoints, or the last epoch.
       recipe: the recipe here that is nearest to the published evaluation; empty for the one that the set names.
+      net: the network that the source retrains; empty for the one that the set names.
       looks: how often the source looks at the test images before it names its number.
     """
 
@@ -20,6 +21,7 @@ class Origin:
     kind: str
     recipe: str = ""
     looks: str = "not seen"
+    net: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ class Preset:
         return f"condense distill {self.method} --preset {self.name}{place} --out DIR"
 
     def evaluation(self) -> str:
-        """The command of the evaluation, under the recipe that is nearest to the published one."""
+        """The command of the evaluation, with the network and under the recipe that are nearest to the published ones."""
+        net = f" --net {self.origin.net}" if self.origin and self.origin.net else ""
         named = f" --recipe {self.origin.recipe}" if self.origin and self.origin.recipe else ""
         asked = " --teachers X" if self.settings.get("labels") == "online" and self.first else ""
-        return f"condense evaluate DIR --data {shlex.quote(self.data)}{asked}{named}"
+        return f"condense evaluate DIR --data {shlex.quote(self.data)}{asked}{net}{named}"
 
     def record(self) -> str:
         """The experiment in one line: score, source, commands and cost."""

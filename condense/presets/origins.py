@@ -22,8 +22,13 @@ ORIGINS = {
     "dsa_": Origin(VICO, TWENTY, "dsa", LAST),
     "dm_": Origin(VICO, "mean of the last epoch over 5 sets, as DM's README states it", "dsa", LAST),
     "mtt_": Origin("GeorgeCazenavette/mtt-distillation, README.md, distill.py and utils.py", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
-    "mtt_tesla_": Origin("the README of TESLA's release; the file was not seen again", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
-    "ftd_": Origin("the README of FTD's release and the paper's table of settings", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
+    "mtt_tesla_": Origin("justincui03/tesla, README.md and distill.py", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
+    "ftd_": Origin(
+        "AngusDujw/FTD-distillation, Readme.md and distill/run_distill.sh, and the paper's table of settings",
+        CHECKPOINTS,
+        "dsa",
+        AT_CHECKPOINTS,
+    ),
     "ast_": Origin(
         "shenjiyuan123/AST-Alignment-with-Smooth-Expert, distill.sh", NONE, "ast", "every 20 epochs of a training, and at every checkpoint"
     ),
@@ -37,23 +42,30 @@ ORIGINS = {
         "as the repository zeyuanyin/tiny-imagenet shows it",
         "fkd_tiny",
     ),
-    "cvdd_": Origin("Jiacheng8/CV-DD and its paper", NOT_SEEN),
-    "infer_": Origin("INFER's release, its scripts", "best of the looks", looks="every 10 epochs of a training"),
-    "rded_": Origin("LINs-lab/RDED, its scripts and README.md", "best of the looks", looks="at 6 epochs of a training"),
+    "cvdd_": Origin("Jiacheng8/CV-DD, recover/scripts/*.sh and relabel/scripts/*.sh, and its paper", NOT_SEEN),
+    "infer_": Origin(
+        "zhangxin-xd/UFC, sh/ufc_cifar.sh and ufc_generation/ufc_imgnet.py", "best of the looks", looks="every 10 epochs of a training"
+    ),
+    "rded_": Origin("LINs-lab/RDED, argument.py, scripts/*.sh and README.md", "best of the looks", looks="at 6 epochs of a training"),
     "nrr_": Origin("not read: NRR-DD's settings are those of this project", f"as others quote it; {NOT_SEEN}"),
     "frepo_": Origin(
-        "yongchaoz/FRePo, script/distill.py, script/eval.py and lib/dataset/ops.py",
+        "yongchaoz/FRePo, script/distill.py, script/eval.py, lib/models/networks.py and lib/dataset/ops.py",
         f"as later tables state it for FRePo; {NOT_SEEN}",
-        "frepo_warm",
+        "frepo_released",
         LAST,
+        "convnet_frepo:norm=none",
     ),
-    "kip_": Origin("KIP's released notebook, as the fact sheet has it", NONE, "krr-ntk"),
-    "krrst_": Origin("KRR-ST's release, as the fact sheet has it", NONE),
+    "kip_": Origin("google-research/google-research, kip/KIP.ipynb", NONE, "krr-ntk"),
+    "krrst_": Origin("db-Lee/selfsup_dd, README.md, train.py, test.py and algorithms/distill.py", NONE),
     "mirage_": Origin(
-        "Mirage's release, as the fact sheet has it", "mean ROC-AUC of the 5 best of 10 runs", looks="every epoch, on validation graphs"
+        "frigategnn/Mirage, NCI1/graph-nci-finalize-reduce-curr.py",
+        "mean test ROC-AUC of the 5 best of 10 runs by validation",
+        "mirage",
+        looks="every epoch, on validation graphs",
+        net="gcn:readout=sum",
     ),
     "pca_": Origin("its paper; a release was not seen", NONE, "rethinking_hard"),
-    "doscond_": Origin("DosCond's release, as the fact sheet has it", NONE),
+    "doscond_": Origin("amazon-science/doscond, scripts/script.sh and main.py", NONE),
 }
 
 

@@ -165,6 +165,7 @@ STATED: dict[str, dict[str, Any]] = {
         "support": None,
         "leaves": "exact",
         "items": "set",
+        "shared": None,
     },
     "doscond": {
         "features_lr": 0.01,

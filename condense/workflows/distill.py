@@ -12,6 +12,7 @@ from condense.engine.budget import fit_to_budget
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set, set_info
 from condense.engine.loop import run
+from condense.engine.motion import moved_from
 from condense.evaluation.validation import validation_score
 from condense.plots.frames import frame_writer
 from condense.plots.modalities import save_grid
@@ -136,6 +137,7 @@ def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> Synthe
         starting=opened.begin if opened else lambda: None,
         saved=opened.saved if opened else lambda step: None,
         watch=frame_writer(made.out) if made.out else lambda step, synth: None,
+        measured=moved_from(start) if matcher.tells_motion else lambda synth: {},
         evaluate=scored,
         measure=chosen.measure,
         description=made.method.name,

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 
 from condense.engine.feeds import make_feed
-from condense.engine.loop import make_schedule
 from condense.engine.measure import Cost, measure_step
+from condense.engine.schedule import make_schedule
 from condense.inputs.registry import resolve_inputs
 from condense.runtime.log import note
 from condense.runtime.run_folder import RECORD

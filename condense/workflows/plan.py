@@ -18,7 +18,7 @@ from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES, Modality
 from condense.engine.budget import Budget, fit_to_budget, images_a_class
 from condense.engine.initial import check_start, initial_set, set_info
-from condense.engine.loop import Schedule, make_schedule
+from condense.engine.schedule import Schedule, make_schedule
 from condense.engine.storage import check_bases, take_content, take_storage
 from condense.inputs.context import Context
 from condense.inputs.priors import Unmeasured

@@ -22,6 +22,7 @@ from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.teachers.self_supervised import Representer, take_teacher
 from condense.teachers.store import warn_of_split
+from condense.workflows.verdicts import tell_no_room
 from evals.storage import count_bytes
 from evals.transfer import Adaptation, draw_balanced
 from synth.base import Examples, Net, take_all
@@ -57,7 +58,7 @@ def transfer(
     draws: Sequence[int] | int = 1,
     epochs: int | None = None,
     steps: int | None = None,
-    rows: Sequence[str] | str = ("none", "distilled", "random", "kmeans"),
+    rows: Sequence[str] | str = ("none", "distilled", "random", "random_labels", "kmeans"),
     teacher: Representer | str | Path | None = None,
     split: str = "test",
     seed: int = 0,
@@ -65,8 +66,9 @@ def transfer(
     """Pre-trains fresh networks on a set with target representations, brings them to other data, and scores each once.
 
     Target images are normalised by their own training images and resized to the size of the source's. Real rows carry the teacher's
-    representations. Step sizes and lengths are the paper's; only fine-tuning and the row `full` are cut short, for a CPU. A network is
-    pre-trained once for all targets and protocols.
+    representations, but for `random_labels`, which is the paper's random row: cross entropy on class labels with DSA's augmentation.
+    Step sizes and lengths are the paper's; only fine-tuning and the row `full` are cut short, for a CPU. A network is pre-trained once for
+    all targets and protocols.
 
     Args:
       what: a set with target representations, its file, or a run's folder.
@@ -80,7 +82,7 @@ def transfer(
       draws: of labels that every network is scored on where not all are read; one number, or one for each target.
       epochs: of pre-training, 1,000 by default; the row `full` keeps its 20.
       steps: of fine-tuning, 500 by default.
-      rows: of `none`, `distilled`, `random`, `kmeans`, `full`.
+      rows: of `none`, `distilled`, `random`, `random_labels` (the same images by their class labels), `kmeans`, `full`.
       teacher: what represents real images, or its folder; by default `teacher` in the run's folder.
       split: `test`, or `val` for every choice that is still to be made.
       seed: of networks, draws and labels.
@@ -111,12 +113,14 @@ def transfer(
     names = dict.fromkeys(nets.named(name, source.image, synth.y.classes) for name in given)
     listed = [make_row(name, kind, draw, seeds, epochs) for name in names for kind, draw in draws_of.items()]
     goals = [goal for each in made for goal in each]
-    found = run_transfer_rows(key, listed, goals, source.image, synth.y.values.shape[1], seeds=seeds)
+    found = run_transfer_rows(key, listed, goals, source, synth.y.values.shape[1], seeds=seeds)
     places = [(target, part, name) for target in targets for name, part in ways]
     results = tuple(
         TransferResult(target.spec, target.digest, part, name, reports, target.drawn)
         for (target, part, name), reports in zip(places, found, strict=True)
     )
+    for result in results:
+        tell_no_room(result.target, result.protocol, result.reports)
     return Transfer(str(path or ""), source.spec, source.digest, split, seed, len(synth), count_bytes(synth, file=path), results)
 
 

@@ -1,6 +1,6 @@
 """What a run says at its end where nothing was learned, a line each. The loop says it of a loss that did not fall."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,9 +9,11 @@ import numpy as np
 
 from condense.engine.loop import FINISH, INIT, stream
 from condense.runtime.log import note
+from evals.report import Report
 from matchers.base import Matcher, conclude
 from synth.set import SyntheticSet
 
+ROOM = 0.03  # by how much all images must teach more than random ones, so that a set of as many can show a gain
 SEEN, FAR = 256, 10  # real images that are looked at; times their largest value, from which on pixels lie far from them
 
 
@@ -45,3 +47,13 @@ def tell_no_gain(key: jax.Array, matcher: Matcher, start: SyntheticSet, scored: 
     if last <= first:
         found = f"the set scores {100 * last:.1f} % on validation and its own start {100 * first:.1f} %"
         note(f"warning: {found}: nothing was gained; try another step size or more steps")
+
+
+def tell_no_room(target: str, protocol: str, reports: Sequence[Report]) -> None:
+    """Warns of a network that all source images teach hardly more than as many random ones as the set has, under the same teacher."""
+    for net in dict.fromkeys(report.net for report in reports):
+        mean = {report.set_kind: report.mean for report in reports if report.net == net}
+        if {"random", "full"} <= mean.keys() and mean["full"] - mean["random"] < ROOM:
+            found = f"random images have {100 * mean['random']:.1f} % and all of the source {100 * mean['full']:.1f} %"
+            advice = "take a better teacher, a harder target or fewer images"
+            note(f"warning: {target}, {protocol}, {net}: {found}, so no set of their number can show a gain; {advice}")

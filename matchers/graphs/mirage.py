@@ -22,6 +22,7 @@ from synth.selection.graphs import per_class
 SKEWED = 0.2  # below this share of the ten commonest trees, frequent ones say little
 Leaves = Literal["mean", "exact"]
 Items = Literal["set", "multiset"]
+Shared = Literal["drop"]
 
 
 def mirage(
@@ -31,6 +32,7 @@ def mirage(
     support: tuple[int, ...] | None = None,
     leaves: Leaves = "exact",
     items: Items = "set",
+    shared: Shared | None = None,
 ) -> Matcher:
     """Keeps the sets of computation trees that most graphs of a class hold, with their frequencies; nothing is trained.
 
@@ -44,11 +46,13 @@ def mirage(
       leaves: `exact` tells trees apart whose leaves differ in degree, so that GCN, which reads degrees, gives roots what it gives nodes;
         `mean` joins such trees and keeps the mean degree of each tag.
       items: `set` as published: a tree counts once a graph. `multiset`: a set may hold a tree several times.
+      shared: `drop` leaves out the sets that are frequent in more than one class, as the released code does on NCI1, so that a budget
+        holds others; kept by default, as in the paper.
     """
     exact = leaves == "exact"
 
     def solve(key, synth, examples):
-        wood = Wood(examples, refine(examples.x, depth, degrees=exact), items)
+        wood = Wood(examples, refine(examples.x, depth, degrees=exact), items, shared=shared)
         found = wood.choose(budget, support)
         content = TreeSummary(jnp.asarray(wood.pack(found)), examples.alphabet.tags, examples.alphabet.edges, depth, exact)
         counts = np.array([len(sets) for sets in found], np.int32)
@@ -89,8 +93,9 @@ def transactions(colours: Colours, examples: GraphExamples, *, items: Items = "s
 class Wood:
     """The computation trees of some graphs, prepared for mining. A tree is built when a set first needs it."""
 
-    def __init__(self, examples: GraphExamples, colours: Colours, items: Items):
+    def __init__(self, examples: GraphExamples, colours: Colours, items: Items, *, shared: Shared | None = None):
         self.examples, self.colours, self.kinds = examples, colours, len(colours.first[-1])
+        self.shared = shared
         self.transactions, self.grow = transactions(colours, examples, items=items), grower(colours)
         tags, degree = examples.x.tags, examples.x.degrees()
         self.leaves = dict(enumerate((np.bincount(tags, degree) / np.maximum(np.bincount(tags), 1)).tolist()))
@@ -100,7 +105,7 @@ class Wood:
         classes = self.examples.classes
         if support is None:
             count = per_class(budget, classes)
-            return self.fit_bytes(budget[1]) if count is None else self.top(count)
+            return self.fit_bytes(budget[1]) if count is None else self.most_frequent(count)
         least = [*support] * (classes if len(support) == 1 else 1)
         if len(least) != classes:
             raise BadInput(f"--support: {len(least)} thresholds for {classes} classes; give one a class, or one for all")
@@ -108,7 +113,29 @@ class Wood:
             most = max(Counter(item for graph in graphs for item in graph).values(), default=0)  # no set is more frequent than its items
             if theta > most:
                 raise BadInput(f"--support {theta}: no set of trees is so frequent in class {c}; the largest that works there is {most}")
-        return [mine(graphs, theta, kinds=self.kinds) for graphs, theta in zip(self.transactions, least, strict=True)]
+        kept = self.kept([mine(graphs, theta, kinds=self.kinds) for graphs, theta in zip(self.transactions, least, strict=True)])
+        if not all(kept):
+            raise BadInput(f"--shared drop: every set of class {kept.index([])} is frequent in another class too; give a smaller --support")
+        return kept
+
+    def kept(self, found: list[list[Frequent]]) -> list[list[Frequent]]:
+        """The sets of every class without those that another class has too, where these are dropped."""
+        if self.shared is None:
+            return found
+        classes = Counter(one.items for sets in found for one in sets)
+        return [[one for one in sets if classes[one.items] == 1] for sets in found]
+
+    def most_frequent(self, count: int) -> list[list[Frequent]]:
+        """The `count` most frequent sets of every class. Where shared ones are dropped, the lists that are compared grow twofold until so
+        many remain, or there are no more. Raises BadInput where none remains."""
+        ranked, length = self.top(count), count
+        while min(map(len, self.kept(ranked))) < count and any(len(sets) == length for sets in ranked):
+            length *= 2
+            ranked = self.top(length)
+        kept = [sets[:count] for sets in self.kept(ranked)]
+        if not all(kept):
+            raise BadInput(f"--shared drop: every set of class {kept.index([])} is in another class too; leave --shared out")
+        return kept
 
     def top(self, count: int) -> list[list[Frequent]]:
         """The `count` most frequent sets of every class. Raises BadInput if a class has too many equally frequent ones."""
@@ -120,17 +147,29 @@ class Wood:
     def fit_bytes(self, limit: int) -> list[list[Frequent]]:
         """Chooses as many sets of every class as fit into `limit` bytes with their labels."""
         room = limit - 8 * self.examples.classes
-        ranked, count = self.top(1), 1
-        if not self.fits(ranked, room):
-            raise BadInput(f"--bytes {limit}: does not hold one set of trees a class; give more")
-        while self.fits(ranked, room) and any(len(sets) == count for sets in ranked):
+        ranked, count, low = self.top(1), 1, 0
+
+        def first(length: int) -> list[list[Frequent]]:
+            return self.kept([sets[:length] for sets in ranked])
+
+        def serves(length: int) -> bool:
+            return all(sets := first(length)) and self.fits(sets, room)
+
+        while not any(first(count)) or self.fits(first(count), room):
+            low = count if serves(count) else low
+            if not any(len(sets) == count for sets in ranked):
+                break
             count *= 2
             ranked = self.top(count)
-        low, high = 1, count + 1  # `low` fits; `high` does not, or there are no more sets
+        low = low or next(filter(serves, range(1, count)), 0)
+        if not low:
+            apart = "" if self.shared is None else " that is in no other class"
+            raise BadInput(f"--bytes {limit}: does not hold one set of trees a class{apart}; give more")
+        high = count + 1  # `low` serves; `high` does not fit, or there are no more sets
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.fits([sets[:middle] for sets in ranked], room) else (low, middle)
-        return [sets[:low] for sets in ranked]
+            low, high = (middle, high) if serves(middle) else (low, middle)
+        return first(low)
 
     def trees_of(self, found: list[list[Frequent]]) -> dict[int, Tree]:
         """Maps every item in the sets to its tree."""

@@ -73,7 +73,8 @@ def krrst(
     L = E_t mean || F_t F_s^T (F_s F_s^T + lambda I)^-1 Y_s - g(a(x_t)) ||^2 with F = [psi, 1] and lambda = reg tr(F_s F_s^T), held constant
     (the released code's lambda). psi is the body of a network from a pool, in evaluation mode, g the teacher and a a random
     shift and mirror image; a network of the pool that has served takes a step of regression on the set (SGD, momentum 0.9, decay 1e-3).
-    Adam moves images and targets. No label is read; the validation split alone keeps classes in proportion.
+    Adam moves images and targets; the log says how far the images have moved (`moved`). No label is read; the validation split alone keeps
+    classes in proportion.
 
     Args:
       net: the family of networks whose bodies are pre-trained.
@@ -120,4 +121,4 @@ def krrst(
 
     ridge = Ridge(features, represent, reg=reg, rule="trace", detached=True, mean=True)
     tx = scheduled(adam(lr), linear(task.steps if decay is None else decay, floor=1e-3))
-    return descend_ridge(ridge, tx, batch=batch, life=life, learn=LEARN[learn], prepare=prepare)
+    return descend_ridge(ridge, tx, batch=batch, life=life, learn=LEARN[learn], prepare=prepare, tells_motion=True)

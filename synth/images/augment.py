@@ -8,7 +8,7 @@ the image.
 `lax.map` (`synth.numerics.backend.map_batched`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -211,6 +211,26 @@ def dsa_strategy(flips: bool) -> str:
     return "_".join(name for name in OPERATIONS if flips or name != "flip")
 
 
+def one_of(operations: Sequence[Operation]) -> Augment:
+    """One of the operations a call, drawn uniformly, with parameters drawn once (siamese) or for every image."""
+
+    def branch(operation: Operation, siamese: bool):
+        def run(u, x):
+            drawn = operation.draw(u, x.shape[1:3])
+            drawn = [p.astype(x.dtype) if jnp.issubdtype(p.dtype, jnp.floating) else p for p in drawn]
+            return jax.vmap(operation.apply, in_axes=(0, *[None if siamese else 0] * len(drawn)))(x, *drawn)
+
+        return run
+
+    def augment(key, x, *, siamese):
+        k_which, k_draw = jax.random.split(key)
+        which = jax.random.randint(k_which, (), 0, len(operations))
+        u = jax.random.uniform(k_draw, (3,) if siamese else (3, len(x)), jnp.float32)
+        return jax.lax.switch(which, [branch(operation, siamese) for operation in operations], u, x)
+
+    return augment
+
+
 def dsa(strategy: str) -> Augment:
     """One operation of the strategy a call, drawn uniformly, with parameters drawn once (siamese) or for every image.
 
@@ -225,19 +245,4 @@ def dsa(strategy: str) -> Augment:
     names = strategy.split("_")
     if unknown := [name for name in names if name not in OPERATIONS]:
         raise BadInput(f"augmentation '{strategy}': unknown operation '{unknown[0]}' (known: {', '.join(OPERATIONS)}, joined by '_')")
-
-    def branch(operation: Operation, siamese: bool):
-        def run(u, x):
-            drawn = operation.draw(u, x.shape[1:3])
-            drawn = [p.astype(x.dtype) if jnp.issubdtype(p.dtype, jnp.floating) else p for p in drawn]
-            return jax.vmap(operation.apply, in_axes=(0, *[None if siamese else 0] * len(drawn)))(x, *drawn)
-
-        return run
-
-    def augment(key, x, *, siamese):
-        k_which, k_draw = jax.random.split(key)
-        which = jax.random.randint(k_which, (), 0, len(names))
-        u = jax.random.uniform(k_draw, (3,) if siamese else (3, len(x)), jnp.float32)
-        return jax.lax.switch(which, [branch(OPERATIONS[name], siamese) for name in names], u, x)
-
-    return augment
+    return one_of([OPERATIONS[name] for name in names])

@@ -259,7 +259,7 @@ def test_a_wrong_type_is_refused_in_every_room(room):
     from jaxtyping import TypeCheckError
 
     from condense.data.readers.source import stratified
-    from condense.engine.loop import make_schedule
+    from condense.engine.schedule import make_schedule
     from condense.experts.smooth import gradient_penalty
     from condense.nets.graphs.network import EdgeLabels
     from condense.nets.layers import Draw

@@ -279,7 +279,7 @@ def test_transfer_takes_rows_and_ways_of_ones_own(data, monkeypatch):
     assert [report.set_kind for report in result.reports] == ["none", "first", "distilled"] * 2
     assert all(len(report.accuracy) == 2 and 0 < report.mean < 1 for report in result.reports)
     for change, message in (
-        ({"rows": "last"}, "unknown row 'last' .*none, distilled, random, kmeans, full, first"),
+        ({"rows": "last"}, "unknown row 'last' .*none, distilled, random, random_labels, kmeans, full, first"),
         ({"protocol": "last"}, "unknown protocol 'last' .known: probe, finetune, first"),
         ({"protocol": "first", "steps": 3}, "--steps 3: a first is solved, not stepped; leave it out, or give --protocol finetune"),
     ):

@@ -1,5 +1,7 @@
 """Which epoch is kept of a training on graphs: the first that is best on validation graphs, where accuracy rises, then falls."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +12,10 @@ from condense.data.load import load_data
 from condense.evaluation.graphs import GRAPHS
 from condense.evaluation.scoring import share_of_commonest
 from evals.protocol import ScoringNetwork
-from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs
+from evals.retrain_graphs import WeightedBatch, area, make_graph_trainer, retrain_graphs, roc_auc
 from evals.retraining import EvalRecipe
 from synth.base import Net, Out, Vars, take_all
+from synth.errors import BadInput
 from synth.graphs.base import batch_of
 from tests.support.toy_graphs import some_graphs
 
@@ -73,6 +76,50 @@ def test_the_first_best_epoch_is_kept(report):
 def test_the_score_is_that_of_the_parameters_after_that_epoch(report):
     """1/5 would be those before it, 3/5 the next, 5/5 the best on the test graphs, which is the last."""
     assert report.accuracy == (0.4,)
+
+
+def test_by_the_area_under_the_curve_the_untrained_network_may_be_chosen():
+    """frigategnn/Mirage looks before its first step. Here the second of two graphs scores 0.3 - t beside 0: right in order at t = 0 alone,
+    where accuracy, which looks after a step, keeps the first epoch."""
+    seen, places = batch(2)
+
+    def apply(vars, x, *, train=False, key=None):
+        score = jnp.where(jnp.arange(len(x.real)) == 1, 0.3 - vars.params["t"], 0.0)
+        score = jnp.full(len(x.real), -vars.params["t"]) if train else score
+        return Out(jnp.stack([jnp.zeros_like(score), score], 1), score[:, None], {})
+
+    net = Net(lambda key: Vars({"t": jnp.float32(0)}), apply)
+    y = jnp.zeros(places, jnp.int32).at[1].set(1)
+    given = WeightedBatch(seen, jnp.zeros(places, jnp.int32), jnp.zeros(places).at[0].set(1))
+    kept = {}
+    for choose in ("accuracy", "auc"):
+        recipe = replace(CLIMB, choose=choose)
+        made = retrain_graphs(
+            jax.random.key(0),
+            make_graph_trainer(net, recipe),
+            recipe,
+            lambda seed: given,
+            (seen, y),
+            [(seen, np.array([0, 1]))],
+            numbers=(0,),
+        )
+        kept[choose] = made.epochs, made.auc
+    assert kept == {"accuracy": ((1,), (0.0,)), "auc": ((0,), (1.0,))}
+    one = (seen, jnp.zeros(places, jnp.int32))
+    with pytest.raises(BadInput, match="--recipe climb: chooses by ROC-AUC, and not every class has a validation graph"):
+        trainer = make_graph_trainer(net, recipe)
+        retrain_graphs(jax.random.key(0), trainer, recipe, lambda seed: given, one, [(seen, np.array([0, 1]))], numbers=(0,))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_compiled_area_is_the_counted_one(classes):
+    """With ties, and padding of other scores and classes that counts for nothing."""
+    rng = np.random.default_rng(classes)
+    logits, y = rng.integers(0, 4, (40, classes)).astype(np.float32), rng.integers(0, classes, 40)
+    real = (np.arange(40) < 31).astype(np.float32)
+    np.testing.assert_allclose(
+        area(jnp.asarray(logits), jnp.asarray(y, jnp.int32), jnp.asarray(real)), roc_auc(logits[:31], y[:31]), rtol=1e-6
+    )
 
 
 @pytest.mark.slow

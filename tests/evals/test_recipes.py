@@ -90,9 +90,10 @@ def test_recipes_decay_what_released_scripts_decay():
             reached.setdefault(" ".join(sorted(moved)), set()).add(name)
     rethinking = {"rethinking_hard", "rethinking_soft", "cda", "muon"}
     assert reached["kernel"] == {"fkd", "rded", "rded_small", "infer_large", "cvdd", "cvdd_smooth"} | rethinking
-    assert reached[""] == {"graph", "graph_full", "frepo", "frepo_warm", "rd3"}
+    assert reached[""] == {"graph", "graph_full", "frepo", "frepo_warm", "frepo_released", "rd3"}
     assert reached["bias kernel"] == {
         "dc",
+        "mirage",
         "dc_digits",
         "dsa",
         "quick",
@@ -181,6 +182,34 @@ def test_frepo_warms_up_before_its_cosine():
     have = [float(chosen.factor(jnp.int32(e), jnp.int32(2000))) for e in (0, 250, 500, 1250, 2000)]
     np.testing.assert_allclose(have, [0, 0.5, 1, 0.505, 0.01], atol=1e-6)
     assert replace(chosen, name="frepo", schedule="cosine", least=0.0) == recipe("frepo")
+
+
+@pytest.mark.parametrize(("n", "steps"), LISTED["frepo_released"].settings["steps"])
+def test_frepo_trains_for_the_steps_of_its_release(n, steps):
+    """The table of script/eval.py, in batches of at most 500; 500 steps of warm-up whatever the size, and nothing but the augmentation is
+    otherwise than under `frepo_warm`."""
+    chosen = recipe("frepo_released").for_size(n)
+    batches = -(-n // 500)
+    assert (chosen.epochs * batches, chosen.warmup * batches, chosen.name) == (steps, 500, "frepo_released")
+    same = replace(chosen, name="frepo_warm", augment="dsa", steps=(), epochs=2000, warmup=500)
+    assert same == recipe("frepo_warm")
+
+
+def test_frepo_refuses_sizes_without_steps_unless_epochs_are_given():
+    assert recipe("frepo_released").for_size(100).epochs == 2000
+    with pytest.raises(BadInput, match=r"--recipe frepo_released: it has steps for sets of 10, 100, .* and this one has 20; give --epochs"):
+        recipe("frepo_released").for_size(20)
+    for epochs in (7, 2000):
+        given = recipe("frepo_released", epochs=epochs)
+        assert given.for_size(20) == given and given.name == f"frepo_released:epochs={epochs}" and given.epochs == epochs
+    assert recipe("dsa").for_size(20) == recipe("dsa") and recipe("krr").for_size(20) == recipe("krr")
+
+
+def test_mirage_is_scored_as_its_release_does():
+    """frigategnn/Mirage, NCI1/graph-nci-finalize-reduce-curr.py: Adam at 1e-3 whose decay of 100 joins the gradient, epochs 0 to 300."""
+    chosen = recipe("mirage")
+    numbers = (chosen.epochs, chosen.lr, chosen.weight_decay, chosen.optimizer, chosen.schedule, chosen.batch, chosen.choose)
+    assert numbers == (300, 1e-3, 100.0, "adam", "constant", 0, "auc") and chosen.modalities == ("graphs",)
 
 
 def test_infer_is_looked_at_every_ten_epochs():

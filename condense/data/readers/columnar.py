@@ -60,7 +60,7 @@ def source_of_columns(
         }[found in pictures, scan]
         return how(spec, [part for part in (train, test) if part is not None], found, label, usual)
     parts = [None if part is None else Cells(spec.text, part, label) for part in (train, test)]
-    return source_of_table(spec, *parts, label)
+    return source_of_table(spec, *parts, label, scanned=scan)
 
 
 def label_of(spec: Spec, kinds: dict[str, str]) -> str:

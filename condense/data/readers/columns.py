@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from condense.data.readers.base import Spec
+from condense.data.readers.in_order import InOrder
 from condense.data.readers.source import LARGEST, MODEL_SPACE, drawn_rows
 from condense.data.readers.vector_source import VectorSource
 from condense.data.rows import InMemory
@@ -202,9 +203,22 @@ def read_rows(table: Table, encoder: Encoder, training: Bool[np.ndarray, " n"], 
     return taken, others
 
 
-def source_of_table(spec: Spec, table: Table, other: Table | None, label: str) -> VectorSource:
+def rows_of(table: Table, columns: list[list[str]], chosen: Bool[np.ndarray, " n"], y: Int32[np.ndarray, " m"]) -> InOrder:
+    """The chosen rows of a table, read again and turned into numbers whenever somebody asks for them."""
+
+    def begin() -> Iterator[np.ndarray]:
+        encoder = Encoder(table, columns)
+        for (line, row), taken in zip(table.rows(), chosen, strict=False):
+            if taken:
+                encoder.write(line, row, numbers := np.zeros(encoder.width, np.float32))
+                yield numbers[None]
+
+    return InOrder(begin, y, (sum(map(width_of, columns)),), np.dtype(np.float32), table.spec)
+
+
+def source_of_table(spec: Spec, table: Table, other: Table | None, label: str, *, scanned: bool = False) -> VectorSource:
     """The vectors of a table, and of a table of test rows. Without one, test rows are drawn as the options `test` and `split` say, by
-    default a fifth. Raises BadInput, naming the line, where a table does not hold such rows."""
+    default a fifth. Where `scanned`, rows stay in the table. Raises BadInput, naming the line, where a table does not hold such rows."""
     y, classes = read_labels(table, label, None)
     index, drawn = drawn_rows(spec, y, usual=USUAL) if other is None else (np.zeros(0, np.int64), "")
     training = ~np.isin(np.arange(len(y)), index)
@@ -213,6 +227,13 @@ def source_of_table(spec: Spec, table: Table, other: Table | None, label: str) -
     with progress(2 * len(y), f"reading {spec.text}") if len(y) >= LONG else nullcontext() as bar:
         tick = bar.advance if bar else lambda: None
         columns = read_columns(table, label, training, tick)
+        named = write_columns([[printable(text) for text in column] for column in columns])
+        if scanned:
+            y_test = y[~training] if other is None else read_labels(other, label, classes)[0]
+            beside = (table, ~training) if other is None else (other, np.ones(len(y_test), bool))
+            parts = ((table, training, y[training]), (*beside, y_test))
+            rows = (rows_of(whose, columns, chosen, labels) for whose, chosen, labels in parts)
+            return VectorSource(spec.name, spec.text, *rows, classes, named, drawn=drawn)
         encoder = Encoder(table, columns)
         x_train, x_test = read_rows(table, encoder, training, tick)
     y_train, y_test = y[training], y[~training]
@@ -222,6 +243,5 @@ def source_of_table(spec: Spec, table: Table, other: Table | None, label: str) -
         x_test, _ = read_rows(other, encoder, np.ones(len(y_test), bool), lambda: None)
     if encoder.unseen:
         note(f"{spec.text}: {encoder.unseen} cells of the test rows hold categories that no training row does; they are 0 in all of them")
-    named = [[printable(text) for text in column] for column in columns]
     train, test = InMemory(x_train, y_train), InMemory(x_test, y_test)
-    return VectorSource(spec.name, spec.text, train, test, classes, write_columns(named), drawn=drawn)
+    return VectorSource(spec.name, spec.text, train, test, classes, named, drawn=drawn)

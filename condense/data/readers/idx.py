@@ -15,7 +15,8 @@ from jaxtyping import UInt8
 from condense.data.named import Named, home
 from condense.data.readers.base import Reader, Spec, Store
 from condense.data.readers.class_labels import number_labels
-from condense.data.readers.raw import assemble
+from condense.data.readers.in_order import InOrder
+from condense.data.readers.raw import assemble, assemble_rows
 from condense.data.readers.source import AGAIN, LARGEST, MODEL_SPACE, OPTIONS, Source, check_alike, regular
 from condense.data.readers.tfds import check_known, read_tfds
 from condense.data.rows import pieces
@@ -76,21 +77,41 @@ def read_idx(path: Path, spec: str, *, ndim: int) -> UInt8[np.ndarray, "..."]:
     Raises:
       BadInput: as `idx_file`, and where there are not exactly as many bytes as declared; never more than that is read.
     """
+    with idx_file(path, spec, ndim=ndim) as (_, shape):
+        body, held = np.empty(math.prod(shape), np.uint8), 0
+    for part in idx_pieces(path, spec, ndim=ndim):
+        body[held : held + part.size] = part.ravel()
+        held += part.size
+    return body.reshape(shape)
+
+
+def idx_pieces(path: Path, spec: str, *, ndim: int) -> Iterator[UInt8[np.ndarray, "_ ..."]]:
+    """The rows of an IDX file, a few at a time. Raises BadInput as `read_idx` does, where the last one is asked for."""
     with idx_file(path, spec, ndim=ndim) as (file, shape):
-        size, held = math.prod(shape), 0
-        body = np.empty(size, np.uint8)
-        while held < size and (part := file.read(min(PIECE, size - held))):
-            body[held : held + len(part)] = np.frombuffer(part, np.uint8)
+        size, held, row = math.prod(shape), 0, math.prod(shape[1:])
+        many = max(1, PIECE // max(1, row)) * row
+        while held < size and (part := read_up_to(file.read, min(many, size - held))):
             held += len(part)
+            if len(part) % row == 0:
+                yield np.frombuffer(part, np.uint8).reshape(-1, *shape[1:])
         more = held == size and file.read(1)
     if held != size or more:
         have = "more" if more else held
         raise BadInput(f"{spec}: {path} declares {'x'.join(map(str, shape))} = {size} bytes but holds {have}; {AGAIN}")
-    return body.reshape(shape)
 
 
-def read_idx_folder(folder: Path, spec: Spec, *, remedy: str) -> Source:
-    """The four IDX files of MNIST's layout in one folder, or in the one folder inside it that holds them.
+def read_up_to(read: Callable[[int], bytes], size: int) -> bytes:
+    """So many bytes of a file that `read` reads, or what is left of it."""
+    parts = []
+    while size and (part := read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def read_idx_folder(folder: Path, spec: Spec, *, remedy: str, scanned: bool = False) -> Source:
+    """The four IDX files of MNIST's layout in one folder, or in the one folder inside it that holds them. Where `scanned`, images stay in
+    their files.
 
     Raises:
       BadInput: what `find_idx` and `read_idx` refuse, and files that do not fit each other; that is known before any body is read.
@@ -100,6 +121,8 @@ def read_idx_folder(folder: Path, spec: Spec, *, remedy: str) -> Source:
         with idx_file(path, spec.text, ndim=ndim) as (_, shape):
             declared.append(Member(np.dtype(np.uint8), (*shape, 1) if ndim == 3 else shape))
     check_alike(spec.text, *declared)
+    if scanned:
+        return scan_files(spec, [path for path, _ in files], [member.shape for member in declared])
     memory = MemoryBudget(spec.text, remedy="use fewer or smaller images")
     for (path, _), member in zip(files, declared, strict=True):
         memory.take((1 + MODEL_SPACE) * math.prod(member.shape), stored=path.stat().st_size)
@@ -108,11 +131,29 @@ def read_idx_folder(folder: Path, spec: Spec, *, remedy: str) -> Source:
     return assemble(spec, (x_train[..., None], y_train), (x_test[..., None], y_test), classes, flips=spec.named.flips)
 
 
-def read(spec: Spec) -> Source:
+def scan_files(spec: Spec, files: list[Path], shapes: list[tuple[int, ...]]) -> Source:
+    """The source of four files whose images are read when they are taken, in their order."""
+    y_train, y_test, classes = number_labels(
+        spec.text, *(read_idx(path, spec.text, ndim=1) for path in files[1::2]), names=spec.named.classes or ()
+    )
+
+    def rows(path: Path, look: tuple[int, ...], y: np.ndarray) -> InOrder:
+        return InOrder(lambda: (part[..., None] for part in idx_pieces(path, spec.text, ndim=3)), y, look, np.dtype(np.uint8), spec.text)
+
+    parts = (rows(path, shape[1:], y) for path, shape, y in zip(files[::2], shapes[::2], (y_train, y_test), strict=True))
+    return assemble_rows(spec, *parts, classes, flips=spec.named.flips)
+
+
+def read(spec: Spec, *, scanned: bool = False) -> Source:
     """The four files in the folder that the spec names, or in that of the named set. Raises BadInput as `read_idx_folder` does."""
     files = f"the four files {', '.join(IDX)}, each plain or .gz"
     remedy = f"it must hold {files}" if spec.location else f"`condense data {spec.name} --from DIR` copies there {files}"
-    return read_idx_folder(spec.place() if spec.location else home() / spec.name, spec, remedy=remedy)
+    return read_idx_folder(spec.place() if spec.location else home() / spec.name, spec, remedy=remedy, scanned=scanned)
+
+
+def scan(spec: Spec) -> Source:
+    """As `read`, with images that are read from their files, in their order."""
+    return read(spec, scanned=True)
 
 
 def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
@@ -147,4 +188,4 @@ def write_idx(path: Path, array: UInt8[np.ndarray, "..."]) -> None:
 
 
 STORE = Store(lambda name: home() / name, lambda name: "the four IDX files", load_files, keep_as_idx)
-READER = Reader("idx", "a folder with the four IDX files of MNIST's layout, plain or .gz", read, OPTIONS, store=STORE)
+READER = Reader("idx", "a folder with the four IDX files of MNIST's layout, plain or .gz", read, OPTIONS, store=STORE, scan=scan)

@@ -106,18 +106,23 @@ def label_of(spec: Spec) -> str:
     return printable(spec.options.get("label") or next((there[word] for word in LABELS if word in there), "label"))
 
 
-def read(spec: Spec) -> VectorSource:
-    """Reads the table that the spec names and its table of test rows, if any. Raises BadInput, naming the line, if a file is not such a
-    table."""
+def read(spec: Spec, *, scanned: bool = False) -> VectorSource:
+    """Reads the table that the spec names and its table of test rows, if any; where `scanned`, rows stay there. Raises BadInput, naming the
+    line, if a file is not such a table."""
     label, test = label_of(spec), spec.options.get("test")
     other = test if isinstance(test, str) else None
     if other is not None and "split" in spec.options:
         raise BadInput(f"{spec.text}: test=FILE names the test rows and split=N draws them; leave one out")
     table = open_table(spec.place(), spec.text, label)
     beside = None if other is None else open_table(spec._replace(location=other).place(), spec.text, label)
-    return source_of_table(spec, table, beside, label)
+    return source_of_table(spec, table, beside, label, scanned=scanned)
+
+
+def scan(spec: Spec) -> VectorSource:
+    """As `read`, with rows that are read from their files, in their order."""
+    return read(spec, scanned=True)
 
 
 ABOUT = "vectors: a table (.csv, .tsv, .gz) with the names of its columns in the first line, one of them the label's; text is categories"
 OPTIONS = {"label": Word(), "test": FileOrShare(), "split": Number(least=0, most=10**6), "limit": Number()}
-READER = Reader("csv", ABOUT, read, OPTIONS)
+READER = Reader("csv", ABOUT, read, OPTIONS, scan=scan)

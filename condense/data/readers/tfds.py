@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -165,6 +165,17 @@ def known_sets(name: str) -> list[KnownSet]:
         return []
     pairs = [(image, label) for here, there in zip(images, labels, strict=True) for image in here for label in there if label.num_classes]
     return [KnownSet(tuple(label.names), tuple(image.shape)) for image, label in pairs]
+
+
+def stated_of(name: str) -> tuple[Any, Any, Any]:
+    """Licence, home page and citation, as tensorflow_datasets states them of a set that it knows by this name; nothing for other names."""
+    import tensorflow_datasets as tfds
+
+    try:
+        info = tfds.builder(name, data_dir=home() / "nowhere").info
+        return info.redistribution_info.license, info.homepage, info.citation
+    except Exception:  # unknown, or its description needs what is not installed
+        return "", "", ""
 
 
 STORE = Store(

@@ -21,9 +21,11 @@ from condense.runtime import devices as mesh
 from condense.runtime.run_folder import digest
 from condense.teachers.self_supervised import Representer, load_ssl_teacher, recorded_teacher, save_teacher, take_teacher
 from condense.workflows.transfer import fitted, take_target, transfer
+from evals.recipes import recipe
 from evals.retrain import make_trainer, stack, train_group
 from evals.transfer import (
     ADAPTATIONS,
+    BY_LABELS,
     PRETRAIN,
     WHOLE,
     Finetune,
@@ -234,6 +236,41 @@ def test_rows_carry_the_representations_of_distinct_training_images(source, teac
     assert rows["full"](0) is rows["full"](1), "as large as the data: kept once"
 
 
+def test_the_random_row_of_the_paper_reads_class_labels(source, teacher):
+    """The images of row `random`, with their own classes, under DSA's recipe (db-Lee/selfsup_dd, test.py and algorithms/pretrain_dc.py)."""
+    rows = make_transfer_rows(RowSource(KEY, made(source, teacher, 9), source, teacher.represent), ["random", "random_labels"])
+    train = take_all(source.train)
+    of = {image.tobytes(): label for image, label in zip(np.asarray(train.x), np.asarray(train.y), strict=True)}
+    for seed in (0, 1):
+        drawn = rows["random_labels"](seed)
+        np.testing.assert_array_equal(drawn.x.pixels, rows["random"](seed).x.pixels)
+        assert drawn.y.classes == len(source.classes) and drawn.y.index.tolist() == [
+            of[image.tobytes()] for image in np.asarray(drawn.x.pixels)
+        ]
+    assert replace(BY_LABELS, name="dsa") == recipe("dsa")
+    large = SyntheticSet(Pixels(jnp.zeros((999, *source.image))), Target(jnp.zeros((999, 6))))
+    with pytest.raises(
+        BadInput, match=r"--rows random_labels: .* training images, the set 999; only none, distilled and full are possible"
+    ):
+        make_transfer_rows(RowSource(KEY, large, source, teacher.represent), "random_labels")
+
+
+@pytest.mark.slow
+def test_class_labels_are_pre_trained_by_cross_entropy_and_augmented(source, teacher, other, monkeypatch):
+    """No teacher is asked; the network has as many outputs as there are classes, and the augmentation of the data."""
+    seen = []
+
+    def noted(net, recipe, augment, **more):
+        seen.append((recipe, augment is not None, jax.eval_shape(net.init, KEY).params["head"]["kernel"].shape[1]))
+        return make_trainer(net, recipe, augment, **more)
+
+    monkeypatch.setattr(pretrain, "make_trainer", noted)
+    call = {"to": other, "net": NET, "seeds": 1, "epochs": 2, "teacher": None}
+    report = transfer(made(source, teacher), rows="random_labels", **call).reports[0]
+    assert report.recipe == "classes:epochs=2+probe" and report.set_kind == "random_labels"
+    assert seen == [(replace(BY_LABELS, name="classes:epochs=2", epochs=2), True, len(source.classes))]
+
+
 @pytest.mark.slow
 def test_pre_training_is_sgd_on_the_mean_square(teacher, source):
     """Against a loop written out, on whole batches, in the published numbers: step size 0.1, momentum 0.9, decay 0.001."""
@@ -428,6 +465,10 @@ def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
     record, synth = json.loads((out / "run.json").read_text()), load_set(out / "set.npz")
     assert record["state"] == "done" and record["config"]["teacher"] == teacher.digest and record["config"]["size"] == 5
     assert len(synth) == 5 and synth.y.values.shape == (5, 6) and synth.represents
+    moved = [json.loads(line)["moved"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    real = {image.tobytes() for image in np.asarray(take_all(source.train).x)}
+    assert len(moved) == 2 and 0 < moved[0] < moved[1] < 3e-3, "Adam at a step size of 1e-3 that falls"
+    assert not {image.tobytes() for image in np.asarray(synth.x.decode())} & real
     assert not np.array_equal(synth.y.values, teacher.represent(synth.x.decode())), "targets are learned"
     assert recorded_teacher(out / "set.npz", synth) == teacher.digest
     for flags, words in (("--ipc 2", "--ipc 2: krrst reads no labels; give --size"), ("--size 5 --eval-every 1", "krrst reads no labels")):
@@ -448,7 +489,7 @@ def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
         ({"protocol": []}, ["--protocol: names none", "probe, finetune"]),
         ({"to": []}, ["--to: names no data"]),
         ({"split": "train"}, ["--split: unknown split 'train'"]),
-        ({"rows": "best"}, ["--rows: unknown row 'best'", "none, distilled, random, kmeans, full"]),
+        ({"rows": "best"}, ["--rows: unknown row 'best'", "none, distilled, random, random_labels, kmeans, full"]),
         ({"draws": 3}, ["--draws 3", "--fraction below 1"]),
         ({"draws": 0}, ["--draws 0", "at least 1"]),
         ({"draws": 2.5}, ["--draws 2.5", "whole number"]),

@@ -22,6 +22,7 @@ from tests.support.net_cases import SMALL, assert_trees, images, prepared
         ("convnet:depth=4", (64, 64, 3), 200, 857_160),
         ("convnet:depth=5", (128, 128, 3), 10, 615_690),
         ("convnet_doubling", (32, 32, 3), 10, 1_562_634),
+        ("convnet_frepo", (32, 32, 3), 10, 1_561_610),
         ("lenet", (28, 28, 1), 10, 61_706),
         ("lenet", (32, 32, 3), 10, 62_006),
         ("alexnet", (32, 32, 3), 10, 1_872_202),
@@ -119,7 +120,7 @@ def test_canonical_spells_all_options_and_stays_as_it_is():
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("conv", "unknown network 'conv' (known: convnet, convnet_doubling, mlp"),
+        ("conv", "unknown network 'conv' (known: convnet, convnet_doubling, convnet_frepo, mlp"),
         ("convnet:widht=3", "unknown option 'widht' of convnet (known: width, depth, norm, act, pool)"),
         ("convnet:width=wide", "width must be a whole number of at least 1, got 'wide'"),
         ("convnet:width=0", "at least 1"),

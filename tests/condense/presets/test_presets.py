@@ -204,8 +204,9 @@ RIDGE = {
     "krrst_tiny_2000": (2000, "convnet_doubling:width=64,depth=4", 1e-5, 1024, 160_000, 10, 1000),
     "krrst_imagenet64_1000": (1000, "convnet_doubling:width=64,depth=4", 1e-5, 1024, 160_000, 10, 1000),
     "krrst_imagenette_10": (10, "convnet_doubling:width=32,depth=5", 1e-5, 1024, 160_000, 10, 1000),
-    "frepo_cifar10_10": (10, "convnet_doubling:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
-    "frepo_cifar100_1": (1, "convnet_doubling:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
+    "frepo_cifar10_10": (10, "convnet_frepo:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
+    "frepo_cifar100_1": (1, "convnet_frepo:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
+    "frepo_fashion_mnist_1": (1, "convnet_frepo:width=128,depth=3", 3e-4, 1024, 500_000, 10, 100),
 }
 
 
@@ -226,4 +227,7 @@ def test_presets_of_kernel_ridge_regression_are_as_released(name):
     if preset.method == "krrst":
         assert (own["net_lr"], own["reg"], own["learn"], own["views"], own["resets"]) == (0.1, 1e-6, "both", "crop_flip", "released")
     else:
-        assert (own["net_lr"], own["reg"], own["flip"]) == (3e-4, 1e-6, True) and preset.data.endswith("?normalise=zca_relative")
+        grey = "mnist" in name  # neither mirrored nor whitened
+        assert (own["net_lr"], own["reg"], own["flip"]) == (3e-4, 1e-6, not grey)
+        assert preset.data.endswith("?normalise=zca_relative") != grey
+        assert preset.evaluation().endswith("--net convnet_frepo:norm=none --recipe frepo_released")

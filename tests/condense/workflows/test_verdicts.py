@@ -9,7 +9,8 @@ import pytest
 
 import condense
 from condense.data.load import load_data
-from condense.workflows.verdicts import LastScore, tell_far_pixels, tell_no_gain
+from condense.workflows.verdicts import LastScore, tell_far_pixels, tell_no_gain, tell_no_room
+from evals.report import Report
 from matchers.base import Matcher
 from synth.images.content import Pixels
 
@@ -49,6 +50,21 @@ def test_pixels_far_outside_the_data_are_warned_of(start, scale, warned, capsys)
     most = float(jnp.abs(data.train.take(np.arange(256)).x).max())
     tell_far_pixels(replace(start, x=Pixels(jnp.full((1, 8, 8, 1), scale * most))), data)
     assert (f"warning: pixels reach {scale * most:.3g} in model space" in capsys.readouterr().err) == warned
+
+
+@pytest.mark.parametrize(("random", "full", "warned"), [(0.947, 0.947, True), (0.90, 0.929, True), (0.90, 0.931, False)])
+def test_a_transfer_without_room_is_warned_of(random, full, warned, capsys):
+    """Where all of the source is less than 3 points above as many random images; for the network of which that is so alone."""
+
+    def rows(net, full):
+        return [Report(net, "mse+probe", kind, (score,), 1.0) for kind, score in (("random", random), ("distilled", 0.99), ("full", full))]
+
+    tell_no_room("mnist", "probe", [*rows("wide", 0.99), *rows("narrow", full)])
+    said = capsys.readouterr().err
+    line = f"warning: mnist, probe, narrow: random images have {100 * random:.1f} % and all of the source {100 * full:.1f} %, so no set"
+    assert (line in said) == warned and "wide" not in said
+    tell_no_room("mnist", "probe", rows("narrow", full)[:2])
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -6,7 +6,9 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ from condense.data.load import load_data
 from condense.workflows import distill as api
 from evals.retrain_graphs import draw_shares, shares
 from matchers.graphs.colour import colour
-from matchers.graphs.itemsets import mine, mine_top
+from matchers.graphs.itemsets import Frequent, mine, mine_top
 from matchers.graphs.mirage import Wood, mirage, premise, transactions
 from synth.base import take_all
 from synth.errors import BadInput
@@ -105,6 +107,73 @@ def test_a_budget_in_bytes_is_kept_and_used(toy):
         assert len(set(np.asarray(synth.y.counts).tolist())) == 1
     assert np.asarray(made(mirage(("ipc", 7)), toy).y.counts).tolist() == [7, 7]
     assert np.asarray(made(mirage(("size", 6)), toy).y.counts).tolist() == [3, 3]
+
+
+def released(examples, support) -> list[dict[frozenset[str], int]]:
+    """frigategnn/Mirage, NCI1/graph-nci-finalize-reduce-curr.py: sets of trees by class, mined at thresholds, those that are in both
+    classes left out. Mined here by trying all sets of up to five of the frequent trees."""
+    held = held_texts(examples, 2, exact=False)
+    mined = []
+    for c, least in enumerate(support):
+        graphs = [held[g] for g in np.flatnonzero(examples.y == c)]
+        frequent = [tree for tree in set().union(*graphs) if sum(tree in graph for graph in graphs) >= least]
+        sets = {frozenset(one) for size in range(1, 6) for one in combinations(frequent, size)}
+        counts = {one: sum(one <= graph for graph in graphs) for one in sets}
+        mined.append({one: count for one, count in counts.items() if count >= least})
+        assert max(map(len, mined[-1])) < 5
+    return [{one: count for one, count in mined[c].items() if one not in mined[1 - c]} for c in range(2)]
+
+
+def test_shared_sets_are_dropped_as_released(toy):
+    """Of thresholds: what the release's loop leaves. Sets of others are kept, with their frequencies."""
+    examples, support = take_all(toy.train), (45, 45)
+    kept = made(mirage(None, support=support, leaves="mean"), toy)
+    dropped = made(mirage(None, support=support, leaves="mean", shared="drop"), toy)
+    want = released(examples, support)
+    found = [(frozenset(trees), frequency) for trees, frequency in sets_of(dropped.x)]
+    first = int(dropped.y.counts[0])
+    assert [dict(found[:first]), dict(found[first:])] == want and len(found) == int(dropped.y.counts.sum())
+    assert 0 < len(found) < int(kept.y.counts.sum()), "some are shared"
+
+
+def test_a_set_of_one_class_alone_stays_with_trees_of_both():
+    """Of {A}, {B}, {A, B} and {A}, {C}, {A, C} the release's loop leaves out {A}: sets are compared, not their trees."""
+    both = [[Frequent(one, 3) for one in ((0,), (other,), (0, other))] for other in (1, 2)]
+    kept = Wood.kept(SimpleNamespace(shared="drop"), both)
+    assert [[one.items for one in sets] for sets in kept] == [[(1,), (0, 1)], [(2,), (0, 2)]]
+    assert Wood.kept(SimpleNamespace(shared=None), both) is both
+
+
+def test_classes_of_the_same_graphs_have_no_set_of_their_own(toy):
+    twice = toy.train.take(np.repeat(np.arange(40), 2))._asdict() | {"y": np.tile(np.array([0, 1], np.int32), 40)}
+    for budget, support, words in (
+        (None, (10,), "--shared drop: every set of class 0 is frequent in another class too; give a smaller --support"),
+        (("ipc", 1), None, "--shared drop: every set of class 0 is in another class too; leave --shared out"),
+        (("bytes", 200), None, "--bytes 200: does not hold one set of trees a class that is in no other class; give more"),
+    ):
+        with pytest.raises(BadInput, match=re.escape(words)):
+            made(mirage(budget, support=support, leaves="mean", shared="drop"), toy, **twice)
+
+
+@pytest.mark.parametrize("budget", [("ipc", 4), ("bytes", 200), ("bytes", 90)])
+def test_a_budget_holds_sets_of_one_class_alone(toy, budget):
+    """As many or as many bytes as with the shared ones, and none of these; the most frequent first."""
+    plain, apart = (made(mirage(budget, leaves="mean", shared=shared), toy) for shared in (None, "drop"))
+    first = int(apart.y.counts[0])
+    ours = [{frozenset(trees) for trees, _ in part} for part in (sets_of(apart.x)[:first], sets_of(apart.x)[first:])]
+    assert all(ours) and not ours[0] & ours[1]
+    size = apart.x.nbytes() + apart.y.nbytes()
+    assert apart.y.counts.tolist() == [4, 4] if budget[0] == "ipc" else size <= budget[1]
+    kept = [
+        {frozenset(trees) for trees, _ in part}
+        for part in (sets_of(plain.x)[: int(plain.y.counts[0])], sets_of(plain.x)[int(plain.y.counts[0]) :])
+    ]
+    assert kept[0] & kept[1], "without it some are in both"
+
+
+def test_bytes_that_hold_no_set_of_one_class_alone_are_refused(toy):
+    with pytest.raises(BadInput, match="--bytes 24: does not hold one set of trees a class that is in no other class; give more"):
+        made(mirage(("bytes", 24), leaves="mean", shared="drop"), toy)
 
 
 def test_smaller_thresholds_keep_more_and_a_larger_budget_the_more_frequent_first(toy):
