@@ -126,15 +126,16 @@ def argument_helps(function: Any) -> dict[str, str]:
     return {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
 
 
-def conclude(result: Any, path: str | None) -> None:
-    """Writes a result's JSON where a path is given, and prints its table."""
+def conclude(result: Any, path: str | None, *, more: Sequence[Any] = ()) -> None:
+    """Writes a result's JSON where a path is given, and prints its table and then `more` tables."""
     from rich.console import Console
 
     from synth.files.atomic import write_bytes
 
     if path is not None:
         write_bytes(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
-    Console().print(result.table())
+    for table in (result.table(), *more):
+        Console().print(table)
 
 
 def few(data: Any, *, images: int = 1) -> str:

@@ -11,14 +11,14 @@ from evals.protocol import ScoringNetwork, Worker
 from evals.retrain import Trainer, make_trainer, retraining_worker
 from evals.retraining import EvalRecipe
 from synth.base import Split
-from synth.images.augment import dsa, dsa_strategy, one_each
+from synth.images.augment import cut_each, dsa, dsa_strategy, one_each
 from synth.set import SyntheticSet
 
 
 def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Trainer:
     """Compiles the training of a network under a recipe, with the augmentation that keeps the labels of this data."""
     view = recipe.view_for(height=data.image[0], flips=data.flips)
-    augment = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each}[recipe.augment]
+    augment = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each, "cutout": cut_each}[recipe.augment]
     return make_trainer(network.net, recipe, augment, view=view, over_devices=over_devices)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from condense import nets
 from condense.data.load import load_data
+from condense.evaluation.counts import share_of_commonest
 from condense.evaluation.graphs import GRAPHS
-from condense.evaluation.scoring import share_of_commonest
 from evals.protocol import ScoringNetwork
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer, retrain_graphs
 from evals.retraining import EvalRecipe
