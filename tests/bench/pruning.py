@@ -7,7 +7,6 @@ writes nothing.
 
 import argparse
 import json
-import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any, NamedTuple
 
 from condense.data.load import load_data
 from condense.evaluation.regimes import TEMPERATURES
+from condense.evaluation.scoring import Choices, Common
+from condense.evaluation.scoring import prepare as scoring
 from condense.ranking.train import rank
 from condense.runtime.log import duration
 from condense.teachers.train import train_teachers
@@ -82,13 +83,10 @@ def prepare(data: Any, out: Path) -> None:
 
 
 def seconds_of(fraction: float, data: Any) -> float:
-    """How long the training of one network on a fraction takes, the compilation apart, at the classes' labels: two lengths are timed."""
-    synth, spans = distill("random", data, fraction=fraction), []
-    for epochs in (4, 4 + EPOCHS // 4):
-        began = time.perf_counter()
-        evaluate(synth, data=data, net=STUDENT, recipe=RECIPE, epochs=epochs, seeds=1, rows="distilled", cache="none")
-        spans.append(time.perf_counter() - began)
-    return max(0.0, spans[1] - spans[0]) * 4
+    """How long the training of one network on a fraction takes, the compilation apart, at the classes' labels."""
+    choices = Choices(data, STUDENT, 1, RECIPE, EPOCHS, "distilled", "test", None, False, None, 0, "none")
+    (row,) = scoring(distill("random", data, fraction=fraction), Common(choices)).rows
+    return row.worker.seconds(row.draw()(0), 1)
 
 
 def preview(data: Any, seeds: int) -> list[str]:

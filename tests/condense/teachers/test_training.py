@@ -88,6 +88,7 @@ def test_fractions_of_the_training_images_are_nested_and_in_proportion(data):
         data.with_fraction(0.01)
 
 
+@pytest.mark.slow
 def test_a_committee_of_a_fraction_says_so_and_is_another_one(data, tmp_path, monkeypatch):
     monkeypatch.setattr(teachers, "check_sense", lambda *args, **more: None)
     call = {"data": data, "net": ["mlp:width=4"], "epochs": 1}
