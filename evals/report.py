@@ -4,10 +4,34 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
+
+from evals.spread import Spread
 
 MOST_CLASSES = 100  # of a confusion matrix that is kept
 Confusion = tuple[tuple[int, ...], ...]
+
+
+class Labelling(NamedTuple):
+    """How a row was labelled, where a table compares label regimes, and for how long networks learned from it.
+
+    Args:
+      regime: its name. steps: of the optimiser. bytes: of the labels.
+      alpha, temperature: weight and temperature of the teachers' answers; None where no teacher takes part.
+      teacher_bytes: of the teachers, where networks cannot train without them.
+    """
+
+    regime: str
+    steps: int
+    bytes: int
+    alpha: float | None = None
+    temperature: float | None = None
+    teacher_bytes: int = 0
+
+    def as_json(self) -> dict:
+        """The fields of a result row of `evaluate --json`."""
+        fields = {"labels": self.regime, "alpha": self.alpha, "temperature": self.temperature, "steps": self.steps}
+        return {**fields, "label_bytes": self.bytes, "teacher_bytes": self.teacher_bytes}
 
 
 class Report(NamedTuple):
@@ -16,6 +40,9 @@ class Report(NamedTuple):
     Reports on graphs say otherwise: there `epochs` holds the epoch of each seed, chosen on validation graphs, and `auc` areas under the ROC
     curve. `best_on_test` is for comparison with papers that report the best of several scorings on the test images: the highest accuracy of
     each seed. Nothing is chosen by it. `confusion` says for each seed how many examples of each class (rows) were taken for each class.
+    `labelling` says how the row was labelled, `augmentation` what mini-batches went through, and `step_size` which one validation chose,
+    where a table compares these. `curve` holds for each seed the accuracies of the scorings that `best_on_test` is the highest of, and
+    `curve_steps` the optimiser steps before each. `spread` holds coverage and diversity of the row's examples, where a call asks for them.
     """
 
     net: str
@@ -27,6 +54,12 @@ class Report(NamedTuple):
     epochs: tuple[int, ...] | None = None
     best_on_test: tuple[float, ...] | None = None
     confusion: tuple[Confusion, ...] | None = None
+    curve: tuple[tuple[float, ...], ...] | None = None
+    curve_steps: tuple[int, ...] | None = None
+    labelling: Labelling | None = None
+    augmentation: str | None = None
+    step_size: float | None = None
+    spread: Spread | None = None
 
     @property
     def mean(self) -> float:
@@ -37,6 +70,11 @@ class Report(NamedTuple):
     def std(self) -> float:
         """Population standard deviation over seeds."""
         return float(np.std(self.accuracy))
+
+    def per_class(self) -> Float[np.ndarray, " c"] | None:
+        """The fraction of the examples of every class that networks classify right, the mean over seeds; None where no confusion matrix is
+        kept, NaN for a class without examples."""
+        return None if self.confusion is None else class_accuracies(np.asarray(self.confusion))
 
     def area(self) -> tuple[float, float]:
         """Mean and population standard deviation of the area under the ROC curve, over seeds; NaN if areas were not measured."""
@@ -52,6 +90,9 @@ class Report(NamedTuple):
             "net": self.net,
             "recipe": self.recipe,
             "set_kind": self.set_kind,
+            **({} if self.labelling is None else self.labelling.as_json()),
+            **{name: value for name in ("augmentation", "step_size") if (value := getattr(self, name)) is not None},
+            **({} if self.spread is None else known_numbers(self.spread._asdict())),
             "accuracy": list(self.accuracy),
             "mean": self.mean,
             "std": self.std,
@@ -59,7 +100,19 @@ class Report(NamedTuple):
             **({} if self.auc is None else dict(zip(("auc_mean", "auc_std"), known(self.area()), strict=True), auc=known(self.auc))),
             **({} if self.epochs is None else {"epochs": list(self.epochs)}),
             **({} if self.best_on_test is None else {"best_on_test": list(self.best_on_test)}),
+            **({} if self.curve is None else {"curve": {"steps": list(self.curve_steps), "accuracy": [list(one) for one in self.curve]}}),
         }
+
+
+def known_numbers(values: dict[str, float]) -> dict[str, float | None]:
+    """Numbers by name for JSON, which has no NaN."""
+    return {name: None if np.isnan(value) else value for name, value in values.items()}
+
+
+def class_accuracies(taken: Int[np.ndarray, "seeds c c"]) -> Float[np.ndarray, " c"]:
+    """The share of every class (row) that is on the diagonal, the mean over matrices; NaN for a class without examples."""
+    sizes, right = taken.sum(-1), np.diagonal(taken, axis1=-2, axis2=-1)
+    return np.where(sizes > 0, right / np.maximum(sizes, 1), np.nan).mean(0)
 
 
 def confusion_of(taken: Int[np.ndarray, "seeds c c"]) -> tuple[Confusion, ...] | None:
@@ -76,5 +129,5 @@ def join(reports: Sequence[Report], seeds: int) -> Report:
         values = [getattr(report, name) for report in reports]
         return None if values[0] is None else tuple(value for part in values for value in part)[:seeds]
 
-    each = {name: all_of(name) for name in ("accuracy", "auc", "epochs", "best_on_test", "confusion")}
+    each = {name: all_of(name) for name in ("accuracy", "auc", "epochs", "best_on_test", "confusion", "curve")}
     return reports[0]._replace(**each, seconds=sum(report.seconds for report in reports))

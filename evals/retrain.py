@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from evals.curves import curve_of
 from evals.protocol import Worker, groups_of
 from evals.report import Report, confusion_of, join
-from evals.retraining import EvalRecipe
+from evals.retraining import EvalRecipe, advice_on, takes_step_size
 from evals.streamed import StreamedSet, seconds_streamed, train_streamed
 from synth.base import Net, Split, Vars
 from synth.errors import RunFailed
@@ -223,14 +224,12 @@ def retrain_group(
     else:
         states = train_group(trainer, recipe, keys, stack([drawn[number] for number in numbers]), tick=tick, watch=watch)
     if not all_finite(states.vars):
-        why = _step_size(recipe, first)
+        why = advice_on(recipe, first)
         raise RunFailed(f"{net_name} trained on the {set_kind} set under recipe {recipe.name} diverged: {why}")
     taken = np.asarray(count_over(partial(trainer.score, states), test))
     accuracies = tuple(int(right) / len(test.y) for right in rights_of(taken))
-    best = tuple(int(right) / len(test.y) for right in np.max(rights, 0)) if rights else None
-    return Report(
-        net_name, recipe.name, set_kind, accuracies, time.perf_counter() - began, best_on_test=best, confusion=confusion_of(taken)
-    )
+    watched = curve_of(rights, len(test.y), steps_watched(recipe, first)) if rights else {}
+    return Report(net_name, recipe.name, set_kind, accuracies, time.perf_counter() - began, confusion=confusion_of(taken), **watched)
 
 
 def rights_of(taken: Int[np.ndarray | jax.Array, "seeds c c"]) -> Int[np.ndarray, " seeds"]:
@@ -283,17 +282,14 @@ def seconds_a_group(
     return min(spans[1:]) * recipe.epochs + scoring * len(epoch_spans(recipe))
 
 
+def steps_watched(recipe: EvalRecipe, synth: SyntheticSet | StreamedSet) -> tuple[int, ...]:
+    """After how many steps networks are scored during a training: after each of the `epoch_spans`, on sets from files after each epoch."""
+    if isinstance(synth, StreamedSet):
+        return tuple(epoch * synth.steps(recipe) for epoch in range(1, recipe.epochs + 1))
+    batch = synth.y.batch if synth.y.records else recipe.batch_of(len(synth), getattr(synth.y, "classes", 1))
+    return tuple(stop * -(-len(synth) // batch) for _, stop in epoch_spans(recipe))
+
+
 def group_size(seeds: int, together: int) -> int:
     """How many seeds train at a time: at most `together`, in as few groups as possible, and in groups as equal as that allows."""
     return -(-seeds // -(-seeds // together))
-
-
-def takes_step_size(recipe: EvalRecipe, synth: SyntheticSet) -> bool:
-    """Whether the step size that was learned with a set is the one to train on it with: it is one of descent, and Adam's are others."""
-    return synth.lr is not None and recipe.optimizer == "sgd"
-
-
-def _step_size(recipe: EvalRecipe, synth: SyntheticSet) -> str:
-    if takes_step_size(recipe, synth):
-        return f"the set's own step size {float(synth.lr):g} is too large for it; try another --net or another set"
-    return f"step size {recipe.lr:g} is too large for it; try another --recipe or --net"

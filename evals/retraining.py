@@ -11,6 +11,7 @@ from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from synth.errors import BadInput
 from synth.images.views import View, view_of
 from synth.labelling import batch_of
+from synth.set import SyntheticSet
 from synth.training.fit import adam, sgd
 from synth.training.optim import muon
 
@@ -24,9 +25,9 @@ class EvalRecipe(Protocol):
       epochs: passes over the set (>= 1), exactly; the released loops of DC, DSA and DM make one more.
       lr: step size; in plain descent a step size learned with a set replaces it.
       batch: examples a step, 0 for as many as `synth.labelling.batch_of` finds, on graphs for all; smaller sets go in whole.
-      augment: what every mini-batch goes through: nothing, `dsa` or `frepo` (one operation a batch, parameters an image) or `dc` (one an
-        image).
-      view: what every mini-batch is shown through instead, the text of a `synth.images.views.View`; empty for none.
+      augment: what every mini-batch goes through: nothing, `dsa` or `frepo` (one operation a batch, parameters an image), `dc` (one an
+        image) or `cutout` (a square an image).
+      view: what every mini-batch is shown through instead, or before a cutout, the text of a `synth.images.views.View`; empty for none.
       temperature: of labels that teachers make for this recipe, > 0.
       micro: parts of a mini-batch whose batch statistics are apart.
       optimizer: `sgd` (decay joins the gradient, as in PyTorch), `adam` (the same), `adamw` (decay apart) or `muon` (of matrices alone, its
@@ -51,7 +52,7 @@ class EvalRecipe(Protocol):
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch: int = 256
-    augment: Literal["", "dsa", "dc", "frepo"] = ""
+    augment: Literal["", "dsa", "dc", "cutout", "frepo"] = ""
     view: str = ""
     temperature: float = 20.0
     micro: int = 1
@@ -156,3 +157,15 @@ class EvalRecipe(Protocol):
             return muon(lr, weight_decay=self.weight_decay)
         axes = 2 if self.decay == "matrices" else 0
         return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)
+
+
+def takes_step_size(recipe: EvalRecipe, synth: SyntheticSet) -> bool:
+    """Whether the step size that was learned with a set is the one to train on it with: it is one of descent, and Adam's are others."""
+    return synth.lr is not None and recipe.optimizer == "sgd"
+
+
+def advice_on(recipe: EvalRecipe, synth: SyntheticSet) -> str:
+    """Why a training may have diverged, and what to try."""
+    if takes_step_size(recipe, synth):
+        return f"the set's own step size {float(synth.lr):g} is too large for it; try another --net or another set"
+    return f"step size {recipe.lr:g} is too large for it; try another --recipe or --net"

@@ -30,6 +30,10 @@ class StreamedSet(NamedTuple):
     def __len__(self) -> int:
         return len(self.blocks.split.y)
 
+    def steps(self, recipe: Any) -> int:
+        """Optimiser steps of an epoch under a recipe."""
+        return -(-len(self) // recipe.batch_of(len(self), self.first().y.classes))
+
     def first(self) -> SyntheticSet:
         """The set of the first example alone."""
         return self.encode(self.blocks.split.take(np.arange(1))).bare()

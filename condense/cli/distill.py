@@ -172,7 +172,7 @@ def act(args: list[str]) -> None:
 def scoring(synth: Any, call: Any, data: Any) -> list[str]:
     """The command that scores a set which a call made: representations on other data, with the teacher that was handed over, if any; a set
     that has more examples of a class than the data, without real ones beside it."""
-    from condense.evaluation.baselines import too_few
+    from condense.evaluation.counts import too_few
 
     if not synth.represents:
         alone = ["--rows", "distilled"] if data.modality == "images" and too_few(synth, data) is not None else []

@@ -24,6 +24,9 @@ class Flags:
     seeds: Annotated[int | None, about("fresh networks a row; by default 5, and 10 on graphs")] = None
     recipe: Annotated[str | None, about("training recipe; by default the set's, else dsa. `condense list recipes`", metavar="NAME")] = None
     epochs: Annotated[int | None, about("epochs of the training; by default the recipe's. The full row keeps those of recipe full")] = None
+    steps: Annotated[int | None, about("optimiser steps in place of epochs, so that sets of several sizes are trained on equally long")] = (
+        None
+    )
     full_epochs: Annotated[int | None, about("epochs of the full row; by default those of recipe full")] = None
     rows: Annotated[
         str,
@@ -48,6 +51,24 @@ class Flags:
         about("keep finished networks there, and train none twice; by default in cells in a run's folder; none keeps none", metavar="DIR"),
     ] = None
     ranks: Annotated[str | None, about("log of `condense rank`, for the rows easy and hard, which choose by EL2N", metavar="DIR")] = None
+    regimes: Annotated[
+        str | None,
+        about("score every row under each of hard, soft (one stored answer an image) and online labels, at equal steps", metavar="LIST"),
+    ] = None
+    alpha: Annotated[float | None, about("weight of the teachers' answers in soft and online labels, beside the classes; by default 1")] = (
+        None
+    )
+    temperature: Annotated[
+        float | None, about("temperature of these answers; by default the best of 1, 4 and 20 on validation, row by row")
+    ] = None
+    augmentations: Annotated[
+        str | None, about("score every row under each of none, dsa, one, crop, cutout, cutmix in place of the recipe's own", metavar="LIST")
+    ] = None
+    tune_lr: Annotated[bool, about("train every row at the step size that is the best of five on validation images")] = False
+    embed: Annotated[
+        str | None, about("teachers; coverage and diversity of every row's images in the features of the first one", metavar="DIR")
+    ] = None
+    per_class: Annotated[bool, about("also print the accuracy of every class")] = False
     json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
 
 
@@ -64,9 +85,10 @@ def act(call: Flags) -> None:
         from condense.workflows.evaluate import evaluate
 
     taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "full_epochs", "seed", "cache", "ranks")
-    given = {name: getattr(call, name) for name in taken}
+    given = {name: getattr(call, name) for name in (*taken, "alpha", "temperature", "tune_lr", "embed", "steps")}
+    given |= {name: words_of(value) for name in ("regimes", "augmentations") if (value := getattr(call, name)) is not None}
     result = evaluate(call.what[0] if len(call.what) == 1 else call.what, data=call.data, **given, rows=words_of(call.rows))
-    conclude(result, call.json)
+    conclude(result, call.json, more=[one.per_class() for one in getattr(result, "sets", (result,))] if call.per_class else ())
 
 
 RECORD = Flags

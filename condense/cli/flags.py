@@ -127,14 +127,15 @@ def argument_helps(function: Any) -> dict[str, str]:
     return {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
 
 
-def conclude(result: Any, path: str | None) -> None:
-    """Writes a result's JSON where a path is given, and prints its table."""
+def conclude(result: Any, path: str | None, *, more: Sequence[Any] = ()) -> None:
+    """Writes a result's JSON where a path is given, and prints its table and then `more` tables."""
     from condense.plots.tables import print_table
     from synth.files.atomic import write_bytes
 
     if path is not None:
         write_bytes(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
-    print_table(result.table())
+    for table in (result.table(), *more):
+        print_table(table)
 
 
 def few(data: Any, *, images: int = 1) -> str:

@@ -8,7 +8,7 @@ from condense.cli.flags import about, few
 from condense.runtime.interrupts import defer_interrupt
 from synth.errors import BadInput
 
-NUMBERS, COMMITTEE = ("epochs", "lr", "batch"), ("optimizer", "decay")  # flags whose defaults are those of whoever trains
+NUMBERS, COMMITTEE = ("epochs", "lr", "batch"), ("optimizer", "decay", "fraction")  # flags whose defaults are those of whoever trains
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Flags:
     batch: Annotated[int | None, about("images a step; by default 128, with --ssl 256")] = None
     optimizer: Annotated[str | None, about("of a committee's training; by default sgd", metavar="sgd|adam")] = None
     decay: Annotated[float | None, about("weight decay of a committee's training; by default 0.0005")] = None
+    fraction: Annotated[float | None, about("part of the training images that a committee sees; by default all")] = None
     seed: Annotated[int, about("seed of weights, order and views, and of the validation split")] = 0
     force: Annotated[bool, about("start anew where DIR holds other teachers, or these and they are done")] = False
 

@@ -89,6 +89,20 @@ class Data:
         rows = hashlib.sha256(np.asarray(self.rows[0], np.int64).tobytes()).hexdigest()[:8]
         return f"{len(self.rows[0])} {self.modality} ({rows}), {self.preprocess.kind} around {np.mean(self.preprocess.mean):.3f}"
 
+    def with_fraction(self, fraction: float) -> "Data":
+        """Returns the same data with a fraction of its training examples, in (0, 1], every class in proportion. Preprocessing, validation
+        and test stay. Of two fractions the examples of the smaller one are among those of the larger one.
+
+        Raises BadInput where a class would be left without examples."""
+        y = self.source.train.y[self.rows[0]]
+        sizes, rng = np.bincount(y, minlength=len(self.classes)), np.random.default_rng(self.seed)
+        counts = np.floor(fraction * sizes + 0.5).astype(int)
+        if not counts.all():
+            where = f"leaves class {self.classes[int(counts.argmin())]} without training {self.modality}"
+            raise BadInput(f"--fraction {fraction:g}: {where}; give at least {0.5 / sizes.min():.2g}")
+        kept = [rng.permutation(np.flatnonzero(y == label))[:count] for label, count in enumerate(counts)]
+        return replace(self, rows=(self.rows[0][np.sort(np.concatenate(kept))], self.rows[1]))
+
     def under(self, preprocess: Preprocess) -> "Data":
         """Returns the same data, normalised by another set's preprocessing. Raises BadInput if that preprocessing does not fit images of
         this shape."""

@@ -17,6 +17,7 @@ from condense.data.images import Data
 from condense.data.modality import MODALITIES
 from condense.data.readers.encoded import LONG
 from condense.engine.storage import stored_as
+from condense.evaluation.counts import row_counts, too_few
 from condense.evaluation.facts import Facts, set_facts
 from condense.runtime.log import progress
 from evals.protocol import Protocol
@@ -38,26 +39,6 @@ from synth.training.stream import Blocks
 DRAW = 1  # key stream of an evaluation
 ROW_SCORE = "el2n"  # by which the rows easy and hard choose
 Draw = Callable[[int], SyntheticSet]  # seed -> set
-
-
-def class_counts(synth: SyntheticSet) -> np.ndarray:
-    """The number of examples of every class; an example belongs to its most probable class."""
-    return np.bincount(np.asarray(synth.y.probs()).argmax(-1), minlength=len(synth.info.classes))
-
-
-def row_counts(synth: SyntheticSet) -> np.ndarray:
-    """How many real examples of every class cost as much as the set: as many as it has examples, or fewer (rounded up) if its examples
-    share stored images."""
-    counts, images = class_counts(synth), getattr(synth.x, "images", len(synth))
-    return counts if images >= len(synth) else -(-counts * images // len(synth))
-
-
-def too_few(synth: SyntheticSet, data: Any, *, cells: int = 1) -> int | None:
-    """The first class of which the data has fewer training examples than the set costs, or than as many collages of cells x cells show.
-    None where there is none."""
-    counts = row_counts(synth) * cells**2
-    short = np.flatnonzero(np.bincount(data.train.y, minlength=len(counts)) < counts)
-    return int(short[0]) if short.size else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,16 @@ from synth.files.atomic import write_bytes
 from synth.files.records import ListOf, Maybe, Real, Table, Whole, read_record
 
 FOLDER, FORMAT = "cells", 1
-SCORES = ("accuracy", "seconds", "auc", "epochs", "best_on_test", "confusion")  # fields of a report that a cell holds
+SCORES = (
+    "accuracy",
+    "seconds",
+    "auc",
+    "epochs",
+    "best_on_test",
+    "confusion",
+    "curve",
+    "curve_steps",
+)  # fields of a report that a cell holds
 
 
 def place_of_cells(cache: str | Path | None, path: Path | None) -> Path | None:
@@ -104,7 +113,11 @@ def _kind(seeds: int) -> Table:
     share = {"least": seeds, "most": seeds}
     scores = {"accuracy": ListOf(Real(0, 1), **share), "seconds": Real(0)}
     others = {"auc": ListOf(Maybe(Real(0, 1)), **share), "epochs": ListOf(Whole(), **share), "best_on_test": ListOf(Real(0, 1), **share)}
-    others |= {"confusion": ListOf(ListOf(ListOf(Whole())), **share)}
+    others |= {
+        "confusion": ListOf(ListOf(ListOf(Whole())), **share),
+        "curve": ListOf(ListOf(Real(0, 1)), **share),
+        "curve_steps": ListOf(Whole()),
+    }
     return Table({"format": Whole(FORMAT, FORMAT), "facts": Table(), "scores": Table(scores, others, rest=None)}, rest=None)
 
 

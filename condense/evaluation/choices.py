@@ -11,6 +11,7 @@ from condense.data.modality import MODALITIES, usual_net
 from condense.evaluation.baselines import check_rows
 from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
 from condense.ranking.take import take_ranks
+from condense.runtime.checks import check_whole
 from condense.runtime.log import note
 from condense.teachers.frozen import load_frozen
 from evals.protocol import Protocol, ScoringNetwork
@@ -53,6 +54,20 @@ def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None,
         rest = "leave --recipe and --epochs out, or relabel the set"
         raise BadInput(f"--recipe {chosen.name}: the set's labels answer to {what}, this recipe has {wrong}; {rest}")
     return chosen
+
+
+def epochs_of_steps(steps: int | None, epochs: int | None, protocol: Protocol, synth: SyntheticSet) -> int | None:
+    """The epochs in which networks take at least so many optimiser steps on the set; `epochs` where the call names no steps.
+
+    Raises BadInput where it names both, and if the protocol trains nothing.
+    """
+    if steps is None:
+        return epochs
+    if epochs is not None:
+        raise BadInput(f"--steps {steps}: --epochs {epochs} says how long networks are trained; give one of the two")
+    if not protocol.trains:
+        raise BadInput(f"--steps {steps}: recipe {protocol.name} trains nothing; leave it out")
+    return -(-check_whole("steps", steps) // -(-len(synth) // protocol.batch_of(len(synth), synth.y.classes)))
 
 
 def take_replay(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Protocol:

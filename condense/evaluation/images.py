@@ -11,7 +11,7 @@ from evals.protocol import ScoringNetwork, Worker
 from evals.retrain import Trainer, make_trainer, retraining_worker
 from evals.retraining import EvalRecipe
 from synth.base import Split
-from synth.images.augment import dsa, dsa_strategy, one_each
+from synth.images.augment import cut_each, dsa, dsa_strategy, one_each
 from synth.images.frepo import frepo
 from synth.set import SyntheticSet
 
@@ -19,7 +19,8 @@ from synth.set import SyntheticSet
 def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Trainer:
     """Compiles the training of a network under a recipe, with the augmentation that keeps the labels of this data."""
     view = recipe.view_for(height=data.image[0], flips=data.flips)
-    augment = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each, "frepo": frepo(data.flips)}[recipe.augment]
+    known = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each, "cutout": cut_each, "frepo": frepo(data.flips)}
+    augment = known[recipe.augment]
     return make_trainer(network.net, recipe, augment, view=view, over_devices=over_devices)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from condense.evaluation.cells import FOLDER
+from condense.evaluation.counts import images_a_class
 from condense.evaluation.modalities import EVALUATORS
 from condense.evaluation.report import Evaluation
-from condense.evaluation.scoring import images_a_class
 from evals.report import Report
 from evals.storage import count_bytes
 from synth.errors import BadInput
@@ -62,6 +62,7 @@ def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[st
             kind not in rows
             or not all(facts["row"].get(name) == value for name, value in rows[kind].items())
             or synth.info.data_digest not in ("", digest)
+            or "variant" in facts  # of a comparison of labels, augmentations or step sizes, which has a table of its own
         ):
             continue
         at = digest, facts["split"], facts["seed"], facts["recipe"]["name"] if kind not in alone else "", facts["network"]["name"], kind
@@ -85,7 +86,7 @@ def evaluations(synth: SyntheticSet, path: Path, found: dict[tuple, dict[int, tu
         for recipe in [at[3]] if at[3] else recipes[at[:3]]:
             tables[*at[:3], recipe].append(report_of(networks, at[4], at[5]))
     sizes, ipc = count_bytes(synth, file=path), images_a_class(synth)
-    more = {"modality": synth.x.modality}
+    more = {"modality": synth.x.modality, "classes": tuple(synth.info.classes)}
     return [
         Evaluation(str(path), synth.info.data, digest, split, ipc, sizes, tuple(reports), seed, **more)
         for (digest, split, seed, _), reports in tables.items()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.text import Text
 
+from condense.evaluation.summaries import caption, dd_ranking, over_augmentations
 from condense.nets import brief
 from condense.plots.charts import Plot, bars
 from condense.plots.tables import WholeTable
@@ -28,6 +29,7 @@ class Evaluation(NamedTuple):
       modality: what the examples are.
       majority: how often the commonest training class is right, where reports say that.
       drawn: how the test split was drawn, where the data came without one.
+      classes: their names.
     """
 
     set: str
@@ -41,6 +43,7 @@ class Evaluation(NamedTuple):
     modality: str = "images"
     majority: float | None = None
     drawn: str = ""
+    classes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         first = self.reports[0]
@@ -83,21 +86,39 @@ class Evaluation(NamedTuple):
             **({"selection": f"epoch with the best {self.chosen_by} on {self.chosen}"} if self.chosen else {}),
             **({} if self.majority is None else {"majority": self.majority}),
             "results": [report.as_json() for report in self.reports],
+            **({"dd_ranking": found} if (found := dd_ranking(self.reports)) else {}),
+            **({"over_augmentations": found} if (found := over_augmentations(self.reports)) else {}),
         }
 
     def table(self) -> WholeTable:
         """Rows by set kind, a column a network: accuracy, and area under the ROC curve where there is one, in per cent with the
         population's standard deviation."""
         budget = f"{self.ipc} a class" if self.ipc else ""
-        table, names = _empty_table(self, self.reports, [budget, f"{self.bytes['total']:,} bytes"], [])
+        columns = _labels_head(self.reports)
+        table, names = _empty_table(self, self.reports, [budget, f"{self.bytes['total']:,} bytes"], columns)
         for line in self.lines():
-            table.add_row(_kind(line, self.reports[0].recipe), *_cells(line, names))
+            table.add_row(_kind(line, self.reports[0].recipe), *_labels(line, columns), *_cells(line, names))
+        table.caption = caption(self.reports)
+        return table
+
+    def per_class(self) -> WholeTable:
+        """Accuracy in per cent of every class by network and row, mean over seeds; rows of which no confusion matrix is kept are left
+        out."""
+        known = [report for report in self.reports if report.confusion]
+        table = WholeTable("class", title=f"{self.spec}, {self.split} accuracy of every class in %, recipe {self.reports[0].recipe}")
+        for report in known:
+            table.add_column(Text(f"{_row(report)}, {brief(report.net)}"), justify="right")
+        each = [report.per_class() for report in known]
+        for number, name in enumerate(self.classes):
+            table.add_row(Text(name), *("" if np.isnan(one[number]) else f"{100 * one[number]:.1f}" for one in each))
         return table
 
     def lines(self) -> list[tuple[Report, ...]]:
         """The reports of each row of the table, network by network."""
-        kinds = dict.fromkeys(report.set_kind for report in self.reports)
-        return [tuple(report for report in self.reports if report.set_kind == kind) for kind in kinds]
+        rows: dict[tuple, list[Report]] = {}
+        for report in self.reports:
+            rows.setdefault((report.set_kind, report.labelling and report.labelling.regime, report.augmentation), []).append(report)
+        return [tuple(row) for row in rows.values()]
 
     def title(self, sizes: Sequence[str]) -> str:
         """What is measured, on how many seeds under which recipe, what chose the epoch or else the first of `sizes`, others, and notes."""
@@ -114,6 +135,9 @@ class Evaluation(NamedTuple):
             notes.append(f"commonest training class {100 * self.majority:.1f}")
         if first.best_on_test is not None:
             notes.append(f"best: the highest of all scorings on the test {self.modality}, chosen on them")
+        if asked := next((report.labelling for report in self.reports if report.labelling and report.labelling.alpha is not None), None):
+            notes.append(f"alpha {asked.alpha:g}")
+        notes += ["step sizes chosen on validation"] if any(report.step_size is not None for report in self.reports) else []
         notes += [f"test: {self.drawn}"] if self.drawn else []
         return "; ".join(notes)
 
@@ -147,26 +171,51 @@ class Evaluations(NamedTuple):
         """Rows by set, each with its bytes, then the rows of real examples with the set or sets that they stand beside; a column a network.
 
         Real examples whose scores are the same trainings for several sets are one row."""
-        table, names = _empty_table(self.sets[0], self.reports, [""], ["set", "bytes"])
+        columns = _labels_head(self.reports)
+        table, names = _empty_table(self.sets[0], self.reports, [""], ["set", "bytes", *columns])
         beside: dict[str, tuple[tuple[Report, ...], list[str]]] = {}
         recipe = self.reports[0].recipe
         for number, one in enumerate(self.sets, 1):
             name = shown_set(one.set) or f"set {number}"
             for line in one.lines():
                 if line[0].set_kind == "distilled":
-                    table.add_row(_kind(line, recipe), Text(name), f"{one.bytes['total']:,}", *_cells(line, names))
+                    table.add_row(_kind(line, recipe), Text(name), f"{one.bytes['total']:,}", *_labels(line, columns), *_cells(line, names))
                 else:  # the same trainings agree even in their seconds
                     beside.setdefault(repr(line), (line, []))[1].append(name)
         for line, sets in beside.values():
             which = "beside all" if len(sets) == len(self.sets) else f"beside {', '.join(sets)}"
-            table.add_row(_kind(line, recipe), Text(which), "", *_cells(line, names))
+            table.add_row(_kind(line, recipe), Text(which), "", *_labels(line, columns), *_cells(line, names))
         return table
 
 
 def bar_rows(reports: Sequence[Report]) -> list[dict[str, Any]]:
     """Reports as the rows of a chart."""
     of = {"mean": lambda one: one.mean, "low": lambda one: one.mean - one.std, "high": lambda one: one.mean + one.std}
-    return [{"row": one.set_kind, "net": brief(one.net), **{name: value(one) for name, value in of.items()}} for one in reports]
+    return [{"row": _row(one), "net": brief(one.net), **{name: value(one) for name, value in of.items()}} for one in reports]
+
+
+def _row(report: Report) -> str:
+    """The name of a row in a chart."""
+    words = report.set_kind, report.labelling and report.labelling.regime, report.augmentation
+    return ", ".join(word for word in words if word)
+
+
+def _labels_head(reports: Sequence[Report]) -> list[str]:
+    """The columns that a table of label regimes or augmentations has beside others."""
+    labels = ["labels", "label bytes", "steps"] if any(report.labelling for report in reports) else []
+    labels += ["augmentation"] if any(report.augmentation for report in reports) else []
+    return labels + (["coverage", "diversity"] if any(report.spread for report in reports) else [])
+
+
+def _labels(line: Sequence[Report], columns: Sequence[str]) -> list[str]:
+    """The cells of a row in these columns. Teachers that must answer while networks train count apart."""
+    how, cells = line[0].labelling, {"augmentation": line[0].augmentation or ""}
+    if how is not None:
+        teachers = f" + teachers {how.teacher_bytes:,}" if how.teacher_bytes else ""
+        cells |= {"labels": how.regime, "label bytes": f"{how.bytes:,}{teachers}", "steps": f"{how.steps:,}"}
+    if line[0].spread is not None:
+        cells |= {"coverage": f"{100 * line[0].spread.coverage:.1f}", "diversity": f"{line[0].spread.diversity:.2f}"}
+    return [cells.get(name, "") for name in columns]
 
 
 def shown_set(path: str) -> str:
@@ -181,7 +230,7 @@ def _empty_table(
     names = list(dict.fromkeys(report.net for report in reports))
     table = WholeTable(first.modality, title=first.title(sizes))
     for column in columns:
-        table.add_column(column, justify="right" if column == "bytes" else "left")
+        table.add_column(column, justify="left" if column in ("set", "labels", "augmentation") else "right")
     for name in names:
         table.add_column(Text(head(name)), justify="right")
     return table, names

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES
-from condense.evaluation.baselines import make_rows, ranks_facts, row_counts
+from condense.evaluation.baselines import make_rows, ranks_facts
 from condense.evaluation.cells import place_of_cells
 from condense.evaluation.choices import (
     check_best_on_test,
@@ -24,20 +24,24 @@ from condense.evaluation.choices import (
     check_scorable,
     check_split,
     check_trained_nets,
+    epochs_of_steps,
     find_ranks,
     take_networks,
     take_recipe,
     take_rows,
     warn_of_split,
 )
+from condense.evaluation.counts import images_a_class, share_of_commonest
 from condense.evaluation.evaluator import USUAL_ROWS
 from condense.evaluation.facts import Facts, data_facts, own_code, own_network, recipe_facts, surroundings_facts, trained_facts
 from condense.evaluation.modalities import EVALUATORS
+from condense.evaluation.regimes import Teaching, check_regimes, check_varied, take_teaching, without_answers
 from condense.evaluation.report import Evaluation
 from condense.evaluation.rows import INIT, Row, Shelf, run_rows, unfinished
-from condense.evaluation.teaching import Committee, find_teachers, label_facts, shown, teach, without_teachers
+from condense.evaluation.teaching import Committee, find_teachers, label_facts, place_of, shown, teach, without_teachers
 from condense.runtime.checks import check_whole
 from condense.runtime.log import note
+from evals.augmentations import check_augmentations
 from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from evals.recipes import recipe as find_recipe
 from evals.storage import count_bytes
@@ -67,6 +71,13 @@ class Choices:
     cache: str | Path | None
     ranks: str | Path | None = None
     full_epochs: int | None = None
+    regimes: Sequence[str] | str | None = None
+    alpha: float | None = None
+    temperature: float | None = None
+    augmentations: Sequence[str] | str | None = None
+    tune_lr: bool = False
+    embed: str | Path | None = None
+    steps: int | None = None
 
 
 class Common:
@@ -110,6 +121,7 @@ class Scoring(NamedTuple):
       place: of its file. cells: the folder of its finished cells.
       committee: the teachers of its rows. ranks: the log of proxies of its rows; None where they read none.
       rows: network by network. networks: by name. best: the rows in the content that is best for them, which are not among `rows`.
+      teaching: the label regimes that the call names. varied: the rows that are scored in variants, which are not among `rows` either.
     """
 
     synth: SyntheticSet
@@ -124,6 +136,12 @@ class Scoring(NamedTuple):
     networks: Mapping[str, ScoringNetwork]
     best: tuple[str, ...] = ()
     ranks: Ranks | None = None
+    teaching: Teaching | None = None
+    varied: tuple[str, ...] = ()
+
+    def whole(self, kind: str) -> bool:
+        """Whether a row is all training examples."""
+        return bool(EVALUATORS[self.data.modality].baselines[kind].recipe)
 
     def check(self, shelf: Shelf) -> None:
         """Raises what the rows raise, of all that have networks to be trained. Call it for all sets before the first network trains."""
@@ -143,7 +161,7 @@ class Scoring(NamedTuple):
         if evaluator.chooses_epoch and choices.split == "val":
             note(f"warning: the epoch is chosen on the validation {data.modality}, so scores on them are too high; report the test")
         majority = share_of_commonest(data.train.y, self.common.task(data).part.y) if evaluator.majority else None
-        facts = {"modality": data.modality, "majority": majority, "drawn": data.drawn}
+        facts = {"modality": data.modality, "majority": majority, "drawn": data.drawn, "classes": tuple(data.classes)}
         sizes, ipc = count_bytes(self.synth, file=self.place), images_a_class(self.synth)
         return Evaluation(str(self.place or ""), data.spec, data.digest, choices.split, ipc, sizes, reports, choices.seed, **facts)
 
@@ -153,28 +171,42 @@ def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
     (`Scoring.check`)."""
     choices = common.choices
     path = find_set(what) if isinstance(what, str | Path) else None
-    synth = load_set(path) if path else what
+    synth = given = load_set(path) if path else what
+    regimes, augmentations = check_regimes(choices.regimes, choices.alpha, choices.temperature), check_augmentations(choices.augmentations)
+    varies = bool(regimes or augmentations or choices.tune_lr)
     modality, evaluator = MODALITIES[synth.x.modality], EVALUATORS[synth.x.modality]
     seeds = check_whole("seeds", modality.seeds if choices.seeds is None else choices.seeds)
     check_split(choices.split)
     data = common.data(synth)
+    synth = without_answers(synth) if regimes else synth
     warn_of_split(synth, data, choices.split, evaluator)
     check_trained_nets(evaluator, modality.name, teachers=choices.teachers, frozen=choices.frozen)
     protocol = take_recipe(synth, data, choices.recipe, choices.epochs)
+    protocol = take_recipe(synth, data, choices.recipe, epochs_of_steps(choices.steps, choices.epochs, protocol, synth))
     check_scorable(synth, protocol)
     if choices.best_on_test:
         check_best_on_test(choices.split, modality.name, evaluator, protocol)
     kinds = take_rows(choices.rows, synth, evaluator, protocol)
-    if tuple(choices.rows) == USUAL_ROWS:
+    usual = tuple(choices.rows) == USUAL_ROWS
+    if varies:
+        kinds = check_varied(choices, protocol, evaluator, synth, kinds, usual=usual)
+    if usual:
         kinds = without_teachers(synth, choices.teachers, path, kinds, baselines=evaluator.baselines)
     networks = take_networks(choices.net, choices.frozen, protocol, synth, data, split=choices.split)
     check_part(data, choices.split, evaluator)
-    committee = find_teachers(synth, choices.teachers, path, data, kinds, baselines=evaluator.baselines, split=choices.split)
+    if regimes:
+        committee = Committee(place_of(given, choices.teachers, path), data, choices.split)
+        teaching = take_teaching(regimes, choices.alpha, choices.temperature, committee)
+        committee = replace(committee, place=None)  # rows under class indices ask nobody
+    else:
+        committee = find_teachers(synth, choices.teachers, path, data, kinds, baselines=evaluator.baselines, split=choices.split)
+        teaching = None
     cells = place_of_cells(choices.cache, path)
     ranks = find_ranks(choices.ranks, data, kinds, evaluator)
     best = tuple(kind for kind in kinds if evaluator.baselines[kind].best)
-    made = Scoring(synth, path, cells, data, protocol, committee, (), seeds, common, networks, best, ranks)
-    return made._replace(rows=tuple(scored_rows(made, [kind for kind in kinds if kind not in best])))
+    varied = tuple(kinds) if varies else ()
+    made = Scoring(synth, path, cells, data, protocol, committee, (), seeds, common, networks, best, ranks, teaching, varied)
+    return made._replace(rows=tuple(scored_rows(made, [kind for kind in kinds if kind not in (*best, *varied)])))
 
 
 def drawn(made: Scoring, kinds: Sequence[str], *, content: Any, counts: Int[np.ndarray, " classes"] | None = None) -> dict[str, Callable]:
@@ -191,29 +223,40 @@ def drawn(made: Scoring, kinds: Sequence[str], *, content: Any, counts: Int[np.n
     return make_rows(jax.random.key(made.common.choices.seed), shown(made.synth, known, labels), made.data, kinds, **more)
 
 
+def draws_of(made: Scoring, kinds: Sequence[str]) -> Callable[[], dict[str, Callable[[int], Any]]]:
+    """Returns a function without arguments that gives, for every kind of row, the function from a seed to what the row trains on."""
+    synth, content = made.synth, MODALITIES[made.data.modality].content
+
+    @cache
+    def draws() -> dict[str, Callable[[int], Any]]:
+        like = synth.x.like() if hasattr(synth.x, "like") else content and content(made.data)
+        return drawn(made, kinds, content=like)
+
+    return draws
+
+
 def is_kept(made: Scoring, name: str, protocol: Protocol) -> bool:
     """Whether scores of a network may be kept for other calls: where this project's source computes them."""
     own = protocol.own_net == name or own_network(name)
     return own_code(made.synth.x, made.synth.y, protocol) and own and made.committee.own()
 
 
+def protocol_of(made: Scoring, kind: str) -> Protocol:
+    """What scores a row."""
+    baseline = EVALUATORS[made.data.modality].baselines[kind]
+    named = baseline.recipe and find_recipe(baseline.recipe, epochs=made.common.choices.full_epochs)
+    return baseline.protocol or named or made.protocol
+
+
 def scored_rows(made: Scoring, kinds: Sequence[str]) -> list[Row]:
     """The rows of a set, network by network. Nothing is drawn, and no teacher loaded, before a row is asked for what it draws."""
-    synth, data, evaluator = made.synth, made.data, EVALUATORS[made.data.modality]
-    content = MODALITIES[data.modality].content
-
-    @cache
-    def draws() -> dict[str, Callable[[int], Any]]:
-        like = synth.x.like() if hasattr(synth.x, "like") else content and content(data)
-        return drawn(made, kinds, content=like)
+    data, evaluator, draws = made.data, EVALUATORS[made.data.modality], draws_of(made, kinds)
 
     def row(name: str, kind: str) -> Row:
-        baseline = evaluator.baselines[kind]
-        epochs = made.common.choices.full_epochs
-        protocol = baseline.protocol or (find_recipe(baseline.recipe, epochs=epochs) if baseline.recipe else made.protocol)
+        protocol = protocol_of(made, kind)
         worker, facts = made.common.worker(data, made.networks[name], protocol), facts_of(made, name, kind, protocol)
         draw = cache(lambda: evaluator.prepare(draws()[kind], name, made.seeds))
-        return Row(name, kind, protocol, worker, draw, bool(baseline.recipe), facts, is_kept(made, name, protocol))
+        return Row(name, kind, protocol, worker, draw, made.whole(kind), facts, is_kept(made, name, protocol))
 
     return [row(name, kind) for name in made.networks for kind in kinds]
 
@@ -252,15 +295,3 @@ def check_one_table(made: Sequence[Scoring]) -> None:
         if other.protocol.measure != first.protocol.measure:
             names = f"{first.protocol.name} and {other.protocol.name}"
             raise BadInput(f"--recipe: the sets advise {names}, whose scores do not compare; name one recipe for all")
-
-
-def images_a_class(synth: SyntheticSet) -> int | None:
-    """How many real examples of every class cost as much as the set. None if that differs between classes or the set has a budget of
-    another kind."""
-    counts = row_counts(synth)
-    return int(counts[0]) if synth.info.budget in ("", "ipc") and (counts == counts[0]).all() else None
-
-
-def share_of_commonest(train: Int[np.ndarray, " n"], part: Int[np.ndarray, " m"]) -> float:
-    """The fraction of `part`, class indices, that belong to the most frequent class of the training examples' indices, `train`."""
-    return float(np.mean(part == np.bincount(train).argmax()))

@@ -1,14 +1,19 @@
-"""Selection: PCA (prune, combine, augment) as its paper has it on ImageNet-1K, and at a size for two cores.
+"""Selection: PCA (prune, combine, augment) as its paper has it on ImageNet-1K, and at a size for two cores; fractions of CIFAR.
 
 The paper scores by EL2N over the first ten epochs of a training, keeps 224 pixels a side and trains by recipe `rethinking_hard`. Its
 accuracies were not verified here, so no preset states one. Its 100 images a class are more than a set's file holds as float32.
+
+Knowledge distillation on pruned data (Ben-Baruch et al., ICML 2025) keeps fractions of CIFAR and ImageNet-1K. Its temperatures, weights and
+lengths were not seen, nor was any code, so the presets of fractions are this project's; half of ImageNet is more than a set's file holds.
+Regimes and weights are flags of the evaluation: `condense evaluate DIR --regimes hard,soft,online --alpha A --teachers DIR`.
 """
 
+from itertools import product
 from typing import Any
 
 from condense.presets.base import Preset
 
-PAPER = "Xiao et al., ICML 2026"
+PAPER, PRUNED = "Xiao et al., ICML 2026", "Ben-Baruch et al., ICML 2025"
 HERE = f"this project, after {PAPER}"
 IMAGENET, NET = "folder:imagenet?size=224", "resnet18:norm=batch"
 CLAIM = "no verified score"
@@ -37,4 +42,12 @@ def _small():
         yield Preset(f"pca_{data}_{ipc}", "pca", data, "no published score", HERE, COST[data], {"ipc": ipc, "net": net})
 
 
-PRESETS = (*_published(), *_small())
+def _fractions():
+    for data, fraction in product(("cifar10", "cifar100"), (0.1, 0.5)):
+        settings: dict[str, Any] = {"fraction": fraction, "net": "convnet:width=32"}
+        name, own = f"{data}_part{100 * fraction:.0f}", f"this project, after {PRUNED}"
+        yield Preset(f"random_{name}", "random", data, "no published score", own, "seconds on two cores", settings)
+        yield Preset(f"select_{name}", "select", data, "no published score", own, "minutes on two cores", settings | {"rule": "hard"})
+
+
+PRESETS = (*_published(), *_small(), *_fractions())

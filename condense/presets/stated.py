@@ -12,6 +12,8 @@ STATED: dict[str, dict[str, Any]] = {
         "grid": 2,
         "inside": True,
     },
+    "random": {},
+    "select": {"by": "el2n", "rule": "easy", "balanced": True, "drop": 0.0, "strata": 50, "weighted": False},
     "dc": {
         "momentum": 0.5,
         "distance": "rows",

@@ -106,6 +106,15 @@ def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
     return Teachers(tuple(members), accuracies, index["data_digest"], classes, image, preprocess, split_seed, folder)
 
 
+def member_bytes(folder: str | Path) -> int:
+    """The bytes of all arrays of a committee's networks, which whoever asks these while others train must have. Loads none of them."""
+    total = 0
+    for path in sorted((Path(folder) / "members").glob("*.npz")):
+        with opened(path) as archive:
+            total += sum(math.prod(array.shape) * array.dtype.itemsize for array in archive.members.values())
+    return total
+
+
 def read_preprocess(path: Path, kind: type[Preprocess], image: tuple[int, int, int]) -> Preprocess:
     """What leads to the model space of teachers. Raises BadInput where its numbers are not finite, impossible, or for other images."""
     with opened(path) as archive:

@@ -34,7 +34,7 @@ from synth.images.views import View
 from synth.labelling import teacher_digest
 from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
-from synth.options import Positive, check_option
+from synth.options import Positive, Share, check_option
 from synth.training.fit import Fit, Item, adam, epoch_items, fit, init_fit, on_examples, sgd
 from synth.training.stream import Blocks
 
@@ -131,6 +131,7 @@ def train_teachers(
     batch: int = BATCH,
     optimizer: str = "sgd",
     decay: float = 5e-4,
+    fraction: float | None = None,
     seed: int = 0,
     force: bool = False,
     command: str = "",
@@ -143,6 +144,8 @@ def train_teachers(
       net: specifications of the members, each with what of its recipe is its own (`member_of`); by default `default_committee`.
       epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
       optimizer, decay: `sgd` or `adam`, and its weight decay (>= 0).
+      fraction: part of the training images that they see, in (0, 1], every class in proportion; by default all. Fractions of one data set
+        are nested. An epoch is as long as the part.
       seed: of weights, order and views, and of the validation split where `data` is a specification.
       force: removes another committee that the folder holds, or this one where it is done.
 
@@ -151,11 +154,13 @@ def train_teachers(
     """
     recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
     data = check_modality(load_data(data, seed=seed), "images", flag="--data")
+    part = {} if fraction is None else {"fraction": check_option("fraction", fraction, Annotated[float, Share])}
+    data = data.with_fraction(fraction) if part else data
     members = [member_of(text, recipe) for text in net or default_committee(data.image)]
     for member in members:
         nets.build(member.net, data.image, len(data.classes))
     names = [member.as_text(recipe) for member in members]
-    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.as_record()}
+    config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.as_record(), **part}
     ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
     steps = ends[-1]
     request = {"steps": steps, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
@@ -169,7 +174,7 @@ def train_teachers(
                     key, before = jax.random.fold_in(jax.random.key(seed), number), end - member.recipe.epochs
                     entry = _train(key, number, member, before, data, folder, log, run, bar)
                     entries.append(entry | ({"recipe": member.recipe.as_record()} if member.recipe != recipe else {}))
-            write_index(folder, data, recipe.as_record(), entries)
+            write_index(folder, data, recipe.as_record() | part, entries)
         check_there(folder, INDEX)
     return load_teachers(folder)
 

@@ -10,6 +10,8 @@ from condense.evaluation.cells import Cells, check_cache
 from condense.evaluation.report import Evaluation, Evaluations
 from condense.evaluation.rows import Shelf
 from condense.evaluation.scoring import Choices, Common, check_one_table, prepare
+from condense.evaluation.spreads import check_embedding, with_spread
+from condense.evaluation.variants import check_variants, with_variants
 from condense.runtime.checks import check_seed
 from condense.workflows.verdicts import tell_far_pixels
 from synth.base import Net
@@ -37,6 +39,13 @@ def evaluate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
     seed: int = 0,
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
+    regimes: Sequence[str] | str | None = None,
+    alpha: float | None = None,
+    temperature: float | None = None,
+    augmentations: Sequence[str] | str | None = None,
+    tune_lr: bool = False,
+    embed: str | Path | None = None,
+    steps: int | None = None,
 ) -> Evaluation: ...
 
 
@@ -58,6 +67,13 @@ def evaluate(
     seed: int = 0,
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
+    regimes: Sequence[str] | str | None = None,
+    alpha: float | None = None,
+    temperature: float | None = None,
+    augmentations: Sequence[str] | str | None = None,
+    tune_lr: bool = False,
+    embed: str | Path | None = None,
+    steps: int | None = None,
 ) -> Evaluations: ...
 
 
@@ -78,6 +94,13 @@ def evaluate(
     seed: int = 0,
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
+    regimes: Sequence[str] | str | None = None,
+    alpha: float | None = None,
+    temperature: float | None = None,
+    augmentations: Sequence[str] | str | None = None,
+    tune_lr: bool = False,
+    embed: str | Path | None = None,
+    steps: int | None = None,
 ) -> Evaluation | Evaluations:
     """Scores sets, and real examples at the same budget, by a protocol: it trains fresh networks and scores each once, at its last step.
 
@@ -111,6 +134,14 @@ def evaluate(
       seed: of the networks and draws.
       cache: folder of finished cells; by default `cells` in the folder of a run. `none` keeps none.
       ranks: folder of `condense rank`, for the rows `easy` and `hard`: the lowest or highest scores of every class.
+      regimes: of `hard` (class indices), `soft` (one stored answer of `teachers` an example), `online` (they answer to every view): every
+        row is scored under each, for as many steps. `full` learns from class indices.
+      alpha: weight of the teachers' answers in the loss of these, (1 - alpha) CE + alpha T^2 KL; by default 1.
+      temperature: T; by default the best of 1, 4 and 20 on validation images, for every network, row and regime.
+      augmentations: of those in `evals.augmentations.AUGMENTATIONS`: every row is scored under each, in place of the recipe's own.
+      tune_lr: takes the step size of every row, the full one too, that is the best of five on validation images (those of DD-Ranking).
+      steps: optimiser steps on the set in place of `epochs`, rounded up to whole ones: sets of several sizes are trained on equally long.
+      embed: folder of teachers: every row says coverage and diversity of its examples in the features of the first network there.
 
     Example:
       >>> import condense
@@ -126,9 +157,8 @@ def evaluate(
     several = not isinstance(what, SyntheticSet | str | Path)
     if not (sets := list(what) if several else [what]):
         raise BadInput("evaluate: names no set; give one or more")
-    choices = Choices(
-        data, net, seeds, recipe, epochs, rows, split, teachers, best_on_test, frozen, check_seed(seed), cache, ranks, full_epochs
-    )
+    shared = (data, net, seeds, recipe, epochs, rows, split, teachers, best_on_test, frozen, check_seed(seed), cache, ranks, full_epochs)
+    choices = Choices(*shared, regimes, alpha, temperature, augmentations, tune_lr, embed, steps)
     common, cells = Common(choices), Cells()
     made = [prepare(one, common) for one in sets]
     check_one_table(made)
@@ -136,9 +166,12 @@ def evaluate(
     shelves = [Shelf(cells, one.cells, tuple(place for place in places if place != one.cells)) for one in made]
     for one, shelf in zip(made, shelves, strict=True):
         check_best(one)
+        check_variants(one)
+        check_embedding(one)
         one.check(shelf)
     check_cache(cache)
-    results = tuple(with_best(one, shelf, one.run(shelf)) for one, shelf in zip(made, shelves, strict=True))
+    plain = [with_best(one, shelf, one.run(shelf)) for one, shelf in zip(made, shelves, strict=True)]
+    results = tuple(with_spread(one, with_variants(one, shelf, table)) for one, shelf, table in zip(made, shelves, plain, strict=True))
     for one in made:
         tell_far_pixels(one.synth, one.data)
     return Evaluations(results) if several else results[0]

@@ -19,6 +19,7 @@ from synth.errors import BadInput
 
 BRIGHTNESS, SATURATION, CONTRAST = 0.5, (0.0, 2.0), (0.5, 1.5)
 SHIFT, CUT, SCALE, DEGREES, FLIP = 0.125, 0.5, 1.2, 15.0, 0.5
+CUT_STREAM = 0xC07  # key stream of `cut_each`, apart from that of a view which the same key draws
 
 Image = Float[Array, "h w c"]
 Scalar = Float[Array, ""]
@@ -199,6 +200,12 @@ def one_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Fl
         return jnp.stack(views)[jax.random.randint(k_which, (), 0, len(views))]
 
     return jax.vmap(one)(jax.random.split(key, len(x)), x - mean) + mean
+
+
+def cut_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:
+    """Cuts a square of half the side out of every image, around a place drawn for each (DeVries and Taylor, arXiv 1708.04552)."""
+    u = jax.random.uniform(jax.random.fold_in(key, CUT_STREAM), (3, len(x)), jnp.float32)
+    return jax.vmap(cutout)(x, *draw_cutout(u, x.shape[1:3]))
 
 
 def none(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:

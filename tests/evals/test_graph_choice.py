@@ -9,8 +9,8 @@ import pytest
 
 from condense import nets
 from condense.data.load import load_data
+from condense.evaluation.counts import share_of_commonest
 from condense.evaluation.graphs import GRAPHS
-from condense.evaluation.scoring import share_of_commonest
 from evals.protocol import ScoringNetwork
 from evals.retrain_graphs import WeightedBatch, area, make_graph_trainer, retrain_graphs, roc_auc
 from evals.retraining import EvalRecipe

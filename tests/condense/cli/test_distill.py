@@ -42,7 +42,7 @@ def asked(monkeypatch):
     """What the command line asks for, without the work: the settings of its plan."""
     plans, made = [], SimpleNamespace(represents=False)
     monkeypatch.setattr("condense.workflows.distill.execute", lambda plan: plans.append(plan) or made)
-    monkeypatch.setattr("condense.evaluation.baselines.too_few", lambda synth, data: None)  # there is no set to be counted
+    monkeypatch.setattr("condense.evaluation.counts.too_few", lambda synth, data: None)  # there is no set to be counted
     settings = {"ipc": 7, "net": "mlp", "steps": 40, "lr": 0.25}
     mine = presets.Preset("mine", "dm", "digits?limit=1000", "50.0 %", "this test", "nothing", settings)
     monkeypatch.setitem(presets.PRESETS, "mine", mine)
@@ -205,7 +205,7 @@ def test_a_preset_is_a_run_that_can_be_made(name):
     assert settings.keys() <= {f.name for f in fields(made_by)}
     data = parse_spec(settings["data"])
     assert data.name in NAMED or data.kind in ("folder", "tu")  # the last two for what nobody may hand on
-    assert sum(settings.get(name) is not None for name in ("ipc", "size", "bytes", "support")) == 1
+    assert sum(settings.get(name) is not None for name in ("ipc", "size", "bytes", "fraction", "support")) == 1
     own = {key: value for key, value in settings.items() if key in option_parameters(REGISTRY[method].load())}
     shape = Alphabet(37) if data.kind == "tu" else (32, 32, 3)
     handed = {

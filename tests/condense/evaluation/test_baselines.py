@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from condense.evaluation.baselines import class_counts, make_rows, ranks_facts
+from condense.evaluation.baselines import make_rows, ranks_facts
+from condense.evaluation.counts import class_counts
 from condense.workflows.evaluate import evaluate
 from synth.base import take_all
 from synth.errors import BadInput

@@ -27,7 +27,13 @@ def folder(tmp_path_factory):
 
 
 def scoring(what, **more):
-    fields = dict.fromkeys(Choices.__dataclass_fields__) | {"rows": ("distilled",), "split": "test", "best_on_test": False, "seed": 0}
+    fields = dict.fromkeys(Choices.__dataclass_fields__) | {
+        "rows": ("distilled",),
+        "split": "test",
+        "best_on_test": False,
+        "tune_lr": False,
+        "seed": 0,
+    }
     return prepare(what, Common(Choices(**fields | {"recipe": "krr", "net": "mlp:width=4", "seeds": 1} | more)))
 
 

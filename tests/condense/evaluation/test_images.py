@@ -101,7 +101,9 @@ def test_the_best_of_many_scorings_on_the_test_images_stands_beside_the_last(dat
     assert command([*asked, str(tmp_path / "a.json")]) == command([*asked, str(tmp_path / "b.json"), "--best-on-test"]) == 0
     plain, watched = (json.loads((tmp_path / name).read_text())["results"] for name in ("a.json", "b.json"))
     for before, after in zip(plain, watched, strict=True):
-        assert list(after) == [*ROW, "best_on_test"] and after["accuracy"] == before["accuracy"]
+        assert list(after) == [*ROW, "best_on_test", "curve"] and after["accuracy"] == before["accuracy"]
+        assert after["curve"]["steps"] == [1, 2, 3] and [one[-1] for one in after["curve"]["accuracy"]] == after["accuracy"]
+        assert [max(one) for one in after["curve"]["accuracy"]] == after["best_on_test"]
         assert all(best >= last for best, last in zip(after["best_on_test"], after["accuracy"], strict=True))
     said = " ".join(capsys.readouterr().out.split())
     assert said.count("(best ") == 2 and "best: the highest of all scorings on the test images, chosen on them" in said

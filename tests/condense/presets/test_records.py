@@ -14,7 +14,7 @@ from matchers import REGISTRY
 from matchers.inputs import option_parameters
 from synth.errors import BadInput
 
-SHARED = {"ipc", "size", "bytes", "net", "steps", "start"}  # flags of every method
+SHARED = {"ipc", "size", "bytes", "fraction", "net", "steps", "start"}  # flags of every method
 
 
 @pytest.mark.parametrize("method", sorted({preset.method for preset in PRESETS.values()}))

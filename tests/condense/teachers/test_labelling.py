@@ -11,8 +11,9 @@ import pytest
 from condense import distill
 from condense.__main__ import run as command
 from condense.data.load import load_data
-from condense.evaluation.baselines import make_rows, row_counts
+from condense.evaluation.baselines import make_rows
 from condense.evaluation.choices import take_recipe
+from condense.evaluation.counts import row_counts
 from condense.evaluation.teaching import find_teachers, teach
 from condense.teachers import labelling as module
 from condense.teachers.labelling import PARTIAL_LABELS_DIR

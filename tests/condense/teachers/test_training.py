@@ -1,5 +1,6 @@
 """The training of a supervised teacher by hand, and what every step of it draws."""
 
+import json
 from types import SimpleNamespace
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 from condense.teachers import train as teachers
 from condense.teachers.train import TeacherRecipe, trainer
 from synth.base import take_all
+from synth.errors import BadInput
 from synth.images.views import View
 from synth.training.fit import init_fit
 from tests.support.linear import linear_gradient, linear_net
@@ -70,3 +72,31 @@ def test_every_step_of_a_teacher_has_a_batch_and_a_view_of_its_own(data, monkeyp
     for turn in range(4):
         rows = sorted(seen[steps * turn : steps * (turn + 1)])
         assert sorted(np.concatenate([row for _, _, row, _ in rows])[:n]) == list(range(n))
+
+
+def test_fractions_of_the_training_images_are_nested_and_in_proportion(data):
+    """Validation, test and preprocessing stay, so that teachers of a fraction answer in the same model space."""
+    parts = {share: data.with_fraction(share) for share in (0.1, 0.5, 1.0)}
+    rows = {share: set(part.rows[0].tolist()) for share, part in parts.items()}
+    assert rows[0.1] < rows[0.5] < rows[1.0] == set(data.rows[0].tolist())
+    counts = {share: np.bincount(part.train.y).tolist() for share, part in parts.items()}
+    assert np.bincount(data.train.y).tolist() == [36, 27, 45] and counts == {0.1: [4, 3, 5], 0.5: [18, 14, 23], 1.0: [36, 27, 45]}
+    assert all(
+        part.preprocess is data.preprocess and part.rows[1] is data.rows[1] and part.digest == data.digest for part in parts.values()
+    )
+    with pytest.raises(BadInput, match=r"--fraction 0\.01: leaves class ant without training images; give at least 0\.019"):
+        data.with_fraction(0.01)
+
+
+@pytest.mark.slow
+def test_a_committee_of_a_fraction_says_so_and_is_another_one(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(teachers, "check_sense", lambda *args, **more: None)
+    call = {"data": data, "net": ["mlp:width=4"], "epochs": 1}
+    teachers.train_teachers(**call, out=tmp_path / "t", fraction=0.5)
+    assert json.loads((tmp_path / "t" / "teachers.json").read_text())["recipe"]["fraction"] == 0.5
+    assert "55 images" in json.loads((tmp_path / "t" / "run.json").read_text())["trained_on"]
+    for other in ({}, {"fraction": 0.25}):
+        with pytest.raises(BadInput, match="fraction"):
+            teachers.train_teachers(**call, **other, out=tmp_path / "t")
+    with pytest.raises(BadInput, match=r"--fraction 1\.5: .*in \(0, 1\]"):
+        teachers.train_teachers(**call, fraction=1.5, out=tmp_path / "u")

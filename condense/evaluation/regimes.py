@@ -1,0 +1,159 @@
+"""Label regimes: the same examples under several kinds of labels, for as many optimiser steps.
+
+A row is scored once under each regime that a call names. Where teachers take part, the loss is (1 - alpha) CE + alpha T^2 KL
+(`synth.labels.blend`). To add a regime, add its entry to `REGIMES`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from condense.evaluation.evaluator import Evaluator
+from condense.evaluation.facts import Facts, trained_facts
+from condense.evaluation.teaching import Committee
+from condense.teachers.store import member_bytes, read_index
+from evals.protocol import Protocol
+from evals.report import Labelling
+from synth.errors import BadInput, nearest
+from synth.images.views import View
+from synth.labelling import LabelPlan, label, present
+from synth.labels import KINDS
+from synth.labels.blend import blend
+from synth.labels.plain import Hard
+from synth.set import SyntheticSet
+
+TEMPERATURES = (1.0, 4.0, 20.0)  # of which validation chooses
+HARD = "hard"
+
+
+class Regime(NamedTuple):
+    """One way to label examples.
+
+    Args:
+      kind: of the labels, a key of `synth.labels.KINDS`: `hard`, or one that teachers make and that is no replay of views.
+      about: one line.
+    """
+
+    kind: str
+    about: str
+
+
+REGIMES = {
+    HARD: Regime("hard", "class indices"),
+    "soft": Regime("static", "one stored answer of the teachers to every example"),
+    "online": Regime("online", "the teachers answer to every view while a network trains"),
+}
+
+
+class Teaching(NamedTuple):
+    """What a call asks of label regimes.
+
+    Args:
+      regimes: names, in the order of the call. alpha: the weight of the teachers' answers, in [0, 1].
+      temperature: of the answers; None where validation chooses one of `TEMPERATURES` for every network, row and regime.
+      committee: the teachers.
+    """
+
+    regimes: tuple[str, ...]
+    alpha: float
+    temperature: float | None
+    committee: Committee
+
+    def candidates(self) -> tuple[float, ...]:
+        """The temperatures to choose from. Without weight of the answers it does not matter."""
+        if self.temperature is not None:
+            return (self.temperature,)
+        return TEMPERATURES if self.alpha else TEMPERATURES[:1]
+
+    def facts(self, regime: str, temperature: float) -> Facts:
+        """What labels of a regime depend on beside the examples, as values of JSON."""
+        how = {"regime": regime, "kind": REGIMES[regime].kind, "alpha": self.alpha, "temperature": temperature}
+        return {**how, "committee": trained_facts(self.committee.place)}
+
+    def label(self, given: SyntheticSet, regime: str, temperature: float) -> SyntheticSet:
+        """The set with labels of a regime in which teachers take part, ready for training."""
+        known, index = self.committee.members, given.y.index
+        plan = LabelPlan(1, 0, View(cells=given.cells), temperature)
+        answers = label(jax.random.key(0), REGIMES[regime].kind, given.x.decode(), index, given.y.classes, known, plan)
+        return replace(given, y=blend(present(answers, known), index, self.alpha))
+
+
+def check_regimes(asked: Sequence[str] | str | None, alpha: float | None, temperature: float | None) -> tuple[str, ...]:
+    """The names of the regimes that a call asks for, each once; none where it asks for none. Raises BadInput for an unknown name, for
+    numbers out of range, and for a weight or temperature that no regime reads."""
+    given = {"alpha": alpha, "temperature": temperature}
+    named = [(name, value) for name, value in given.items() if value is not None]
+    names = tuple(dict.fromkeys([asked] if isinstance(asked, str) else asked or ()))
+    if asked is not None and not names:
+        raise BadInput(f"--regimes: none given (known: {', '.join(REGIMES)})")
+    if unknown := [name for name in names if name not in REGIMES]:
+        raise BadInput(f"--regimes: unknown regime '{unknown[0]}' (known: {', '.join(REGIMES)}){nearest(unknown[0], REGIMES)}")
+    if named and not set(names) - {HARD}:
+        name, value = named[0]
+        raise BadInput(f"--{name} {value:g}: is of labels by teachers; add soft or online to --regimes, or leave it out")
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise BadInput(f"--alpha {alpha:g}: give the weight of the teachers' answers, a number from 0 to 1")
+    if temperature is not None and not 0 < temperature < math.inf:
+        raise BadInput(f"--temperature {temperature:g}: give a number above 0")
+    return names
+
+
+def without_answers(synth: SyntheticSet) -> SyntheticSet:
+    """The set with class indices in place of its labels: an example belongs to its most probable class."""
+    return replace(synth, y=Hard(jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), synth.y.classes))
+
+
+def take_teaching(names: tuple[str, ...], alpha: float | None, temperature: float | None, committee: Committee) -> Teaching:
+    """The regimes of a call with their teachers. Raises BadInput where there are none and a regime needs them, where no regime does, and
+    where nothing can choose a temperature."""
+    place, data = committee.place, committee.data
+    taught = [name for name in names if name != HARD]
+    if taught and place is None:
+        raise BadInput(f"--regimes {taught[0]}: its labels are answers of teachers; give --teachers DIR")
+    if place is not None and not taught:
+        raise BadInput(f"--teachers {place}: no regime asks them; add soft or online to --regimes, or leave it out")
+    if place is not None:
+        read_index(place)
+    made = Teaching(names, 1.0 if alpha is None else alpha, temperature, committee)
+    if taught and len(made.candidates()) > 1 and not len(data.val.y):
+        raise BadInput(f"--regimes {taught[0]}: {data.spec} has no validation images to choose a temperature by; give --temperature")
+    return made
+
+
+def check_varied(
+    choices: Any, protocol: Protocol, evaluator: Evaluator, synth: SyntheticSet, kinds: Sequence[str], *, usual: bool
+) -> list[str]:
+    """The rows that can be scored in variants, of those that the call names or of the `usual` ones.
+
+    Raises BadInput if the protocol trains nothing, if variants do not suit the modality or the set's labels, where nothing can choose a
+    step size, and for a row whose content is chosen.
+    """
+    modality, images = synth.x.modality, evaluator.trained_nets
+    asked = {"--regimes": choices.regimes, "--augmentations": choices.augmentations, "--tune-lr": choices.tune_lr or None}
+    for flag in (flag for flag, value in asked.items() if value is not None):
+        if not protocol.trains:
+            raise BadInput(f"{flag}: is of a training, and recipe {protocol.name} {protocol.does}; leave it out")
+        if evaluator.chooses_epoch or (flag != "--tune-lr" and not images):
+            raise BadInput(f"{flag}: is not for {modality}; leave it out")
+    if choices.augmentations is not None and (synth.y.replays or synth.y.records):
+        raise BadInput("--augmentations: the set's labels answer to views of their own; leave it out, or add --regimes hard")
+    best = [kind for kind in kinds if evaluator.baselines[kind].best]
+    if best and not usual:
+        raise BadInput(f"--rows {best[0]}: its content is chosen under one recipe; leave it out, or score it apart")
+    return [kind for kind in kinds if kind not in best]
+
+
+def labelling_of(
+    regime: str, examples: int, classes: int, protocol: Protocol, *, teaching: Teaching, temperature: float | None = None
+) -> Labelling:
+    """How a row of so many examples is labelled and for how long networks learn from it."""
+    steps = protocol.epochs * -(-examples // protocol.batch_of(examples, classes))
+    size = examples * KINDS[REGIMES[regime].kind].bytes_each(classes, protocol.epochs)
+    if regime == HARD:
+        return Labelling(regime, steps, size)
+    asked = member_bytes(teaching.committee.place) if KINDS[REGIMES[regime].kind].asks else 0
+    return Labelling(regime, steps, size, teaching.alpha, temperature, asked)

@@ -1,0 +1,64 @@
+"""How the examples of every row lie among the training examples, in the features of a trained network that stays as it is."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from condense.evaluation.report import Evaluation
+from condense.evaluation.scoring import Scoring, draws_of
+from condense.teachers.store import read_index, take_teachers
+from evals.spread import Spread, spread
+from synth.base import Net, Teacher, take_all
+from synth.errors import BadInput
+from synth.training.fit import in_batches
+
+
+def check_embedding(made: Scoring) -> None:
+    """Raises BadInput if the call names a network for the embedding and there is none, or the set holds no images."""
+    place = made.common.choices.embed
+    if place is None:
+        return
+    if made.data.modality != "images":
+        raise BadInput(f"--embed {place}: trained networks see images, and the set holds {made.data.modality}; leave it out")
+    read_index(place, flag="--embed")
+
+
+def with_spread(made: Scoring, evaluation: Evaluation) -> Evaluation:
+    """The evaluation with coverage and diversity of every row's examples, those of the first seed; of all examples there is none."""
+    place = made.common.choices.embed
+    if place is None:
+        return evaluation
+    teacher = take_teachers(place, made.data, flag="--embed", split=made.common.choices.split)[0]
+    train = take_all(made.data.train)
+    real = embeddings(teacher, train.x)
+    kinds = [kind for kind in dict.fromkeys((*plain(made), *made.varied)) if not made.whole(kind)]
+    draws = draws_of(made, kinds)() if kinds else {}
+    found = {kind: spread_of(teacher, real, train.y, draws[kind]) for kind in kinds}
+    return evaluation._replace(reports=tuple(one._replace(spread=found.get(one.set_kind)) for one in evaluation.reports))
+
+
+def plain(made: Scoring) -> list[str]:
+    """The kinds of the rows of examples at the set's budget."""
+    return [row.kind for row in made.rows if not row.whole]
+
+
+def spread_of(teacher: Teacher, real: Float[np.ndarray, "n d"], labels: np.ndarray, draw: Callable[[int], Any]) -> Spread | None:
+    """Coverage and diversity of what a row draws for the first seed."""
+    drawn = draw(0)
+    index = np.asarray(drawn.y.probs()).argmax(-1)
+    return spread(real, np.asarray(labels), embeddings(teacher, drawn.x.decode()), index)
+
+
+@lru_cache(maxsize=8)
+def reader(net: Net) -> Callable:
+    """(vars, images) -> features, the same function for the same network, so that it is compiled once."""
+    return lambda vars, x: net.apply(vars, x).embed
+
+
+def embeddings(teacher: Teacher, x: Any) -> Float[np.ndarray, "n d"]:
+    """The features of images in front of the network's head."""
+    return np.asarray(in_batches(reader(teacher.net), teacher.vars, jnp.asarray(x)))

@@ -1,0 +1,121 @@
+"""Knowledge distillation on pruned data: `python -m tests.bench.pruning --out DIR [--data digits] [--dry-run]`.
+
+Fractions of the data x ways to choose them x the weight alpha of a teacher's answers x teachers of three sizes. Sets, teachers and trained
+networks stay in DIR, so that the same command goes on where it was stopped. `--dry-run` counts the trainings, times one of each length, and
+writes nothing.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from condense.data.load import load_data
+from condense.evaluation.regimes import TEMPERATURES
+from condense.evaluation.scoring import Choices, Common
+from condense.evaluation.scoring import prepare as scoring
+from condense.ranking.train import rank
+from condense.runtime.log import duration
+from condense.teachers.train import train_teachers
+from condense.workflows.distill import distill
+from condense.workflows.evaluate import evaluate
+
+FRACTIONS = (0.01, 0.05, 0.1, 0.3, 0.5)
+CHOICES: dict[str, dict[str, Any]] = {
+    "random": {"rule": "random"},
+    "el2n_hard": {"by": "el2n", "rule": "hard"},
+    "el2n_easy": {"by": "el2n", "rule": "easy"},
+    "forgetting": {"by": "forgetting", "rule": "hard"},
+    "aum": {"by": "aum", "rule": "hard"},
+    "ccs": {"by": "aum", "rule": "ccs"},
+    "moderate": {"by": "moderate", "rule": "moderate"},
+}
+ALPHAS = (0.0, 0.5, 0.9, 1.0)
+NETS = {"smaller": "convnet:width=8,depth=2", "same": "convnet:width=16,depth=2", "larger": "convnet:width=32,depth=2"}
+STUDENT, SEEDS, EPOCHS, RECIPE = NETS["same"], 3, 60, "quick"
+
+
+class Cell(NamedTuple):
+    """One row of the grid: which set, which teacher, and its weight; without weight there is no teacher."""
+
+    fraction: float
+    choice: str
+    alpha: float
+    teacher: str | None
+
+    def trainings(self, seeds: int) -> int:
+        """How many networks are trained: one for each temperature that is tried, and the seeds."""
+        return seeds + (len(TEMPERATURES) if self.teacher else 0)
+
+
+def grid() -> Iterator[Cell]:
+    """All rows; those without weight once for all teachers."""
+    for fraction, choice in product(FRACTIONS, CHOICES):
+        yield Cell(fraction, choice, 0.0, None)
+        for alpha, teacher in product(ALPHAS[1:], NETS):
+            yield Cell(fraction, choice, alpha, teacher)
+
+
+def make_set(cell: Cell, data: Any, out: Path) -> Path:
+    """The folder of the cell's set, made if it is not there."""
+    place = out / "sets" / f"{cell.choice}-{cell.fraction:g}"
+    distill("select", data, fraction=cell.fraction, net=STUDENT, ranks=out / "ranks", out=place, **CHOICES[cell.choice])
+    return place
+
+
+def score(cell: Cell, data: Any, out: Path, seeds: int, *, epochs: int = EPOCHS, cache: str | Path | None = None) -> dict[str, Any]:
+    """Scores a set under the regime of the cell; the result is a row of `evaluate --json` with the cell's names."""
+    way = {"data": data, "net": STUDENT, "recipe": RECIPE, "epochs": epochs, "seeds": seeds, "rows": "distilled"}
+    taught = (
+        {"regimes": "online", "alpha": cell.alpha, "teachers": out / f"teacher-{cell.teacher}"} if cell.teacher else {"regimes": "hard"}
+    )
+    (row,) = evaluate(make_set(cell, data, out), **way, **taught, cache=cache or out / "cells").as_json()["results"]
+    return {**cell._asdict(), **row}
+
+
+def prepare(data: Any, out: Path) -> None:
+    """Ranks the data and trains the teachers, as far as that is not done."""
+    rank(data, out / "ranks", net=STUDENT, epochs=8)
+    for name, net in NETS.items():
+        train_teachers(data, out / f"teacher-{name}", net=[net], epochs=15)
+
+
+def seconds_of(fraction: float, data: Any) -> float:
+    """How long the training of one network on a fraction takes, the compilation apart, at the classes' labels."""
+    choices = Choices(data, STUDENT, 1, RECIPE, EPOCHS, "distilled", "test", None, False, None, 0, "none")
+    (row,) = scoring(distill("random", data, fraction=fraction), Common(choices)).rows
+    return row.worker.seconds(row.draw()(0), 1)
+
+
+def preview(data: Any, seeds: int) -> list[str]:
+    """What the grid takes. Teachers that answer to every view add a forward pass to a step, about half as much again."""
+    cells, total, lines = list(grid()), 0.0, []
+    for fraction in FRACTIONS:
+        mine, one = [cell for cell in cells if cell.fraction == fraction], seconds_of(fraction, data)
+        took = sum(cell.trainings(seeds) * one * (1.5 if cell.teacher else 1.0) for cell in mine)
+        trainings, total = sum(cell.trainings(seeds) for cell in mine), total + took
+        lines.append(f"{100 * fraction:g} %: {len(mine)} rows, {trainings:,} trainings of {one:.2f} s and more: {duration(took)}")
+    return [*lines, f"{len(cells)} rows: about {duration(total)} without compilations; one ranking and {len(NETS)} teachers come before"]
+
+
+def main() -> None:
+    """Runs the grid, or says what it takes."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--out", type=Path, required=True)
+    flags.add_argument("--data", default="digits")
+    flags.add_argument("--seeds", type=int, default=SEEDS)
+    flags.add_argument("--dry-run", action="store_true")
+    call = flags.parse_args()
+    data = load_data(call.data)
+    if call.dry_run:
+        print("\n".join(preview(data, call.seeds)))
+        return
+    prepare(data, call.out)
+    rows = [score(cell, data, call.out, call.seeds) for cell in grid()]
+    (call.out / "grid.json").write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
