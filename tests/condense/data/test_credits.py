@@ -45,7 +45,7 @@ def test_what_comes_with_libraries_is_stated_as_they_state_it():
 def test_a_set_known_by_name_has_the_citation_of_its_builder(tmp_path, monkeypatch):
     monkeypatch.setenv("CONDENSE_DATA", str(tmp_path))
     found = credits_of("svhn_cropped")
-    assert found.citation.startswith("@article{Netzer2011") and found.source.startswith("http")
+    assert "@article{Netzer2011" in found.citation and found.source.startswith("http")
 
 
 @pytest.mark.parametrize(("licence", "name"), [("", "unknown"), ("Apache-2.0", "apache-2.0"), ("CC BY 4.0, see the page", "other")])

@@ -144,6 +144,7 @@ def test_a_set_of_one_class_alone_stays_with_trees_of_both():
     assert Wood.kept(SimpleNamespace(shared=None), both) is both
 
 
+@pytest.mark.slow
 def test_classes_of_the_same_graphs_have_no_set_of_their_own(toy):
     twice = toy.train.take(np.repeat(np.arange(40), 2))._asdict() | {"y": np.tile(np.array([0, 1], np.int32), 40)}
     for budget, support, words in (
