@@ -390,7 +390,8 @@ def test_pre_training_on_a_good_set_beats_none(tmp_path):
     assert distilled > 0.95 and none < 0.85
 
 
-def test_transfer_on_the_command_line(source, teacher, other, tmp_path, capsys):
+def test_transfer_on_the_command_line(source, teacher, other, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
     place, out = tmp_path / "run" / "set.npz", tmp_path / "t.json"
     place.parent.mkdir()
     save_set(place, made(source, teacher))
