@@ -7,8 +7,8 @@ All of the public interface is here, under `INTERFACE`; each name is imported wh
 
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # a type checker takes it for true; `typing` takes longer to import than all of this file
 
 if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.data.load import from_arrays, load_data
@@ -156,8 +156,10 @@ __all__ = [
 
 if not TYPE_CHECKING:  # to which any name would seem to be there
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name == "__version__":
+            from importlib.metadata import PackageNotFoundError, version  # takes as long as all the rest of this file
+
             try:
                 return version("condense-workbench")
             except PackageNotFoundError:  # a checkout on PYTHONPATH

@@ -1,7 +1,7 @@
 """Ctrl-C before the program has begun: while its first modules load there is nothing yet that could say a line. To be imported first."""
 
+import _signal as signal  # what `signal` wraps in enumerations, whose import would take longer than all that is protected here
 import os
-import signal
 import sys
 
 INTERRUPTED = 130

@@ -4,7 +4,6 @@ import hashlib
 import os
 import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 MOST = 2 << 30  # bytes of the folder; what was used longest ago makes room
@@ -25,6 +24,8 @@ def keep_programs() -> None:
     place = os.environ.get("CONDENSE_PROGRAMS", "~/.cache/condense/programs")
     if place == "none" or "JAX_COMPILATION_CACHE_DIR" in os.environ or "jax" in sys.modules:
         return
+    from importlib.metadata import version  # slow, and lists and help do without
+
     folder = Path(place).expanduser() / f"jax-{version('jaxlib')}-{processor()}"
     new = not folder.exists()
     try:

@@ -31,9 +31,10 @@ def test_a_platform_without_a_device_is_named():
 @pytest.mark.slow
 @pytest.mark.parametrize("argv", [["list", "methods"], ["list", "nets"], ["show", "nowhere"]])
 def test_ctrl_c_is_one_line_at_any_time(argv):
-    """From the first line of the package on; before that Python itself answers, and by its end there is nothing to interrupt."""
-    code = "import sys; print('begun', flush=True); from condense.__main__ import main; main(sys.argv[1:])"
-    for wait in [0.005 * step for step in range(1, 12)] + [0.1, 0.2, 0.4, 0.6, 0.8]:
+    """Once the program's first import is done; before that Python itself answers, and by its end there is nothing to interrupt."""
+    code = "import sys; from condense.runtime import early; print('begun', flush=True); "
+    code += "from condense.__main__ import main; main(sys.argv[1:])"
+    for wait in [0.005 * step for step in range(12)] + [0.1, 0.2, 0.4, 0.6, 0.8]:
         command = [sys.executable, "-c", code, *argv]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings())
         assert process.stdout.readline() == "begun\n"

@@ -130,7 +130,14 @@ def test_a_training_that_diverges_fails(data, synth):
     broken = WeightedBatch(learned.x, learned.y, learned.p * jnp.nan)
     wild = replace(QUICK, batch=1)
     with pytest.raises(RunFailed, match="gin trained on the random set under recipe tiny diverged"):
-        call = jax.random.key(0), make_graph_trainer(net, wild), wild, lambda seed: broken, (learned.x, learned.y), []
+        call = (
+            jax.random.key(0),
+            make_graph_trainer(net, wild),
+            wild,
+            lambda seed: broken,
+            (learned.x, learned.y),
+            [(learned.x, np.asarray(learned.y))],
+        )
         retrain_graphs(*call, numbers=(0,), net_name="gin", set_kind="random")
 
 
