@@ -48,7 +48,8 @@ def test_a_first_call_ends_in_a_set(name, spec, small, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", UNROLLED)
 def test_the_step_size_stays_positive_and_the_loss_falls_on_experts_of_the_runs_own(name, tmp_path, capsys):
-    """Where --lr-lr moves beta itself, and by much, a run does not: it ends, or its loss does, and says what to try."""
+    """Where --lr-lr moves beta itself, and by much, such a run ends and says what to try: its experts are short. The gate of datm leaves
+    out what goes astray, so that run comes to its end and says that nothing was matched."""
     out = tmp_path / "run"
     assert command(["distill", name, "--data", "digits", "--ipc", "1", "--steps", "40", "--out", str(out)]) == 0
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -59,4 +60,6 @@ def test_the_step_size_stays_positive_and_the_loss_falls_on_experts_of_the_runs_
     capsys.readouterr()
     code = command(["distill", name, "--data", "digits", "--ipc", "1", "--steps", "40", *wild, "--out", str(tmp_path / "b")])
     said = capsys.readouterr().err
-    assert (code == 1 and "try" in said) or "nothing was matched; try another step size" in said
+    gated = name == "datm"
+    assert code == (0 if gated else 1)
+    assert ("nothing was matched; try another step size" if gated else "try a smaller ") in said
