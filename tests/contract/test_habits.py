@@ -1,10 +1,14 @@
 """What contributors are told and run: local hooks, files that are there, examples that are pieces of them."""
 
+import contextlib
 import re
 import tomllib
+from importlib.metadata import PackageNotFoundError, metadata, requires
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.support.places import ROOT
 
@@ -25,6 +29,25 @@ def test_the_tools_of_the_hooks_are_declared_and_pinned():
     pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().split()}
     for tool in ("ruff", "import-linter", "mypy", "pre-commit", "pytest"):
         assert any(re.match(rf"{tool}\b(?!-)", wanted) for wanted in project["optional-dependencies"]["dev"]) and tool in pinned
+
+
+def test_what_the_two_commands_install_brings_no_library_of_others():
+    """Neither directly nor through another library: those of the extra `interop` come with `make test-all`. One of them, pyarrow, is what
+    tensorflow-datasets needs."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    mine = metadata("condense-workbench")["Name"]
+    needed, todo = set(), [(mine, frozenset()), (mine, frozenset({"dev"}))]
+    while todo:
+        name, wanted = todo.pop()
+        if (name, wanted) not in needed:
+            needed.add((name, wanted))
+            with contextlib.suppress(PackageNotFoundError):  # of another platform
+                for one in map(Requirement, requires(name) or ()):
+                    if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in wanted or {""}):
+                        todo.append((canonicalize_name(one.name), frozenset(one.extras)))
+    names = {name for name, _ in needed}
+    assert {"jax", "pytest", "altair"} <= names
+    assert names & {canonicalize_name(Requirement(one).name) for one in extras["interop"]} == {"pyarrow"}
 
 
 def test_the_guide_names_files_that_are_there():
