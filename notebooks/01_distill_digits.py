@@ -20,8 +20,6 @@
 # beside real images at the same budget. The digits come with scikit-learn, so there is nothing to download.
 
 # %%
-import matplotlib.pyplot as plt
-
 from condense import distill, evaluate, load_data, load_run, show
 
 # %% tags=["parameters"]
@@ -66,23 +64,25 @@ distilled = distill("dm", data, ipc=ipc, net=net, steps=steps, out=out)
 # ## Look
 #
 # Nobody wrote these digits. Strokes are blended over many writers and edges are exaggerated: the pixels are free to be whatever gives
-# networks the right features. (They are drawn as raw pixels, clipped to what a screen can show.)
+# networks the right features. (They are drawn as raw pixels, clipped to what a screen can show.) Below each stands the real training image
+# that is nearest to it, so that you see what was changed.
 
 # %%
-show(distilled)
+show(distilled, nearest=True)
 
 # %% [markdown]
 # The loss is noisy, because every step sees another network and other real images; its level falls and then settles. It never reaches
 # zero: a few images cannot have every statistic of hundreds.
 
 # %%
-log = load_run(out).metrics
-plt.figure(figsize=(6, 3), layout="constrained")
-plt.plot(log["step"], log["loss"])
-plt.yscale("log")
-plt.xlabel("step")
-plt.ylabel("loss")
-plt.show()
+run = load_run(out)
+run.plot()
+
+# %% [markdown]
+# On the way the run kept small pictures of its set. Move the slider to see the real images turn into what they are now.
+
+# %%
+run.explore()
 
 # %% [markdown]
 # ## Score
@@ -94,6 +94,9 @@ plt.show()
 # %%
 result = evaluate(distilled, data=data, recipe="quick", net=net, seeds=seeds, epochs=epochs)
 result.table()
+
+# %%
+result.plot()
 
 # %% [markdown]
 # Each number is the accuracy on the test split in per cent, the mean over fresh networks ± their standard deviation. How to read them:

@@ -134,17 +134,15 @@ show(ast)
 # ## Score
 #
 # Fresh networks are trained on each set with its learned step size, and scored once on the test images, beside networks trained on as
-# many real images: random ones and the most typical ones.
+# many real images: random ones and the most typical ones. Sets that are scored in one call share these rows.
 
 # %%
 settings = {"data": data, "recipe": "quick", "net": net, "seeds": seeds, "epochs": epochs}
-evaluate(mtt, **settings).table()
+results = evaluate(list(runs.values()), **settings)
+results.table()
 
 # %%
-evaluate(ftd, rows=["distilled"], **settings).table()
-
-# %%
-evaluate(ast, rows=["distilled"], **settings).table()
+results.plot()
 
 # %% [markdown]
 # Read the differences beside the spreads: a few points between two of the methods, on images this small and after so few steps, may be

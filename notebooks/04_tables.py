@@ -87,6 +87,9 @@ kinds = ["distilled", "random", "kmeans", "full"]
 result = evaluate(distilled, data=data, net=net, seeds=seeds, epochs=epochs, rows=kinds)
 result.table()
 
+# %%
+result.plot()
+
 # %% [markdown]
 # ## Frozen embeddings
 #

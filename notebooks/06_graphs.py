@@ -97,6 +97,9 @@ show(distilled, per_class=8)
 result = evaluate(distilled, data=data, net=student, seeds=seeds, epochs=epochs)
 result.table()
 
+# %%
+result.plot()
+
 # %% [markdown]
 # ## Nothing lost
 #

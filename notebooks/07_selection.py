@@ -19,8 +19,6 @@
 # out in collages. Digits of 8x8 pixels come with scikit-learn; all of it takes minutes on a laptop.
 
 # %%
-import matplotlib.pyplot as plt
-
 from condense import distill, evaluate, load_data, rank, show
 
 # %% tags=["parameters"]
@@ -52,14 +50,14 @@ print(f"{ranks.examples:,} images by {ranks.networks} networks of {ranks.epochs}
 
 # %%
 chosen = {"ipc": ipc, "ranks": f"{out}-ranks", "net": net}
-easy = distill("select", data, by="el2n", rule="easy", **chosen)
+easy = distill("select", data, by="el2n", rule="easy", out=f"{out}-easy", **chosen)
 show(easy)
 
 # %% [markdown]
 # At the other end are digits that people hesitate at too, and some that are labelled by what somebody meant to write.
 
 # %%
-hard = distill("select", data, by="el2n", rule="hard", **chosen)
+hard = distill("select", data, by="el2n", rule="hard", out=f"{out}-hard", **chosen)
 show(hard)
 
 # %% [markdown]
@@ -82,20 +80,11 @@ show(collages)
 
 # %%
 scored = {"data": data, "net": net, "seeds": seeds, "epochs": epochs, "recipe": "rethinking_hard"}
-results = evaluate(collages, rows=["distilled", "random", "random_2x2", "kmeans"], **scored)
-print(results.table())
+results = evaluate([out, f"{out}-easy", f"{out}-hard"], rows=["distilled", "random", "random_2x2", "kmeans"], **scored)
+results.table()
 
 # %%
-both = [evaluate(synth, rows="distilled", **scored).reports[0] for synth in (easy, hard)]
-names = ["pca", "random", "random 2x2", "k-means", "easy", "hard"]
-means = [100 * report.mean for report in (*results.reports, *both)]
-spreads = [100 * report.std for report in (*results.reports, *both)]
-
-# %%
-plt.figure(figsize=(6, 3), layout="constrained")
-plt.errorbar(names, means, yerr=spreads, fmt="o")
-plt.ylabel("test accuracy in %")
-plt.show()
+results.plot()
 
 # %% [markdown]
 # ## What to make of it
