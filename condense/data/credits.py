@@ -49,7 +49,8 @@ def credits_of(data: str) -> Credits:
 
 
 def of_prepared(spec: Spec) -> Credits:
-    """What the record of a prepared set says, which is written with it."""
+    """Licence, web addresses and citation in the file dataset_info.json of the prepared set that a specification names; empty where there
+    is no set or no such file."""
     place = prepared(spec.place() if spec.location else home() / "tfds" / spec.name)
     if place is None:
         return Credits()
@@ -65,5 +66,5 @@ def of_prepared(spec: Spec) -> Credits:
 
 
 def text_of(value: Any) -> str:
-    """A text without the space around it; nothing for what is no text."""
+    """A text without the space around it; an empty text for what is no text."""
     return value.strip() if isinstance(value, str) else ""

@@ -14,7 +14,11 @@ SHAPING = ("size", "scale", "grey", "layout", "label", "image", "test", "split",
 
 
 def digest_of(source: ArraySource, spec: Spec) -> str:
-    """A digest of the contents of a source: of all rows, or where these stay in their files, of what `sampled_digest` looks at."""
+    """The SHA-256, in hexadecimal, of the contents of a source: of all rows and labels, and the class names.
+
+    Where rows stay in their files it is that of the class names, names and sizes of the files, all labels and up to 4,096 rows. This one is
+    kept in a file beside them; `spec` says by which options they are read.
+    """
     if not source.files:
         return rows_digest(source)
     kept, name = Kept(source.files, spec.text), f"{shaping(spec)}/digest"
@@ -38,8 +42,8 @@ def rows_digest(source: ArraySource) -> str:
 
 
 def sampled_digest(source: ArraySource, kept: Kept) -> str:
-    """SHA-256 in hexadecimal of the class names, of names and sizes of the files, of all labels, and of 4,096 rows that are always the
-    same ones."""
+    """SHA-256 in hexadecimal of the class names, of names and sizes of the files that `kept` lists, of all labels, and of up to 2,048
+    training rows and 2,048 test rows that are always the same ones. Nothing is kept here."""
     found = hashlib.sha256(b"sampled 1\0" + "\0".join(source.classes).encode())
     for name, size in kept.index():
         found.update(f"{name}\0{size}\n".encode())
@@ -53,6 +57,7 @@ def sampled_digest(source: ArraySource, kept: Kept) -> str:
 
 
 def shaping(spec: Spec) -> str:
-    """Sixteen hexadecimal digits that tell readings of the same files by other options apart."""
+    """Sixteen hexadecimal digits, a digest of the kind and of those options of a specification that decide what rows there are (such as
+    `size` or `limit`, and not `normalise`). They tell readings of the same files by other such options apart."""
     said = [spec.kind, *(f"{name}={spec.options[name]}" for name in SHAPING if name in spec.options)]
     return hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]

@@ -20,11 +20,11 @@ class Facts(NamedTuple):
     """What a source holds.
 
     Args:
-      low, high: the smallest and the largest number of all rows.
-      mean, std: of the training rows, a channel of images at a time, or over all numbers of vectors; of images between 0 and 1.
+      low, high: the smallest and the largest raw number of all rows, so of bytes 0 and 255 at most.
+      mean, std: of the training rows, a channel of images at a time, or one over all numbers of vectors; of images between 0 and 1.
       train, test: the number of rows of every class.
-      repeated: training rows that are there before. contradicted: those of them that have another label there.
-      shared: test rows that are training rows too.
+      repeated: training rows that equal an earlier one. contradicted: those of them whose label differs from that of the first such row.
+      shared: test rows that equal a training row.
     """
 
     low: float
@@ -66,14 +66,14 @@ def facts_of(source: ArraySource) -> Facts:
 
 
 def pieces_of(rows: Rows) -> Iterator[np.ndarray]:
-    """All rows in their order, about `PIECE` numbers at a time."""
+    """All raw rows in their order, in arrays of at most `PIECE` (four million) numbers, and of one row at least."""
     many = max(1, PIECE // int(np.prod(rows.shape[1:])))
     for at in range(0, rows.shape[0], many):
         yield rows.take(np.arange(at, min(at + many, rows.shape[0])))
 
 
 def repeats(hashes: np.ndarray, y: np.ndarray) -> tuple[int, int]:
-    """How many rows are there before, and how many of these have another label than the first."""
+    """How many rows have the hash of an earlier row, and how many of these have another label `y` than the first row with that hash."""
     _, first, where = np.unique(hashes, return_index=True, return_inverse=True)
     original = first[where]
     again = original != np.arange(len(hashes))

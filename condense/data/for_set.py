@@ -23,8 +23,16 @@ def find_set(place: str | Path) -> Path:
 
 
 def take_data(synth: SyntheticSet, data: Given | None, *, load: Callable[..., Data | GraphData] = load_data) -> Data | GraphData:
-    """Loads the data to score a set on, a specification by `load`, with the set's validation split and normalisation. Warns if the data's
-    content differs from that of the set's data. Raises BadInput where none are given and those that the set names are not there."""
+    """Loads the data to score a set on, with the set's own validation split and normalisation. Warns if the data's content differs from
+    that of the set's data.
+
+    Args:
+      data: a specification, arrays or the like, or loaded data, which keep the split that they have; None for what the set was made from.
+      load: reads a specification, as `load_data` does; whatever else is given, `load_data` takes.
+
+    Raises BadInput for a set without `info`, where no data are given and those that the set names are not there, and where data and set
+    differ in modality, classes or shape of examples.
+    """
     if synth.info is None:
         raise BadInput("the set has no `info`: a score needs its class names and normalisation")
     if data is None and not synth.info.data:
@@ -39,9 +47,9 @@ def take_data(synth: SyntheticSet, data: Given | None, *, load: Callable[..., Da
 
 
 def place_of(synth: SyntheticSet) -> str:
-    """The specification of the data that a set was made from: with the absolute path where that is there, else as it was given.
+    """The specification of the data that a set was made from: with the absolute path where something is there, else as it was given.
 
-    Raises BadInput where something lies at neither path.
+    Raises BadInput where they were read from a path, and nothing lies at either.
     """
     name, path = synth.info.data, synth.info.data_path
     found = next((text for text in (path, name) if text and is_there(text)), None)
@@ -52,7 +60,8 @@ def place_of(synth: SyntheticSet) -> str:
 
 
 def is_there(text: str) -> bool:
-    """Whether a specification names something that is there; names of sets are for readers to find."""
+    """Whether a text is a specification, and something lies at its location. True for the name of a set too: whether that is there is for
+    its reader to find."""
     try:
         spec = parse_spec(text)
         return not spec.location or spec.place().exists()
@@ -61,7 +70,8 @@ def is_there(text: str) -> bool:
 
 
 def is_path(text: str) -> bool:
-    """Whether the location of a specification is a path, and not the name of a set."""
+    """Whether a specification is `kind:location` with a known kind and a location that looks like a path, with a / or a point. Nothing is
+    looked for."""
     kind, _, location = text.partition("?")[0].partition(":")
     return kind in READERS and ("/" in location or "." in location)
 

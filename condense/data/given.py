@@ -21,11 +21,12 @@ FORMS = "(x, y), (x_train, y_train, x_test, y_test), a data frame, or a data set
 
 
 def read_given(given: Any, options: dict[str, Any], *, name: str = "", classes: tuple[str, ...] = ()) -> tuple[Spec, Source | VectorSource]:
-    """The source that something handed over in Python is, and a specification that describes it.
+    """A specification that describes something handed over in Python, and the source that this is. Without test examples, a fifth is drawn,
+    or what the option `test` says.
 
     Args:
       given: arrays in a tuple, a mapping with `train` and `test`, a data frame, or a data set of `datasets` or PyTorch.
-      options: as they stand behind the question mark of a specification.
+      options: the values of options by name, as `condense.data.spec.parse_options` gives them.
       name: what messages and tables call the data; by default what the thing is.
       classes: names of the classes of arrays, in their order.
 
@@ -46,7 +47,11 @@ def read_given(given: Any, options: dict[str, Any], *, name: str = "", classes: 
 
 
 def take_apart(spec: Spec, given: Any) -> tuple[Any, Any]:
-    """The training part and the test part of what is given, each a pair of arrays or a data set; None where there is no test part."""
+    """The training part and the test part of what is given, each a pair (x, y) or a data set; None where there is no test part. Four arrays
+    are x_train, y_train, x_test, y_test, or x_train, x_test, y_train, y_test where their shapes show that.
+
+    Raises BadInput for what is no data.
+    """
     if isinstance(given, Mapping):
         if {"x_train", "y_train"} <= set(given):
             given = tuple(given[key] for key in ("x_train", "y_train", "x_test", "y_test") if key in given)
@@ -78,7 +83,8 @@ def take_apart(spec: Spec, given: Any) -> tuple[Any, Any]:
 
 
 def pair(spec: Spec, part: Any) -> Any:
-    """One part of the data: a pair as a tuple, or a data set as it is. Raises BadInput for neither."""
+    """One part of the data: a pair (x, y) as a tuple, or a data frame or data set as it is. Raises BadInput for anything else, such as an
+    array without labels."""
     if isinstance(part, tuple | list) and len(part) == 2:
         return tuple(part)
     if is_array(part) and not is_frame(part):
@@ -89,7 +95,7 @@ def pair(spec: Spec, part: Any) -> Any:
 
 
 def is_array(thing: Any) -> bool:
-    """Whether something is an array: of numpy, JAX or PyTorch, or a column of a frame."""
+    """Whether something is an array: of numpy, JAX or PyTorch, or a column of a frame. A whole frame passes too."""
     return hasattr(thing, "__array__") and hasattr(thing, "shape")
 
 
@@ -110,5 +116,5 @@ def as_array(spec: Spec, x: Any) -> np.ndarray:
 
 
 def as_labels(y: Any) -> Any:
-    """Labels as an array."""
+    """Labels as a numpy array, unchecked."""
     return np.asarray(y)

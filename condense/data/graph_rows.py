@@ -21,7 +21,7 @@ PIECE = 1 << 14  # graphs in memory at a time, where all of them are looked at o
 
 @runtime_checkable
 class GraphRows(Protocol):
-    """Graphs and their class indices, as the head of this file describes them."""
+    """Graphs of one data set and their class indices, wherever they lie; the head of this file is the whole contract."""
 
     @property
     def y(self) -> Int32[np.ndarray, " g"]:
@@ -29,13 +29,13 @@ class GraphRows(Protocol):
         ...
 
     def take(self, index: Int[np.ndarray, " m"]) -> Graphs:
-        """The graphs that `index` names, in its order."""
+        """The graphs that `index` names, in its order, as one table."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class GraphsInMemory:
-    """Rows that are one table."""
+    """Graphs that are one table in memory, and their class indices."""
 
     graphs: Graphs
     y: Int32[np.ndarray, " g"]
@@ -45,13 +45,13 @@ class GraphsInMemory:
         return self.graphs.edges_by_graph()
 
     def take(self, index: Int[np.ndarray, " m"]) -> Graphs:
-        """A copy of the graphs that `index` names."""
+        """A copy of the graphs that `index` names, in its order, as one table."""
         return self.graphs.take(index, edges=self._edges)
 
 
 @dataclass(frozen=True, eq=False)
 class ChangedGraphs:
-    """Rows in which `change` was applied to every graph. What it makes of a graph must not depend on the graphs beside it."""
+    """Graphs to which `change` is applied whenever they are taken. What it makes of a graph must not depend on the graphs beside it."""
 
     rows: GraphRows
     change: Callable[[Graphs], Graphs] = field(repr=False)
@@ -62,13 +62,13 @@ class ChangedGraphs:
         return self.rows.y
 
     def take(self, index: Int[np.ndarray, " m"]) -> Graphs:
-        """The changed graphs that `index` names."""
+        """The changed graphs that `index` names, in its order, as one table."""
         return self.change(self.rows.take(index))
 
 
 @dataclass(frozen=True, eq=False)
 class GraphView:
-    """A part of the rows as examples, by `take` as those of a `synth.base.Split`.
+    """A part of a data set's graphs as examples, which `take` hands out as that of a `synth.base.Split` does.
 
     Args:
       rows, index: the graphs, and which of them belong to the part.
@@ -87,13 +87,13 @@ class GraphView:
         return self.rows.y[self.index]
 
     def take(self, index: Int[np.ndarray, " m"]) -> GraphExamples:
-        """The graphs that `index` names among those of the part, in its order."""
+        """The graphs that `index` names, in its order, with class indices. It counts the graphs of the part from 0, not all of the data."""
         index = np.asarray(index, np.int64)
         return GraphExamples(self.rows.take(self.index[index]), self.y[index], self.classes, self.alphabet)
 
 
 def pieces(rows: Any) -> Iterator[Any]:
-    """All graphs of some rows or of a view in their order, `PIECE` at a time, as its `take` gives them."""
+    """All graphs of some rows or of a view in their order, at most `PIECE` (16,384) at a time, as its `take` gives them."""
     for at in range(0, len(rows.y), PIECE):
         yield rows.take(np.arange(at, min(at + PIECE, len(rows.y))))
 

@@ -64,17 +64,18 @@ class GraphData:
 
     @cached_property
     def val(self) -> GraphView:
-        """The validation split: all selection happens here, that of the epoch too."""
+        """The validation graphs, cut from those that are not for the test: options and epochs are chosen by scores on these."""
         return self._part(1)
 
     @cached_property
     def test(self) -> GraphView:
-        """The test split: scored once."""
+        """The test graphs, for the final score only."""
         return self._part(2)
 
     @property
     def trained_on(self) -> str:
-        """A text that says which training graphs remain after the validation split. Different splits give different texts."""
+        """A text with the number of training graphs after the validation split, and eight hexadecimal digits of a digest of their numbers.
+        Different splits give different texts."""
         return f"{len(self.rows[0])} graphs ({hashlib.sha256(np.asarray(self.rows[0], np.int64).tobytes()).hexdigest()[:8]})"
 
     def under(self, preprocess: Preprocess) -> "GraphData":
@@ -86,12 +87,12 @@ class GraphData:
 
 
 def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> GraphData:
-    """Tags the graphs of a source and splits them.
+    """Tags the graphs of a source and splits them. Where the source names no test graphs, a tenth is drawn, by the option `split` (0).
 
     Args:
       spec: what was asked for; its options say what tags and edge labels are made of, and which graphs are for the test.
       seed: draws the validation split.
-      validation: fraction of the graphs that are not for the test, every class in proportion.
+      validation: fraction of the graphs that are not for the test which go to the validation, every class in proportion.
 
     Raises BadInput where a class is left without training graphs.
     """
@@ -124,7 +125,8 @@ def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> G
 
 
 def with_degrees(spec: str, rows: GraphRows, *, tagged: bool) -> ChangedGraphs:
-    """The graphs with the degree as tag, beside the tag where nodes have one. Raises BadInput where that gives too many tags."""
+    """The graphs with the degree of a node as its tag; where `tagged`, every combination of its own tag and degree is a tag. Raises
+    BadInput where that gives too many tags."""
     kinds = 1 + max(int(piece.degrees().max(initial=0)) for piece in pieces(rows))
     if tagged and alphabet_of(rows).tags * kinds > TAGS:
         raise BadInput(f"{spec}: degree=true gives more than {TAGS} tags; leave it out")

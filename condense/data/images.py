@@ -64,36 +64,38 @@ class Data:
 
     @property
     def drawn(self) -> str:
-        """Says how the test split was drawn; empty where the data came with one."""
+        """Says in words how the test split was drawn; empty where the data came with one."""
         return self.source.drawn
 
     @cached_property
     def train(self) -> View:
-        """Training images without the validation split."""
+        """The training examples that the validation split leaves, in model space."""
         return view(Part(self.source.train, self.rows[0]), self.preprocess)
 
     @cached_property
     def val(self) -> View:
-        """The validation split: all selection happens here."""
+        """The validation examples, cut from the training examples, in model space: options and epochs are chosen by scores on these."""
         return view(Part(self.source.train, self.rows[1]), self.preprocess)
 
     @cached_property
     def test(self) -> View:
-        """The test split: scored once."""
+        """The test examples, in model space, for the final score only."""
         return view(self.source.test, self.preprocess)
 
     @property
     def trained_on(self) -> str:
-        """A text that names the number of training images after the validation split, a digest of their rows, and the preprocessing. A
-        different split or normalisation gives a different text."""
+        """A text with the number of training examples after the validation split, a digest of their row numbers, the kind of the
+        preprocessing and the average of its mean, to three decimals. A different split gives a different text."""
         rows = hashlib.sha256(np.asarray(self.rows[0], np.int64).tobytes()).hexdigest()[:8]
         return f"{len(self.rows[0])} {self.modality} ({rows}), {self.preprocess.kind} around {np.mean(self.preprocess.mean):.3f}"
 
     def with_fraction(self, fraction: float) -> "Data":
-        """Returns the same data with a fraction of its training examples, in (0, 1], every class in proportion. Preprocessing, validation
-        and test stay. Of two fractions the examples of the smaller one are among those of the larger one.
+        """Returns the same data with a fraction of its training examples, in (0, 1], drawn by the seed of the validation split: so much of
+        every class, rounded to the nearest number. Preprocessing, validation and test stay. Of two fractions the examples of the smaller
+        one are among those of the larger one.
 
-        Raises BadInput where a class would be left without examples."""
+        Raises BadInput where a class would be left without examples.
+        """
         y = self.source.train.y[self.rows[0]]
         sizes, rng = np.bincount(y, minlength=len(self.classes)), np.random.default_rng(self.seed)
         counts = np.floor(fraction * sizes + 0.5).astype(int)
@@ -151,14 +153,17 @@ def build(
 
 
 def limited(source: ArraySource, count: int | None) -> ArraySource:
-    """The first `count` training images, classes in proportion; all for None or more than there are. Raises BadInput if too few."""
+    """The source with `count` training examples only: the first of every class, classes in proportion. The test stays. None, or a count
+    that is not below what there are, changes nothing. Raises BadInput where a class is left with fewer than two."""
     if count is None or count >= len(source.train.y):
         return source
     return replace(source, train=Part(source.train, stratified(source.train.y, count)))
 
 
 def kept_fit(spec: Spec, source: ArraySource, train: np.ndarray, fit: Callable[[str, Rows, str], Preprocess]) -> Preprocess:
-    """The preprocessing of these training rows. Where rows stay in their files, mean and deviation are kept beside these."""
+    """The preprocessing of the kind that the option `normalise` names (`standard` without it), made by `fit` from the training rows with
+    the numbers `train`. Where rows stay in their files, mean and deviation of kind `standard` are kept in a file beside these, and read
+    from there the next time."""
     kind, rows = spec.options.get("normalise", "standard"), Part(source.train, train)
     if not source.files or kind != "standard":
         return fit(kind, rows, spec.text)
@@ -171,8 +176,12 @@ def kept_fit(spec: Spec, source: ArraySource, train: np.ndarray, fit: Callable[[
 
 
 def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
-    """A preprocessing fitted on raw images, or of the numbers that releases state; whitening, which takes minutes on large ones, behind a
-    progress bar. Raises BadInput where no numbers are stated for the data."""
+    """A preprocessing of this kind: fitted on the raw images (`standard`, `zca`, `zca_relative`), or of numbers that releases state
+    (`published`, `imagenet`). Whitening takes minutes on large images, so it shows a progress bar.
+
+    Raises BadInput where no numbers are stated for the data, and where images are too large to be whitened. `spec` begins messages, and
+    names the set of `published`.
+    """
     if kind in STATED:
         return stated(kind, rows.shape[-1], spec)
     if not kind.startswith("zca"):
@@ -186,8 +195,11 @@ def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
 
 
 def stated(kind: str, channels: int, spec: str) -> Standard:
-    """The mean and deviation that releases state for a named set (`published`), or ImageNet's (`imagenet`). Raises BadInput where there are
-    none for such images."""
+    """The mean and deviation of every channel that releases state for the named set with which `spec` begins (`published`), or ImageNet's
+    (`imagenet`).
+
+    Raises BadInput where none are known for this set or for so many channels.
+    """
     numbers = IMAGENET if kind == "imagenet" else PUBLISHED.get(spec.partition("?")[0])
     if numbers is None or len(numbers[0]) != channels:
         known = "three channels" if kind == "imagenet" else ", ".join(PUBLISHED)

@@ -52,17 +52,18 @@ Given = str | Path | Loaded | Indexed
 
 
 def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: str = "") -> Data | GraphData:
-    """Reads, checks, splits and normalises.
+    """Reads, checks, splits and normalises data: images, vectors or graphs.
 
     Args:
       data: NAME, `kind:location` or the path of a file or folder, with options `?key=value&...`: normalise=KIND (standard),
         stream=true|false (whether rows stay in their files, as they do by themselves where memory cannot hold them), flip=true|false,
         limit=N (the first N training images, classes in proportion), for pictures size=N (shorter side, then centre crop), scale=N (of
         test pictures the shorter side before that crop) and grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the
-        test where there is none, by split=N;
+        test where there is none, by split=N (not given: a fifth of tables and of what Python holds; others are refused);
         for graphs fold=K or split=N, and degree=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N.
         Or what Python holds: (x, y), (x_train, y_train, x_test, y_test), a mapping with `train` and `test`, a data frame, a data set of
-        `datasets`, or a map-style one of PyTorch. Data that were loaded already come back as they are.
+        `datasets`, or a map-style one of PyTorch. Data that were loaded already come back as they are, whatever the other
+        arguments say.
       seed: draws the validation split.
       validation: fraction of the training examples in [0, 1) that go there, every class in proportion and none emptied.
       options: for what Python holds, the options that would stand behind the question mark, as in `label=species&test=0.1`.
@@ -91,8 +92,9 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
 
 
 def open_source(spec: Spec) -> Any:
-    """The raw data of a specification. Rows stay in their files where the option `stream` says so, and where they are more than may be held
-    in memory, if the reader of their kind can leave them there. Data that fit are always held: a digest of rows in files is another one."""
+    """The raw data of a specification: a source of images, vectors or graphs. Rows stay in their files where the option `stream` says so,
+    and where they are more than may be held in memory, which a line says; both only if the reader of their kind can leave them there.
+    Otherwise they are held: a digest of rows in files is another one."""
     reader = READERS[spec.kind]
     if reader.scan is None or reader.weigh is None:
         return reader.read(spec)
@@ -151,7 +153,7 @@ def from_arrays(
 
 
 def check_split(seed: int, validation: float) -> None:
-    """Raises BadInput for a seed or a fraction that cuts no validation split."""
+    """Raises BadInput for a seed below 0, and for a validation fraction outside [0, 1)."""
     if seed < 0:
         raise BadInput(f"--seed {seed} is negative; give 0 or more")
     if not 0 <= validation < 1:

@@ -23,7 +23,7 @@ class Modality(NamedTuple):
       example: what messages call one example.
       net: (shape of an example, number of training examples) -> the network where a call names none; `usual_net` asks it.
       recipe: the evaluation recipe where neither a call nor a set names one.
-      seeds: fresh networks a row of an evaluation, where a call does not say.
+      seeds: how many fresh networks are trained for each row of an evaluation's table, where a call does not say.
       sources: data that hold this modality, for messages.
       content: data -> what encodes its examples as they are (a class or an instance of `synth.content.Content`); None where methods start
         their own sets.
@@ -41,7 +41,8 @@ class Modality(NamedTuple):
 
     @property
     def starts(self) -> bool:
-        """Whether the workbench starts its sets, from as many examples as a budget buys and `--start` chooses; otherwise methods do."""
+        """Whether a set starts from examples that are made before its method runs: as many as a budget buys, chosen as `--start` says.
+        Otherwise methods make their own first examples."""
         return self.content is not None
 
 
@@ -51,10 +52,12 @@ OF_VECTORS = "--data csv:FILE?label=COLUMN, or npz:FILE with x_train [n d]"
 
 
 def fit_convnet(image: tuple[int, int, int], examples: int) -> str:
-    """The specification of the papers' ConvNet, with a width and depth that suit the shape and the number of these images.
+    """The specification of the papers' ConvNet, with a width and depth that suit the shape h w c and the number of these images, such as
+    `convnet:width=128,depth=3`.
 
-    Its depth is the published one, 3 for 32 pixels a side, 4 for 64 and 5 for 128, and 2 for smaller images. Its width is the published
-    128; for images of 16 pixels a side or less, and for fewer than 5,000 of them, it is 32, whose steps take about a tenth of the time.
+    Its depth follows the shorter side: 1 below 4 pixels, 2 below 28, 3 below 64, 4 below 128, else 5; published are 3 for 32, 4 for 64 and
+    5 for 128. Its width is the published 128; for images of 16 pixels a side or less, and for fewer than 5,000 of them, it is 32, whose
+    steps take about a tenth of the time.
     """
     side = min(image[:2])
     depth = next((depth for below, depth in DEPTHS if side < below), 5)
@@ -62,7 +65,7 @@ def fit_convnet(image: tuple[int, int, int], examples: int) -> str:
 
 
 def named_columns(data) -> Vectors:
-    """No vectors yet, under the names of the columns of these data."""
+    """A content for vectors like those of the data: it has the names of their columns and holds no vector yet."""
     return Vectors(jnp.zeros((0, *data.image), jnp.float32), data.source.columns)
 
 
@@ -91,5 +94,6 @@ def check_modality(data, *modalities: str, flag: str):
 
 
 def usual_net(data) -> str:
-    """The full specification of the default network for these data. It is used when neither the call nor the method names a network."""
+    """The specification of the default network for these data, with all its options. It is used when neither the call nor the method names
+    a network."""
     return nets.canonical(MODALITIES[data.modality].net(data.image, len(data.train.y)))

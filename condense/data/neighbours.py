@@ -14,8 +14,8 @@ class Neighbours(NamedTuple):
     """The nearest real examples of n synthetic ones, nearest first.
 
     Args:
-      index: their rows in the split. distance: to each.
-      seen: how many rows were compared. Of larger splits that is a part, at equal steps.
+      index: their rows in the split. distance: to each, Euclidean.
+      seen: how many rows were compared. Of a split of more than 200 million numbers that is a part, at equal steps.
     """
 
     index: Int[np.ndarray, "n k"]
@@ -24,7 +24,8 @@ class Neighbours(NamedTuple):
 
 
 def find_nearest(x: Float[np.ndarray, "n ..."], split: Split, *, count: int = 3) -> Neighbours:
-    """Finds the `count` rows of a split that are nearest to each example. All are in model space. Rows are read in pieces."""
+    """Finds the `count` rows of a split that are nearest to each example, by Euclidean distance; fewer where there are fewer. All are in
+    model space. Rows are read in pieces. Of a split of more than 200 million numbers only rows at equal steps are compared."""
     flat = np.asarray(x, np.float32).reshape(len(x), -1)
     every = -(-len(split.y) * flat.shape[1] // MOST_NUMBERS)
     rows = np.arange(0, len(split.y), max(1, every))

@@ -20,7 +20,9 @@ INSTEAD |= {".pth": INSTEAD[".pt"], ".tgz": INSTEAD[".tar"], ".jsonl": INSTEAD["
 
 
 def kind_of(path: Path, spec: str) -> str:
-    """The reader for a file or folder that is there, by what it is called and holds. Raises BadInput where none reads it."""
+    """The kind of the reader (such as `npz`, `csv` or `folder`) for a file or folder that is there: of a file by its ending, of a folder by
+    what it holds, `folder` where that shows no other. Raises BadInput for a file whose ending no reader knows. `spec` is the whole
+    specification, for messages."""
     if path.is_dir():
         return _kind_of_folder(path)
     name = path.name.lower()

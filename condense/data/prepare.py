@@ -27,14 +27,16 @@ def prepare(name: str, *, from_dir: Path | None = None, size: int | None = None,
     """Makes `--data NAME` work and returns the folder that holds the set.
 
     Args:
-      name: a name of `NAMED`, or a new one of a-z, 0-9 and _.
+      name: a name of `NAMED`, or a new one of a-z, 0-9 and _ that begins with a letter.
       from_dir: for mnist and fashion_mnist the four IDX files; for cifar10 and cifar100 the unpacked binary version; for any but the IDX
         sets class folders train/CLASS/*.png|jpg and test/CLASS. Without it, a set that is there already is left alone, and another one is
         downloaded by tensorflow_datasets where tensorflow is installed.
       size: cuts the pictures of class folders to one size. test: draws this fraction for the test where there are no folders for it.
+        Neither is for other files or a download.
 
     Raises:
-      BadInput: a wrong name; files that are missing or refused; a set that is there already; no tensorflow and no `from_dir`.
+      BadInput: a wrong name, or one of a set that needs no files; files that are missing or refused; with `from_dir` a set that is there
+        already; no tensorflow and no `from_dir`.
       RunFailed: the disk is full, or the download failed. The same call goes on with the shards that are missing.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):

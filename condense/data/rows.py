@@ -34,7 +34,10 @@ LARGE = 1 << 28  # bytes that may be taken without a count of what is free
 
 @runtime_checkable
 class Rows(Protocol):
-    """Raw rows and their class indices, as the head of this file describes them."""
+    """Raw rows of one data set and their class indices, wherever they lie; the head of this file is the whole contract.
+
+    `in_memory` says whether all rows lie in memory already.
+    """
 
     in_memory: bool
 
@@ -54,13 +57,14 @@ class Rows(Protocol):
         ...
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
-        """The rows that `index` names, in its order."""
+        """The raw rows with the numbers `index` in [0, n), in its order, as an array [m ...] of `dtype`. A number may be there several
+        times."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Rows that are an array `x` [n ...]."""
+    """Rows that are an array `x` [n ...] of raw examples, and their class indices."""
 
     x: np.ndarray
     y: Int32[np.ndarray, " n"]
@@ -77,7 +81,7 @@ class InMemory:
         return self.x.dtype
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
-        """A copy of the rows that `index` names."""
+        """A copy of the rows that `index` names, in its order."""
         return self.x[np.asarray(index, np.int64)]
 
 
@@ -109,12 +113,12 @@ class Part:
         return self.rows.dtype
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
-        """The rows that `index` names among those of the part."""
+        """The rows that `index` names, in its order. It counts the rows of the part from 0, not those of the whole."""
         return self.rows.take(self.index[np.asarray(index, np.int64)])
 
 
 def pieces(rows: Rows) -> Iterator[np.ndarray]:
-    """All rows in their order, `CHUNK` at a time."""
+    """All raw rows in their order, as arrays [m ...] of `CHUNK` (2,048) rows; the last one holds what is left."""
     for at in range(0, rows.shape[0], CHUNK):
         yield rows.take(np.arange(at, min(at + CHUNK, rows.shape[0])))
 
@@ -168,12 +172,15 @@ class View:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the raw rows lie in memory. Whoever needs all of others takes them in pieces (`synth.training.stream`)."""
+        """Whether the raw rows lie in memory. Where they do not, whoever needs all of them takes them in pieces
+        (`synth.training.stream`)."""
         return self.rows.in_memory
 
     def take(self, index: Int[np.ndarray, " m"]) -> Examples:
-        """The rows that `index` names, in its order, as f32 in model space. Raises BadInput where those of rows that do not lie in memory
-        would take more of it than may be taken."""
+        """The rows that `index` names, in its order, with their class indices: x is f32[m ...] in model space, normalised or whitened.
+
+        Raises BadInput where rows stay in their files, and so many of them would take more memory than may be taken.
+        """
         index = np.asarray(index, np.int64)
         needed = 4 * len(index) * math.prod(self.shape[1:])
         if needed > LARGE and not self.rows.in_memory:
@@ -185,15 +192,16 @@ class View:
 
     @property
     def packed(self) -> bool:
-        """Whether rows are bytes that a device can normalise: `unpack` of `take_bytes` has the bits of `take`."""
+        """Whether raw rows are bytes that a device can normalise, a channel at a time. Then `unpack(take_bytes(index))` has the bits of
+        `take(index).x`."""
         return self.rows.dtype == np.uint8 and isinstance(self.preprocess, Standard)
 
     def take_bytes(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m ..."]:
-        """The raw rows that `index` names."""
+        """The raw rows that `index` names, in its order. Only for a view that is `packed`."""
         return self.rows.take(np.asarray(index, np.int64))
 
     def unpack(self, raw: UInt8[np.ndarray, "m ..."]) -> Float32[Array, "m ..."]:
-        """Raw rows in model space, moved to the device as bytes."""
+        """Raw rows in model space, moved to the device as bytes. Only for a view that is `packed`."""
         bytes_of_channels = np.arange(256, dtype=np.uint8).reshape(-1, 1).repeat(raw.shape[-1], 1)
         return _looked_up(jnp.asarray(raw), jnp.asarray(self.preprocess.apply(unit(bytes_of_channels))))
 

@@ -14,7 +14,11 @@ KIND = re.compile(r"[a-z0-9_+-]*", re.IGNORECASE)
 
 
 def parse_spec(text: str) -> Spec:
-    """Takes a specification apart. Raises BadInput naming the known sets, kinds, options or values of an option."""
+    """Takes a specification apart, the values of its options too: NAME, `kind:location`, or the path of a file or folder that is there,
+    each with `?key=value&...`. Nothing is read. What lies at the location behind a kind is not looked at.
+
+    Raises BadInput for an unknown set, kind, option or value, naming the known ones, and for `arrays:...`, which no file holds.
+    """
     head, mark, query = text.partition("?")
     kind, colon, location = head.partition(":")
     kinds = [reader.kind for reader in READERS.values() if not reader.embedded]
@@ -37,7 +41,7 @@ def parse_spec(text: str) -> Spec:
 
 
 def there(head: str) -> Path | None:
-    """The path, where something lies at it."""
+    """The path, with ~ replaced, where something lies at it; None where nothing does, or where the text is no possible path."""
     try:
         path = Path(head).expanduser()
         return path if head and path.exists() else None
@@ -46,7 +50,11 @@ def there(head: str) -> Path | None:
 
 
 def parse_options(text: str, reader: Reader, query: str | None) -> dict[str, Any]:
-    """The options `key=value&...` of a reader. Messages call what they belong to by `text`."""
+    """The values of the options `key=value&...` in `query`, by name, each turned into what the reader's option of that name makes of it;
+    none for None. `text` is the whole specification, for messages.
+
+    Raises BadInput for an unknown option, one that is there twice or without a value, and for an impossible value.
+    """
     known, options = reader.options, {}
     for part in () if query is None else query.split("&"):
         key, _, word = part.partition("=")
@@ -58,7 +66,8 @@ def parse_options(text: str, reader: Reader, query: str | None) -> dict[str, Any
 
 
 def absolute(spec: Spec) -> str:
-    """The specification with absolute paths in place of relative ones; empty where it has none that are there."""
+    """The specification as `kind:location?options` with absolute paths: of the location, and of a file in `test=FILE`. Empty where all of
+    them are absolute already, and where nothing lies at the location, as for a set that is known by name."""
     _, mark, query = spec.text.partition("?")
     parts = []
     for part in query.split("&"):

@@ -22,9 +22,15 @@ NOISE = 1e-9  # of a mean: a spread below is rounding
 
 
 def build(spec: Spec, source: VectorSource, *, seed: int, validation: float) -> Data:
-    """Splits the vectors of a source and standardises their numbers, as `condense.data.images.build` does for images.
+    """Splits the vectors of a source into training and validation rows, and standardises their numbers by what the training rows hold.
+    Numbers that stand for a category stay 0 or 1.
 
-    Raises BadInput as that does, and for options that are for images.
+    Args:
+      spec: what was asked for; its option `limit` says how many training rows are taken.
+      seed: draws the validation split.
+      validation: fraction of the training rows that go there, every class in proportion.
+
+    Raises BadInput where the fraction, or a limit, leaves a class with too few training rows, and for options that are for images.
     """
     for name, right in (("normalise", "standard"), ("flip", False)):
         if spec.options.get(name, right) != right:
@@ -40,8 +46,8 @@ def build(spec: Spec, source: VectorSource, *, seed: int, validation: float) -> 
 
 
 def standardised(rows: Rows, numbers: np.ndarray) -> Standard:
-    """Mean and standard deviation of every column of numbers (`numbers` is True); 0 and 1 for the other columns. A column with one value in
-    all rows gets standard deviation 1."""
+    """Mean and standard deviation of every column of the raw rows where `numbers`, bool[d], is True; 0 and 1 for the other columns. A
+    column with one value in all rows gets standard deviation 1."""
     mean, std = moments(Slices(rows))
     varies = std > np.maximum(NOISE * np.abs(mean), np.finfo(np.float32).tiny)
     mean, std = np.where(numbers, mean, 0.0), np.where(numbers & varies, std, 1.0)

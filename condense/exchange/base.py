@@ -62,7 +62,8 @@ class Parcel(NamedTuple):
     modality: str = "images"
 
     def numbers(self) -> dict[str, np.ndarray]:
-        """All arrays of rows: the labels among them."""
+        """The arrays that have one row an example, by name: `label`, the class indices as int64, and those in `rows`. The pictures are not
+        among them."""
         return {"label": self.label.astype(np.int64), **self.rows}
 
 

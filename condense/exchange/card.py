@@ -19,7 +19,7 @@ NO_LICENCE = "unknown unless the owner of the data that it was made from states 
 
 
 def write_card(synth: SyntheticSet, parcel: Parcel, name: str, how: Format) -> str:
-    """The card of a set that is exported as the format `name`."""
+    """The text of the card of a set that is exported as the format `how`, called `name` (as `--to` has it). Nothing is written here."""
     info, n, (task, looks) = synth.info, len(parcel.label), LOOKS[parcel.modality](parcel)
     size_category = next((text for limit, text in SIZES if n < limit), "n>1M")
     text = lambda value: json.dumps(value, ensure_ascii=False)  # noqa: E731 (JSON's strings are YAML's)
@@ -68,7 +68,8 @@ def write_card(synth: SyntheticSet, parcel: Parcel, name: str, how: Format) -> s
 
 
 def hub_name(licence: str) -> str:
-    """The licence as the header of a card names it: by the hub's word where it looks like one."""
+    """The licence as the header of a card names it: in lower case where it looks like a word of the hub, such as cc-by-4.0, else `other`;
+    `unknown` for an empty one."""
     return "unknown" if not licence else licence.lower() if WORD.fullmatch(licence) else "other"
 
 

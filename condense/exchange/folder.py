@@ -15,14 +15,16 @@ PLAIN = re.compile(r"[A-Za-z0-9_ -][A-Za-z0-9_. -]{0,99}")
 
 
 def folder_names(classes: tuple[str, ...]) -> list[str]:
-    """Names of class folders whose alphabetical order is that of the classes: the classes' own, or with their number in front."""
+    """Names of class folders whose alphabetical order is that of the classes: the classes' own, or with their number in front where those
+    are not sorted or no plain names."""
     if all(PLAIN.fullmatch(name) for name in classes) and sorted(classes) == list(classes):
         return list(classes)
     return [f"{i:0{len(str(len(classes) - 1))}d}_{re.sub('[^A-Za-z0-9_.-]', '-', name)[:100]}" for i, name in enumerate(classes)]
 
 
 def write(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes the pictures, then the arrays."""
+    """Writes every image as `train/CLASS/00000.png`, numbered through all classes, and all arrays, with the header and the names of classes
+    and files, as labels.npz. The card is not written here."""
     names, digits, files = folder_names(parcel.classes), max(5, len(str(len(parcel.label)))), []
     for name in names:
         (folder / "train" / name).mkdir(parents=True)
@@ -34,7 +36,8 @@ def write(parcel: Parcel, folder: Path, card: str) -> None:
 
 
 def read(folder: Path) -> Contents:
-    """Reads the arrays, and the pictures where these hold the images."""
+    """Reads the arrays, and the pictures where the arrays do not hold the images themselves. Raises BadInput where a file is missing,
+    damaged or outside the folder."""
     arrays, header = read_rest(folder / ARRAYS)
     root, images = folder.resolve(), None
     if "x_pixels" not in arrays:

@@ -43,14 +43,16 @@ def edge_lists(content: Any) -> dict[str, np.ndarray]:
 
 
 def shares(synth: SyntheticSet) -> Float32[np.ndarray, " n"]:
-    """What every example weighs in a loss: its frequency within its class, times the class's part of the real graphs."""
+    """What every example weighs in a loss: its frequency within its class, times the class's part of the real graphs. All of them sum to
+    1."""
     y, frequency = np.asarray(synth.y.probs()).argmax(-1), np.asarray(synth.x.frequency(), np.float64)
     sizes = np.asarray(getattr(synth.y, "sizes", np.bincount(y, minlength=synth.y.classes)), np.float64)
     return (sizes[y] / sizes.sum() * frequency / np.bincount(y, frequency, minlength=len(sizes))[y]).astype(np.float32)
 
 
 def write_folder(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes all arrays, and in JSON what they are."""
+    """Writes all arrays to graphs.npz, and to graphs.json their dtypes and shapes, the names of the classes and the set's header. The card
+    is not written here."""
     write_arrays(parcel, folder / ARRAYS)
     arrays = {name: {"dtype": array.dtype.name, "shape": array.shape} for name, array in {**parcel.numbers(), **parcel.whole}.items()}
     facts = {"arrays": arrays, "classes": parcel.classes, "set": json.loads(parcel.header)}
@@ -58,7 +60,7 @@ def write_folder(parcel: Parcel, folder: Path, card: str) -> None:
 
 
 def write_parquet(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes a graph a row, its nodes counted from 0, then all arrays."""
+    """Writes a parquet file with a graph a row, its nodes counted from 0, and all arrays to graphs.npz. The card is not written here."""
     import pyarrow
     from pyarrow import parquet
 
@@ -146,7 +148,8 @@ TENSORS = torch_file.FORMAT._replace(
 
 
 def formats(parcel: Parcel | None) -> dict[str, Format]:
-    """The formats of a set of graphs, by name: of one that holds no plain graphs the arrays alone. All of them for no parcel."""
+    """The formats of a set of graphs, by name. A set that holds no plain graphs leaves as arrays alone, by `folder`. For None all
+    formats."""
     if parcel is not None and "edge_index" not in parcel.whole:
         return {"folder": LEVELS}
     return {"folder": FOLDER, "torch": TENSORS, "parquet": PARQUET}

@@ -29,7 +29,8 @@ def column_names(parcel: Parcel) -> list[str]:
 
 
 def write_csv(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes the table, a row a vector and its class behind it, then all arrays."""
+    """Writes train.csv, a line of names and then a row a vector with the name of its class behind it, and all arrays to vectors.npz. The
+    card is not written here."""
     with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow([*column_names(parcel), "label"])
@@ -39,7 +40,8 @@ def write_csv(parcel: Parcel, folder: Path, card: str) -> None:
 
 
 def write_parquet(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes the table with a column a number, then all arrays."""
+    """Writes a parquet file with a column a number and the class indices as `label`, and all arrays to vectors.npz. The card is not written
+    here."""
     import pyarrow
     from pyarrow import parquet
 
@@ -87,5 +89,5 @@ TENSORS = torch_file.FORMAT._replace(
 
 
 def formats(parcel: Parcel | None) -> dict[str, Format]:
-    """The formats of sets of vectors, by name."""
+    """The formats of sets of vectors, by name: the same for every parcel, and for None."""
     return {"folder": FOLDER, "torch": TENSORS, "parquet": PARQUET}

@@ -21,8 +21,9 @@ PARTS = ("x", "y", "preprocess")  # of the arrays in a set's file; a plain name 
 
 def pack(synth: SyntheticSet) -> Parcel:
     """Undoes the normalisation, and takes a set apart into pictures, rows and other arrays. Where its data lie on this machine is left out.
+    Labels are the most likely classes, and 0 where a set has representations instead.
 
-    Raises BadInput for a set of another modality than images, vectors and graphs.
+    Raises BadInput for a set of another modality than images, vectors and graphs, and for one without `info`.
     """
     modality = synth.x.modality
     if modality not in ("images", "vectors", "graphs"):
@@ -51,7 +52,8 @@ def pack(synth: SyntheticSet) -> Parcel:
 
 
 def stored(synth: SyntheticSet) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays by path, and the header, of a set's file."""
+    """The arrays of a set's file by path, such as `x/pixels`, and its header, JSON. The set is written to a temporary file and read
+    again."""
     with tempfile.TemporaryDirectory() as folder:
         save_set(Path(folder, "set.npz"), synth)
         with np.load(Path(folder, "set.npz"), allow_pickle=False) as file:
@@ -59,7 +61,7 @@ def stored(synth: SyntheticSet) -> tuple[dict[str, np.ndarray], str]:
 
 
 def unpack(contents: Contents, shown: str) -> SyntheticSet:
-    """The set that was exported. Raises BadInput, which begins with `shown`, where the export is not whole."""
+    """The set that was exported, from what a format read. Raises BadInput, which begins with `shown`, where the export is not whole."""
     arrays = {}
     for name, array in contents.arrays.items():
         part, _, rest = name.partition("_")

@@ -16,7 +16,8 @@ SHAPES = b"condense_shapes"  # in the file's metadata: the shape of a row of eve
 
 
 def write(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes the table, then the other arrays."""
+    """Writes one parquet file, a row an example: the picture, the class index and every array of rows; then the other arrays and the header
+    to rest.npz. The card is not written here."""
     import pyarrow
     from pyarrow import parquet
 
@@ -39,7 +40,8 @@ def write(parcel: Parcel, folder: Path, card: str) -> None:
 
 
 def read(folder: Path) -> Contents:
-    """Reads the table and the other arrays."""
+    """Reads the parquet file and rest.npz. Pictures are decoded only where no array holds the images. Raises BadInput where these are
+    damaged."""
     import pyarrow
     from pyarrow import parquet
 

@@ -19,14 +19,15 @@ TEXT = ("header", "classes", "files")
 
 
 def png(image: UInt8[np.ndarray, "h w c"]) -> bytes:
-    """One image as a PNG file, which keeps every bit."""
+    """One image of 1, 3 or 4 channels as the bytes of a PNG file, which keeps every bit."""
     held = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image, MODES[image.shape[-1]]).save(held, "PNG")
     return held.getvalue()
 
 
 def pixels(data: bytes | Path, shown: str) -> UInt8[np.ndarray, "h w c"]:
-    """The image in a PNG or JPEG file, grey as one channel. Raises BadInput, which begins with `shown`, for anything else."""
+    """The image in a PNG or JPEG file, a path or its bytes: grey with 1 channel, RGBA with 4, all others as RGB. Raises BadInput, which
+    begins with `shown`, for anything else."""
     try:
         with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=("PNG", "JPEG")) as picture:
             if picture.width * picture.height > MOST_PIXELS:
@@ -61,12 +62,13 @@ def stack(pictures: Iterable[tuple[bytes | Path, str]], n: int, shown: str, *, s
 
 
 def write_rest(folder: Path, parcel: Parcel, **more: np.ndarray) -> None:
-    """The arrays that have no row an example, and the header, as `rest.npz`."""
+    """Writes the arrays that have no row an example, those in `more`, the header and the names of the classes as `rest.npz`."""
     write_npz(folder / REST, {**parcel.whole, **more, "header": np.array(parcel.header), "classes": np.array(parcel.classes)})
 
 
 def read_rest(path: Path) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of `rest.npz` or `labels.npz`, and the header among them. Raises BadInput for a damaged file."""
+    """The arrays of `rest.npz` or `labels.npz` by name, and the header, which is not among them. Raises BadInput for a damaged file, and
+    one without a header."""
     with opened(path, text=TEXT) as archive:
         archive.reserve(*archive.members)
         arrays = {name: archive.read(name) for name in archive.members}
@@ -76,5 +78,5 @@ def read_rest(path: Path) -> tuple[dict[str, np.ndarray], str]:
 
 
 def contents_of(arrays: dict[str, np.ndarray], header: str, images: np.ndarray | None) -> Contents:
-    """What was read, without the names of classes and files."""
+    """The contents of an export as `unpack` takes them: without the names of classes and files."""
     return Contents(images, {name: array for name, array in arrays.items() if name not in TEXT}, header)

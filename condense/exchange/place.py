@@ -17,7 +17,7 @@ CARD = "README.md"
 
 @contextlib.contextmanager
 def whole(path: Path, *, file: str = "", force: bool = False) -> Iterator[Path]:
-    """A new folder beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
+    """Gives the block a new, empty folder beside `path`, which becomes `path` when the block ends well, and vanishes when it does not.
 
     Args:
       file: the one file of the folder that becomes `path` in place of all; empty for the folder.
@@ -48,7 +48,8 @@ def whole(path: Path, *, file: str = "", force: bool = False) -> Iterator[Path]:
 
 
 def check_free(path: Path, *, force: bool) -> None:
-    """Raises BadInput where something stands at `path` that may not be replaced: without `force` anything, with it what is no export."""
+    """Raises BadInput where something stands at `path` that may not be replaced: without `force` anything; with it links, and folders that
+    are neither empty nor an export. With `force` any file may be replaced."""
     if not os.path.lexists(path):
         return
     if not force:

@@ -17,7 +17,8 @@ NAME = "distilled"
 
 
 def write(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes `1.0.0` with the split train, then the other arrays."""
+    """Writes `1.0.0`, a set as tensorflow_datasets prepares it, with the split train: picture, class and every array of rows; then the
+    other arrays and the header to rest.npz. The card is not written here. Raises RunFailed where the library fails."""
     import tensorflow_datasets as tfds
 
     numbers = {name: tfds.features.Tensor(shape=array.shape[1:], dtype=array.dtype.type) for name, array in parcel.rows.items()}
@@ -47,7 +48,7 @@ def write(parcel: Parcel, folder: Path, card: str) -> None:
 
 
 def read(folder: Path) -> Contents:
-    """Reads the records and the other arrays."""
+    """Reads the records of the split train and rest.npz. Raises BadInput where these are damaged."""
     import tensorflow_datasets as tfds
 
     arrays, header = read_rest(folder / REST)

@@ -42,8 +42,16 @@ class Found(NamedTuple):
 
 
 def build(found: Found, data: Data, normalise: str, shown: str) -> SyntheticSet:
-    """Makes a set of what was found. Raises BadInput, which begins with `shown`, where it does not fit the data; warns where pixels look as
-    if they were normalised otherwise."""
+    """Makes a set of what was found.
+
+    Args:
+      data: what the set was made from.
+      normalise: the normalisation of the release, in the words of `take_preprocess`, such as `standard` or `none`; bytes are normalised by
+        it, floats are so already.
+      shown: begins messages.
+
+    Raises BadInput where what was found does not fit the data; warns where pixels look as if they were normalised otherwise.
+    """
     images = found.images
     if not len(images):
         raise BadInput(f"{shown}: holds no images; give another file of the release")
@@ -82,8 +90,7 @@ def take_preprocess(normalise: str, data: Data) -> Preprocess:
 
     Args:
       normalise: `standard`, `zca` or `zca_relative`, fitted to all training images of the data, as released code does; `published` or
-        `imagenet`, numbers that releases state; `none` for images in [0, 1]; or the
-        numbers of every channel, MEAN,.../STD,...
+        `imagenet`, numbers that releases state; `none` for images in [0, 1]; or the numbers of every channel, MEAN,.../STD,...
 
     Raises BadInput for anything else.
     """
@@ -103,7 +110,12 @@ def take_preprocess(normalise: str, data: Data) -> Preprocess:
 
 
 def take_labels(found: Found, data: Data, shown: str) -> Labels:
-    """The labels that numbers stand for. Raises BadInput where they are of other classes."""
+    """The labels that numbers stand for: whole numbers [n] are classes; scores [n classes] are regression values where `found` says so,
+    else probabilities where they are at least 0 and sum to 1, else logits. Probabilities are kept as their logarithms, no smaller than that
+    of 1e-8. A line says which of the last two were taken.
+
+    Raises BadInput for other shapes, classes or numbers. `shown` begins messages.
+    """
     numbers, classes = np.asarray(found.labels), len(data.classes)
     if numbers.dtype.kind not in "biuf" or not numbers.size:
         raise BadInput(f"{shown}: labels are {numbers.dtype} of shape {list(numbers.shape)}; classes [n] or scores [n {classes}] are right")
@@ -127,7 +139,9 @@ def take_labels(found: Found, data: Data, shown: str) -> Labels:
 
 
 def compare(images: Float[np.ndarray, "n h w c"], data: Data, preprocess: Preprocess, shown: str) -> None:
-    """Warns, with the numbers, where images do not look like the data under the preprocessing."""
+    """Warns, with the numbers, where images, in model space, do not look like the data's under the preprocessing: where the deviation of
+    all numbers is less than 0.4 or more than 3 times the data's, or their means are more than 0.75 of the data's deviations apart. Of the
+    data up to 2,000 training images are looked at."""
     rows = np.linspace(0, len(data.train.y) - 1, min(SAMPLE, len(data.train.y))).astype(np.int64)
     real, images = np.asarray(data.under(preprocess).train.take(rows).x), images.astype(np.float64)
     ratio, away = images.std() / max(float(real.std()), 1e-9), abs(images.mean() - real.mean()) / max(float(real.std()), 1e-9)

@@ -51,7 +51,8 @@ class Release(NamedTuple):
 
 
 def tensor_files(paths: Sequence[Path]) -> list[Path]:
-    """The files of PyTorch among paths; of a folder, or of `Normal` in it, the best images and labels, and a step size beside them."""
+    """The files of PyTorch among paths; in place of a folder its images_best.pt, labels_best.pt and a step size beside them, or those of
+    `Normal` in it. Other paths are left out."""
     found = []
     for path in (path / "Normal" if (path / "Normal" / "images_best.pt").is_file() else path for path in paths):
         if path.is_dir() and (path / "images_best.pt").is_file():
@@ -94,7 +95,8 @@ def read_tensors(paths: Sequence[Path], asked: Asked) -> Found:
 
 
 def channels_last(images: np.ndarray, path: Path) -> np.ndarray:
-    """Images of PyTorch with the channels last."""
+    """Images [n c h w] of PyTorch as [n h w c], bytes or float32. Raises BadInput for another number of axes, and for signed integers and
+    booleans. `path` begins messages."""
     if images.ndim != 4 or images.dtype.kind not in "fu":
         raise BadInput(f"{path}: images have the shape {list(images.shape)} and dtype {images.dtype}; [n c h w] of floats is right")
     return as_numbers(np.ascontiguousarray(np.moveaxis(images, 1, -1)))
@@ -122,7 +124,8 @@ def read_archive(paths: Sequence[Path], asked: Asked) -> Found:
 
 
 def class_folders(folder: Path) -> dict[str, list[Path]]:
-    """Pictures by class folder, in the order in which PyTorch's ImageFolder lists both; of `train` in a folder, if there is one."""
+    """The pictures, sorted, in every class folder of `folder`, or of `train` in it if there is one, by the folder's name; in the order in
+    which PyTorch's ImageFolder lists both. Folders without pictures, hidden ones and epoch_E are left out."""
     folder = folder / "train" if (folder / "train").is_dir() else folder
     kept = [path for path in sorted(folder.iterdir()) if path.is_dir() and not re.fullmatch(r"\..*|epoch_\d+", path.name)]
     found = {path.name: sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES) for path in kept}

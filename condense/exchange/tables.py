@@ -26,7 +26,8 @@ def is_table(path: Path) -> bool:
 
 
 def columns_of(path: Path) -> Columns:
-    """The columns of the train split. Raises BadInput where the library is missing, or the files are damaged."""
+    """The columns of parquet files that are not called test or valid, or of the train split of a set that `datasets` saved. Raises BadInput
+    where the library is missing, or the files are damaged."""
     if kind_of(path, str(path)) == "parquet":
         files = [file for file in parquet_files(path) if not file.name.startswith(("test", "valid"))]
         return Files(files, str(path))
@@ -39,7 +40,8 @@ def columns_of(path: Path) -> Columns:
 
 
 def read_table(path: Path, data: Data) -> Found:
-    """Pictures and classes of all rows. Classes are told by name; they are in the data's order where names differ, or are plain numbers."""
+    """Pictures and classes of all rows for training. Classes are told by name; they are in the data's order where names differ, or are
+    plain numbers. Raises BadInput where there are no such columns, other classes than the data's, or a row without one."""
     columns = columns_of(path)
     image, label = (next((name for name, kind in columns.kinds.items() if kind == wanted), None) for wanted in (PICTURE, CLASS))
     label = label or next((name for word in LABELS for name, kind in columns.kinds.items() if kind == PLAIN and name.lower() == word), None)

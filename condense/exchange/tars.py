@@ -19,7 +19,8 @@ NAME = re.compile(r"(\d{1,12})\.(png|cls|([a-z0-9_]+)\.npy)")
 
 
 def write(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes the tar files, the same bytes for the same set, then the other arrays."""
+    """Writes the tar files `data/train-000000.tar` and so on, 5,000 examples each, the same bytes for the same set; then the other arrays
+    and the header to rest.npz. The card is not written here."""
     (folder / "data").mkdir()
     for shard, first in enumerate(range(0, len(parcel.label), SHARD)):
         with tarfile.open(folder / "data" / f"train-{shard:06d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -40,7 +41,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def read(folder: Path) -> Contents:
-    """Reads the tar files and the other arrays."""
+    """Reads the tar files `data/train-*.tar` and rest.npz. Raises BadInput where these are damaged."""
     arrays, header = read_rest(folder / REST)
     pictures, rows = [], {}
     for path in sorted((folder / "data").glob("train-*.tar")):

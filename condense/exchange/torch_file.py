@@ -23,7 +23,8 @@ IMAGES = ("images", "raw", "x_pixels")  # n h w c here, n c h w there
 
 
 def write(parcel: Parcel, folder: Path, card: str) -> None:
-    """Writes the tensors, the header, the names of the classes and the card."""
+    """Writes the tensors, images as [n c h w], the header, the names of the classes and the card into one file, set.pt. Raises BadInput
+    where torch is missing."""
     torch = needed("torch", "--to torch", extra="interop")
     arrays = {**({} if parcel.images is None else {"images": parcel.images}), **parcel.numbers(), **parcel.whole}
     tensors = {name: torch.from_numpy(np.array(np.moveaxis(a, -1, 1) if name in IMAGES else a, order="C")) for name, a in arrays.items()}
@@ -31,7 +32,8 @@ def write(parcel: Parcel, folder: Path, card: str) -> None:
 
 
 def read(path: Path) -> Contents:
-    """Reads the tensors and the header."""
+    """Reads the tensors and the header of the file, or of set.pt in a folder; images come back as [n h w c]. Raises BadInput where torch is
+    missing, or the file is damaged or no export."""
     path = path / FILE if path.is_dir() else path
     found = load(path)
     if not isinstance(found, dict) or not isinstance(found.get("header"), str):
@@ -66,7 +68,8 @@ def load(path: Path) -> Any:
 
 
 def numbers_in(value: Any, *, deep: int = 8) -> int:
-    """Bytes of all tensors in what a file holds. A tensor may show the few numbers that it stores as very many."""
+    """Bytes of all tensors in what a file holds, in tuples, lists and dictionaries up to eight deep. A tensor may show the few numbers that
+    it stores as very many."""
     if isinstance(value, dict | list | tuple):
         inner = value.values() if isinstance(value, dict) else value
         return sum(numbers_in(one, deep=deep - 1) for one in inner) if deep else 0

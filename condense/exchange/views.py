@@ -22,7 +22,7 @@ BATCH = re.compile(r"batch_(\d{1,9})\.tar")
 
 
 def finds_views(path: Path) -> bool:
-    """Whether a folder holds recorded views."""
+    """Whether a folder holds recorded views: the file `epoch_0/batch_0.tar`."""
     return (path / "epoch_0" / "batch_0.tar").is_file()
 
 

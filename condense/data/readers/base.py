@@ -36,13 +36,14 @@ class Spec(NamedTuple):
     flags: bool = False
 
     def how(self, name: str, value: Any) -> str:
-        """How an option is written, for messages."""
+        """How a user writes that the option `name` has this value, for messages: `?name=value`, or `&name=value` behind other options;
+        `--name value` where options are flags; `options="name=value"` for what Python holds."""
         if self.kind == HELD:
             return f'options="{name}={value}"'
         return f"--{name} {value}" if self.flags else f"{'&' if '?' in self.text else '?'}{name}={value}"
 
     def place(self) -> Path:
-        """The location as a path. Raises BadInput where the system refuses to look there."""
+        """The location as a path, with ~ replaced; nothing need be there. Raises BadInput where the system refuses to look there."""
         path = Path(self.location)
         try:
             path = path.expanduser()
@@ -59,7 +60,8 @@ class Choice(NamedTuple):
     values: dict[str, Any]
 
     def parse(self, spec: str, name: str, word: str) -> Any:
-        """The value of a word. Raises BadInput naming the known ones."""
+        """The value that a word stands for. Raises BadInput, naming the known words, for any other. `spec` begins messages, `name` is the
+        option's."""
         if word not in self.values:
             raise BadInput(f"{spec}: {name}={word} is not known; use {' or '.join(f'{name}={known}' for known in self.values)}")
         return self.values[word]
@@ -72,7 +74,7 @@ class Number(NamedTuple):
     most: int = 10**9
 
     def parse(self, spec: str, name: str, word: str) -> int:
-        """The number. Raises BadInput for anything else."""
+        """The number. Raises BadInput for anything but a whole number from `least` to `most` in plain digits."""
         if not (re.fullmatch(r"0|[1-9][0-9]{0,9}", word) and self.least <= int(word) <= self.most):
             wanted = f"use {name}=N with a whole N from {self.least} to {self.most}"
             raise BadInput(f"{spec[:200]}: {name}={word[:20]} is not possible; {wanted}")
@@ -83,7 +85,7 @@ class Share(NamedTuple):
     """An option that is a fraction between 0 and 1, such as 0.2."""
 
     def parse(self, spec: str, name: str, word: str) -> float:
-        """The fraction. Raises BadInput for anything else."""
+        """The fraction. Raises BadInput for anything but a decimal fraction such as 0.2 or .2, above 0 and below 1."""
         if not (re.fullmatch(r"0?\.[0-9]{1,9}", word) and float(word) > 0):
             raise BadInput(f"{spec[:200]}: {name}={word[:20]} is not possible; use {name}=F with a fraction such as 0.2")
         return float(word)
@@ -93,7 +95,8 @@ class FileOrShare(NamedTuple):
     """An option that is a fraction, such as 0.2, or else the name of a file."""
 
     def parse(self, spec: str, name: str, word: str) -> float | str:
-        """The fraction, or the name."""
+        """The fraction, for a word of digits and points; any other word as it is, the name of a file. Raises BadInput for digits and points
+        that are no fraction between 0 and 1."""
         return Share().parse(spec, name, word) if re.fullmatch(r"[0-9.]+", word) else word
 
 

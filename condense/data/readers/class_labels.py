@@ -19,15 +19,17 @@ SIGNS = {-1, 1}  # the only labels below 0 that are not taken for "no label"
 def number_labels(
     spec: str, y_train: Any, y_test: Any, *, names: Any = (), examples: str = "images"
 ) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, " m"], tuple[str, ...]]:
-    """Class indices of the training and the test examples, and the names of the classes.
+    """Class indices 0..C-1 of the training and of the test examples, and the names of the classes. Without `names`, classes are ordered by
+    size where all labels are whole numbers, else by the alphabet. Names of no training example are left out, with a note.
 
     Args:
       spec: what messages begin with.
-      y_train, y_test: labels in any of the forms above, one an example.
-      names: names of the classes in their order; without them classes are called by their labels.
+      y_train, y_test: labels, one an example: whole numbers (floats and booleans too), text, bytes, or one-hot rows. y_test may be empty.
+      names: names of the classes in their order, of labels from 0, or from 1 to the last; without them classes are called by their labels.
       examples: what messages call the examples.
 
-    Raises BadInput for labels that are missing, not whole, below 0, beyond the named classes, or in no training example.
+    Raises BadInput for labels that are missing, not whole, below 0 (other than -1 and 1), beyond the named classes, or in no training
+    example.
     """
     train, test = (_plain(spec, part, y) for part, y in (("train", y_train), ("test", y_test)))
     names = tuple(str(name) for name in _plain(spec, "class names", names).tolist()) if len(names) else ()
@@ -84,7 +86,8 @@ def _by_number(
 
 
 def check_signs(spec: str, known: Int[np.ndarray, " k"]) -> None:
-    """Raises BadInput for labels below 0, which often stand for "no label", unless they are -1 and 1."""
+    """Raises BadInput for labels below 0, which often stand for "no label", unless they are -1 and 1. `known` are the different labels,
+    ascending."""
     if known[0] < 0 and set(known.tolist()) != SIGNS:
         run = f"train labels run from {known[0]} to {known[-1]}"
         raise BadInput(f"{spec}: {run}; labels are whole numbers from 0, or -1 and 1: drop the examples without a label")

@@ -35,9 +35,10 @@ def source_of_columns(
 ) -> Source | VectorSource:
     """The source that columns are: pictures where one holds pictures, else arrays where one holds arrays, else a table of numbers and text.
 
-    The options `label` and `image` name columns; without them columns of usual names or kinds are taken. With `scan` pictures and arrays
-    stay where they are and are read when they are taken. Raises BadInput where there are no such columns, and as other readers of such
-    things do.
+    The options `label` and `image` name columns; without them columns of usual names or kinds are taken. Where `test` is None, the fraction
+    of the option `test` is drawn, else `usual`. With `scan` pictures and arrays stay where they are and are read when they are taken.
+
+    Raises BadInput where there are no such columns or no rows, and as other readers of such things do.
     """
     if not len(train) or (test is not None and not len(test)):
         raise BadInput(f"{spec.text}: {train.shown if not len(train) else test.shown} holds no rows; give some")
@@ -64,7 +65,9 @@ def source_of_columns(
 
 
 def label_of(spec: Spec, kinds: dict[str, str]) -> str:
-    """The column of the labels. Raises BadInput where the named one is not there, or none can be told."""
+    """The name of the column of the labels, of these kinds by name: the one that the option `label` names; else, of columns of kind `class`
+    if there are any, one of a usual name or the first; else one of a usual name. Raises BadInput where the named one is not there, or none
+    can be told."""
     asked = spec.options.get("label")
     usable = [name for name, kind in kinds.items() if kind in (CLASS, PLAIN, ARRAY)]
     classes = [name for name, kind in kinds.items() if kind == CLASS]
@@ -77,12 +80,13 @@ def label_of(spec: Spec, kinds: dict[str, str]) -> str:
 
 
 def usual_of(names: list[str], usual: Sequence[str]) -> str | None:
-    """The column of a usual name, or the first one."""
+    """The column with the first of the usual names that is there, else the first column; None where there is no column."""
     return next((name for word in usual for name in names if name.lower() == word), names[0] if names else None)
 
 
 def read_pictures(spec: Spec, parts: list[Columns], image: str, label: str, usual: float | None) -> Source:
-    """Decodes the pictures of a column."""
+    """The source of the pictures in the column `image`, decoded, with the labels in the column `label`. `parts` are the training rows and,
+    if there are some, those of the test; else the fraction of the option `test` is drawn, or `usual`."""
     y_train, y_test, classes = labels_of(spec, parts, label)
     channels = 1 if spec.options.get("grey") else None
     how = {"channels": channels, "size": spec.options.get("size"), "resize": f"add {spec.how('size', 'N')} to cut all to one size"}
@@ -96,14 +100,16 @@ def read_pictures(spec: Spec, parts: list[Columns], image: str, label: str, usua
 
 
 def scan_pictures(spec: Spec, parts: list[Columns], image: str, label: str, usual: float | None) -> Source:
-    """The pictures of a column as rows that are decoded when they are taken."""
+    """The source of the pictures in the column `image`, which are decoded whenever they are taken, with the labels in the column `label`.
+    `parts` are the training rows and, if there are some, those of the test; else the fraction of the option `test` is drawn, or `usual`."""
     y_train, y_test, classes = labels_of(spec, parts, label)
     items = [PictureColumn(spec.text, part, image, y) for part, y in zip(parts, (y_train, y_test), strict=False)]
     return assemble_rows(spec, *scanned(items, spec), classes, usual=usual)
 
 
 def labels_of(spec: Spec, parts: list[Columns], label: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """The class indices of the training rows and of those of the test, and the names of the classes."""
+    """The class indices of the training rows and of those of the test (none where `parts` has no test), and the names of the classes.
+    `label` is the name of a column."""
     memory = MemoryBudget(spec.text, remedy="use fewer rows")
     memory.take(LABEL * sum(map(len, parts)), stored=None if parts[0].stored is None else sum(part.stored for part in parts))
     labels = [[value for batch in part.batches([label]) for value in batch[label]] for part in parts]
@@ -129,7 +135,7 @@ class PictureColumn:
 
 
 def array_pieces(spec: Spec, part: Columns, image: str) -> Iterator[np.ndarray]:
-    """A column of arrays, stacked, so many rows at a time. Raises BadInput for what are no numbers of one shape."""
+    """A column of arrays, stacked [m ...], a batch of rows after another. Raises BadInput for what are no numbers of one shape."""
     shape = None
     for batch in part.batches([image]):
         try:
@@ -143,7 +149,9 @@ def array_pieces(spec: Spec, part: Columns, image: str) -> Iterator[np.ndarray]:
 
 
 def read_arrays(spec: Spec, parts: list[Columns], image: str, label: str, usual: float | None) -> Source | VectorSource:
-    """Stacks the arrays of a column."""
+    """The source of the arrays in the column `image`, stacked: images, or vectors where each has one axis, with the labels in the column
+    `label`. `parts` are the training rows and, if there are some, those of the test; else the fraction of the option `test` is drawn, or
+    `usual`."""
     memory, found = MemoryBudget(spec.text, remedy="give fewer or smaller rows"), []
     for part in parts:
         pieces = []
@@ -156,7 +164,9 @@ def read_arrays(spec: Spec, parts: list[Columns], image: str, label: str, usual:
 
 
 def scan_arrays(spec: Spec, parts: list[Columns], image: str, label: str, usual: float | None) -> Source | VectorSource:
-    """The arrays of a column as rows that are read when they are taken. They are looked at once, to know how they are to be read."""
+    """The source of the arrays in the column `image`, read whenever they are taken: images, or vectors where each has one axis, with the
+    labels in the column `label`. They are looked at once here, to know how they are to be read. `parts` are the training rows and, if there
+    are some, those of the test; else the fraction of the option `test` is drawn, or `usual`."""
     y_train, y_test, classes = labels_of(spec, parts, label)
     rows, spans, kinds, shapes = [], [], [], []
     for part in parts:
@@ -188,7 +198,7 @@ class Cells:
         self.names = check_names(spec, self.shown, [printable(name) for name in self.columns], printable(label))
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Number and cells of every row, counted from 0. Raises BadInput as `check_cells` does."""
+        """Number, from 0, and cells of every row, as text. Raises BadInput for a cell that is missing, NaN or infinite."""
         line = 0
         for batch in self.part.batches(self.columns):
             names = [self.part.classes(name) for name in self.columns]
@@ -200,12 +210,12 @@ class Cells:
                 line += 1
 
     def refuse(self, line: int, what: str) -> BadInput:
-        """Makes the BadInput that refuses a row."""
+        """Returns the BadInput that refuses a row; `what` says what is wrong with it."""
         return BadInput(f"{self.spec}: row {line} of {self.shown}: {what}")
 
 
 def cell(value: Any) -> str:
-    """A value as the text of a cell; nothing for a missing one."""
+    """A value as the text of a cell, True as 1; an empty text for a missing one."""
     if isinstance(value, bool | np.bool_):
         return str(int(value))
     if isinstance(value, float | np.floating):

@@ -50,16 +50,19 @@ class Table(Protocol):
     stored: int | None
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Number and cells of every row, checked by `check_cells`."""
+        """The number of every row, as messages of this table count (lines of a file from 1, or rows from 0), and its cells; names of
+        columns are no row. Raises BadInput for a row with more or fewer cells than columns, and for a cell that is empty, NaN or
+        infinite."""
         ...
 
     def refuse(self, line: int, what: str) -> BadInput:
-        """Makes the BadInput that refuses the row of this number."""
+        """Returns the BadInput that refuses a row: `line` is its number as `rows` counts, `what` says what is wrong with it."""
         ...
 
 
 def check_cells(table: Table, line: int, row: list[str]) -> list[str]:
-    """Returns the row. Raises BadInput for one of another length, and one without a value in some column."""
+    """Returns the row. Raises BadInput for one with more or fewer cells than columns, and for a cell that is empty, NaN or infinite. `line`
+    is the row's number, for messages."""
     if len(row) != len(table.names):
         raise table.refuse(line, f"has {len(row)} cells where {len(table.names)} columns are named; quote cells that hold separators")
     for name, cell in zip(table.names, row, strict=True):
@@ -70,7 +73,8 @@ def check_cells(table: Table, line: int, row: list[str]) -> list[str]:
 
 
 def check_names(spec: str, shown: str, names: list[str], label: str) -> tuple[str, ...]:
-    """The names of columns. Raises BadInput for names that are missing or there twice, and where none is that of the label."""
+    """The names of columns, as they are. Raises BadInput for names that are missing or there twice, where none is `label`, and where there
+    is no other. `shown` is what messages call the table."""
     if not names or not all(names) or len(set(names)) < len(names):
         raise BadInput(f"{spec}: the first line of {shown} must name every column, each by another name; it is {','.join(names)[:80]!r}")
     if label not in names:
@@ -83,8 +87,13 @@ def check_names(spec: str, shown: str, names: list[str], label: str) -> tuple[st
 
 @dataclass
 class Column:
-    """What the training rows hold in one column: whether all values are numbers, the first text that is not a number, and the set of
-    different texts (None if there are too many)."""
+    """What the training rows hold in one column.
+
+    Args:
+      stray: line and text of the first cell that is no number; None where all are numbers.
+      numbers: whether any cell is a number.
+      texts: the different texts of the cells; None where they are more than 1,000.
+    """
 
     name: str
     stray: tuple[int, str] | None = None
@@ -92,7 +101,7 @@ class Column:
     texts: set[str] | None = field(default_factory=set)
 
     def see(self, line: int, cell: str) -> None:
-        """Records one cell of the column."""
+        """Records one cell of the column; `line` is the number of its row."""
         if not NUMBER.fullmatch(cell):
             self.stray = self.stray or (line, cell)
         else:
@@ -102,14 +111,18 @@ class Column:
             self.texts = self.texts if len(self.texts) <= MOST_CATEGORIES else None
 
     def names(self) -> list[str]:
-        """The name of the column, and its categories if it holds text."""
+        """The name of the column, and behind it, if any cell is no number, its categories: all different texts, by the alphabet."""
         return [self.name, *(sorted(self.texts) if self.stray else ())]
 
 
 def read_labels(table: Table, label: str, known: tuple[str, ...] | None) -> tuple[Int32[np.ndarray, " n"], tuple[str, ...]]:
     """Class index of every row, and the names of the classes: whole numbers by size, anything else by the alphabet.
 
-    Raises BadInput for numbers that are not whole, more classes than can be meant, no rows, and where classes are `known`, for others.
+    Args:
+      label: the column of the labels.
+      known: the names of the classes in their order, where they are those of other rows; None finds them.
+
+    Raises BadInput for numbers that are not whole, more than 10,000 classes, no rows, and a label that is none of the `known`.
     """
     at, first, codes = table.names.index(label), {}, []
     for line, row in table.rows():
@@ -132,7 +145,14 @@ def read_labels(table: Table, label: str, known: tuple[str, ...] | None) -> tupl
 
 
 def read_columns(table: Table, label: str, training: Bool[np.ndarray, " n"], tick) -> list[list[str]]:
-    """What `synth.vectors.Vectors` knows of every column but the label's. Raises BadInput for one that holds too many different texts."""
+    """The name of every column but the label's, and behind it its categories where it holds text in the training rows.
+
+    Args:
+      training: which rows of the table are for training.
+      tick: is called after every row that is read.
+
+    Raises BadInput for a column of text with more than 1,000 different texts.
+    """
     columns = [Column(name) for name in table.names]
     for (line, row), taken in zip(table.rows(), training, strict=False):
         if taken:
@@ -157,7 +177,8 @@ def read_columns(table: Table, label: str, training: Bool[np.ndarray, " n"], tic
 
 
 class Encoder:
-    """Turns rows of cells into rows of numbers. `unseen` counts cells whose category is in no training row."""
+    """Turns rows of cells into rows of `width` numbers. `columns` has the name of every column, and behind it its categories where it is
+    text. `unseen` counts cells whose category is none of them."""
 
     def __init__(self, table: Table, columns: list[list[str]]):
         self.table, self.unseen, self.width = table, 0, sum(map(width_of, columns))
@@ -167,8 +188,8 @@ class Encoder:
             self.parts.append((name, table.names.index(name), start, {text: start + i for i, text in enumerate(categories)}))
 
     def write(self, line: int, row: list[str], out: np.ndarray) -> None:
-        """Writes one row of cells as numbers into `out` f32[d], which holds zeros. Raises BadInput for a cell that is not a number in a
-        column of numbers, or that is beyond float32."""
+        """Writes one row of cells as numbers into `out` f32[d], which holds zeros. An unknown category leaves zeros and is counted in
+        `unseen`. Raises BadInput for a cell that is not a number in a column of numbers, or that is beyond float32."""
         for name, at, start, categories in self.parts:
             cell = row[at]
             if categories:
@@ -182,8 +203,8 @@ class Encoder:
 
 
 def read_rows(table: Table, encoder: Encoder, training: Bool[np.ndarray, " n"], tick) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the training rows and the test rows, f32[n d]. Raises BadInput before reading if they would need more memory than an array may,
-    and if the file has changed meanwhile."""
+    """Reads all rows of a table: f32[n d] of those where `training` is True, and f32[m d] of the others. `tick` is called after every row.
+    Raises BadInput before reading if they would need more memory than an array may, and if the file has changed meanwhile."""
     count = len(training)
     if 4 * count * encoder.width > LARGEST:
         raise BadInput(f"{table.spec}: {count} rows of {encoder.width} numbers take more than {LARGEST} bytes; take fewer rows or columns")
@@ -204,7 +225,8 @@ def read_rows(table: Table, encoder: Encoder, training: Bool[np.ndarray, " n"], 
 
 
 def rows_of(table: Table, columns: list[list[str]], chosen: Bool[np.ndarray, " n"], y: Int32[np.ndarray, " m"]) -> InOrder:
-    """The chosen rows of a table, read again and turned into numbers whenever somebody asks for them."""
+    """The rows of a table where `chosen` is True, with their class indices `y`, read again and turned into numbers whenever somebody takes
+    them. `columns` has the name of every column, and behind it its categories where it is text."""
 
     def begin() -> Iterator[np.ndarray]:
         encoder = Encoder(table, columns)
@@ -217,8 +239,12 @@ def rows_of(table: Table, columns: list[list[str]], chosen: Bool[np.ndarray, " n
 
 
 def source_of_table(spec: Spec, table: Table, other: Table | None, label: str, *, scanned: bool = False) -> VectorSource:
-    """The vectors of a table, and of a table of test rows. Without one, test rows are drawn as the options `test` and `split` say, by
-    default a fifth. Where `scanned`, rows stay in the table. Raises BadInput, naming the line, where a table does not hold such rows."""
+    """The vectors of a table, and of the table `other` of test rows. Without one, test rows are drawn as the options `test` and `split`
+    say, by default a fifth. A test row with a category that no training row has holds 0 for all of them. `label` names the column of the
+    labels. Where `scanned`, rows stay in the table.
+
+    Raises BadInput, naming the line, where a table does not hold such rows.
+    """
     y, classes = read_labels(table, label, None)
     index, drawn = drawn_rows(spec, y, usual=USUAL) if other is None else (np.zeros(0, np.int64), "")
     training = ~np.isin(np.arange(len(y)), index)

@@ -82,7 +82,7 @@ def decode(
       channels: 1 converts to grey, 3 to colour (transparency is dropped); as the file has it by default.
       size: the shorter side is scaled to it and the centre cut out, so that the result is size x size.
       scale: the shorter side is scaled to this instead, at least `size`; None for `size`.
-      said: counts what users should hear of.
+      said: counts, by their words, remarks that users should hear, such as that 16 bits were cut to 8.
 
     Raises:
       BadInput: no known format, more than 2^26 pixels, truncated, or pixels of another kind; the message begins with `shown`.
@@ -107,7 +107,8 @@ def shown_pixels(
     scale: int | None = None,
     said: Counter | None = None,
 ) -> UInt8[np.ndarray, "h w c"]:
-    """The pixels of an opened picture, as `decode` gives them."""
+    """The pixels u8[h w c] of an opened picture, turned as its EXIF orientation says, grey or coloured for `channels` of 1 or 3, and with
+    `size` cut to size x size once the shorter side is `scale` (by default `size`). `said` counts remarks for users."""
     picture.load()  # some formats turn it here, and drop the tag
     turn = TURNS.get(_orientation(picture))
     grey = picture.mode in GREY + DEEP if channels is None else channels == 1
@@ -160,7 +161,7 @@ def _numbers(item: Item, spec: str, size: int | None) -> int:
 
 
 def numbers_of(file: Path | io.BytesIO, size: int | None) -> int:
-    """How many numbers a picture decodes to, as its header says; 0 where it is none."""
+    """How many numbers h w c a picture decodes to, as its header and `size` (None or a side) say; 0 where it is none."""
     try:
         return _numbers(Item(file, 0, str(file)), "", size)
     except BadInput:
@@ -184,6 +185,7 @@ def gather(
 
     Args:
       memory: what all of them may take, in bytes and normalised. stored: bytes of their files; None where that says nothing.
+      channels: 1 or 3; None for the files' own. size, scale: the centre of `size` is cut once the shorter side is `scale` (or `size`).
       resize: the remedy that messages name where pictures differ in size.
 
     Raises BadInput naming a picture of another size, and, before one is decoded, where the first says that all are too large.
@@ -252,7 +254,7 @@ class Pictures:
 
 def scale_of(spec: Spec) -> int | None:
     """To what the shorter side of test pictures is scaled before their centre is cut; None where that is the option `size`. Raises BadInput
-    where that is less."""
+    where that is less, or there is no `size`."""
     size, scale = spec.options.get("size"), spec.options.get("scale")
     if scale is not None and (size is None or scale < size):
         right = "size=N with N at most that: the centre of N x N is cut from test pictures whose shorter side is scaled so"

@@ -75,7 +75,8 @@ def list_items(folder: Path, spec: Spec) -> tuple[list[Item], list[Item], tuple[
 
 
 def read_folder(folder: Path, spec: Spec) -> Source:
-    """The decoded pictures of a folder. Raises BadInput as `list_items` does, and for several sizes without the option `size`."""
+    """The decoded pictures of a folder. The options of the spec say how they are cut. Raises BadInput for another layout than class folders
+    or a table of labels, no test split and no option `test`, broken pictures, and several sizes without the option `size`."""
     train, test, names, drawn = list_items(folder, spec)
     channels, resize = 1 if spec.options.get("grey") else None, f"add {spec.how('size', 'N')} to cut all to one size"
     memory, like, found = MemoryBudget(spec.text, remedy="use fewer pictures, ?limit=N, or ?size=N"), None, []
@@ -89,14 +90,16 @@ def read_folder(folder: Path, spec: Spec) -> Source:
 
 
 def scan(spec: Spec) -> Source:
-    """As `read`, with pictures that are decoded when they are taken."""
+    """The pictures of the folder that the spec names, which stay in their files and are decoded whenever they are taken. Raises BadInput
+    for another layout than class folders or a table of labels, and where there is no test split and no option `test`."""
     train, test, names, drawn = list_items(spec.place(), spec)
     files = tuple(item.file for items in (train, test) for item in items)
     return Source(spec.name, spec.text, *scanned([train, test], spec), names, spec.named.flips, drawn=drawn, files=files)
 
 
 def weigh(spec: Spec) -> int:
-    """The number of pictures below the folder, or the limit, times what one of them takes."""
+    """About how many bytes all pictures take in memory, raw and normalised: as many as lie below the folder, or the limit if that is less,
+    each as large as one of them. 0 where there is none."""
     found = (Path(at) / name for at, _, names in os.walk(spec.place()) for name in names if Path(name).suffix.lower() in SUFFIXES)
     if (first := next(found, None)) is None:
         return 0
@@ -105,12 +108,13 @@ def weigh(spec: Spec) -> int:
 
 
 def items_of(listing: Listing) -> list[Item]:
-    """The pictures of a listing, class by class."""
+    """The pictures of a listing, class by class; class indices are counted in its order."""
     return [Item(path, label, str(path)) for label, paths in enumerate(listing.values()) for path in paths]
 
 
 def find_parts(root: Path, spec: Spec) -> Parts:
-    """Finds out which layout a folder has, and lists its pictures."""
+    """Finds out which layout the folder `root` has, or the one folder inside it, and lists its pictures. Raises BadInput where that is none
+    of the known ones."""
     strays: list[Path] = []
     entries = list_folder(root, root, spec.text)
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
@@ -122,7 +126,8 @@ def find_parts(root: Path, spec: Spec) -> Parts:
 
 
 def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path]) -> Parts:
-    """As `find_parts`, of the folder that holds the parts."""
+    """Finds out which layout `folder` has, and lists its pictures. Files that are none are appended to `strays`. No link may leave `root`.
+    Raises BadInput where the layout is none of the known ones."""
     entries = list_folder(folder, root, spec.text)
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     train = next((folders[name] for name in TRAIN if name in folders), None)
@@ -151,7 +156,14 @@ def is_unlabelled(part: Path, root: Path, spec: str) -> bool:
 
 
 def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: list[Path]) -> Listing:
-    """The pictures of one part: those of its class folders, or of a table of labels where there are none."""
+    """The pictures of one part, by class: those of its class folders, or of a table of labels where there are none.
+
+    Args:
+      part: its folder. entries: what that holds, and a table beside it. root: the folder that links must not leave.
+      strays: files that are no pictures are appended here.
+
+    Raises BadInput where nothing says the classes.
+    """
     folders = [path for path in entries if path.is_dir()]
     table = find_table(entries)
     loose = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
@@ -170,7 +182,8 @@ def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: l
 
 
 def list_class(folder: Path, root: Path, spec: str, strays: list[Path]) -> list[Path]:
-    """The pictures of a class, those in a folder inside too. Raises BadInput for devices and pipes."""
+    """The pictures of a class, those in a folder inside too. Files that are no pictures are appended to `strays`. Raises BadInput for
+    devices and pipes, and for folders inside that one."""
     found = []
     for path in list_folder(folder, root, spec):
         if path.is_dir():
@@ -184,7 +197,7 @@ def list_class(folder: Path, root: Path, spec: str, strays: list[Path]) -> list[
 
 
 def list_folder(folder: Path, root: Path, spec: str) -> list[Path]:
-    """What a folder holds, sorted, without hidden files. Links must stay inside `root`."""
+    """What a folder holds, sorted, without hidden files. Raises BadInput where it cannot be read, and for a link that leaves `root`."""
     try:
         found = sorted(folder / name for name in os.listdir(folder) if not name.startswith(".") and name not in ("Thumbs.db", "__MACOSX"))
     except OSError as error:
@@ -200,7 +213,9 @@ def list_folder(folder: Path, root: Path, spec: str) -> list[Path]:
 
 
 def read(spec: Spec) -> Source:
-    """The folder that the spec names; of one with a limit, only that part is decoded. Raises BadInput as `read_folder` does."""
+    """The decoded pictures of the folder that the spec names; of one with a limit, only that part is decoded. Raises BadInput for another
+    layout than class folders or a table of labels, no test split and no option `test`, broken pictures, and several sizes without the
+    option `size`."""
     return read_folder(spec.place(), spec)
 
 

@@ -16,7 +16,7 @@ def is_frame(thing: Any) -> bool:
 
 
 class Frame:
-    """A data frame as columns."""
+    """A data frame as columns. `shown` is what messages call it. The kinds of columns are told by the first row."""
 
     stored = None
 
@@ -29,18 +29,19 @@ class Frame:
         return len(self.frame)
 
     def batches(self, names: Sequence[str], *, first: int = 0) -> Iterator[dict[str, Sequence]]:
-        """The values of these columns from the row `first` on, so many rows at a time."""
+        """The values of these columns from the row `first` on, as lists by name of column, 1,000 rows at a time."""
         at = {name: self.names.index(name) for name in names}
         for row in range(first, len(self), BATCH):
             yield {name: list(self.frame.iloc[row : row + BATCH, column]) for name, column in at.items()}
 
     def classes(self, name: str) -> tuple[str, ...]:
-        """None: categories of a frame come as their names."""
+        """Always (), as the values of a frame's column of categories are their names."""
         return ()
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a column with such values."""
+    """The kind of a column with such values: `picture` for bytes or a record, `array` for arrays and lists, else `plain`, a number or
+    text."""
     if isinstance(value, bytes | dict):
         return PICTURE
     return ARRAY if isinstance(value, np.ndarray | list | tuple) else PLAIN

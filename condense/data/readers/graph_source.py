@@ -29,12 +29,12 @@ class GraphSource(NamedTuple):
     """Graphs as they are in the files.
 
     Args:
-      rows: the graphs, with tags and edge labels numbered from 0 in the order of the values in the file, and class indices in the order
-        of the labels in the file.
+      rows: the graphs, with tags and edge labels numbered from 0 in the order of the values in the file, and class indices in the order of
+        the labels in the file.
       classes: those labels as text.
       tagged: whether the nodes have tags of their own.
       tags: what each tag is called.
-      test: the graphs of a published test fold, where one is asked for.
+      test: the numbers of the graphs of a published test fold; None where none is asked for.
     """
 
     rows: GraphRows
@@ -83,7 +83,17 @@ def whole(path: Path, spec: str) -> Iterator[None]:
 
 def numbered_graphs(spec, nodes, tags, ends, kinds, labels) -> GraphSource:
     """Builds a `GraphSource` in which node tags, edge labels and class labels are numbered from 0 in ascending order of the values in the
-    file. Raises BadInput if there are no nodes or fewer than two classes."""
+    file.
+
+    Args:
+      nodes: the number of nodes of every graph.
+      tags: a value for every node; None gives all the tag 0. Where all are alike, nodes count as untagged.
+      ends: sender and receiver of every directed edge, [e 2], numbers of nodes that run through all graphs.
+      kinds: a value for every edge; None gives all the label 0.
+      labels: the class label of every graph.
+
+    Raises BadInput if there are no nodes or fewer than two classes.
+    """
     count = int(np.sum(nodes))
     if not count or len(set(np.asarray(labels).tolist())) < 2:
         raise BadInput(

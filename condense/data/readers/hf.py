@@ -33,13 +33,15 @@ def is_dataset(thing: Any) -> bool:
 
 
 def kind_of(feature: Any) -> str:
-    """The kind of a column with this feature. Encoded pictures may lie in plain bytes too, or in a record with a field `bytes`."""
+    """The kind of a column with this feature: `picture`, `array`, `class`, `plain`, or `other`, which is not read. Encoded pictures may lie
+    in plain bytes too, or in a record with a field `bytes`."""
     encoded = "bytes" in feature if isinstance(feature, Mapping) else getattr(feature, "dtype", "") in ("binary", "large_binary")
     return PICTURE if encoded else KINDS.get(type(feature).__name__, "other")
 
 
 class Held:
-    """Such a data set as columns; its pictures stay encoded."""
+    """A data set of the library `datasets` as columns; its pictures stay encoded. `stored` are the bytes of its files, None where that says
+    nothing."""
 
     def __init__(self, dataset: Any, shown: str, *, stored: int | None = None):
         self.shown, self.stored = shown, stored
@@ -53,7 +55,7 @@ class Held:
         return len(self.dataset)
 
     def batches(self, names: Sequence[str], *, first: int = 0) -> Iterator[dict[str, Sequence]]:
-        """The values of these columns from the row `first` on, so many rows at a time."""
+        """The values of these columns from the row `first` on, by name of column, 64 rows at a time."""
         lists = [name for name in names if self.kinds[name] == ARRAY]
         picked, raw = self.dataset.select_columns(list(names)), self.dataset.with_format("arrow").select_columns(lists)
         picked = picked.remove_columns(lists)
@@ -62,15 +64,16 @@ class Held:
             yield held | (picked[row : row + BATCH] if len(lists) < len(names) else {})
 
     def classes(self, name: str) -> tuple[str, ...]:
-        """The names of the classes in a column."""
+        """The names of the classes in a column, in the order of the class indices; () for a column that declares none."""
         return tuple(getattr(self.dataset.features[name], "names", None) or ()) if self.kinds[name] == CLASS else ()
 
 
 def read_datasets(
     spec: Spec, train: Any, test: Any | None, *, usual: float | None = None, stored: int | None = None, scan: bool = False
 ) -> Source | VectorSource:
-    """The source that two data sets of the library are, or one, of which a part is drawn for the test. With `scan` their rows stay where
-    they are, which is a file that is mapped into memory."""
+    """The source that two data sets of the library `datasets` are: pictures, arrays or a table. Where `test` is None, a part of `train` is
+    drawn for it: the fraction of the option `test`, else `usual`. `stored` are the bytes of their files, if known. With `scan` their rows
+    stay where they are, which is a file that is mapped into memory."""
     parts = [None if part is None else Held(part, f"the {word} set", stored=stored) for part, word in ((train, "train"), (test, "test"))]
     return source_of_columns(spec, *parts, usual=usual, scan=scan)
 
@@ -106,13 +109,14 @@ def read(spec: Spec, *, scan: bool = False) -> Source | VectorSource:
 
 
 def saved_bytes(place: Path, spec: str) -> int:
-    """Bytes of the files in a folder. Raises BadInput for devices and pipes, which would block whoever opens them."""
+    """Bytes of all files in a folder and the folders in it. Raises BadInput for devices and pipes, which would block whoever opens them."""
     files = [path for path in place.rglob("*") if not path.is_dir()]
     return sum(regular(path, spec, remedy="save the data again").stat().st_size for path in files)
 
 
 def parts_of(spec: Spec, found: Any) -> tuple[Any, Any | None]:
-    """The data set to train on and that of the test. Raises BadInput where several parts are there and none is called train."""
+    """The data set to train on and that of the test, None where there is none, in what `datasets` loaded: one set, or sets by name. Raises
+    BadInput where several parts are there and none is called train."""
     if is_dataset(found):
         return found, None
     if "train" not in found and len(found) > 1:

@@ -29,14 +29,15 @@ IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("i
 
 
 def idx_place(folder: Path) -> Path:
-    """The folder, or the first one inside it that holds IDX files where it has none itself."""
+    """The folder, or, where it has no IDX files itself, the first one inside it that has; the folder again where none has."""
     names = {f"{name}{end}" for name in IDX for end in ("", ".gz")}
     inside = sorted(path for path in (folder.iterdir() if folder.is_dir() else ()) if path.is_dir())
     return next((place for place in (folder, *inside) if any((place / name).exists() for name in names)), folder)
 
 
 def find_idx(folder: Path, spec: str, *, remedy: str = "it must hold the four IDX files") -> list[Path]:
-    """The four IDX files of a folder, plain or .gz: images and labels of train, then of test. Raises BadInput if one is missing."""
+    """The four IDX files of a folder, plain or .gz: images and labels of train, then of test. If a folder has none, one inside it is looked
+    through. Raises BadInput if one is missing."""
     found, folder = [], idx_place(folder)
     for name in IDX:
         plain = folder / name
@@ -72,10 +73,11 @@ def idx_file(path: Path, spec: str, *, ndim: int) -> Iterator[tuple[BinaryIO, tu
 
 
 def read_idx(path: Path, spec: str, *, ndim: int) -> UInt8[np.ndarray, "..."]:
-    """One IDX file of row-major bytes.
+    """The bytes of one IDX file (plain or .gz) with `ndim` axes, in the shape that it declares, row-major.
 
     Raises:
-      BadInput: as `idx_file`, and where there are not exactly as many bytes as declared; never more than that is read.
+      BadInput: another head than that of such bytes, damage, more bytes declared than the file can hold, and where there are not exactly as
+        many as declared; at most one more than that is read.
     """
     with idx_file(path, spec, ndim=ndim) as (_, shape):
         body, held = np.empty(math.prod(shape), np.uint8), 0
@@ -86,7 +88,8 @@ def read_idx(path: Path, spec: str, *, ndim: int) -> UInt8[np.ndarray, "..."]:
 
 
 def idx_pieces(path: Path, spec: str, *, ndim: int) -> Iterator[UInt8[np.ndarray, "_ ..."]]:
-    """The rows of an IDX file, a few at a time. Raises BadInput as `read_idx` does, where the last one is asked for."""
+    """The rows of an IDX file with `ndim` axes, as u8[m ...] of about a megabyte, one piece after another. Raises BadInput for a wrong head
+    or damage, and, after the last piece, where there are not exactly as many bytes as declared."""
     with idx_file(path, spec, ndim=ndim) as (file, shape):
         size, held, row = math.prod(shape), 0, math.prod(shape[1:])
         many = max(1, PIECE // max(1, row)) * row
@@ -111,10 +114,10 @@ def read_up_to(read: Callable[[int], bytes], size: int) -> bytes:
 
 def read_idx_folder(folder: Path, spec: Spec, *, remedy: str, scanned: bool = False) -> Source:
     """The four IDX files of MNIST's layout in one folder, or in the one folder inside it that holds them. Where `scanned`, images stay in
-    their files.
+    their files. Messages end in `remedy` where a file is missing.
 
     Raises:
-      BadInput: what `find_idx` and `read_idx` refuse, and files that do not fit each other; that is known before any body is read.
+      BadInput: a file that is missing, damaged or no IDX file, and files that do not fit each other; that is known before any body is read.
     """
     files, declared = list(zip(find_idx(folder, spec.text, remedy=remedy), (3, 1, 3, 1), strict=True)), []
     for path, ndim in files:
@@ -132,7 +135,8 @@ def read_idx_folder(folder: Path, spec: Spec, *, remedy: str, scanned: bool = Fa
 
 
 def scan_files(spec: Spec, files: list[Path], shapes: list[tuple[int, ...]]) -> Source:
-    """The source of four files whose images are read when they are taken, in their order."""
+    """The source of four files whose images are read when they are taken, quickly only in their order. `files` are images and labels of
+    train, then of test, and `shapes` what they declare, images with one channel, [n h w 1]."""
     y_train, y_test, classes = number_labels(
         spec.text, *(read_idx(path, spec.text, ndim=1) for path in files[1::2]), names=spec.named.classes or ()
     )
@@ -145,20 +149,22 @@ def scan_files(spec: Spec, files: list[Path], shapes: list[tuple[int, ...]]) -> 
 
 
 def read(spec: Spec, *, scanned: bool = False) -> Source:
-    """The four files in the folder that the spec names, or in that of the named set. Raises BadInput as `read_idx_folder` does."""
+    """The four files in the folder that the spec names, or in that of the named set. Where `scanned`, images stay in their files. Raises
+    BadInput for a file that is missing or damaged, and for files that do not fit each other."""
     files = f"the four files {', '.join(IDX)}, each plain or .gz"
     remedy = f"it must hold {files}" if spec.location else f"`condense data {spec.name} --from DIR` copies there {files}"
     return read_idx_folder(spec.place() if spec.location else home() / spec.name, spec, remedy=remedy, scanned=scanned)
 
 
 def scan(spec: Spec) -> Source:
-    """As `read`, with images that are read from their files, in their order."""
+    """The four files in the folder that the spec names, or in that of the named set. Images stay in their files and are read when they are
+    taken, quickly only in their order. Raises BadInput for a file that is missing or damaged, and for files that do not fit each other."""
     return read(spec, scanned=True)
 
 
 def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
-    """Checks the four files of a folder, and returns a function that copies them unchanged into another folder. Raises BadInput as
-    `read_idx_folder` does."""
+    """Checks the four files of a folder, and returns a function that copies them unchanged into another folder, which it is given. Raises
+    BadInput for a file that is missing or damaged, and for files that do not fit each other or the set known by the spec's name."""
     remedy = "fetch the four IDX files"
     check_known(read_idx_folder(folder, spec, remedy=remedy), spec.name, spec.text)
     found = find_idx(folder, spec.text, remedy=remedy)
@@ -171,8 +177,8 @@ def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
 
 
 def keep_as_idx(folder: Path, name: str) -> None:
-    """Puts the four IDX files where a prepared directory was. Images keep its order, which is not that of the files of the set's makers:
-    a set made from theirs names another digest."""
+    """Puts the four IDX files, as .gz, where a prepared directory was, which is removed. Images keep its order, which is not that of the
+    files of the set's makers: a set made from theirs names another digest."""
     source = read_tfds(folder, Spec(f"data {name}", name, "tfds", "", {}, Named("tfds", "")), remedy="download it again")
     for path in folder.iterdir():
         shutil.rmtree(path)

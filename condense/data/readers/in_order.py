@@ -12,10 +12,11 @@ from synth.errors import BadInput
 
 @dataclass(eq=False)
 class InOrder:
-    """Such rows. One piece of them is in memory.
+    """Rows of a file that can only be read from its beginning on. One piece of them is in memory; a row before that piece begins the file
+    anew.
 
     Args:
-      begin: an iterator over all rows from the first on, as arrays [k ...] of one type.
+      begin: gives an iterator over all rows from the first on, as arrays [k ...] of one type.
       y: the class index of every row. look: the shape of a row, and `dtype` its type.
       spec: begins messages.
     """
@@ -36,7 +37,7 @@ class InOrder:
         return (len(self.y), *self.look)
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
-        """A copy of the rows that `index` names, in its order."""
+        """A copy of the rows that `index` names, in its order. Raises BadInput where the file ends before one."""
         index = np.asarray(index, np.int64)
         x = np.empty((len(index), *self.look), self.dtype)
         for place in np.argsort(index, kind="stable").tolist():
@@ -44,7 +45,7 @@ class InOrder:
         return x
 
     def row(self, at: int) -> np.ndarray:
-        """One row. Raises BadInput where the file ends before it."""
+        """The row with the number `at`, from 0. Raises BadInput where the file ends before it."""
         if self.stream is None or at < self.first:
             self.first, self.held, self.stream = 0, np.empty((0, *self.look), self.dtype), self.begin()
         while at >= self.first + len(self.held):

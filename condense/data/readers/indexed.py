@@ -40,7 +40,8 @@ def read_indexed(spec: Spec, train: Any, test: Any | None, *, usual: float | Non
 
 
 def read_part(spec: Spec, part: Any, word: str) -> tuple[np.ndarray, np.ndarray]:
-    """All examples of a set in one array, and their labels."""
+    """All examples of a set in one array, and their labels. `word`, `train` or `test`, is for messages. Raises BadInput where there are
+    none, or not of one shape."""
     n, found, labels, memory = len(part), [], [], MemoryBudget(spec.text, remedy="give fewer or smaller examples")
     with progress(n, f"reading {spec.text}") if n >= LONG else _Quiet() as bar:
         for at in range(n):
@@ -61,7 +62,8 @@ def read_part(spec: Spec, part: Any, word: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def take_one(spec: Spec, part: Any, at: int, word: str) -> tuple[np.ndarray, Any]:
-    """One example as an array, and its label as a plain value. Raises BadInput for anything that is not such a pair."""
+    """The example with the number `at` as an array, and its label as a plain value, or as an array where it is several numbers. Raises
+    BadInput for anything that is not such a pair."""
     item = part[at]
     if hasattr(item, "keys"):
         keys = [next((key for key in known if key in item), None) for known in (IMAGES, LABELS)]

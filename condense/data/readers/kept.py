@@ -22,7 +22,7 @@ LIMIT = 1 << 30  # bytes of what is kept: the labels of a hundred million rows
 
 
 class Kept:
-    """What is kept beside some files.
+    """Arrays by name that are kept in a file beside some files, and hold until one of these changes in size or time.
 
     Args:
       files: all that hold the data.
@@ -40,7 +40,7 @@ class Kept:
         return Path(os.path.commonpath([file.parent for file in self.files]))
 
     def index(self) -> Iterator[tuple[str, int]]:
-        """Name below `root` and size of every file."""
+        """Name below `root`, with / between folders, and bytes of every file."""
         for file, size, _ in self._states:
             yield file.relative_to(self.root).as_posix(), size
 
@@ -76,7 +76,7 @@ class Kept:
         return self._arrays.get(name)
 
     def put(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keeps arrays beside those that are kept, if the disk lets it."""
+        """Keeps arrays beside those that are kept. Where the disk cannot be written, nothing is said and they hold only for this object."""
         self._arrays.update(arrays)
         with suppress(BadInput, RunFailed):
             write_npz(self.place, {**self._arrays, "stamp": self._stamp})

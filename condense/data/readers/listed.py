@@ -25,7 +25,12 @@ def find_table(entries: Sequence[Path]) -> list[Path]:
 
 
 def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, list[Path]]:
-    """Picture files by class, both sorted, of those rows of a table whose pictures lie in this part.
+    """Picture files by class, both sorted (classes that are all numbers by size), of those rows of a table whose pictures lie in this part.
+
+    Args:
+      table: a CSV file with a line of names, or val_annotations.txt without one.
+      part: the folder of the pictures. root: the folder that they must not leave.
+      spec: its option `label` names the column of the classes.
 
     Raises BadInput for a table without such columns, for a picture that is not there, is named twice or lies outside.
     """

@@ -90,18 +90,26 @@ def _wanted(member: Member, key: str, spec: str, layout: str | None) -> Member:
 
 
 def read(spec: Spec) -> Source | VectorSource:
-    """The archive that the spec names. Raises BadInput as `read_npz` does."""
+    """The images or vectors in the npz archive that the spec names, held in memory. Raises BadInput for an archive that is missing or
+    damaged, and for arrays that are missing, of another type or shape, or do not fit each other."""
     return read_npz(spec.place(), spec)
 
 
 def scan(spec: Spec) -> Source | VectorSource:
-    """As `read`, with examples that stay in the file where they are stored as they are."""
+    """The images or vectors in the npz archive that the spec names. They stay in the file, mapped into memory, or in a nameless one that
+    compressed arrays are unpacked to; arrays in another order of bytes or axes are held in memory, and so are all under `limit`, where
+    there is a test.
+
+    Raises BadInput for an archive that is missing or damaged, and for arrays that are missing, of another type or shape, or do not fit each
+    other.
+    """
     found = read_npz(spec.place(), spec, mapped=True)
     return found if found.train.in_memory else replace(found, files=(spec.place(),))
 
 
 def weigh(spec: Spec) -> int:
-    """The bytes that the examples declare, and those of them normalised; of no more than the limit for training."""
+    """About how many bytes all examples take in memory, raw and normalised, as the archive declares them; for training no more than the
+    limit. 0 where there is no such archive."""
     try:
         with opened(spec.place(), text=TEXT, limit=LARGEST) as archive:
             there, limit = archive.members, spec.options.get("limit", LARGEST)

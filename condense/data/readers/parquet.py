@@ -40,7 +40,8 @@ class Files:
         return sum(file.metadata.num_rows for file in self.files)
 
     def batches(self, names: Sequence[str], *, first: int = 0) -> Iterator[dict[str, Sequence]]:
-        """The values of these columns from the row `first` on, so many rows at a time. Groups of rows before it are not read."""
+        """The values of these columns from the row `first` on, by name of column, no more than 64 rows at a time. Groups of rows before it
+        are not read."""
         try:
             for file in self.files:
                 counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -56,12 +57,12 @@ class Files:
             raise BadInput(f"{self.spec}: {self.shown} is damaged ({why(error)}); write it again") from error
 
     def classes(self, name: str) -> tuple[str, ...]:
-        """The names of the classes in a column, as the library datasets notes them in the file."""
+        """The names of the classes in a column, as the library datasets notes them in the file; () where it notes none."""
         return self.names.get(name, ())
 
 
 def open_parquet(path: Path, spec: str) -> Any:
-    """An opened file. Raises BadInput where it is none, or pyarrow is not there."""
+    """A `pyarrow.parquet.ParquetFile`, opened. Raises BadInput where the file is none, or pyarrow is not there."""
     try:
         import pyarrow.parquet as parquet
     except ImportError:
@@ -75,7 +76,8 @@ def open_parquet(path: Path, spec: str) -> Any:
 
 
 def kind_of(kind: Any) -> str:
-    """The kind of a column of this arrow type."""
+    """The kind of a column of this arrow type: `picture` for bytes or a record with some, `array` for lists, `other`, which is not read,
+    for other records, else `plain`."""
     text = str(kind)
     if "binary" in text and (text.startswith("struct<") or text in ("binary", "large_binary")):
         return PICTURE
@@ -96,15 +98,19 @@ def declared_classes(schema: Any) -> dict[str, tuple[str, ...]]:
 
 
 def parquet_files(place: Path) -> list[Path]:
-    """The parquet files of a folder, or of `data` in it; the file itself where it is one."""
+    """The parquet files of a folder, sorted, or of `data` in it where it holds none itself; the file itself where it is one."""
     if not place.is_dir():
         return [place]
     return sorted(place.glob("*.parquet")) or sorted(place.glob("data/*.parquet"))
 
 
 def read_parquet(spec: Spec, files: list[Path], *, scan: bool = False) -> Source | VectorSource:
-    """The source in parquet files: those called `test...` are the test, those called `train...` are for training, if any are. With `scan`
-    rows stay in the files."""
+    """The source in parquet files. Those called `test...` are the test, else those called `validation...`, `valid...` or `val...`; the
+    option test=FILE names another. Those called `train...` are for training, or all others if none is; a single file is for training
+    whatever its name. Without a test, a part of the rows is drawn. With `scan` rows stay in the files.
+
+    Raises BadInput where there is no file, none for training, or one that cannot be read.
+    """
     if not files:
         raise BadInput(f"{spec.text}: there is no parquet file in {spec.location}; name a file, or a folder with train*.parquet")
     asked = spec.options.get("test")
@@ -125,7 +131,8 @@ def read_parquet(spec: Spec, files: list[Path], *, scan: bool = False) -> Source
 
 
 def read(spec: Spec, *, scan: bool = False) -> Source | VectorSource:
-    """The file or the files in the folder that the spec names. Raises BadInput as `read_parquet` does."""
+    """The source in the parquet file that the spec names, or in those of the folder that it names. With `scan` rows stay in the files.
+    Raises BadInput where there is no such file, none for training, or one that cannot be read."""
     return read_parquet(spec, parquet_files(spec.place()), scan=scan)
 
 

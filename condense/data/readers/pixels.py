@@ -15,9 +15,10 @@ DARK = 16  # wide integers whose largest is below are no bytes: more likely a ma
 
 
 def channels_first(spec: str, shape: tuple[int, ...], layout: str | None) -> bool:
-    """Whether images of this shape [n a b c] are [n channels height width]; by the axes where `layout` does not say.
+    """Whether images of this shape [n a b c] are [n channels height width], as `layout` says (`nchw` or `nhwc`). For None: the last axis
+    has the channels where it is 1 to 4; else the first, where it is 1 or 3 and the shortest.
 
-    Raises BadInput where neither the first nor the last axis is a usual number of channels.
+    Raises BadInput where neither can be.
     """
     _, a, b, c = shape
     if layout:
@@ -31,7 +32,8 @@ def channels_first(spec: str, shape: tuple[int, ...], layout: str | None) -> boo
 
 
 def image_shape(spec: str, shape: tuple[int, ...], layout: str | None) -> tuple[int, ...]:
-    """The shape [n h w c] of images that are stored in this shape. Raises BadInput as `channels_first` does."""
+    """The shape [n h w c] of images that are stored in this shape, with one channel where it is [n h w]. Raises BadInput where `layout` is
+    None and no axis is surely that of the channels."""
     if len(shape) != 4:
         return (*shape, 1)
     n, a, b, c = shape
@@ -39,7 +41,11 @@ def image_shape(spec: str, shape: tuple[int, ...], layout: str | None) -> tuple[
 
 
 def as_images(spec: str, x: list[np.ndarray], layout: str | None) -> list[np.ndarray]:
-    """Arrays of images, the training images first, as u8 or f32 [n h w c], all read in the same way, as `conversion` says."""
+    """Arrays of images, the training images first, as u8 or f32 [n h w c], all by the same rule: uint8 stays, floats and booleans become
+    f32 without scaling, wider integers in 0..255 become u8 (where the largest is at least 16), and uint16 beyond 255 is divided by 65535.
+
+    Raises BadInput for other numbers, and where `layout` is None and no axis is surely that of the channels.
+    """
     kinds = {one.dtype for one in x}
     wide = [one for one in x if one.size and one.dtype.kind in "iu" and one.dtype != np.uint8]
     convert = conversion(spec, x[0].shape, kinds, [(int(one.min()), int(one.max())) for one in wide], layout)
@@ -49,15 +55,20 @@ def as_images(spec: str, x: list[np.ndarray], layout: str | None) -> list[np.nda
 def conversion(
     spec: str, shape: tuple[int, ...], kinds: set[np.dtype], spans: list[tuple[int, int]], layout: str | None
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """What makes arrays of images u8 or f32 [n h w c]. It reads all of them, and any part of them, in the same way.
+    """Makes the function that turns the image arrays of one data set, whole or in parts, into u8 or f32 [n h w c], all by the same rule.
 
-    Wide integers from 0 to at most 255 are bytes, uint16 beyond that is divided by 65535, and booleans are 0 and 1.
+    uint8 stays as it is. Floats and booleans become f32 without scaling (False is 0, True is 1). Other integers become u8 where all lie in
+    0..255 and the largest is at least 16; a smaller largest is refused, as these are more likely masks or classes. uint16 with a largest
+    above 255 is divided by 65535 and becomes f32.
 
     Args:
-      shape: of the training images. kinds: of all numbers. spans: (lowest, highest) of integers, an array or a part of one each.
-      layout: as the option says.
+      spec: begins messages.
+      shape: of the training images: [n h w c], [n c h w] or [n h w], which gets one channel.
+      kinds: the number types of all arrays, those of the test too.
+      spans: (lowest, highest) of every array of integers other than uint8, or of every part of one.
+      layout: `nhwc` or `nchw`; None finds the channels by their number, 1 to 4 on the last axis, else 1 or 3 on the first.
 
-    Raises BadInput for other numbers, and for shapes that no axis explains.
+    Raises BadInput for other numbers, for integers mixed with another type, and where no axis is surely that of the channels.
     """
     first = len(shape) == 4 and channels_first(spec, shape, layout)
     if first and layout is None:

@@ -34,7 +34,13 @@ def prepared(folder: Path) -> Path | None:
 
 @dataclass(frozen=True, eq=False)
 class Records(Sequence):
-    """The encoded pictures of a part of a prepared set, read one by one."""
+    """The encoded pictures of a part of a prepared set, read one by one.
+
+    Args:
+      source: the records by number. part: its name, such as `train`. place: the folder.
+      image, label: the names of picture and class in a record.
+      spec: begins messages. kept: what is kept beside the set.
+    """
 
     source: Any
     part: str
@@ -59,7 +65,7 @@ class Records(Sequence):
 
     @cached_property
     def y(self) -> Int64[np.ndarray, " n"]:
-        """The label of every record, as it is kept beside the set."""
+        """The label of every record: as it is kept beside the set, or by a pass over all, after which it is kept."""
         name = label_key(self.part, self.label)
         held = self.kept.get(name)
         if held is None or held.shape != (len(self),) or held.dtype.kind not in "iu":
@@ -96,14 +102,13 @@ class Some:
 
 
 def label_key(part: str, label: str) -> str:
-    """By what the labels of a part are kept beside a set."""
+    """The name under which the labels of a part are kept beside a set; `part` is such as `train`, `label` their name in a record."""
     return f"labels/{hashlib.sha256(f'{part} {label}'.encode()).hexdigest()[:16]}"
 
 
 class Prepared(NamedTuple):
-    """A prepared set that is open: its folder, the bytes of its files, class names, channels (None where pictures say them) and parts, the
-    one for training first.
-    `files` are those that hold it."""
+    """A prepared set that is open: its folder, the bytes of its files, class names, channels (None where pictures say them), parts, the one
+    for training first, and the files that hold it."""
 
     place: Path
     weight: int
@@ -114,7 +119,15 @@ class Prepared(NamedTuple):
 
 
 def open_prepared(folder: Path, spec: Spec, *, remedy: str) -> Prepared:
-    """Opens a prepared set. Nothing of its records is read. The arguments are those of `read_tfds`, and so is what is refused."""
+    """Opens a set that tensorflow_datasets prepared as array_record. Nothing of its records is read.
+
+    Args:
+      folder: the directory with dataset_info.json, or the one above it.
+      spec: its options say which feature is the label, and whether pictures become grey.
+      remedy: what to do where there is no set.
+
+    Raises BadInput for no prepared set, another file format, other features, or more examples than its bytes can hold.
+    """
     place = prepared(folder)
     if place is None:
         raise BadInput(f"{spec.text}: there is no prepared set in {folder}; {remedy}")
@@ -142,7 +155,8 @@ def open_prepared(folder: Path, spec: Spec, *, remedy: str) -> Prepared:
 
 
 def trusted(place: Path, spec: str) -> None:
-    """features.json names classes that the library would import; only its own are let through."""
+    """Raises BadInput where features.json of a prepared set in `place` names a class that is not the library's own, as this would import
+    it, or cannot be read."""
     try:
         path = regular(place / "features.json", spec, remedy="prepare the set again")
         with path.open("rb") as file:

@@ -31,17 +31,17 @@ def source_of(
     columns: str = "",
     usual: float | None = None,
 ) -> Source | VectorSource:
-    """The source that arrays are.
+    """Makes the source of arrays: vectors where they have two axes, images where they have three or four.
 
     Args:
       spec: its text begins messages, its options say the layout, and the test split where there is none.
-      train, test: examples and their labels, these in any form that `number_labels` takes; None where there is no test.
+      train, test: examples and their labels, these whole numbers, text, bytes or one-hot rows; None where there is no test.
       names: of the classes, in their order.
       flips: whether a mirrored image keeps its label.
-      columns: what the numbers of vectors are called.
+      columns: what the numbers of vectors are called, as `synth.vectors.write_columns` writes it.
       usual: the fraction that is drawn for the test where neither data nor options name one; by default that is refused.
 
-    Raises BadInput for what is neither images nor vectors, and as the parts do.
+    Raises BadInput for what is neither images nor vectors, and for lengths, labels or numbers that cannot be.
     """
     (x_train, y_train), (x_test, y_test) = train, test or (train[0][:0], ())
     vectors = x_train.ndim == 2
@@ -67,8 +67,16 @@ def assemble(
     usual: float | None = None,
     drawn: str = "",
 ) -> Source | VectorSource:
-    """The source of numbered rows, whose test split is drawn where there is none. The arguments are those of `source_of`, with u8 or f32
-    examples and class indices; `drawn` says how the test split was drawn, where the caller has drawn it."""
+    """Makes the source of examples in memory whose numbers and labels are as a source has them: vectors where they have two axes, else
+    images.
+
+    Args:
+      train, test: examples, u8 or f32, and their class indices; None where there is no test: then one is drawn.
+      classes: their names, in the order of the indices. flips: whether a mirrored image keeps its label.
+      columns: what the numbers of vectors are called, as `synth.vectors.write_columns` writes it.
+      usual: the fraction that is drawn for the test where the option `test` names none; by default that is refused.
+      drawn: says how the test was drawn, where the caller has drawn it; else the options `test` and `split` are refused beside a test.
+    """
     return assemble_rows(
         spec, InMemory(*train), None if test is None else InMemory(*test), classes, flips=flips, columns=columns, usual=usual, drawn=drawn
     )
@@ -85,7 +93,15 @@ def assemble_rows(
     usual: float | None = None,
     drawn: str = "",
 ) -> Source | VectorSource:
-    """As `assemble`, of rows wherever they lie."""
+    """Makes the source of rows, wherever they lie: vectors where a row has one axis, else images.
+
+    Args:
+      train, test: rows with class indices; None where there is no test: then one is drawn.
+      classes: their names, in the order of the indices. flips: whether a mirrored image keeps its label.
+      columns: what the numbers of vectors are called, as `synth.vectors.write_columns` writes it.
+      usual: the fraction that is drawn for the test where the option `test` names none; by default that is refused.
+      drawn: says how the test was drawn, where the caller has drawn it; else the options `test` and `split` are refused beside a test.
+    """
     if test is None:
         *parts, drawn = draw_test(spec, train, usual=usual)
     else:
@@ -102,7 +118,7 @@ class InFile:
     """Rows that are an array mapped from a file: what was taken of it leaves memory at once.
 
     Args:
-      x: the array. y: the class index of every row. convert: what makes rows of its parts.
+      x: the array. y: the class index of every row. convert: turns rows [m ...] of the array into rows as a source has them.
     """
 
     x: np.memmap
@@ -112,7 +128,7 @@ class InFile:
 
     @cached_property
     def one(self) -> np.ndarray:
-        """A row of nothing, which tells the shape and the type of others."""
+        """One converted row of zeros, [1 ...], which tells the shape and the type of all."""
         return self.convert(np.zeros((1, *self.x.shape[1:]), self.x.dtype))
 
     @property
@@ -126,13 +142,14 @@ class InFile:
         return self.one.dtype
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
-        """A copy of the rows that `index` names."""
+        """A copy of the rows that `index` names, in its order, converted."""
         taken = np.array(self.x[np.asarray(index, np.int64)])
         self.x._mmap.madvise(mmap.MADV_DONTNEED)
         return self.convert(taken)
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """The lowest and the highest of its whole numbers, a part at a time."""
+        """The lowest and the highest number of the array, which holds integers and is not converted, for one part of its rows after
+        another."""
         many = max(1, PART // max(1, self.x[:1].nbytes))
         for at in range(0, len(self.x), many):
             part = self.x[at : at + many]
@@ -141,7 +158,9 @@ class InFile:
 
 
 def map_rows(spec: Spec, parts: list[tuple[np.memmap, np.ndarray]]) -> list[InFile]:
-    """Arrays that are mapped from files, with their class indices, as rows: images or vectors, all read in the same way."""
+    """Arrays that are mapped from files, each with its class indices and those of training first, as rows: vectors, which become f32, or
+    images, which become u8 or f32 [n h w c], all by the same rule (`conversion`). Raises BadInput for numbers or a shape of images that
+    this refuses."""
     held = [InFile(x, y, as_floats) for x, y in parts]
     if parts[0][0].ndim == 2:
         return held

@@ -36,7 +36,8 @@ AS_THEY_ARE = (b"\x89PNG", b"\xff\xd8\xff")  # what such files begin with
 
 
 class Shard(NamedTuple):
-    """Rows `first` to `stop` of a part, and the file that they go into."""
+    """Rows `first` up to `stop`, without this one, of all rows of a part (`train` or `test`), and the name of the file that they go
+    into."""
 
     part: str
     rows: Rows
@@ -48,8 +49,8 @@ class Shard(NamedTuple):
 def write_tfds(source: Source, folder: Path) -> None:
     """Writes `folder`/1.0.0 as array_record with the images and the class names, in order. Images must be bytes.
 
-    Shards that an earlier call with the same source finished there stay. Raises RunFailed where the disk or the encoder fails, and
-    BadInput as the rows do.
+    Shards that an earlier call with the same source finished there stay; else all that `folder` holds is removed first. Raises RunFailed
+    where the disk or the encoder fails, and BadInput as the rows do.
     """
     import tensorflow_datasets as tfds
 
@@ -96,7 +97,8 @@ def write_tfds(source: Source, folder: Path) -> None:
 
 
 def begin(source: Source, folder: Path) -> Path:
-    """The folder of the version, with the shards that an earlier call with this source has finished; of another source nothing stays."""
+    """Makes and returns the folder of the version, with the shards that an earlier, unfinished call with this source has finished. If there
+    was none, all that `folder` holds is removed."""
     place, asked = folder / VERSION, request(source)
     if not (place / REQUEST).is_file() or (place / REQUEST).read_text() != asked:
         for path in folder.iterdir():
@@ -107,7 +109,7 @@ def begin(source: Source, folder: Path) -> Path:
 
 
 def request(source: Source) -> str:
-    """A text that tells a source from others without a look at its rows."""
+    """A digest that tells a source from others, of names and classes, files, labels and no more than the first 256 rows of each part."""
     found = hashlib.sha256("\0".join((source.name, *source.classes)).encode())
     for name, size in Kept(source.files, source.spec).index() if source.files else ():
         found.update(f"{name}\0{size}\n".encode())
@@ -118,12 +120,12 @@ def request(source: Source) -> str:
 
 
 def parts_of(source: Source) -> dict[str, Rows]:
-    """Rows by the name of their part."""
+    """The rows of `train` and `test`, by these names."""
     return {"train": source.train, "test": source.test}
 
 
 def shards_of(source: Source) -> Iterator[Shard]:
-    """The shards of all parts, in order."""
+    """The shards of both parts, in order: 8,192 rows each, the last one of a part what is left."""
     for part, rows in parts_of(source).items():
         n = rows.shape[0]
         ends = [*range(0, n, ROWS), n]
@@ -132,7 +134,8 @@ def shards_of(source: Source) -> Iterator[Shard]:
 
 
 def write_all(shards: list[Shard], place: Path, encode: Encode, bar: Any) -> None:
-    """Writes the shards that are not there, in as many threads as there are processors."""
+    """Writes the shards that are not there into the folder `place`, in as many threads as there are processors, and moves the bar on by
+    their rows."""
     stop, lock = threading.Event(), threading.Lock()
 
     def tick(rows: int) -> None:
@@ -157,7 +160,8 @@ def write_all(shards: list[Shard], place: Path, encode: Encode, bar: Any) -> Non
 def write_shard(
     shard: Shard, place: Path, encode: Callable[[bytes, int], bytes], tick: Callable[[int], None], stop: threading.Event
 ) -> None:
-    """Writes one shard, whole or not at all; nothing once `stop` is set."""
+    """Writes one shard into the folder `place`, whole or not at all; nothing once `stop` is set. `tick` is called with a number of rows
+    once they are written."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
     fresh = place / f".{shard.name}.tmp"
@@ -175,7 +179,7 @@ def write_shard(
 
 
 def serializer(features: Any) -> Encode:
-    """A function of an encoded picture and its label to a record of these features."""
+    """A function of an encoded picture and its class index to the bytes of a record of these features."""
     from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
     made = ExampleSerializer(features.get_serialized_info())
@@ -183,7 +187,8 @@ def serializer(features: Any) -> Encode:
 
 
 def encoded(rows: Rows, index: Int[np.ndarray, " m"]) -> list[bytes]:
-    """The rows as encoded pictures. All are decoded, so that none is stored that is broken, or of another size than the others."""
+    """The rows that `index` names as encoded pictures: PNG, or the stored file as it is where that is a PNG or JPEG and not cut to a size.
+    All are decoded, so that none is stored that is broken, or of another size than the others."""
     pixels = rows.take(index)
     if isinstance(rows, Pictures) and rows.size is None:
         stored = stored_files(rows.items, index)
@@ -192,7 +197,7 @@ def encoded(rows: Rows, index: Int[np.ndarray, " m"]) -> list[bytes]:
 
 
 def stored_files(items: Items, index: Int[np.ndarray, " m"]) -> list[bytes]:
-    """The bytes of pictures as they are stored."""
+    """The bytes of the pictures that `index` names, as they are stored."""
     files = [items[at].file for at in index.tolist()]
     return [file.read_bytes() if isinstance(file, Path) else file.getvalue() for file in files]
 

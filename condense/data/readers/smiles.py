@@ -20,12 +20,12 @@ MISSING = {"", "nan", "na", "n/a", "null", "?"}  # in place of a label
 
 
 def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSource:
-    """A table (commas, semicolons or tabs; plain or .gz) with a column of SMILES and one of labels, through rdkit: tags are atomic numbers,
-    edge labels kinds of bond.
+    """A table (commas, semicolons or tabs; plain or .gz) with a column of SMILES and one of labels, whose names are given, through rdkit:
+    tags are atomic numbers, edge labels kinds of bond.
 
-    Rows without a label (an empty one, `nan`, `NA`, `null`), and molecules that rdkit refuses or that are longer than LONGEST letters, are
-    left out and counted in a note. Where all labels are numbers, two ways to write one number are one class. Raises BadInput without rdkit,
-    such columns, or any molecule.
+    Rows without a label (an empty one, `nan`, `NA`, `null`, `?`), and molecules that rdkit refuses or that are longer than 2,000 letters,
+    are left out and counted in a note. Where all labels are numbers, two ways to write one number are one class. Raises BadInput without
+    rdkit, such columns, or any molecule.
     """
     try:
         from rdkit import Chem, RDLogger
@@ -88,7 +88,8 @@ def one_spelling(labels: list[str]) -> list[str]:
 
 
 def read(spec: Spec) -> GraphSource:
-    """The molecules in the table that the spec names. Raises BadInput as `read_smiles` does."""
+    """The molecules in the table that the spec names, as graphs. The options `smiles` and `label` name the columns; they are called so by
+    default. Raises BadInput without rdkit, such columns, or any molecule."""
     columns = {key: spec.options.get(key, key) for key in ("smiles", "label")}
     return read_smiles(spec.place(), spec.text, **columns)
 

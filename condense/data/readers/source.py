@@ -92,10 +92,11 @@ class Source(ArraySource):
 
 
 def drawn_rows(spec: Spec, y: Int[np.ndarray, " n"], *, usual: float | None = None) -> tuple[Int[np.ndarray, " m"], str]:
-    """Which rows of these classes are the test, where the data have none, and how they were drawn: of every class in proportion.
+    """Draws test rows from data that have none: their numbers among the rows with the class indices `y`, ascending, and a text that says
+    how they were drawn. Every class gives as much in proportion.
 
-    The options `test` and `split` of the spec say how much is cut, and by which seed (0); `usual` is cut where `test` is not given.
-    Raises BadInput where nothing says how much, and where the test would be empty.
+    The option `test` of the spec is the fraction of all rows that is drawn, `split` the seed (0); `usual` is the fraction where `test` is
+    not given. Raises BadInput where neither says how much, and where the test would be empty.
     """
     share, seed = spec.options.get("test", usual), spec.options.get("split", 0)
     if share is None:
@@ -107,7 +108,12 @@ def drawn_rows(spec: Spec, y: Int[np.ndarray, " n"], *, usual: float | None = No
 
 
 def draw_test(spec: Spec, rows: Rows, *, usual: float | None = None) -> tuple[Part, Part, str]:
-    """Cuts a test split off rows that have none: training rows, test rows, and how `drawn_rows` drew them."""
+    """Cuts a test split off rows that have none: training rows, test rows, and a text that says how they were drawn. The option `test` of
+    the spec is the fraction that is drawn, of every class in proportion, `split` the seed (0); `usual` is the fraction where `test` is not
+    given.
+
+    Raises BadInput where neither says how much, and where the test would be empty.
+    """
     index, said = drawn_rows(spec, rows.y, usual=usual)
     return Part(rows, np.setdiff1d(np.arange(len(rows.y)), index)), Part(rows, index), said
 
@@ -130,15 +136,20 @@ def arrays(
     *,
     flips: bool = True,
 ) -> Source:
-    """Makes a `Source` from arrays in memory. Raises BadInput if `Source` refuses them."""
+    """Makes a `Source` from raw images u8 or f32 [n h w c] and class indices in memory. `classes` are the names, `flips` says whether a
+    mirrored image keeps its label.
+
+    Raises BadInput for sizes that differ, labels outside 0..C-1, a class with fewer than two training images, and floats outside [0, 1] or
+    NaN.
+    """
     return Source(name, spec, InMemory(x_train, y_train), InMemory(x_test, y_test), classes, flips)
 
 
 def check_classes(
     spec: str, y_train: Int32[np.ndarray, " _"], y_test: Int32[np.ndarray, " _"], classes: tuple[str, ...], examples: str
 ) -> None:
-    """Raises BadInput for a class name that appears twice, labels outside 0..C-1, and a class with fewer than two training examples.
-    Messages call the examples by the word `examples`."""
+    """Raises BadInput for a class name that appears twice, labels outside 0..C-1, fewer than two classes, and a class with fewer than two
+    training examples. Messages call the examples by the word `examples`."""
     if len(set(classes)) < len(classes):
         raise BadInput(f"{spec}: two classes have the same name, as it can be printed; every class needs its own")
     for part, y in (("train", y_train), ("test", y_test)):
@@ -155,7 +166,7 @@ def check_classes(
 
 
 def check_unit(spec: str, part: str, rows: Rows) -> None:
-    """Raises BadInput where float images do not lie in [0, 1]."""
+    """Raises BadInput where float images do not lie in [0, 1], or are NaN. `part`, `train` or `test`, is for the message."""
     spans = np.array([(piece.min(), piece.max()) for piece in pieces(rows)])
     low, high = spans[:, 0].min(), spans[:, 1].max()
     if not (low >= 0 and high <= 1):
@@ -199,7 +210,8 @@ def numbered(y: Int[np.ndarray, " n"]) -> tuple[str, ...]:
 
 
 def stratified(y: Int[np.ndarray, " n"], count: int, *, seed: int | None = None) -> Int[np.ndarray, " count"]:
-    """Sorted rows of `count` examples with the classes in proportion (largest remainders): drawn by `seed`, or the first of every class."""
+    """The numbers, ascending, of `count` examples with the classes in proportion (largest remainders): drawn by `seed`, or for None the
+    first of every class."""
     sizes = np.bincount(y)
     quota = sizes * count / max(len(y), 1)
     take = np.floor(quota).astype(int)

@@ -17,7 +17,8 @@ TOGETHER = 64  # rows that are made into an array at a time
 class Columns(Protocol):
     """Rows in columns.
 
-    `shown` is what messages call them, `stored` the bytes that hold them (None where that says nothing), `kinds` the kind of every column.
+    `shown` is what messages call them, `stored` the bytes that hold them (None where that says nothing), `kinds` the kind of every column
+    by name: `picture`, `array`, `class`, `plain`, or another, which is not read.
     """
 
     shown: str
@@ -27,11 +28,12 @@ class Columns(Protocol):
     def __len__(self) -> int: ...
 
     def batches(self, names: Sequence[str], *, first: int = 0) -> Iterator[dict[str, Sequence]]:
-        """The values of these columns from the row `first` on, so many rows at a time."""
+        """The values of these columns from the row `first` on, by name of column, a batch of rows after another; how many are in a batch is
+        not said."""
         ...
 
     def classes(self, name: str) -> tuple[str, ...]:
-        """The names of the classes in a column of kind `class`."""
+        """The names of the classes in a column of kind `class`, in the order of the class indices; () for others."""
         ...
 
 
@@ -64,7 +66,7 @@ class Arrays:
 
     Args:
       values: the column. y: the class index of every row. look: the shape of a row, and `dtype` the type, once it is converted.
-      convert: what makes rows of raw arrays.
+      convert: turns raw arrays [m ...] into rows.
     """
 
     values: Column
@@ -80,7 +82,7 @@ class Arrays:
         return (len(self.y), *self.look)
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
-        """The rows that `index` names, in its order."""
+        """The rows that `index` names, in its order, converted."""
         index = np.asarray(index, np.int64)
         x, order = np.empty((len(index), *self.look), self.dtype), np.argsort(index, kind="stable")
         for at in range(0, len(index), TOGETHER):

@@ -43,11 +43,12 @@ class Table(NamedTuple):
         return self.path.stat().st_size
 
     def refuse(self, line: int, what: str) -> BadInput:
-        """Makes the BadInput that refuses a line of the file."""
+        """Returns the BadInput that refuses a line of the file; `what` says what is wrong with it."""
         return BadInput(f"{self.spec}: line {line} of {self.path.name}: {what}")
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Line number and cells of every row. Raises BadInput as `check_cells` does."""
+        """Line number (from 1) and cells of every row below the names. Raises BadInput for a row with more or fewer cells than columns, and
+        for a cell that is empty, NaN or infinite."""
         cells = read_cells(self.path, self.spec)
         next(cells)
         for line, row in cells:
@@ -55,12 +56,13 @@ class Table(NamedTuple):
 
 
 def open_text(path: Path) -> TextIOWrapper:
-    """A text file, plain or .gz; some programs begin a text with a byte order mark, which is left out."""
+    """An open text file in UTF-8, plain or .gz; some programs begin a text with a byte order mark, which is left out."""
     return (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="")
 
 
 def read_cells(path: Path, spec: str) -> Iterator[tuple[int, list[str]]]:
-    """Reads line number and cells of every line that is not empty, including the first. Raises BadInput if the file is not a table."""
+    """Reads line number, from 1, and cells without the space around them of every line that is not empty, including the first, which names
+    the columns. The separator is found in the first line. Raises BadInput if the file is not a table."""
     regular(path, spec, remedy="name a CSV file that is there")
     with open_text(path) as file:
 
@@ -89,26 +91,37 @@ def read_cells(path: Path, spec: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def separator_of(line: str) -> str:
-    """What stands between the columns of a table with this first line: a comma, unless there is none."""
+    """What stands between the columns of a table with this first line: a comma if there is one, else a semicolon or tab, whichever is more
+    frequent; a comma if there is none of them."""
     return max(SEPARATORS, key=line.count) if "," not in line else ","
 
 
 def open_table(path: Path, spec: str, label: str) -> Table:
-    """The table with its names checked. Raises BadInput as `check_names` does."""
+    """The table in a file; of this only the names of the columns are read. Raises BadInput for names that are missing or there twice, and
+    where none is `label`."""
     _, names = next(read_cells(path, spec), (1, []))
     return Table(path, spec, check_names(spec, path.name, [printable(name) for name in names], label))
 
 
 def label_of(spec: Spec) -> str:
-    """The name of the label's column: the one that is asked for, or the first of a usual name."""
+    """The name of the label's column: the one that the option `label` asks for, else a usual name such as `class` or `target` that is
+    there, else `label`, which need not be there."""
     _, names = next(read_cells(spec.place(), spec.text), (1, []))
     there = {name.lower(): printable(name) for name in reversed(names)}
     return printable(spec.options.get("label") or next((there[word] for word in LABELS if word in there), "label"))
 
 
 def read(spec: Spec, *, scanned: bool = False) -> VectorSource:
-    """Reads the table that the spec names and its table of test rows, if any; where `scanned`, rows stay there. Raises BadInput, naming the
-    line, if a file is not such a table."""
+    """Reads the table in the file that the spec names: vectors f32[n d] and class indices. A column whose training rows hold text becomes
+    one number a category (see `condense.data.readers.columns`).
+
+    Test rows are those of the table test=FILE. Without one they are drawn from the rows: a fifth, or the fraction test=F, by the seed
+    split=N (0). Where `scanned`, rows stay in their files: each is read here once, to check it, and again whenever it is taken.
+
+    Raises BadInput where a file is no such table, with the line where there is one: another number of cells, an empty cell, a label that is
+    no whole number among numbers, too many categories, text where all training rows hold numbers, or a number beyond float32. Also for
+    test=FILE together with split=N.
+    """
     label, test = label_of(spec), spec.options.get("test")
     other = test if isinstance(test, str) else None
     if other is not None and "split" in spec.options:
@@ -119,7 +132,8 @@ def read(spec: Spec, *, scanned: bool = False) -> VectorSource:
 
 
 def scan(spec: Spec) -> VectorSource:
-    """As `read`, with rows that are read from their files, in their order."""
+    """Reads the table in the file that the spec names as vectors f32[n d] and class indices, with the options of `read` and refusing the
+    same, but keeps no row in memory: rows stay in their files and are read again whenever they are taken, quickly only in their order."""
     return read(spec, scanned=True)
 
 

@@ -56,7 +56,16 @@ def read_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
 
 
 def scan_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
-    """As `read_tfds`, with pictures that are decoded when they are taken. Labels are kept beside the set."""
+    """Opens a set that tensorflow_datasets prepared as array_record; its pictures stay in their files and are decoded whenever they are
+    taken. Labels are kept beside the set.
+
+    Args:
+      folder: the directory with dataset_info.json, or the one above it.
+      spec: its options say whether pictures are cut to one size, and which part is the test.
+      remedy: what to do where there is no set.
+
+    Raises BadInput for no prepared set, another file format or other features.
+    """
     opened = open_prepared(folder, spec, remedy=remedy)
     rows = scanned(list(opened.parts), spec, channels=opened.channels)
     y_train, y_test, classes = number_labels(spec.text, rows[0].y, () if rows[1] is None else rows[1].y, names=opened.classes)
@@ -65,20 +74,22 @@ def scan_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
 
 
 def read(spec: Spec, *, scan: bool = False) -> Source:
-    """The set in the folder that the spec names, or the one that `condense data` prepared under that name. Raises BadInput as `read_tfds`
-    does."""
+    """The set in the folder that the spec names, or the one that `condense data` prepared under that name, decoded. Raises BadInput where
+    there is no such set, or one that cannot be read."""
     place, spec, remedy = find(spec)
     return read_tfds(place, spec, remedy=remedy)
 
 
 def scan(spec: Spec) -> Source:
-    """As `read`, with pictures that stay in their files."""
+    """The set in the folder that the spec names, or the one that `condense data` prepared under that name. Its pictures stay in their files
+    and are decoded whenever they are taken. Raises BadInput where there is no such set, or one that cannot be read."""
     place, spec, remedy = find(spec)
     return scan_tfds(place, spec, remedy=remedy)
 
 
 def weigh(spec: Spec) -> int:
-    """The number of examples, for training no more than the limit, times the numbers of the first picture."""
+    """About how many bytes all pictures take in memory, raw and normalised: as many as there are, for training no more than the limit, each
+    as large as the first. 0 where there is no such set."""
     place, spec, remedy = find(spec)
     try:
         opened = open_prepared(place, spec, remedy=remedy)
@@ -100,7 +111,8 @@ def find(spec: Spec) -> tuple[Path, Spec, str]:
 
 
 def build(builder, folder: Path) -> None:
-    """Prepares a set under `folder`/data, moves its version up into `folder` and drops the rest."""
+    """Prepares a set by its builder, whose folder is `folder`/data, moves its version up into `folder` and drops the rest. Raises RunFailed
+    where that fails."""
     try:
         with redirect_stdout(io.StringIO()):  # it announces the folder that vanishes; its progress bars go to stderr
             builder.download_and_prepare()
@@ -113,7 +125,8 @@ def build(builder, folder: Path) -> None:
 
 
 def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
-    """Reads the binary version of a CIFAR set, or class folders, and returns a function that writes them as a prepared set."""
+    """Reads the binary version of a CIFAR set, or class folders, and returns a function that writes them as a prepared set into the folder
+    that it is given. Raises BadInput where the files cannot be read, or are not the set known by the spec's name."""
     binary = spec.name in CIFAR and not (folder / "train").is_dir()
     source = read_cifar(folder, spec.text, spec.name) if binary else scan_folder(spec)
     check_known(source, spec.name, spec.text)
@@ -145,7 +158,8 @@ def check_known(source: Source, name: str, spec: str) -> None:
 
 
 def spelled(classes: tuple[str, ...]) -> set[str]:
-    """Names of classes without what differs from one spelling to another; none where all are numbers."""
+    """Names of classes without what differs from one spelling to another, in lower case with letters and digits alone; none where all are
+    numbers."""
     names = {"".join(filter(str.isalnum, one.casefold())) for one in classes}
     return set() if all(one.isdecimal() for one in names) else names
 
@@ -168,7 +182,8 @@ def known_sets(name: str) -> list[KnownSet]:
 
 
 def stated_of(name: str) -> tuple[Any, Any, Any]:
-    """Licence, home page and citation, as tensorflow_datasets states them of a set that it knows by this name; nothing for other names."""
+    """Licence, home page and citation, as tensorflow_datasets states them of a set that it knows by this name; empty texts for other
+    names."""
     import tensorflow_datasets as tfds
 
     try:

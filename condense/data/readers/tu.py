@@ -22,7 +22,8 @@ TU = ("A", "graph_indicator", "graph_labels")
 
 
 def read_text(path: Path, spec: str) -> GraphSource:
-    """One file in the text format. Raises BadInput naming the line that is wrong."""
+    """The graphs in one text file: the number of graphs; then of each graph `n label` and n lines `tag m neighbour ...`, its m neighbours
+    counted from 0 within the graph. Raises BadInput naming the line that is wrong. `spec` begins messages."""
     lines = enumerate(lines_of(path, spec, MemoryBudget(spec, remedy=SMALLER)), 1)
     at, nodes, labels, tags, ends = 0, [], [], array("q"), array("q")
     try:
@@ -56,7 +57,8 @@ def read_text(path: Path, spec: str) -> GraphSource:
 
 
 def read_tu(folder: Path, spec: str) -> GraphSource:
-    """A folder in the raw format of the TU collection. Raises BadInput naming the file that is missing or wrong."""
+    """The graphs in a folder in the raw format of the TU collection, DS_A.txt and the files beside it, or in the first folder inside that
+    holds some. Raises BadInput naming the file that is missing or wrong. `spec` begins messages."""
     folder = folder if next(folder.glob("*_A.txt"), None) else next((inner.parent for inner in sorted(folder.glob("*/*_A.txt"))), folder)
     found = sorted(folder.glob("*_A.txt"))
     if len(found) != 1:
@@ -100,7 +102,8 @@ def read_tu(folder: Path, spec: str) -> GraphSource:
 
 
 def say_what_is_dropped(folder: Path, name: str, spec: str) -> None:
-    """A line for every file of attributes: graphs have tags and edge labels, which are whole numbers, and no attributes."""
+    """Notes a warning for every file of attributes that is there: graphs have tags and edge labels, which are whole numbers, and no
+    attributes. `name` is what the names of the files begin with."""
     instead = {"node": "tags are", "edge": "edge labels are", "graph": "classes are"}
     for part, word in instead.items():
         if not (folder / f"{name}_{part}_attributes.txt").exists():
@@ -111,7 +114,11 @@ def say_what_is_dropped(folder: Path, name: str, spec: str) -> None:
 
 
 def read_folds(place: Path, spec: str, fold: int, count: int) -> np.ndarray:
-    """Test graphs of a published fold: `NAME_folds/test-K.txt` beside a file, `10fold_idx/test_idx-K.txt` in a folder, counted from 0."""
+    """The numbers, from 0 and ascending, of the test graphs of the published fold `fold` among `count` graphs. They stand in
+    `NAME_folds/test-K.txt` beside a file `place`, or in `10fold_idx/test_idx-K.txt` in a folder.
+
+    Raises BadInput where that file is not there, holds something else, or names no graph, all, or one that is not there.
+    """
     known = place.with_name(f"{place.stem}_folds") / f"test-{fold}.txt", place / "10fold_idx" / f"test_idx-{fold}.txt"
     path = known[place.is_dir()]
     if not path.exists():
@@ -131,7 +138,7 @@ def read_folds(place: Path, spec: str, fold: int, count: int) -> np.ndarray:
 def read(spec: Spec) -> GraphSource:
     """The graphs in the file or folder that the spec names, and its published test fold where it asks for one.
 
-    Raises BadInput as `read_text`, `read_tu` and `read_folds` do, and for a fold beside a drawn split.
+    Raises BadInput for files that are missing or wrong, and for a fold beside a drawn split.
     """
     place, fold = spec.place(), spec.options.get("fold")
     source = read_tu(place, spec.text) if place.is_dir() else read_text(place, spec.text)
