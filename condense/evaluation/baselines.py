@@ -43,16 +43,16 @@ Draw = Callable[[int], SyntheticSet]  # seed -> set
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Everything that the function of a row may use.
+    """Everything that the function of a row may use. A row is what networks are trained on to be compared: the set, or real examples.
 
     Args:
-      key: of the evaluation.
+      key: the random key of the evaluation.
       synth: the set, with labels that networks can be trained on.
-      data: where real examples come from.
-      labels: gives drawn examples the set's kind of labels, see `condense.evaluation.teaching.teach`.
-      content: what encodes real examples; None where the rows make their own, as graphs do.
-      ranks: the log of proxies, for the rows that read it.
-      counts: how many of every class; by default as many as the set costs.
+      data: the loaded data, where real examples come from.
+      labels: a set of drawn examples with plain labels -> the same with the set's kind of labels, see `condense.evaluation.teaching.teach`.
+      content: what encodes real examples, by its `encode`; None where the rows make their own, as graphs do.
+      ranks: what small networks, called proxies, said of every training example; only rows that choose by a score read it.
+      counts: how many examples of every class a row holds, i64[classes]; by default as many as cost as much as the set, see `row_counts`.
     """
 
     key: jax.Array
@@ -64,21 +64,32 @@ class Comparison:
     counts: np.ndarray | None = None
 
     def key_of(self, seed: int) -> jax.Array:
-        """The random key of a seed, the same for every row and network."""
+        """The random key by which examples are drawn for network number `seed` (0, 1, ...), the same for every row and architecture."""
         return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
 
     def real(self, examples: Examples, *, kind: type | None = None, content: Any = None) -> SyntheticSet:
-        """Makes a set of real examples, stored as those of the comparison or by another content. Labels are class indices, or centred
-        one-hot rows if the set's labels are regression values (or if `kind` is `Target`)."""
+        """Makes a set of exactly these examples, whose `y` are class indices; nothing is drawn.
+
+        Args:
+          kind: of its labels: `Hard` for class indices, `Target` for one-hot rows minus 1 / classes. By default that of the comparison's
+            set where that is `Target`, else `Hard`.
+          content: what encodes the examples; by default the comparison's.
+        """
         hard = Hard(jnp.asarray(examples.y), len(self.data.classes))
         labels = Target(centred(hard.index, hard.classes)) if (kind or type(self.synth.y)) is Target else hard
         return SyntheticSet((content or self.content).encode(jnp.asarray(examples.x)).store(), labels)
 
     def at_budget(self, kind: str, choose: Callable, *, cells: int = 1) -> Draw:
-        """Chooses as many real training examples as the set's budget allows, drawn anew for every seed. `choose(key, labels, count)` gives
-        the indices of `count` examples of every class. With `cells` above 1 these are combined into as many collages of cells x cells.
+        """Returns a function (seed -> set) that chooses real training examples, as many of every class as the comparison's counts say, and
+        labels them as the set is labelled. They are chosen once for each seed.
 
-        Raises BadInput where the data has fewer training examples of a class than the set.
+        Args:
+          kind: name of the row, for messages.
+          choose: (key, labels, count) -> indices of `count` training examples of every class. It is called once for all classes of the same
+            count: `labels`, one for each training example, number these classes from 0, and are -1 for all other examples.
+          cells: above 1, cells**2 times as many examples are chosen, and combined into collages of cells x cells of them.
+
+        Raises BadInput, before anything is drawn, where the data has too few training examples of a class.
         """
         counts, y = (row_counts(self.synth) if self.counts is None else self.counts) * cells**2, self.data.train.y
         if self.counts is None and (c := too_few(self.synth, self.data, cells=cells)) is not None:
@@ -100,8 +111,8 @@ class Comparison:
 
     @cached_property
     def labelled(self) -> Callable[[Callable, int, int], SyntheticSet]:
-        """Returns a function of (seed -> indices of training examples, seed, cells) that gives these examples, or collages of them, as a
-        set with labels. It keeps the last set in memory."""
+        """Returns a function of (seed -> indices of training examples, seed, cells) that gives the examples of that seed, or for `cells`
+        above 1 collages of cells x cells of them, as a set with the set's kind of labels. It keeps the last set in memory."""
 
         @lru_cache(1)  # one set in memory, however many seeds: labels are asked for again where another network is shown the draw
         def labelled(chosen: Callable, seed: int, cells: int) -> SyntheticSet:
@@ -119,12 +130,12 @@ class Baseline(NamedTuple):
     Args:
       make: comparison -> (seed -> set). It may raise BadInput where the data or the set do not allow the row.
       real: whether it is examples at the set's budget, most often real ones, which carry the set's kind of labels.
-      recipe: the name of the recipe that trains on it, where it has one of its own because it is all training examples.
-      best: of a row in the content that is best for it (`condense.evaluation.best`), the row that it is otherwise.
+      recipe: the name of the recipe that trains on it, where it has one of its own, as all training examples do; else empty.
+      best: of a row whose examples are stored as suits them best (`condense.evaluation.best`), the name of the plain row; else empty.
       facts: set -> what its examples depend on beside the data and the seeds, as values of JSON. Where nothing says that, its scores are
         kept for no other call.
-      protocol: what scores it, where that is not the call's recipe nor one with a name.
-      ranked: whether it reads the log of proxies, on which its facts then depend too.
+      protocol: what scores it, where that is not the call's recipe nor one with a name; else None.
+      ranked: whether it reads `Comparison.ranks`, on which its facts then depend too.
     """
 
     make: Callable[[Comparison], Callable[[int], Any]]
@@ -137,22 +148,26 @@ class Baseline(NamedTuple):
 
 
 def the_set(comparison: Comparison) -> Draw:
-    """The set itself, for every seed."""
+    """Returns a function that gives the comparison's set itself for every seed."""
     return lambda seed: comparison.synth
 
 
 def random(comparison: Comparison) -> Draw:
-    """Random training examples."""
+    """Returns seed -> a set of random training examples, as many of every class as cost as much as the set, with its kind of labels.
+    They differ between seeds. Raises BadInput where a class has fewer."""
     return comparison.at_budget("random", choose_random)
 
 
 def random_2x2(comparison: Comparison) -> Draw:
-    """Collages of 2x2 random training images, of which networks see one at a time, as those of method `pca`."""
+    """Returns seed -> a set of collages, each of 2x2 random training images shrunk to a quarter of the area, as many collages of every
+    class as cost as much as the set. They differ between seeds. Networks see one of the four at a time, as with method `pca`. Raises
+    BadInput where a class has fewer images than that."""
     return comparison.at_budget("random_2x2", choose_random, cells=2)
 
 
 def kmeans(comparison: Comparison) -> Draw:
-    """The training examples nearest to the centres of their class, as many centres as the set has examples of it."""
+    """Returns seed -> a set of the training examples nearest to the k-means centres of their class, in model space: one a centre, as many
+    of every class as cost as much as the set. The seed draws the start of k-means. Raises BadInput where a class has fewer."""
 
     def choose(key: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
         flat = flat_features(comparison.data.train)
@@ -167,7 +182,8 @@ def kmeans(comparison: Comparison) -> Draw:
 
 
 def herding(comparison: Comparison) -> Draw:
-    """The training examples whose running mean follows that of their class, on pixels: the same for every seed."""
+    """Returns seed -> a set of the training examples whose running mean follows that of their class most closely (herding), on the values
+    in model space, as many of every class as cost as much as the set: the same for every seed. Raises BadInput where a class has fewer."""
 
     def choose(key: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
         x = take_all(comparison.data.train).x
@@ -177,7 +193,9 @@ def herding(comparison: Comparison) -> Draw:
 
 
 def by_score(rule: str) -> Callable[[Comparison], Draw]:
-    """The row of the training examples of every class that proxies find easiest or hardest: the same for every seed."""
+    """Makes the function of a row: comparison -> (seed -> set). Its training examples are those of every class with the lowest
+    (`rule` is `easy`) or highest (`hard`) EL2N score in the comparison's `ranks`, the same for every seed; as many as cost as much as the
+    set."""
 
     def row(comparison: Comparison) -> Draw:
         score = scores(comparison.ranks, ROW_SCORE)
@@ -191,7 +209,8 @@ def by_score(rule: str) -> Callable[[Comparison], Draw]:
 
 
 def noise(comparison: Comparison) -> Draw:
-    """No examples but noise, N(0, 1) in model space, with the set's number of every class: what labels alone teach."""
+    """Returns seed -> a set of noise in place of examples, N(0, 1) in model space, drawn anew for every seed, with the set's kind of
+    labels and as many of every class as cost as much as the set: what labels alone teach."""
     counts = row_counts(comparison.synth)
     y = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
@@ -203,7 +222,8 @@ def noise(comparison: Comparison) -> Draw:
 
 
 def everything(comparison: Comparison) -> Draw:
-    """All training examples with their class indices."""
+    """Returns seed -> a set of all training examples with their class indices, whatever labels the set has; where they do not lie in
+    memory, a `StreamedSet` of them."""
     usual = MODALITIES[comparison.data.modality].content
     encode = partial(comparison.real, kind=Hard, content=usual and usual(comparison.data))
     train = comparison.data.train
@@ -211,18 +231,19 @@ def everything(comparison: Comparison) -> Draw:
 
 
 def count_facts(synth: SyntheticSet) -> Facts:
-    """The number of examples of every class, on which a row at the set's budget depends, and what they are stored as."""
+    """What a row at the set's budget depends on: under `counts` the list of its numbers of examples of every class, and under `stored`
+    the name of what they are stored as, such as `u8x2`; without `stored` where that is single precision."""
     stored = stored_as(synth.x)
     return {"counts": row_counts(synth).tolist(), **({"stored": stored} if stored else {})}
 
 
 def ranks_facts(ranks: Ranks) -> Facts:
-    """The log and the score by which examples are chosen."""
+    """What rows chosen by a score depend on: under `ranks` the identity of the log of proxies, under `by` the full name of the score."""
     return {"ranks": ranks.identity(), "by": name_score(ROW_SCORE, ranks)}
 
 
 def no_facts(synth: SyntheticSet) -> Facts:
-    """Nothing, for a row of all training examples."""
+    """An empty dict, whatever the set: a row of all training examples depends on nothing else."""
     return {}
 
 
@@ -245,7 +266,8 @@ BASELINES = OF_EVERYTHING | {
 
 
 def check_rows(rows: Sequence[str] | str, known: Mapping[str, Any], modality: str) -> list[str]:
-    """The names of the rows that a call asks for, each once. Raises BadInput for an unknown name, and for none."""
+    """The names of the rows that a call asks for, one name or several, each once in the call's order. `known` has all names as keys;
+    `modality` is for messages. Raises BadInput for an unknown name, and for none."""
     kinds = [rows] if isinstance(rows, str) else list(rows)
     if unknown := [kind for kind in kinds if kind not in known]:
         raise BadInput(f"--rows: unknown row '{unknown[0]}' (known for {modality}: {', '.join(known)}){nearest(unknown[0], known)}")
@@ -266,7 +288,13 @@ def make_rows(
     ranks: Ranks | None = None,
     counts: np.ndarray | None = None,
 ) -> dict[str, Callable[[int], Any]]:
-    """For every kind of row, the function from a seed to what the row trains on. The arguments are those of `Comparison`; errors are those
-    of the rows."""
+    """For every name of a row, the function from a seed to what networks of that row learn from, most often a set.
+
+    Args:
+      kinds: the names of the rows, keys of `baselines`.
+      key, synth, data, labels, content, ranks, counts: the fields of the `Comparison` that the rows may use.
+
+    Raises BadInput where the data or the set do not allow one of the rows.
+    """
     comparison = Comparison(key, synth, data, labels, content, ranks, counts)
     return {kind: baselines[kind].make(comparison) for kind in kinds}

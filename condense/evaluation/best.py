@@ -26,7 +26,8 @@ CANDIDATES = ("u8", "u8x2", "u4", "u4x2")
 
 
 def check_best(made: Scoring) -> None:
-    """Raises BadInput where a row is to be in the content that is best for it and nothing can choose that."""
+    """Raises BadInput where the call names a row such as `random-best`, whose storage is chosen, and nothing can choose it: there are no
+    validation images, or the set's bytes hold no image of every class however stored."""
     if made.best and not len(made.data.val.y):
         raise BadInput(f"--rows {made.best[0]}: {made.data.spec} has no validation images to choose by; leave it out")
     if made.best and not affordable(made):
@@ -34,7 +35,8 @@ def check_best(made: Scoring) -> None:
 
 
 def affordable(made: Scoring) -> dict[str, int]:
-    """The candidates, by name, and how many examples of every class each affords at the bytes of the set, at most those that there are."""
+    """How many real images of every class fit into the bytes of the set with their labels, by the name of what they are stored as, such as
+    `u8x2`: what the set is stored as, and `CANDIDATES`. At most as many as the smallest class has; a name of which none fit is left out."""
     synth, data = made.synth, made.data
     size, classes = count_bytes(synth)["total"], len(data.classes)
     own_labels = synth.y.taught or type(synth.y) is Target
@@ -46,7 +48,8 @@ def affordable(made: Scoring) -> dict[str, int]:
 
 
 def with_best(made: Scoring, shelf: Shelf, evaluation: Evaluation) -> Evaluation:
-    """The evaluation with its rows in the content that is best for them, network by network."""
+    """The evaluation with the reports on rows such as `random-best` added, behind the other reports of the same network. Trains what is
+    not on the shelf. Unchanged where the call names no such row."""
     if not made.best:
         return evaluation
     chosen = [best_report(made, shelf, name, kind) for name in made.networks for kind in made.best]
@@ -55,7 +58,13 @@ def with_best(made: Scoring, shelf: Shelf, evaluation: Evaluation) -> Evaluation
 
 
 def best_report(made: Scoring, shelf: Shelf, name: str, kind: str) -> Report:
-    """Chooses the content of one row for one network, and scores the row in it."""
+    """Chooses what the examples of one row are stored as, and scores the row so. Each candidate is trained on from the first seed alone;
+    the best accuracy on validation examples wins, of equal ones the first. The report is on all seeds and the split of the call.
+
+    Args:
+      shelf: holds scores that are finished, and takes new ones.
+      name: of the network. kind: the row, such as `random-best`.
+    """
     counts = affordable(made)
     key = jax.random.fold_in(jax.random.key(made.common.choices.seed), INIT)
     trials = run_rows(key, [row_in(made, name, kind, stored, counts[stored], "val") for stored in counts], shelf, seeds=1)
@@ -69,7 +78,13 @@ def best_report(made: Scoring, shelf: Shelf, name: str, kind: str) -> Report:
 
 
 def row_in(made: Scoring, name: str, kind: str, stored: str, count: int, split: str) -> Row:
-    """The row of so many real examples of every class, stored as named and scored on a split."""
+    """The row of real examples that are stored in a certain way.
+
+    Args:
+      name: of the network. kind: the row, such as `random-best`.
+      stored: what the examples are stored as, such as `u8x2`. count: how many of every class.
+      split: on which the network is scored, `test` or `val`.
+    """
     base, data, protocol = kind.removesuffix("-best"), made.data, made.protocol
     counts = np.full(len(data.classes), count)
     facts = facts_of(made, name, base, protocol)

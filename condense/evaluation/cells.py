@@ -43,7 +43,8 @@ def place_of_cells(cache: str | Path | None, path: Path | None) -> Path | None:
 
 
 def check_cache(cache: str | Path | None) -> None:
-    """Makes the folder that a call names for its cells. Raises BadInput where that cannot be."""
+    """Makes the folder `cache` that a call names for finished scores; nothing for None and `none`. Raises BadInput where it cannot be
+    made."""
     if cache is None or (place := place_of_cells(cache, None)) is None:
         return
     try:
@@ -53,7 +54,8 @@ def check_cache(cache: str | Path | None) -> None:
 
 
 class Cells:
-    """The finished cells of one call. What the evaluation of one set finds or adds serves the others."""
+    """The finished cells of one call, in memory. A cell is the scores of the networks of a row that were trained at one time. What the
+    evaluation of one set finds or adds serves the others."""
 
     def __init__(self) -> None:
         self._held: dict[str, dict[str, Any]] = {}  # scores by the name of the cell
@@ -62,8 +64,15 @@ class Cells:
         self._stale = source_now() != SOURCE  # parts of it may be loaded yet, so nobody knows whose scores they would be
 
     def find(self, facts: Facts, report: Report, places: Sequence[Path]) -> Report | None:
-        """`report` with the scores and seconds of the cell of these facts; None where there is none in memory or in `places`. A damaged
-        file is none, and a note says so."""
+        """`report` with the scores and seconds of a cell in place of its own; None where there is no such cell in memory or in `places`.
+
+        Args:
+          facts: all that the scores depend on; those of the cell must be the same. Under `networks` they list its seeds.
+          report: says what a cell does not hold, such as the names of network and row.
+          places: folders to look in.
+
+        A damaged file counts as none, and a note says so. No file is read where the source has changed since it was loaded.
+        """
         name = _name(facts)
         for path in (place / name for place in places):
             if name not in self._held and not self._stale and path not in self._bad and path.exists():
@@ -72,14 +81,14 @@ class Cells:
         return None if held is None else report._replace(**{field: _of_json(value) for field, value in held.items()})
 
     def keep(self, facts: Facts, report: Report, place: Path | None) -> None:
-        """Keeps the scores of a cell in memory, and in the folder `place` where there is one."""
+        """Keeps the scores and seconds of a report in memory, under its facts, and in the folder `place` unless that is None."""
         scores = {field: getattr(report, field) for field in SCORES if getattr(report, field) is not None}
         self._held[_name(facts)] = {field: _to_json(value) for field, value in scores.items()}
         self.copy(facts, place)
 
     def copy(self, facts: Facts, place: Path | None) -> None:
-        """Writes a cell that is in memory to the folder `place`, if it is not there. Where that fails, a note says so once, and the
-        evaluation goes on without."""
+        """Writes the cell of these facts, which must be in memory, to the folder `place`, if it is not there; nothing for None. Where that
+        fails, or the source has changed since it was loaded, a note says so once, and nothing more is written to that folder."""
         if place is None or place in self._bad or place / _name(facts) in self._good:
             return
         document = {"format": FORMAT, "facts": facts, "scores": self._held[_name(facts)]}

@@ -24,15 +24,19 @@ from synth.set import SyntheticSet
 
 
 def check_split(split: str) -> None:
-    """Raises BadInput for an unknown split."""
+    """Raises BadInput for a split other than `test` and `val`."""
     if split not in ("test", "val"):
         raise BadInput(f"--split: unknown split '{split}' (known: test, val){nearest(split, ('test', 'val'))}")
 
 
 def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None, epochs: int | None) -> Protocol:
-    """The recipe that the call names, else the set's, else the default of the modality.
+    """The recipe that the call names, else the set's, else the default of the modality; `epochs`, where given, replace its own.
 
-    Raises BadInput where the set's labels answer to certain views and this recipe shows others.
+    Where the set's labels answer to certain views, the epochs are theirs unless the call names epochs or a recipe, and the recipe must show
+    just these views. Where they record the views themselves, see `take_replay`.
+
+    Raises BadInput for an unknown recipe, for epochs of one that trains nothing, and where the set's labels answer to certain views and
+    this recipe shows others.
     """
     y, usual = synth.y, MODALITIES[data.modality].recipe
     if y.records:
@@ -57,9 +61,9 @@ def take_recipe(synth: SyntheticSet, data: Data | GraphData, recipe: str | None,
 
 
 def epochs_of_steps(steps: int | None, epochs: int | None, protocol: Protocol, synth: SyntheticSet) -> int | None:
-    """The epochs in which networks take at least so many optimiser steps on the set; `epochs` where the call names no steps.
+    """The least number of epochs in which networks take so many optimiser steps on the set; `epochs` where the call names no steps.
 
-    Raises BadInput where it names both, and if the protocol trains nothing.
+    Raises BadInput where it names both, for steps below 1, and if the protocol trains nothing.
     """
     if steps is None:
         return epochs
@@ -71,9 +75,11 @@ def epochs_of_steps(steps: int | None, epochs: int | None, protocol: Protocol, s
 
 
 def take_replay(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Protocol:
-    """The recipe for a set whose labels record their views, order and mini-batches: optimiser, schedule and length are the recipe's.
+    """The recipe for a set whose labels record their views, order and mini-batches: the one that the call names, else the set's, else
+    `fkd`. Optimiser, schedule and length are the recipe's; `epochs`, where given, replace its own, and so do the recorded epochs where the
+    call names neither.
 
-    Raises BadInput where the recipe shows no views, or more epochs than are recorded.
+    Raises BadInput where the recipe shows no views, or has more epochs than are recorded.
     """
     asked = recipe or synth.info.recipe or "fkd"
     if not getattr(find_recipe(asked), "view", ""):
@@ -85,9 +91,9 @@ def take_replay(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> 
 
 
 def take_rows(rows: Sequence[str] | str, synth: SyntheticSet, evaluator: Evaluator, protocol: Protocol) -> list[str]:
-    """The rows that the call names. In place of the default rows it gives the usual rows for such a set.
+    """The names of the rows that the call names, each once. Exactly the default rows are replaced by the usual ones for such a set.
 
-    Raises BadInput for unknown ones, and where one is scored by a measure that does not compare with the protocol's.
+    Raises BadInput for unknown ones, for none, and where one is scored by a measure that does not compare with the protocol's.
     """
     rows = evaluator.usual_rows(synth) if tuple(rows) == USUAL_ROWS else rows
     kinds = check_rows(rows, evaluator.baselines, synth.x.modality)
@@ -99,7 +105,8 @@ def take_rows(rows: Sequence[str] | str, synth: SyntheticSet, evaluator: Evaluat
 
 
 def find_ranks(place: str | Path | None, data: Any, kinds: Sequence[str], evaluator: Evaluator) -> Ranks | None:
-    """The log of proxies that the call names, for the rows that read it. Raises BadInput where one is missing, or no row reads it."""
+    """The log of proxies in the folder `place`, for those of the rows `kinds` that choose examples by it; None where `place` is None.
+    Raises BadInput where a row reads one and there is none, where no row reads it, and where it is not of this data."""
     reads = [kind for kind in kinds if evaluator.baselines[kind].ranked]
     if reads and place is None:
         raise BadInput(f"--rows {reads[0]}: is chosen by the log of proxies; give --ranks DIR, which `condense rank` makes of this data")
@@ -124,7 +131,7 @@ def check_scorable(synth: SyntheticSet, protocol: Protocol) -> None:
 
 
 def check_best_on_test(split: str, modality: str, evaluator: Evaluator, protocol: Protocol) -> None:
-    """Raises BadInput if the protocol cannot score on the test examples during training."""
+    """Raises BadInput if the protocol cannot score on the test examples during training, and if the split to score on is `val`."""
     if evaluator.chooses_epoch:
         why = f"scores on {modality} choose the epoch on validation {modality}; leave it out"
     elif split == "val":
@@ -137,7 +144,8 @@ def check_best_on_test(split: str, modality: str, evaluator: Evaluator, protocol
 
 
 def check_trained_nets(evaluator: Evaluator, modality: str, **places: str | Path | None) -> None:
-    """Raises BadInput if a flag names trained networks although this modality has none."""
+    """Raises BadInput if a flag names trained networks although this modality has none. `places` are folders by the name of their flag, as
+    in `teachers=DIR`; None where the flag is not given."""
     for name, place in places.items():
         if place is not None and not evaluator.trained_nets:
             raise BadInput(f"--{name} {place}: trained networks see images, and the set holds {modality}; leave it out")
@@ -152,8 +160,9 @@ def build_network(name: str, protocol: Protocol, data: Data | GraphData) -> Scor
 def take_networks(
     net: Any, frozen: str | Path | None, protocol: Protocol, synth: SyntheticSet, data: Data | GraphData, *, split: str = "test"
 ) -> dict[str, ScoringNetwork]:
-    """The networks that sets are scored with, by name: the trained ones in the folder `frozen`; else those given, else the set's, else
-    that of the modality; else what stands in their place where the protocol needs none.
+    """The networks that sets are scored with, by name: the trained ones in the folder `frozen`; else those that `net` names or is, one or
+    several; else the set's; else that of the modality. Where the protocol needs none, one entry without a network stands in their place.
+    `split` is what sets are scored on, for warnings about trained networks.
 
     Raises BadInput where these do not go together.
     """
@@ -173,8 +182,8 @@ def take_networks(
 
 
 def check_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> None:
-    """Raises BadInput if there are no examples to score on, or if there are no validation examples and the protocol chooses an epoch by
-    them."""
+    """Raises BadInput if the split has no examples to score on, or if there are no validation examples and this modality chooses an epoch
+    by them."""
     part = data.test if split == "test" else data.val
     if evaluator.chooses_epoch and not (len(part.y) and len(data.val.y)):
         raise BadInput(f"{data.spec}: needs validation and {split} {data.modality}; use more data")
@@ -183,7 +192,7 @@ def check_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> None
 
 
 def warn_of_split(synth: SyntheticSet, data: Data | GraphData, split: str, evaluator: Evaluator) -> None:
-    """Warns if the score uses validation examples from which the set's maker may have learned."""
+    """Prints a warning to stderr if the score uses validation examples from which the set's maker may have learned."""
     if data.seed != synth.info.split_seed and (split == "val" or evaluator.chooses_epoch):
         seeds = f"cut by seed {data.seed} may have served a maker that cut by seed {synth.info.split_seed}"
         note(f"warning: validation {data.modality} {seeds}")

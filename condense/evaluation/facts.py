@@ -52,7 +52,8 @@ _OF_DATA: WeakKeyDictionary[Data | GraphData, Facts] = WeakKeyDictionary()
 
 
 def digest_source(places: Iterable[Path]) -> str:
-    """SHA-256 of the text of all Python files in some folders, with their names below these; a file stands for itself."""
+    """SHA-256, in hexadecimal, of the text of all Python files in some folders, with their names below these; a file stands for itself.
+    The order of `places` counts."""
     found = hashlib.sha256()
     for place in places:
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
@@ -70,7 +71,8 @@ SOURCE = source_now()  # as it was when this process read it; a cell is kept onl
 
 
 def digest_value(value: Any) -> str:
-    """SHA-256 of a value with the types, plain fields and arrays in it. Raises TypeError for what holds other things, such as functions."""
+    """SHA-256, in hexadecimal, of a value with the types, plain fields and arrays in it. Raises TypeError for what holds other things, such
+    as functions."""
     found = hashlib.sha256()
     _feed(found, value)
     return found.hexdigest()
@@ -97,7 +99,7 @@ def _feed(found, value: Any) -> None:
 
 
 def own_code(*things: Any) -> bool:
-    """Whether the classes of these values stand in this project's source, which the facts name."""
+    """Whether the classes of all these values stand in the packages `evals` and `synth`, whose source the facts name."""
     return all(type(thing).__module__.partition(".")[0] in ("evals", "synth") for thing in things)
 
 
@@ -108,7 +110,8 @@ def own_network(name: str) -> bool:
 
 
 def surroundings_facts() -> Facts:
-    """Versions, source, backend, devices and switches of JAX."""
+    """What scores depend on beside the call, by name: the digest of the source as it was when this module was loaded, versions of packages,
+    JAX's backend, devices and switches, the machine's architecture and environment variables."""
     return {
         "source": SOURCE,
         "versions": versions_of(PACKAGES),
@@ -121,7 +124,8 @@ def surroundings_facts() -> Facts:
 
 
 def data_facts(data: Data | GraphData) -> Facts:
-    """The contents of the data, which of them are for training and validation, and what leads to model space."""
+    """What identifies the data, by name: the digest of its contents, digests of the rows of its parts, of what leads to model space, shape
+    of an example, number of classes, and what else decides how it is used."""
     if data not in _OF_DATA:
         _OF_DATA[data] = {
             "modality": data.modality,
@@ -137,18 +141,19 @@ def data_facts(data: Data | GraphData) -> Facts:
 
 
 def recipe_facts(protocol: Protocol) -> Facts:
-    """The class of a protocol and all its fields."""
+    """The class of a protocol under `class`, and all its fields by name."""
     named = {field.name: getattr(protocol, field.name) for field in fields(protocol)}
     return {"class": f"{type(protocol).__module__}.{type(protocol).__qualname__}", **named}
 
 
 def set_facts(synth: SyntheticSet) -> Facts:
-    """All that a network can learn from a set: its examples, labels, weights, step size, and whether it is shown cells."""
+    """One digest, under `set`, of all that a network can learn from a set: its examples, labels, weights, step size, and whether it is
+    shown cells of collages. Raises TypeError where these hold functions or the like."""
     return {"set": digest_value((synth.x, synth.y, synth.weight, synth.lr, synth.cells))}
 
 
 def trained_facts(folder: str | Path) -> Facts:
-    """The files of trained networks in a folder: teachers, or networks that a ridge head is fitted to."""
+    """One digest, under `files`, of the files of trained networks in a folder: teachers, or networks that a ridge head is fitted to."""
     found = hashlib.sha256()
     for path in (path for pattern in TRAINED for path in sorted(Path(folder).glob(pattern))):
         data = path.read_bytes()

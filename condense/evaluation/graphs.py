@@ -37,14 +37,14 @@ PIECE = 256  # test graphs that are read at a time
 
 
 def read_as_colours(examples: GraphExamples, net: str) -> GraphBatch:
-    """The colour graph of some graphs, as a network reads it. Nodes of different degree get different colours only if the network needs
-    degrees."""
+    """The colour graph of some graphs, in which one node stands for all that a network of so many layers cannot tell apart. Nodes of
+    different degree stay apart only if the network needs degrees. For a network that is not of this package: the graphs as they are."""
     depth = depth_of(net)
     return batch_of(examples.x) if depth is None else colour_batch(refine(examples.x, depth, degrees=reads_degrees(net)))
 
 
 def depth_of(net: str) -> int | None:
-    """The number of layers of a graph network."""
+    """The number of layers of a graph network, by its specification; None for one that is not of this package."""
     return nets.parse(net)[1]["depth"] if net.partition(":")[0] in NETS else None
 
 
@@ -55,7 +55,8 @@ def reads_degrees(net: str) -> bool:
 
 
 def weighted_batch(synth: SyntheticSet, net: str) -> WeightedBatch:
-    """The batch that a network learns from, made from a set. Raises BadInput if the set cannot serve the network."""
+    """All examples of a set as the one batch that a network learns from, with weights that sum to 1. Raises BadInput if the set cannot
+    serve the network, or if it is damaged."""
     if isinstance(synth.x, ColourGraph) and not synth.x.exact and reads_degrees(net):
         raise BadInput(f"--net {net}: reads degrees of leaves, which this set does not tell apart; distil with --leaves exact")
     index, frequency = np.asarray(synth.y.probs()).argmax(1).astype(np.int32), synth.x.frequency()
@@ -66,14 +67,14 @@ def weighted_batch(synth: SyntheticSet, net: str) -> WeightedBatch:
 
 
 def full_batch(examples: GraphExamples, net: str) -> WeightedBatch:
-    """All graphs as one batch, all with the same weight."""
+    """All graphs as one batch, read as colours; every graph has the same weight, 1 / n."""
     graphs, count = read_as_colours(examples, net), len(examples.y)
     return WeightedBatch(graphs, jnp.asarray(examples.y), jnp.full(count, 1 / count, jnp.float32))
 
 
 def same_shapes(rows: Sequence[WeightedBatch]) -> list[WeightedBatch]:
-    """Pads the batches to a few common shapes, so that few compilations serve them all. Batches of similar size share the smallest shape
-    that holds them, if it is at most RATIO times the size of each. Padding has weight 0."""
+    """Pads the batches to a few common shapes, so that few compilations serve them all, and returns them in the same order. Batches of
+    similar size share the smallest shape that holds them, if it is at most RATIO times the size of each. Padding has weight 0."""
     sizes, shared = [sizes_of(row.x) for row in rows], []
     for size in sorted(sizes, key=lambda size: (size.entries, size)):
         joined = common([shared[-1][0], size]) if shared else size
@@ -96,7 +97,8 @@ def small_enough(whole: Sizes, part: Sizes) -> bool:
 
 
 def draw_random(key: jax.Array, synth: SyntheticSet, data: GraphData) -> SyntheticSet:
-    """Random training graphs of no more bytes than the set, labels included. Raises BadInput where no graph of a class fits."""
+    """A set of random training graphs, class-major, of no more bytes than the set `synth`, labels included. The same key draws the same.
+    Raises BadInput where the bytes do not hold a graph of every class."""
     total = count_bytes(synth)["total"]
     try:
         examples = take_all(data.train)
@@ -106,18 +108,20 @@ def draw_random(key: jax.Array, synth: SyntheticSet, data: GraphData) -> Synthet
 
 
 def random(comparison: Comparison) -> Callable[[int], SyntheticSet]:
-    """Random training graphs at the set's bytes, the same for every network."""
+    """Returns seed -> a set of random training graphs of no more bytes than the set: others for every seed, the same for every network.
+    The returned function raises BadInput where the bytes do not hold a graph of every class."""
     return cache(lambda seed: draw_random(comparison.key_of(seed), comparison.synth, comparison.data))
 
 
 def everything(comparison: Comparison) -> Callable[[int], GraphExamples]:
-    """All training graphs, the same for every network."""
+    """Returns seed -> all training graphs, the same examples for every seed and network."""
     whole = cache(lambda: take_all(comparison.data.train))
     return lambda seed: whole()
 
 
 def sizes_alone(comparison: Comparison) -> Callable[[int], MeanSizes]:
-    """The mean number of nodes of the training graphs of every class."""
+    """Returns seed -> the mean number of nodes of the training graphs of every class, the same for every seed; infinite for a class without
+    graphs."""
     train, classes = take_all(comparison.data.train), len(comparison.data.classes)
     means = mean_sizes(np.asarray(train.x.nodes), np.asarray(train.y), classes)
     return lambda seed: means
@@ -126,8 +130,16 @@ def sizes_alone(comparison: Comparison) -> Callable[[int], MeanSizes]:
 def prepare(
     draw: Callable[[int], SyntheticSet | GraphExamples | MeanSizes], net: str, seeds: int
 ) -> Callable[[int], WeightedBatch | MeanSizes]:
-    """Returns a function from a seed to the batch that the network learns from. All batches are made before the first network trains; a set
-    that all seeds share is made once."""
+    """Returns a function from a seed to the batch that the network learns from. All batches are made at once, and a set that all seeds
+    share becomes one batch.
+
+    Args:
+      draw: seed -> what a row shows: a set, all graphs, or mean sizes; a function that gives mean sizes is returned as it is.
+      net: the network's specification.
+      seeds: how many there are: 0 to seeds - 1.
+
+    Raises BadInput where what is drawn cannot serve the network.
+    """
     drawn = [draw(seed) for seed in range(seeds)]
     if isinstance(drawn[0], MeanSizes):
         return draw
@@ -139,8 +151,8 @@ def prepare(
 
 
 def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:
-    """Builds (network, recipe) -> worker. The worker retrains the network, chooses its epoch on the validation graphs, and scores it on
-    `part`. It does not score during training."""
+    """Builds (network, recipe) -> worker. The worker retrains the network, chooses its epoch on the validation graphs of `data`, and scores
+    it on `part`. It does not score on `part` during training: `best_on_test` is ignored."""
 
     @cache
     def test() -> list[tuple[GraphBatch, Any]]:
@@ -158,8 +170,8 @@ def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Call
 
 
 def usual_rows(synth: SyntheticSet) -> tuple[str, ...]:
-    """The rows beside a set of graphs: random graphs, but not for the colour graph, which stands for all graphs. There is no k-means of
-    graphs."""
+    """The names of the rows that a set of graphs gets unasked: itself and random graphs, or itself alone where it is the colour graph,
+    which stands for all graphs. There is no k-means of graphs."""
     return ("distilled",) if isinstance(synth.x, ColourGraph) else ("distilled", "random")
 
 

@@ -17,7 +17,8 @@ from synth.set import SyntheticSet
 
 
 def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Trainer:
-    """Compiles the training of a network under a recipe, with the augmentation that keeps the labels of this data."""
+    """Compiles the training of a network under a recipe. Images go through the recipe's view and augmentation, without flips where a
+    mirrored image of this data means something else."""
     view = recipe.view_for(height=data.image[0], flips=data.flips)
     known = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each, "cutout": cut_each, "frepo": frepo(data.flips)}
     augment = known[recipe.augment]
@@ -36,7 +37,8 @@ def retraining(data: Data, part: Split, best_on_test: bool) -> Callable[[Scoring
 
 
 def usual_rows(synth: SyntheticSet) -> tuple[str, ...]:
-    """The usual rows. Beside a set in fewer bytes real examples stand as it is stored, and in the content that is best for them."""
+    """The names of the rows that a set of images gets unasked. A set whose storage can be chosen for real images too, such as `u8`, also
+    gets `random-best` and `kmeans-best`, whose images are stored as suits them best."""
     return (*USUAL_ROWS, "random-best", "kmeans-best") if stored_as(synth.x) else USUAL_ROWS
 
 

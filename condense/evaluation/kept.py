@@ -33,7 +33,8 @@ CELL = Table({"facts": FACTS, "scores": Table({"accuracy": ListOf(Real(0, 1), le
 
 
 def read_cells(folder: Path) -> list[dict[str, Any]]:
-    """The facts and scores of all cells in a folder, the oldest first. Files that hold no cell are passed over."""
+    """All finished cells in a folder, the oldest file first, each a dict with `facts` (all that its scores depend on) and `scores`. Files
+    that hold no cell are passed over."""
     found = []
     for file in sorted(folder.glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name)):
         with contextlib.suppress(BadInput):
@@ -42,7 +43,8 @@ def read_cells(folder: Path) -> list[dict[str, Any]]:
 
 
 def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[str, Any]] | None = None) -> list[Evaluation]:
-    """The evaluations of a set whose networks are kept, one for each recipe, split and seed.
+    """The evaluations of a set whose scores are kept in cells, one for each digest of data, split, seed and recipe. Nothing is trained.
+    Empty where the set has no `info`. Cells of label regimes, augmentations and chosen step sizes are left out.
 
     Args:
       path: of the set's file.
@@ -72,13 +74,27 @@ def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[st
 
 
 def row_facts(synth: SyntheticSet) -> dict[str, dict[str, Any]]:
-    """What the cells of a set say of each kind of row, as JSON values."""
+    """By which facts a kept score is known to belong to this set, for each kind of row in an evaluation's table, such as `distilled`,
+    `random` and `full`.
+
+    A score belongs to the set only if the `row` of its cell has all these values: the `kind`, and what the examples of such a row depend
+    on. For the set itself that is its digest; for real images or vectors, how many there are of every class and what they are stored as;
+    for graphs, the set's bytes; for all training examples, nothing more. Kinds whose scores are never kept are left out. Values are as
+    JSON has them. Raises TypeError where the set holds functions or the like.
+    """
     baselines = EVALUATORS[synth.x.modality].baselines
     return {kind: {"kind": kind, **row.facts(synth)} for kind, row in baselines.items() if row.facts}
 
 
 def evaluations(synth: SyntheticSet, path: Path, found: dict[tuple, dict[int, tuple]]) -> list[Evaluation]:
-    """Joins networks to rows, and rows to evaluations. A row of all data, whose recipe is its own, stands in each."""
+    """Joins networks to rows, and rows to evaluations, one for each digest of data, split, seed and recipe. A row of all data, whose recipe
+    is its own, stands in each of its data, split and seed.
+
+    Args:
+      path: of the set's file.
+      found: (digest of the data, split, seed, recipe, network, kind of row) -> number of a network -> (scores of its cell, its place in
+        that cell, how many networks the cell has, recipe). The recipe in the key is empty for rows that have one of their own.
+    """
     order, nets = list(EVALUATORS[synth.x.modality].baselines), list(dict.fromkeys(at[4] for at in found))
     tables: dict[tuple, list[Report]] = defaultdict(list)
     recipes = {at[:3]: list(dict.fromkeys(other[3] for other in found if other[:3] == at[:3] and other[3])) for at in found}
@@ -94,7 +110,9 @@ def evaluations(synth: SyntheticSet, path: Path, found: dict[tuple, dict[int, tu
 
 
 def report_of(networks: dict[int, tuple], net: str, kind: str) -> Report:
-    """The report on all networks of a row. A measure that some of them lack is left out."""
+    """The report on all networks of a row, in the order of their numbers: `networks` has for each number (scores of its cell, its place in
+    that cell, how many networks the cell has, recipe). A measure that some of them lack is left out. The seconds are the sum over networks
+    of an equal share of their cell's."""
     each = [networks[number] for number in sorted(networks)]
 
     def column(name: str) -> tuple | None:

@@ -32,8 +32,14 @@ OF_ROWS = {recipe.name: recipe for recipe in (WHOLE, BY_LABELS)}  # of rows that
 
 
 class TransferRow(NamedTuple):
-    """One row of one network: its set for pre-training, seed by seed (None for no pre-training), the recipe, and how many seeds train at a
-    time (`group`)."""
+    """One row of one network in a transfer table.
+
+    Args:
+      net: the network's specification. kind: the row, a key of `TRANSFER_ROWS`.
+      recipe: of the pre-training.
+      draw: seed -> the set for pre-training; None for networks that are not pre-trained.
+      group: how many seeds train at a time.
+    """
 
     net: str
     kind: str
@@ -43,10 +49,14 @@ class TransferRow(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """One target of a transfer: labelled training images, the rows of them for every seed and draw, images to score on, and the way to
-    adapt.
+    """One target of a transfer with one way to adapt to it.
 
-    `draws` counts the draws of rows for every seed.
+    Args:
+      train: all labelled training images of the target.
+      rows: seed -> for each draw of labels the indices of the examples of `train` that may be read.
+      test: the images to score on. classes: how many the target has.
+      draws: of labels for every seed.
+      how: the way to adapt a pre-trained network.
     """
 
     train: Examples
@@ -63,8 +73,15 @@ class Goal(NamedTuple):
 
 
 def make_row(net: str, kind: str, draw: Draw | None, seeds: int, epochs: int | None) -> TransferRow:
-    """Makes the row of a network. The row of all source images has a recipe of its own and trains one network a device at a time, because
-    every network holds a copy of the images. So has the row of class labels, of as many epochs as the others."""
+    """Makes the row `kind` of a network. The row of all source images has a recipe of its own, keeps its epochs, and trains one network a
+    device at a time, because every network holds a copy of the images. The row of class labels has a recipe of its own too, of as many
+    epochs as the others.
+
+    Args:
+      draw: seed -> the set for pre-training; None for none.
+      seeds: how many networks there are.
+      epochs: of pre-training; None for those of the recipe.
+    """
     recipe = OF_ROWS.get(TRANSFER_ROWS[kind].recipe, PRETRAIN)
     whole = recipe is WHOLE
     if epochs is not None and not whole:
@@ -74,8 +91,13 @@ def make_row(net: str, kind: str, draw: Draw | None, seeds: int, epochs: int | N
 
 
 class CompiledParts(NamedTuple):
-    """Compiled functions that rows share: networks by their number of outputs, their training under a recipe, and their adaptation to the
-    target."""
+    """Compiled functions that rows share.
+
+    Args:
+      net: (specification, number of outputs) -> network.
+      trainer: (specification, number of outputs, recipe) -> its pre-training.
+      adapter: (specification, number of outputs in pre-training, classes of the target, way to adapt) -> its adaptation.
+    """
 
     net: Callable[[str, int], Net]
     trainer: Callable[[str, int, EvalRecipe], Trainer]
@@ -83,7 +105,7 @@ class CompiledParts(NamedTuple):
 
 
 def make_parts(source: Data) -> CompiledParts:
-    """Makes the `CompiledParts` for images of the source's shape. Each part is built at its first use."""
+    """Makes the `CompiledParts` for images of the source's shape. Each part is built at its first use and then kept."""
     image, by_classes = source.image, augmentation(source)
     net = cache(lambda name, width: nets.build(name, image, width))
 
@@ -107,7 +129,9 @@ def run_transfer_rows(
       seeds: networks of a row.
 
     Returns:
-      the reports of every goal, in the order of the rows.
+      for every goal a tuple of reports, in the order of the rows. A report has an accuracy for every seed and draw of labels, seed by seed.
+
+    Raises BadInput where a network does not take such images, RunFailed where a training diverges.
     """
     parts = make_parts(source)
     for row in rows:

@@ -35,7 +35,7 @@ class Regime(NamedTuple):
 
     Args:
       kind: of the labels, a key of `synth.labels.KINDS`: `hard`, or one that teachers make and that is no replay of views.
-      about: one line.
+      about: one line that says what it is.
     """
 
     kind: str
@@ -50,10 +50,10 @@ REGIMES = {
 
 
 class Teaching(NamedTuple):
-    """What a call asks of label regimes.
+    """What a call asks of label regimes, the kinds of labels under which the same examples are scored.
 
     Args:
-      regimes: names, in the order of the call. alpha: the weight of the teachers' answers, in [0, 1].
+      regimes: keys of `REGIMES`, in the order of the call. alpha: the weight of the teachers' answers in the loss, in [0, 1].
       temperature: of the answers; None where validation chooses one of `TEMPERATURES` for every network, row and regime.
       committee: the teachers.
     """
@@ -64,18 +64,21 @@ class Teaching(NamedTuple):
     committee: Committee
 
     def candidates(self) -> tuple[float, ...]:
-        """The temperatures to choose from. Without weight of the answers it does not matter."""
+        """The temperatures to choose from: the call's own alone, else `TEMPERATURES`; of these only the first where `alpha` is 0, because
+        then it does not matter."""
         if self.temperature is not None:
             return (self.temperature,)
         return TEMPERATURES if self.alpha else TEMPERATURES[:1]
 
     def facts(self, regime: str, temperature: float) -> Facts:
-        """What labels of a regime depend on beside the examples, as values of JSON."""
+        """What labels of a regime depend on beside the examples, as values of JSON by name: the regime and its kind of labels, `alpha`, the
+        temperature, and a digest of the teachers' files."""
         how = {"regime": regime, "kind": REGIMES[regime].kind, "alpha": self.alpha, "temperature": temperature}
         return {**how, "committee": trained_facts(self.committee.place)}
 
     def label(self, given: SyntheticSet, regime: str, temperature: float) -> SyntheticSet:
-        """The set with labels of a regime in which teachers take part, ready for training."""
+        """The set `given`, whose labels must be class indices, with labels of a regime in which teachers take part, ready for training.
+        Loads the teachers and asks them."""
         known, index = self.committee.members, given.y.index
         plan = LabelPlan(1, 0, View(cells=given.cells), temperature)
         answers = label(jax.random.key(0), REGIMES[regime].kind, given.x.decode(), index, given.y.classes, known, plan)
@@ -83,8 +86,8 @@ class Teaching(NamedTuple):
 
 
 def check_regimes(asked: Sequence[str] | str | None, alpha: float | None, temperature: float | None) -> tuple[str, ...]:
-    """The names of the regimes that a call asks for, each once; none where it asks for none. Raises BadInput for an unknown name, for
-    numbers out of range, and for a weight or temperature that no regime reads."""
+    """The names of the regimes that a call asks for, each once; an empty tuple where `asked` is None. Raises BadInput for an unknown name
+    and an empty list, for an `alpha` outside [0, 1] or a temperature not above 0, and for either where no regime with teachers reads it."""
     given = {"alpha": alpha, "temperature": temperature}
     named = [(name, value) for name, value in given.items() if value is not None]
     names = tuple(dict.fromkeys([asked] if isinstance(asked, str) else asked or ()))
@@ -108,8 +111,8 @@ def without_answers(synth: SyntheticSet) -> SyntheticSet:
 
 
 def take_teaching(names: tuple[str, ...], alpha: float | None, temperature: float | None, committee: Committee) -> Teaching:
-    """The regimes of a call with their teachers. Raises BadInput where there are none and a regime needs them, where no regime does, and
-    where nothing can choose a temperature."""
+    """The regimes of a call with their teachers; an `alpha` of None is 1. Raises BadInput where a regime needs teachers and the committee
+    has none, where it has some and no regime needs them, and where a temperature is to be chosen and there are no validation images."""
     place, data = committee.place, committee.data
     taught = [name for name in names if name != HARD]
     if taught and place is None:
@@ -127,10 +130,15 @@ def take_teaching(names: tuple[str, ...], alpha: float | None, temperature: floa
 def check_varied(
     choices: Any, protocol: Protocol, evaluator: Evaluator, synth: SyntheticSet, kinds: Sequence[str], *, usual: bool
 ) -> list[str]:
-    """The rows that can be scored in variants, of those that the call names or of the `usual` ones.
+    """The names of the rows that can be scored under several label regimes, augmentations or step sizes (in variants).
 
-    Raises BadInput if the protocol trains nothing, if variants do not suit the modality or the set's labels, where nothing can choose a
-    step size, and for a row whose content is chosen.
+    Args:
+      choices: of the call, a `condense.evaluation.scoring.Choices`.
+      kinds: the names of the call's rows.
+      usual: whether the call left them at the default; then rows whose storage is chosen, such as `random-best`, are left out.
+
+    Raises BadInput if the protocol trains nothing, if variants do not suit the modality or the set's labels, and where the call itself
+    names a row whose storage is chosen.
     """
     modality, images = synth.x.modality, evaluator.trained_nets
     asked = {"--regimes": choices.regimes, "--augmentations": choices.augmentations, "--tune-lr": choices.tune_lr or None}
@@ -150,7 +158,8 @@ def check_varied(
 def labelling_of(
     regime: str, examples: int, classes: int, protocol: Protocol, *, teaching: Teaching, temperature: float | None = None
 ) -> Labelling:
-    """How a row of so many examples is labelled and for how long networks learn from it."""
+    """How a row of so many examples is labelled under a regime, and for how long networks learn from it: optimiser steps, bytes of the
+    labels, and of teachers that must answer meanwhile. Weight and temperature are left out of the regime `hard`."""
     steps = protocol.epochs * -(-examples // protocol.batch_of(examples, classes))
     size = examples * KINDS[REGIMES[regime].kind].bytes_each(classes, protocol.epochs)
     if regime == HARD:

@@ -21,14 +21,15 @@ class Evaluation(NamedTuple):
     """The scores of one set: a report for every network and row, and the data and budget that they belong to.
 
     Args:
-      set, spec, digest, split: the set's file, the data and its part that networks are scored on.
+      set: the set's file; empty for a value.
+      spec, digest: of the data, and of its contents. split: the part that networks are scored on, `test` or `val`.
       ipc: examples a class; None where the budget was another.
-      bytes: as `evals.storage.count_bytes` counts them.
+      bytes: of the set: `content`, `labels`, their `total`, `preprocessing` and `file`, as `evals.storage.count_bytes` counts them.
       reports: network by network, row by row.
       seed: of the networks and draws.
-      modality: what the examples are.
-      majority: how often the commonest training class is right, where reports say that.
-      drawn: how the test split was drawn, where the data came without one.
+      modality: what the examples are: `images`, `graphs` or `vectors`.
+      majority: for graphs, the fraction of the scored examples that are of the commonest training class; else None.
+      drawn: how the test split was drawn, where the data came without one; else empty.
       classes: their names.
     """
 
@@ -56,17 +57,19 @@ class Evaluation(NamedTuple):
         return Plot(bars(bar_rows(self.reports), title=self.title([self.budget_text()])))
 
     def budget_text(self) -> str:
-        """The set's size in words."""
+        """The set's size in words, as in `10 a class` where that is its budget, else as in `12,345 bytes`, labels included."""
         return f"{self.ipc} a class" if self.ipc else f"{self.bytes['total']:,} bytes"
 
     @property
     def chosen(self) -> str:
-        """The split that chose the epoch of every network; empty if all networks are scored at the last epoch."""
+        """The examples by which the epoch of every network was chosen, in words, as in `validation graphs`; empty if all networks are
+        scored at the last epoch."""
         return f"validation {self.modality}" if any(report.epochs for report in self.reports) else ""
 
     @property
     def chosen_by(self) -> str:
-        """What that choice compared, by the recipes of the rows."""
+        """By which measure of validation examples epochs were chosen: `accuracy`, `ROC-AUC`, or both joined by `or`, as the recipes of the
+        rows say; empty if all networks are scored at the last epoch."""
         plain = [LISTED.get(report.recipe.partition(":")[0]) for report in self.reports if report.epochs]
         return " or ".join(dict.fromkeys(MEASURES[listed.settings.get("choose", "accuracy") if listed else "accuracy"] for listed in plain))
 
@@ -102,8 +105,8 @@ class Evaluation(NamedTuple):
         return table
 
     def per_class(self) -> WholeTable:
-        """Accuracy in per cent of every class by network and row, mean over seeds; rows of which no confusion matrix is kept are left
-        out."""
+        """A line for every class, a column for every network and row: accuracy in per cent, the mean over seeds, empty for a class without
+        examples. Rows of which no confusion matrix is kept are left out."""
         known = [report for report in self.reports if report.confusion]
         table = WholeTable("class", title=f"{self.spec}, {self.split} accuracy of every class in %, recipe {self.reports[0].recipe}")
         for report in known:
@@ -114,14 +117,20 @@ class Evaluation(NamedTuple):
         return table
 
     def lines(self) -> list[tuple[Report, ...]]:
-        """The reports of each row of the table, network by network."""
+        """The reports of each row of the table, one tuple a row with a report for every network. A row is one kind of examples under one
+        label regime and augmentation."""
         rows: dict[tuple, list[Report]] = {}
         for report in self.reports:
             rows.setdefault((report.set_kind, report.labelling and report.labelling.regime, report.augmentation), []).append(report)
         return [tuple(row) for row in rows.values()]
 
     def title(self, sizes: Sequence[str]) -> str:
-        """What is measured, on how many seeds under which recipe, what chose the epoch or else the first of `sizes`, others, and notes."""
+        """The heading of a table: the data and what is measured, how many seeds, the recipe of the first report, sizes, and notes.
+
+        Args:
+          sizes: texts about the set's size, at least one; empty ones are left out. Where epochs were chosen, words about that replace the
+            first.
+        """
         first = self.reports[0]
         measured = "accuracy" if first.auc is None else "accuracy / ROC-AUC"
         parts = [
@@ -189,7 +198,8 @@ class Evaluations(NamedTuple):
 
 
 def bar_rows(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """Reports as the rows of a chart."""
+    """Reports as the rows of a chart: dicts with `row` and `net` as texts, `mean`, and `low` and `high`, a standard deviation below and
+    above it; all three are fractions."""
     of = {"mean": lambda one: one.mean, "low": lambda one: one.mean - one.std, "high": lambda one: one.mean + one.std}
     return [{"row": _row(one), "net": brief(one.net), **{name: value(one) for name, value in of.items()}} for one in reports]
 
@@ -219,7 +229,7 @@ def _labels(line: Sequence[Report], columns: Sequence[str]) -> list[str]:
 
 
 def shown_set(path: str) -> str:
-    """A short name of a set's file: the folder of a run for the set in it."""
+    """A short name of a set's file: the folder where the file is called `set.npz`, else the path as it is."""
     return str(Path(path).parent) if Path(path).name == "set.npz" and path != "set.npz" else path
 
 
@@ -256,10 +266,10 @@ def _cell(report: Report) -> str:
 
 
 def per_cent(mean: float, std: float, scores: int) -> str:
-    """A mean with its deviation, which one score alone has not."""
+    """Fractions as text in per cent with one decimal, as in `71.3 ± 0.4`; without the deviation where there is one score (`scores`)."""
     return f"{100 * mean:.1f}" + f" ± {100 * std:.1f}" * (scores > 1)
 
 
 def head(name: str) -> str:
-    """A specification as the head of a column: it breaks behind commas, not within an option."""
+    """A network's specification as the head of a column: with a space behind each comma, so that lines break there."""
     return ", ".join(name.split(","))

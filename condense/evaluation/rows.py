@@ -17,11 +17,11 @@ INIT = 0  # key stream of an evaluation's networks; `condense.evaluation.baselin
 
 
 class Row(NamedTuple):
-    """One row of one network.
+    """One row of one network: what it learns from, and how it is scored.
 
     Args:
       net: the network's name.
-      kind: of the row, a key of `Evaluator.baselines`.
+      kind: name of the row, as reports have it, such as `distilled` or `random`.
       protocol: how it is scored. worker: what scores it.
       draw: () -> (seed -> what the network learns from). It is asked only where networks are trained, and raises what then is to be raised.
       whole: whether that is all training examples.
@@ -40,10 +40,10 @@ class Row(NamedTuple):
 
 
 class Shelf(NamedTuple):
-    """The finished cells that the rows of a set may use.
+    """The finished cells that the rows of a set may use. A cell is the scores of the networks of a row that were trained at one time.
 
     Args:
-      cells: of the whole call. own: the folder of this set's cells, if it has one. others: of the other sets.
+      cells: of the whole call. own: the folder of this set's cells, if it has one. others: the folders of the other sets, which are read.
     """
 
     cells: Cells
@@ -51,7 +51,8 @@ class Shelf(NamedTuple):
     others: tuple[Path, ...] = ()
 
     def find(self, row: Row, numbers: Sequence[int]) -> Report | None:
-        """The report on the seeds `numbers` of a row, if they are finished."""
+        """The report on the seeds `numbers` of a row that were trained at one time; None if they are not finished. What is found in memory
+        or in another folder is copied to the set's own folder."""
         if row.facts is None:
             return None
         places = [place for place in (self.own, *self.others) if place and row.kept]
@@ -62,24 +63,26 @@ class Shelf(NamedTuple):
         return found
 
     def keep(self, row: Row, numbers: Sequence[int], report: Report) -> None:
-        """Keeps the report on the seeds `numbers` of a row."""
+        """Keeps the report on the seeds `numbers` of a row in memory, and in the set's own folder if the row may be kept. Does nothing
+        where the row's facts are not known."""
         if row.facts is not None:
             self.cells.keep(row.facts | {"networks": list(numbers)}, report, self.own if row.kept else None)
 
 
 def groups(row: Row, seeds: int) -> list[tuple[int, ...]]:
-    """The seeds of a row, as they work together."""
+    """The numbers of a row's seeds, in the groups that are trained at one time. A short last group is filled by repeating its last seed."""
     return groups_of(seeds, row.worker.group(seeds, row.whole))
 
 
 def unfinished(rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> list[Row]:
-    """The rows with networks that are to be trained yet."""
+    """Those of the rows of which the shelf lacks the scores of some of the `seeds` networks."""
     return [row for row in rows if any(shelf.find(row, numbers) is None for numbers in groups(row, seeds))]
 
 
 def run_rows(key: jax.Array, rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> tuple[Report, ...]:
-    """Scores all rows, one after another, as far as the shelf does not hold their scores; one compilation serves all rows of a network,
-    protocol and shape. What is finished is kept at once, group by group."""
+    """Scores all rows, one after another, as far as the shelf does not hold their scores, and returns a report for each in their order.
+    One compilation serves all rows of a network, protocol and shape. What is finished is kept at once, group by group. A note estimates
+    the time before."""
     release_programs()
     found = {(at, numbers): shelf.find(row, numbers) for at, row in enumerate(rows) for numbers in groups(row, seeds)}
     missing = [(at, numbers) for (at, numbers), report in found.items() if report is None]
@@ -96,7 +99,8 @@ def run_rows(key: jax.Array, rows: Sequence[Row], shelf: Shelf, *, seeds: int) -
 
 
 def estimate(work: Sequence[tuple[Row, Sequence[int]]]) -> float:
-    """How many seconds it takes to score these seeds of these rows. It compiles and times."""
+    """How many seconds it takes to score pieces of work, each a row and the numbers of seeds that are trained at one time. It compiles and
+    times; the first piece of a network and protocol stands for the others."""
     if slow := dict.fromkeys(row.net for row, _ in work if row.protocol.trains):
         note(f"compiling and timing {', '.join(slow)} for an estimate")
     seconds: dict[Any, float] = {}

@@ -90,12 +90,12 @@ class Common:
         self._workers: dict[tuple, Worker] = {}
 
     def data(self, synth: SyntheticSet) -> Data | GraphData:
-        """The data to score a set on; the same object for sets whose data agree in all facts."""
+        """The data to score a set on, the call's or those that the set names; the same object for sets whose data agree in all facts."""
         data = take_data(synth, self.choices.data, load=self.load)
         return self._data.setdefault(_key(data), data)
 
     def task(self, data: Data | GraphData, *, split: str | None = None) -> ScoringTask:
-        """What networks are scored on, by default the split of the call."""
+        """What networks are scored on: the examples of a split, `test` or `val`, by default that of the call. The same object each time."""
         split = split or self.choices.split
         if (at := _key(data) + split) not in self._tasks:
             part = held(data.test if split == "test" else data.val)
@@ -104,7 +104,7 @@ class Common:
         return self._tasks[at]
 
     def worker(self, data: Data | GraphData, network: ScoringNetwork, protocol: Protocol, *, split: str | None = None) -> Worker:
-        """What scores a network under a protocol, on the split of the call or another."""
+        """What scores a network under a protocol, on a split, by default that of the call. The same object each time."""
         if (at := (_key(data) + (split or self.choices.split), network.name, protocol)) not in self._workers:
             self._workers[at] = protocol.worker(network, self.task(data, split=split))
         return self._workers[at]
@@ -118,7 +118,7 @@ class Scoring(NamedTuple):
     """A set whose choices are made.
 
     Args:
-      place: of its file. cells: the folder of its finished cells.
+      place: of its file, None for a value. cells: the folder of its finished cells, None if they are not kept. seeds: networks a row.
       committee: the teachers of its rows. ranks: the log of proxies of its rows; None where they read none.
       rows: network by network. networks: by name. best: the rows in the content that is best for them, which are not among `rows`.
       teaching: the label regimes that the call names. varied: the rows that are scored in variants, which are not among `rows` either.
@@ -140,11 +140,12 @@ class Scoring(NamedTuple):
     varied: tuple[str, ...] = ()
 
     def whole(self, kind: str) -> bool:
-        """Whether a row is all training examples."""
+        """Whether the row of this name is all training examples."""
         return bool(EVALUATORS[self.data.modality].baselines[kind].recipe)
 
     def check(self, shelf: Shelf) -> None:
-        """Raises what the rows raise, of all that have networks to be trained. Call it for all sets before the first network trains."""
+        """Asks the rows that have networks to be trained for what these learn from, and raises what that raises. Call it for all sets
+        before the first network trains. Where nothing is left to train, a note says so."""
         left = unfinished(self.rows, shelf, seeds=self.seeds)
         kinds = list(dict.fromkeys(row.kind for row in self.rows))
         for row in sorted(left, key=lambda row: kinds.index(row.kind)):  # a kind at a time: cheap refusals come first
@@ -154,7 +155,7 @@ class Scoring(NamedTuple):
             note(f"{len(self.rows)} rows of {self.seeds} seeds: finished before")
 
     def run(self, shelf: Shelf) -> Evaluation:
-        """Trains the networks that are not finished, and says how all of them score."""
+        """Trains the networks of `rows` that are not on the shelf, and returns how all of them score."""
         data, choices, evaluator = self.data, self.common.choices, EVALUATORS[self.data.modality]
         key = jax.random.fold_in(jax.random.key(choices.seed), INIT)
         reports = run_rows(key, self.rows, shelf, seeds=self.seeds)
@@ -167,8 +168,8 @@ class Scoring(NamedTuple):
 
 
 def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
-    """Makes all choices for one set. Raises BadInput as `condense.evaluate` does, but for what rows refuse when they are to be trained on
-    (`Scoring.check`)."""
+    """Makes and checks all choices for one set, its file, or the folder of its run; trains nothing. Raises BadInput for choices that are
+    wrong or do not go together, but not yet for what the rows refuse when they are to be trained on (`Scoring.check`)."""
     choices = common.choices
     path = find_set(what) if isinstance(what, str | Path) else None
     synth = given = load_set(path) if path else what
@@ -210,7 +211,8 @@ def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
 
 
 def drawn(made: Scoring, kinds: Sequence[str], *, content: Any, counts: Int[np.ndarray, " classes"] | None = None) -> dict[str, Callable]:
-    """For every kind of row, the function from a seed to what the row trains on: real examples in this content, so many of every class."""
+    """For every name in `kinds`, seed -> what that row trains on. Real examples are encoded by `content`, `counts` of every class; None:
+    as many as cost as much as the set."""
     known = made.committee.members
     labels = teach(made.synth, known, made.protocol)
     more = {
@@ -224,7 +226,7 @@ def drawn(made: Scoring, kinds: Sequence[str], *, content: Any, counts: Int[np.n
 
 
 def draws_of(made: Scoring, kinds: Sequence[str]) -> Callable[[], dict[str, Callable[[int], Any]]]:
-    """Returns a function without arguments that gives, for every kind of row, the function from a seed to what the row trains on."""
+    """Returns a function without arguments that gives, for every name in `kinds`, the function seed -> what that row trains on."""
     synth, content = made.synth, MODALITIES[made.data.modality].content
 
     @cache
@@ -236,20 +238,21 @@ def draws_of(made: Scoring, kinds: Sequence[str]) -> Callable[[], dict[str, Call
 
 
 def is_kept(made: Scoring, name: str, protocol: Protocol) -> bool:
-    """Whether scores of a network may be kept for other calls: where this project's source computes them."""
+    """Whether scores of the network of this name may be kept for other calls: where this project's source alone computes them."""
     own = protocol.own_net == name or own_network(name)
     return own_code(made.synth.x, made.synth.y, protocol) and own and made.committee.own()
 
 
 def protocol_of(made: Scoring, kind: str) -> Protocol:
-    """What scores a row."""
+    """What scores the row of this name: its own protocol where it has one, else the set's."""
     baseline = EVALUATORS[made.data.modality].baselines[kind]
     named = baseline.recipe and find_recipe(baseline.recipe, epochs=made.common.choices.full_epochs)
     return baseline.protocol or named or made.protocol
 
 
 def scored_rows(made: Scoring, kinds: Sequence[str]) -> list[Row]:
-    """The rows of a set, network by network. Nothing is drawn, and no teacher loaded, before a row is asked for what it draws."""
+    """The rows named `kinds` for every network of the set, network by network. Nothing is drawn, and no teacher loaded, before a row is
+    asked for what it draws."""
     data, evaluator, draws = made.data, EVALUATORS[made.data.modality], draws_of(made, kinds)
 
     def row(name: str, kind: str) -> Row:
@@ -262,7 +265,7 @@ def scored_rows(made: Scoring, kinds: Sequence[str]) -> list[Row]:
 
 
 def facts_of(made: Scoring, name: str, kind: str, protocol: Protocol) -> Facts | None:
-    """All that the scores of a row depend on, beside which seeds are trained at one time. None where that is not known."""
+    """All that the scores of row `kind` of network `name` depend on, beside which seeds are trained at one time. None if not known."""
     choices, evaluator = made.common.choices, EVALUATORS[made.data.modality]
     baseline = evaluator.baselines[kind]
     if baseline.facts is None:
@@ -287,7 +290,7 @@ def facts_of(made: Scoring, name: str, kind: str, protocol: Protocol) -> Facts |
 
 
 def check_one_table(made: Sequence[Scoring]) -> None:
-    """Raises BadInput if the scores of these sets do not belong into one table."""
+    """Raises BadInput if the scores of these sets do not belong into one table: other data, or measures that do not compare."""
     first = made[0]
     for other in made[1:]:
         if other.data.digest != first.data.digest:

@@ -18,7 +18,8 @@ from synth.training.fit import in_batches
 
 
 def check_embedding(made: Scoring) -> None:
-    """Raises BadInput if the call names a network for the embedding and there is none, or the set holds no images."""
+    """Raises BadInput if the call names a folder of teachers for the embedding (`embed`) and there are none in it, or the set holds no
+    images."""
     place = made.common.choices.embed
     if place is None:
         return
@@ -28,7 +29,8 @@ def check_embedding(made: Scoring) -> None:
 
 
 def with_spread(made: Scoring, evaluation: Evaluation) -> Evaluation:
-    """The evaluation with coverage and diversity of every row's examples, those of the first seed; of all examples there is none."""
+    """The evaluation whose reports say coverage and diversity of their row's examples, those of the first seed, in the features of the
+    first network in the folder `embed` of the call; not for rows of all examples. Unchanged where the call names no folder."""
     place = made.common.choices.embed
     if place is None:
         return evaluation
@@ -42,12 +44,18 @@ def with_spread(made: Scoring, evaluation: Evaluation) -> Evaluation:
 
 
 def plain(made: Scoring) -> list[str]:
-    """The kinds of the rows of examples at the set's budget."""
+    """The names of the rows that are not all training examples, one an entry of `made.rows`: a name comes once for every network."""
     return [row.kind for row in made.rows if not row.whole]
 
 
 def spread_of(teacher: Teacher, real: Float[np.ndarray, "n d"], labels: np.ndarray, draw: Callable[[int], Any]) -> Spread | None:
-    """Coverage and diversity of what a row draws for the first seed."""
+    """Coverage and diversity of what a row draws for the first seed, class by class, and then the mean over classes.
+
+    Args:
+      teacher: whose features are compared.
+      real: features of all training examples. labels: their class indices.
+      draw: seed -> the row's set; an example belongs to its most probable class.
+    """
     drawn = draw(0)
     index = np.asarray(drawn.y.probs()).argmax(-1)
     return spread(real, np.asarray(labels), embeddings(teacher, drawn.x.decode()), index)
@@ -55,10 +63,11 @@ def spread_of(teacher: Teacher, real: Float[np.ndarray, "n d"], labels: np.ndarr
 
 @lru_cache(maxsize=8)
 def reader(net: Net) -> Callable:
-    """(vars, images) -> features, the same function for the same network, so that it is compiled once."""
+    """Returns (vars, images) -> features in front of the network's head; the same function for the same network, so that it is compiled
+    once."""
     return lambda vars, x: net.apply(vars, x).embed
 
 
 def embeddings(teacher: Teacher, x: Any) -> Float[np.ndarray, "n d"]:
-    """The features of images in front of the network's head."""
+    """The teacher's features of images in model space, in front of its head. They are computed in batches."""
     return np.asarray(in_batches(reader(teacher.net), teacher.vars, jnp.asarray(x)))

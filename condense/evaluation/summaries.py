@@ -11,8 +11,13 @@ from evals.report import Report
 
 
 def dd_ranking(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """The scores of DD-Ranking for every network, label regime and augmentation: HLR, IOR and LRS, and ARS of an augmentation beside none.
-    Empty where a table of regimes lacks a row that they need."""
+    """The scores of DD-Ranking, one dict for every network, label regime and augmentation, from the mean accuracies of reports that name a
+    regime.
+
+    Keys are `net`, `labels` (the regime), `augmentation` where there is one, `hlr`, `ior` and `lrs`; and `ars` of an augmentation where
+    the rows without one are there too. Accuracies are fractions. A combination that lacks one of the rows distilled, random, or full under
+    class indices is left out.
+    """
     means = {(one.net, one.set_kind, one.labelling.regime, one.augmentation): one.mean for one in reports if one.labelling}
     found = []
     for net, kind, regime, augmentation in means:
@@ -31,7 +36,8 @@ def dd_ranking(reports: Sequence[Report]) -> list[dict[str, Any]]:
 
 
 def over_augmentations(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """The best and the mean accuracy over augmentations of every row, as the table of DC-Bench has them. Empty where there is one or none.
+    """The best and the mean accuracy over augmentations, one dict for every row that was scored under several: keys `net`, `set_kind`,
+    `labels` (the label regime, where there is one), `best` and `mean`, as fractions. The table of DC-Bench has them.
 
     The best is chosen on the examples that are scored, so it is a score of the augmentation too.
     """
@@ -45,7 +51,8 @@ def over_augmentations(reports: Sequence[Report]) -> list[dict[str, Any]]:
 
 
 def caption(reports: Sequence[Report]) -> str | None:
-    """What stands below a table: the scores of DD-Ranking, and best and mean over augmentations, where the rows give them."""
+    """The lines that stand below a table: the scores of DD-Ranking, and best and mean over augmentations, where the reports give them; None
+    where they give none."""
     lines = []
     for row in dd_ranking(reports):
         of = ", ".join([brief(row["net"]), row["labels"], *([row["augmentation"]] if "augmentation" in row else [])])

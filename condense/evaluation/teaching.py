@@ -40,17 +40,18 @@ class Committee:
 
     @cached_property
     def members(self) -> tuple[Teacher, ...]:
-        """The teachers. Raises as `take_teachers` does, which says too what is to be said of them."""
+        """The teachers, in the model space of the data; none without a folder. Prints notes where scores may be of images that they were
+        trained on. Raises BadInput where the folder is damaged, or its teachers are not for this data or near chance on it."""
         return () if self.place is None else take_teachers(self.place, self.data, split=self.split)
 
     def warn(self) -> None:
-        """Says what there is to be said of the teachers, without loading them."""
+        """Prints notes where scores may be of images that the teachers were trained on, without loading them."""
         if self.place is not None:
             index = read_index(self.place)
             warn_of_images(f"--teachers {self.place}", index["data_digest"], index.get("split_seed"), self.data, self.split)
 
     def own(self) -> bool:
-        """Whether this project's source builds all their networks."""
+        """Whether this project's own source builds all their networks; True without a folder."""
         return self.place is None or all(own_network(member["net"]) for member in read_index(self.place)["members"])
 
 
@@ -64,9 +65,15 @@ def find_teachers(
     baselines: Mapping[str, Baseline] = BASELINES,
     split: str = "test",
 ) -> Committee:
-    """The teachers in `place`, else in the folder `teachers` beside the set's file. There are none if the labels need none.
+    """The teachers in `place`; where that is None and teachers labelled the set, those in the folder `teachers` beside its file. Else none.
 
-    Raises BadInput if teachers are needed and there are none.
+    Args:
+      synth: the set. path: of its file; None for a value.
+      data: in whose model space they answer.
+      kinds: the names of the rows that are to be scored, keys of `baselines`.
+      split: on which sets are scored.
+
+    Raises BadInput if there are none and the labels or the rows of real examples need them, and where the folder holds none.
     """
     taught, place = synth.y.taught, place_of(synth, place, path)
     if place is not None:
@@ -83,7 +90,8 @@ def find_teachers(
 
 
 def place_of(synth: SyntheticSet, place: str | Path | None, path: Path | None) -> str | Path | None:
-    """The folder of a set's teachers: the one that is named, else that in the run's folder beside the set, if there is one."""
+    """The folder of a set's teachers: `place`, if it is given. Else, where teachers labelled the set, the folder `teachers` beside its file
+    `path`, if it is there. Else None."""
     beside = path.parent / "teachers" if path else None
     return beside if place is None and synth.y.taught and beside and (beside / INDEX).is_file() else place
 
@@ -91,8 +99,13 @@ def place_of(synth: SyntheticSet, place: str | Path | None, path: Path | None) -
 def without_teachers(
     synth: SyntheticSet, place: str | Path | None, path: Path | None, kinds: Sequence[str], *, baselines: Mapping[str, Baseline] = BASELINES
 ) -> list[str]:
-    """The usual rows, as far as they can be scored: real examples need labels of the set's teachers, and where these are not known a line
-    says what is missing."""
+    """Those of the rows `kinds` that can be scored. Real examples need labels of the set's teachers; where these are not known, the rows of
+    such examples are left out, and a note says what is missing. A set whose labels ask teachers during training keeps all rows.
+
+    Args:
+      place: folder of the teachers, where the call names one.
+      path: of the set's file.
+    """
     if place_of(synth, place, path) is not None or not synth.y.taught or synth.y.asks:
         return list(kinds)
     left = [kind for kind in kinds if baselines[kind].real]
@@ -102,7 +115,8 @@ def without_teachers(
 
 
 def label_facts(synth: SyntheticSet, committee: Committee, baseline: Baseline) -> Facts:
-    """What the labels of a row depend on beside its examples and the recipe, as values of JSON."""
+    """What the labels of the row `baseline` depend on beside its examples and the recipe, as values of JSON: where teachers answer, their
+    files and how they answer."""
     y = synth.y
     if baseline.recipe:
         return {}
@@ -122,6 +136,8 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> 
 
     Without teachers it changes nothing. If teachers made the labels of `synth`, the same teachers label the real images. Otherwise all
     known teachers label every mini-batch while networks train, of real images and of `synth`.
+
+    Raises BadInput where there are teachers, none of them made the labels, and the protocol trains nothing.
     """
     if not known:
         return lambda real: real
@@ -146,5 +162,6 @@ def teach(synth: SyntheticSet, known: Sequence[Teacher], protocol: Protocol) -> 
 
 
 def shown(synth: SyntheticSet, known: Sequence[Teacher], labels: Callable[[SyntheticSet], SyntheticSet]) -> SyntheticSet:
-    """The set that networks are trained on: with its own labels if teachers made them, else with labels from `labels`."""
+    """The set that networks are trained on: with its own labels if teachers made them (those that ask teachers get `known`), else with
+    labels by the function `labels`."""
     return replace(synth, y=present(synth.y, known)) if synth.y.taught else labels(synth)

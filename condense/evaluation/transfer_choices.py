@@ -10,8 +10,8 @@ from synth.set import SyntheticSet
 
 
 def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, float]]:
-    """(protocol, fraction of the labels) of every `NAME[:FRACTION]`, once each. Raises BadInput for an unknown name, a fraction not in
-    (0, 1], and a common one that none takes."""
+    """(protocol, fraction of the labels) of every `NAME[:FRACTION]`, once each; `fraction` is that of names without one of their own.
+    Raises BadInput for an unknown name, none, a fraction not in (0, 1], and a `fraction` other than 1 that no name takes."""
     ways = []
     for one in given:
         name, _, part = one.partition(":")
@@ -32,8 +32,11 @@ def read_protocols(given: Sequence[str], fraction: float) -> list[tuple[str, flo
 
 
 def read_draws(given: Sequence[float], targets: int, ways: Sequence[tuple[str, float]]) -> list[int]:
-    """The number of draws of labels for every target. Raises BadInput if there is no target, if the numbers do not match the targets, or if
-    nothing is random."""
+    """The number of draws of labels for every target: `given` holds one for all, or one for each of the `targets`.
+
+    Raises BadInput if there is no target, if the numbers do not match the targets or are below 1, and for several draws where every
+    fraction in `ways`, pairs of protocol and fraction, is 1, so that nothing is random.
+    """
     if not targets:
         raise BadInput("--to: names no data; give one set or more")
     shown = " ".join(map(str, given))
@@ -46,7 +49,8 @@ def read_draws(given: Sequence[float], targets: int, ways: Sequence[tuple[str, f
 
 
 def check_possible(synth: SyntheticSet, ways: Sequence[tuple[str, float]], split: str, steps: int | None) -> None:
-    """Raises BadInput if the set holds no images or has no target representations, and for choices that are unknown or without effect."""
+    """Raises BadInput if the set holds no images or has no target representations, for a split other than `test` and `val`, and for `steps`
+    where no protocol in `ways`, pairs of protocol and fraction, takes steps."""
     if synth.x.modality != "images":
         raise BadInput(f"the set holds {synth.x.modality}, and transfer is for images; `condense evaluate` scores it")
     if not hasattr(synth.y, "values"):

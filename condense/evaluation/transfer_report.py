@@ -10,7 +10,15 @@ from evals.report import Report
 
 
 class TransferResult(NamedTuple):
-    """Reports on one target by one protocol on a part of its labels: an accuracy for every seed and draw of labels, seed by seed."""
+    """Reports on one target by one protocol on a part of its labels.
+
+    Args:
+      target, target_digest: the target's specification, and the digest of its contents.
+      fraction: of the training labels that were read, in (0, 1].
+      protocol: its name, without the fraction.
+      reports: one for every network and row; each has an accuracy for every seed and draw of labels, seed by seed.
+      drawn: how the target's test split was drawn, where it came without one.
+    """
 
     target: str
     target_digest: str
@@ -21,7 +29,15 @@ class TransferResult(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """How much pre-training on one set helps, for every target and protocol."""
+    """How much pre-training on one set helps, for every target and protocol.
+
+    Args:
+      set: the set's file; empty for a value.
+      spec, digest: of the data that the set was made from.
+      split: on which networks are scored. seed: of the call.
+      size: images of the set. bytes: as `evals.storage.count_bytes` counts them.
+      results_by_target: target by target, of each the protocols.
+    """
 
     set: str
     spec: str
@@ -34,7 +50,7 @@ class Transfer(NamedTuple):
 
     @property
     def reports(self) -> tuple[Report, ...]:
-        """The reports of all targets and protocols in one sequence."""
+        """The reports of all targets and protocols in one sequence, in the order of `results_by_target`."""
         return tuple(report for result in self.results_by_target for report in result.reports)
 
     def as_json(self) -> dict[str, Any] | list[dict[str, Any]]:

@@ -44,20 +44,21 @@ class RowSource:
     represent: Callable[[Float[Array, "n h w c"]], Float[Array, "n d"]]
 
     def key_of(self, seed: int) -> jax.Array:
-        """The random key of a seed."""
+        """The random key by which images are drawn for network number `seed`, the same for every row and architecture."""
         return jax.random.fold_in(jax.random.fold_in(self.key, DRAW), seed)
 
     def real(self, examples: Examples) -> SyntheticSet:
-        """Training images with the teacher's representations."""
+        """A set of exactly these images with the teacher's representations in place of their labels."""
         images = jnp.asarray(examples.x)
         return SyntheticSet(Pixels(images), Target(self.represent(images)))
 
     def shuffled(self, seed: int) -> np.ndarray:
-        """All rows of the training images in an order of the seed's own."""
+        """The indices of all training images, in a random order of the seed's own."""
         return np.asarray(jax.random.permutation(self.key_of(seed), len(self.data.train.y)))
 
     def at_size(self, kind: str, draw: Draw) -> Draw:
-        """A row of as many images as the set has, drawn once for every seed. Raises BadInput if there are not enough."""
+        """`draw`, seed -> a set of as many images as `synth`, called once for every seed and then kept. `kind` names the row in messages.
+        Raises BadInput at once if there are fewer training images than that."""
         count, size = len(self.data.train.y), len(self.synth)
         if count < size:
             only = "only none, distilled and full are possible"
@@ -65,28 +66,31 @@ class RowSource:
         return cache(draw)
 
     def represented(self, kind: str, choose: Callable[[int], np.ndarray]) -> Draw:
-        """The row of the training images that `choose` names, with the teacher's representations."""
+        """Returns seed -> a set of the training images whose indices `choose(seed)` gives, with the teacher's representations; as many as
+        `synth` has. Raises BadInput at once if there are fewer training images than that. `kind` names the row in messages."""
         return self.at_size(kind, lambda seed: self.real(self.data.train.take(choose(seed))))
 
 
 def nothing(source: RowSource) -> None:
-    """Networks without pre-training."""
+    """None, for networks without pre-training."""
     return None
 
 
 def the_set(source: RowSource) -> Draw:
-    """The set itself."""
+    """Returns a function that gives for every seed the set itself, with its representations and weights alone."""
     synth = source.synth
     return lambda seed: SyntheticSet(synth.x, Target(synth.y.values), weight=synth.weight)
 
 
 def random(source: RowSource) -> Draw:
-    """Random training images."""
+    """Returns seed -> a set of random training images with the teacher's representations, as many as the set has and others for every
+    seed. Raises BadInput if there are fewer."""
     return source.represented("random", lambda seed: source.shuffled(seed)[: len(source.synth)])
 
 
 def random_labels(source: RowSource) -> Draw:
-    """The images of row `random` with their class labels: the paper's own random row, which no teacher has seen."""
+    """Returns seed -> a set of the same images as row `random` with their class indices: the paper's own random row, which no teacher has
+    seen. Raises BadInput if there are fewer images than the set has."""
     data = source.data
 
     def labelled(seed: int) -> SyntheticSet:
@@ -97,7 +101,9 @@ def random_labels(source: RowSource) -> Draw:
 
 
 def kmeans(source: RowSource) -> Draw:
-    """The image nearest to each of as many centres as the set has images, among AMONG images."""
+    """Returns seed -> a set of the images nearest to k-means centres, as many centres as the set has images, with the teacher's
+    representations. Classes are not looked at. The centres are of AMONG images (or as many as the set has, if more) that the seed draws.
+    Raises BadInput if there are fewer images than the set has."""
     size = len(source.synth)
 
     def choose(seed: int) -> np.ndarray:
@@ -109,7 +115,8 @@ def kmeans(source: RowSource) -> Draw:
 
 
 def everything(source: RowSource) -> Draw:
-    """All training images; one set for all seeds, because it is as large as the data."""
+    """Returns seed -> a set of all training images with the teacher's representations; one set for all seeds, because it is as large as the
+    data."""
     whole = cache(lambda: source.real(take_all(source.data.train)))
     return lambda seed: whole()
 
@@ -125,6 +132,6 @@ TRANSFER_ROWS = {
 
 
 def make_transfer_rows(source: RowSource, kinds: Sequence[str] | str) -> dict[str, Draw | None]:
-    """For every kind of row, the function from a seed to the set that networks are pre-trained on. Raises BadInput for an unknown kind and
-    for none; errors of the rows are raised too."""
+    """For every row, the function from a seed to the set that networks are pre-trained on; None for the row without pre-training. Raises
+    BadInput for a name that is no key of `TRANSFER_ROWS`, for none, and where there are fewer images than a row needs."""
     return {kind: TRANSFER_ROWS[kind].make(source) for kind in check_rows(kinds, TRANSFER_ROWS, "transfer")}

@@ -22,9 +22,14 @@ from synth.training.stream import held
 def validation_score(
     data: Data | GraphData, net: str, recipe: Protocol, *, seed: int, teachers: Sequence[Teacher] = (), seeds: int = 1
 ) -> Callable[[SyntheticSet], float]:
-    """Mean accuracy of `seeds` networks on the validation split, of a set of the data's modality. Its name is `recipe.measure`.
+    """Returns a function set -> accuracy, in [0, 1]: that of networks trained on the set, on the validation split, the mean over `seeds`
+    networks. Each call trains them from the same starts.
 
-    `teachers` made the labels.
+    Args:
+      net: their specification; not used where the recipe has a model of its own.
+      recipe: how networks are trained and scored. What it measures has the name `recipe.measure`.
+      seed: of the networks.
+      teachers: those that made the labels, for sets whose labels ask them during training.
     """
     evaluator = EVALUATORS[data.modality]
     network = build_network(recipe.own_net or net, recipe, data)

@@ -31,7 +31,7 @@ STEP_SIZES = (0.001, 0.005, 0.01, 0.05, 0.1)  # those of DD-Ranking, which choos
 
 
 class Variant(NamedTuple):
-    """A row of a network as the table shows it.
+    """A row of a network under one label regime and one augmentation, as the table shows it.
 
     Args:
       net: the network's name. kind: of the row.
@@ -56,7 +56,8 @@ class Settings(NamedTuple):
 
 
 def variants_of(made: Scoring) -> list[Variant]:
-    """The variants of all rows that are not plain rows of `Scoring.rows`, network by network in the order of the table."""
+    """The variants of all rows in `made.varied`, network by network in the order of the table: every regime with every augmentation that
+    the call names, but for all training examples one variant alone."""
     regimes = made.teaching.regimes if made.teaching else (None,)
     augmentations = check_augmentations(made.common.choices.augmentations) or (None,)
     found = []
@@ -69,7 +70,8 @@ def variants_of(made: Scoring) -> list[Variant]:
 
 
 def check_variants(made: Scoring) -> None:
-    """Raises what the rows of variants raise, before the first network trains."""
+    """Makes the rows in `made.varied`, so that what they raise is raised before the first network trains. Raises BadInput too where stored
+    answers of teachers are asked for collages."""
     taught = [name for name in made.teaching.regimes if name != HARD] if made.teaching else []
     stored = next((name for name in taught if not KINDS[REGIMES[name].kind].sees), None)
     if stored and (made.synth.cells > 1 or "random_2x2" in made.varied):
@@ -79,7 +81,8 @@ def check_variants(made: Scoring) -> None:
 
 
 def with_variants(made: Scoring, shelf: Shelf, evaluation: Evaluation) -> Evaluation:
-    """The evaluation with the variants of its rows, each of which says what it is."""
+    """The evaluation with a report on every variant of the rows in `made.varied`, in front of the other reports of the same network; each
+    says its regime, augmentation and step size. Trains what is not on the shelf. Unchanged where there are no such rows."""
     if not made.varied:
         return evaluation
     draws = draws_of(made, made.varied)
@@ -89,7 +92,13 @@ def with_variants(made: Scoring, shelf: Shelf, evaluation: Evaluation) -> Evalua
 
 
 def scored(made: Scoring, shelf: Shelf, variant: Variant, draws: Callable[[], Mapping[str, Any]]) -> Report:
-    """Chooses the settings of a variant, and scores it under them."""
+    """Chooses the settings of a variant, one after another and each by the best accuracy on validation examples of the first seed, and
+    scores it under them: a report on all seeds and the split of the call. A note says what was chosen.
+
+    Args:
+      shelf: holds scores that are finished, and takes new ones.
+      draws: () -> by name of the row, seed -> what it trains on.
+    """
     key, settings = jax.random.fold_in(jax.random.key(made.common.choices.seed), INIT), Settings()
     for name, candidates in choices_of(made, variant).items():
         options = [settings._replace(**{name: one}) for one in candidates]
@@ -108,7 +117,8 @@ def scored(made: Scoring, shelf: Shelf, variant: Variant, draws: Callable[[], Ma
 
 
 def choices_of(made: Scoring, variant: Variant) -> dict[str, Sequence[float]]:
-    """The candidates of every setting of a variant, by name, in the order in which they are chosen."""
+    """The candidates of every setting of a variant, by its name (`temperature`, `step_size`), in the order in which they are chosen; empty
+    where there is nothing to choose."""
     found: dict[str, Sequence[float]] = {}
     if variant.regime not in (None, HARD):
         found["temperature"] = made.teaching.candidates()
@@ -126,7 +136,8 @@ def protocol_under(made: Scoring, variant: Variant, settings: Settings) -> Proto
 
 
 def row_of(made: Scoring, variant: Variant, settings: Settings, draws: Callable[[], Mapping[str, Any]], split: str) -> Row:
-    """The row of a variant under these settings, scored on a split."""
+    """The row of a variant under these settings, scored on `split`, which is `test` or `val`; `draws()` gives by name of the row the
+    function seed -> what it trains on."""
     net, kind, regime, _ = variant
     taught, protocol = regime not in (None, HARD), protocol_under(made, variant, settings)
     facts = facts_of(made, net, kind, protocol)
@@ -146,7 +157,7 @@ def row_of(made: Scoring, variant: Variant, settings: Settings, draws: Callable[
 
 
 def labelled(made: Scoring, variant: Variant, protocol: Protocol, temperature: float | None) -> Labelling:
-    """How a row is labelled and for how long networks learn from it."""
+    """How the row of a variant under a regime is labelled and for how long networks learn from it."""
     counts = {"distilled": len(made.synth), "full": len(made.data.train.y)}
     examples = counts.get(variant.kind, int(np.sum(row_counts(made.synth))))
     return labelling_of(variant.regime, examples, len(made.data.classes), protocol, teaching=made.teaching, temperature=temperature)

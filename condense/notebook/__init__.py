@@ -22,13 +22,13 @@ DISPLAYED = {  # (module, class) -> function of `condense.notebook.html`
 
 
 def register(shell: Any) -> None:
-    """Registers the formatters in a shell of IPython."""
+    """Registers in a shell of IPython what displays each class of `DISPLAYED` as HTML; none of these classes is imported for it."""
     html = shell.display_formatter.formatters["text/html"]
     for (module, name), function in DISPLAYED.items():
         html.for_type_by_name(module, name, partial(display, function))
 
 
 def display(function: str, value: Any) -> str:
-    """The HTML of a value by the function of this name."""
+    """The HTML of a value, as a text, by the function of this name in `condense.notebook.html`."""
     shown: Callable[[Any], str] = getattr(import_module("condense.notebook.html"), function)
     return shown(value)

@@ -29,7 +29,7 @@ FEW, ROWS = 5, 20  # real examples of a class, and classes, that are drawn of da
 
 
 def table(rows: Iterable[Sequence[str]], *, heads: Sequence[str] = (), caption: str = "") -> str:
-    """A table of texts, whose long ones wrap."""
+    """The HTML of a table of texts, which are escaped; long ones wrap. Without `heads` or `caption` it has none."""
     how = 'style="text-align:left;white-space:normal;overflow-wrap:anywhere;vertical-align:top"'
     head = "".join(f"<th {how}>{escape(text)}</th>" for text in heads)
     body = "".join("<tr>" + "".join(f"<td {how}>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
@@ -38,30 +38,31 @@ def table(rows: Iterable[Sequence[str]], *, heads: Sequence[str] = (), caption: 
 
 
 def picture(image: Image.Image, text: str) -> str:
-    """A picture."""
+    """The HTML of a picture, held in it as PNG; `text` stands for it where it is not shown."""
     held = io.BytesIO()
     image.save(held, "PNG")
     return f'<img alt="{escape(text)}" src="data:image/png;base64,{base64.b64encode(held.getvalue()).decode()}">'
 
 
 def notes(lines: Iterable[str]) -> str:
-    """Lines below a table, which wrap."""
+    """The HTML of lines below a table, a paragraph each; they are escaped, and long ones wrap."""
     return "".join(f'<div style="max-width:60em">{escape(line)}</div>' for line in lines)
 
 
 def description_html(found: Description) -> str:
-    """What something is."""
+    """What something is, as an HTML table of two columns."""
     return table(found.rows, caption=found.what)
 
 
 def set_html(synth: SyntheticSet) -> str:
-    """A set: its picture, and what it is."""
+    """A set as HTML: its picture, where it has `info`, and what it is."""
     drawn = "" if synth.info is None else picture(draw_set(synth), "the set")
     return drawn + description_html(describe(synth))
 
 
 def data_html(data: Data | GraphData) -> str:
-    """Data: the first training examples of each class, where they are arrays, and their sizes."""
+    """Data as HTML: a picture of the first FEW training examples of each of the first ROWS classes (not of graphs), and a table of names
+    and sizes."""
     rows = [("data", data.spec), ("modality", data.modality), ("classes", f"{len(data.classes)}: {', '.join(data.classes[:ROWS])}")]
     parts = {"training": data.train, "validation": data.val, "test": data.test}
     rows += [(name, f"{len(part.y):,}") for name, part in parts.items()]
@@ -76,24 +77,24 @@ def data_html(data: Data | GraphData) -> str:
 
 
 def plan_html(made: Plan) -> str:
-    """A plan: all its choices, with where each comes from."""
+    """A plan as an HTML table: all its choices, with where each comes from."""
     return table(plan_rows(made), caption="a plan")
 
 
 def run_html(run: SavedRun) -> str:
-    """A run: its curves, the picture of its set, and what its record says."""
+    """A run as HTML: its curves, where the extra `report` is installed, the picture of its set, if it has one, and what its record says."""
     curves = run.plot().svg() if run.curves() and find_spec("vl_convert") and find_spec("altair") else ""
     drawn = picture(draw_set(run.set), "the set") if run.set and run.set.info else ""
     return curves + drawn + description_html(describe(run))
 
 
 def evaluation_html(found: Evaluation) -> str:
-    """The scores of a set: a row for each kind of examples, a column for each network."""
+    """The scores of a set as HTML: a row for each kind of examples, a column for each network, accuracies in per cent."""
     return evaluations_html(Evaluations((found,)))
 
 
 def evaluations_html(found: Evaluations) -> str:
-    """The scores of several sets."""
+    """The scores of several sets as HTML: a row for each set and kind of examples, a column for each network, accuracies in per cent."""
     nets, rows = list(dict.fromkeys(report.net for report in found.reports)), []
     for one in found.sets:
         for line in one.lines():
@@ -105,6 +106,6 @@ def evaluations_html(found: Evaluations) -> str:
 
 
 def comparison_html(found: Comparison) -> str:
-    """Methods side by side, a table for each data set, budget, network and recipe."""
+    """Methods side by side as HTML, a table for each data set, budget, network and recipe, and the comparison's notes below."""
     tables = (table(map(cells, lines), heads=HEAD, caption=lines[0].title()) for lines in found.tables())
     return "".join(tables) + notes(found.notes())

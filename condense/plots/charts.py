@@ -35,25 +35,27 @@ class Plot:
         return f"Plot({', '.join(titles)!r})"
 
     def svg(self) -> str:
-        """The drawing as SVG. Raises BadInput where the extra `report` is not installed."""
+        """The drawing as the text of an SVG file. Raises BadInput where the extra `report` is not installed."""
         spec = {**self.spec, "width": WIDE} if self.spec.get("width") == "container" else self.spec
         return needed("vl_convert", "a drawing", extra="report").vegalite_to_svg(spec)
 
     _repr_svg_ = svg
 
     def save(self, path: str | Path) -> None:
-        """Writes the drawing as an SVG file, or as the specification where the name ends in `.json`."""
+        """Writes the drawing as an SVG file, or the specification where the name ends in `.json`. Raises BadInput for an SVG file where the
+        extra `report` is not installed, and where the file cannot be written."""
         text = json.dumps(self.spec, indent=1) if Path(path).suffix == ".json" else self.svg()
         write_bytes(path, text.encode())
 
 
 def library() -> Any:
-    """The library of charts. Raises BadInput where the extra `report` is not installed."""
+    """The library of charts, the module `altair`. Raises BadInput where the extra `report` is not installed."""
     return needed("altair", "a chart", extra="report")
 
 
 def finished(chart: Any, title: str, *, height: int = HIGH) -> dict[str, Any]:
-    """The specification of a chart as wide as its place."""
+    """The Vega-Lite specification, a dict, of a chart of `library()`: as wide as the place where it is shown, `height` pixels high, under
+    its title, which folds at words."""
     alt = library()
     named = alt.Title(textwrap.wrap(title, LINE), anchor="start", fontSize=13)
     sized = chart.properties(width="container", height=height, title=named)
@@ -61,13 +63,14 @@ def finished(chart: Any, title: str, *, height: int = HIGH) -> dict[str, Any]:
 
 
 def series(values: Sequence[str], *, scale: Sequence[Any] = COLOURS) -> Any:
-    """A scale that gives each name one of `scale`, in order and again from the first."""
+    """A scale of `library()` that gives each of the names in `values` one of `scale` (colours, shapes or dashes), in the order in which
+    names first occur, and again from the first where there are more names."""
     names = list(dict.fromkeys(values))
     return library().Scale(domain=names, range=[scale[at % len(scale)] for at in range(len(names))])
 
 
 def curves(columns: Mapping[str, Sequence[tuple[float, float]]], *, title: str, measure: str, per_cent: bool = False) -> dict[str, Any]:
-    """Lines over the steps of runs.
+    """Lines over the steps of runs, as a Vega-Lite specification.
 
     Args:
       columns: (step, value) of each line by its name.
@@ -89,11 +92,12 @@ def curves(columns: Mapping[str, Sequence[tuple[float, float]]], *, title: str, 
 
 
 def accuracies(rows: Sequence[Mapping[str, Any]], *, x: str, title: str, axis: str) -> dict[str, Any]:
-    """Accuracy of sets against a size, a point a set with its spread; a menu chooses one of several groups.
+    """Accuracy of sets against a size on a logarithmic axis, a point a set with its spread, as a Vega-Lite specification; a menu chooses
+    one of several groups.
 
     Args:
-      rows: each with `group`, `method`, `mean`, `low`, `high`, and the size `x`.
-      axis: what the size is.
+      rows: each with `group`, `method`, `mean`, the ends of the spread `low` and `high` (all fractions), and the size under the key `x`.
+      axis: what the size is, in words.
     """
     alt = library()
     methods, groups = [row["method"] for row in rows], list(dict.fromkeys(row["group"] for row in rows))
@@ -115,10 +119,11 @@ def accuracies(rows: Sequence[Mapping[str, Any]], *, x: str, title: str, axis: s
 
 
 def bars(rows: Sequence[Mapping[str, Any]], *, title: str) -> dict[str, Any]:
-    """Accuracies as points with their spread, a line of the chart for each row, one beside the other for each network.
+    """Accuracies as points with their spread, a line of the chart for each row, one beside the other for each network, as a Vega-Lite
+    specification.
 
     Args:
-      rows: each with `row`, `net`, `mean`, `low` and `high`.
+      rows: each with the names `row` and `net`, `mean`, and the ends of the spread `low` and `high`, as fractions.
     """
     alt = library()
     nets = [row["net"] for row in rows]
@@ -138,7 +143,7 @@ def bars(rows: Sequence[Mapping[str, Any]], *, title: str) -> dict[str, Any]:
 
 
 def side_by_side(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Charts of a set width beside each other."""
+    """One Vega-Lite specification of several charts, at least one, beside each other, each WIDE pixels wide."""
     held = {name: values for spec in specs for name, values in spec.get("datasets", {}).items()}
     panels = [
         {name: value for name, value in spec.items() if name not in ("$schema", "config", "datasets")} | {"width": WIDE} for spec in specs
@@ -147,11 +152,14 @@ def side_by_side(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def heat_map(rows: Sequence[Mapping[str, Any]], *, title: str, below: str, beside: str, per_cent: bool = False) -> dict[str, Any]:
-    """Numbers as shades from light to dark, readable in grey; few of them with the number itself.
+    """Numbers as shades from light to dark, readable in grey, as a Vega-Lite specification. Of at most TEXTED rows and columns each shade
+    has its number in it.
 
     Args:
       rows: each with `column`, `row` and `value`, in the order in which rows and columns stand.
-      below, beside: what columns and rows are.
+      below, beside: what columns and rows are, in words.
+      per_cent: True: values are fractions, shown in per cent, and shades go from the smallest to the largest. False: whole numbers, and
+        shades begin at 0.
     """
     alt = library()
     across, down = (list(dict.fromkeys(row[name] for row in rows)) for name in ("column", "row"))
@@ -173,11 +181,13 @@ def heat_map(rows: Sequence[Mapping[str, Any]], *, title: str, below: str, besid
 
 
 def scatter(places: Float[ndarray, "n 2"], of: Sequence[str], kinds: Sequence[str], *, title: str, axes: tuple[str, str]) -> dict[str, Any]:
-    """Points in a plane by class and kind.
+    """Points in a plane by class and kind, as a Vega-Lite specification; axes have no numbers.
 
     Args:
-      of: the class of each point. kinds: of each, such as synthetic and real: they differ in shape and size.
-      axes: what right and up are.
+      places: right and up of each point.
+      of: the class of each point, which is its colour.
+      kinds: of each point, such as synthetic and real: the first kind is drawn as large diamonds, the second as small circles.
+      axes: what right and up are, in words.
     """
     alt = library()
     rows = [{"x": float(x), "y": float(y), "class": c, "kind": kind} for (x, y), c, kind in zip(places, of, kinds, strict=True)]

@@ -13,7 +13,12 @@ SIDE = 480  # pixels of a frame's longer side
 
 
 def explorer(frames: Sequence[Frame], curves: Mapping[str, Sequence[tuple[float, float]]]) -> Any:
-    """The widget: a slider over the steps of the frames, the frame enlarged, and the last value of each curve up to there.
+    """The widget: a slider over the steps of the frames, the frame enlarged, and the last value of each curve up to there. It begins at the
+    last frame.
+
+    Args:
+      frames: at least one, in the order of their steps.
+      curves: (step, value) of each curve by its name, in the order of the steps.
 
     Raises BadInput where the extra `notebook` is not installed.
     """
@@ -34,12 +39,14 @@ def explorer(frames: Sequence[Frame], curves: Mapping[str, Sequence[tuple[float,
 
 
 def values_at(step: float, curves: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, float]:
-    """The last value of each curve up to a step."""
+    """The last value of each curve up to a step, itself included, by name; curves that begin later are left out. `curves` are (step, value)
+    in the order of the steps."""
     return {name: known[-1] for name, points in curves.items() if (known := [value for at, value in points if at <= step])}
 
 
 def enlarged(frame: Frame) -> bytes:
-    """A frame as PNG, enlarged by a whole factor, so that its pixels stay what they are."""
+    """The bytes of a frame as PNG, enlarged by a whole factor, so that its pixels stay what they are: its longer side takes at most SIDE
+    pixels, unless it has more already."""
     with Image.open(frame.path) as picture:
         factor = max(1, SIDE // max(picture.size))
         held = io.BytesIO()

@@ -20,10 +20,11 @@ LETTERS_WITHOUT_PARTS = dict(zip("ßøØłŁæÆœŒđĐıð", ("ss", "o", "O", 
 
 
 def write_names(names: Iterable[tuple[str, str]]) -> tuple[list[str], Any]:
-    """Names as they can be drawn, and the font for them.
+    """Names as they can be drawn, in the same order, and the font for them. Where a font has the letters of all names, they stay as they
+    are; else each is brought to plain letters.
 
     Args:
-      names: each with what stands for it where no font has its letters.
+      names: each with a text in plain letters that stands for it where plain letters cannot write it.
     """
     pairs = list(names)
     letters = frozenset(letter for name, _ in pairs for letter in name)
@@ -35,7 +36,7 @@ def write_names(names: Iterable[tuple[str, str]]) -> tuple[list[str], Any]:
 
 @lru_cache(64)
 def font_with(letters: frozenset[str]) -> Any:
-    """A font that has all of these letters; None where there is none."""
+    """A font that has all of these letters, Pillow's own if it can be; None where this machine has none."""
     own = ImageFont.load_default()
     if all(letter.isascii() for letter in letters) or has_all(own, letters):
         return own
@@ -56,13 +57,13 @@ def has_all(font: Any, letters: Iterable[str]) -> bool:
 
 
 def glyph(font: Any, letter: str) -> tuple[tuple[int, int], bytes]:
-    """A letter as a font draws it."""
+    """A letter as a font draws it: (width, height) in pixels, and the bytes of these."""
     mask = font.getmask(letter)
     return mask.size, bytes(mask)
 
 
 def drawable(name: str, instead: str) -> str:
-    """A name in plain letters: accents are dropped; a name in another script gives way to what stands for it."""
+    """A name in ASCII letters: accents are dropped; for a name that is still not ASCII, as in another script, `instead`."""
     plain = unicodedata.normalize("NFKD", "".join(LETTERS_WITHOUT_PARTS.get(letter, letter) for letter in name))
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return plain if plain.isascii() else instead

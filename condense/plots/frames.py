@@ -28,7 +28,8 @@ class Frame(NamedTuple):
 
 
 def frame_writer(folder: Path) -> Callable[[int, SyntheticSet], None]:
-    """Returns a function of (step, set with `info`) that draws a frame into the folder of a run."""
+    """Returns a function of (step, set with `info`) that draws a frame into a PNG file in the folder of a run; for a set of graphs it does
+    nothing."""
 
     def write(step: int, synth: SyntheticSet) -> None:
         if (picture := draw_frame(synth)) is not None:
@@ -39,15 +40,16 @@ def frame_writer(folder: Path) -> Callable[[int, SyntheticSet], None]:
 
 
 def draw_frame(synth: SyntheticSet) -> Image.Image | None:
-    """The frame of a set; None where its modality has none."""
+    """The frame of a set: raw pixels of images, the picture of vectors; None for graphs."""
     if synth.x.modality == "images":
         return sheet(synth)
     return draw_set(synth) if synth.x.modality == "vectors" else None
 
 
 def sheet(synth: SyntheticSet) -> Image.Image:
-    """The first images of every class as raw pixels side by side, a row a class, as many as PIXELS holds. Without classes, rows of images
-    in order."""
+    """The first images of every class as raw pixels side by side, without gaps, a row a class, as many as PIXELS holds, but at least LEAST:
+    at most the first ROWS classes and COLUMNS images of each. Places without an image are white. Where labels are representations, rows
+    of COLUMNS images in order."""
     images = np.asarray(synth.x.decode(), np.float32)
     height, width = images.shape[1:3]
     room = max(LEAST, PIXELS // (height * width))
@@ -66,6 +68,6 @@ def sheet(synth: SyntheticSet) -> Image.Image:
 
 
 def find_frames(folder: Path) -> list[Frame]:
-    """The frames in the folder of a run, in the order of their steps."""
+    """The frames in the folder of a run, in the order of their steps; empty where there are none."""
     found = sorted((folder / FOLDER).glob("step_*.png"))
     return [Frame(int(path.stem.partition("_")[2]), path) for path in found if path.stem.partition("_")[2].isdigit()]

@@ -28,7 +28,8 @@ GOLDEN = 0.6180339887
 
 
 class Drawing(NamedTuple):
-    """The contents of one cell: places in the unit square, tags, edges (one end, other end, label), and a line of text below."""
+    """The drawing of one graph or set of trees: places of its v nodes in the unit square, their tags, edges (node at one end, node at the
+    other, label), and a line of text below."""
 
     places: Float[np.ndarray, "v 2"]
     tags: list[int]
@@ -37,11 +38,12 @@ class Drawing(NamedTuple):
 
 
 def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> Image.Image:
-    """The grid as an RGB picture.
+    """A picture of a set of graphs, in RGB: a row for each of the first 20 classes with its name at the left, and in it the class's first
+    drawings, each of one graph or one set of trees. Of a colour graph, one row with the trees that stand for most nodes.
 
     Args:
-      synth: a set of trees or graphs with `info`.
-      per_class: cells a row, at least 1.
+      synth: a set of trees or graphs with `info`; soft labels go to the row of their largest class.
+      per_class: drawings a row at most, at least 1.
       stretch: is for images.
 
     Raises BadInput for a set that holds neither, for `per_class` < 1, and for `stretch`.

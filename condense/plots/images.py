@@ -30,14 +30,16 @@ def draw_grid(
     stretch: bool = False,
     below: Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, "n h w c"]] | None = None,
 ) -> Image.Image:
-    """The grid as an RGB picture.
+    """A picture of a set of images, in RGB: a row for every class with its name at the left, its first images side by side. They are raw
+    pixels, clipped to [0, 1], and enlarged by a whole factor where they are small.
 
     Args:
       synth: a set of images with `info`; soft labels go to the row of their largest class; images with representations fill rows
         without names.
       per_class: images a row, at least 1; a class with fewer leaves cells empty. Beyond 100 classes the first 100 are drawn.
       stretch: whether every image uses its own range instead of [0, 1].
-      below: images in model space for the examples of these numbers, which stand below them, such as real ones.
+      below: indices of examples -> for each an image in model space that stands below it, such as a real one. It is called once, with all
+        that are drawn.
 
     One image a class is drawn larger, where there are few classes.
 
@@ -89,7 +91,8 @@ def _shades(x: Float[np.ndarray, "n h w c"], stretch: bool, least: int = CELL) -
 
 
 def bytes_of(x: Float[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h w 3"]:
-    """Raw images as colours of 8 bits; other than 1 or 3 channels are averaged to grey, and what is no number is black."""
+    """Raw images as colours of 8 bits: values are clipped to [0, 1], multiplied by 255 and rounded. Other than 3 channels are averaged to
+    grey, and NaN is black."""
     if x.shape[3] != 3:
         x = np.repeat(x.mean(3, keepdims=True), 3, 3)
     return np.round(np.clip(np.nan_to_num(x), 0, 1) * 255).astype(np.uint8)

@@ -14,17 +14,27 @@ TABLES = {"vectors": vectors.table}  # where a set can be read as well: (set, ro
 
 
 def draw_set(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> Image.Image:
-    """A picture of the set, a row for every class, drawn as its modality is. Raises as its drawer does."""
+    """A picture of the set, in RGB: for images and graphs a row for every class, for vectors points in a plane.
+
+    Args:
+      synth: with `info`.
+      per_class: images or graphs of a class at most, at least 1; of vectors all are drawn.
+      stretch: of images, whether each uses its own range of values from black to white instead of [0, 1].
+
+    Raises BadInput for `per_class` < 1, and for `stretch` where the set holds no images.
+    """
     return DRAWERS[synth.x.modality](synth, per_class=per_class, stretch=stretch)
 
 
 def save_grid(path: str | os.PathLike, synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False) -> None:
-    """A picture of the set as a PNG file, whole or not at all. Raises as its drawer and `synth.files.atomic.replacing` do."""
+    """Writes a picture of the set to a PNG file, whole or not at all; `per_class` and `stretch` as for `draw_set`, whose errors are raised
+    too. Raises BadInput for a path that cannot be written, RunFailed where the disk is full or fails."""
     write_picture(path, draw_set(synth, per_class=per_class, stretch=stretch))
 
 
 def write_picture(path: str | os.PathLike, picture: Image.Image) -> None:
-    """A picture as a PNG file, whole or not at all. Raises as `synth.files.atomic.replacing` does."""
+    """Writes a picture to a PNG file, whatever its name ends in, whole or not at all. Raises BadInput for a path that cannot be written,
+    RunFailed where the disk is full or fails."""
     data = io.BytesIO()
     picture.save(data, "PNG")
     write_bytes(path, data.getvalue())

@@ -46,12 +46,14 @@ class WholeTable(Table):
 
 
 def around(columns: int, gap: int) -> int:
-    """The width of all that is not a cell; a table with lines has one at each end."""
+    """The width, in letters, of all that is not a cell, for gaps of this width between cells; a gap of 3 is one with a line, and then the
+    table has a line at each end."""
     return gap * (columns - 1) + (4 if gap == 3 else 0)
 
 
 def extents(column: Column) -> tuple[int, int]:
-    """The least width that tears nothing, and the width at which nothing folds."""
+    """The least width in letters that tears no word, and no cell where the column stands on the right or does not wrap; and the width at
+    which nothing folds."""
     whole, cells = column.no_wrap or column.justify == "right", [str(cell) for cell in column.cells]
     lines = [line for text in (str(column.header), *cells) for line in text.splitlines()]
     words = [word for text in (str(column.header), *([] if whole else cells)) for word in text.split()]
@@ -60,7 +62,8 @@ def extents(column: Column) -> tuple[int, int]:
 
 
 def fit(least: tuple[int, ...], most: tuple[int, ...], room: int) -> list[int]:
-    """Widths between `least` and `most` that take no more than the room, if there are such: the widest column gives way first."""
+    """A width for each column, between its `least` and its `most`, that together take no more than `room`, if there are such: the widest
+    column gives way first. Else all that can have given way, and the widths take more."""
     widths = [*most]
     while sum(widths) > room and (spare := [at for at, width in enumerate(widths) if width > least[at]]):
         widths[max(spare, key=lambda at: widths[at])] -= 1
@@ -68,5 +71,5 @@ def fit(least: tuple[int, ...], most: tuple[int, ...], room: int) -> list[int]:
 
 
 def print_table(shown: Any) -> None:
-    """Prints a table or several, and nothing of them is left out, even where the terminal is too narrow."""
+    """Prints a table or several (what rich can show) to stdout, and nothing of them is left out, even where the terminal is too narrow."""
     Console().print(shown, crop=False)

@@ -11,11 +11,12 @@ COLOURS = ("#b0c4de", "#4682b4", "#d2691e", "#8b0000")  # of rungs, the longest 
 
 
 def draw_trials(rows: Sequence[dict[str, Any]], names: Sequence[str], *, logs: Sequence[bool]) -> Image.Image:
-    """The picture.
+    """A picture of a search, in RGB: side by side a panel for every option, a point for every run, its value across and the accuracy in per
+    cent upwards; the colour says how many steps the run had.
 
     Args:
-      rows: of trials, with `options`, `steps` and `mean`; those without a mean are left out.
-      names: of the options, a panel each. logs: whether a value stands at its logarithm.
+      rows: one a run, each with `options` by name, `steps` and `mean`, a fraction; those whose mean is None are left out.
+      names: of the options, a panel each. logs: for each of them, whether a value stands at its logarithm.
     """
     scored = [row for row in rows if row["mean"] is not None]
     lengths = sorted({row["steps"] for row in scored})
@@ -45,7 +46,7 @@ def draw_trials(rows: Sequence[dict[str, Any]], names: Sequence[str], *, logs: S
 
 
 def bounds(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis on which all values lie, with a little room; never the same."""
+    """The ends of an axis on which all values lie, with a little room on both sides; never the same. Without values, about 0 to 1."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = max(0.05 * (high - low), 1e-3 * max(abs(low), abs(high), 1.0))
     return low - room, high + room

@@ -26,9 +26,9 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
     and the axes say how much of their variance these are.
 
     Args:
-      synth: a set of vectors with `info`; soft labels count as their largest class.
-      per_class: is for what is drawn one by one, at least 1.
-      stretch: is for images.
+      synth: a set of vectors with `info`; soft labels count as their largest class. The first 20 classes have a name beside the picture.
+      per_class: must be at least 1 and changes nothing here, as all vectors are drawn.
+      stretch: must be False; it is for images.
 
     Raises BadInput for `stretch` and for `per_class` < 1.
     """
@@ -54,8 +54,9 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
 
 
 def principal(x: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " 2"]]:
-    """Projects vectors on their two principal components and scales both alike into the unit square. Also gives the shares of the variance
-    of both. The largest coordinate of a component is positive, so that the same vectors give the same picture."""
+    """Projects vectors on their two principal components and scales both alike into the unit square, centred in it. Also gives the shares
+    of the variance of both, in [0, 1]. The coordinate of a component that is largest in size is positive, so that the same vectors give
+    the same picture."""
     centred = x - x.mean(0, keepdims=True)
     _, values, components = np.linalg.svd(centred, full_matrices=False)
     components = np.concatenate([components, np.zeros((2, x.shape[1]))])[:2]
@@ -68,7 +69,8 @@ def principal(x: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n 2"], Fl
 
 
 def table(synth: SyntheticSet, *, per_class: int = 10) -> WholeTable:
-    """The rows of `table_rows` for a terminal. Raises BadInput for `per_class` < 1."""
+    """The first `per_class` vectors of every class in raw units as a table for a terminal, a line a vector; nothing is printed. Only the
+    first columns of the vectors are shown. Raises BadInput for `per_class` < 1."""
     title, heads, rows = table_rows(synth, per_class=per_class)
     shown = WholeTable(title=title)
     for heading in heads:
@@ -79,8 +81,9 @@ def table(synth: SyntheticSet, *, per_class: int = 10) -> WholeTable:
 
 
 def table_rows(synth: SyntheticSet, *, per_class: int = 10) -> tuple[str, list[str], list[list[str]]]:
-    """The first vectors of every class in raw units, as a title, the heads of columns and rows of texts: the normalisation is undone, and
-    of a column's categories the one with the largest number is shown. Raises BadInput for `per_class` < 1."""
+    """The first `per_class` vectors of every class in raw units, as a title, the heads of columns and rows of texts, class by class: first
+    the class's name, then the first COLUMNS columns. The normalisation is undone, and of a column's categories the one with the largest
+    number is shown. Long names are cut. Raises BadInput for `per_class` < 1."""
     _check(synth, per_class)
     raw = synth.info.preprocess.undo(np.asarray(synth.x.decode(), np.float32))
     names = synth.x.columns

@@ -21,6 +21,8 @@ class Subject(NamedTuple):
 
     Args:
       name: what the report calls it, another for each.
+      run: what its folder holds.
+      evaluations: those whose scores are kept, one for each recipe, split and seed; empty where it was not scored.
     """
 
     name: str
@@ -33,7 +35,8 @@ class Material(NamedTuple):
 
     Args:
       rows: scores, as `condense.studies.compare.compare_rows` takes them. failed: a line for each run without a set.
-      suites: the settings of each suite by its folder.
+      subjects: all runs that have a set.
+      suites: the settings of each suite by its folder, as its suite.json holds them.
     """
 
     subjects: tuple[Subject, ...]
@@ -43,7 +46,8 @@ class Material(NamedTuple):
 
 
 def gather(places: list[str | Path]) -> Material:
-    """Reads runs and suites. Raises BadInput for what is neither, and for a run that has no set yet."""
+    """Reads runs and suites from their folders. Raises BadInput for what is neither, for a run that has no set yet, and for a suite that is
+    not done."""
     subjects, rows, failed, suites = [], [], [], {}
     for place in map(Path, places):
         if (place / suite.RECORD).is_file():
@@ -65,7 +69,8 @@ def gather(places: list[str | Path]) -> Material:
 
 
 def subject_of(folder: Path, cells: list[dict[str, Any]] | None) -> Subject:
-    """A run with the scores that are kept of its set. Raises BadInput where it has no set."""
+    """The run in a folder with the scores that are kept of its set. `cells` are finished scores as `condense.evaluation.kept.read_cells`
+    gives them; None reads those in the run's folder. Raises BadInput where the run has no set."""
     run = load_run(folder)
     if run.set is None:
         raise BadInput(f"{folder}: the run has no set; {PLACES}")
@@ -73,6 +78,6 @@ def subject_of(folder: Path, cells: list[dict[str, Any]] | None) -> Subject:
 
 
 def with_own_names(subjects: list[Subject]) -> list[Subject]:
-    """The subjects, of which those that share a name are called by their whole path."""
+    """The subjects in the same order, of which those that share a name are called by the path of their folder as it was given."""
     names = [one.name for one in subjects]
     return [one._replace(name=str(one.run.folder)) if names.count(one.name) > 1 else one for one in subjects]

@@ -25,7 +25,13 @@ FRAMES = (21, 11, 6, 3)  # frames of a run, as many as fit
 
 
 class Card(NamedTuple):
-    """A synthetic image with what stands beside it: PNG, a text, real images as (PNG, text), and the shares of its label by class."""
+    """A synthetic image with what stands beside it. Pictures are PNG in an address that begins with `data:`.
+
+    Args:
+      picture: the image. text: its number and class.
+      nearest: real images as (picture, text), the nearest first; empty where there are no data.
+      label: (class, share) of a soft label; empty for a hard one.
+    """
 
     picture: str
     text: str
@@ -34,7 +40,13 @@ class Card(NamedTuple):
 
 
 class Images(NamedTuple):
-    """The images of a set: cards by class, how many there are of how many, and how many real images were looked at."""
+    """The images of a set that a report shows.
+
+    Args:
+      rows: (name of a class, its cards); the name is empty where labels are representations.
+      shown, count: how many images are shown, and how many the set has.
+      seen: how many real images were looked at for the nearest; 0 without data.
+    """
 
     rows: list[tuple[str, list[Card]]]
     shown: int
@@ -43,14 +55,14 @@ class Images(NamedTuple):
 
 
 class Evolution(NamedTuple):
-    """The frames of a run as (step, PNG), and the names of the rows of each."""
+    """The frames of a run as (step, PNG in an address that begins with `data:`), and the names of the classes of their rows."""
 
     frames: list[tuple[int, str]]
     names: list[str]
 
 
 def uri(picture: Image.Image) -> str:
-    """A picture as the address of an image. Grey ones are stored as such."""
+    """A picture as PNG in an address that begins with `data:`. One whose three channels are equal is stored with a single one."""
     held = io.BytesIO()
     pixels = np.asarray(picture)
     grey = pixels.ndim == 3 and (pixels == pixels[..., :1]).all()
@@ -59,20 +71,23 @@ def uri(picture: Image.Image) -> str:
 
 
 def uri_of(png: bytes) -> str:
-    """A PNG file as the address of an image."""
+    """The bytes of a PNG file as an address that begins with `data:`."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def one_image(pixels: UInt8[np.ndarray, "h w 3"]) -> str:
-    """An image of raw pixels as an address."""
+    """An image of raw pixels as PNG in an address that begins with `data:`."""
     return uri(Image.fromarray(pixels))
 
 
 def images_of(synth: SyntheticSet, data: Any, *, room: int) -> Images:
-    """The images of a set beside the nearest real ones, the first of every class before the second of any, as many as `room` letters hold.
+    """The images of a set beside the nearest real ones in model space, the first of every class before the second of any. At most COLUMNS
+    of a class and MOST in all are shown.
 
     Args:
+      synth: with `info`.
       data: where real images come from; None where they are not there.
+      room: how many letters all pictures may take together; an image that does not fit any more is passed over.
     """
     x, names = np.asarray(synth.x.decode(), np.float32), synth.info.classes
     probs = None if synth.represents else np.asarray(synth.y.probs(), np.float32)
@@ -100,7 +115,8 @@ def images_of(synth: SyntheticSet, data: Any, *, room: int) -> Images:
 
 
 def in_turn(of: Int[np.ndarray, " n"]) -> list[int]:
-    """The examples in the order in which they are shown, by their classes: the first of every class, then the second, and so on."""
+    """The indices of the examples that are shown, in that order, by the class `of` each: the first of every class, then the second, and so
+    on; at most COLUMNS of a class, and at most MOST in all."""
     place, met = [], Counter()
     for c in of.tolist():
         place.append(met[c])
@@ -109,7 +125,8 @@ def in_turn(of: Int[np.ndarray, " n"]) -> list[int]:
 
 
 def shares(probs: np.ndarray, names: tuple[str, ...]) -> list[tuple[str, float]]:
-    """The shares of a soft label by class, of many classes the largest; none of a hard one."""
+    """(class, share rounded to three digits) of a soft label, in the order of the classes; of more than BARS classes the BARS largest, the
+    largest first. Empty for a hard label, one share above CLEAR. `names` are those of the classes."""
     if probs.max() > CLEAR:
         return []
     chosen = range(len(names)) if len(names) <= BARS else np.argsort(-probs, kind="stable")[:BARS]
@@ -117,7 +134,8 @@ def shares(probs: np.ndarray, names: tuple[str, ...]) -> list[tuple[str, float]]
 
 
 def evolution_of(run: SavedRun, *, room: int) -> Evolution | None:
-    """The frames of a run, as many of them, and as many images of each class in them, as `room` letters hold. None where there are none."""
+    """The frames of a run, as many of them, and as many images of each class in them, as `room` letters hold; at most 21, evenly chosen,
+    the first and the last among them. None where there are no frames or no set, and where not even three frames fit."""
     found, synth = find_frames(run.folder), run.set
     if synth is None or not found:
         return None
@@ -135,7 +153,7 @@ def evolution_of(run: SavedRun, *, room: int) -> Evolution | None:
 
 
 def cut(png: bytes, width: int) -> str:
-    """A PNG file as an address, of which the first `width` columns are kept; all of them for 0."""
+    """The bytes of a PNG file as an address that begins with `data:`, with the first `width` columns of its pixels; all of them for 0."""
     with Image.open(io.BytesIO(png)) as picture:
         if not width or picture.width <= width:
             return uri_of(png)

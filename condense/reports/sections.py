@@ -32,7 +32,8 @@ Section = dict[str, Any]
 
 
 def overview(found: Comparison) -> Section:
-    """The table of all scores, the claims, and the charts of accuracies."""
+    """The table of all scores under `heads` and `rows`, the claims under `notes`, and the charts of accuracies (see `accuracy_charts` and
+    `architectures`); a sentence under `missing` alone where nothing was scored."""
     if not found.lines:
         return {"missing": "No set of this report has been scored; `condense evaluate RUN` does it."}
     rows = [row_of(line) for line in found.lines]
@@ -41,7 +42,7 @@ def overview(found: Comparison) -> Section:
 
 
 def row_of(line: Line) -> list[tuple[Any, str]]:
-    """A line of the table: each cell with the value that sorts it and its text."""
+    """A line of the table, a cell for each of HEADS: (value that sorts it, its text). A number that is not known is -1 with no text."""
     spread = "" if line.spread is None else f" ± {100 * line.spread:.1f}"
     sets = "fresh" if line.real else str(line.sets)
     texts = [line.data, line.budget, head(brief(line.net)), line.recipe, line.name, line.labels]
@@ -52,7 +53,8 @@ def row_of(line: Line) -> list[tuple[Any, str]]:
 
 
 def accuracy_charts(points: list[dict[str, Any]]) -> Section:
-    """Accuracy against bytes and against steps."""
+    """Charts of accuracy against bytes and against steps, under `by_bytes` and `by_steps`; where no point has that number, a sentence under
+    the same name with `_missing` behind. `points` are as `condense.studies.compare.point_of` gives them."""
     made: Section = {}
     for size, axis in (("bytes", "bytes of the set, labels included"), ("steps", "steps of the distillation")):
         known = [point for point in points if point[size]]
@@ -64,7 +66,8 @@ def accuracy_charts(points: list[dict[str, Any]]) -> Section:
 
 
 def architectures(found: Comparison) -> Section:
-    """The heat map of sets by networks."""
+    """The heat map of accuracies, a row a set and a column a network, under `architectures`; a sentence under `architectures_missing` where
+    one network scored all."""
     if len({line.net for line in found.lines}) < 2:
         return {"architectures_missing": "One network scored the sets; `condense evaluate RUN --net NET NET` compares several."}
     several = len({line.data for line in found.lines}) > 1 or len({line.recipe for line in found.lines}) > 1
@@ -80,7 +83,7 @@ def architectures(found: Comparison) -> Section:
 
 
 def validation(subjects: tuple[Subject, ...]) -> Section:
-    """The validation curves of all runs in one chart."""
+    """The validation curves of all runs in one chart, a line a run, under `chart`; a sentence under `missing` where there are none."""
     columns = {one.name: points for one in subjects for points in validation_columns(one).values()}
     if not columns:
         return {"missing": "No run was scored on the way; `condense distill ... --eval-every N` does it."}
@@ -88,13 +91,14 @@ def validation(subjects: tuple[Subject, ...]) -> Section:
 
 
 def validation_columns(one: Subject) -> dict[str, list[tuple[float, float]]]:
-    """(step, score) of every measure on validation examples."""
+    """(step, score) of every measure on validation examples, by its name in the run's log (`val_...`); values that are not finite are left
+    out."""
     steps = one.run.metrics.get("step", np.zeros(0))
     return {name: points_of(steps, column) for name, column in one.run.metrics.items() if name.startswith("val_")}
 
 
 def points_of(steps: np.ndarray, column: np.ndarray) -> list[tuple[float, float]]:
-    """The finite values of a column with their steps."""
+    """(step, value) of the finite values of a column."""
     return [(float(step), float(value)) for step, value in zip(steps, column, strict=True) if np.isfinite(value)]
 
 
@@ -106,7 +110,8 @@ class Page:
         self.room = LETTERS // max(1, len(material.subjects))
 
     def subject(self, one: Subject) -> Section:
-        """All sections of a run."""
+        """All sections of a run, by name: `name`, `about`, `curves`, `settings`, `commands`, `confusion`, `evolution`, and that of its
+        modality: `images`, `graphs` or `vectors`."""
         data, why = self.data(one)
         made = {"name": one.name, "curves": curves_of(one), "settings": settings_of(one), "commands": commands_of(one)}
         made |= {"about": describe(one.run.set).rows, "confusion": confusion_of(one)}
@@ -118,14 +123,17 @@ class Page:
         return made
 
     def data(self, one: Subject) -> tuple[Any, str]:
-        """The data of a run, or None and why they are not there."""
+        """The data of a run and an empty text, or None and why they are not there."""
         try:
             return take_data(one.run.set, None, load=self.load), ""
         except BadInput as error:
             return None, str(error)
 
     def images(self, one: Subject, data: Any, why: str) -> Section:
-        """The images with the nearest real ones."""
+        """The images of a run's set with the nearest real ones. `data` and `why` are as `Page.data` gives them.
+
+        Keys are `rows` (cards by class), the sentences `few` and `beside`, and whether there are `real` images and `soft` labels.
+        """
         found = images_of(one.run.set, data, room=int(0.6 * self.room))
         few = "" if found.shown == found.count else f"{found.shown} of {found.count} images are shown."
         beside = f"No real images stand beside these: {why}" if why else f"Nearest of {found.seen:,} training images, in model space."
@@ -133,7 +141,8 @@ class Page:
         return {"rows": found.rows, "few": few, "beside": beside, "real": not why, "soft": soft}
 
     def evolution(self, one: Subject) -> Section:
-        """The frames for a slider."""
+        """The frames of a run for a slider, under `frames` as (step, picture), with the `names` of their rows and whether pixels are `raw`;
+        a sentence under `missing` where there are none."""
         found = evolution_of(one.run, room=int(0.4 * self.room))
         if found is None:
             return {"missing": "The run has no frames of its way: methods that choose, graphs, and runs of earlier versions have none."}
@@ -141,7 +150,8 @@ class Page:
 
 
 def curves_of(one: Subject) -> Section:
-    """Loss and validation curves of a run."""
+    """Charts of a run's loss and scores on validation examples, under `loss` and `val`; where one is not there, a sentence under
+    `loss_missing` or `val_missing`."""
     steps = one.run.metrics.get("step", np.zeros(0))
     loss = points_of(steps, one.run.metrics["loss"]) if "loss" in one.run.metrics else []
     made: Section = {}
@@ -157,7 +167,8 @@ def curves_of(one: Subject) -> Section:
 
 
 def confusion_of(one: Subject) -> Section:
-    """Which classes networks that were trained on the set take for which, summed over networks."""
+    """Heat maps, under `charts`, of which classes networks that were trained on the set take for which: numbers of examples, summed over
+    the networks of a row; at most MATRICES of them. A sentence under `missing` where no confusion matrix is kept."""
     kept = [
         (scored, report) for scored in one.evaluations for report in scored.reports if report.set_kind == "distilled" and report.confusion
     ]
@@ -179,12 +190,14 @@ def confusion_of(one: Subject) -> Section:
 
 
 def short_names(classes: tuple[str, ...]) -> list[str]:
-    """Names of classes that differ from each other and are not long."""
+    """The names of classes, of which those that are longer than 16 letters or not unique are cut to 12 letters with the class's number
+    behind, so that all differ."""
     return [name if len(name) <= 16 and classes.count(name) == 1 else f"{name[:12]} {at}" for at, name in enumerate(classes)]
 
 
 def vectors_of(one: Subject, data: Any, why: str) -> Section:
-    """The table of vectors, and their projection among real ones."""
+    """The table of a run's vectors in raw units (`title`, `heads`, `rows`) and their projection on two principal components among at most
+    REAL real ones (`chart`), with a sentence `beside`. `data` and `why` are as `Page.data` gives them."""
     synth = one.run.set
     title, heads, rows = table_rows(synth)
     x, names = np.asarray(synth.x.decode(), np.float64), short_names(synth.info.classes)
@@ -206,12 +219,12 @@ def vectors_of(one: Subject, data: Any, why: str) -> Section:
 
 
 def take_some(split: Split) -> Any:
-    """At most REAL examples of a split, at equal steps."""
+    """At most REAL examples of a split, at equal steps from its first to its last."""
     return split.take(np.unique(np.linspace(0, len(split.y) - 1, min(REAL, len(split.y))).astype(int)))
 
 
 def settings_of(one: Subject) -> Section:
-    """What the record of a run says: choices, versions, time."""
+    """What the record of a run says, three dicts: its `choices`, facts of the `run` such as time and memory, and `versions`."""
     record = one.run.record
     choices = {name: value for name, value in record.get("config", {}).items() if value is not None}
     took = duration(float(record.get("wall_seconds", 0)))
@@ -226,12 +239,12 @@ def settings_of(one: Subject) -> Section:
 
 
 def commands_of(one: Subject) -> list[str]:
-    """The commands that make the run's set and its scores again."""
+    """The commands that make the run's set and its scores again: first that of the run, then one for each evaluation that is kept."""
     return [str(one.run.record.get("command", "")), *(scoring(one, scored) for scored in one.evaluations)]
 
 
 def scoring(one: Subject, scored: Evaluation) -> str:
-    """The command that scores a set as an evaluation did."""
+    """The command that scores the run's set as an evaluation did, with recipe and number of seeds of its first row that is not `full`."""
     nets = list(dict.fromkeys(report.net for report in scored.reports))
     kinds = list(dict.fromkeys(report.set_kind for report in scored.reports))
     own = [report for report in scored.reports if report.set_kind != "full"] or list(scored.reports)

@@ -44,7 +44,7 @@ def report(what: str | Path | Sequence[str | Path], out: str | Path) -> Path:
 
 
 def render(material: Material) -> str:
-    """The page."""
+    """The report as the text of one HTML page. Raises BadInput where the extra `report` is not installed."""
     jinja2 = needed("jinja2", "a report", extra="report")
     bundle = needed("vl_convert", "a report", extra="report").javascript_bundle(SNIPPET)
     drawn = Charts()
@@ -74,7 +74,7 @@ class Charts:
         self.specs: dict[str, dict[str, Any]] = {}
 
     def place(self, spec: dict[str, Any]) -> str:
-        """Takes a chart into the page and returns its name there."""
+        """Takes a chart's Vega-Lite specification into the page and returns its name there, `chart0`, `chart1`, ..."""
         name = f"chart{len(self.specs)}"
         self.specs[name] = json.loads(json.dumps(spec))
         return name

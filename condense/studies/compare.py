@@ -25,12 +25,14 @@ class Line(NamedTuple):
 
     Args:
       data, split, net, recipe, budget: of the table. digest: of the data.
-      name, labels: the method's label and its kind of labels. real: whether these are real examples.
+      name: the method's label, with `#2` and so on behind it for another one of the same label; of real examples with `(real)` behind it.
+      labels: the kind of labels. real: whether these are real examples.
       sets: distillation seeds; 0 for real examples, which are drawn anew for every network: tables say `fresh`. seeds: networks a set.
       mean: accuracy, a fraction. spread: the population's standard deviation over the sets' means, of one set and of real examples over
         networks; None of one network.
-      bytes, label_bytes: of a set; of real examples, of the smallest set that they stand beside. None where that says nothing.
-      steps, seconds: of a distillation; the mean over sets.
+      bytes: of the largest of the sets, labels included; of real examples, of the smallest set that they stand beside. None where that says
+        nothing, as of all examples. label_bytes: of the largest labels; None of real examples.
+      steps: of the distillation of the first set. seconds: of a distillation, the mean over sets. None where not known.
       front: whether no set of fewer or equal bytes does better, on these data, network and recipe; None without bytes.
       better: the methods of the table that it is better than.
       draws: the mean accuracy of each set by its distillation seed.
@@ -60,7 +62,7 @@ class Line(NamedTuple):
     drawn: str = ""
 
     def place(self) -> tuple[str, ...]:
-        """What the lines of one table share."""
+        """What the lines of one table share: data, digest, split, budget, network, recipe."""
         return self.data, self.digest, self.split, self.budget, self.net, self.recipe
 
     def title(self) -> str:
@@ -74,8 +76,10 @@ class Comparison(NamedTuple):
     """Methods side by side.
 
     Args:
-      lines: table by table. tests: of two methods each, with p-values as they are and after Holm's correction in their table.
-      failed: a line for each run that has no scores.
+      lines: table by table.
+      tests: of two methods of a table each: its title under `table`, the names `better` and `worse` (by mean alone), how many `sets` of
+        each were paired, the p-value `p` as it is, and `adjusted` by Holm's correction over the tests of the table.
+      failed: a text for each run that has no scores.
     """
 
     lines: tuple[Line, ...]
@@ -93,14 +97,15 @@ class Comparison(NamedTuple):
         return Plot(accuracies(points, x="bytes", title="accuracy against bytes", axis="bytes of the set, labels included"))
 
     def tables(self) -> list[tuple[Line, ...]]:
-        """The lines of each table."""
+        """The lines of each table, a tuple a table, in the order of `lines`."""
         found: dict[tuple[str, ...], list[Line]] = {}
         for line in self.lines:
             found.setdefault(line.place(), []).append(line)
         return [tuple(lines) for lines in found.values()]
 
     def notes(self) -> list[str]:
-        """What a reader must know of the numbers."""
+        """What a reader must know of the numbers, a text each: what they and the spread are, what claims rest on, and the runs that
+        failed."""
         many = any(line.sets > 1 for line in self.lines)
         spread = "± over the means of the sets, where there are several, else over networks" if many else "± over networks"
         claim = f"better: paired t-test over {LEAST_SETS} sets or more of the same distillation seeds, Holm-corrected in a table, {LEVEL:g}"
@@ -108,19 +113,20 @@ class Comparison(NamedTuple):
         return [f"accuracy in %; {spread}; {front}", claim if many else "one set a method: nothing is claimed", *self.failed]
 
     def as_json(self) -> dict[str, Any]:
-        """The comparison as JSON values; accuracies are fractions."""
+        """The comparison as JSON values under `lines`, `tests` and `notes`; accuracies are fractions."""
         lines = [
             {**line._asdict(), "better": list(line.better), "draws": {str(at): v for at, v in line.draws.items()}} for line in self.lines
         ]
         return {"lines": lines, "tests": list(self.tests), "notes": self.notes()}
 
     def table(self) -> Group:
-        """All tables, for a terminal."""
+        """All tables with their claims and the notes, as something for rich to print on a terminal; nothing is printed here."""
         return rich_tables(self)
 
 
 def point_of(line: Line) -> dict[str, Any]:
-    """A line as a point of a chart."""
+    """A line as a point of a chart: a dict with `group` (data, network and recipe), `method`, `mean`, `low` and `high` (a spread below and
+    above it, as fractions), `bytes` and `steps`."""
     spread = line.spread or 0.0
     group = f"{line.data}, {brief(line.net)}, recipe {line.recipe}"
     sizes = {"bytes": line.bytes, "steps": line.steps}
@@ -163,7 +169,15 @@ def compare(what: str | Path | Sequence[str | Path], *, to: str | Path | None = 
 
 
 def compare_rows(rows: Iterable[dict[str, Any]], failed: Sequence[str], *, against: str | None = None) -> Comparison:
-    """Compares rows of scores, as `condense.studies.sources` reads them."""
+    """Compares rows of scores, each of a set or of real examples under one network and recipe.
+
+    Args:
+      rows: as `condense.studies.sources.read_rows` gives them.
+      failed: a text for each run that has no scores, for the notes.
+      against: the label of a method: only pairs with it are tested.
+
+    Raises BadInput where no method is called `against`.
+    """
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for row in rows:
         if row["set_kind"] == "distilled":

@@ -28,7 +28,7 @@ class SharedInput:
     """Experts or teachers that several runs work from.
 
     Args:
-      flag: of the runs, `experts` or `teachers`. place: folder of it in the suite's folder.
+      flag: of the runs, such as `experts`, `teachers` or `ranks`. place: folder of it, relative to the suite's folder.
       maker: the first run that needs it, whose method decides what is trained.
       about: what is trained, in words. bytes: on disk, 0 where not known.
     """
@@ -42,12 +42,12 @@ class SharedInput:
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """One run of a suite.
+    """One run of a suite. All places are relative to the suite's folder.
 
     Args:
-      label, method, data, budget, draw: which one it is.
+      label, method, data, budget: which one it is. draw: its distillation seed.
       call: the other arguments of `condense.distill`, as JSON values.
-      folder: its place in the suite's folder.
+      folder: its place.
       inputs: places of what it shares with other runs, by flag.
       length: place of what its minutes come to, measured once for all draws; empty where it has steps.
       alone: names what two runs must not measure at the same time; empty where there is nothing.
@@ -65,7 +65,8 @@ class SuiteRun:
     alone: str = ""
 
     def choices(self) -> dict[str, Any]:
-        """What tells this run from the others, as results hold it."""
+        """What tells this run from the others, as results hold it: `method`, `label`, `data`, `ipc`, `max_bytes` (the budget in bytes),
+        `draw` and `options`; None for the budget that was not given."""
         sizes = {name: self.budget[1] if self.budget and self.budget[0] == name else None for name in ("ipc", "size", "bytes")}
         budget = {"ipc": sizes["ipc"], "max_bytes": sizes["bytes"]}
         return {"method": self.method, "label": self.label, "data": self.data, **budget, "draw": self.draw, "options": self.call}
@@ -80,9 +81,9 @@ class Crossing:
     """All runs of a suite.
 
     Args:
-      runs: in the order in which they are made. plans: of the first draw of each, by folder.
+      runs: in the order in which they are made. plans: of the first draw of each, by that run's folder.
       shared: inputs by place. skipped: a line for each reason why methods make no sets of some data.
-      nets, recipes, rows: what scores the sets, by data.
+      nets, recipes, rows: what scores the sets, by data; None for the network or recipe that the sets name.
       ranks: place of the log of proxies by which rows are chosen, by data; data whose rows need none are left out.
     """
 
@@ -97,8 +98,8 @@ class Crossing:
 
 
 def cross(suite: Suite) -> Crossing:
-    """Plans all runs of a suite. Raises BadInput, naming the method, for a wrong call of any of them; a method that does not take some data
-    is left out there."""
+    """Plans all runs of a suite; nothing is written. Raises BadInput, naming the method, for a wrong call of any of them, and where there
+    is no run; a method that does not take some data is left out there."""
     runs, plans, shared, skipped = [], {}, {}, {}
     data = {spec: within(suite.name, lambda spec=spec: load(spec, seed=SPLIT)) for spec in suite.data}
     scored = scorers(suite, data)
@@ -128,7 +129,8 @@ def why_not(entry: Entry, data: Data | GraphData) -> str:
 def planned(
     entry: Entry, spec: str, data: Data | GraphData, budget: Size, minutes: float | None, shared: dict[str, SharedInput]
 ) -> tuple[SuiteRun, Plan]:
-    """The first draw of a run and its plan; `minutes` are the suite's. What it shares with others is added to `shared`."""
+    """The first draw (seed 0) of a run and its plan. `minutes` are the suite's, for runs that name no steps. Inputs that have to be made
+    and can be shared with other runs are added to `shared`, by their place."""
     given = {name: value for name, value in (("preset", entry.preset), ("net", entry.net)) if value is not None}
     given |= {} if minutes is None or "steps" in entry.options else {"minutes": minutes}
     run = SuiteRun(entry.label, entry.name, spec, budget, 0, {**given, **entry.options})
@@ -152,7 +154,8 @@ def planned(
 
 
 def folder_of(run: SuiteRun) -> str:
-    """The place of a run: what it is in words, and a digest of all choices, so that a changed file never meets another's run."""
+    """The place of a run, relative to the suite's folder: what it is in words, and a digest of all choices, so that a changed file never
+    meets another's run."""
     budget = "" if run.budget is None else f"-{run.budget[0]}{run.budget[1]}"
     where = run.data.partition("?")[0].rpartition(":")[2].rpartition("/")[2]
     words = "-".join(re.sub(r"\W+", "_", text).strip("_")[:40] for text in (run.label, where))
@@ -166,7 +169,12 @@ def digest_of(facts: Any) -> str:
 
 
 def scorers(suite: Suite, data: dict[str, Data | GraphData]) -> tuple[dict[str, Any], ...]:
-    """The networks, recipes and rows that score the sets of each data. Raises BadInput for a network or row that serves none of them."""
+    """The networks, the recipes and the rows that score the sets of each data: three dicts by its specification. Those of the suite that do
+    not serve some data are left out there.
+
+    Where none is left, networks are None and recipes (None,), for what the sets name, and rows are the set alone. Raises BadInput for a
+    network that serves none of the data, and for an unknown row.
+    """
     found: dict[str, Any] = {spec: None for spec in data}
     for name in suite.nets or ():
         wrong = []
@@ -192,8 +200,8 @@ def scorers(suite: Suite, data: dict[str, Data | GraphData]) -> tuple[dict[str, 
 def logs_of_rows(
     suite: Suite, data: dict[str, Data | GraphData], rows: dict[str, tuple[str, ...]], shared: dict[str, SharedInput]
 ) -> dict[str, str]:
-    """The log of proxies that rows of each data are chosen by: the first that runs on these data share. Raises BadInput where rows need
-    one, and no run makes one."""
+    """The place of the log of proxies by which rows of each data choose examples, by the data's specification: the first that runs on these
+    data share. Data whose rows need none are left out. Raises BadInput where rows need one, and no run makes one."""
     found = {}
     for spec, one in data.items():
         if ranked := [kind for kind in rows[spec] if EVALUATORS[one.modality].baselines[kind].ranked]:
@@ -208,6 +216,6 @@ def logs_of_rows(
 
 
 def serves(recipe: str, modality: str) -> bool:
-    """Whether a recipe scores this modality."""
+    """Whether a recipe scores sets of this modality (`images`, `graphs` or `vectors`). Raises BadInput for an unknown recipe."""
     takes = find_recipe(recipe).modalities
     return modality in MODALITIES and (takes is None or modality in takes)

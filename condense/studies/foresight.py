@@ -30,10 +30,10 @@ def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | Non
     They are of one process on this machine.
 
     Args:
-      what: as for `condense.suite`.
-      out: the folder of the suite, for what is done there.
+      what: a suite's file, the name of one of `condense.list_suites()`, or the contents of a file by key.
+      out: the folder of the suite; where it is given, a line says how many runs are done there.
 
-    Raises BadInput as `condense.suite` does.
+    Raises BadInput for a wrong file, where a run of it would be a wrong call, and where `out` holds something else.
     """
     asked = read_suite(what)
     folder = None if out is None else check_out(out)
@@ -68,26 +68,27 @@ def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | Non
 
 
 def first_of(maker: SuiteRun, crossing: Crossing) -> str:
-    """The folder of the run that makes an input, as its plan is known by."""
+    """The folder of the run in the crossing that has the label, data and budget of `maker`, its first draw: the key of its plan."""
     return next(run.folder for run in crossing.runs if (run.label, run.data, run.budget) == (maker.label, maker.data, maker.budget))
 
 
 def finished(folder: Path) -> bool:
-    """Whether a run's folder holds a finished run."""
+    """Whether a run's folder holds a finished run. Raises BadInput where its record is damaged."""
     if not (folder / RECORD).is_file():
         return False
     return read_record(folder / RECORD, Table(), what="is not a run's record", remedy="remove the folder").get("state") == "done"
 
 
 def bytes_of(made: Plan) -> int | None:
-    """Payload bytes of a plan's set, where they are known before the end."""
+    """Payload bytes of a plan's set, content and labels; None where they are not known before the end."""
     if not made.modality.starts or not made.matcher.counts_bytes:
         return None
     return count_bytes(stand_in_set(made))["total"]
 
 
 def run_seconds(crossing: Crossing) -> tuple[dict[str, float], int]:
-    """Seconds of each run by folder, and how many could not be timed. Methods that work in one step on the host are not timed."""
+    """Seconds of each run by folder, of first draws alone, and how many of these could not be timed. Methods that work in one step on the
+    host are not timed. Steps are compiled and timed at a method's largest budget on each data."""
     by_method: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for run in crossing.runs:
         if run.folder in crossing.plans:
@@ -109,8 +110,8 @@ def run_seconds(crossing: Crossing) -> tuple[dict[str, float], int]:
 
 
 def score_seconds(asked: Suite, crossing: Crossing) -> tuple[float, int, int]:
-    """Seconds of all scorings, how many networks they train, and how many of these could not be timed. The set of one run of a data set,
-    budget and recipe stands for the others."""
+    """Seconds of all scorings, how many networks they train, and how many of these could not be timed and are not in the seconds. The set
+    of one run of a data set, budget and recipe stands for the others."""
     total, cells, untimed = 0.0, 0, 0
     by_size: defaultdict[tuple, list[Plan]] = defaultdict(list)
     for run in crossing.runs:
@@ -130,8 +131,12 @@ def score_seconds(asked: Suite, crossing: Crossing) -> tuple[float, int, int]:
 
 
 def time_network(plans: list[Plan], nets: tuple[str, ...] | None, recipe: str | None) -> Cost | None:
-    """What scoring takes: seconds to compile all networks, and seconds of one network, the mean over them; None where no set of
-    these plans can be timed before it is there."""
+    """What scoring takes: seconds to compile all networks, and seconds of one network, the mean over them. The first of the plans whose set
+    can be timed before it is there is measured, with random images; None where there is none.
+
+    Args:
+      nets, recipe: what scores it; None for what the set names.
+    """
     for made in plans:
         if made.modality.starts and made.matcher.counts_bytes:
             choices = Choices(made.data, nets, 1, recipe, None, ("distilled",), "test", None, False, None, 0, "none")

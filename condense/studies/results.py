@@ -22,8 +22,8 @@ class SuiteResults(NamedTuple):
 
     Args:
       folder: of the suite.
-      runs: each with its choices, its state (`done` or `failed`), and the reason where it failed.
-      results: rows of scores.
+      runs: each with its choices, its folder under `run`, its `state` (`done` or `failed`), and the `reason` where it failed.
+      results: rows of scores, one for every set or real examples, network and recipe.
       skipped: a line for each reason why methods make no sets of some data.
     """
 
@@ -34,23 +34,24 @@ class SuiteResults(NamedTuple):
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """A line for each run that failed."""
+        """A text for each run that failed: its folder in the suite's, and the reason."""
         return tuple(f"{run['run']}: {run['reason']}" for run in self.runs if run["state"] == "failed")
 
     def as_json(self) -> dict[str, Any]:
-        """The document `results.json`."""
+        """The document `results.json`: `format`, the name of the `suite`'s folder, `skipped`, `runs` and `results`."""
         held = {"format": FORMAT, "suite": str(self.folder.name), "skipped": list(self.skipped)}
         return {**held, "runs": list(self.runs), "results": list(self.results)}
 
 
 def read_results(path: Path) -> SuiteResults:
-    """The results in the file of a suite. Raises BadInput where they are damaged."""
+    """The results in a suite's file `results.json`. Raises BadInput where it is missing or damaged."""
     held = read_record(path, HELD, what="holds no results of a suite", remedy="run the suite again")
     return SuiteResults(path.parent, tuple(held["runs"]), tuple(held["results"]), tuple(held.get("skipped", ())))
 
 
 def run_facts(run: SuiteRun, out: Path, reason: str) -> dict[str, Any]:
-    """What results say of a run: its choices, and how it ended."""
+    """What results say of a run: its choices, its folder under `run`, and its `state`: `failed` with the `reason`, or where that is empty
+    `done` with what `set_facts` reads from its folder. `out` is the suite's folder."""
     facts = {**run.choices(), "run": run.folder}
     if reason:
         return {**facts, "state": "failed", "reason": reason}
@@ -58,7 +59,8 @@ def run_facts(run: SuiteRun, out: Path, reason: str) -> dict[str, Any]:
 
 
 def set_facts(folder: Path) -> dict[str, Any]:
-    """What a finished run's folder says of its set: its kind of labels and that of real examples beside it, steps and seconds."""
+    """What a finished run's folder says of its set: its kind of `labels`, that of real examples beside it (`real_labels`), the `steps` that
+    were done, and `distill_seconds`."""
     record = read_record(folder / RECORD, records.Table(), what="cannot be read", remedy="give the folder of a run")
     y = load_set(folder / "set.npz").y
     real = y.kind if y.taught or type(y) is Target else "hard"
@@ -67,8 +69,12 @@ def set_facts(folder: Path) -> dict[str, Any]:
 
 
 def result_rows(facts: dict[str, Any], scored: Evaluation) -> list[dict[str, Any]]:
-    """The rows of one set's scores with the choices of its run. A row of real examples belongs to no method; it says beside what kind of
-    labels it stands."""
+    """The rows of one set's scores, one for each network and kind of examples, with the choices of its run. A row of real examples belongs
+    to no method: what says how a set was made is None, and `labels` is the kind that real examples carry beside this set.
+
+    Args:
+      facts: of the run, as `run_facts` gives them.
+    """
     document, rows = scored.as_json(), []
     common = {"split": scored.split, "test": scored.drawn, "digest": scored.digest, "modality": scored.modality, "bytes": scored.bytes}
     for row in document["results"]:

@@ -23,8 +23,8 @@ class Rung(NamedTuple):
 
 
 def spans_of(made: Plan, vary: Sequence[str] | None) -> dict[str, Span]:
-    """The spans of the options that a search varies: those named, else those of the method's record. Raises BadInput for unknown ones,
-    for those without a range, and where there are none."""
+    """Where a search looks for each option that it varies, by name: the options in `vary`, where that is None those of the method's
+    record. Raises BadInput for unknown ones, for those without a range, and where there are none."""
     parameters, method = option_parameters(made.factory), made.method
     names = tuple(dict.fromkeys(method.tuned if vary is None else vary))
     if not names:
@@ -36,8 +36,8 @@ def spans_of(made: Plan, vary: Sequence[str] | None) -> dict[str, Span]:
 
 
 def draw(options: int, trials: int) -> list[tuple[float, ...] | None]:
-    """Where the trials lie in the unit cube of the options: points of Halton, which spread evenly however many there are. The first trial
-    is None, the options as they are."""
+    """Where each of the trials lies in the unit cube of so many options, a share in [0, 1] for each: points of Halton, which spread evenly
+    however many there are. The first trial is None, for the options as they are. Nothing is random."""
     if trials == 1:
         return [None]
     points = qmc.Halton(options, scramble=False).fast_forward(1).random(trials - 1)
@@ -45,8 +45,13 @@ def draw(options: int, trials: int) -> list[tuple[float, ...] | None]:
 
 
 def options_at(made: Plan, spans: Mapping[str, Span], point: tuple[float, ...] | None, steps: int) -> dict[str, Any]:
-    """The options of a trial in a run of so many steps, by name: those that the method's rule sets, and the varied ones, which lie around
-    these or the call's."""
+    """The options of a trial in a run of so many steps, by name: those that the method's rule sets for that length, and the varied ones.
+
+    Args:
+      spans: where to look for each varied option.
+      point: a share in [0, 1] of each span, in their order: 0.5 is the rule's or the call's own value where a span goes by factors. None
+        leaves all options at these values.
+    """
     settled = made.settings.options
     options = {**{name: settled[name] for name in spans}, **length_of(made, steps).options}
     if point is not None:
@@ -56,7 +61,8 @@ def options_at(made: Plan, spans: Mapping[str, Span], point: tuple[float, ...] |
 
 
 def counts_of(trials: int) -> list[int]:
-    """How many trials run in every rung: a third is kept until about LAST are left."""
+    """How many trials run in every rung, the first first: a third is kept, rounded to the nearest and at least 1, until LAST or fewer are
+    left."""
     counts = [trials]
     while counts[-1] > LAST:
         counts.append(max(1, round(counts[-1] / KEEP)))
@@ -64,7 +70,13 @@ def counts_of(trials: int) -> list[int]:
 
 
 def rungs_of(trials: int, *, seconds: float, run: float, step: float) -> list[Rung]:
-    """The rungs that fit into so many seconds, where a run takes `run` seconds with its score, and `step` more for every step.
+    """The rungs that fit into so many seconds. The runs of each are KEEP times as long as those before; of a number of steps two digits
+    stay, the rest is rounded down.
+
+    Args:
+      trials: how many run in the first rung.
+      seconds: for all runs together.
+      run: seconds of a run beside its steps, its score among them. step: seconds of one step.
 
     Raises BadInput where the first rung's runs would have no step.
     """
@@ -79,6 +91,7 @@ def rungs_of(trials: int, *, seconds: float, run: float, step: float) -> list[Ru
 
 
 def best_of(rows: Sequence[dict[str, Any]], steps: int) -> list[int]:
-    """The trials of the rung of so many steps, the best first; of equal ones the earlier. Trials that failed are not among them."""
+    """The numbers of the trials of the rung of so many steps, that with the best mean accuracy first; of equal ones the smaller number.
+    Trials that failed are not among them."""
     scored = [row for row in rows if row["steps"] == steps and row["accuracy"] is not None]
     return [row["trial"] for row in sorted(scored, key=lambda row: (-row["mean"], row["trial"]))]

@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent / "suites"
 
 
 def list_suites() -> dict[str, str]:
-    """Suites by name, for `condense suite NAME`."""
+    """The suites that come with condense: the line of each about itself, by the name for `condense suite NAME`, in alphabetical order."""
     return {path.stem: tomllib.loads(path.read_text()).get("about", "") for path in sorted(FOLDER.glob("*.toml"))}
 
 

@@ -20,10 +20,13 @@ WORDS = {"what": "holds no scores", "remedy": "give a run, a suite, or what `eva
 
 
 def read_rows(what: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of one source, and a line for each run that failed. A run's folder is scored as `condense evaluate` does, and what is
-    finished there is not trained again.
+    """The rows of scores of one source, and a text for each run that failed. A row is a dict about one set or real examples, under one
+    network and recipe. A run's folder is scored as `condense evaluate` does, and what is finished there is not trained again.
 
-    Raises BadInput for anything else.
+    Args:
+      what: the folder of a suite or of a run, or a file that `evaluate --json` or a suite wrote.
+
+    Raises BadInput for anything else, and for a suite that is not done.
     """
     path = Path(what)
     if path.is_dir() and (path / suite.RECORD).is_file():
@@ -42,7 +45,8 @@ def read_rows(what: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def suite_rows(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of a suite's results, and its failures."""
+    """The rows of scores in a suite's file `results.json`, each with a `key` of method and options, and a text for each run that failed.
+    Raises BadInput where the file is damaged."""
     found = results.read_results(path)
     for row in found.results:
         try:
@@ -54,7 +58,8 @@ def suite_rows(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def evaluated_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a document of `evaluate --json`. What made the set is read from its file, where that is still there."""
+    """The rows of scores in a document of `evaluate --json` about one set. What made the set is read from its file and run, where these are
+    still there; else it is None, and the row's label is the set's file."""
     path = Path(document["set"])
     facts = {"method": None, "draw": None, "labels": "", "steps": None, "distill_seconds": None}
     facts |= {"label": shown_set(document["set"]) or "set", "key": document["set"]}

@@ -31,8 +31,8 @@ def paired_p(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) ->
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's p-values, adjusted for all tests of a family: the k-th smallest of m is multiplied by m - k + 1, none is below one before it,
-    and none above 1."""
+    """Holm's p-values, adjusted for all tests of a family, in the order of `p`: the k-th smallest of m is multiplied by m - k + 1, none is
+    below that of a smaller one, and none above 1."""
     order, adjusted, before = sorted(range(len(p)), key=lambda at: p[at]), [0.0] * len(p), 0.0
     for rank, at in enumerate(order):
         before = adjusted[at] = max(before, min(1.0, (len(p) - rank) * p[at]))
@@ -40,7 +40,8 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def unbeaten(size: Float[np.ndarray, " n"], accuracy: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """Which of n sets are on the front: none of fewer or equal bytes has a higher accuracy, and none of fewer bytes an equal one."""
+    """Which of n sets, of `size` bytes each, are on the front: none of fewer or equal bytes has a higher accuracy, and none of fewer bytes
+    an equal one."""
     size, accuracy = np.asarray(size, np.float64), np.asarray(accuracy, np.float64)
     smaller, better = size[None] < size[:, None], accuracy[None] > accuracy[:, None]
     beaten = (better & (size[None] <= size[:, None])) | (smaller & (accuracy[None] >= accuracy[:, None]))

@@ -59,7 +59,8 @@ def suite(what: str | Path | Mapping[str, Any], out: str | Path, *, jobs: int = 
 
 
 def check_out(out: str | Path) -> Path:
-    """The folder of a suite. Raises BadInput where it holds something else."""
+    """The folder of a suite as a path; it need not be there yet, and is not made. Raises BadInput for an empty name, for a file, and where
+    the folder holds files but no suite."""
     if not str(out):
         raise BadInput("--out: is empty; give the name of a folder")
     folder = Path(out)
@@ -72,12 +73,13 @@ def check_out(out: str | Path) -> Path:
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Writes a document, whole or not at all."""
+    """Writes a document as JSON, whole or not at all; what JSON has not, such as paths, as text."""
     write_bytes(path, (json.dumps(document, indent=1, default=str) + "\n").encode())
 
 
 def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> dict[str, str]:
-    """Makes inputs, then runs. With several jobs, workers also score each set alone. Returns reasons by the folders of runs that failed."""
+    """Makes what runs share, measures the lengths of runs in minutes, then does the runs, each where it is missing. With several jobs,
+    workers also score each set alone. Returns reasons by the folders of runs that failed; a note says each. `out` is the suite's folder."""
     broken: dict[str, str] = {}
     for name, reason in do_all([input_work(one, out) for one in crossing.shared.values()], jobs=jobs, logs=out / LOGS):
         if reason:
@@ -113,15 +115,17 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
 
 
 def choices_of(asked: Suite, crossing: Crossing, run: SuiteRun, recipe: str | None, out: Path) -> dict[str, Any]:
-    """The arguments of `condense.evaluate` for the set of a finished run."""
+    """The keyword arguments of `condense.evaluate` for the set of a finished run under a recipe; None is the one that the set names. `out`
+    is the suite's folder."""
     nets, rows, ranks = crossing.nets[run.data], crossing.rows[run.data], crossing.ranks.get(run.data)
     log = None if ranks is None else str(out / ranks)
     return score_choices(out, nets=nets, recipe=recipe, rows=rows, seeds=asked.seeds, teachers=teachers_of(run, out), ranks=log)
 
 
 def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str]) -> list[dict[str, Any]]:
-    """The rows of all finished runs. Sets that are scored alike are scored in one call, which loads data and compiles once; a run whose
-    set cannot be scored is added to `failed`."""
+    """The rows of scores of all finished runs, in the order of the runs. Sets that are scored alike are scored in one call, which loads
+    data and compiles once. `failed` has reasons by the folders of runs; a run whose set cannot be scored is added to it. `out` is the
+    suite's folder."""
     together: defaultdict[str, list[SuiteRun]] = defaultdict(list)
     choices: dict[str, dict[str, Any]] = {}
     for run in crossing.runs:
@@ -142,8 +146,13 @@ def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str
 
 
 def score_together(runs: Sequence[SuiteRun], out: Path, choices: dict[str, Any]) -> list[tuple[SuiteRun, Evaluation | str]]:
-    """The scores of sets, or why they have none. Where one cannot be scored, each is scored by itself; a set beside which no real examples
-    can stand, as where it is smaller than one of every class, is scored alone."""
+    """The scores of the sets of runs, or a text why they have none, for each run. Where one cannot be scored, each is scored by itself; a
+    set beside which no real examples can stand, as where it is smaller than one of every class, is scored alone. Nothing is raised.
+
+    Args:
+      out: the suite's folder.
+      choices: keyword arguments of `condense.evaluate`, `rows` among them.
+    """
     try:
         scored = evaluate([out / run.folder for run in runs], **choices)
         return list(zip(runs, scored.sets, strict=True))
@@ -158,5 +167,5 @@ def score_together(runs: Sequence[SuiteRun], out: Path, choices: dict[str, Any])
 
 
 def distilled_alone(choices: dict[str, Any]) -> dict[str, Any]:
-    """The choices of an evaluation for the set itself, without rows beside it and what these need."""
+    """Keyword arguments of `condense.evaluate`, of which `rows` becomes the set itself and `ranks`, which other rows need, is left out."""
     return {name: value for name, value in choices.items() if name != "ranks"} | {"rows": ("distilled",)}

@@ -70,12 +70,13 @@ class Suite:
     minutes: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The whole suite as JSON values."""
+        """All fields by name, as values that JSON can hold."""
         return asdict(self)
 
 
 def read_suite(what: str | Path | Mapping[str, Any]) -> Suite:
-    """Reads a suite: a file, the name of a shipped one, or its contents. Raises BadInput, naming file and key, for anything unknown."""
+    """Reads a suite: a TOML file, the name of a shipped one, or the contents of a file by key. The options of methods are not checked yet.
+    Raises BadInput, naming file and key, for anything else that is unknown."""
     if isinstance(what, Mapping):
         return take_suite(what, "suite", "suite")
     path = find_suite(what)
@@ -87,7 +88,8 @@ def read_suite(what: str | Path | Mapping[str, Any]) -> Suite:
 
 
 def take_suite(held: Mapping[str, Any], name: str, at: str) -> Suite:
-    """Checks the contents of a suite's file; `at` is what messages call the file."""
+    """Checks the contents of a suite's file and completes them by defaults. `name` is the suite's, `at` what messages call the file. Raises
+    BadInput for unknown keys and values, where data or methods are missing, and where two methods have one label."""
     if unknown := [key for key in held if key not in KEYS]:
         raise BadInput(f"{at}: unknown key '{unknown[0]}' (known: {', '.join(KEYS)}){nearest(unknown[0], KEYS)}")
     if not (data := texts(held, "data", at)):
@@ -121,7 +123,8 @@ def take_suite(held: Mapping[str, Any], name: str, at: str) -> Suite:
 
 
 def take_entry(held: Mapping[str, Any], at: str) -> Entry:
-    """Checks a `[[method]]` table. Its options are checked by the plans of its runs."""
+    """Checks a `[[method]]` table; `at` is what messages call it. A label that is not given is the preset's or method's name. Keys that the
+    suite does not know become options, which only the plans of its runs check. Raises BadInput for the rest."""
     name = held.get("name")
     if not isinstance(name, str):
         raise BadInput(f"{at}: has no name; give name = 'dm', say")
@@ -139,7 +142,8 @@ def take_entry(held: Mapping[str, Any], at: str) -> Entry:
 
 
 def take_budgets(held: Mapping[str, Any], at: str) -> tuple[Size, ...] | None:
-    """The budgets of a table: None where it names none, and a single None for an empty list, runs without a budget."""
+    """The budgets of a table, (`ipc` or `bytes`, number) each: None where it names none, and a single None for an empty list, runs without
+    a budget. `at` is what messages call the table. Raises BadInput where both are named, and for a number below 1."""
     given = [key for key in BUDGETS if key in held]
     if len(given) > 1:
         raise BadInput(f"{at}: gives {' and '.join(given)}; give one of them")
@@ -151,7 +155,8 @@ def take_budgets(held: Mapping[str, Any], at: str) -> tuple[Size, ...] | None:
 
 
 def texts(held: Mapping[str, Any], name: str, at: str) -> tuple[str, ...] | None:
-    """The text or list of texts of this name, each once; None where there is none."""
+    """The text or list of texts of this name in a table, each once; None where there is none. `at` is what messages call the table. Raises
+    BadInput for an empty list or text, and for other values."""
     if (value := held.get(name)) is None:
         return None
     each = value if isinstance(value, list | tuple) else [value]
@@ -161,7 +166,7 @@ def texts(held: Mapping[str, Any], name: str, at: str) -> tuple[str, ...] | None
 
 
 def within(at: str, check: Any, *arguments: Any) -> Any:
-    """The result of a check whose message gets the place in the file in front."""
+    """The result of `check(*arguments)`. Where that raises BadInput, `at`, the place in the file, is put in front of its message."""
     try:
         return check(*arguments)
     except BadInput as error:

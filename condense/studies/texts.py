@@ -24,7 +24,7 @@ LATEX |= {">": r"\textgreater{}", "|": r"\textbar{}"} | {letter: "\\" + letter f
 
 
 def cells(line: Any) -> tuple[str, ...]:
-    """A line of a comparison as the cells below HEAD."""
+    """A line of a comparison, a `condense.studies.compare.Line`, as the texts below HEAD; accuracies are in per cent."""
     spread = "" if line.spread is None else f" ± {100 * line.spread:.1f}"
     sets = "fresh" if line.real else "one set" if line.sets == 1 else str(line.sets)
     numbers = ["" if value is None else f"{value:,}" for value in (line.bytes, line.label_bytes, line.steps)]
@@ -34,7 +34,7 @@ def cells(line: Any) -> tuple[str, ...]:
 
 
 def as_markdown(found: Any) -> str:
-    """A heading and a table for each, then the notes."""
+    """A `condense.studies.compare.Comparison` as Markdown: a heading and a table for each of its tables, then its notes as a list."""
     parts = []
     for lines in found.tables():
         rule = ["---" if name in LEFT else "---:" for name in HEAD]
@@ -44,7 +44,8 @@ def as_markdown(found: Any) -> str:
 
 
 def as_latex(found: Any) -> str:
-    """A `tabular` for each table under a line of text, which needs no package, then the notes as text."""
+    """A `condense.studies.compare.Comparison` as LaTeX: a `tabular` for each of its tables under a line of text, which needs no package,
+    then its notes as text."""
     columns = "".join("l" if name in LEFT else "r" for name in HEAD)
     parts = []
     for lines in found.tables():
@@ -55,7 +56,8 @@ def as_latex(found: Any) -> str:
 
 
 def as_csv(found: Any) -> str:
-    """A row a line, with full numbers; accuracies are fractions, and an empty field is unknown."""
+    """A `condense.studies.compare.Comparison` as CSV: a head, then a row for each of its lines, with full numbers; accuracies are
+    fractions, and an empty field is unknown. Notes are left out."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(CSV_FIELDS)
@@ -66,7 +68,7 @@ def as_csv(found: Any) -> str:
 
 
 def as_json_text(found: Any) -> str:
-    """The whole comparison."""
+    """A `condense.studies.compare.Comparison` as JSON, with its tests and notes; accuracies are fractions."""
     return json.dumps(found.as_json(), indent=1) + "\n"
 
 
@@ -74,28 +76,33 @@ WRITERS: dict[str, Callable[[Any], str]] = {".md": as_markdown, ".csv": as_csv, 
 
 
 def check_file(to: str | Path) -> None:
-    """Raises BadInput for a file whose ending is not known."""
+    """Raises BadInput for a file whose ending is not one of `.md`, `.csv`, `.tex` and `.json`."""
     if Path(to).suffix not in WRITERS:
         raise BadInput(f"--to {to}: unknown ending; give a file of {', '.join(WRITERS)}")
 
 
 def write_comparison(found: Any, to: str | Path) -> None:
-    """Writes a comparison to a file, as its ending says."""
+    """Writes a `condense.studies.compare.Comparison` to a file, whole or not at all, as its ending says: .md, .csv, .tex or .json."""
     write_bytes(to, WRITERS[Path(to).suffix](found).encode())
 
 
 def markdown(text: str) -> str:
-    """Text as Markdown shows it, in a cell of a table too."""
+    """Text with what Markdown would read as marks behind backslashes, also for a cell of a table; white space becomes single spaces."""
     return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))
 
 
 def latex(text: str) -> str:
-    """Text as LaTeX shows it."""
+    """Text with what LaTeX would read as commands replaced by what shows it; white space becomes single spaces."""
     return "".join(LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
 def rich_tables(found: Any) -> Group:
-    """A table for each, with its claims below, then the notes. Numbers stay whole where the terminal is narrow."""
+    """A comparison for a terminal: each of its tables, with a line "A is better than B, C" below it for every method that is better than
+    others, and at the end the comparison's notes.
+
+    `found` is a `condense.studies.compare.Comparison`. Numbers are never cut: texts fold first, and then the table is wider than the
+    terminal. Nothing is printed here; `condense.plots.tables.print_table` does that.
+    """
     made: list[Any] = []
     for lines in found.tables():
         table = WholeTable(title=lines[0].title(), ruled=False)

@@ -29,7 +29,9 @@ class Search(NamedTuple):
 
     Args:
       made: the plan of its call, with all inputs. call: the arguments of its runs, by name.
-      spans: of the options that vary. points: where each trial lies in them, as `condense.studies.rungs.draw` gives them.
+      spans: where to look for each option that varies, by name.
+      points: where each trial lies in them, a share in [0, 1] for each option, as `condense.studies.rungs.draw` gives them; None of the
+        trial that leaves the options as they are.
       seeds: networks that score a set. out: the folder.
     """
 
@@ -42,7 +44,9 @@ class Search(NamedTuple):
 
 
 def climb(search: Search, rungs: list[Rung], path: Path) -> list[dict[str, Any]]:
-    """Runs all rungs and writes the trials to a file after each; those that stand there already are not run again."""
+    """Runs all rungs: all trials in the first, in each further one as many as it says of those that were best in the one before. Returns a
+    row for every run, as `run_trial` gives it. All rows are written to the file `path` after each run; runs that stand there already with
+    the same options are not done again."""
     held = read_rows(path)
     rows, alive = [], list(range(len(search.points)))
     for rung in rungs:
@@ -57,7 +61,8 @@ def climb(search: Search, rungs: list[Rung], path: Path) -> list[dict[str, Any]]
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The trials in a file; none where there is no file. Raises BadInput, naming it, where it holds others."""
+    """The rows of trials in a file, as `run_trial` gives them; an empty list where there is no file. Raises BadInput, naming the file,
+    where it holds something else."""
     if not path.is_file():
         return []
     kind = Table({"rows": ListOf(Table(ROW, rest=None))})
@@ -65,7 +70,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def run_trial(search: Search, number: int, steps: int, options: dict[str, Any]) -> dict[str, Any]:
-    """Makes and scores the set of a trial: its row. A run that fails, such as one whose loss is not finite, has no score but a reason."""
+    """Distils with the options of a trial, scores the set on validation examples, and returns its row.
+
+    Keys are `trial` (its number), `steps`, `options`, `accuracy` (a list, one a network), `mean` of these, and `reason`. A run that fails,
+    such as one whose loss is not finite, has None for both scores and says why in `reason`, which is empty otherwise.
+    """
     release_programs()
     place = search.out / RUNS / f"{number:02d}-{steps}"
     row = {"trial": number, "steps": steps, "options": options, "accuracy": None, "mean": None, "reason": ""}
@@ -81,7 +90,13 @@ def run_trial(search: Search, number: int, steps: int, options: dict[str, Any]) 
 
 
 def score(search: Search, what: SyntheticSet | Path, *, cache: str | Path) -> Report:
-    """Scores a set on validation examples after a short retraining; `cache` keeps the networks."""
+    """Scores a set on validation examples after a short retraining, of half the recipe's epochs and at least SHORTEST, but no more than the
+    recipe's; where teachers made the labels, of all epochs.
+
+    Args:
+      what: a set, or the folder of a run.
+      cache: the folder that keeps the scores of finished networks; `none` keeps none.
+    """
     synth = load_set(what / "set.npz") if isinstance(what, Path) else what
     protocol, taught = recipe(synth.info.recipe), synth.y.taught
     short = "epochs" in protocol.options and not taught  # labels of certain views are for all their epochs

@@ -97,13 +97,14 @@ def tune(
 
 
 def call_text(made: Plan, call: dict[str, Any], minutes: float, folder: Path) -> str:
-    """The call of a search in Python, for its preset."""
+    """The call of a search as a line of Python, for its preset; `call` holds its other arguments by name, `folder` is its `out`."""
     said = ", ".join(f"{name}={plain(value)!r}" for name, value in call.items())
     return f"condense.tune({made.method.name!r}, {made.data.spec!r}, minutes={minutes:g}, out={str(folder)!r}, {said})"
 
 
 def check_tunable(made: Plan) -> None:
-    """Raises BadInput for a method that has nothing to tune, and for one whose sets no validation score judges."""
+    """Raises BadInput for a method that works in one step, for one whose sets classify nothing, and where there are no validation
+    examples."""
     name = made.method.name
     if made.matcher.host:
         raise BadInput(f"tune {name}: it chooses in one step, which has no length and no step size; tune a method that learns")
@@ -116,7 +117,8 @@ def check_tunable(made: Plan) -> None:
 
 
 def check_folder(out: str | Path) -> Path:
-    """The folder of a search. Raises BadInput where it holds something else."""
+    """The folder of a search as a path; it need not be there yet, and is not made. Raises BadInput for an empty name, for a file, and where
+    the folder holds files but no search."""
     if not str(out):
         raise BadInput("--out: is empty; give the name of a folder")
     folder = Path(out)
@@ -129,7 +131,8 @@ def check_folder(out: str | Path) -> Path:
 
 
 def read_search(folder: Path) -> dict[str, Any] | None:
-    """The record of a search; None where there is none yet."""
+    """The record of a search in its folder, what was `asked` and its `rungs`, (trials, steps) each; None where there is none yet. Raises
+    BadInput where it is damaged."""
     if not (folder / RECORD).is_file():
         return None
     kind = Table({"asked": Table(), "rungs": ListOf(ListOf(Whole(1), least=2, most=2), least=1)}, rest=None)
@@ -137,7 +140,7 @@ def read_search(folder: Path) -> dict[str, Any] | None:
 
 
 def check_asked(folder: Path, asked: dict[str, Any]) -> None:
-    """Raises BadInput where the folder holds a search of another call."""
+    """Raises BadInput where the folder holds a search of another call; `asked` says by name what identifies this one."""
     if held := read_search(folder):
         before, now = held["asked"], json.loads(json.dumps(asked))
         for name in sorted(before | now):
@@ -147,13 +150,14 @@ def check_asked(folder: Path, asked: dict[str, Any]) -> None:
 
 
 def held_rungs(folder: Path) -> list[Rung] | None:
-    """The rungs of a search that has begun; None for a new one."""
+    """The rungs of the search that has begun in this folder; None for a new one."""
     held = read_search(folder)
     return held and [Rung(*rung) for rung in held["rungs"]]
 
 
 def make_inputs(made: Plan, folder: Path) -> dict[str, str]:
-    """Makes what all runs work from and the call does not name, in the folder; the places by flag."""
+    """Makes the inputs, such as experts and teachers, that all runs work from and the call does not name, under `inputs` in the folder of
+    the search. Returns the folders of those that were made by the name of their flag."""
     places = {}
     for name in flagged_inputs(made.factory):
         if made.resolved.inputs[name].to_make is not None:
@@ -163,7 +167,8 @@ def make_inputs(made: Plan, folder: Path) -> dict[str, str]:
 
 
 def measure_rungs(search: Search, minutes: float) -> list[Rung]:
-    """How long the runs of every rung are, so that all fit into the minutes, measuring included."""
+    """Times a step and a score, then plans the search: for every rung how many trials run and for how many steps, so that all fit into the
+    minutes, the timing included. Raises BadInput where even the first rung's runs would have no step."""
     made = search.made
     note(f"timing a step of {made.method.name} and a score")
     began = time.perf_counter()

@@ -15,7 +15,9 @@ class Tuned(NamedTuple):
 
     Args:
       out: its folder. preset: the settings of the best trial, as preset.json holds them.
-      rungs: how many trials ran for how many steps. rows: every run with its options and accuracies, None where it failed.
+      rungs: how many trials ran for how many steps.
+      rows: a dict for every run: `trial` (its number), `steps`, `options`, `accuracy` (a list, one a network) and `mean`, both None where
+        it failed, and then its `reason`.
       best: the row of the best trial, of those that ran longest.
     """
 
@@ -26,12 +28,13 @@ class Tuned(NamedTuple):
     best: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """The document `trials.json`; accuracies are fractions of the validation split."""
+        """The document `trials.json`: `method`, `data`, `rungs`, `rows` and `best`; accuracies are fractions of the validation split."""
         rungs = [rung._asdict() for rung in self.rungs]
         return {"method": self.preset.method, "data": self.preset.data, "rungs": rungs, "rows": list(self.rows), "best": self.best}
 
     def table(self) -> WholeTable:
-        """The trials, the best first: those that ran longest, then the others of each rung."""
+        """A line for every run: those of the most steps first, of equal steps the best first, accuracies in per cent. A trial has a line
+        for every rung that it ran in. Of a run that failed the reason stands in place of its accuracy."""
         found = WholeTable(title=f"{self.preset.method} on {self.preset.data}: accuracy on validation in %")
         for name in ("trial", "steps", *self.best["options"]):
             found.add_column(name, justify="right")
@@ -43,7 +46,13 @@ class Tuned(NamedTuple):
 
 
 def conclude(search: Search, rungs: list[Rung], rows: list[dict[str, Any]], command: str) -> Tuned:
-    """Chooses the best trial of the longest runs, and makes a preset of it. Raises RunFailed where every trial failed."""
+    """Chooses the best trial of the longest runs that did not all fail, and makes a preset of it. Nothing is written. Raises RunFailed
+    where every trial failed.
+
+    Args:
+      rows: one for every run, as `condense.studies.trials.climb` gives them.
+      command: what the preset says that it is from.
+    """
     made = search.made
     steps, number = next(((rung.steps, best[0]) for rung in reversed(rungs) if (best := best_of(rows, rung.steps))), (0, 0))
     if not steps:

@@ -26,13 +26,13 @@ CELLS = "cells"  # folder of a suite that keeps the trainings of its evaluations
 
 
 def input_work(one: SharedInput, out: Path) -> dict[str, Any]:
-    """The work of making a shared input."""
+    """The work of making a shared input, as JSON values that `carry_out` takes. `out` is the suite's folder."""
     how = {"method": one.maker.method, "data": one.maker.data, "arguments": one.maker.arguments(), "flag": one.flag}
     return {"kind": "input", "name": one.place, "alone": "", **how, "place": str(out / one.place)}
 
 
 def run_work(run: SuiteRun, out: Path) -> dict[str, Any]:
-    """The work of a run."""
+    """The work of a run, as JSON values that `carry_out` takes. `out` is the suite's folder."""
     inputs = {flag: str(out / place) for flag, place in run.inputs.items()}
     how = {"method": run.method, "data": run.data, "arguments": {**run.arguments(), **inputs}, "place": str(out / run.folder)}
     length = str(out / run.length) if run.length else ""
@@ -40,17 +40,20 @@ def run_work(run: SuiteRun, out: Path) -> dict[str, Any]:
 
 
 def length_work(run: SuiteRun, out: Path) -> dict[str, Any]:
-    """The work of measuring what a run's minutes come to."""
+    """The work of measuring what a run's minutes come to, as JSON values that `carry_out` takes; its name is the place where the length is
+    kept. `out` is the suite's folder."""
     return {**run_work(run, out), "kind": "length", "name": run.length, "place": str(out / run.length), "needs": [*run.inputs.values()]}
 
 
 def score_work(run: SuiteRun, out: Path, choices: dict[str, Any]) -> dict[str, Any]:
-    """The work of scoring a run's set alone, which leaves its trainings in the cells of the suite."""
+    """The work of scoring a run's set, as JSON values that `carry_out` takes. It leaves the scores in the suite's folder of finished ones
+    and gives none back. `out` is the suite's folder, `choices` are keyword arguments of `condense.evaluate`."""
     return {"kind": "score", "name": run.folder, "alone": "", "sets": [str(out / run.folder)], "choices": choices}
 
 
 def carry_out(work: dict[str, Any]) -> None:
-    """Does a piece of work. Raises BadInput and RunFailed as that does."""
+    """Does a piece of work, a dict of one of four kinds: makes an input, measures a length, distils, or scores. Returns nothing: results
+    are files. What is done already is not done again, but a length is measured anew. Raises BadInput and RunFailed as the work does."""
     release_programs()
     if work["kind"] == "score":
         evaluate(work["sets"], **work["choices"])
@@ -75,13 +78,13 @@ def keep_length(place: Path, length: Length) -> None:
 
 
 def kept_length(place: Path) -> Length:
-    """The length in a file. Raises BadInput, naming the file, where there is none."""
+    """The length of a run (steps, and the options that suit them) in a file. Raises BadInput, naming the file, where there is none."""
     kind = Table({"steps": Whole(1), "options": Table(rest=Real())}, rest=None)
     return Length(**read_record(place, kind, what="is no length of a run", remedy="remove the file, and it is measured anew"))
 
 
 def reason_of(error: Exception) -> str:
-    """Why a piece of work failed, in one line."""
+    """Why a piece of work failed, in one line: the message, behind the error's type unless that is BadInput or RunFailed."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, BadInput | RunFailed) else f"{type(error).__name__}: {text}"[:500]
 
@@ -89,19 +92,21 @@ def reason_of(error: Exception) -> str:
 def score_choices(
     out: Path, *, nets: Any, recipe: str | None, rows: Any, seeds: int | None, teachers: str | None, ranks: str | None
 ) -> dict[str, Any]:
-    """The arguments of `condense.evaluate` for sets of a suite."""
+    """The keyword arguments of `condense.evaluate` for sets of a suite, without those that are None; `cache` is a folder of the suite's
+    folder `out`."""
     given = {"net": nets, "recipe": recipe, "rows": rows, "seeds": seeds, "teachers": teachers, "ranks": ranks}
     return {name: value for name, value in given.items() if value is not None} | {"cache": str(out / CELLS)}
 
 
 def teachers_of(run: SuiteRun, out: Path) -> str | None:
-    """The folder of the teachers that labelled a finished set; None where none did."""
+    """The folder of the teachers that labelled the set of a finished run; None where none did. `out` is the suite's folder."""
     given = run.inputs.get("teachers")
     place = str(out / given) if given else run.call.get("teachers")
     return place if place and load_set(out / run.folder / "set.npz").y.taught else None
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes the empty folder of a run that was refused before it began."""
+    """Removes the folder of a run that was refused before it began, with all in it: one without a record. Does nothing where there is
+    none."""
     if folder.is_dir() and not (folder / RECORD).exists():
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,12 @@ Outcome = tuple[str, str]  # name of a piece of work, and why it failed; empty w
 
 
 def do_all(work: Iterable[dict[str, Any]], *, jobs: int, logs: Path) -> Iterator[Outcome]:
-    """Does all pieces of work, `jobs` at a time, and gives their outcomes as they come. Workers write what they say to files in `logs`."""
+    """Does all pieces of work, `jobs` at a time, and yields (name, why it failed; empty if it did not) of each as it ends. With one job or
+    one piece the work is done in this process, in order; else by processes, which write what they say to files in `logs`.
+
+    Pieces with the same text under `alone` never run at the same time, unless it is empty. Where the loop over the outcomes is left, the
+    processes are ended.
+    """
     pieces = list(work)
     if jobs == 1 or len(pieces) < 2:
         yield from ((one["name"], attempt(one)) for one in pieces)
@@ -47,7 +52,7 @@ def do_all(work: Iterable[dict[str, Any]], *, jobs: int, logs: Path) -> Iterator
 
 
 def attempt(work: dict[str, Any]) -> str:
-    """Does a piece of work, and says why it failed; empty where it did not."""
+    """Does a piece of work in this process, and returns why it failed, in one line; empty where it did not. No error is raised."""
     from condense.studies.work import carry_out, reason_of  # brings JAX, which counts processors; see `main`
 
     try:
@@ -58,7 +63,8 @@ def attempt(work: dict[str, Any]) -> str:
 
 
 def serve(worker: "Worker", waiting: queue.SimpleQueue, alone: defaultdict[str, threading.Lock], tell: Callable[[Outcome], None]) -> None:
-    """Gives a worker one piece of work after another until there are none."""
+    """Gives a worker one piece of work after another until none is waiting, and calls `tell` with the outcome of each. A piece that names
+    something under its key `alone` waits for that lock."""
     while True:
         try:
             one = waiting.get_nowait()
@@ -82,7 +88,8 @@ class Worker:
         self._stopped = False
 
     def do(self, work: dict[str, Any]) -> str:
-        """Does a piece of work, and says why it failed; empty where it did not."""
+        """Does a piece of work in the process, which is started if need be, and waits for it. Returns why it failed, in one line; empty
+        where it did not, and `stopped` after a `stop`."""
         if self._stopped:
             return "stopped"
         if self._process is None or self._process.poll() is not None:
@@ -99,7 +106,7 @@ class Worker:
         return json.loads(answer)["failed"]
 
     def stop(self) -> None:
-        """Ends the process, and starts no other."""
+        """Kills the process, in the middle of its work too, and starts no other."""
         self._stopped = True
         self._end()
 
@@ -118,14 +125,15 @@ class Worker:
 
 
 def share_processors(number: int, count: int) -> None:
-    """Keeps this process to its share of the processors, where the system can do that."""
+    """Keeps this process to its share of the processors, every `count`-th from the one of this `number`, where the system can do that."""
     if hasattr(os, "sched_setaffinity"):
         known = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, known[number::count] or [known[number % len(known)]])
 
 
 def main() -> None:
-    """A worker. What libraries print goes to stderr, so that stdout holds answers alone."""
+    """Works as a process of its own, and never returns: reads a piece of work a line on stdin, and answers a line of JSON on stdout. The
+    number of this worker and of all are its two arguments. What libraries print goes to stderr, so that stdout holds answers alone."""
     share_processors(int(sys.argv[1]), int(sys.argv[2]))  # before JAX counts them
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -138,7 +146,7 @@ def main() -> None:
 
 
 def listen(lines: BinaryIO, tell: Callable[[bytes], None]) -> None:
-    """Passes on every line; where they end, the process does, in the middle of its work."""
+    """Passes every line on to `tell`; where the lines end, ends the whole process at once, in the middle of its work."""
     for line in lines:
         tell(line)
     os._exit(0)
