@@ -18,7 +18,8 @@ SMALLER = "use a smaller budget, --net width or --batch"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exits with 0 done, 1 the run failed, 2 a wrong call or bad input, 130 interrupted."""
+    """Runs a command line, by default that of the process, and exits with 0 done, 1 the run failed, 2 a wrong call or bad input, 130
+    interrupted. `argv` are the words behind `condense`."""
     wait_for_imports()
     hush()
     reraise_interrupts()
@@ -101,7 +102,7 @@ def _has_device() -> bool:
 
 
 def say(message: str, code: int) -> int:
-    """One line on stderr; gives the code back."""
+    """Prints a message in one line on stderr, and returns the code."""
     print("condense: " + " ".join(one_line(message).split()), file=sys.stderr)
     return code
 

@@ -49,7 +49,7 @@ def act(call: Flags) -> None:
 
 
 def command_of(call: Flags) -> list[str]:
-    """The command of a call, without the flags that stand at their defaults."""
+    """The words of the command that a call came from, `condense` first, without the flags that stand at their defaults."""
     words = ["condense", "rank"]
     for flag in fields(call):
         value, name = getattr(call, flag.name), flag.name.replace("_", "-")
