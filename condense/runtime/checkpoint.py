@@ -54,7 +54,7 @@ def _sums(place: Path) -> dict[str, int]:
 
 
 class AnotherRun(BadInput):
-    """A checkpoint that another run left."""
+    """The error of a checkpoint that another run left."""
 
 
 class Checkpoints:
@@ -92,7 +92,7 @@ class Checkpoints:
         self._remove_older()
 
     def restore(self, target):
-        """Reads the latest complete state, in the structure of `target`. None if there is none.
+        """Reads the latest complete state, as NumPy arrays in the structure of `target`. None if there is none.
 
         Args:
           target: PyTree of arrays or of their shapes and dtypes.
