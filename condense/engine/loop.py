@@ -39,7 +39,7 @@ AHEAD = 2  # steps handed to the devices before the host waits for one: enough t
 
 
 class RunState(NamedTuple):
-    """Everything a run carries: steps done, the set without its info, the method's state."""
+    """Everything a run carries from step to step: how many are done, the set without its info, the method's state."""
 
     step: Int[Array, ""]
     synth: SyntheticSet
@@ -87,7 +87,8 @@ def compile_step(matcher: Matcher) -> Callable:
 
 
 def faultless() -> Int[Array, " faults"]:
-    """The record of faults before the first step: no metric was ever not finite."""
+    """The record of faults before the first step: -1 for each fault that stops a run (numbers that are not finite, a learned step size not
+    above 0), which says that no step has left it yet."""
     return replicate(jnp.full(len(FAULTS), -1, jnp.int32))
 
 
