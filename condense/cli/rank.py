@@ -28,7 +28,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Ranks the examples, or says what that would take."""
+    """Ranks the examples and prints what is logged; with `dry_run` prints what that would take, and writes nothing."""
     given = {name: getattr(call, name) for name in ("net", "networks", "epochs", "lr", "batch", "full_gradient", "seed")}
     with defer_interrupt():
         from condense.ranking.preview import preview_ranking
