@@ -91,7 +91,8 @@ def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data,
     """How many examples of every class the budget allows when `content` stores them; for a method that reads no labels, or keeps no balance
     between classes, how many in all.
 
-    Raises BadInput if it allows none, and if a flag needs classes and the method's sets have none.
+    Raises BadInput if it allows none, if a flag (--ipc, --eval-every) needs classes and the method's sets have none, for bytes that are not
+    known before the method is done, and for a fraction that takes more of a class than there are.
     """
     if not method.labelled and budget.ipc:
         raise BadInput(f"--ipc {budget.ipc}: {method.name} reads no labels; give --size N or --bytes N")

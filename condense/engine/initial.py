@@ -81,7 +81,8 @@ def initial_set(
 
 
 def start_examples(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
-    """`per_class` examples of every label, class-major, with hard labels, made by a start and encoded by `content`."""
+    """A set of `per_class` examples of every label, class-major, with hard labels. `start`, a name in STARTS, makes them of the real ones
+    in `examples`, and `content` encodes them. `key` is the run's."""
     labels = int(examples.y.max()) + 1
     make = partial(STARTS[start], stream(key, START), examples, per_class)
     if start == "kmeans":

@@ -80,8 +80,8 @@ def compile_step(matcher: Matcher) -> Callable:
     """Compiles a step of the matcher: (key of the stream STEP, carry, bad, batch) -> (carry, bad, metrics). A call uses up the memory of
     the carry.
 
-    `bad` i32[2] holds for each of FAULTS the first step that left it, or -1. The first call raises TypeError for a method
-    that changes a shape or a dtype of what it carries.
+    `bad` i32[2] holds for each of two faults (loss or set not finite; learned step size not above 0) the number of steps done when it was
+    first there, or -1. The first call raises TypeError for a method that changes a shape or a dtype of what it carries.
     """
     return partial(jax.jit(_advance, static_argnums=0, donate_argnums=2, out_shardings=replicated()), matcher)
 

@@ -35,8 +35,8 @@ def surrogate(grads: PyTree, perturbed: PyTree, *, alpha: float) -> PyTree:
 
 
 def gsam(objective: Callable, *, rho: float, alpha: float, adaptive: bool) -> Callable:
-    """Builds (params, stats, item) -> ((loss, stats), direction). The direction is `surrogate` of the gradients at w and at w + e, on the
-    same view."""
+    """Builds (params w, stats, item) -> ((loss, stats), direction). The direction is g_p - alpha g_perp (see `surrogate`), with g and g_p
+    the gradients of `objective` at w and at w + e on the same view, and e as `ascent` has it; loss and stats are those at w."""
     slope = jax.value_and_grad(objective, has_aux=True)
 
     def direction(params, stats, item):

@@ -46,7 +46,7 @@ HELD = Table(
 
 
 def name(expert: int) -> str:
-    """The name of the file of an expert."""
+    """The name of the file of an expert, numbered from 0: `expert_0003.npy`."""
     return f"expert_{expert:04d}.npy"
 
 
@@ -244,7 +244,7 @@ class Recorder:
             raise _full(self.partial, error) from error
 
     def finish(self) -> tuple[int, ...]:
-        """Gives the file its name, and returns the checksum of every row."""
+        """Gives the file its final name, and returns the `checksum` of every row, from before training on."""
         os.replace(self.partial, self.path)
         return tuple(checksum(row) for row in _mapped(self.path, *self.shape))
 
