@@ -69,7 +69,8 @@ class Checkpoints:
         return sorted(int(place.name) for place in self.folder.glob("[0-9]*") if place.name.isdigit())
 
     def save(self, step: int, tree) -> None:
-        """Stores `tree`, a PyTree of arrays on the host, whole or not at all; earlier states stay. RunFailed where the disk refuses."""
+        """Stores `tree`, a PyTree of arrays on the host, whole or not at all; of earlier states the last one stays. Raises RunFailed where
+        the disk refuses; then all earlier ones stay."""
         arrays = {name: np.asarray(leaf) for name, leaf in _named(tree).items() if leaf.size}  # orbax refuses arrays of no elements
         temporary = self.folder / f".{step}.tmp"
         try:

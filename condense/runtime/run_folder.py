@@ -70,7 +70,7 @@ def digest(config: dict[str, Any]) -> str:
 class Run:
     """A run folder that this process has locked. `done` tells whether it was already finished with at least the steps asked for.
 
-    Nothing in the folder changes before `begin`, but for what is MADE before a run begins.
+    Nothing in the folder changes before `begin`, but for inputs that are made before a run begins, such as experts and teachers.
     """
 
     def __init__(self, folder: Path, record: dict[str, Any], fresh: dict[str, Any], *, done: bool, replaces: dict[str, Any] | None):
@@ -210,7 +210,8 @@ def check_same(folder: Path, config: dict[str, Any]) -> None:
 def foresee(folder: Path, config: dict[str, Any], *, whole: bool, steps: int, force: bool, **beside: Any) -> str:
     """What a run of these choices will find in its folder, in words. Nothing is written.
 
-    `config` is `whole`, or the part of it that is known before the inputs of the run are there; `beside` are further fields of the record.
+    `whole` says whether `config` is all of it, or the part that is known before the inputs of the run are there; `beside` are further
+    fields of the record.
     """
     if folder.exists() and not folder.is_dir():
         return f"{folder} is a file: refused; give a folder that is new or holds a run"
