@@ -89,8 +89,8 @@ def proxy_net(data: Data) -> str:
 
 
 def augmentation_of(data: Data) -> Augment:
-    """The usual view of a teacher's training as an augmentation, under which a network without batch statistics trains faster on a CPU;
-    vectors stay as they are."""
+    """The usual view of a teacher's training as an augmentation (key, x) -> x, under which a network without batch statistics trains faster
+    on a CPU; `siamese` is ignored, each image gets parameters of its own. Vectors stay as they are."""
     if not MODALITIES[data.modality].augments:
         return unaugmented
     view = usual_view(data)

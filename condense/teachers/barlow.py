@@ -156,7 +156,8 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
 
 
 def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay, and its step-size schedule for a training of `steps` batches an epoch."""
+    """Adam with decoupled weight decay for a training of `steps` batches an epoch, `config.epochs` of them. Its step size rises evenly for
+    a twentieth of the training, and falls to 0 as a half cosine."""
     whole, rise = steps * config.epochs, max(1, steps * config.epochs // 20)
 
     def factor(count):

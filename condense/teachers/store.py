@@ -167,7 +167,8 @@ def read_vars(path: Path, net: Net) -> Vars:
 def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers", split: str = "test") -> tuple[Teacher, ...]:
     """The members of a stored committee, in the model space of `data`; `flag` is what named the folder.
 
-    Notes say where `split`, on which sets are scored, may hold images that the teachers were trained on.
+    Notes on stderr say where images that sets are scored on (`split`, `test` or `val`) may be among those that the teachers were trained
+    on.
 
     Raises BadInput where they are for other classes or images, where the normalisations do not lead to each other, or where one is near
     chance on the data.

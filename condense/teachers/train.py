@@ -102,8 +102,8 @@ class CommitteeMember(NamedTuple):
 
 
 def member_of(text: str, shared: TeacherRecipe) -> CommitteeMember:
-    """Reads a member from text: `NET`, trained by the committee's recipe, or `NET@key=value,...`, where these keys differ. Raises
-    BadInput."""
+    """Reads a member from text: `NET`, trained by the committee's recipe `shared`, or `NET@key=value,...`, where these keys of it differ.
+    Raises BadInput for an unknown network or key, a key given twice, and a value out of range."""
     net, _, rest = text.partition("@")
     kinds, changed = get_type_hints(TeacherRecipe), {}
     for item in rest.split(",") if rest else ():
