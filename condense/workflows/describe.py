@@ -64,7 +64,8 @@ def describe(what: SyntheticSet | SavedRun | Given, *, cost: bool = False) -> De
     Args:
       what: data as `load_data` takes them, a set or its file, a run or its folder, or the name of a preset. The rows of a specification are
         looked at once, a piece at a time.
-      cost: whether a few examples are trained on, to say what a run on these data would cost on this machine.
+      cost: whether a few examples are trained on, to say what training on these images or vectors costs on this machine. Not for graphs,
+        sets, runs and presets.
 
     Example:
       >>> import condense
