@@ -18,7 +18,8 @@ SMALLER = "use a smaller budget, --net width or --batch"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exits with 0 done, 1 the run failed, 2 a wrong call or bad input, 130 interrupted."""
+    """Runs a command line, by default that of the process, and exits with 0 done, 1 the run failed, 2 a wrong call or bad input, 130
+    interrupted. `argv` are the words behind `condense`."""
     wait_for_imports()
     hush()
     reraise_interrupts()
@@ -32,7 +33,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def hush() -> None:
-    """Keeps warnings and log lines of the libraries off the terminal, unless python was asked for them (-W, PYTHONWARNINGS)."""
+    """Keeps warnings and log lines of the libraries off the terminal, unless python was asked for them (-W, PYTHONWARNINGS). Outputs that
+    the caller has closed go nowhere, and letters that a terminal cannot show become question marks."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         logging.getLogger().addHandler(logging.NullHandler())
@@ -53,7 +55,8 @@ def _fill_descriptor(number: int) -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Runs a command line and returns its exit code. A failure prints one line on stderr, and a traceback only if CONDENSE_DEBUG is set."""
+    """Runs a command line, the words behind `condense`, and returns its exit code: 0 done, 1 the run failed, 2 a wrong call or bad input,
+    130 interrupted. A failure prints one line on stderr; one that nobody foresaw is raised if CONDENSE_DEBUG is set."""
     try:
         from condense.cli.app import call
 
@@ -101,7 +104,7 @@ def _has_device() -> bool:
 
 
 def say(message: str, code: int) -> int:
-    """One line on stderr; gives the code back."""
+    """Prints a message in one line on stderr, and returns the code."""
     print("condense: " + " ".join(one_line(message).split()), file=sys.stderr)
     return code
 

@@ -67,7 +67,8 @@ LASTING = ("distill", "demo", "experts", "teachers", "rank", "relabel", "suite",
 
 
 def call(argv: Sequence[str]) -> None:
-    """Runs one command line. Raises BadInput for a wrong call."""
+    """Runs one command line, whose words behind `condense` are given. Raises BadInput for a wrong call, and SystemExit after a verb's
+    help."""
     if argv and argv[0] == "help":  # of a verb, and of a method
         argv = [*argv[1:], "--help"]
     if not argv or argv[0] in ("-h", "--help"):
@@ -91,7 +92,7 @@ def call(argv: Sequence[str]) -> None:
 
 
 def usage() -> str:
-    """The first page of help."""
+    """Returns the first page of help: every verb with a line about it."""
     verbs = {verb: (module.RECORD or module.act).__doc__.splitlines()[0] for verb, module in VERBS.items()}
     more = "`condense help VERB` explains a verb, `condense help distill METHOD` a method, as --help behind them does.\n"
     more += "`condense completion bash|zsh|fish` prints a script for a shell, `condense --version` the version."

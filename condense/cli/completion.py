@@ -46,10 +46,11 @@ complete -o default -F _condense condense
 
 
 def script(shell: str, verbs: Mapping[str, ModuleType]) -> str:
-    """The script for a shell.
+    """Returns the completion script for a shell, as text.
 
     Args:
-      verbs: the module of each verb.
+      shell: `bash`, `zsh` or `fish`.
+      verbs: the module of each verb, by verb; its `RECORD` is the dataclass of the verb's flags, or None.
 
     Raises BadInput for a shell that is not one of SHELLS.
     """
@@ -64,7 +65,12 @@ def script(shell: str, verbs: Mapping[str, ModuleType]) -> str:
 
 
 def bash(flags: dict[str, list[str]], second: dict[str, list[str]]) -> str:
-    """The script for bash, which zsh reads too."""
+    """Returns the script for bash, which zsh reads too.
+
+    Args:
+      flags: the flags of every verb, as in `--out`; none for words that take none.
+      second: by verb, the names that may stand directly behind it.
+    """
     return BASH.format(
         verbs=" ".join(flags),
         values=cases({flag: list(names()) for flag, names in VALUES.items()}, 4),
@@ -75,12 +81,18 @@ def bash(flags: dict[str, list[str]], second: dict[str, list[str]]) -> str:
 
 
 def cases(words: dict[str, list[str]], indent: int) -> str:
-    """The branches of a `case` that set the words."""
+    """The branches of a bash `case`, a line for each name: it sets the variable `words` to the words of that name. `indent` is a number of
+    spaces."""
     return "\n".join(f'{" " * indent}{name}) words="{" ".join(known)}" ;;' for name, known in words.items())
 
 
 def fish(flags: dict[str, list[str]], second: dict[str, list[str]]) -> str:
-    """The script for fish."""
+    """Returns the script for fish.
+
+    Args:
+      flags: the flags of every verb, as in `--out`; none for words that take none.
+      second: by verb, the names that may stand directly behind it.
+    """
     lines = ["complete -c condense -n __fish_use_subcommand -f -a '" + " ".join(flags) + "'"]
     named = {flag: " ".join(names()) for flag, names in VALUES.items()}
     for verb, words in flags.items():
@@ -95,19 +107,19 @@ def fish(flags: dict[str, list[str]], second: dict[str, list[str]]) -> str:
 
 
 def record_flags(record: type) -> list[str]:
-    """The flags of a record."""
+    """The flags of a dataclass of flags, as in `--per-class`; the positional field `what` is left out."""
     return [flag_of(field.name.strip("_")) for field in fields(record) if field.name != "what"]
 
 
 def second_words() -> dict[str, list[str]]:
-    """What may stand behind a verb, where that has a name."""
+    """By verb, the names that may stand directly behind it, such as those of methods behind `distill`. Other verbs are not in it."""
     describable = [*list_data(), *list_presets()]
     lists = {"distill": list(list_methods()), "list": list(LISTS), "suite": list(list_suites()), "completion": list(SHELLS)}
     return lists | {"describe": describable, "data": list(list_data())}
 
 
 def method_flags() -> dict[str, list[str]]:
-    """The flags of `distill` with each method."""
+    """By method, all flags of `condense distill METHOD`, the common ones too."""
     found = {}
     for name in list_methods():
         factory = read_factory(find_method(name))

@@ -20,7 +20,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Distils the digits, scores the set and draws it."""
+    """Distils the digits into the folder `out`, scores the set, and prints the scores, the place of the picture and what to do next."""
     with defer_interrupt():
         import condense
         from condense.plots.tables import print_table

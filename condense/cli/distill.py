@@ -80,7 +80,14 @@ STARTLESS = {"graphs"}  # modalities whose methods make their own start, so that
 
 
 def method_class(method: Method, factory: Callable, preset: dict[str, Any], common: dict[str, tuple[Any, Any]], *, dry_run: bool) -> type:
-    """A record of the flags that methods share and the method's own, with a preset's settings as defaults."""
+    """Makes the dataclass of the flags of a method: those that methods share and its own, with a preset's settings as defaults.
+
+    Args:
+      method, factory: the method's record, and the function that builds it, whose signature and docstring say its options.
+      preset: values by flag; empty for none.
+      common: the shared flags: name -> (annotation, default), the default MISSING where a value must be given.
+      dry_run: whether nothing will be written, so that `out` may be left out.
+    """
     document = parse_docstring(inspect.getdoc(factory) or "")
     helps = argument_helps(factory)
     own = {}
@@ -102,7 +109,8 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
 
 
 def shown(kind: Any) -> str | None:
-    """How the help calls the value of an option of several types, where tyro would name None beside them; else None."""
+    """The placeholder that the help shows for the value of an option whose annotation `kind` is a union: `N ...` where a tuple is in it,
+    the words of a Literal joined by `|`. None for other annotations, for which tyro finds a placeholder itself."""
     for one in get_args(kind):
         if get_origin(one) is tuple:
             return "N ..."
@@ -112,7 +120,8 @@ def shown(kind: Any) -> str | None:
 
 
 class MethodCall(NamedTuple):
-    """A command line of a method: the method, all flags, those that the line gives by name, and the preset's settings."""
+    """A command line of a method: the method, the values of all flags as a dataclass, by name the values of those flags that stand on the
+    line (`given`), and the preset's settings."""
 
     method: Method
     flags: Any
@@ -121,7 +130,11 @@ class MethodCall(NamedTuple):
 
 
 def read_call(verb: str, args: list[str], common: dict[str, tuple[Any, Any]]) -> MethodCall | None:
-    """Reads `condense VERB METHOD ...`, where `common` are the flags that all methods share; None where only help was asked for."""
+    """Reads the words `args` behind `condense VERB`, a method first. Where help was asked for in its place, prints it and returns None.
+
+    `common` are the flags that all methods share: name -> (annotation, default). Raises BadInput for a wrong call; where no method stands
+    first, the help is printed before.
+    """
     if not args or args[0].startswith("-"):
         budgets = "(--ipc N | --size N | --bytes N | --fraction X)"
         flags = " ".join((f"--data SPEC {budgets} --out DIR", *(["--minutes M"] if verb == "tune" else []), "[...]"))
@@ -170,8 +183,8 @@ def act(args: list[str]) -> None:
 
 
 def scoring(synth: Any, call: Any, data: Any) -> list[str]:
-    """The command that scores a set which a call made: representations on other data, with the teacher that was handed over, if any; a set
-    that has more examples of a class than the data, without real ones beside it."""
+    """The words of the command that scores the set which a call made: representations on other data, with the teacher that was handed over,
+    if any; a set that has more examples of a class than the data, without real ones beside it. `call` are the flags of that call."""
     from condense.evaluation.counts import too_few
 
     if not synth.represents:

@@ -73,7 +73,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Scores sets, writes the JSON file and prints the table."""
+    """Scores sets, prints the table, and writes the JSON file where one is named."""
     if not call.what:
         raise BadInput("evaluate: give DIR_OR_SET, the folder of a finished run or a set's file")
     if call.json is not None:

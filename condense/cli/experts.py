@@ -27,7 +27,8 @@ COMMON: dict[str, tuple[Any, Any]] = {
 
 
 def recipe_class(recipe: str) -> type:
-    """A record of the common flags and the recipe's own. Raises BadInput for an unknown recipe."""
+    """Makes the dataclass of the flags of `condense experts`: the common ones and those of the recipe of this name. Raises BadInput for an
+    unknown recipe."""
     from condense.experts import RECIPES, complete_recipe
 
     complete_recipe(recipe, {})

@@ -26,7 +26,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Writes an export, and says what it lost."""
+    """Writes an export, and prints what it lost and, with `check`, the accuracies."""
     with defer_interrupt():
         from condense.workflows.export import export
 

@@ -28,7 +28,8 @@ WHOLE = {"break_long_words": False, "break_on_hyphens": False}  # a name or a fl
 
 @NUMBERS.primitive_rule
 def read_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """How tyro reads numbers: with a plain complaint, and without None among the values."""
+    """The rule by which tyro reads the flags of type int or float, each with or without None: one word, which must be such a number.
+    Returns None for flags of other types, which other rules read."""
     if info.type not in (int, int | None, float, float | None):
         return None
     kind, metavar, wanted = (float, "X", "a number") if info.type in (float, float | None) else (int, "N", "a whole number")
@@ -44,15 +45,16 @@ def read_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
 
 @NUMBERS.primitive_rule
 def read_name(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """How tyro reads a text that may be left out, without None among the values."""
+    """The rule by which tyro reads the flags of type `str | None`: one word, as it is. Returns None for flags of other types, which other
+    rules read."""
     if info.type != str | None:
         return None
     return PrimitiveConstructorSpec(1, "NAME", lambda texts: texts[0], lambda value: True, lambda value: [str(value)])
 
 
 def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
-    """Settings of tyro for one flag: its help text, the placeholder of its value, and another name for it. Defaults without information are
-    not shown."""
+    """Settings of tyro for one flag: its help text, the placeholder of its value (`metavar`), and perhaps another name for it (`name=...`).
+    The help does not show defaults that are None, False or empty."""
 
     def show(default: str) -> str:
         return "" if default in ("None", "False", "") else f"(default: {default})"
@@ -62,8 +64,14 @@ def about(text: str, *, metavar: str | None = None, **named: str) -> Any:
 
 
 def parse(record: type, args: Sequence[str], prog: str) -> Any:
-    """Reads an instance of a record of flags from the command line. Messages call its positional field `what`. Raises BadInput in one
-    line."""
+    """Reads the words of a command line into an instance of a dataclass of flags.
+
+    Args:
+      record: the dataclass. Its positional field, if any, is called `what`.
+      args: the words behind `prog`, which is what help and messages call the command.
+
+    With --help the help is printed and SystemExit raised. Raises BadInput, in one line, for words that do not fit the record.
+    """
     check_once(record, args)
     heard, how = io.StringIO(), {"config": (FlagCreatePairsOff,), "registry": NUMBERS, "return_unknown_args": True}
     try:
@@ -95,7 +103,7 @@ def takes_several(kind: Any) -> bool:
 
 
 def complaint(box: str) -> str:
-    """Reads the error message out of tyro's box, as one line."""
+    """Reads tyro's error message, as one line, out of the box that it draws around it; `box` is the text that it prints."""
     body = re.split(r"^(?:╭|[│ ] ?[─-]{3}).*$", re.sub(r"\x1b\[[0-9;]*m", "", box), flags=re.M)[1]
     lines = [line[2:].rstrip("│ ") for line in body.splitlines() if line.strip()]
     if lines[0].startswith("Missing from "):  # flags that are missing are indented by 4, their helps by 8
@@ -128,7 +136,8 @@ def argument_helps(function: Any) -> dict[str, str]:
 
 
 def conclude(result: Any, path: str | None, *, more: Sequence[Any] = ()) -> None:
-    """Writes a result's JSON where a path is given, and prints its table and then `more` tables."""
+    """Writes a result's JSON to the file `path`, unless that is None, and prints its table and then `more` tables. `result` has `as_json()`
+    and `table()`."""
     from condense.plots.tables import print_table
     from synth.files.atomic import write_bytes
 
@@ -139,17 +148,19 @@ def conclude(result: Any, path: str | None, *, more: Sequence[Any] = ()) -> None
 
 
 def few(data: Any, *, images: int = 1) -> str:
-    """Examples a class for a first look at this data: ten, or as many as the smallest class has for training, at so many images each."""
+    """A number of examples a class for a first look at these data, as text: 10, or fewer where the smallest class has not so many training
+    examples (rounded down, at least 1). `images` is how many real images go into one example."""
     return str(max(1, min(10, *(int((data.train.y == label).sum()) // images for label in range(len(data.classes))))))
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Splits a text at commas into a list of words."""
+    """Splits a text at commas into words, without the spaces around them; empty ones are left out."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def check_place(flag: str, path: str) -> None:
-    """Raises BadInput if a file cannot be written to this path. It is called before the work starts."""
+    """Raises BadInput, naming the flag, if a file cannot be written to this path, and RunFailed if the disk is full. It is called before
+    the work starts, and leaves no file."""
     try:
         if Path(path).is_dir():
             raise IsADirectoryError(None, "it is a folder")

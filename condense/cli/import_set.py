@@ -29,7 +29,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Reads a set, writes it and says what it is."""
+    """Reads a set, writes it to `out`, and prints how large it is and what to do next."""
     check_place("--out", call.out)
 
     with defer_interrupt():

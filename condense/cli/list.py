@@ -46,7 +46,11 @@ def act(call: Flags) -> None:
 
 
 def options_of(net: str) -> dict[str, str]:
-    """A network's summary, and its options with their values and defaults. Raises BadInput for an unknown one."""
+    """What `condense list nets NAME` prints, from left to right: the network's name and its summary, then the name of each option, indented
+    by two spaces, with its possible values and its default.
+
+    `net` is a name without options, such as `convnet`. Raises BadInput, naming the known networks, for any other.
+    """
     factory = nets.factory_of(net, net)
     kinds, rows = typing.get_type_hints(factory), {net: nets.known_nets()[net].summary}
     for name, parameter in inspect.signature(factory).parameters.items():

@@ -28,7 +28,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Ranks the examples, or says what that would take."""
+    """Ranks the examples and prints what is logged; with `dry_run` prints what that would take, and writes nothing."""
     given = {name: getattr(call, name) for name in ("net", "networks", "epochs", "lr", "batch", "full_gradient", "seed")}
     with defer_interrupt():
         from condense.ranking.preview import preview_ranking
@@ -49,7 +49,7 @@ def act(call: Flags) -> None:
 
 
 def command_of(call: Flags) -> list[str]:
-    """The command of a call, without the flags that stand at their defaults."""
+    """The words of the command that a call came from, `condense` first, without the flags that stand at their defaults."""
     words = ["condense", "rank"]
     for flag in fields(call):
         value, name = getattr(call, flag.name), flag.name.replace("_", "-")

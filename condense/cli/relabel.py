@@ -32,7 +32,8 @@ class Flags:
 
 
 def kind_record(name: str | None) -> type:
-    """A record of the common flags and of a kind's own options; of the common ones alone where no kind is named."""
+    """Makes the dataclass of the flags of `condense relabel`: the common ones, and the own options of the kind of labels of this name; the
+    common ones alone for None. Raises BadInput for an unknown kind."""
     from synth.labels import find_kind, made_kinds, option_parameters
 
     text = f"{', '.join(made_kinds())}; `--kind KIND --help` shows a kind's own flags"

@@ -20,7 +20,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Draws a set."""
+    """Draws a set into the file `out` and prints the file's name; of vectors it prints a table too."""
     check_place("--out", call.out)
 
     from condense.plots.modalities import TABLES, write_picture

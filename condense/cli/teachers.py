@@ -49,12 +49,13 @@ def act(call: Flags) -> None:
 
 
 def chosen(call: Flags, flags: tuple[str, ...]) -> dict[str, Any]:
-    """The training settings that the call gives, by name. Settings that it leaves out are not in the result."""
+    """Of the settings that `flags` names those that the call gives, by name. Settings that it leaves out are not in the result."""
     return {name: value for name in flags if (value := getattr(call, name)) is not None}
 
 
 def learn_classes(call: Flags, command: str) -> None:
-    """Trains a committee of teachers."""
+    """Trains the committee that the call asks for, and prints each member's accuracy on validation images and what to do next. `command` is
+    what run.json records."""
     with defer_interrupt():
         from condense.data.load import load_data
         from condense.runtime.checks import check_seed
@@ -74,7 +75,10 @@ def learn_classes(call: Flags, command: str) -> None:
 
 
 def learn_alone(call: Flags, command: str) -> None:
-    """Trains a self-supervised teacher."""
+    """Trains one self-supervised teacher, and prints its probe's accuracy on validation images. `command` is what run.json records.
+
+    Raises BadInput for flags of a committee, and for several networks.
+    """
     with defer_interrupt():
         from condense.teachers.self_supervised import train_ssl_teacher
 

@@ -46,7 +46,7 @@ class Flags:
 
 
 def act(call: Flags) -> None:
-    """Scores a set by transfer, writes the JSON file and prints the table."""
+    """Scores a set by transfer, prints the table, and writes the JSON file where one is named."""
     if call.json is not None:
         check_place("--json", call.json)
     if call.net == ():

@@ -37,7 +37,8 @@ class Budget:
     fraction: float | None = None
 
     def choices(self) -> dict[str, int | float | None]:
-        """The fields as records hold them; a share is among them where it is given, because older records have none."""
+        """The fields by name as records hold them, None for those not given; `fraction` only where it is given, because older records lack
+        it."""
         return {name: value for name, value in asdict(self).items() if name != "fraction" or value is not None}
 
     def given(self) -> tuple[str, int | float] | None:
@@ -54,10 +55,15 @@ class Budget:
         return given
 
     def per_class(self, image: tuple[int, ...], classes: int, *, content: Any = Pixels, example: str = "image", examples: int = 0) -> int:
-        """How many examples of every class this budget allows when `content` stores them and labels are class indices; `examples` is the
-        number of training examples. Messages call one example by the word `example`.
+        """How many examples of every class this budget allows, rounded down, when `content` stores them and labels are class indices.
 
-        Raises BadInput if the budget allows none.
+        Args:
+          image: the shape of an example.
+          content: a class or an instance of `synth.content.Content`. By `ipc` and `size` it stores `per_image` examples in the room of
+          each. example: what messages call one example.
+          examples: number of training examples, of which `fraction` is a share.
+
+        Raises BadInput if the budget allows none, or `size` is no multiple of the classes.
         """
         name, value = self.check()
         if name == "fraction":
@@ -85,7 +91,8 @@ def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data,
     """How many examples of every class the budget allows when `content` stores them; for a method that reads no labels, or keeps no balance
     between classes, how many in all.
 
-    Raises BadInput if it allows none, and if a flag needs classes and the method's sets have none.
+    Raises BadInput if it allows none, if a flag (--ipc, --eval-every) needs classes and the method's sets have none, for bytes that are not
+    known before the method is done, and for a fraction that takes more of a class than there are.
     """
     if not method.labelled and budget.ipc:
         raise BadInput(f"--ipc {budget.ipc}: {method.name} reads no labels; give --size N or --bytes N")
@@ -109,8 +116,9 @@ def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data,
 
 
 def fit_to_budget(budget: Budget, make: Callable[[int | None], SyntheticSet], per_class: int | None) -> SyntheticSet:
-    """Returns `make(per_class)`. If its labels make the set larger than the budget in bytes, returns a smaller set
-    from `make`. For a method that counts bytes itself `per_class` is None, and the set is returned as it is."""
+    """Returns `make(per_class)`. If its labels make the set larger than the budget in bytes, returns a smaller set from `make`, of so many
+    a class as fit in proportion; raises BadInput where none fits. For a method that counts bytes itself `per_class` is None, and the set is
+    returned as it is."""
     synth = make(per_class)
     if per_class is None:
         return synth

@@ -31,7 +31,7 @@ class Trajectories(Protocol):
     epochs: int
 
     def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
-        """The parameters of one network after each of the epochs, as flat vectors."""
+        """The parameters of one network after each of the epochs (0: before training), as flat vectors of p numbers."""
         ...
 
 
@@ -107,7 +107,8 @@ def _shuffled(n: int, examples: Split, seed: int) -> Callable:
 
 
 def start_bound(request: Segment, step: int) -> int:
-    """The bound U below which start epochs are drawn at this step. With `grow` = (U0, E) it grows from U0 at step 0 to T+ at step E."""
+    """The bound U below which start epochs are drawn at this step: `request.last`. With `request.grow` = (U0, E) it grows evenly from U0 at
+    step 0 to `request.last` at step E, rounded down."""
     if request.grow is None:
         return request.last
     first, end = request.grow

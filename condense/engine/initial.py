@@ -32,7 +32,8 @@ def check_start(method: str, matcher: Matcher, start: str | None) -> None:
 
 
 def set_info(data: Data | GraphData, config: dict[str, Any], *, seed: int, recipe: str) -> Info:
-    """The `Info` of a set made from `data` under this configuration: its classes, preprocessing, method, seed and recipe."""
+    """The `Info` of a set made from `data` under this configuration: its classes, preprocessing, method, seed and recipe. `config` holds
+    the choices of the run by name, among them `method` and `net`."""
     return Info(
         classes=data.classes,
         preprocess=data.preprocess,
@@ -62,10 +63,10 @@ def initial_set(
 ) -> SyntheticSet:
     """Returns the set that the first step of the method gets, after the method has prepared it (`Matcher.prepare`).
 
-    For images and vectors the set has `per_class` examples of every class, made by the start named `start`. A method that reads no labels,
-    or keeps no balance between classes, gets `per_class` examples of any class, all labelled 0. `content` (a class or an instance of
-    `synth.content.Content`) encodes them; by default the plain content of the modality does. For graphs the set is empty, because every
-    graph method makes its own content.
+    For images and vectors the set has `per_class` examples of every class, made by the start named `start` (None: the method's). A method
+    that reads no labels, or keeps no balance between classes, gets `per_class` examples of any class, all labelled 0. `content` (a class or
+    an instance of `synth.content.Content`) encodes them; by default the plain content of the modality does. For graphs the set is empty,
+    because every graph method makes its own content.
     """
     examples = data.train if labelled else data.train.unlabelled()
     shown = examples if matcher.balanced else data.train.unlabelled()
@@ -80,7 +81,8 @@ def initial_set(
 
 
 def start_examples(key: jax.Array, start: str, data: Data, examples: Split, per_class: int, info: Info, content: Any) -> SyntheticSet:
-    """`per_class` examples of every label, class-major, with hard labels, made by a start and encoded by `content`."""
+    """A set of `per_class` examples of every label, class-major, with hard labels. `start`, a name in STARTS, makes them of the real ones
+    in `examples`, and `content` encodes them. `key` is the run's."""
     labels = int(examples.y.max()) + 1
     make = partial(STARTS[start], stream(key, START), examples, per_class)
     if start == "kmeans":
@@ -94,7 +96,7 @@ def start_examples(key: jax.Array, start: str, data: Data, examples: Split, per_
 
 
 def no_graphs(data: GraphData, info: Info) -> SyntheticSet:
-    """A set without graphs. Every graph method replaces its content."""
+    """A set without graphs, whose labels count the training graphs of each class. Every graph method replaces its content."""
     none = PackedGraphs(jnp.zeros(1, jnp.uint8), data.image.tags, data.image.edges, data.image.directed)
     there = np.bincount(data.train.y, minlength=len(data.classes)).astype(np.int32)
     return SyntheticSet(none, Runs(jnp.zeros(len(data.classes), jnp.int32), jnp.asarray(there)), info=info)

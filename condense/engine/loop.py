@@ -39,7 +39,7 @@ AHEAD = 2  # steps handed to the devices before the host waits for one: enough t
 
 
 class RunState(NamedTuple):
-    """Everything a run carries: steps done, the set without its info, the method's state."""
+    """Everything a run carries from step to step: how many are done, the set without its info, the method's state."""
 
     step: Int[Array, ""]
     synth: SyntheticSet
@@ -80,14 +80,15 @@ def compile_step(matcher: Matcher) -> Callable:
     """Compiles a step of the matcher: (key of the stream STEP, carry, bad, batch) -> (carry, bad, metrics). A call uses up the memory of
     the carry.
 
-    `bad` i32[2] holds for each of FAULTS the first step that left it, or -1. The first call raises TypeError for a method
-    that changes a shape or a dtype of what it carries.
+    `bad` i32[2] holds for each of two faults (loss or set not finite; learned step size not above 0) the number of steps done when it was
+    first there, or -1. The first call raises TypeError for a method that changes a shape or a dtype of what it carries.
     """
     return partial(jax.jit(_advance, static_argnums=0, donate_argnums=2, out_shardings=replicated()), matcher)
 
 
 def faultless() -> Int[Array, " faults"]:
-    """The record of faults before the first step: no metric was ever not finite."""
+    """The record of faults before the first step: -1 for each fault that stops a run (numbers that are not finite, a learned step size not
+    above 0), which says that no step has left it yet."""
     return replicate(jnp.full(len(FAULTS), -1, jnp.int32))
 
 

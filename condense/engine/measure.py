@@ -36,7 +36,8 @@ class Cost(NamedTuple):
 def measure_step(
     key: jax.Array, matcher: Matcher, synth: SyntheticSet, feed: Callable[[int], object], *, most: int = 3, longest: float = LONGEST
 ) -> Cost:
-    """Measures the cost of a step of a method: runs the step that compiles, and then up to `most` more within about `longest` seconds."""
+    """Measures the cost of a step of a method: runs the step that compiles, and then at least one and up to `most` more within about
+    `longest` seconds. `synth` is the set before the first step, and `feed` gives the batch of a step; `synth` stays as it is."""
     carry, step = initial_state(key, matcher, synth), compile_step(matcher)
     bad, k_step = faultless(), replicate(stream(key, STEP))
     batch = place_batch(feed(0))
@@ -54,7 +55,8 @@ def measure_step(
 
 
 def measure_training(net: Net, image: tuple[int, ...], classes: int, *, batch: int) -> Cost:
-    """What one mini-batch of the training of a network takes, of random images and classes; its memory is not measured."""
+    """What one mini-batch of the training of a network takes, of `batch` random examples of the shape `image` and their classes; its memory
+    is not measured (0)."""
     key = jax.random.key(0)
     x = jax.random.normal(key, (batch, *image), jnp.float32)
     y = Hard(jax.random.randint(key, (batch,), 0, classes), classes)

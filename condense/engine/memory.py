@@ -32,7 +32,8 @@ class Gauge:
         self.calls, self.began = 0, 0.0
 
     def before(self, key, carry, bad, batch) -> None:
-        """Called before the first step: says how much memory it takes. Raises RunFailed if the machine has less."""
+        """Called before a step, with its arguments: says before the first one how much memory it takes. Raises RunFailed if the machine has
+        less, unless `force`; then it warns."""
         if self.calls:
             return
         if not (needed := memory_of_step(key, self.step, carry, bad, batch)):
@@ -79,18 +80,21 @@ def tree_bytes(tree) -> str:
 
 
 def memory_of_step(key, step, carry, bad, batch) -> int:
-    """Bytes of working memory of a compiled step, without its arguments; 0 if the backend does not report them."""
+    """Bytes of working memory of a step, without its arguments; 0 if the backend does not report them. The step, a `functools.partial` of a
+    jitted function, is compiled for these arguments, not run."""
     sizes = step.func.lower(*step.args, key, carry, bad, batch).compile().memory_analysis()
     return 0 if sizes is None else sizes.temp_size_in_bytes + max(0, sizes.output_size_in_bytes - sizes.alias_size_in_bytes)
 
 
 def snapshots(batch) -> str:
-    """Describes the expert snapshots that one piece of a trajectory holds."""
+    """Says in brackets how many expert snapshots of how many parameters a batch holds that is a `Piece` of a trajectory; empty for
+    others."""
     return f" ({1 + len(batch.targets)} snapshots of {batch.start.size:,} parameters)" if isinstance(batch, Piece) else ""
 
 
 def parts(needed: int, batch, kept: int) -> str:
-    """Describes the parts of the working memory of a trajectory step."""
+    """Says in brackets of what the working memory of a trajectory step consists: `kept` parameter vectors, and the rest of the `needed`
+    bytes. Empty where the batch is no `Piece` of a trajectory."""
     if not isinstance(batch, Piece):
         return ""
     vectors = kept * batch.start.nbytes
@@ -98,7 +102,7 @@ def parts(needed: int, batch, kept: int) -> str:
 
 
 def free_memory() -> int:
-    """Bytes that a device can still allocate: for an accelerator by its own report, for a CPU by the limits of the system and its
+    """Bytes that the first device can still allocate: for an accelerator by its own report, for a CPU by the limits of the system and its
     container."""
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:

@@ -17,7 +17,11 @@ class Schedule(NamedTuple):
 
 
 def make_schedule(matcher: Matcher, *, steps: int, eval_every: int | None, checkpoint_every: int | None) -> Schedule:
-    """Makes the schedule of a run of `steps` steps; None stands for a default. A method that is done in one step gets one step."""
+    """Makes the schedule of a run of `steps` steps. Metrics are logged every hundredth of the run and frames drawn every twentieth.
+
+    None stands for a default: a checkpoint every twentieth, no scores. A method that works once on the host gets one step, and neither
+    scores nor frames.
+    """
     steps = 1 if matcher.host else steps
     twentieth, frames = max(1, steps // 20), 0 if matcher.host else max(1, steps // 20)
     return Schedule(steps, max(1, steps // 100), checkpoint_every or twentieth, 0 if matcher.host else eval_every or 0, frames)

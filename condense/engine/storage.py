@@ -30,7 +30,9 @@ def take_storage(factory: Callable[..., Any], options: Mapping[str, Any]) -> tup
 
 
 def name_of(store: str | None, factor: int | None, bases: int | None) -> str:
-    """The name of a choice. Raises BadInput for unknown values, and for bases beside one of the others."""
+    """The name of what the flags --store, --factor and --bases choose together, as in `u8x2` or `bases=16`; empty for single precision at
+    full size. None is a flag that is not given. Raises BadInput for unknown values, for two factors, and for bases beside one of the
+    others."""
     if bases is not None:
         if others := [flag for flag, value in (("--store", store), ("--factor", factor)) if value is not None]:
             raise BadInput(f"--bases {bases}: bases and coefficients are stored in single precision and full size; leave {others[0]} out")
@@ -48,7 +50,7 @@ def name_of(store: str | None, factor: int | None, bases: int | None) -> str:
 
 
 def content_named(name: str) -> Any:
-    """What encodes images as the name of a choice says; None for the empty name."""
+    """What encodes images (a class or an instance of `synth.content.Content`) as a name of `name_of` says; None for the empty name."""
     if name.startswith("bases="):
         return shared(int(name.removeprefix("bases=")))
     code, _, factor = name.partition("x")
@@ -56,8 +58,11 @@ def content_named(name: str) -> Any:
 
 
 def take_content(name: str, method: str, matcher: Matcher, data: Any) -> Any:
-    """What encodes the first set of a run; without a choice, what stores the examples as they are. Raises BadInput where the data or the
-    method have a content of their own."""
+    """What encodes the first set of a run (a class or an instance of `synth.content.Content`).
+
+    `name` says how, as `name_of` gives it. Where it is empty, examples are stored as they are; None for graphs, whose sets methods start.
+    Raises BadInput where a name is given and the data are no images or too small, or the method stores images in its own way.
+    """
     flag = f"--{name.replace('=', ' ')}" if name.startswith("bases=") else f"--store {name}"
     usual = MODALITIES[data.modality].content
     if not name:
@@ -73,14 +78,15 @@ def take_content(name: str, method: str, matcher: Matcher, data: Any) -> Any:
 
 
 def check_bases(name: str, per_class: int | None, classes: int) -> None:
-    """Raises BadInput where a set would have more bases than images."""
+    """Raises BadInput where a set of `per_class` images a class would have more bases than images. `name` is as `name_of` gives it; others
+    than bases are always right, and so is None for `per_class`."""
     if name.startswith("bases=") and per_class is not None and int(name.removeprefix("bases=")) > per_class * classes:
         few = f"the set has {per_class * classes} images, which need no more bases than that"
         raise BadInput(f"--{name.replace('=', ' ')}: {few}; give a smaller number")
 
 
 def stored_as(stored: Any) -> str:
-    """The name of the choice as which a stored content is stored; empty where no choice leads to it."""
+    """The name, as `name_of` gives it, of what the content of a set is stored as; empty where no flag leads to it."""
     like = stored.like() if hasattr(stored, "like") else None
     if like is None:
         return ""

@@ -92,7 +92,8 @@ def train_experts(
 
 
 def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of a recipe: the given ones, checked, and defaults for the others. Raises BadInput for an unknown name."""
+    """All options of a recipe: the given ones, checked, and defaults for the others. Raises BadInput for an unknown recipe or option, and
+    for a value of the wrong type or out of range."""
     if recipe not in RECIPES:
         raise BadInput(f"--recipe: unknown recipe '{recipe}' of experts (known: {', '.join(RECIPES)}){nearest(recipe, RECIPES)}")
     known = inspect.signature(RECIPES[recipe], eval_str=True).parameters

@@ -10,7 +10,10 @@ from synth.training.fit import on_examples, sgd, slope
 
 
 def on_views(net, augment, x, y) -> Callable:
-    """The objective most recipes train on: the mean cross entropy of augmented mini-batches."""
+    """The objective most recipes train on, (params, stats, item) -> (loss, stats): the mean cross entropy of augmented mini-batches.
+
+    `x` are all training examples, of which an item takes a mini-batch, and `y` their labels (`synth.labels.Labels`).
+    """
     return on_examples(net, x, y, augment=augment)
 
 
@@ -34,7 +37,8 @@ class ExpertRecipe(NamedTuple):
     drop: float = 1.0
 
     def drop_epoch(self, epochs: int) -> int:
-        """The first epoch, counted from 0, with the smaller step size; `epochs` if the step size never drops."""
+        """The first epoch, counted from 0, with the smaller step size: `epochs // 2 + 2`; `epochs` if the step size does not drop before
+        the end."""
         return epochs if self.drop == 1 else min(epochs, epochs // 2 + 2)
 
     def optimiser(self, *, dropped=False) -> optax.GradientTransformation:

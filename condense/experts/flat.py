@@ -15,26 +15,28 @@ TINY = 1e-12
 
 
 def dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
-    """<a, b> over all leaves."""
+    """The sum of the products of corresponding numbers, over all leaves of two PyTrees of one structure."""
     return sum(jnp.sum(g * h) for g, h in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
 def ascent(params: PyTree, grads: PyTree, *, rho: float, adaptive: bool) -> PyTree:
-    """e = rho w^2 g / (|| |w| g || + 1e-12), elementwise in w; without `adaptive` rho g / (|g| + 1e-12)."""
+    """e = rho w^2 g / (|| |w| g || + 1e-12), elementwise in the parameters w, with the norm over all of them; without `adaptive`
+    rho g / (|g| + 1e-12). `grads` is g."""
     scaled = jax.tree.map(jnp.multiply, params, grads) if adaptive else grads
     length = rho / (jnp.sqrt(dot(scaled, scaled)) + TINY)
     return jax.tree.map(lambda s, w: length * (s * w if adaptive else s), scaled, params)
 
 
 def surrogate(grads: PyTree, perturbed: PyTree, *, alpha: float) -> PyTree:
-    """g_p - alpha g_perp, where g_perp = g - <g, g_p> g_p / |g_p|^2 is the part of g that is orthogonal to g_p."""
+    """g_p - alpha g_perp, where g_perp = g - <g, g_p> g_p / |g_p|^2 is the part of g that is orthogonal to g_p. `grads` is g, `perturbed`
+    g_p; products and norms are over all leaves."""
     along = dot(grads, perturbed) / jnp.maximum(dot(perturbed, perturbed), TINY**2)
     return jax.tree.map(lambda g, p: p - alpha * (g - along * p), grads, perturbed)
 
 
 def gsam(objective: Callable, *, rho: float, alpha: float, adaptive: bool) -> Callable:
-    """Builds (params, stats, item) -> ((loss, stats), direction). The direction is `surrogate` of the gradients at w and at w + e, on the
-    same view."""
+    """Builds (params w, stats, item) -> ((loss, stats), direction). The direction is g_p - alpha g_perp (see `surrogate`), with g and g_p
+    the gradients of `objective` at w and at w + e on the same view, and e as `ascent` has it; loss and stats are those at w."""
     slope = jax.value_and_grad(objective, has_aux=True)
 
     def direction(params, stats, item):

@@ -24,7 +24,7 @@ def loss_weight(epoch) -> Float[Array, ""]:
 
 def gradient_penalty(net: Net, params, x: Float[Array, "b ..."], counts: Float[Array, " b"]) -> Float[Array, ""]:
     """Mean over counted images and pixels of (|| d sum_k f_k(x) / dx ||_2 - 1)^2, the norm over the channels of a pixel; a
-    vector counts as one pixel."""
+    vector counts as one pixel. f_k are the logits in training mode, and `counts` says how often each image counts in the mean."""
 
     def cost(params, rows):
         x, share = rows

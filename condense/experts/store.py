@@ -46,12 +46,12 @@ HELD = Table(
 
 
 def name(expert: int) -> str:
-    """The name of the file of an expert."""
+    """The name of the file of an expert, numbered from 0: `expert_0003.npy`."""
     return f"expert_{expert:04d}.npy"
 
 
 def checksum(row: Float32[np.ndarray, " p"]) -> int:
-    """Tells the parameters of one epoch from others."""
+    """Tells the parameters of one epoch from others: the CRC-32 of their bytes as little-endian f32."""
     return zlib.crc32(np.ascontiguousarray(row, "<f4").data)
 
 
@@ -104,7 +104,8 @@ class Experts:
         return f"{trained}, {self.net}, {self.header.data} of digest {self.data_digest[:12]}, split {self.split_seed}"
 
     def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
-        """Parameters of an expert after each of the epochs (0: as initialised). Raises BadInput where a number is not finite."""
+        """Parameters of an expert after each of the epochs (0: as initialised). Raises BadInput where a number is not finite, or is not as
+        it was written."""
         rows = np.array(self._files[expert][list(epochs)])
         for epoch, row in zip(epochs, rows, strict=True) if self.header.sums else ():
             if checksum(row) != self.header.sums[expert][epoch]:
@@ -180,12 +181,12 @@ def _mapped(path: Path, rows: int, size: int) -> np.ndarray:
 
 
 def bytes_needed(count: int, epochs: int, size: int) -> int:
-    """Bytes on disk of `count` trajectories."""
+    """Bytes on disk of `count` trajectories, each of `epochs` + 1 times `size` parameters in f32."""
     return count * (epochs + 1) * size * 4
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Raises RunFailed if the folder's disk has no room for `needed` more bytes."""
+    """Raises RunFailed if the folder's disk has no room for `needed` more bytes and 64 MiB beside them."""
     free = shutil.disk_usage(folder).free
     if needed + SPARE > free:
         raise RunFailed(
@@ -203,7 +204,8 @@ class Recorder:
         self.shape = rows, size
 
     def reopen(self) -> None:
-        """Hides a file again that has its final name and is in no record, because its process died in between."""
+        """Hides the expert's file again where it has its final name, as a process that died before it wrote the record leaves it. Else does
+        nothing. Raises RunFailed if the disk refuses."""
         try:
             if self.path.is_file() and not self.partial.exists():
                 os.replace(self.path, self.partial)
@@ -211,7 +213,7 @@ class Recorder:
             raise _full(self.path, error) from error
 
     def create(self) -> None:
-        """Creates the empty file. Raises RunFailed if the disk refuses."""
+        """Creates the hidden file in its full length, all zeros, in place of one that is there. Raises RunFailed if the disk refuses."""
         try:
             self.partial.unlink(missing_ok=True)
             with self.partial.open("xb") as file:
@@ -222,14 +224,15 @@ class Recorder:
             raise _full(self.partial, error) from error
 
     def row(self, epoch: int) -> np.ndarray | None:
-        """Reads the row of an epoch back from the hidden file; None if there is no such file."""
+        """Reads the parameters after an epoch (0: before training) back from the hidden file; None if there is no such file, or a damaged
+        one."""
         try:
             return np.array(_mapped(self.partial, *self.shape)[epoch])
         except BadInput:
             return None
 
     def write(self, epoch: int, params: Float32[np.ndarray, " p"]) -> None:
-        """Puts a row on the disk. Raises RunFailed where the disk refuses."""
+        """Puts the parameters after an epoch (0: before training) on the disk. Raises RunFailed where the disk refuses."""
         try:
             # written, not mapped: a full disk is an error here, and the death of the process there
             with self.partial.open("r+b") as file:
@@ -241,7 +244,7 @@ class Recorder:
             raise _full(self.partial, error) from error
 
     def finish(self) -> tuple[int, ...]:
-        """Gives the file its name, and returns the checksum of every row."""
+        """Gives the file its final name, and returns the `checksum` of every row, from before training on."""
         os.replace(self.partial, self.path)
         return tuple(checksum(row) for row in _mapped(self.path, *self.shape))
 

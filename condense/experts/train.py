@@ -49,7 +49,8 @@ class ExpertTrainer(NamedTuple):
 
 
 def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, classes: int, *, epochs: int) -> ExpertTrainer:
-    """Builds the compiled pieces; experts are spread over the devices."""
+    """Builds the compiled pieces; experts are spread over the devices. `epochs` is the length of a whole training, by which the recipe says
+    when the step size drops."""
     dropped = recipe.drop_epoch(epochs)
 
     def init_one(key):
@@ -112,7 +113,8 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
 
 
 class Group(NamedTuple):
-    """The state of a group of experts, stored as its checkpoint: network states after `epoch` epochs, and the accuracies so far."""
+    """The state of a group of experts, stored as its checkpoint: network states after `epoch` epochs, and validation accuracies in [0, 1],
+    a column for before training and one for each epoch, 0 where that is still to come."""
 
     epoch: Int[Array, ""]
     states: Fit
@@ -156,7 +158,13 @@ class ExpertTraining:
                 self.group(list(dict.fromkeys(numbers)), keys, bar)
 
     def group(self, experts: list[int], keys: jax.Array, bar) -> None:
-        """Trains some experts to their last epoch and enters them in the record."""
+        """Trains some experts to their last epoch and enters them in the record.
+
+        Args:
+          experts: their numbers, one after another.
+          keys: one for each, and then more of the last one where the group is filled up with copies, which are not kept.
+          bar: a progress display.
+        """
         checkpoints = Checkpoints(self.folder / "checkpoints" / f"{experts[0]:04d}", owner=self.owner)
         files = [Recorder(self.folder, expert, self.header.epochs + 1, self.header.size) for expert in experts]
         base = experts[0] * self.header.epochs
@@ -191,7 +199,7 @@ class ExpertTraining:
             write_header(self.folder, self.header)
 
     def tell_memory(self, states: Fit) -> None:
-        """Prints, before the first group, how much memory networks, optimisers and images take."""
+        """Notes on stderr, before the first group, how much memory networks, optimisers and images take."""
         if not self.noted:
             count = len(jax.tree.leaves(states.vars.params)[0])
             images = "stay in their files" if self.train.whole is None else tree_bytes((self.train.whole, self.val))
@@ -199,15 +207,16 @@ class ExpertTraining:
         self.noted.add("memory")
 
     def tell_time(self, seconds: float, count: int) -> None:
-        """Prints once how long an epoch takes when nothing compiles, including its writing and checkpoint."""
+        """Notes on stderr, once, how long all epochs will take, from the seconds of one of `count` experts, its writing and checkpoint
+        included."""
         if "time" not in self.noted:
             left = seconds * self.header.epochs * -(-(self.header.asked - self.header.count) // count)
             note(f"{seconds:.3g} s an epoch of {count} experts after the first; about {left:.0f} s in all")
         self.noted.add("time")
 
     def begin_or_resume(self, checkpoints: Checkpoints, files: list[Recorder], keys: jax.Array) -> tuple[Fit, np.ndarray, int]:
-        """States, accuracies and the number of epochs done: from the latest checkpoint if it agrees with the recorded rows, else from the
-        start."""
+        """States, accuracies (an expert a row, as in `Group`) and the number of epochs done: from the latest checkpoint if it agrees with
+        the recorded rows, else from the start."""
         states = self.trainer.init(keys)
         for file in files:
             file.reopen()
@@ -233,17 +242,20 @@ class ExpertTraining:
         return states, accuracy, 0
 
     def record(self, files: list[Recorder], epoch: int, rows: np.ndarray) -> None:
-        """Writes one snapshot of every expert of the group to disk."""
+        """Writes the parameters of every expert of the group after an epoch, one of `rows` each, to its file; rows past the last file are
+        copies and left out."""
         for file, row in zip(files, rows, strict=False):
             file.write(epoch, row)
 
     def score(self, states: Fit) -> np.ndarray:
-        """Accuracy of every expert of the group on the validation split."""
+        """The fraction of the validation examples that each expert of the group gets right, f32[experts]; a single 0 where there are no
+        validation examples."""
         count = len(self.val.y)
         return np.asarray(self.trainer.score(states, self.val), np.float32) / np.float32(count) if count else np.float32(0)
 
     def check_finite(self, rows: np.ndarray, experts: list[int], epoch: int) -> None:
-        """Raises RunFailed naming the expert whose parameters are not finite."""
+        """Raises RunFailed naming the first of `experts` whose parameters, the row at its place in `rows`, are not finite. `epoch` counts
+        from 0."""
         bad = [expert for expert, row in zip(experts, rows, strict=False) if not np.isfinite(row).all()]
         if bad:
             raise RunFailed(f"expert {bad[0]} diverged in epoch {epoch + 1}: try a smaller --lr, or another --recipe")

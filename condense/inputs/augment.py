@@ -5,7 +5,7 @@ from condense.inputs.context import Context, Input, Provider
 
 
 def find(context: Context) -> Input:
-    """DSA, without the flip if a mirrored image means something else; the identity for vectors."""
+    """DSA, without the flip if a mirrored image means something else; for examples other than images the identity."""
     return Input(augmentation(context.data))
 
 

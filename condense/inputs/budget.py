@@ -4,8 +4,8 @@ from condense.inputs.context import Context, Input, Provider
 
 
 def find(context: Context) -> Input:
-    """Name and value of the budget. None if the workbench computes the number of examples for the method, or if the call gives no
-    budget."""
+    """Name and value of the budget, as in `("bytes", 200)`. None if the workbench computes the number of examples for the method, or if the
+    call gives no budget."""
     return Input(context.budget)
 
 

@@ -18,7 +18,7 @@ class ToMake(NamedTuple):
       net: specifications of the networks that are trained.
       recipe: how, in words.
       place: the folder that keeps it; None where it is made, used and forgotten.
-      batches: mini-batches of every network's training, and `batch`, how many examples each has.
+      batches: mini-batches that training takes for each entry of `net`, and `batch`, how many examples each has.
       gradients: gradients that a mini-batch takes; 0 where no such training is what takes the time.
       begun: whether the folder holds a part of it, or all, which the run goes on from if it fits.
     """

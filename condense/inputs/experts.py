@@ -22,7 +22,7 @@ COUNT = 4  # enough for a first look on two cores; the papers train 100 experts 
 
 
 def pace_of(examples: int) -> tuple[int, int]:
-    """The batch size and the number of epochs for experts that a run trains itself on `examples` examples.
+    """(batch size, number of epochs) for the experts that a run trains itself on `examples` examples.
 
     An epoch has about 50 steps where the examples are few, so that two epochs apart lie two networks that differ; the batch is never above
     the usual 256, nor below 16. There are about 1,000 steps in all, in 8 to 40 epochs.
@@ -48,7 +48,7 @@ class StandIns(NamedTuple):
         return rng.normal(scale=0.05, size=(len(epochs), self.size)).astype(np.float32)
 
     def last(self, expert: int) -> Float32[np.ndarray, " p"]:
-        """Parameters after the last epoch."""
+        """Random numbers in the place of the parameters after the last epoch."""
         return self.read(expert, [self.epochs])[0]
 
 
@@ -81,7 +81,9 @@ def _parameters(net: str, context: Context) -> int:
 
 
 def make(context: Context) -> Input:
-    """The experts that the flag names; without it, `COUNT` of them, trained by the recipe of the method's paper, kept in OUT/experts."""
+    """Loads the experts that the flag names. Without the flag, trains four by the recipe of the method's paper and keeps them in
+    OUT/experts; those that are there already and fit are taken. Raises BadInput where others are there, unless the run may remove them
+    (`force`)."""
     if context.given is not None:
         return find(context)
     recipe = recipe_of(context)

@@ -114,8 +114,16 @@ def worth(
     options: dict[str, Any],
     owner: str = "",
 ) -> float:
-    """Recovers data from this teacher alone, trains fresh `net`s on them, and returns their mean accuracy in per cent on the validation
-    split."""
+    """Recovers data from this teacher alone, trains three fresh networks on them, and returns their mean accuracy in per cent on the
+    validation split.
+
+    Args:
+      net: specification of the networks that are trained.
+      ipc, steps: images a class, and steps of the recovery. epochs: of the networks; None for the recipe's.
+      folder: keeps checkpoints of the recovery, from which the same call goes on; None keeps none.
+      options: of `cvdd`, the method that recovers.
+      owner: what tells this recovery from others; checkpoints of another are refused.
+    """
     context = Context(REGISTRY[METHOD], data, net, data.seed, folder, steps)
     matcher = cvdd((teacher,), lambda: (0.0,), task_of(context), member=1, label_epochs=epochs, **options)
     chosen = recipe(RECIPE, epochs=epochs)
@@ -164,13 +172,14 @@ class Unmeasured:
         self.teachers, self.asked = teachers, False
 
     def __call__(self, **options: Any) -> tuple[float, ...]:
-        """0 for every teacher."""
+        """Returns 0 for every teacher, whatever the options."""
         self.asked = True
         return (0.0,) * len(self.teachers)
 
 
 def find(context: Context) -> Input:
-    """Gives a stand-in for the priors, because measuring takes long. If the method reads it, the priors are to be made."""
+    """Gives a stand-in for the function that `make` gives, because measuring takes long: it returns 0 for every teacher. If the method
+    calls it, the priors are to be made."""
     teachers = context.values["teachers"]
     recipe = f"cvdd from each teacher alone, {IPC} a class, {STEPS} steps, then {SEEDS} networks on the validation split"
     names = tuple(teacher.name for teacher in teachers)
@@ -178,7 +187,8 @@ def find(context: Context) -> Input:
 
 
 def make(context: Context) -> Input:
-    """Gives the real priors: those kept in the teachers' folder, measuring the others."""
+    """Gives a function (**options of the method) -> the prior of every teacher in per cent. Once called it reads those that are kept in the
+    teachers' folder, and measures the others."""
     return Input(partial(measured, context.data, context.values["teachers"], folder=folder_of(context)))
 
 

@@ -39,7 +39,8 @@ def find(context: Context) -> Input:
 
 
 def make(context: Context) -> Input:
-    """Opens the log that the flag names. Without the flag, uses the one in OUT/ranks if it fits, and makes it there otherwise."""
+    """Opens the log that the flag names. Without the flag, uses the one in OUT/ranks if it fits, and makes it there otherwise. Raises
+    BadInput where another one is there, unless the run may remove it (`force`)."""
     if context.given is not None:
         return find(context)
     with contextlib.ExitStack() as stack:

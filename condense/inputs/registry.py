@@ -34,12 +34,17 @@ class Resolved(NamedTuple):
         return {name: found.value for name, found in self.inputs.items()}
 
     def identity(self) -> dict[str, Any]:
-        """What `run.json` records of the inputs that have a flag."""
+        """What `run.json` records of the inputs that have a flag, by name: JSON values that tell one input from another."""
         return {name: identify(found.value) for name, found in self.inputs.items() if (identify := PROVIDERS[name].identity)}
 
 
 def split_seed(factory: Callable, places: Mapping[str, str | None], seed: int) -> int:
-    """The seed of the validation split: that of the first input whose training left such a split out, else the run's seed."""
+    """The seed of the validation split: that of the first input whose training left such a split out, else the run's seed.
+
+    Args:
+      factory: of the method. places: folders of inputs that the call names, by input; others are not looked at.
+      seed: of the run.
+    """
     for name in flagged_inputs(factory):
         split = PROVIDERS[name].split
         if places.get(name) is not None and (found := split(places[name])) is not None:

@@ -40,7 +40,8 @@ def find(context: Context) -> Input:
 
 
 def make(context: Context) -> Input:
-    """Loads the teacher that the flag names. Without the flag, uses the one in OUT/teacher if it fits, and trains it there otherwise."""
+    """Loads the teacher that the flag names. Without the flag, uses the one in OUT/teacher if it fits, and trains it there otherwise.
+    Raises BadInput where another one is there, unless the run may remove it (`force`)."""
     if context.given is not None:
         return find(context)
     if context.out is None:

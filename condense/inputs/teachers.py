@@ -43,7 +43,8 @@ def stand_in(name: str, context: Context) -> Teacher:
 
 
 def make(context: Context) -> Input:
-    """Loads the committee that the flag names. Without the flag, uses the one in OUT/teachers if it fits, and trains it there otherwise."""
+    """Loads the committee that the flag names. Without the flag, uses the one in OUT/teachers if it fits, and trains it there otherwise.
+    Raises BadInput where another one is there, unless the run may remove it (`force`)."""
     if context.given is not None:
         return find(context)
     names = names_of(context)

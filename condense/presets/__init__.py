@@ -25,7 +25,7 @@ def is_own(preset: Preset) -> bool:
 
 
 def complete(preset: Preset) -> Preset:
-    """The preset with every option of its method, and where its values come from, stated."""
+    """The preset with a value for every option of its method, that of STATED where it has none itself, and with its origin."""
     origin = preset.origin or origin_of(preset.name, own=is_own(preset))
     return replace(preset, settings={**STATED[preset.method], **preset.settings}, origin=origin)
 
@@ -46,7 +46,8 @@ def find_preset(name: str) -> Preset:
 
 
 def preset_of(name: str, method: str) -> dict[str, Any]:
-    """The flags of a preset. Raises BadInput for an unknown one, or one that belongs to another method."""
+    """The values that a preset, by name or from a JSON file, gives to flags: the data and all settings, by name without dashes. Raises
+    BadInput for an unknown preset, or one that belongs to another method than `method`."""
     preset = find_preset(name)
     if preset.method != method:
         raise BadInput(f"--preset {name}: it belongs to {preset.method}, not to {method}")

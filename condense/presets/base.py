@@ -52,16 +52,17 @@ class Preset:
     ours: str = ""
 
     def flags(self) -> dict[str, Any]:
-        """The values that the preset gives to flags, by name."""
+        """The values that the preset gives to flags, by name without dashes: the data, and all settings."""
         return {"data": self.data, **self.settings}
 
     def run(self) -> str:
-        """The command of the run."""
+        """The command of the run as text, in which DIR stands for the folder of the run and X for that which the command `first` makes."""
         place = f" --{self.flag()} X" if self.first else ""
         return f"condense distill {self.method} --preset {self.name}{place} --out DIR"
 
     def evaluation(self) -> str:
-        """The command of the evaluation, with the network and under the recipe that are nearest to the published ones."""
+        """The command of the evaluation as text, with the network and under the recipe that are nearest to the published ones. DIR stands
+        for the folder of the run, X for that which the command `first` makes."""
         net = f" --net {self.origin.net}" if self.origin and self.origin.net else ""
         named = f" --recipe {self.origin.recipe}" if self.origin and self.origin.recipe else ""
         asked = " --teachers X" if self.settings.get("labels") == "online" and self.first else ""
@@ -73,7 +74,7 @@ class Preset:
         return f"{self.claim}, {self.source}: {before}{self.run()} ({self.cost})"
 
     def rows(self) -> tuple[tuple[str, str], ...]:
-        """The whole record, in lines by name."""
+        """All that the preset says, as (name, text); what is empty is left out."""
         origin = self.origin or Origin("not seen", "not seen")
         stated = {name: value for name, value in self.settings.items() if value is not None}
         rows = (
@@ -95,6 +96,7 @@ class Preset:
         return tuple((name, text) for name, text in rows if text)
 
     def flag(self) -> str:
-        """The flag of the folder that the command `first` makes, such as `teachers`; `teacher` for a self-supervised one."""
+        """The flag, without dashes, of the folder that the command `first` makes, such as `teachers`; `teacher` for a self-supervised one.
+        Not to be asked where `first` is empty."""
         verb = self.first.split()[1]
         return "teacher" if "--ssl" in self.first else {"rank": "ranks"}.get(verb, verb)

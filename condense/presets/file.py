@@ -14,13 +14,14 @@ KIND = Table({"format": Whole(FORMAT, FORMAT), **FIELDS, "settings": Table(rest=
 
 
 def write_preset(path: Path, preset: Preset) -> None:
-    """Writes a preset to a file, whole or not at all."""
+    """Writes a preset to a JSON file, whole or not at all; its `origin` and `ours` are left out."""
     stated = {name: getattr(preset, name) for name in (*FIELDS, "settings")}
     write_bytes(path, (json.dumps({"format": FORMAT, **stated}, indent=1) + "\n").encode())
 
 
 def read_preset(path: Path) -> Preset:
-    """The preset in a file. Raises BadInput, naming the file, where it holds none."""
+    """Reads the preset in a JSON file, such as `condense tune` writes. Raises BadInput, naming the file, where it is missing or holds
+    none."""
     held = read_record(
         path, KIND, what="is no preset", remedy="give the preset.json of `condense tune`, or a name of `condense list presets`"
     )

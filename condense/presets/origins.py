@@ -70,5 +70,6 @@ ORIGINS = {
 
 
 def origin_of(name: str, *, own: bool) -> Origin:
-    """Where the values of a preset come from: this project's if they are its `own`, else those of the longest beginning of its name."""
+    """Where the values of a preset come from: this project's if they are its `own`, else what ORIGINS holds for the longest beginning of
+    its name."""
     return HERE if own else ORIGINS[max((start for start in ORIGINS if name.startswith(start)), key=len)]

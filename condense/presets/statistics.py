@@ -120,7 +120,8 @@ PUBLISHED = {"sre2l": _sre2l, "cvdd": _cvdd, "infer": _infer, "rded": _rded, "nr
 
 
 def place(method: str, data: str) -> str:
-    """The data of a published preset: SRe2L and INFER normalise CIFAR by numbers of their own."""
+    """The data specification of a published preset of a method; `data` is a key of DATA, such as `cifar10`. SRe2L and INFER normalise CIFAR
+    by numbers of their own."""
     return f"{DATA[data]}?normalise=published" if method in ("sre2l", "infer") and data.startswith("cifar") else DATA[data]
 
 

@@ -33,7 +33,8 @@ class RankLog:
         return True
 
     def read(self, name: str) -> Shaped[np.ndarray, "..."]:
-        """What the file of a field holds so far. Raises BadInput where it is not there, or of another size."""
+        """The array that the file of a field holds so far, mapped for reading; 0 where nothing was written yet. Raises BadInput where the
+        file is not there, or of another size."""
         return map_field(self.folder / file_name(name), name, self.shapes[name])
 
     def create(self) -> None:
@@ -53,12 +54,14 @@ class RankLog:
                 raise _full(path, error) from error
 
     def write_epoch(self, network: int, epoch: int, fields: Mapping[str, Shaped[np.ndarray, " n"]]) -> None:
-        """Puts the fields of an epoch of a network on the disk. Raises RunFailed where the disk refuses."""
+        """Puts the fields of an epoch of a network, by name and a number an example, on the disk. Networks and epochs count from 0. Raises
+        RunFailed where the disk refuses."""
         for name, row in fields.items():
             self.write(name, (network * self.header.epochs + epoch) * self.header.examples, row)
 
     def write(self, name: str, first: int, numbers: Shaped[np.ndarray, "..."]) -> None:
-        """Puts numbers of a field on the disk, from its `first` number on. Raises RunFailed where the disk refuses."""
+        """Puts numbers on the disk, in the place of as many of the field `name`, from the number `first` of its flattened array on. Raises
+        RunFailed where the disk refuses."""
         path, dtype = self.folder / file_name(name), np.dtype(DTYPES[name])
         try:
             # written, not mapped: a full disk is an error here, and the death of the process there
@@ -77,7 +80,7 @@ class RankLog:
 
 
 def log_bytes(header: Header) -> int:
-    """Bytes on disk of all fields."""
+    """Bytes of the numbers of all fields of a log."""
     return sum(math.prod(shape) * np.dtype(DTYPES[name]).itemsize for name, shape in header.shapes().items())
 
 

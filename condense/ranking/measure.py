@@ -18,14 +18,19 @@ PART = 8192  # examples whose embeddings are in memory at one time
 
 
 class Seen(NamedTuple):
-    """What a network makes of all examples: its logits, and the norms of the last layer's inputs with a 1 behind them."""
+    """What a network makes of all examples: its logits, and for each the norm of the last layer's input with a 1 behind it,
+    sqrt(1 + |phi|^2)."""
 
     logits: Float[Array, "n classes"]
     norms: Float[Array, " n"]
 
 
 def measure_epoch(now: Seen, before: Seen, y: Int[Array, " n"]) -> dict[str, Array]:
-    """The fields of an epoch, by the names of `synth.selection.ranks.PER_EPOCH`, each [n].
+    """The fields that are logged of an epoch, by name, a number an example.
+
+    With p the probabilities after this epoch and z the logits: `probability` p_y; `margin` z_y - max of the other z; `correct` 1 where y
+    has the largest logit, else 0; `error` the norm of p - the one-hot row of y; `entropy` of p in nats, f16; `divergence` KL(p, p before),
+    at least 0; `gradient` `error` times the example's norm in `now`.
 
     Args:
       now, before: what the network makes of the examples after this epoch, and after the one before.
@@ -52,7 +57,7 @@ class Measure(NamedTuple):
 
     Args:
       see: (vars, x) -> Seen.
-      fields: (now, before, y) -> the fields of an epoch.
+      fields: (now, before, y) -> the fields of an epoch, as `measure_epoch` has them.
       embed: (vars, x) -> f16[m d] for a part of the examples.
       full: (vars, x, y) -> f32[n], the norm of every example's gradient by all parameters.
     """

@@ -15,7 +15,8 @@ FULL_GRADIENT = 3  # passes of an epoch's training that one of every example's g
 
 
 def preview_ranking(ranking: Ranking, out: str | Path, *, force: bool = False) -> list[str]:
-    """The lines of a dry run. A mini-batch is trained for the estimate; nothing is written."""
+    """Returns the lines that `condense rank --dry-run` prints: choices, size of the log, what the folder `out` holds, estimated time. A
+    mini-batch is trained for the estimate; nothing is written."""
     data, recipe = ranking.data, ranking.recipe
     net, batch = nets.build(ranking.net, data.image, len(data.classes)), min(recipe.batch, len(data.train.y))
     header = ranking.header(width_of(net, data.image))

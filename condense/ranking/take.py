@@ -8,7 +8,8 @@ from synth.selection.ranks import Ranks, read_ranks
 
 
 def take_ranks(place: str | Path, data: Data, *, flag: str = "--ranks") -> Ranks:
-    """The log in a folder. Raises BadInput for a folder without one, and for a log of other data or another validation split."""
+    """Opens the log of ranks in a folder. Raises BadInput, naming the flag, for a folder without a finished one, and for a log of other
+    data or another validation split."""
     ranks = read_ranks(place, flag=flag)
     header, at = ranks.header, f"{flag} {place}"
     if header.data_digest != data.digest:

@@ -59,7 +59,7 @@ class Ranking(NamedTuple):
         return self.networks * self.recipe.epochs
 
     def config(self) -> dict[str, Any]:
-        """All choices that identify the run."""
+        """All choices that identify the run, by name, as `run.json` records them."""
         config = {"task": "ranks", "data": self.data.spec, "net": self.net, "networks": self.networks, **self.recipe.as_record()}
         return config | {"full_gradient": self.full} | ({} if self.data.seed == self.seed else {"split_seed": self.data.seed})
 
@@ -89,8 +89,8 @@ def proxy_net(data: Data) -> str:
 
 
 def augmentation_of(data: Data) -> Augment:
-    """The usual view of a teacher's training as an augmentation, under which a network without batch statistics trains faster on a CPU;
-    vectors stay as they are."""
+    """The usual view of a teacher's training as an augmentation (key, x) -> x, under which a network without batch statistics trains faster
+    on a CPU; `siamese` is ignored, each image gets parameters of its own. Vectors stay as they are."""
     if not MODALITIES[data.modality].augments:
         return unaugmented
     view = usual_view(data)
@@ -100,7 +100,8 @@ def augmentation_of(data: Data) -> Augment:
 def settle_ranking(
     data: Given, *, net: str | None, networks: int, epochs: int, lr: float, batch: int, full_gradient: bool, seed: int
 ) -> Ranking:
-    """Reads the data and checks the arguments of `rank`; nothing is written. Raises BadInput."""
+    """Reads the data and checks the arguments of `rank`, where None for `net` is the usual proxy; nothing is written. Raises BadInput for a
+    wrong one."""
     seed, networks = check_seed(seed), check_whole("networks", networks)
     recipe = TeacherRecipe(epochs, lr, batch).checked()
     arrays = (name for name, modality in MODALITIES.items() if modality.starts)
@@ -163,7 +164,7 @@ class ProxyProgress(NamedTuple):
 
 
 class RankTraining:
-    """The training and logging of all proxies in the folder of a run."""
+    """The training and logging of all proxies of `ranking` in the folder of the run `owner`."""
 
     def __init__(self, owner: Run, ranking: Ranking):
         data = ranking.data
@@ -176,7 +177,7 @@ class RankTraining:
         self.log = RankLog(self.folder, ranking.header(width_of(self.net, data.image)))
 
     def run(self) -> None:
-        """Trains what is missing and finishes the log."""
+        """Trains the proxies that are missing, logs every epoch, and finishes the log."""
         self.owner.begin()
         if not self.log.whole():
             self.start_anew()
@@ -197,7 +198,7 @@ class RankTraining:
         self.owner.saved(0)
 
     def proxy(self, number: int, bar) -> None:
-        """Trains one proxy from wherever it was left."""
+        """Trains and logs one proxy, whose number counts from 0, from wherever it was left. Raises RunFailed where it diverges."""
         epochs, x, y = self.ranking.recipe.epochs, self.examples.x, self.examples.y
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.ranking.seed), RANKING), number)
         kept = Checkpoints(self.folder / "checkpoints" / str(number), owner=self.owner.owner)
@@ -225,7 +226,8 @@ class RankTraining:
             bar.advance(LOGGED, right=float(fields["correct"].mean()))
 
     def tell(self, number: int, epoch: int) -> bool:
-        """Records that an epoch of a network is safe on the disk; whether that was not recorded yet."""
+        """Records that an epoch of a network (both count from 0) is safe on the disk, with its accuracy on the training examples. Returns
+        whether that was not recorded yet."""
         step = number * self.ranking.recipe.epochs + epoch + 1
         if step in self.metrics.column("train_accuracy"):
             return False

@@ -54,7 +54,7 @@ def _sums(place: Path) -> dict[str, int]:
 
 
 class AnotherRun(BadInput):
-    """A checkpoint that another run left."""
+    """The error of a checkpoint that another run left."""
 
 
 class Checkpoints:
@@ -69,7 +69,8 @@ class Checkpoints:
         return sorted(int(place.name) for place in self.folder.glob("[0-9]*") if place.name.isdigit())
 
     def save(self, step: int, tree) -> None:
-        """Stores `tree`, a PyTree of arrays on the host, whole or not at all; earlier states stay. RunFailed where the disk refuses."""
+        """Stores `tree`, a PyTree of arrays on the host, whole or not at all; of earlier states the last one stays. Raises RunFailed where
+        the disk refuses; then all earlier ones stay."""
         arrays = {name: np.asarray(leaf) for name, leaf in _named(tree).items() if leaf.size}  # orbax refuses arrays of no elements
         temporary = self.folder / f".{step}.tmp"
         try:
@@ -92,7 +93,7 @@ class Checkpoints:
         self._remove_older()
 
     def restore(self, target):
-        """Reads the latest complete state, in the structure of `target`. None if there is none.
+        """Reads the latest complete state, as NumPy arrays in the structure of `target`. None if there is none.
 
         Args:
           target: PyTree of arrays or of their shapes and dtypes.

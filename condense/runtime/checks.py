@@ -13,7 +13,8 @@ SEEDS = 2**32  # a larger seed would be cut to this many bits and give another's
 
 
 def check_whole(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
-    """Returns a whole number in [least, most] as an int."""
+    """Returns a whole number in [least, most] as an int; None for `most` is no upper end. Raises BadInput, with the flag of the argument
+    `name`, for everything else, True and False too."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
         wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise BadInput(f"{flag_of(name)} {value}: give a whole number {wanted}")
@@ -21,11 +22,11 @@ def check_whole(name: str, value: Any, *, least: int = 1, most: int | None = Non
 
 
 def check_seed(value: Any) -> int:
-    """Returns a seed as an int. It must be a whole number in [0, 2^32)."""
+    """Returns a seed as an int. Raises BadInput where it is no whole number in [0, 2^32)."""
     return check_whole("seed", value, least=0, most=SEEDS - 1)
 
 
 def check_validation(eval_every: int | None, data: Any) -> None:
-    """Raises BadInput if a run is to score sets on the way and the data has no validation examples."""
+    """Raises BadInput if a run is to score sets on the way (`eval_every` is neither None nor 0) and the data has no validation examples."""
     if eval_every and not len(data.val.y):
         raise BadInput(f"--eval-every {eval_every}: {data.spec} is too small for a validation split; use more data, or leave it out")

@@ -9,7 +9,7 @@ BEFORE = signal.getsignal(signal.SIGINT)
 
 
 def leave(number: int, frame: object) -> None:
-    """Says that it was interrupted, and is gone."""
+    """Handles Ctrl-C: says on stderr that the program was interrupted, and ends the process at once with exit code 130."""
     if sys.stderr is not None:
         os.write(2, b"condense: interrupted\n")
     os._exit(INTERRUPTED)

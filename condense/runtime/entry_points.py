@@ -10,7 +10,7 @@ from condense.runtime.log import note
 @cache
 def registered(group: str, kind: type) -> dict[str, Any]:
     """Loads the objects that installed packages registered under a group of entry points, by name. An object that cannot be loaded, or is
-    of another type, is left out, and a line says why."""
+    of another type than `kind`, is left out, and a line on stderr says why. The same call again returns the same dictionary."""
     found = {}
     for point in entry_points(group=group):
         try:

@@ -8,7 +8,8 @@ from synth.errors import BadInput
 
 
 def needed(package: str, what: str, *, extra: str) -> ModuleType | Any:
-    """Imports a library of an extra. Raises BadInput with the command that installs it, where it is not there."""
+    """Imports and returns the library `package`, which belongs to the extra `extra` of this project. Raises BadInput where it is not there:
+    the message says that `what` needs it, and by which command it is installed."""
     try:
         return import_module(package)
     except ImportError as error:

@@ -49,7 +49,8 @@ def _again(number: int) -> None:
 
 @contextlib.contextmanager
 def defer_interrupt() -> Iterator[None]:
-    """Delays Ctrl-C until the block ends, so that the block is done as a whole. A second Ctrl-C takes effect at once."""
+    """Delays Ctrl-C until the block ends, so that the block is done as a whole. A second Ctrl-C takes effect at once. Outside the main
+    thread it changes nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

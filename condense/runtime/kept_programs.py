@@ -19,7 +19,8 @@ def keep_programs() -> None:
     """Tells JAX, if it is not imported yet, to keep compiled programs under ~/.cache/condense/programs, or under $CONDENSE_PROGRAMS.
 
     `CONDENSE_PROGRAMS=none` keeps none. A folder serves one version of JAX on one kind of processor, as programs hold its instructions.
-    Where JAX_COMPILATION_CACHE_DIR is set, JAX has been told already, and nothing changes.
+    Where JAX_COMPILATION_CACHE_DIR is set, JAX has been told already, and nothing changes. Where the folder cannot be written, nothing is
+    kept. A line on stderr names a folder that is new.
     """
     place = os.environ.get("CONDENSE_PROGRAMS", "~/.cache/condense/programs")
     if place == "none" or "JAX_COMPILATION_CACHE_DIR" in os.environ or "jax" in sys.modules:
@@ -42,7 +43,7 @@ def keep_programs() -> None:
 
 
 def processor() -> str:
-    """Eight hexadecimal digits for the machine's instructions."""
+    """Eight hexadecimal digits that tell the instructions of this machine's processor from those of others."""
     facts = platform.machine() + platform.system()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -12,13 +12,13 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 class Curves:
-    """Curves by name, each thinned to every second point where it has MOST."""
+    """Curves by name, each thinned to every second point whenever it has more than 400."""
 
     def __init__(self) -> None:
         self.points: dict[str, list[tuple[float, float]]] = {}
 
     def add(self, at: float, metrics: dict[str, SupportsFloat]) -> None:
-        """Adds a point to each curve that has a finite value."""
+        """Adds a point to each curve that has a finite value in `metrics`; `at` is its place on the horizontal axis."""
         for name, value in metrics.items():
             if math.isfinite(value):
                 points = self.points.setdefault(name, [])
@@ -27,7 +27,7 @@ class Curves:
                     del points[1::2]
 
     def html(self) -> str:
-        """The curves as drawings beside each other."""
+        """The curves as HTML, drawings beside each other; an empty text where there is none."""
         drawn = [self._one(name, points, COLOURS[at % len(COLOURS)]) for at, (name, points) in enumerate(self.points.items())]
         return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(drawn)}</div>' if drawn else ""
 
@@ -55,19 +55,21 @@ class Live:
         self.draw(first=True)
 
     def update(self, at: float, metrics: dict[str, SupportsFloat]) -> None:
-        """Takes new values, and draws them if it is time."""
+        """Takes the values of `metrics` at the place `at` of the horizontal axis, and draws all if a second has gone since the last
+        time."""
         self.curves.add(at, metrics)
         if time.monotonic() - self.drawn >= EVERY:
             self.draw()
 
     def draw(self, *, first: bool = False) -> None:
-        """Draws what is known."""
+        """Draws the words and all curves so far, in place of what was drawn before, or anew where it is the `first` time."""
         self.drawn = time.monotonic()
         self.show(f"<div><code>{escape(self.words())}</code></div>{self.curves.html()}", first)
 
 
 def in_jupyter() -> Callable[[str, bool], None]:
-    """Shows HTML in the output of the running cell and replaces it later."""
+    """Returns a function (HTML, first) that shows HTML in the output of the running cell of a notebook where `first`, and else replaces
+    what it showed."""
     from IPython.display import HTML, display
 
     handles: list[Any] = []

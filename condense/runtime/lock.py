@@ -18,10 +18,12 @@ CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}  # of a place that may only be
 
 @contextlib.contextmanager
 def locked(folder: Path, *, reading: bool = False) -> Iterator[BinaryIO | None]:
-    """The lock of a folder, made if need be, until the block ends; with `reading`, None where the folder is there
-    and nothing can be written.
+    """Locks a folder until the block ends, and gives its open lock file. Folder and file are made if need be.
 
-    Raises BadInput where another process holds it, naming that one.
+    With `reading`, gives None where the folder is there and nothing can be written in it.
+
+    Raises BadInput where another process holds the lock, naming that one, and where the folder cannot be written or locked; RunFailed where
+    the disk is full.
     """
     while True:
         try:
@@ -64,7 +66,8 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 
 def sign(lock: BinaryIO) -> None:
-    """Says in the lock file who holds it; not done for a finished run, in whose folder nothing changes."""
+    """Writes the number of this process into the open lock file, for others to name. It is not called for a finished run, in whose folder
+    nothing changes. Raises RunFailed where the file cannot be written."""
     try:
         lock.truncate(0)
         lock.write(str(os.getpid()).encode())
@@ -74,5 +77,5 @@ def sign(lock: BinaryIO) -> None:
 
 
 def closed(folder: Path, why: str) -> BadInput:
-    """The refusal of a folder where nothing can be written."""
+    """Makes, and does not raise, the BadInput that refuses a folder where nothing can be written; `why` stands in its message."""
     return BadInput(f"--out {folder}: cannot write there ({why}); give a folder that is new or holds a run")

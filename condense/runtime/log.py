@@ -40,7 +40,7 @@ class MetricsLog:
         write_bytes(self.path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
 
     def add(self, step: int, **metrics: SupportsFloat) -> None:
-        """Appends one line. Raises RunFailed where the disk is full or fails."""
+        """Appends one line: `step` (steps done) and the metrics by name. Raises RunFailed where the disk is full or fails."""
         row = {"step": step, **{name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}}
         self.rows.append(row)
         try:
@@ -50,12 +50,12 @@ class MetricsLog:
             raise disk_failure(self.path, error) from error
 
     def column(self, name: str) -> dict[int, float]:
-        """Values of one metric by step."""
+        """The values of one metric by step, the last where a step has several; lines where it is missing or null are left out."""
         return {row["step"]: row[name] for row in self.rows if row.get(name) is not None}
 
 
 def disk_failure(path: Path, error: OSError) -> RunFailed:
-    """The RunFailed for a file that cannot be written, with its one-line message."""
+    """Makes, and does not raise, the RunFailed for a file that cannot be written, with its one-line message."""
     reason = "no space left on the device" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
     return RunFailed(f"{path}: cannot write ({reason}); earlier results are intact: free some space and run the same command again")
 
@@ -72,7 +72,7 @@ def note(text: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A span in words: 40 s, 12 min, 3.5 h."""
+    """Seconds in words: 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -194,10 +194,12 @@ class _InNotebook(_Lines):
 
 @contextlib.contextmanager
 def progress(total: int, description: str, *, done: int = 0, phase: str = "") -> Iterator["_Bar | _Lines"]:
-    """A progress display with `.advance(n=1, **metrics)`: rate, time gone, time left and the latest metrics.
+    """A progress display on stderr, or in a notebook, for a block: rate, time gone, time left and the latest metrics. The block calls its
+    `.advance(n=1, **metrics)` where `n` more iterations are done.
 
     Args:
       total: how many iterations there are, of which `done` were done before.
+      description: what is shown in front.
       phase: what goes on until the first of them is done, as `compiling`; shown at once.
     """
     console, description = _console(), one_line(description)

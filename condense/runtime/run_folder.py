@@ -70,7 +70,7 @@ def digest(config: dict[str, Any]) -> str:
 class Run:
     """A run folder that this process has locked. `done` tells whether it was already finished with at least the steps asked for.
 
-    Nothing in the folder changes before `begin`, but for what is MADE before a run begins.
+    Nothing in the folder changes before `begin`, but for inputs that are made before a run begins, such as experts and teachers.
     """
 
     def __init__(self, folder: Path, record: dict[str, Any], fresh: dict[str, Any], *, done: bool, replaces: dict[str, Any] | None):
@@ -81,7 +81,8 @@ class Run:
 
     @property
     def owner(self) -> str:
-        """What tells this run from others, in sixteen hexadecimal digits; checkpoints are marked with it."""
+        """What tells this run from others, in sixteen hexadecimal digits: the `digest` of its configuration, seed and data digest.
+        Checkpoints are marked with it."""
         return digest({name: self.record.get(name) for name in ("config", "seed", "data_digest")})
 
     def begin(self) -> None:
@@ -137,14 +138,16 @@ def open_run(
     Args:
       config: every choice that makes it this run and no other, as JSON values by field; `steps` is not among them.
       steps: how many it shall have done in all.
+      seed, data_digest: of the run, and of its data; others make it another run.
+      command: what the record calls its command.
       beside: choices that change what lies beside the result and not the result, by field; part of no digest. They too make it another
         run, where its record has them: older ones lack them.
       shown: what the record says besides, by field, and what tells no run from another.
       spent: names of folders that nobody needs once the run is done. They are removed then, and where it is found done: a process may die
         between its last record and that.
       force: replaces another run, and one that is done, when this one begins. An unfinished run of the same choices goes on all the same.
-    Raises BadInput where another process holds the folder, or where it holds something else than a run, or a run of another config,
-    seed or data.
+    Raises BadInput where another process holds the folder, or where it holds something else than a run, a run of another config, seed or
+    data, or one that is past `steps` and not done.
     """
     folder, config = Path(folder), json.loads(json.dumps(config))
     identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
@@ -190,7 +193,7 @@ def open_run(
 
 
 def check_there(folder: Path, name: str) -> None:
-    """Raises BadInput where a run that is done lacks what it made."""
+    """Raises BadInput where the folder of a run that is done lacks the file `name` that the run made."""
     if not (folder / name).is_file():
         raise BadInput(f"--out {folder}: its run is done, and its {name} is gone; --force makes it anew")
 
@@ -207,7 +210,8 @@ def check_same(folder: Path, config: dict[str, Any]) -> None:
 def foresee(folder: Path, config: dict[str, Any], *, whole: bool, steps: int, force: bool, **beside: Any) -> str:
     """What a run of these choices will find in its folder, in words. Nothing is written.
 
-    `config` is `whole`, or the part of it that is known before the inputs of the run are there; `beside` are further fields of the record.
+    `whole` says whether `config` is all of it, or the part that is known before the inputs of the run are there; `beside` are further
+    fields of the record.
     """
     if folder.exists() and not folder.is_dir():
         return f"{folder} is a file: refused; give a folder that is new or holds a run"

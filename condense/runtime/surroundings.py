@@ -19,7 +19,8 @@ SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run 
 
 
 def surroundings() -> dict[str, Any]:
-    """What a result may depend on beside the choices of its run, and what tells where it came from."""
+    """What a result may depend on beside the choices of its run, and what tells where it came from, by name: `versions` (of Python and
+    libraries), `revision` (the commit), `backend`, `devices` and `threads` (how many), `xla_flags`."""
     return {
         "versions": versions_of(PACKAGES),
         "revision": _revision(),
@@ -31,7 +32,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def versions_of(packages: Sequence[str]) -> dict[str, str | None]:
-    """The versions of Python and of these packages by name; None for one that is not installed."""
+    """The versions of Python, as `python`, and of these packages by name; None for one that is not installed."""
     return {"python": sys.version.split()[0], **{name: _version(name) for name in packages}}
 
 
@@ -59,7 +60,12 @@ def _flat(tree: Any, name: str = "") -> dict[str, Any]:
 
 
 def note_surroundings(old: dict[str, Any] | None, fresh: dict[str, Any]) -> None:
-    """Notes in what surroundings a run goes on, field by field, where they are not those that it was begun in."""
+    """Prints a line on stderr for each part of the surroundings (versions, backend, devices, XLA flags) in which a run goes on otherwise
+    than it was begun.
+
+    Args:
+      old: the run's record; None, for a new run, prints nothing. fresh: the record that it would have now.
+    """
     if old:
         before, now = (_flat({name: record.get(name) for name in SURROUNDINGS}) for record in (old, fresh))
         for name in sorted(before | now):

@@ -67,7 +67,8 @@ def barlow_loss(a: Float[Array, "b d"], b: Float[Array, "b d"], *, trade: float 
 
 
 def init_projector(key: jax.Array, inputs: int, width: int) -> list[dict[str, jax.Array]]:
-    """Three layers from U(-1/sqrt(inputs), 1/sqrt(inputs)); the first two end in a batch norm with scale and bias."""
+    """Three linear layers without bias, to `width` outputs each: arrays by name, layer by layer. The `kernel` is from U(-a, a) with
+    a = 1 / sqrt(inputs of the layer); the first two layers end in a batch norm with `scale` and `bias`. `inputs` are those of the first."""
     layers = []
     for number, fan_in in enumerate((inputs, width, width)):
         bound = 1 / fan_in**0.5
@@ -108,7 +109,17 @@ class BarlowTraining(NamedTuple):
 
 
 def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *, ranges: Ranges) -> BarlowTraining:
-    """Barlow Twins on images of `shape` n h w c. Both views of a batch go through the network together, so batch norms see either."""
+    """Builds the compiled Barlow Twins training of a network, with a projector on top of its embedding.
+
+    Every step makes two random views of each image of a batch. Both go through the network in one call, so that its batch norms take their
+    statistics over both views together.
+
+    Args:
+      net: the network to train.
+      config: with its epochs filled in, as `complete` does; None there is an error.
+      shape: n h w c of the training images. An epoch has n // min(config.batch, n) steps; a last short batch is left out.
+      ranges: how strongly views are cropped, mirrored and changed in brightness and contrast; these are no bounds of pixel values.
+    """
     n, *image = shape
     batch = min(config.batch, n)
     steps = n // batch
@@ -145,7 +156,8 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
 
 
 def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay, and its step-size schedule for a training of `steps` batches an epoch."""
+    """Adam with decoupled weight decay for a training of `steps` batches an epoch, `config.epochs` of them. Its step size rises evenly for
+    a twentieth of the training, and falls to 0 as a half cosine."""
     whole, rise = steps * config.epochs, max(1, steps * config.epochs // 20)
 
     def factor(count):
@@ -156,7 +168,8 @@ def optimiser(config: Config, steps: int) -> optax.GradientTransformation:
 
 
 def complete(config: Config, image: tuple[int, int, int], n: int) -> Config:
-    """Fills the open values of a configuration for n images h w c. Raises BadInput for numbers out of range."""
+    """Fills in the network and the epochs of a configuration, where they are None, for n images of the shape `image`, h w c. Other values
+    stay as they are. Raises BadInput for numbers out of range, and for an unknown network."""
     batch = min(check_whole("batch", config.batch, least=2), n)
     epochs = max(1, round(STEPS / (n // batch))) if config.epochs is None else check_whole("epochs", config.epochs)
     check_whole("projector", config.projector)

@@ -10,11 +10,12 @@ from synth.errors import BadInput
 
 
 def load_frozen(place: str | Path, data: Data, *, split: str = "test") -> dict[str, Teacher]:
-    """The networks in a folder of `condense teachers`, in the model space of `data`, by their specification and number.
+    """The networks in a folder of `condense teachers`, in the model space of `data`, by specification and number from 1, as in
+    `mobilenet:width=16,depth=2 (frozen 3)`.
 
-    Notes are those of `load_teachers`, which takes `split` too.
+    A note on stderr says where `split`, on which sets are scored (`test` or `val`), may hold images that they were trained on.
 
-    Raises BadInput where there is none, or where they take other images than the data's.
+    Raises BadInput where there is none, where they take other images than the data's, or where one of a committee is near chance on them.
     """
     if (Path(place) / INDEX).is_file():
         known = take_teachers(place, data, flag="--frozen", split=split)

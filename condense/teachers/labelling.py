@@ -28,8 +28,9 @@ PARTIAL_LABELS_DIR = ".labels.partial"  # in a run's folder: answers of a labell
 
 
 def plan_of(chosen: Protocol, image: tuple[int, int, int], flips: bool) -> LabelPlan:
-    """The `LabelPlan` of a recipe for such images: its epochs, batch, view and temperature, and a progress bar. Raises BadInput for a
-    recipe that draws no views."""
+    """The `LabelPlan` of a recipe for images of the shape `image`, h w c: its epochs, batch, view and temperature, and a progress bar.
+    Raises BadInput for a recipe that draws no views. `flips` says whether a mirrored image keeps its label; if not, the view mirrors
+    none."""
     view = chosen.view_for(height=image[0], flips=flips)
     if view is None:
         known = ", ".join(name for name, other in RECIPES.items() if getattr(other, "view", ""))
@@ -51,8 +52,19 @@ def label_in_pieces(
     folder: Path,
     **own: Any,
 ) -> Labels:
-    """Returns the labels that `synth.labelling.label` returns. Answers to the views of every epoch are kept in `folder` meanwhile, and the
-    same call resumes from them. The folder may be deleted once the labels are saved."""
+    """Labels a set by its teachers as `synth.labelling.label` does, and returns the labels. Answers to the views of every epoch are kept in
+    `folder` meanwhile, and the same call resumes from them. The folder may be deleted once the labels are saved. Kinds of labels without
+    stored views keep nothing there.
+
+    Args:
+      key: of the views, unless `own` has a `seed` for them.
+      kind: a name in `synth.labels.made_kinds()`.
+      x, index: the examples and their classes in [0, classes).
+      plan: how the recipe shows the set that it will be trained with.
+      own: `weights` and `statistics` of the teachers, and the kind's own options.
+
+    Raises BadInput as `synth.labelling.label`, and where the folder cannot be written; RunFailed where the disk is full.
+    """
     if not find_kind(kind).replays:
         return label(key, kind, x, index, classes, teachers, plan, **own)
     request = {
@@ -71,7 +83,12 @@ def label_in_pieces(
 class Partial:
     """Keeps the answers so far in a folder, one file a piece. Answers that belong to another labelling are deleted.
 
-    `done` is what `synth.labelling.label` takes: how many epochs, and the array of all; None at the start.
+    Args:
+      folder: made where it is not there.
+      request: all that the answers depend on, as JSON values by name; where the folder holds answers to another one, it is emptied.
+      epochs: of the whole labelling.
+
+    The field `done` is (epochs whose answers are there, the array [epochs ...] of all); None where there are none.
     """
 
     def __init__(self, folder: Path, request: dict[str, Any], epochs: int):
@@ -99,7 +116,12 @@ class Partial:
         self.done = (self.stored, rows) if self.stored else None
 
     def tick(self, done: int, rows: np.ndarray) -> None:
-        """Saves new answers, twenty times in all. If the disk refuses, prints a note and continues."""
+        """Saves the answers since the last time, about twenty times in all; at other calls, and at the end, it does nothing. If the disk
+        refuses, prints a note on stderr, and saves no more.
+
+        Args:
+          done: how many epochs are labelled. rows: the array [epochs ...] of all.
+        """
         if done % self.every or done >= self.epochs:
             return
         try:

@@ -20,27 +20,29 @@ def _reader(net: Net):
 
 
 def some(examples: Split, count: int) -> Split:
-    """At most `count` examples, the same in every call. They are drawn at random, because files may be sorted by class."""
+    """At most `count` examples, in the order of the split, the same in every call. They are drawn at random, because files may be sorted by
+    class."""
     index = np.sort(np.random.default_rng(0).permutation(len(examples.y))[:count])
     return examples.take(index) if examples.in_memory else Chosen(examples, index)
 
 
 def answers(teacher: Teacher, examples: Split) -> Int[np.ndarray, " n"]:
-    """The classes that a teacher gives examples. It uses running statistics."""
+    """The class index that a teacher gives each of the examples. Its batch norms use running statistics."""
     return read_over(_reader(teacher.net), teacher.vars, examples)
 
 
 def classify(teacher: Teacher, examples: Split) -> float:
-    """The fraction of the examples, or of 2,000 of them, that a teacher classifies right."""
+    """The fraction of the examples, or of 2,000 of them where there are more, that a teacher classifies right; NaN where there are none."""
     part = some(examples, LOOKED_AT)
     return float((answers(teacher, part) == np.asarray(part.y)).mean()) if len(part.y) else float("nan")
 
 
 def check_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadInput, advice: str, known: float | None = None) -> None:
-    """Raises `failed` if the teacher is near chance on validation images of the data, or far below its recorded accuracy `known`.
+    """Raises `failed` if the teacher is near chance on validation images of the data, or at most half as good as its recorded accuracy
+    `known`, a fraction (None: not compared).
 
-    Near chance is within five points, or three standard deviations, of always naming the most frequent class. Where there are few
-    validation images, training images are looked at too.
+    Near chance is within five points, or three standard deviations if that is more, of always naming the most frequent class. At most 2,000
+    validation images are looked at; where there are fewer than 500, as many as 500 training images too. `advice` ends the message.
     """
     parts = [some(data.val, LOOKED_AT)]
     if len(parts[0].y) < FEW:

@@ -79,7 +79,7 @@ class Representer:
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that tell its weights from another's."""
+        """Sixteen hexadecimal digits that tell the variables of this teacher from another's."""
         return digest_of(self.vars)
 
     @cached_property
@@ -155,7 +155,8 @@ def train_ssl_teacher(
 
 
 def take_teacher(given: Representer | str | Path | None, path: Path | None, synth: SyntheticSet, data: Data) -> Representer:
-    """The teacher of a set with target representations: the given one, the one in a given folder, or the one beside the set's file.
+    """The teacher of a set with target representations: the given one, the one in a given folder, or, for None, the one in the folder
+    `teacher` beside the set's file `path` (None where it has no file).
 
     Raises BadInput where there is none, it takes other images than those of `data`, represents them by more or fewer numbers than the
     set's targets have, or is not the one that the record of the set's run names.
@@ -223,8 +224,8 @@ def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
 
 
 def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None = None) -> float | None:
-    """Accuracy on validation images of a linear probe that is fitted to at most `most` training images; None if there are no validation
-    images.
+    """Accuracy, a fraction, on validation images of a linear probe that is fitted to about `most` training images, as many of every class,
+    or to all; None if there are no validation images.
 
     Args:
       read: (vars, x) -> f32[b d], the features.
@@ -239,7 +240,7 @@ def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None =
 
 
 def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[str, Any]) -> None:
-    """Writes `teacher.npz`, then `teacher.json`: a folder with the latter is complete."""
+    """Writes `teacher.npz`, then `teacher.json` (`about`, kind of preprocessing and digest): a folder with the latter is complete."""
     held = jax.device_get(vars)
     about = about | {"preprocess": preprocess.kind, "digest": digest_of(held)}
     arrays = _named(held) | {f"preprocess/{name}": value for name, value in preprocess._asdict().items()}

@@ -46,7 +46,7 @@ class Teachers:
 
     Args:
       members: the networks, in the model space of their own data.
-      accuracies: share of validation images each classified right at its last epoch.
+      accuracies: share of validation images each classified right at its last epoch; NaN where there were none.
       data_digest, classes, image, preprocess: of the data they were trained on.
       split_seed: of the validation split that their training left out; None where the folder is older than that record.
       folder: where they lie.
@@ -63,13 +63,14 @@ class Teachers:
 
 
 def write_member(path: Path, vars: Vars) -> None:
-    """Writes the variables of one network by path, whole or not at all."""
+    """Writes the variables of one network to an npz file, an array for each path, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_npz(path, arrays_by_path(vars))
 
 
 def write_index(folder: Path, data: Data, recipe: dict[str, Any], members: list[dict]) -> None:
-    """Writes the normalisation and then `teachers.json`. A folder with `teachers.json` is complete."""
+    """Writes the normalisation of the data and then `teachers.json`. A folder with `teachers.json` is complete. `recipe` and `members` are
+    JSON values; each member has at least `net` and `accuracy`."""
     write_npz(folder / NORMALISATION, {name: np.asarray(value) for name, value in data.preprocess._asdict().items()})
     index = {"format": FORMAT, "data": data.spec, "data_digest": data.digest, "classes": data.classes, "image": data.image}
     index |= {"split_seed": data.seed, "normalisation": data.preprocess.kind, "recipe": recipe, "members": members}
@@ -107,7 +108,8 @@ def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
 
 
 def member_bytes(folder: str | Path) -> int:
-    """The bytes of all arrays of a committee's networks, which whoever asks these while others train must have. Loads none of them."""
+    """The bytes of all arrays of the networks in a committee's folder, 0 where there are none: the memory that they take while they answer.
+    Loads none of them."""
     total = 0
     for path in sorted((Path(folder) / "members").glob("*.npz")):
         with opened(path) as archive:
@@ -116,7 +118,8 @@ def member_bytes(folder: str | Path) -> int:
 
 
 def read_preprocess(path: Path, kind: type[Preprocess], image: tuple[int, int, int]) -> Preprocess:
-    """What leads to the model space of teachers. Raises BadInput where its numbers are not finite, impossible, or for other images."""
+    """Reads from an npz file the normalisation of the kind `kind` that leads to the model space of teachers. Raises BadInput where its
+    numbers are not finite, impossible, or for images of another shape than `image`, h w c."""
     with opened(path) as archive:
         found = kind(**{name: archive.read(name).astype(np.float32) for name in kind._fields})
     try:
@@ -139,7 +142,8 @@ def built(name: str, image: tuple[int, int, int], classes: int) -> Net:
 
 
 def read_vars(path: Path, net: Net) -> Vars:
-    """Variables of a network. Raises BadInput where an array is missing, of another shape or dtype, or not finite."""
+    """Reads the variables of a network from an npz file. Raises BadInput where an array is missing, one too many, of another shape or
+    dtype, or not finite."""
     wanted = jax.eval_shape(net.init, jax.random.key(0))
     leaves, _ = jax.tree_util.tree_flatten_with_path(wanted._asdict())
     named = {jax.tree_util.keystr(at, simple=True, separator="/"): leaf for at, leaf in leaves}
@@ -163,7 +167,8 @@ def read_vars(path: Path, net: Net) -> Vars:
 def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers", split: str = "test") -> tuple[Teacher, ...]:
     """The members of a stored committee, in the model space of `data`; `flag` is what named the folder.
 
-    Notes say where `split`, on which sets are scored, may hold images that the teachers were trained on.
+    Notes on stderr say where images that sets are scored on (`split`, `test` or `val`) may be among those that the teachers were trained
+    on.
 
     Raises BadInput where they are for other classes or images, where the normalisations do not lead to each other, or where one is near
     chance on the data.
@@ -180,7 +185,14 @@ def take_teachers(folder: str | Path, data: Data, *, flag: str = "--teachers", s
 
 
 def warn_of_images(where: str, digest: str, seed: int | None, data: Data, split: str) -> None:
-    """Notes where `split` may hold images that teachers were trained on: those of the data `digest`, without the split of `seed`."""
+    """Notes on stderr where teachers may have been trained on the validation images of `data`.
+
+    Args:
+      where: begins the note.
+      digest: of the data that they were trained on. Other data than `data` are always noted; of the same data `warn_of_split` decides.
+      seed: of the validation split that their training left out; None where that is not known.
+      split: on which sets are scored, `test` or `val`.
+    """
     if digest == data.digest:
         warn_of_split(where, seed, data, split)
         return
@@ -189,15 +201,17 @@ def warn_of_images(where: str, digest: str, seed: int | None, data: Data, split:
 
 
 def warn_of_split(where: str, seed: int | None, data: Data, split: str) -> None:
-    """Warns where sets are scored on validation images that teachers, cut by another seed, were trained on."""
+    """Warns on stderr where sets are scored on validation images that teachers were trained on: where `split` is `val`, and `seed`, of the
+    validation split that their training left out, is known (not None) and not that of `data`. `where` begins the warning."""
     if split == "val" and seed not in (None, data.seed):
         what = "validation images here are among those they were trained on, and scores on them too high"
         note(f"warning: {where}: trained without the validation split of seed {seed}, and the data is cut by seed {data.seed}: {what}")
 
 
 def between(teacher: Teacher, theirs: Preprocess, ours: Preprocess, where: str) -> Teacher:
-    """Adapts a teacher to images in our model space: they are converted to the teacher's own normalisation. `where` names the teacher in
-    error messages."""
+    """Adapts a teacher to images that are normalised by `ours`: the network converts them to the teacher's own normalisation, `theirs`.
+    Where both are equal, it comes back as it is. Raises BadInput, which begins with `where`, where they differ and one is not of mean and
+    deviation."""
     if type(theirs) is type(ours) and all(np.array_equal(a, b) for a, b in zip(theirs, ours, strict=True)):
         return teacher
     if not (isinstance(theirs, Standard) and isinstance(ours, Standard)):

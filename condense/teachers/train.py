@@ -75,7 +75,7 @@ class TeacherRecipe(NamedTuple):
         return TeacherRecipe(*numbers, self.optimizer, float(self.decay))
 
     def optimiser(self, factor):
-        """The optimiser at `factor` times the step size."""
+        """The optimiser at `factor` times the step size; `factor` may be traced."""
         if self.optimizer == "adam":
             return adam(self.lr * factor, weight_decay=self.decay)
         return sgd(self.lr * factor, momentum=0.9, weight_decay=self.decay)
@@ -94,15 +94,16 @@ class CommitteeMember(NamedTuple):
     recipe: TeacherRecipe
 
     def as_text(self, shared: TeacherRecipe) -> str:
-        """The text from which `member_of` reads this member."""
+        """The member as text, from which `member_of` reads it: `NET`, with `@key=value,...` behind it for what differs from `shared`, the
+        recipe of the committee."""
         own = self.recipe._asdict()
         changed = [f"{name}={value}" for name, value in own.items() if value != getattr(shared, name)]
         return self.net + "@" * bool(changed) + ",".join(changed)
 
 
 def member_of(text: str, shared: TeacherRecipe) -> CommitteeMember:
-    """Reads a member from text: `NET`, trained by the committee's recipe, or `NET@key=value,...`, where these keys differ. Raises
-    BadInput."""
+    """Reads a member from text: `NET`, trained by the committee's recipe `shared`, or `NET@key=value,...`, where these keys of it differ.
+    Raises BadInput for an unknown network or key, a key given twice, and a value out of range."""
     net, _, rest = text.partition("@")
     kinds, changed = get_type_hints(TeacherRecipe), {}
     for item in rest.split(",") if rest else ():
@@ -148,9 +149,10 @@ def train_teachers(
         are nested. An epoch is as long as the part.
       seed: of weights, order and views, and of the validation split where `data` is a specification.
       force: removes another committee that the folder holds, or this one where it is done.
+      command: what run.json records as the command.
 
     Raises:
-      BadInput: a wrong call. RunFailed: a member that does not learn, and as training may.
+      BadInput: a wrong call. RunFailed: a member that does not learn or diverges, or a full disk.
     """
     recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
     data = check_modality(load_data(data, seed=seed), "images", flag="--data")
@@ -218,12 +220,14 @@ def _train(key, number: int, member: CommitteeMember, before: int, data: Data, f
 
 
 def usual_view(data: Data) -> View:
-    """The view of a mini-batch of images in a teacher's training."""
+    """The view of a mini-batch of images in a teacher's training: shifted by up to an eighth of the height, and mirrored if labels
+    allow."""
     return View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
 
 
 def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples | None = None, augment: Callable | None = None) -> Callable:
-    """Builds the function (key, state, epoch, bar) -> state after the epoch. It compiles once for a network.
+    """Builds the function (key, state, epoch, bar) -> state after the epoch, which counts from 0. It compiles once for a network, uses up
+    the memory of the state that it is given, and tells the progress display `bar` of every twentieth of the epoch.
 
     `examples` are those of the training split, where the caller has them in memory. `augment`, as
     `synth.training.fit.on_examples` takes it, stands in place of the usual view.

@@ -40,13 +40,18 @@ LABEL, NUMBER = 4, 4  # bytes of a class index, and of a number of a set that is
 
 
 class Description(NamedTuple):
-    """What something is, in lines by name."""
+    """What something is.
+
+    Args:
+      what: what kind of thing, as in `data: digits` or `a set`.
+      rows: facts about it as (name, text), in the order in which they are shown.
+    """
 
     what: str
     rows: tuple[tuple[str, str], ...]
 
     def lines(self) -> list[str]:
-        """The lines as the command line prints them."""
+        """Returns the lines that the command line prints, `what` first: a name, filled up to 12 letters, and its text."""
         return [f"{name:<12}{text}" for name, text in (("what", self.what), *self.rows)]
 
     def __str__(self) -> str:
@@ -59,7 +64,8 @@ def describe(what: SyntheticSet | SavedRun | Given, *, cost: bool = False) -> De
     Args:
       what: data as `load_data` takes them, a set or its file, a run or its folder, or the name of a preset. The rows of a specification are
         looked at once, a piece at a time.
-      cost: whether a few examples are trained on, to say what a run on these data would cost on this machine.
+      cost: whether a few examples are trained on, to say what training on these images or vectors costs on this machine. Not for graphs,
+        sets, runs and presets.
 
     Example:
       >>> import condense
@@ -94,7 +100,7 @@ def describe(what: SyntheticSet | SavedRun | Given, *, cost: bool = False) -> De
 
 
 def is_set(path: Path) -> bool:
-    """Whether a set lies at the path, or in a folder there."""
+    """Whether the path is a set's file, or a folder with a `set.npz`."""
     path = path / "set.npz" if path.is_dir() else path
     try:
         return path.suffix == ".npz" and "header.npy" in zipfile.ZipFile(path).namelist()
@@ -103,13 +109,19 @@ def is_set(path: Path) -> bool:
 
 
 def describe_data(data: Data | GraphData, *, cost: bool = False) -> Description:
-    """Describes loaded data."""
+    """Describes loaded data, with the digest of their content. `cost` (not for graphs) says whether a few examples are trained on, to say
+    what training costs on this machine."""
     rows = source_rows(data.source, cost=cost) if MODALITIES[data.modality].starts else graph_rows(data)
     return Description(f"data: {data.spec}", (*rows, ("digest", data.digest)))
 
 
 def source_rows(source: Any, *, cost: bool = False) -> list[tuple[str, str]]:
-    """What images or vectors are."""
+    """Facts about images or vectors as (name, text): sizes, classes, range, duplicates, bytes, cost. All rows are looked at once.
+
+    Args:
+      source: the raw rows (`condense.data.readers.source.ArraySource`).
+      cost: whether a few examples are trained on, to say what training costs on this machine.
+    """
     facts, word = facts_of(source), MODALITIES[source.modality].example
     shape, classes = "x".join(map(str, source.shape)), len(source.classes)
     n, m = len(source.train.y), len(source.test.y)
@@ -136,13 +148,14 @@ def source_rows(source: Any, *, cost: bool = False) -> list[tuple[str, str]]:
 
 
 def how_to_time(spec: str, budget: str) -> str:
-    """The commands that say what a run would cost."""
+    """Says in a line by which command a run on the data `spec` is timed. `budget` are flags, as in `--ipc 10`."""
     dry = f"condense distill METHOD --data {shlex.quote(spec)} {budget} --dry-run"
     return f"`{dry}` times a step of a method on this machine"
 
 
 def training_cost(source: Any) -> str:
-    """What training the usual network costs here, by the time that a few examples take."""
+    """Says in a line how long the usual network trains on this machine, 20 epochs on all examples and 1,000 epochs on 10 a class. One
+    mini-batch is timed for that."""
     n, classes, modality = len(source.train.y), len(source.classes), MODALITIES[source.modality]
     net = nets.canonical(modality.net(source.shape, n))
     batch = max(1, min(n, 32, PIXELS // int(np.prod(source.shape[:2]))))
@@ -152,7 +165,7 @@ def training_cost(source: Any) -> str:
 
 
 def graph_rows(data: GraphData) -> list[tuple[str, str]]:
-    """What graphs are."""
+    """Facts about graphs as (name, text), over training, validation and test together."""
     held = list(pieces(data.source.rows))
     nodes, edges = sum(int(piece.nodes.sum()) for piece in held), sum(len(piece.senders) for piece in held)
     sizes, counts = np.concatenate([piece.nodes for piece in held]), np.bincount(data.source.rows.y, minlength=len(data.classes))
@@ -168,13 +181,13 @@ def graph_rows(data: GraphData) -> list[tuple[str, str]]:
 
 
 def counted(names: tuple[str, ...], counts: Any) -> str:
-    """Classes with the number of their rows; of many the first ones."""
+    """Classes with the number of their rows, as in `cat 10, dog 12`; of more than 20 classes the first 20, and how many more there are."""
     shown = ", ".join(f"{name} {count:,}" for name, count in zip(names[:SHOWN], counts[:SHOWN], strict=True))
     return shown + (f" ... and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def set_rows(synth: SyntheticSet, path: Path | None) -> list[tuple[str, str]]:
-    """What a set is."""
+    """Facts about a set as (name, text). `path` is its file, whose size is named; None for a set without one."""
     info, sizes, modality = synth.info, count_bytes(synth, file=path), MODALITIES[synth.x.modality]
     content = next((name for name, kind in CONTENTS.items() if isinstance(synth.x, kind)), type(synth.x).__name__)
     labels = next((name for name, kind in LABELS.items() if isinstance(synth.y, kind)), type(synth.y).__name__)
@@ -203,7 +216,7 @@ def set_rows(synth: SyntheticSet, path: Path | None) -> list[tuple[str, str]]:
 
 
 def describe_run(run: SavedRun) -> Description:
-    """Describes a run's folder."""
+    """Describes a run: its state, time, memory, command, choices and last metrics, then its set, if there is one."""
     record = run.record
     config = record.get("config", {})
     state = f"{record.get('state', 'unknown')}, {record.get('finished', 0)} of {record.get('steps', '?')} steps finished"
@@ -220,5 +233,5 @@ def describe_run(run: SavedRun) -> Description:
 
 
 def describe_preset(name: str) -> Description:
-    """Describes a preset: its whole record, and every setting that it makes."""
+    """Describes the preset of this name, which must be known: its whole record, and every setting that it makes."""
     return Description(f"a preset: {name}", PRESETS[name].rows())

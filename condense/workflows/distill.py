@@ -57,8 +57,8 @@ def distill(
       method: a name in `matchers.REGISTRY`, or the record of a method. `options` are its factory's keyword arguments, the folders of its
         inputs (`experts`), and what images are stored as: `store` (`f32`, `f16`, `u2` to `u8`, with a factor `u8x2`), `factor` or `bases`.
       data: data as `load_data` takes them; None where the preset names it.
-      ipc, size, bytes, fraction: the budget, exactly one: examples a class, examples in all, payload bytes, a share of the training
-        examples.
+      ipc, size, bytes, fraction: the budget, exactly one (for graphs at most one, and no fraction): examples a class, examples in all,
+        payload bytes, a share of the training examples.
       out: folder of the run: set.npz, run.json, metrics.jsonl, grid.png and, of more than one step, checkpoints and history. Without one
         nothing is written and nothing resumes.
       net: network to match with: a specification, a `synth.base.Net` or a flax module; by default what the inputs are of, or the data's.
@@ -95,7 +95,8 @@ def distill(
 
 
 def execute(made: Plan) -> SyntheticSet:
-    """Carries out a plan and returns its set: makes missing inputs, then runs the method or resumes it."""
+    """Carries out a plan and returns its set: makes missing inputs, then runs the method or resumes it. Where the folder holds the finished
+    run, its set is loaded and nothing is run."""
     for line in made.remarks:
         note(line)
     made = settle_length(made)
@@ -115,7 +116,13 @@ def execute(made: Plan) -> SyntheticSet:
 
 
 def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> SyntheticSet:
-    """Starts the set, runs the method and stores the result. `opened` is the open run folder; None where nothing is written."""
+    """Starts the set, runs the method, stores the result and returns it.
+
+    Args:
+      made: the plan, with all inputs there.
+      config: the choices that identify the run, as `Plan.config` gives them.
+      opened: the open run folder; None where nothing is written.
+    """
     matcher, data, values = made.matcher, made.data, made.resolved.values()
     key, chosen = jax.random.key(made.seed), recipe(made.recipe)
     info = set_info(data, config, seed=made.seed, recipe=made.recipe)

@@ -113,13 +113,14 @@ def evaluate(
     and real examples at the same budget are trained on once for all sets.
 
     Args:
-      what: a set, its file, or a run's folder; or a list of these, which gives one table.
+      what: a set, its file, or a run's folder; or a list of these, which gives one table (`Evaluations`).
       data: data as `load_data` takes them; by default those that the set names.
       net: specifications, or networks as values; by default the set's, else `convnet`, on graphs `gin`.
       seeds: fresh networks a row (>= 1); by default 5, and 10 on graphs.
       recipe: a name in `evals.recipes.RECIPES`; by default the set's, else `dsa`, on graphs `graph`. `epochs` replaces its length.
-      rows: of `distilled`, `random`, `kmeans`, `herding` (on pixels), `easy` and `hard` (by EL2N, see `ranks`), `noise` (noise images, with
-        the set's kind of labels), `full`; on graphs of `distilled`, `random`, `size` (what the number of nodes alone tells) and `full`.
+      rows: of `distilled`, `random`, `random_2x2` (collages of random images), `kmeans`, `herding` (on pixels), `easy` and `hard` (by EL2N,
+        see `ranks`), `noise` (noise images, with the set's kind of labels), `full`; on graphs of `distilled`, `random`, `size` (what the
+        number of nodes alone tells) and `full`.
         Real images are stored as the set is where that has been chosen (`--store`, `--factor`, `--bases`). `random-best` and
         `kmeans-best` are real images in the content that is best for them at the set's bytes, chosen on validation images; such a set
         gets them unasked.

@@ -28,7 +28,8 @@ class Exported(NamedTuple):
     Args:
       path: the folder or file.
       clipped: what its pictures lose of the images; None where it holds no pictures.
-      accuracy: of networks trained on the set, and on what was read back from the export, fractions; empty where nothing was checked.
+      accuracy: mean test accuracies in [0, 1] by what networks were trained on: `set`, `export` (what was read back) and, where pictures
+        lose something, `pictures`; empty where nothing was checked.
     """
 
     path: Path
@@ -85,9 +86,10 @@ def export(
 
 
 def check_export(synth: SyntheticSet, out: Path, how: Format, parcel: Parcel, **asked) -> dict[str, float]:
-    """Mean accuracies of networks trained on the set, on what is read back, and, where they lose something, on the pictures alone.
+    """Mean accuracies in [0, 1] of networks by what they are trained on: `set`, `export` for what is read back from `out`, and, where
+    pictures lose something, `pictures` for these alone.
 
-    `asked` are arguments of `evaluate`.
+    `parcel` is the set as it was exported. `asked` are arguments of `condense.evaluate`.
     """
     sets = {"set": synth, "export": unpack(how.read(out), str(out))}
     if how.pictures and parcel.clipped and (parcel.clipped.outside or parcel.clipped.rounding):
@@ -101,6 +103,7 @@ def check_export(synth: SyntheticSet, out: Path, how: Format, parcel: Parcel, **
 
 
 def as_pictures(synth: SyntheticSet, parcel: Parcel) -> SyntheticSet:
-    """The set with images as its pictures show them."""
+    """The set with its images as pictures show them, rounded to 8 bits and cut off outside [0, 1], in model space again. `parcel` is the
+    set as it was exported, with raw images."""
     raw = to_pictures(parcel.rows["raw"]).astype(np.float32) / 255
     return replace(synth, x=Pixels(jnp.asarray(synth.info.preprocess.apply(raw))))

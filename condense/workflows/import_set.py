@@ -32,10 +32,10 @@ def import_set(
 
     Args:
       paths: files or folders of one set.
-      data: what it was made from: its classes and the size of its images. An export says that itself.
+      data: what it was made from: its classes and the size of its images. A release needs it; an export says that itself.
       out: the file to write, if any.
-      normalise: what float images have gone through: `standard` or `zca`, fitted to the data; `none` for images in [0, 1]; or the numbers,
-        MEAN,.../STD,... a channel.
+      normalise: what the float images of a release have gone through: `standard`, `zca` or `zca_relative`, fitted to the data; `published`
+        or `imagenet`, known numbers; `none` for images in [0, 1]; or the numbers, MEAN,.../STD,... a channel.
       seed: of the sampler that recorded views were drawn by.
       temperature: of recorded labels, whose files do not say it (> 0).
       epochs: how many recorded epochs to read; by default all.
@@ -72,5 +72,5 @@ def import_set(
 
 
 def exported(paths: Sequence[Path]) -> Format | None:
-    """The format of an export; None where the paths are no export."""
+    """The format of the export that lies at the path; None where it is no export, or where there are several paths."""
     return next((how for how in all_formats() if len(paths) == 1 and how.finds(paths[0])), None)

@@ -30,14 +30,16 @@ HELD = Table({"minutes": Real(0), "steps": Whole(1), "options": Table(rest=Real(
 
 
 def step_cost(made: Plan, **how: Any) -> Cost:
-    """Measures a step of the plan's method. Stand-ins take the place of missing inputs."""
+    """Measures what a step of the plan's method takes. Stand-ins take the place of missing inputs. `how` bounds the measuring: `most` steps
+    after the one that compiles, within about `longest` seconds."""
     data, values = made.data, made.resolved.values()
     feed = make_feed(made.matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts"))
     return measure_step(jax.random.key(made.seed), made.matcher, stand_in_set(made), feed, **how)
 
 
 def settle_length(made: Plan) -> Plan:
-    """The plan with the steps and options that its minutes come to: those in its folder's record, else those that are measured now.
+    """The plan with the steps and options that its minutes come to: those in its folder's record, else those that are measured now. A plan
+    without minutes comes back as it is, and so does one whose length is known.
 
     Raises BadInput where the folder holds a run of other minutes, and where no step fits.
     """
@@ -50,7 +52,11 @@ def settle_length(made: Plan) -> Plan:
 
 
 def measure_length(made: Plan) -> Length:
-    """How many steps fit into a plan's minutes beside compilation, this measuring included, and the options that suit so many."""
+    """How many steps fit into a plan's minutes, and the options that suit so many.
+
+    A twentieth of the minutes is kept free; compilation and this measuring count. The number is rounded down to two digits. Raises BadInput
+    where no step fits.
+    """
     note(f"timing a step of {made.method.name} for --minutes {made.minutes:g}")
     began, whole = time.perf_counter(), 60 * made.minutes
     cost = step_cost(made, most=MOST, longest=SHARE * whole)
@@ -71,14 +77,15 @@ def measure_length(made: Plan) -> Length:
 
 
 def length_of(made: Plan, steps: int) -> Length:
-    """A length of about so many steps, of which two digits stay, and the options that the method's rule sets for it."""
+    """A length of so many steps, rounded down to two digits, with the values that the method's rule has for so many, of those options that
+    stand at their defaults."""
     steps, settings = two_digits(steps), made.settings
     scaled = made.method.scale(steps, settings.options)
     return Length(steps, {name: value for name, value in scaled.items() if settings.sources[name] == "default"})
 
 
 def two_digits(steps: int) -> int:
-    """A number of steps of which two digits stay, so that nearly equal machines agree on it; at most LONGEST."""
+    """A number of steps rounded down to two digits, so that nearly equal machines agree on it: 1,287 becomes 1,200. At most 1,000,000."""
     digits = 10 ** max(0, len(str(steps)) - 2)
     return min(steps // digits * digits, LONGEST)
 
@@ -99,7 +106,8 @@ def with_length(made: Plan, length: Length) -> Plan:
 
 
 def record_of(made: Plan) -> dict[str, Any]:
-    """What `run.json` says of a run with minutes; nothing for others."""
+    """What `run.json` says besides of a run with minutes: `length` (minutes, steps and options) and `without_clock` (the command that does
+    the same without minutes). It is empty for other runs."""
     if made.length is None:
         return {}
     steps, options = made.length

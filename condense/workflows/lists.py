@@ -9,7 +9,7 @@ from synth.errors import BadInput
 
 
 def list_methods() -> dict[str, str]:
-    """Distillation methods: this project's, then those that installed packages register.
+    """Distillation methods by name, with a line about each: this project's, and those that installed packages register.
 
     Example:
       >>> import condense
@@ -20,20 +20,22 @@ def list_methods() -> dict[str, str]:
 
 
 def list_data() -> dict[str, str]:
-    """Data sets that are known by name; others are read by `kind:location`."""
+    """Data sets that are known by name, with a line about each; others are read by `kind:location`."""
     return {name: named.about for name, named in NAMED.items()}
 
 
 def list_nets() -> dict[str, str]:
-    """Networks: this project's, then those that installed packages register. Options stand behind a colon, as in `mlp:width=64`."""
+    """Networks by name, with a line about each: this project's, then those that installed packages register. Options stand behind a colon,
+    as in `mlp:width=64`."""
     return {name: record.summary for name, record in nets.known_nets().items()}
 
 
 def list_presets(*, method: str | None = None, data: str | None = None) -> dict[str, str]:
-    """Settings of published experiments, each with its score, source, commands and cost; `condense.describe(NAME)` says more.
+    """Presets by name: settings of published experiments and of this project's, each with a line of score, source, commands and cost;
+    `condense.describe(NAME)` says more.
 
     Args:
-      method: takes its presets alone.
+      method: takes the presets of this method alone.
       data: takes those of this data alone, by its name without options, as in `cifar10`; of a folder also by the folder's own name.
 
     Raises BadInput for a method or data that no preset has.
@@ -51,12 +53,12 @@ def list_presets(*, method: str | None = None, data: str | None = None) -> dict[
 
 
 def name_of(data: str) -> str:
-    """What data are called without kind and options."""
+    """What data are called without kind and options: `cifar10` for `cifar10?limit=500`, `tiny` for `folder:tiny?size=64`."""
     return data.partition("?")[0].partition(":")[2] or data.partition("?")[0]
 
 
 def list_recipes() -> dict[str, str]:
-    """Protocols by which sets are scored."""
+    """Recipes by which sets are scored, by name, with a line about each."""
     return {name: listed.about for name, listed in LISTED.items()}
 
 

@@ -9,12 +9,12 @@ ENTRY_POINTS = "condense.methods"  # a package outside names its `matchers.metho
 
 
 def known_methods() -> dict[str, Method]:
-    """All methods by name: those of this project, then those that installed packages register."""
+    """All methods by name: those of this project, and those that installed packages register under other names."""
     return {**{method.name: method for method in registered(ENTRY_POINTS, Method).values()}, **REGISTRY}
 
 
 def find_method(name: str) -> Method:
-    """A method's record. Raises BadInput naming the known ones."""
+    """The record of the method of this name. Raises BadInput, naming the known ones, for an unknown name."""
     if name in REGISTRY:
         return REGISTRY[name]
     known = known_methods()

@@ -29,14 +29,20 @@ class Settings(NamedTuple):
 
 
 def settle(method: Method, factory: Callable, preset: str | None, common: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
-    """Merges the settings of a call: a value in the call beats its preset, which beats the defaults.
+    """Merges the settings of a call: a value in the call beats the preset's, which beats the default.
+
+    Two settings of a call also remove others of the preset: a budget (ipc, size, bytes or fraction) removes its budget, minutes its steps.
 
     Args:
-      common: the flags that all methods share; None is left open.
-      given: the method's options and the folders of its inputs, as far as the call gives them; None is given too, and unsets a preset's.
+      method: whose settings they are.
+      factory: the function that builds the method; its signature says which options there are, with types, ranges and defaults.
+      preset: its name or its JSON file; None for none.
+      common: the flags that all methods share, by name. None means that the call does not give the flag. Their values are not checked here.
+      given: the options of the method and the folders of its inputs that the call gives, and no others. Here None is a value, and replaces
+        the preset's.
 
-    Raises BadInput for an unknown option, naming the known, a value out of its range, an input's folder without a name, and a preset of
-    another method.
+    Raises BadInput for an unknown option (naming the known ones), an option's value of the wrong type or out of its range, a folder whose
+    name is empty, minutes together with steps, and a preset that is unknown or of another method.
     """
     known, flags = option_parameters(factory), flagged_inputs(factory)
     if unknown := [name for name in given if name not in known and name not in flags]:

@@ -71,7 +71,7 @@ class Plan:
       matcher: the method, built from these.
       seed, out, force, command: of the run; `out` is None where nothing is written.
       remarks: lines that the user should see before the work begins.
-      stored: what the set is stored as, a name of `condense.engine.storage`. content: what encodes its first examples so.
+      stored: what the set is stored as (`condense.engine.storage`), empty for the usual. content: what encodes its first examples so.
       minutes: how long compilation and steps may take; None where steps are given. length: what that comes to, once it is measured; until
         then the schedule is the method's usual one.
     """
@@ -109,24 +109,24 @@ class Plan:
 
     @property
     def usual_net(self) -> str:
-        """The network that the method uses if nothing else names one."""
+        """Specification of the network that the method uses if nothing else names one; empty where it has none of its own."""
         return self.method.net.format(**self.settings.options)
 
     @property
     def recipe(self) -> str:
-        """The evaluation recipe that the set will record: the method's, if it scores this modality."""
+        """The name of the evaluation recipe that the set will record: the method's if it scores this modality, else the modality's."""
         own = self.matcher.recipe or self.modality.recipe
         takes = recipe(own).modalities
         serves = takes is None or self.modality.name in takes
         return recipe(own if serves else self.modality.recipe, epochs=self.settings.options.get("label_epochs")).name
 
     def to_make(self) -> list:
-        """The inputs that do not exist yet, in the order in which they are made."""
+        """A `ToMake` for each input that does not exist yet, in the order in which they are made."""
         waiting = [one for one in self.resolved.inputs.values() if one.to_make]
         return [one.to_make for one in waiting if not isinstance(one.value, Unmeasured) or one.value.asked]
 
     def choices(self) -> dict[str, Any]:
-        """The choices that are known before the inputs are there."""
+        """The choices that are known before the inputs are there, by name: method, data, budget, options, and `store` where given."""
         stored = {"store": self.stored} if self.stored else {}
         return {"method": self.method.name, "data": self.data.spec, **self.budget.choices(), **self.settings.options, **stored}
 
@@ -164,9 +164,8 @@ def plan(
     command: str = "",
     **options: Any,
 ) -> Plan:
-    """Resolves a call of `condense.workflows.distill.distill`. It takes the same arguments, and makes and writes nothing.
-
-    Raises BadInput for a wrong call or bad data.
+    """Resolves a call of `condense.distill`, whose arguments these are; None is one that is not given. Data and the folders that the call
+    names are read; nothing is made or written. Raises BadInput for a wrong call or bad data.
     """
     method = find_method(method) if isinstance(method, str) else method
     counts = dict(zip(COUNTS, (ipc, size, bytes, fraction, steps, eval_every, checkpoint_every), strict=True))
@@ -221,8 +220,8 @@ def stand_in_set(made: Plan) -> SyntheticSet:
 
 
 def check_start_name(start: str | None, modality: Modality, example: tuple[int, ...]) -> None:
-    """Raises BadInput for an unknown start, for one that makes no such examples, and for any start if the methods of this modality make
-    their own."""
+    """Raises BadInput for an unknown start, for one that makes no examples of the shape `example`, and for any start if the methods of this
+    modality make their own. None is always right."""
     if start is not None and start not in STARTS:
         raise BadInput(f"--start: unknown start '{start}' (known: {', '.join(STARTS)}){nearest(start, STARTS)}")
     if start is not None and not modality.starts:
@@ -239,8 +238,8 @@ def folder_of(out: str | Path | None) -> Path | None:
 
 
 def take_data(method: Method, factory: Callable, data: Any, settings: Settings, seed: int) -> Data | GraphData:
-    """Loads the data of a call. The validation split uses the seed with which the inputs were trained. Raises BadInput if the method does
-    not take such data."""
+    """Loads the data of a call; loaded ones come back as they are. The validation split is drawn by the seed that the inputs named by
+    `settings` were trained with, else by `seed`. Raises BadInput for None, and for data that the method does not take."""
     if data is None:
         raise BadInput("--data: say what is distilled; give a data specification")
     data = load_data(data, seed=split_seed(factory, settings.places, seed))
@@ -252,7 +251,7 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
 
 
 def fit_defaults(method: Method, settings: Settings, modality: Modality) -> Settings:
-    """The settings, in which defaults that do not suit the modality are replaced by the method's own for it."""
+    """The settings, in which options at their defaults get the method's own defaults for this modality, where it has some."""
     usual = method.defaults.get(modality.name, {})
     fitting = {name: value for name, value in usual.items() if settings.sources[name] == "default"}
     return settings._replace(options=settings.options | fitting)
@@ -261,8 +260,8 @@ def fit_defaults(method: Method, settings: Settings, modality: Modality) -> Sett
 def build_matcher(
     factory: Callable[..., Matcher], resolved: Resolved, settings: Settings, data: Data | GraphData
 ) -> tuple[Settings, Matcher, list[str]]:
-    """The settings, the method built from them, and what there is to say: a batch that nobody asked for is cut to the data. Raises BadInput
-    where one that the call or a preset names is larger than the data, though it be the usual one."""
+    """The settings, the method built from them, and lines to tell the user. A default `batch` above the number of training examples is cut
+    to it, in the settings too, with a line. Raises BadInput where the call or a preset names such a batch."""
     matcher, count = factory(**resolved.values(), **settings.options), len(data.train.y)
     if not isinstance(matcher.feed, Shuffled) or matcher.feed.n <= count or "batch" not in settings.options:
         return settings, matcher, []

@@ -14,7 +14,11 @@ from synth.set import SyntheticSet
 
 
 def preview(made: Plan) -> list[str]:
-    """The lines of a dry run. A step is compiled and timed where the method runs in steps; nothing is written."""
+    """Returns the lines that `condense distill --dry-run` prints: choices, inputs, remarks and estimated times.
+
+    Where the plan has minutes, it is measured first how many steps these are. A step is compiled and timed where the method runs in steps.
+    Nothing is written to disk.
+    """
     made = settle_length(made)
     settings, waiting = made.settings, made.to_make()
     rows = plan_rows(made)
@@ -26,7 +30,8 @@ def preview(made: Plan) -> list[str]:
 
 
 def plan_rows(made: Plan) -> list[tuple[str, str]]:
-    """The choices of a plan by name, in words."""
+    """The choices of a plan as (name, text), `method` first, and at the end one row called `option` for each option of the method, with
+    what gave its value."""
     data, schedule, word = made.data, made.schedule, made.modality.example
     given, settings = made.budget.given(), made.settings
     synth = stand_in_set(made) if made.modality.starts else None
@@ -49,7 +54,8 @@ def plan_rows(made: Plan) -> list[tuple[str, str]]:
 
 
 def folder_of(made: Plan) -> str:
-    """What the run will find in its folder."""
+    """Says in words what the run will find in its folder: nothing yet, an unfinished run that goes on, a finished one, or something else
+    that makes it refuse. Nothing is written."""
     if made.out is None:
         return "none: nothing is kept"
     whole = not made.to_make()
@@ -59,7 +65,8 @@ def folder_of(made: Plan) -> str:
 
 
 def size_of(made: Plan, synth: SyntheticSet | None) -> str:
-    """The size of the set: the number of examples, and bytes if they are known before the end."""
+    """The size of the set in words, to stand behind the budget, as in `: 10 images, 2,600 bytes`. Where the labels are made at the end, the
+    bytes are those of the content. `synth` is a set as large as the one to come; None gives an empty text."""
     if synth is None:
         return ""
     settled = made.matcher.counts_bytes and (made.method.labelled or not made.to_make())
@@ -68,14 +75,15 @@ def size_of(made: Plan, synth: SyntheticSet | None) -> str:
 
 
 def describe(one: ToMake) -> str:
-    """Describes an input that is to be made, and the folder that will keep it."""
+    """Describes in one line an input that is to be made, and the folder that will keep it."""
     where = "used and forgotten" if one.place is None else f"in {one.place}"
     state = "begun or there, checked when the run starts" if one.begun else "to make"
     return f"{one.kind}: {state}, {where}: {one.recipe}; {', '.join(one.net)}"
 
 
 def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
-    """Estimates the time for making inputs and for all steps, from one mini-batch of each network and a few steps."""
+    """Estimates the time for making the inputs in `waiting` and for all steps of the method, a line each. One mini-batch of each network
+    and a few steps are timed for that; a method that works once on the host is not timed."""
     lines = []
     for one in waiting:
         if one.gradients:

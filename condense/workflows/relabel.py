@@ -43,7 +43,8 @@ def relabel(
     seed: int = 0,
     **options: Any,
 ) -> SyntheticSet:
-    """Gives a set labels of another kind by teachers, for training under a recipe. The same call again resumes, and gives the same bits.
+    """Returns a set with labels of another kind, made by teachers for training under a recipe. The same call again gives the same bits, and
+    with `out` goes on where it was stopped.
 
     A step size that was learned with the set is left out: it is one of plain descent on the labels of before, and recipes that show views
     take steps of Adam.
@@ -91,7 +92,8 @@ def relabel(
 
 
 def choose_recipe(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Protocol:
-    """The recipe that the call names, else the set's; `cvdd` if that one shows no views."""
+    """The recipe that the call names; without a name the set's, or `cvdd` where the set names none or one that shows no views. `epochs`, if
+    given, replaces its length."""
     if recipe is None:
         own = find_recipe(synth.info.recipe or "cvdd")
         recipe = own.name if getattr(own, "view", "") else "cvdd"

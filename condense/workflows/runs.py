@@ -67,7 +67,8 @@ class SavedRun:
         return Plot(specs[0] if len(specs) == 1 else charts.side_by_side(specs))
 
     def curves(self) -> dict[str, list[tuple[float, float]]]:
-        """(step, value) of the loss and of every measure on validation examples."""
+        """The points (step, value) of the loss and of every measure on validation examples, by name: `loss`, and names that begin with
+        `val`. Values that are not finite are left out, and so are names without any other."""
         steps = self.metrics.get("step", np.zeros(0))
         names = [name for name in self.metrics if name == "loss" or name.startswith("val")]
         found = {
@@ -106,7 +107,8 @@ def load_run(folder: str | Path) -> SavedRun:
 
 
 def read_metrics(path: Path) -> dict[str, Float[np.ndarray, " rows"]]:
-    """Reads the columns of a log; none if there is no file. A last line that was cut off while it was written is left out.
+    """Reads the columns of a log by name, a number for each line of the file in order; NaN where a line has no such number, or null. It is
+    empty if there is no file. A last line that was cut off while it was written is left out.
 
     Raises BadInput where another line is none of a log.
     """

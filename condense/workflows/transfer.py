@@ -34,7 +34,8 @@ LABELS = 3  # key stream, after those of the work and the rows
 
 
 def fitted(examples: Examples, image: tuple[int, int, int]) -> Examples:
-    """Resizes images to h x w (linear, antialiased) and converts them to c channels: the mean for one channel, copies for more."""
+    """Brings images to the shape `image`, h w c. Those of another number of channels become c copies of the mean over their channels; those
+    of another size are resized (linear, antialiased). Labels stay."""
     h, w, c = image
     x = np.asarray(examples.x)
     if x.shape[3] != c:
@@ -125,8 +126,18 @@ def transfer(
 
 
 def take_target(given: Given, source: Data, split_seed: int, *, seed: int, split: str) -> Data | GraphData:
-    """Loads the data to transfer to. If they are the source data, the validation split is that of the set's maker, so that no set has
-    learned from its images. Data given as a value cannot be split again, so a different split only gives a warning."""
+    """Loads the data that networks are transferred to, and draws their validation split by `seed`.
+
+    Where they are the same data as `source` (the same digest), it is drawn by `split_seed` instead, as when the set was made: then the set
+    has learned from none of the validation images.
+
+    Args:
+      given: a specification, arrays or the like, or loaded data. Loaded data cannot be split again: they come back as they are, with a
+        warning where they are the source data, cut by another seed than `split_seed`, and `split` is `val`.
+      source: the data that the set was made from.
+      split_seed: of the validation split of the set's maker.
+      split: on which networks will be scored, `test` or `val`.
+    """
     target = load_data(given, seed=seed)
     if target.digest == source.digest and target.seed != split_seed:
         if not isinstance(given, Loaded):
@@ -146,6 +157,13 @@ def make_goals(
     split: str,
 ) -> list[Goal]:
     """Makes a goal for every pair of protocol and fraction of labels, on one target.
+
+    Args:
+      key: of the run; the labels that are read are drawn from it.
+      draws: how often they are drawn for every seed; once where the fraction is 1.
+      hows: the pairs of protocol and fraction of the training labels.
+      image: h, w, c that the target's images are brought to.
+      split: on which networks are scored, `test` or `val`.
 
     Raises BadInput where there is no image to score on, or what is given holds none.
     """

@@ -18,7 +18,8 @@ SEEN, FAR = 256, 10  # real images that are looked at; times their largest value
 
 
 def tell_far_pixels(synth: SyntheticSet, data: Any) -> None:
-    """Warns where images lie far from all that the data hold in model space."""
+    """Warns on stderr where the largest absolute value of the set's images in model space is more than ten times that of the first 256
+    training images. Says nothing of sets of graphs or vectors."""
     if synth.x.modality != "images":
         return
     real = data.train.take(np.arange(min(SEEN, len(data.train.y)))).x
@@ -28,7 +29,8 @@ def tell_far_pixels(synth: SyntheticSet, data: Any) -> None:
 
 
 class LastScore:
-    """Scores sets as the function that it is made of does, and remembers the last score; None where nothing was scored."""
+    """A function from a set to its score: that of the function `score`, which it is made of. The field `last` is the last score that it
+    gave; None before the first."""
 
     def __init__(self, score: Callable[[SyntheticSet], float]) -> None:
         self.score, self.last = score, None
@@ -39,7 +41,13 @@ class LastScore:
 
 
 def tell_no_gain(key: jax.Array, matcher: Matcher, start: SyntheticSet, scored: LastScore | None) -> None:
-    """Warns where the set does not score better on validation than its own start would, which is scored for that. `key` is the run's."""
+    """Warns where the set does not score better on validation examples than its own start.
+
+    Args:
+      key: of the run.
+      start: the set before the first step, which is finished (labels and all) and scored here.
+      scored: what has scored the set after its last step; where it is None or has scored nothing, nothing is done.
+    """
     if scored is None or scored.last is None or not len(start):
         return
     last, state = scored.last, jax.jit(matcher.init)(stream(key, INIT), start.bare())
@@ -50,7 +58,8 @@ def tell_no_gain(key: jax.Array, matcher: Matcher, start: SyntheticSet, scored: 
 
 
 def tell_no_room(target: str, protocol: str, reports: Sequence[Report]) -> None:
-    """Warns of a network that all source images teach hardly more than as many random ones as the set has, under the same teacher."""
+    """Warns, network by network, where the mean accuracy of the row `full` is less than 0.03 above that of the row `random`: then no set of
+    so many images can show a gain. Networks without both rows are passed over. `target` and `protocol` are names for the message."""
     for net in dict.fromkeys(report.net for report in reports):
         mean = {report.set_kind: report.mean for report in reports if report.net == net}
         if {"random", "full"} <= mean.keys() and mean["full"] - mean["random"] < ROOM:
