@@ -23,8 +23,9 @@ class Out(NamedTuple):
       logits: f32[b c], unnormalised class scores.
       embed: f32[b d], the flattened input of the last linear layer.
       taps: inner values by name; `conv` holds the last feature map f32[b h w d], and each batch-normalisation layer's
-        input statistics stand under `norm0`, `norm1`, ... in call order, as (mean f32[d], biased variance f32[d]).
-      stats: the statistics after this call: moved when training, as they were otherwise.
+        input statistics stand under `norm0`, `norm1`, ... in call order, as (mean f32[d], biased variance f32[d]); likewise
+        `running0`, `running1`, ... are the layers' running statistics before the call. What a network has not is left out.
+      stats: the running statistics after this call: moved when training, as they were otherwise.
     """
 
     logits: Float[Array, "b classes"]
@@ -35,13 +36,14 @@ class Out(NamedTuple):
 
 @runtime_checkable
 class Apply(Protocol):
-    """`(vars, x, *, train=False, key=None) -> Out`, pure."""
+    """`(vars, x, *, train=False, key=None) -> Out`, pure. With `train`, batch norms normalise by the batch, and `Out.stats` are the running
+    statistics moved towards it. `key` is for networks that draw random numbers while they train."""
 
     def __call__(self, vars: Vars, x: Float[Array, "b ..."], *, train: bool = False, key: jax.Array | None = None) -> Out: ...
 
 
 class Net(NamedTuple):
-    """A network: how to draw its variables from a key, and how to apply them."""
+    """A network: `init(key)` draws its variables, and `apply` computes its outputs with them."""
 
     init: Callable[[jax.Array], Vars]
     apply: Apply
@@ -50,12 +52,12 @@ class Net(NamedTuple):
 class Teacher(NamedTuple):
     """A trained network whose variables never change. It labels images, or methods match images to its statistics.
 
-    Batch norms have four modes: `apply(vars, x)` uses the running statistics, and its taps tell the input's; `train=True` uses the batch's
-    own and returns running ones that moved; whoever drops those has the batch's own without an update.
+    `apply(vars, x)` lets batch norms use the running statistics, and its taps tell those of the input. With `train=True` they use those of
+    the batch, and running ones that moved are returned; whoever drops these has the batch's own without an update.
 
     Args:
-      net, vars: the network, in model space of the data it was trained on.
-      name: its specification.
+      net, vars: the network, which takes examples in model space of the data it was trained on.
+      name: its specification; empty where it is not known.
     """
 
     net: Net
@@ -87,7 +89,7 @@ class Split(Protocol):
         ...
 
     def take(self, index: Int[np.ndarray, " m"]) -> "Examples":
-        """The examples that `index` names, in its order."""
+        """The m examples at the positions `index`, in its order, with their class indices. All of them are in memory then."""
         ...
 
 
@@ -104,15 +106,15 @@ class Examples(NamedTuple):
         return self.x.shape
 
     def take(self, index: Int[np.ndarray, " m"]) -> "Examples":
-        """The examples that `index` names, in its order."""
+        """The m examples at the positions `index`, in its order, with their class indices."""
         return Examples(self.x[index], self.y[index])
 
 
 def take_all(split: Any) -> Any:
-    """Every example of a split (or every row of what readers give), in order; all of it is in memory then."""
+    """Every example of a split (or every row of what readers give), in order, as its `take` gives them; all of it is in memory then."""
     return split.take(np.arange(len(split.y)))
 
 
 def fresh(key: jax.Array, net: Net) -> Vars:
-    """Draws the variables of a new network, with strong dtypes, so that a later step with the same shapes does not compile again."""
+    """Draws the variables of a new network. No dtype is weak in JAX's sense, so a later step of the same shapes compiles nothing anew."""
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), net.init(key))

@@ -45,7 +45,8 @@ class Content(Protocol):
 
     @property
     def images(self) -> int:
-        """How many images' worth of numbers are stored. It is `n`, unless examples share numbers."""
+        """How many real examples cost as much as these: `n`, or fewer where examples share stored images and real ones beside them would
+        not."""
 
     def encode(self, images: Float[Array, "n ..."]) -> "Content":
         """Encodes these images or vectors as a content of the same kind, with the same options and bounds.
@@ -76,17 +77,18 @@ class Content(Protocol):
         """The content that a file stores in place of this one. A content that files can store returns itself."""
 
     def nbytes(self) -> int:
-        """Payload bytes that a file needs for this content. The arrays that undo a normalisation count apart."""
+        """Payload bytes that a file needs for this content, once it is stored. Arrays that undo a normalisation are not counted."""
 
     def bytes_for(self, n: int, image: tuple[int, ...]) -> int:
         """`nbytes()` for n examples of a shape, (h, w, c) or (d,), before they exist. It grows with n."""
 
     @property
     def per_image(self) -> int:
-        """How many examples of a content under work take the room of one image, where that is not one."""
+        """How many examples of a content under work take the room of one image. A content has it only where that is not one."""
 
     def like(self) -> "Content":
-        """What encodes other images as this content holds its own, where that is not what encodes images as they are."""
+        """A content under work whose `encode` stores other images as these are stored: in as many bits, as tiles, or as sums of as many
+        bases. Contents that hold images as they are do not have it."""
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:

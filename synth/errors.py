@@ -11,7 +11,8 @@ LINE, WORD = 1000, 420  # letters of a line, and of a word in it
 
 
 def one_line(text: str) -> str:
-    """The text in one line of at most LINE letters: what a terminal would obey is escaped, what is too long loses its middle."""
+    """The text in one line of at most LINE (1,000) letters: what a terminal would obey is escaped, and a text or word too long loses its
+    middle."""
     text = text if len(text) <= 16 * LINE else f"{text[: 8 * LINE]} ... {text[-8 * LINE :]}"  # what follows takes time for every letter
     shown = "".join(letter if letter.isprintable() else " " if letter.isspace() else ascii(letter)[1:-1] for letter in text)
     shown = re.sub(rf"\S{{{WORD + 1},}}", lambda word: f"{word[0][:300]}...{word[0][-80:]}", shown)
@@ -33,6 +34,6 @@ class RunFailed(RuntimeError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the known one that is most like it, or nothing where none is."""
+    """The end of a message about an unknown name: "; did you mean NAME?" of the known one most like it, or "" where none is like it."""
     near = difflib.get_close_matches(word[:200], list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -31,7 +31,7 @@ class LabelPlan(NamedTuple):
 
     Args:
       epochs, view: how often it shows the set, and through which views.
-      batch: examples a step, as `batch_of` takes it.
+      batch: examples a step; 0 for what `batch_of` finds.
       temperature: of the labels, see `at`.
       progress: (total, description) -> a context with `advance(n)`, where labelling is to be watched.
     """
@@ -43,7 +43,7 @@ class LabelPlan(NamedTuple):
     progress: Callable | None = None
 
     def at(self, kind: str, *, temperature: float | None = None) -> "LabelPlan":
-        """The same plan at `temperature`. By default it is the temperature of the label kind `kind`, else the recipe's."""
+        """The same plan at `temperature`. By default it is the usual one of the label kind `kind` if it has one, else this plan's own."""
         own = find_kind(kind).default_temperature
         usual = self.temperature if own is None else own
         return self._replace(temperature=usual if temperature is None else temperature)
@@ -51,7 +51,7 @@ class LabelPlan(NamedTuple):
 
 def batch_of(batch: int, n: int, classes: int) -> int:
     """The number of examples a step for a set of n examples: `batch`, or if that is 0 the rule of RDED: 10, 50 from 10 and 100 from 50
-    examples a class; twice as many from 100 classes; 100 for 200 classes. Never more than the set."""
+    examples a class; twice as many from 100 classes; always 100 for exactly 200 classes. Never more than n."""
     if not batch:
         ipc = n / classes
         batch = (100 if ipc >= 50 else 50 if ipc >= 10 else 10) * (2 if classes >= 100 else 1)
@@ -63,7 +63,7 @@ def check_room(kind: str, n: int, classes: int, epochs: int, *, images: int, adv
     """Raises BadInput if labels of n examples and `images` bytes together are larger than a set's file may be (`synth.files.npz`).
 
     Args:
-      kind: one that `label` makes; `epochs` are those of stored views, `advice` is what would be right.
+      kind: one that `label` makes; `epochs` counts those of stored views, `advice` ends the message with what would be right.
     """
     labels = n * find_kind(kind).bytes_each(classes, epochs)
     if labels + images > LIMIT:
@@ -87,7 +87,7 @@ def check_options(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def vote(priors: Sequence[float], *, temperature: float) -> tuple[float, ...]:
-    """Weights softmax(alpha_k / T) of teachers by their priors alpha in per cent (Zhou et al., CV-DD, arXiv 2501.07575)."""
+    """Weights softmax(alpha_k / T) of teachers, summing to 1, by their priors alpha in per cent (Zhou et al., CV-DD, arXiv 2501.07575)."""
     scaled = np.asarray(priors, np.float64) / temperature
     raised = np.exp(scaled - scaled.max())
     return tuple(float(w) for w in raised / raised.sum())
@@ -100,7 +100,7 @@ def arrays_by_path(vars: Vars) -> dict[str, np.ndarray]:
 
 
 def teacher_digest(teacher: Teacher) -> str:
-    """Twelve hexadecimal digits that identify a teacher's variables."""
+    """Twelve hexadecimal digits that identify a teacher's variables; its name does not enter."""
     hashed = hashlib.sha256()
     for name, array in sorted(arrays_by_path(teacher.vars).items()):
         hashed.update(f"{name}{array.dtype.str}{array.shape}".encode())
@@ -114,7 +114,7 @@ def teachers_text(teachers: Sequence[Teacher], weights: Sequence[float]) -> str:
 
 
 def recall(text: str, known: Sequence[Teacher]) -> tuple[tuple[Teacher, ...], tuple[float, ...]]:
-    """Finds the teachers that a text of a label kind names among `known`, and reads their weights. Raises BadInput if one is missing."""
+    """(teachers, weights) that a text from `teachers_text` names, found among `known`. Raises BadInput if one is missing or it is empty."""
     if not text:
         raise BadInput("--teachers: the set's labels come from a release that names no teachers; leave it out, or take --rows distilled")
     by_digest = {teacher_digest(teacher): teacher for teacher in known}
@@ -126,7 +126,7 @@ def recall(text: str, known: Sequence[Teacher]) -> tuple[tuple[Teacher, ...], tu
 
 
 def present(labels: Labels, known: Sequence[Teacher]) -> Labels:
-    """Makes labels ready for training. Labels of the kind `online` get their teachers; others are returned unchanged."""
+    """Makes labels ready for training. Those of the kind `online` get their teachers, as `recall` finds them; others stay unchanged."""
     return labels.with_teachers(lambda text: recall(text, known))
 
 
@@ -164,7 +164,7 @@ class Asker(NamedTuple):
     """What a kind of labels is made from: examples, and teachers that answer questions about them.
 
     Args:
-      kind, and so on: as of `label`, completed.
+      kind, and so on: as the arguments of `label`, with its defaults filled in. x, index: the examples and their classes.
     """
 
     kind: str
@@ -180,16 +180,16 @@ class Asker(NamedTuple):
     tick: Callable[[int, np.ndarray], None] | None = None
 
     def header(self) -> dict[str, Any]:
-        """The fields that all labels by teachers share."""
+        """The fields that all labels by teachers share, by name: `temperature`, `teachers` (text of `teachers_text`), `statistics`."""
         teachers, temperature = teachers_text(self.teachers, self.weights), float(self.plan.temperature)
         return {"temperature": temperature, "teachers": teachers, "statistics": self.statistics}
 
     def replay(self) -> dict[str, Any]:
-        """The fields from which the views of `of_views` can be drawn again."""
+        """The fields, by name, from which the views of `of_views` can be drawn again: `seed`, `batch` (examples a step), `view` (text)."""
         return {"seed": self.seed, "batch": batch_of(self.plan.batch, len(self.x), self.classes), "view": str(self.plan.view)}
 
     def of_examples(self) -> Float[Array, "n c"]:
-        """The answer to every unchanged example. Raises BadInput for collages, and if the answers would depend on batch statistics."""
+        """The weighted sum of the teachers' logits for every unchanged example. Raises BadInput for collages and for batch statistics."""
         if self.plan.view.cells > 1:
             why = "such labels answer to whole images, and of these collages one cell at a time is shown"
             raise BadInput(f"--kind {self.kind}: {why}; take committee or online")
@@ -248,15 +248,15 @@ def label(
       x, index: the examples and their classes in [0, classes).
       teachers: at least one, all of `classes` outputs.
       plan: what the recipe does that the set will be trained with; stored views follow it.
-      weights: of the teachers' logits; by default equal, summing to 1.
+      weights: of the teachers' logits, one a teacher; by default equal, summing to 1. They are used as given.
       statistics: of the teachers' batch norms: `running`, `batch` or `batch/k`, see `ask`.
       seed: of the views, in place of one that the key draws.
       done: how many epochs are labelled and the array of all, from an earlier call that was cut off: answers do not depend on it.
-      tick: called after every epoch with the number done and the array.
+      tick: called after every epoch with the number done and the array, where views are stored.
       options: the kind's own.
 
-    Raises:
-      BadInput: an unknown kind or statistics; an option that is not the kind's or out of range; no teacher; and as `of_examples` does.
+    Raises BadInput for an unknown kind or statistics, an option that is not the kind's or out of range, no teacher, another number of
+    weights, and, for kinds that answer to single images (`static`, `interpolated`), for a view with cells or batch statistics.
     """
     own, options = find_kind(kind), check_options(kind, options)
     if own.taught and not STATISTICS.fullmatch(statistics):
@@ -286,8 +286,8 @@ def label_alike(
     Args:
       labels, x, index, cells: the set's labels; the other examples, their classes, and images a side of each (`SyntheticSet.cells`).
       known: teachers, the labels' own among them.
-      batch: examples a step of the recipe that trains on them, as `batch_of` takes it; by default the labels' own, for as many examples.
-      progress: as of a `LabelPlan`.
+      batch: examples a step of the recipe that trains on them, 0 for what `batch_of` finds; by default the labels' own. Never above n.
+      progress: (total, description) -> a context with `advance(n)`, where labelling is to be watched.
 
     Raises BadInput where a teacher is not among the known."""
     teachers, weights = recall(labels.teachers, known)

@@ -26,7 +26,7 @@ class Range(NamedTuple):
     words: str
 
     def holds(self, value: Real) -> bool:
-        """Whether a number is in the range."""
+        """Whether a number is in the range; NaN never is."""
         above = value > self.low if "low" in self.opened else value >= self.low
         below = value < self.high if "high" in self.opened else value <= self.high
         return bool(above and below)  # NaN is neither
@@ -43,12 +43,13 @@ FAR = 100.0  # times less and more than a value, as far as a tuner looks where a
 
 
 def flag_of(name: str) -> str:
-    """The flag of a keyword argument: `eval_every` becomes `--eval-every`."""
+    """The flag of a keyword argument: `eval_every` becomes `--eval-every`. Underscores at its ends are left out."""
     return "--" + name.strip("_").replace("_", "-")
 
 
 def alternatives(kind: Any) -> list[tuple[Any, Range]]:
-    """The types that an annotation allows, each with its range. Without a range, whole numbers start at 1."""
+    """The types that an annotation allows, each with its range, in their order. Without a range of its own an int starts at 1, and any
+    other type has `ANY`, all finite numbers, also where it is no number."""
     if get_origin(kind) in (Union, UnionType):
         return [found for part in get_args(kind) for found in alternatives(part)]
     if get_origin(kind) is Annotated:
@@ -59,7 +60,7 @@ def alternatives(kind: Any) -> list[tuple[Any, Range]]:
 
 
 def plain_type(kind: Any) -> Any:
-    """The annotation without its ranges."""
+    """The annotation without its ranges. The parts of a union are cleared of theirs too, the items of a tuple are not."""
     if get_origin(kind) is Annotated:
         return plain_type(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):
@@ -68,9 +69,11 @@ def plain_type(kind: Any) -> Any:
 
 
 def check_option(name: str, value: Any, kind: Any) -> Any:
-    """Checks the value of an option against its annotation: its type, its range, or its list of words. Returns the value.
+    """Checks the value of an option against its annotation `kind`: a number against its type and range, a word against the list of a
+    `Literal`. Of other types, such as text and flags, only None is refused, where it is not among the types.
 
-    Raises BadInput with the flag, what was given and what would be right.
+    Returns the value: a number as int or float, as the annotation says; for a tuple annotation a tuple, also of one value alone. Raises
+    BadInput with the flag, what was given and what would be right.
     """
     known = dict(alternatives(kind))
     if value is None and NoneType in known:
@@ -108,15 +111,16 @@ class Span(NamedTuple):
     whole: bool
 
     def at(self, share: float, *, centre: float) -> int | float:
-        """The value at a share in [0, 1] of the span, to three digits. By factors, a half is `centre`, and the ends are FAR times less and
-        more, as far as the range goes."""
+        """The value at a share in [0, 1] of the span, to three significant digits, or rounded to a whole number. By factors, a half is
+        `centre`, and the ends are FAR (100) times less and more, as far as the range goes; else `centre` is not read."""
         value = centre * FAR ** (2 * share - 1) if self.log else self.low + share * (self.high - self.low)
         value = min(self.high, max(self.low, value))
         return round(value) if self.whole else float(f"{value:.3g}")
 
 
 def span_of(name: str, value: Any, kind: Any) -> Span:
-    """The span of an option around a value. A range without an upper end is searched by factors of FAR each way, one with two ends evenly.
+    """The span of an option, whose annotation is `kind`, around a value. A range without an upper end is searched by factors of FAR (100)
+    each way, one with an upper end evenly from end to end; an end that does not belong to it moves inwards by a hundredth of its width.
 
     Raises BadInput for an option that is no number, or declares no range, or whose value leaves open where to look.
     """

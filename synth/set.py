@@ -19,10 +19,10 @@ class Info:
       data_path: that specification with absolute paths, where `data` has relative ones.
       classes: class names in the order of the labels.
       preprocess: from raw images in [0, 1] to model space and back.
-      net, recipe: what the maker trained with and advises to train with.
+      net, recipe: specification of the network, and name of the recipe, that the maker trained with and advises to train with.
       method, config, seed: how it was made; `config` is the digest of the run's configuration.
       budget: what its size was given by: `ipc`, `size`, `bytes` or `fraction`; empty where that is not known.
-      split_seed: what cut the validation split that the maker set aside.
+      split_seed: the seed of the validation split that the maker set aside.
       represents: whether labels are representations, which belong to no class, even where they are as many numbers as there are classes.
     """
 
@@ -48,9 +48,9 @@ class SyntheticSet:
 
     Args:
       x, y: the examples and their labels.
-      weight: how much each example counts.
-      lr: a learned step size for training on the set.
-      info: where it comes from.
+      weight: how much each example counts, at least 0; None where all count 1.
+      lr: a learned step size for training on the set; None where none was learned.
+      info: where it comes from; None inside compiled code and checkpoints.
       cells: images a side of an example. Above 1 every example is a collage of cells x cells images of its class, and whoever trains on it
         is shown one of them at a time, see `synth.images.views.within_cells`.
     """
@@ -76,7 +76,8 @@ class SyntheticSet:
 
     @property
     def represents(self) -> bool:
-        """Whether the labels are representations instead of scores of the classes in `info`."""
+        """Whether the labels are representations instead of scores of the classes in `info`, which must be there. True where `info` says
+        so, and where a label has another number of values than there are classes."""
         return self.info.represents or self.y.classes != len(self.info.classes)
 
     def bare(self) -> "SyntheticSet":

@@ -36,7 +36,7 @@ class Vectors(NamedTuple):
         return self.n
 
     def encode(self, images: Float[Array, "n d"]) -> "Vectors":
-        """The vectors themselves, under the same names."""
+        """A content of these vectors, unchanged, under the same column names."""
         return self._replace(numbers=images)
 
     def decode(self) -> jax.Array:
@@ -65,16 +65,16 @@ class Vectors(NamedTuple):
 
     @classmethod
     def bytes_for(cls, n: int, image: tuple[int, ...]) -> int:
-        """Four bytes a number."""
+        """The bytes of n vectors of the shape `image`, which is (d,): four a number."""
         return 4 * n * math.prod(image)
 
     def nbytes(self) -> int:
-        """Payload bytes."""
+        """Bytes of the numbers. The names of the columns are not counted."""
         return self.numbers.nbytes
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
-        """The axes of a vector for a preprocessing, which reads it as one pixel of d channels."""
+        """The axes of a vector for a preprocessing, which reads it as one pixel of d channels: h and w are 1, c is `sizes["d"]`."""
         return {"h": 1, "w": 1, "c": sizes["d"]}
 
     def check(self) -> None:
@@ -88,12 +88,13 @@ jax.tree_util.register_pytree_node(Vectors, lambda x: ((x.numbers,), x.columns),
 
 
 def write_columns(columns: list[list[str]]) -> str:
-    """Names of columns as `Vectors` holds them."""
+    """Columns as the JSON text that `Vectors.columns` holds: of each [NAME], or [NAME, CATEGORY, ...] where it holds text."""
     return json.dumps(columns)
 
 
 def read_columns(text: str) -> list[list[str]]:
-    """The name of every column, and its categories if it holds text. Raises ValueError if `write_columns` cannot have written `text`."""
+    """The columns that `write_columns` wrote: of each a list of its name and, if it holds text, its categories. Raises ValueError if it
+    cannot have written `text`."""
     try:
         columns = json.loads(text)
     except (ValueError, RecursionError):
@@ -106,12 +107,13 @@ def read_columns(text: str) -> list[list[str]]:
 
 
 def width_of(column: list[str]) -> int:
-    """How many numbers of a vector a column takes."""
+    """How many numbers of a vector a column [NAME, CATEGORY, ...] takes: one a category, and one where there are none."""
     return max(1, len(column) - 1)
 
 
 def are_numbers(columns: str, d: int) -> np.ndarray:
-    """bool[d]: True for a number of the table, False for a column of a category's one-hot code."""
+    """bool[d]: True for a number of the table, False for one of a category's one-hot code. `columns` is the text that `write_columns`
+    makes; where it is empty, all are True."""
     if not columns:
         return np.ones(d, bool)
     return np.concatenate([np.full(width_of(column), len(column) == 1) for column in read_columns(columns)])

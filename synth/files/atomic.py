@@ -19,10 +19,11 @@ WRONG_CALL = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPE
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """A new binary file that takes the place of `path` when the block ends well; the file that was there stays untouched until then.
+    """A new binary file that takes the place of `path` when the block ends well; the file that was there stays untouched until then. Where
+    `path` is a link, the file that it leads to is replaced.
 
-    Raises BadInput where the folder is missing or may not be written, RunFailed where the disk is full or fails. Nothing is left
-    behind in either case, nor when the block raises; what a killed process left beside `path` is removed.
+    Raises BadInput where the folder is missing or may not be written, or `path` is no regular file, RunFailed where the disk is full or
+    fails. Nothing is left behind in either case, nor when the block raises; what a killed process left beside `path` is removed.
     """
     target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):
@@ -48,7 +49,10 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:
-    """`data` as the file `path`, whole or not at all. Raises as `replacing` does."""
+    """Writes `data` as the file `path`, whole or not at all; a file that was there is replaced.
+
+    Raises BadInput where the folder is missing or may not be written, RunFailed where the disk is full or fails.
+    """
     with replacing(path) as handle:
         handle.write(data)
 

@@ -34,7 +34,7 @@ REPRESENTS_V1 = ("krrst",)  # methods whose files of before hold representations
 
 
 def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
-    """Writes a set, whole or not at all; the same set gives the same bytes.
+    """Writes a set to the file `path`, whole or not at all, in place of one that is there; the same set gives the same bytes.
 
     Example:
       >>> import condense, pathlib, tempfile
@@ -44,7 +44,8 @@ def save_set(path: str | os.PathLike, synth: SyntheticSet) -> None:
       ('0', '1', '2')
 
     Raises ValueError for a set without `info`, RunFailed for one that `load_set` would refuse (values that are not finite, labels out of
-    range), and as `synth.files.atomic.replacing` does. Unprintable characters of names are replaced by U+FFFD.
+    range) or where the disk is full, BadInput where the folder is missing or may not be written. Unprintable characters of names are
+    replaced by U+FFFD.
     """
     if synth.info is None:
         raise ValueError("a set without info cannot be stored: its classes and preprocessing are unknown")

@@ -26,11 +26,11 @@ FORCED: ContextVar[bool | None] = ContextVar("forced", default=None)  # None whe
 
 
 class MemoryBudget:
-    """What one reading may take, over all its files.
+    """What one reading may take, over all its files: half of the free memory, see `most_bytes`. It starts with nothing taken.
 
     Args:
       shown: what messages call that which is read.
-      remedy: what makes it smaller.
+      remedy: words of a message that say what makes it smaller.
     """
 
     def __init__(self, shown: str, *, remedy: str = "give less of it"):
@@ -39,7 +39,8 @@ class MemoryBudget:
     def take(self, needed: int, *, stored: int | None = None) -> None:
         """Adds bytes that are about to be spent on what takes `stored` bytes in its file; None where that does not matter.
 
-        Raises BadInput where all bytes so far are more than may be read.
+        Raises BadInput where all bytes taken so far are more than may be read, unless --force is given. Data that become more than 100
+        times as many bytes as in their files may take less, see `most_bytes`.
         """
         self.needed, self.stored = self.needed + int(needed), self.stored + int(needed if stored is None else stored)
         free = free_memory()
@@ -52,13 +53,13 @@ class MemoryBudget:
 
 
 def fits(needed: int) -> bool:
-    """Whether so many bytes may be read, where they do not count as packed."""
+    """Whether so many bytes may be read: at most half of the free memory, or $CONDENSE_MEMORY where it is set. Always True with --force."""
     return bool(FORCED.get()) or needed <= most_bytes(free_memory())
 
 
 @contextlib.contextmanager
 def forcing(force: bool) -> Iterator[None]:
-    """Whether --force is given, for what is read in the block."""
+    """For what is read in the block: with `force` no limit of memory is kept; without, messages advise --force."""
     token = FORCED.set(force)
     try:
         yield
@@ -67,7 +68,8 @@ def forcing(force: bool) -> Iterator[None]:
 
 
 def forcible(function: Callable[P, T]) -> Callable[P, T]:
-    """A function whose keyword argument `force` also holds for what it reads."""
+    """Decorates a function so that its keyword argument `force`, where it is given and true, also lifts the limit of memory for what it
+    reads."""
 
     @functools.wraps(function)
     def forced(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -78,7 +80,8 @@ def forcible(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def most_bytes(free: int, *, packed: bool = False) -> int:
-    """How many bytes may be read where so many are free. Raises BadInput where $CONDENSE_MEMORY is no number of bytes."""
+    """How many bytes may be read where `free` are free: half of them, or a sixteenth of them for `packed` data, which become more than 100
+    times as many bytes as in their files. $CONDENSE_MEMORY stands in place of both; raises BadInput where it is no number of bytes."""
     given = os.environ.get(VARIABLE)
     if not given:
         return free // (SHARE_OF_PACKED if packed else SHARE)
@@ -100,7 +103,7 @@ def free_memory() -> int:
 
 
 def megabytes(size: float) -> str:
-    """Bytes in words: 12.3 MB, 4.56 GB."""
+    """Bytes in words, to three digits: 12.3 MB (millions), or 4.56 GB (from 1e9 on)."""
     return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 

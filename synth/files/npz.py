@@ -43,7 +43,7 @@ class Member(NamedTuple):
 
 
 class Archive:
-    """An open npz archive: `members` by name (without `.npy`), all checked; `read` gives one of them."""
+    """An open npz archive, as `opened` gives it: `members` by name (without `.npy`), all checked; `read` gives one of them."""
 
     def __init__(self, path, file: zipfile.ZipFile, text: tuple[str, ...], limit: int):
         self.path, self._file, self._text = path, file, text
@@ -84,16 +84,17 @@ class Archive:
     def reserve(self, *names: str, more: int = 0) -> None:
         """Counts arrays that will be read, and `more` bytes that they are decoded to, before a byte is spent on one.
 
-        Raises BadInput where that is more than the memory for what is read, see `synth.files.memory`.
+        An array counts once, however often it is named. Raises BadInput where all is more than may be read, see `synth.files.memory`.
         """
         fresh = [self._file.getinfo(f"{name}.npy") for name in names if name not in self._reserved]
         self._reserved.update(names)
         self._memory.take(more + sum(info.file_size for info in fresh), stored=sum(info.compress_size for info in fresh))
 
     def read(self, name: str, *, rows: Int[np.ndarray, " m"] | None = None) -> np.ndarray:
-        """The array `name`, writable; with `rows`, which ascend, these of its first axis alone, and no other is held in memory.
+        """The array `name`, writable; with `rows`, which ascend, these of its first axis alone, and no other is held in memory (except
+        where it is stored in Fortran order).
 
-        Raises BadInput where it is missing, damaged or holds impossible text, RunFailed without memory.
+        Raises BadInput where it is missing, damaged, larger than may be read or holds impossible text, RunFailed without memory.
         """
         if name not in self.members:
             raise BadInput(f"{self.path}: array '{name}' is missing (there: {', '.join(self.members) or 'none'})")
@@ -104,13 +105,14 @@ class Archive:
         return array if rows is None else array[rows]
 
     def is_mappable(self, name: str) -> bool:
-        """Whether an array stands row after row in the byte order of this machine."""
+        """Whether an array stands row after row (not in Fortran order) in the byte order of this machine, so that `mapped` can give it."""
         return not self._fortran[name] and self.members[name].dtype.isnative
 
     def mapped(self, name: str) -> np.ndarray:
-        """An array that `is_mappable`, mapped for reading: its bytes are read when they are looked at.
+        """An array that `is_mappable`, mapped for reading: its bytes are read when they are looked at, and cannot be changed.
 
-        Of one that is stored as it is, no checksum is compared. A compressed one is unpacked into a file without a name.
+        Of one that is stored as it is, no checksum is compared. A compressed one is unpacked into a file without a name. Raises BadInput
+        where it is damaged.
         """
         (dtype, shape), info = self.members[name], self._file.getinfo(f"{name}.npy")
         if info.compress_type == zipfile.ZIP_STORED:
@@ -167,7 +169,7 @@ class Archive:
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int = LIMIT) -> Iterator[Archive]:
-    """The archive at `path`, every member checked and none read.
+    """The archive at `path`, open while the block runs, every member checked and none read.
 
     Args:
       text: names of arrays that may be fixed-width text (unicode or bytes); every other one must be integer, float or boolean.
@@ -185,10 +187,10 @@ def opened(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int = 
 
 
 def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """`arrays` by name as one archive, whole or not at all, little-endian, in order of name: the same arrays give the same bytes.
+    """Writes `arrays` by name as one archive, whole or not at all, little-endian, in order of name: the same arrays give the same bytes.
 
-    Raises ValueError for a name or dtype that `opened` would refuse, RunFailed for more bytes than it reads, and as
-    `synth.files.atomic.replacing` does.
+    Raises ValueError for a name or dtype that `opened` would refuse, RunFailed for more bytes than it reads or where the disk is full,
+    BadInput where the folder is missing or may not be written.
     """
     total = sum(np.asarray(value).nbytes + 128 for value in arrays.values())
     if total > LIMIT:
@@ -205,7 +207,8 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None
 
 
 def read_npy_header(stream: io.BufferedIOBase, shown: str, text: bool) -> tuple[Member, bool, int]:
-    """Dtype and shape, whether Fortran order, and where the data start. The header is matched, never evaluated.
+    """(dtype and shape, whether in Fortran order, at which byte the data start) of the array that begins here in the stream, which stands
+    there afterwards. The header is matched, never evaluated.
 
     Raises BadInput, which calls the array `shown`, for anything but plain numbers, or text where `text` allows it.
     """

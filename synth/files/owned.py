@@ -12,7 +12,7 @@ REMEDY = "remove it, and run the same command again"
 
 
 def open_owned(path: str | os.PathLike, *, append: bool = False) -> BinaryIO:
-    """An ordinary file of a run's folder, open for reading; with `append` for both, and made where it is not there.
+    """An ordinary file of a run's folder, open for reading; with `append` for reading and for appending, and made where it is not there.
 
     Raises BadInput for a link, a pipe, a folder or a device; OSError as `open` does.
     """
@@ -31,7 +31,8 @@ def open_owned(path: str | os.PathLike, *, append: bool = False) -> BinaryIO:
 
 
 def read_owned(path: str | os.PathLike, *, most: int) -> bytes:
-    """What an ordinary file of a run's folder holds. Raises as `open_owned`, and BadInput where that is more than `most` bytes."""
+    """The bytes that an ordinary file of a run's folder holds. Raises BadInput where they are more than `most`, and for a link, a pipe, a
+    folder or a device; OSError as `open` does."""
     with open_owned(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -40,7 +41,8 @@ def read_owned(path: str | os.PathLike, *, most: int) -> bytes:
 
 
 def check_owned(path: Path) -> None:
-    """Raises BadInput where something else than an ordinary file or a folder stands in a place that will be written."""
+    """Raises BadInput where something else than an ordinary file or a folder stands in a place that will be written, such as a link to a
+    file. Nothing there is right too."""
     if os.path.lexists(path) and not stat.S_ISREG(mode := os.lstat(path).st_mode) and not path.is_dir():
         raise BadInput(f"{path}: is {_what(mode)}, no ordinary file; {REMEDY}")
 

@@ -24,7 +24,7 @@ class Kind(Protocol):
     """What a value of a record may be."""
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError, which calls the value `at`, where it is none of this kind."""
+        """Raises ValueError, whose message calls the value `at`, where it is none of this kind. Otherwise returns nothing."""
 
 
 class Whole(NamedTuple):
@@ -34,19 +34,19 @@ class Whole(NamedTuple):
     most: int = (1 << 63) - 1
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError for anything else."""
+        """Raises ValueError, which calls the value `at`, for anything but an int (and no bool) in [least, most]."""
         if type(value) is not int or not self.least <= value <= self.most:
             raise ValueError(f"{at} must be a whole number of at least {self.least}" + f" and at most {self.most}" * (self.most < 1 << 60))
 
 
 class Real(NamedTuple):
-    """A finite number in [least, most]."""
+    """A number in [least, most], an int or a float, but no bool and not NaN."""
 
     least: float = -math.inf
     most: float = math.inf
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError for anything else."""
+        """Raises ValueError, which calls the value `at`, for anything but an int or float in [least, most]; NaN is in none."""
         if type(value) not in (int, float) or not self.least <= value <= self.most:
             raise ValueError(f"{at} must be a number from {self.least:g} to {self.most:g}")
 
@@ -58,7 +58,8 @@ class Text(NamedTuple):
     most: int = 1 << 16
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError for anything else."""
+        """Raises ValueError, which calls the value `at`, for anything but text of at most `most` letters, one of `words` if there are
+        some."""
         if not isinstance(value, str) or len(value) > self.most or (self.words and value not in self.words):
             raise ValueError(f"{at} must be " + (f"one of {', '.join(self.words)}" if self.words else "text"))
 
@@ -67,7 +68,7 @@ class Flag(NamedTuple):
     """True or false."""
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError for anything else."""
+        """Raises ValueError, which calls the value `at`, for anything but True and False."""
         if not isinstance(value, bool):
             raise ValueError(f"{at} must be true or false")
 
@@ -76,7 +77,7 @@ class Anything(NamedTuple):
     """Whatever JSON holds."""
 
     def check(self, value: Any, at: str) -> None:
-        """Nothing is wrong."""
+        """Accepts every value."""
 
 
 ANY = Anything()
@@ -88,7 +89,7 @@ class Maybe(NamedTuple):
     kind: Any
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError for anything else."""
+        """Raises ValueError, which calls the value `at`, where it is neither None nor of the kind."""
         if value is not None:
             self.kind.check(value, at)
 
@@ -99,7 +100,7 @@ class Either(NamedTuple):
     kinds: tuple[Any, ...]
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError for anything else."""
+        """Raises ValueError, which calls the value `at`, where it is of none of the kinds."""
         wrong = []
         for kind in self.kinds:
             try:
@@ -117,7 +118,7 @@ class ListOf(NamedTuple):
     most: int = 1 << 24
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError for anything else."""
+        """Raises ValueError, which calls the value `at`, where it is no list, has too few or too many values, or one not of the kind."""
         if not isinstance(value, list) or not self.least <= len(value) <= self.most:
             size = f"{self.least}" if self.least == self.most else f"{self.least} or more"
             raise ValueError(f"{at} must be a list of {size} values")
@@ -129,8 +130,8 @@ class Table(NamedTuple):
     """An object with these fields.
 
     Args:
-      fields: that must be there, by name. optional: that may be.
-      rest: what all others must be; None where there may be no others.
+      fields: the kinds of those that must be there, by name. optional: of those that may be.
+      rest: the kind of all others; None where there may be no others.
     """
 
     fields: Mapping[str, Any] = {}
@@ -138,7 +139,8 @@ class Table(NamedTuple):
     rest: Any = ANY
 
     def check(self, value: Any, at: str) -> None:
-        """Raises ValueError for anything else."""
+        """Raises ValueError, which calls the value `at`, where it is no dict, lacks a field, has one that may not be there, or one whose
+        value is not of its kind."""
         if not isinstance(value, dict):
             raise ValueError(f"{at} must hold {', '.join(self.fields) or 'values by name'}, in an object")
         if missing := [name for name in self.fields if name not in value]:
@@ -151,9 +153,10 @@ class Table(NamedTuple):
 
 
 def parse_record(data: bytes | str, kind: Kind, *, most: int = MOST, nan_is_null: bool = False) -> Any:
-    """The value that a JSON text holds. Raises ValueError in words where it is too large or deep, no JSON, or of another kind.
+    """The value that a JSON text holds. Raises ValueError, whose message calls the text "it", where it has more than `most`
+    bytes, is nested more than 32 deep, is no JSON, holds a number that is not finite or has more than 64 bits, or is of another kind.
 
-    With `nan_is_null`, NaN stands for null, as some files of before have it.
+    With `nan_is_null`, NaN stands for null, as some older files have it.
     """
     if len(data) > most:
         raise ValueError(f"it has {len(data)} bytes, more than {most}")
@@ -168,8 +171,8 @@ def parse_record(data: bytes | str, kind: Kind, *, most: int = MOST, nan_is_null
 
 
 def read_record(path: Path, kind: Kind, *, remedy: str, what: str, nan_is_null: bool = False) -> Any:
-    """The value in a file of a run's folder. Raises BadInput, with the words `what` and `remedy`, where it is not to be read or of another
-    kind."""
+    """The value in a JSON file of a run's folder. Raises BadInput where the file is missing, cannot be read, is no such JSON or of another
+    kind. `what` and `remedy` are parts of the message, as in "PATH: is no record of ranks (WHY); make it again"."""
     try:
         return parse_record(read_owned(path, most=MOST), kind, nan_is_null=nan_is_null)
     except BadInput:

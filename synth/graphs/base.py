@@ -30,7 +30,14 @@ class Alphabet(NamedTuple):
 
 
 class Graphs(NamedTuple):
-    """A table of g graphs with v nodes and e directed edges in all; node numbers run through, graph after graph."""
+    """A table of g graphs with v nodes and e directed edges in all; node numbers run through, graph after graph.
+
+    Args:
+      nodes: how many nodes each graph has.
+      tags: node label of every node.
+      senders, receivers: the nodes from which and to which every edge runs; an undirected edge is there in both directions.
+      labels: edge label of every edge.
+    """
 
     nodes: Int32[np.ndarray, " g"]
     tags: Int32[np.ndarray, " v"]
@@ -40,7 +47,7 @@ class Graphs(NamedTuple):
 
     @property
     def graph(self) -> Int32[np.ndarray, " v"]:
-        """The graph that each node belongs to."""
+        """The number of the graph that each node belongs to, from 0."""
         return np.repeat(np.arange(len(self.nodes), dtype=np.int32), self.nodes)
 
     def degrees(self) -> Int32[np.ndarray, " v"]:
@@ -48,12 +55,13 @@ class Graphs(NamedTuple):
         return np.bincount(self.receivers, minlength=len(self.tags)).astype(np.int32)
 
     def edges_by_graph(self) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " g"]]:
-        """The numbers of the edges, graph after graph, and how many edges each graph has."""
+        """The numbers of the edges, those of graph 0 first, then those of graph 1 and so on; and how many edges each graph has."""
         owner = self.graph[self.receivers]
         return np.argsort(owner, kind="stable"), np.bincount(owner, minlength=len(self.nodes))
 
     def take(self, index: Int[np.ndarray, " m"], *, edges: tuple[np.ndarray, np.ndarray] | None = None) -> "Graphs":
-        """The chosen graphs, in the order of `index`. Who takes often gives the result of `edges_by_graph`, which costs the most."""
+        """The graphs `index`, in its order, also more than once. Who takes often gives as `edges` the result of `edges_by_graph`, which
+        costs the most."""
         index = np.asarray(index, np.int64)
         by_graph, edges = edges or self.edges_by_graph()
         nodes = self.nodes[index]
@@ -79,7 +87,7 @@ class GraphExamples(NamedTuple):
         return np.bincount(self.y, minlength=self.classes).astype(np.int32)
 
     def take(self, index: Int[np.ndarray, " m"]) -> "GraphExamples":
-        """The graphs that `index` names, in its order."""
+        """The graphs at the positions `index`, in its order, with their class indices."""
         return self._replace(x=self.x.take(index), y=self.y[index])
 
 
@@ -120,11 +128,11 @@ class GraphBatch(NamedTuple):
     real: Float[Array, " b"]
 
     def hop(self, layer: int) -> Hop:
-        """The edges that layer number `layer` uses."""
+        """The edges that layer number `layer`, from 0, uses."""
         return self.hops[layer if self.layered else 0]
 
     def degree(self, level: int) -> Float[Array, " n"]:
-        """Degrees of the nodes of a level."""
+        """Degrees of the nodes of a level; level 0 carries the tags."""
         return self.degrees[level if self.layered else 0]
 
     @property
@@ -133,7 +141,7 @@ class GraphBatch(NamedTuple):
         return len(self.degrees) > 1
 
     def roots(self, layers: int) -> Int[Array, " r"]:
-        """The numbers of the readout's nodes on level `layers`, for a network of `layers` layers that stops there."""
+        """The row on level `layers` of the node of every readout entry, for a network of `layers` layers that stops there."""
         node = self.node
         if self.layered:
             for hop in reversed(self.hops[layers:]):
@@ -142,13 +150,18 @@ class GraphBatch(NamedTuple):
 
 
 def message(hop: Hop, values: Float[Array, "e d"], *, weight: Float[Array, " e"] | None = None) -> Float[Array, "n d"]:
-    """The sum over the edges j -> i of counts * weight * values. All layers use it, on graphs, trees and colour graphs."""
+    """For every receiver i the sum over the edges j -> i of counts * weight * values, with a row of `values` for each edge; 0 without
+    edges. All layers use it, on graphs, trees and colour graphs."""
     factor = hop.counts if weight is None else hop.counts * weight
     return jax.ops.segment_sum(values * factor[:, None], hop.receivers, num_segments=len(hop.same))
 
 
 def edge_softmax(hop: Hop, scores: Float[Array, "e k"], own: Float[Array, "n k"]) -> tuple[Float[Array, "e k"], Float[Array, "n k"]]:
-    """Weights exp(s_ij) / (exp(s_ii) + sum_j counts_ij exp(s_ij)) of edges and of the node itself; an edge stands `counts` times."""
+    """Weights exp(s_ij) / (exp(s_ii) + sum_j counts_ij exp(s_ij)) of the edges j -> i, and exp(s_ii) over the same sum of the nodes i.
+
+    `scores` are s_ij of the edges, `own` s_ii of the nodes; each of the k columns is normalised by itself. An edge stands `counts` times,
+    but its weight is that of one.
+    """
     n = len(hop.same)
     there = jnp.where((hop.counts > 0)[:, None], scores, -jnp.inf)
     top = jnp.maximum(jax.ops.segment_max(there, hop.receivers, num_segments=n), own)
@@ -159,7 +172,10 @@ def edge_softmax(hop: Hop, scores: Float[Array, "e k"], own: Float[Array, "n k"]
 
 
 def pool(batch: GraphBatch, values: Float[Array, "n d"], *, how: str, layers: int) -> Float[Array, "b d"]:
-    """The readout of every graph: `sum`, `mean` or `max` over its nodes with their multiplicities; 0 where a graph has none."""
+    """The readout of every graph: `how` is `sum`, `mean` or `max` over its nodes with their multiplicities; 0 where a graph has none.
+
+    `values` has a row for each node of level `layers`, the last one of a network with so many layers.
+    """
     b, rows = len(batch.real), values[batch.roots(layers)]
     if how == "max":
         best = jax.ops.segment_max(jnp.where((batch.times > 0)[:, None], rows, -jnp.inf), batch.graph, num_segments=b)
@@ -172,8 +188,8 @@ def pool(batch: GraphBatch, values: Float[Array, "n d"], *, how: str, layers: in
 
 
 def ladder(size: int) -> int:
-    """The next larger size of a series: 1, 2, 3, ..., and from 8 on each about 1.25 times the one before. Few shapes are compiled this
-    way."""
+    """The least number that is at least `size` of a series: 1, 2, 3, ..., and from 8 on each 1.25 times the one before, rounded down. Few
+    shapes are compiled this way."""
     step = 1
     while step < size:
         step = max(step + 1, int(step * RATIO))
@@ -184,7 +200,8 @@ def batch_of(graphs: Graphs, *, nodes: int | None = None, edges: int | None = No
     """Graphs as one padded batch.
 
     Args:
-      nodes, edges, count: how many it shall hold; by default the next size of `ladder`, and as many graphs as there are.
+      nodes, edges, count: how many nodes, edges and graphs it shall hold; by default the sizes of `ladder`, and as many graphs as there
+        are.
 
     Raises ValueError where it cannot hold the graphs.
     """
@@ -208,7 +225,7 @@ class Sizes(NamedTuple):
 
 
 def sizes_of(batch: GraphBatch) -> Sizes:
-    """The sizes of a batch."""
+    """How many nodes, edges, readout entries and graphs a batch holds, padding included."""
     hops = tuple(len(hop.senders) for hop in batch.hops)
     return Sizes(tuple(map(len, batch.degrees)), hops, len(batch.graph), len(batch.real))
 
@@ -219,7 +236,7 @@ def common(all_sizes: Sequence[Sizes]) -> Sizes:
 
 
 def padded(batch: GraphBatch, sizes: Sizes) -> GraphBatch:
-    """Pads the batch to larger sizes. Padding counts 0 times."""
+    """Pads the batch to sizes that are at least its own; larger batches raise ValueError. Padding counts 0 times."""
 
     def fill(array, size, value):
         return np.concatenate([array, np.full((size - len(array), *array.shape[1:]), value, array.dtype)])

@@ -47,14 +47,18 @@ class TreeSummary(NamedTuple):
         return unpack_tree_sets(np.asarray(self.payload), self.alphabet, depth=self.depth, exact=self.exact)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """A batch in which every set of trees is one graph, and equal subtrees are one node."""
+        """A batch in which every set of trees is one graph, and equal subtrees are one node.
+
+        `depth` is the number of layers of the network that will read it: raises BadInput where these are more than the depth of the trees;
+        else it changes nothing.
+        """
         if depth is not None and depth > self.depth:
             raise BadInput(f"--net: {depth} layers look further than the set's trees of depth {self.depth}; use depth={self.depth}")
         return tree_batch(self.tree_sets(), depth=self.depth)
 
     @property
     def n(self) -> int:
-        """How many examples there are."""
+        """How many examples there are: sets of trees."""
         return len(self.frequency())
 
     def frequency(self) -> Float[np.ndarray, " n"]:
@@ -70,7 +74,7 @@ class TreeSummary(NamedTuple):
         return self.payload.nbytes
 
     def check(self) -> None:
-        """Raises ValueError if the bytes do not encode tree sets."""
+        """Raises ValueError if the bytes do not encode tree sets, or `depth` or a number of labels is impossible."""
         _check_alphabet(self)
         if not 1 <= self.depth <= DEEPEST:
             raise ValueError(f"trees of depth {self.depth}; 1 to {DEEPEST} is possible")
@@ -97,7 +101,8 @@ class PackedGraphs(NamedTuple):
         return unpack_graphs(np.asarray(self.payload), self.alphabet)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs as a batch. If `depth` is given, the colour graph for a network of `depth` layers."""
+        """The graphs as a batch. If `depth` is given, their colour graph for a network of `depth` layers (at least 1), which gives the same
+        outputs for less work."""
         graphs = self.graphs()
         return batch_of(graphs) if depth is None else colour_batch(refine(graphs, depth, degrees=True))
 
@@ -107,7 +112,7 @@ class PackedGraphs(NamedTuple):
         return len(self.frequency())
 
     def frequency(self) -> Float[np.ndarray, " n"]:
-        """Every graph counts once."""
+        """1 for every graph: each counts once."""
         return np.ones(len(self.graphs().nodes))
 
     def store(self) -> "PackedGraphs":
@@ -166,7 +171,11 @@ class ColourGraph(NamedTuple):
         return len(self.hops)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The colour graph as a batch, in whose readout every real graph is one graph."""
+        """The colour graph as a batch, in whose readout every real graph is one graph.
+
+        `depth` is the number of layers of the network that will read it: raises BadInput where these are more than the rounds of colours;
+        else it changes nothing.
+        """
         if depth is not None and depth > self.depth:
             raise BadInput(f"--net: {depth} layers look further than the set's {self.depth} rounds of colours; use depth={self.depth}")
         host = [np.asarray(value) for value in self[:12]]
@@ -183,7 +192,7 @@ class ColourGraph(NamedTuple):
         return len(self.frequency())
 
     def frequency(self) -> Float[np.ndarray, " n"]:
-        """Every graph counts once."""
+        """1 for every graph: each counts once."""
         return np.ones(int(np.max(self.graph)) + 1)
 
     def store(self) -> "ColourGraph":
@@ -195,7 +204,7 @@ class ColourGraph(NamedTuple):
         return sum(value.nbytes for value in self[:12])
 
     def check(self) -> None:
-        """Raises ValueError if an index points outside its round, or if sizes do not add up."""
+        """Raises ValueError if an index points outside its round, sizes do not add up, or a multiplicity or degree is negative."""
         _check_alphabet(self)
         levels, hops = np.asarray(self.levels, np.int64), np.asarray(self.hops, np.int64)
         if len(levels) != len(hops) + 1 or levels.min() < 1 or hops.min() < 1:
@@ -214,7 +223,8 @@ class ColourGraph(NamedTuple):
 
 
 def colour_graph(batch: GraphBatch, alphabet: Alphabet, *, exact: bool) -> ColourGraph:
-    """Converts a colour graph from `synth.graphs.refinement.colour_batch` to a content."""
+    """Converts a colour graph from `synth.graphs.refinement.colour_batch` to a content. `exact` tells whether its colours were refined with
+    the degrees of leaves."""
 
     def whole(arrays, dtype=np.int32):
         return jnp.asarray(np.concatenate([np.asarray(array) for array in arrays]).astype(dtype))

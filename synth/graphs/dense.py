@@ -29,12 +29,12 @@ class DenseGraphs(NamedTuple):
         return Alphabet(self.features.shape[2])
 
     def edges(self) -> Float[np.ndarray, "n p"]:
-        """For every pair of nodes 1 if an edge joins it, else 0."""
+        """For every pair of nodes 1 if an edge joins it, else 0; of each graph the pairs (0, 1), (0, 2), ..., (1, 2), ..."""
         v = self.features.shape[1]
         return np.unpackbits(np.asarray(self.adjacency), axis=1, count=v * (v - 1) // 2).astype(np.float32)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs as a batch, with an edge for every joined pair."""
+        """The graphs as a batch, with an edge in both directions for every joined pair. `depth` is not read."""
         return hard_batch(self.features, self.edges())
 
     @property
@@ -43,7 +43,7 @@ class DenseGraphs(NamedTuple):
         return len(self.frequency())
 
     def frequency(self) -> Float[np.ndarray, " n"]:
-        """Every graph counts once."""
+        """1 for every graph: each counts once."""
         return np.ones(len(self.features))
 
     def store(self) -> "DenseGraphs":
@@ -62,7 +62,8 @@ class DenseGraphs(NamedTuple):
 
 
 class LearnedGraphs(NamedTuple):
-    """Graphs of one size while they are learned: node features f32[n v t], and the logit of every pair of nodes f32[n p]."""
+    """Graphs of one size while they are learned: node features f32[n v t], and f32[n p] the logit of an edge between every
+    pair of nodes: (0, 1), (0, 2), ..., (1, 2), ..."""
 
     features: Float[Array, "n v t"]
     logits: Float[Array, "n p"]
@@ -74,11 +75,11 @@ class LearnedGraphs(NamedTuple):
         return len(self.features)
 
     def decode(self, *, depth: int | None = None) -> GraphBatch:
-        """The graphs as a batch, with the edges whose probability is above a half."""
+        """The graphs as a batch, with the edges whose probability is above a half (logit above 0). `depth` is not read."""
         return hard_batch(self.features, (np.asarray(self.logits) > 0).astype(np.float32))
 
     def learned(self) -> "LearnedGraphs":
-        """Everything: features and edge logits."""
+        """Returns itself: features and edge logits are all learned."""
         return self
 
     def moved(self, learned: "LearnedGraphs") -> "LearnedGraphs":
@@ -90,13 +91,13 @@ class LearnedGraphs(NamedTuple):
         return DenseGraphs(self.features, jnp.asarray(np.packbits(np.asarray(self.logits) > 0, axis=1)))
 
     def nbytes(self) -> int:
-        """Payload bytes of the graphs with their edges as bits."""
+        """Bytes that the graphs take once they are stored: the features, and a bit for every pair of nodes."""
         return self.features.nbytes + self.n * ((self.logits.shape[1] + 7) // 8)
 
 
 def hard_batch(features: Float[Array, "n v t"], joined: Float[np.ndarray, "n p"]) -> GraphBatch:
-    """A batch of graphs of one size, with edges in both directions between every pair of nodes that is joined. The edges are made on the
-    host."""
+    """A batch of graphs of one size, with edges in both directions between every pair of nodes that is joined: pairs (0, 1), (0, 2), ...,
+    (1, 2), ... where `joined` is not 0. The edges are made on the host, so `joined` cannot be traced."""
     n, v, tags = features.shape
     graph, pair = np.nonzero(joined)
     low, high = ((side[pair] + graph * v).astype(np.int32) for side in np.triu_indices(v, 1))
@@ -106,7 +107,8 @@ def hard_batch(features: Float[Array, "n v t"], joined: Float[np.ndarray, "n p"]
 
 
 def dense_batch(features: Float[Array, "n v t"], joined: Float[Array, "n p"]) -> GraphBatch:
-    """Graphs of one size with every pair of nodes as an edge that counts `joined` times, in [0, 1]; traceable and smooth in both."""
+    """A batch of graphs of one size with every pair of nodes, (0, 1), (0, 2), ..., (1, 2), ..., as an edge in both directions that counts
+    `joined` times, in [0, 1]; traceable and smooth in both arguments."""
     n, v, _ = features.shape
     low, high = np.triu_indices(v, 1)
     place = np.zeros((v, v), np.int32)

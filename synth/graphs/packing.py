@@ -26,8 +26,8 @@ class TreeSets(NamedTuple):
 
     Args:
       trees: distinct trees of one depth, sorted.
-      sets: (which trees, ascending; frequency), class after class; a tree may stand in a set more than once.
-      leaves: mean degree of the leaves of each tag, where the trees do not say it themselves.
+      sets: (positions in `trees`, ascending; frequency), class after class; a tree may stand in a set more than once.
+      leaves: mean degree of the leaves of each tag, by tag, where the trees do not say it themselves; else empty.
     """
 
     trees: list[Tree]
@@ -76,7 +76,8 @@ def pack_tree_sets(tree_sets: TreeSets, alphabet: Alphabet, *, depth: int, exact
 
 
 def unpack_tree_sets(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, depth: int, exact: bool) -> TreeSets:
-    """Unpacks tree sets from bytes. Raises ValueError if the bytes encode none."""
+    """Unpacks tree sets from bytes that `pack_tree_sets` made with the same alphabet, `depth` and `exact`. Raises ValueError if the bytes
+    encode none."""
     bits = BitReader(payload)
     tags = _unpack_tags(bits, alphabet)
     leaves = {} if exact else {tag: bits.natural() / STEPS for tag in tags}
@@ -111,7 +112,7 @@ def unpack_tree_sets(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet, *, de
 
 
 def pack_graphs(graphs: Graphs, alphabet: Alphabet) -> UInt8[np.ndarray, " p"]:
-    """Packs graphs into bytes. If edges have no direction, each is written once."""
+    """Packs graphs into bytes: node tags, edges and edge labels. If edges have no direction in the alphabet, each is written once."""
     out, tags = BitWriter(), np.unique(graphs.tags)
     _pack_tags(out, tags.tolist(), alphabet)
     out.natural(len(graphs.nodes))
@@ -151,7 +152,8 @@ def count_bytes(bits: int, nodes: int, graphs: int, tags: int, alphabet: Alphabe
 
 
 def unpack_graphs(payload: UInt8[np.ndarray, " p"], alphabet: Alphabet) -> Graphs:
-    """Unpacks graphs from bytes. Raises ValueError if the bytes encode none."""
+    """Unpacks graphs from bytes that `pack_graphs` made with the same alphabet; the order of the edges may differ. Raises ValueError if the
+    bytes encode none."""
     bits = BitReader(payload)
     known, nodes, tags, edges = _unpack_tags(bits, alphabet), [], [], []
     for _ in range(_count(bits)):

@@ -23,7 +23,7 @@ class Colours(NamedTuple):
     Args:
       graphs: the table.
       rounds: i32[v] a round; colours of a round are numbered from 0.
-      first: a node of every colour, a round each.
+      first: i32[colours] a round: the first node of every colour.
       exact: whether colours tell the degrees of leaves apart.
     """
 
@@ -91,7 +91,7 @@ def _into(graphs: Graphs) -> tuple[np.ndarray, np.ndarray]:
 
 
 def grower(colours: Colours) -> Callable[[int], Tree]:
-    """Builds a function from a colour of the last round to its tree. It keeps trees that it has built."""
+    """Builds a function from the number of a colour of the last round to its tree. It keeps trees that it has built."""
     graphs, degree = colours.graphs, colours.graphs.degrees()
     order, start = _into(graphs)
     made: dict[tuple[int, int], Tree] = {}
@@ -109,12 +109,13 @@ def grower(colours: Colours) -> Callable[[int], Tree]:
 
 
 def trees(colours: Colours, chosen: np.ndarray) -> list[Tree]:
-    """The trees of the given colours of the last round."""
+    """The trees of the colours of the last round whose numbers are `chosen`, in its order."""
     return list(map(grower(colours), np.asarray(chosen).tolist()))
 
 
 def share(colours: Colours, *, top: int = 10) -> float:
-    """The share of nodes whose tree is among the `top` most frequent trees. A summary by frequent trees needs a large share."""
+    """The share, in [0, 1], of nodes whose tree (of the last round) is among the `top` most frequent ones. A summary by frequent trees
+    needs a large share."""
     counts = np.bincount(colours.rounds[-1])
     return float(np.sort(counts)[::-1][:top].sum() / max(counts.sum(), 1))
 
@@ -134,8 +135,8 @@ def evaluations(colours: Colours) -> Evaluations:
 def colour_batch(colours: Colours) -> GraphBatch:
     """The colour graph as a batch: every level has one node for each colour; edges and readout hold how often they occur.
 
-    A network of at most L layers gives every graph the output it has on the graph itself. Without degrees in the colours, a leaf carries
-    the mean degree of the nodes it stands for.
+    A network of at most L layers, the number of rounds, gives every graph the output it has on the graph itself. Without degrees in the
+    colours, a leaf carries the mean degree of the nodes it stands for. Raises ValueError for colours without a round.
     """
     graphs, degree = colours.graphs, colours.graphs.degrees().astype(np.float32)
     order, start = _into(graphs)

@@ -12,8 +12,8 @@ from synth.graphs.trees import Tree
 
 
 def truncate(tree: Tree, depth: int) -> Tree:
-    """Cuts a tree off below `depth` and sorts its children again. A node keeps its recorded degree, so that only true leaves may lack
-    one."""
+    """Cuts a tree off `depth` edges below its root and sorts children again. A node keeps its recorded degree, so that only true leaves may
+    lack one."""
     if not depth:
         return Tree(tree.tag, tree.degree)
     below = tuple(sorted((label, truncate(child, depth - 1)) for label, child in tree.children))
@@ -21,7 +21,7 @@ def truncate(tree: Tree, depth: int) -> Tree:
 
 
 def tree_batch(tree_sets: TreeSets, *, depth: int) -> GraphBatch:
-    """The colour graph of some trees as a batch. In its readout every set of trees is one graph.
+    """The colour graph of some trees as a batch. In its readout every set of trees is one graph; `depth` is that of the trees.
 
     Level l holds, for every node of a tree that is at least l levels above the leaves, the subtree of depth l below it.
     """

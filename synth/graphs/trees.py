@@ -22,12 +22,12 @@ class Tree(NamedTuple):
 
 
 def inner(tag: int, below: list[tuple[int, Tree]]) -> Tree:
-    """A node above the last level, whose degree is the number of its children."""
+    """A node above the last level, whose degree is the number of its children. `below` are these as (edge label, tree), in any order."""
     return Tree(tag, len(below), tuple(sorted(below)))
 
 
 def count_nodes(trees: Iterable[Tree]) -> int:
-    """The number of nodes of all trees. A subtree that is the same object in many places is visited once."""
+    """The number of nodes of all trees. A subtree that is the same object in many places counts in each, but is visited once."""
     known: dict[int, int] = {}
 
     def count(tree: Tree) -> int:

@@ -58,8 +58,8 @@ def color(x: Image, b: Scalar, s: Scalar, c: Scalar) -> Image:
 
 
 def translate(x: Image, dy: Int[Array, ""], dx: Int[Array, ""], *, outside: Literal["constant", "edge"] = "constant") -> Image:
-    """x'[i, j] = x[i + dy, j + dx]. Outside the image it is 0, or with `edge` the nearest pixel. Shifts beyond those of `draw_crop` are
-    clipped."""
+    """x'[i, j] = x[i + dy, j + dx]. Outside the image it is 0, or with `edge` the nearest pixel. Shifts beyond +-int(side / 8 + 1/2)
+    are clipped."""
     h, w, c = x.shape
     py, px = _most(h), _most(w)
     padded = jnp.pad(x, ((py, py), (px, px), (0, 0)), mode=outside)
@@ -67,7 +67,8 @@ def translate(x: Image, dy: Int[Array, ""], dx: Int[Array, ""], *, outside: Lite
 
 
 def cutout(x: Image, y: Int[Array, ""], u: Int[Array, ""]) -> Image:
-    """Zeros in the rectangle of half the image's sides around row `y` and column `u`, clipped at the border."""
+    """The image with zeros in the rectangle of half its sides (rounded, a half up) around row `y` and column `u`, as far as it lies
+    inside."""
     h, w, _ = x.shape
     rows, columns = _within(y, h), _within(u, w)
     return jnp.where((rows[:, None] & columns[None, :])[..., None], jnp.zeros_like(x), x)
@@ -134,33 +135,35 @@ def _below(u: Float[Array, " *shape"], n: int) -> Int[Array, " *shape"]:
 
 
 def draw_color(u: Draw, size: Size) -> tuple:
-    """Brightness U(-.5, .5), saturation U(0, 2), contrast U(.5, 1.5)."""
+    """(brightness, saturation, contrast) from uniform draws `u` in [0, 1): U(-.5, .5), U(0, 2), U(.5, 1.5). `size` is not read."""
     return _between(u[0], -BRIGHTNESS, BRIGHTNESS), _between(u[1], *SATURATION), _between(u[2], *CONTRAST)
 
 
 def draw_crop(u: Draw, size: Size, *, most: int | None = None) -> tuple:
-    """Shifts of rows and columns, integers in +-int(side / 8 + 1/2), 4 at 28 and 32 pixels; at most `most`."""
+    """Shifts of (rows, columns) from uniform draws `u` in [0, 1), for images of `size` (h, w): integers in +-int(side / 8 + 1/2), which is
+    4 at 28 and 32 pixels; at most `most`."""
     bounds = [_most(n) if most is None else min(most, _most(n)) for n in size]
     return tuple(_below(v, 2 * bound + 1) - bound for v, bound in zip(u, bounds, strict=False))
 
 
 def draw_cutout(u: Draw, size: Size) -> tuple:
-    """A row and a column, integers in [0, side) where the cut is odd, in [0, side] where it is even."""
+    """The (row, column) around which is cut, from uniform draws `u` in [0, 1), for images of `size` (h, w): integers in [0, side) where the
+    cut, half a side, is odd, in [0, side] where it is even."""
     return tuple(_below(v, n + 1 - _side(n) % 2) for v, n in zip(u, size, strict=False))
 
 
 def draw_flip(u: Draw, size: Size) -> tuple:
-    """A fair coin."""
+    """(a fair coin,): whether the first of the uniform draws `u` in [0, 1) is below 1/2. `size` is not read."""
     return (u[0] < FLIP,)
 
 
 def draw_scale(u: Draw, size: Size) -> tuple:
-    """Independent factors U(1/1.2, 1.2) of rows and columns."""
+    """Independent factors U(1/1.2, 1.2) of (rows, columns) from uniform draws `u` in [0, 1). `size` is not read."""
     return _between(u[0], 1 / SCALE, SCALE), _between(u[1], 1 / SCALE, SCALE)
 
 
 def draw_rotate(u: Draw, size: Size) -> tuple:
-    """An angle U(-15, 15) degrees, in radians."""
+    """(an angle,), U(-15, 15) degrees, in radians, from the first of the uniform draws `u` in [0, 1). `size` is not read."""
     return (_between(u[0], -1, 1) * (DEGREES * jnp.pi / 180),)
 
 
@@ -182,7 +185,7 @@ OPERATIONS = {
 
 
 def one_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:
-    """Shifts, zooms or rotates every image, one of the three drawn for each image. Gradient matching trains digits with it.
+    """Shifts, zooms or rotates every image, one of the three drawn for each; `siamese` is ignored. Gradient matching trains digits with it.
 
     Shifts of rows and columns are integers in [-m, m), m an eighth of the side (4 at 28 and 32), zooms of both sides U(0.8, 1.2), angles
     whole degrees in [-45, 45); what comes in from outside is the batch's mean of the channel.
@@ -203,23 +206,28 @@ def one_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Fl
 
 
 def cut_each(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:
-    """Cuts a square of half the side out of every image, around a place drawn for each (DeVries and Taylor, arXiv 1708.04552)."""
+    """Sets a rectangle of half the sides to 0 in every image, around a place drawn for each; `siamese` is ignored. A part may lie outside.
+
+    DeVries and Taylor, arXiv 1708.04552.
+    """
     u = jax.random.uniform(jax.random.fold_in(key, CUT_STREAM), (3, len(x)), jnp.float32)
     return jax.vmap(cutout)(x, *draw_cutout(u, x.shape[1:3]))
 
 
 def none(key: jax.Array, x: Float[Array, "b h w c"], *, siamese: bool) -> Float[Array, "b h w c"]:
-    """Returns the images unchanged."""
+    """Returns the images unchanged; `key` and `siamese` are ignored."""
     return x
 
 
 def dsa_strategy(flips: bool) -> str:
-    """All operations of DSA. The flip is left out for images whose mirror image means something else (digits)."""
+    """The names of all operations of DSA, joined by '_'. Without `flips` the flip is left out, for images whose mirror image means
+    something else (digits)."""
     return "_".join(name for name in OPERATIONS if flips or name != "flip")
 
 
 def one_of(operations: Sequence[Operation]) -> Augment:
-    """One of the operations a call, drawn uniformly, with parameters drawn once (siamese) or for every image."""
+    """An augmentation that applies one of the operations a call, drawn uniformly, with parameters drawn once (siamese) or for every
+    image."""
 
     def branch(operation: Operation, siamese: bool):
         def run(u, x):
@@ -239,7 +247,7 @@ def one_of(operations: Sequence[Operation]) -> Augment:
 
 
 def dsa(strategy: str) -> Augment:
-    """One operation of the strategy a call, drawn uniformly, with parameters drawn once (siamese) or for every image.
+    """An augmentation: one operation of the strategy a call, drawn uniformly, with parameters drawn once (siamese) or for every image.
 
     Zhao and Bilen, Dataset Condensation with Differentiable Siamese Augmentation, ICML 2021, section 3.2; the released code's ranges.
 

@@ -30,11 +30,12 @@ class Bases(NamedTuple):
 
     @property
     def images(self) -> int:
-        """As many as examples: real images beside a set are stored as it is."""
+        """As many as there are examples: real images beside the set are stored as sums of bases too, and cost as much."""
         return self.n
 
     def encode(self, images: Float[Array, "n h w c"]) -> "Bases":
-        """The nearest sums of as many bases, by least squares: a singular value decomposition of the images, which is not centred."""
+        """The best approximation of the images (least squared error) by as many shared bases as these: a singular value decomposition
+        without subtracting the mean. `decode` gives the images back. Bases beyond min(n, h w c) are zeros."""
         n, d, k = len(images), math.prod(images.shape[1:]), len(self.bases)
         u, s, v = jnp.linalg.svd(images.reshape(n, d), full_matrices=False)
         lacking = max(0, k - len(s))
@@ -43,17 +44,17 @@ class Bases(NamedTuple):
         return Bases(bases.reshape(k, *images.shape[1:]), coefficients)
 
     def decode(self) -> jax.Array:
-        """The sums, f32[n h w c]."""
+        """The images, f32[n h w c]: their sums of the bases."""
         flat = self.bases.reshape(len(self.bases), -1)
         sums = jnp.matmul(self.coefficients, flat, precision="highest") / math.sqrt(self.n * flat.shape[1])
         return sums.reshape(self.n, *self.bases.shape[1:])
 
     def learned(self) -> "Bases":
-        """Bases and coefficients."""
+        """Returns itself: bases and coefficients are all learned."""
         return self
 
     def moved(self, learned: "Bases") -> "Bases":
-        """The learned arrays; there are no bounds."""
+        """Returns `learned` unchanged; there are no bounds."""
         return learned
 
     def bounded(self, mean: Float[Array, " c"], std: Float[Array, " c"]) -> "Bases":
@@ -69,18 +70,18 @@ class Bases(NamedTuple):
         return self
 
     def like(self) -> "Bases":
-        """What stores other images as sums of as many bases."""
+        """Returns itself: its `encode` stores other images as sums of as many bases."""
         return self
 
     def bytes_for(self, n: int, image: tuple[int, ...]) -> int:
-        """Four bytes a number of the bases and the coefficients."""
+        """Four bytes for each number of the bases and coefficients, for n images of the shape (h, w, c)."""
         return 4 * len(self.bases) * (math.prod(image) + n)
 
     def nbytes(self) -> int:
-        """Payload bytes."""
+        """Bytes of the bases and the coefficients."""
         return self.bases.nbytes + self.coefficients.nbytes
 
 
 def shared(count: int) -> Bases:
-    """No images yet, and how many bases they will share."""
+    """A `Bases` without images, whose `encode` approximates images by `count` bases that they share."""
     return Bases(jnp.zeros((count, 0, 0, 0)), jnp.zeros((0, count)))

@@ -34,11 +34,11 @@ class Tiles(NamedTuple):
 
     @property
     def images(self) -> int:
-        """As many as examples: real images beside a set are stored as it is."""
+        """As many as there are examples: real images beside the set are stored in the same way, and cost as much."""
         return self.n
 
     def decode(self) -> jax.Array:
-        """The tiles at the size of the images, f32[n h w c]."""
+        """The tiles, enlarged (bilinear) to the size of the images, f32[n h w c]."""
         return enlarge(jnp.asarray(self.pixels, jnp.float32), self.height, self.width)
 
     def store(self) -> "Tiles":
@@ -46,20 +46,20 @@ class Tiles(NamedTuple):
         return self
 
     def like(self) -> "Coded":
-        """What stores other images as these are stored."""
+        """A `Coded` without images, whose `encode` takes other images to be stored as these are: the same bits a number and factor."""
         return coded("f32", self.factor)
 
     def nbytes(self) -> int:
-        """Payload bytes."""
+        """Bytes of the stored pixels."""
         return self.pixels.nbytes
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
-        """Height and width of the examples."""
+        """Height and width of the examples under `h` and `w`: the fields `height` and `width`, which `sizes` must hold."""
         return {"h": sizes["height"], "w": sizes["width"]}
 
     def check(self) -> None:
-        """Raises ValueError if the tiles are no fraction of the images."""
+        """Raises ValueError if the tiles do not have floor(height / factor) rows and floor(width / factor) columns, each at least 1."""
         check_fraction((self.height, self.width), self.factor, tile=self.pixels.shape[1:3])
 
 
@@ -80,7 +80,7 @@ class Half(NamedTuple):
 
     @property
     def images(self) -> int:
-        """As many as examples: real images beside a set are stored as it is."""
+        """As many as there are examples: real images beside the set are stored in the same way, and cost as much."""
         return self.n
 
     def decode(self) -> jax.Array:
@@ -92,20 +92,20 @@ class Half(NamedTuple):
         return self
 
     def like(self) -> "Coded":
-        """What stores other images as these are stored."""
+        """A `Coded` without images, whose `encode` takes other images to be stored as these are: the same bits a number and factor."""
         return coded("f16", self.factor)
 
     def nbytes(self) -> int:
-        """Payload bytes."""
+        """Bytes of the stored pixels."""
         return self.pixels.nbytes
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
-        """Height and width of the examples."""
+        """Height and width of the examples under `h` and `w`: the fields `height` and `width`, which `sizes` must hold."""
         return {"h": sizes["height"], "w": sizes["width"]}
 
     def check(self) -> None:
-        """Raises ValueError if the tiles are no fraction of the images."""
+        """Raises ValueError if the tiles do not have floor(height / factor) rows and floor(width / factor) columns, each at least 1."""
         check_fraction((self.height, self.width), self.factor, tile=self.pixels.shape[1:3])
 
 
@@ -113,7 +113,7 @@ class Packed(NamedTuple):
     """Images or tiles with few bits a number (`synth.images.quantise`).
 
     Args:
-      payload: u8[p], the codes of n images of a rows, b columns and c channels in C order, the highest bit of each first.
+      payload: u8[p], the codes of n images or tiles of a rows, b columns and c channels in C order, the highest bit of each first.
       low, high: the ends of the range of every channel, in model space.
       bits: of a code, 2 to 8.
       count: n. factor: what divides height and width.
@@ -138,11 +138,11 @@ class Packed(NamedTuple):
 
     @property
     def images(self) -> int:
-        """As many as examples: real images beside a set are stored as it is."""
+        """As many as there are examples: real images beside the set are stored in the same way, and cost as much."""
         return self.n
 
     def decode(self) -> jax.Array:
-        """The numbers that the codes stand for, at the size of the images, f32[n h w c]."""
+        """The numbers that the codes stand for, with tiles enlarged to the size of the images, f32[n h w c]."""
         shape = tile_shape((self.height, self.width, len(self.low)), self.factor)
         codes = unpack(jnp.asarray(self.payload), self.bits, (self.count, *shape))
         return enlarge(of_codes(codes, self.low, self.high, self.bits), self.height, self.width)
@@ -152,7 +152,7 @@ class Packed(NamedTuple):
         return self
 
     def like(self) -> "Coded":
-        """What stores other images as these are stored."""
+        """A `Coded` without images, whose `encode` takes other images to be stored as these are: the same bits a number and factor."""
         return coded(f"u{self.bits}", self.factor)
 
     def nbytes(self) -> int:
@@ -161,11 +161,12 @@ class Packed(NamedTuple):
 
     @staticmethod
     def example_axes(sizes: Mapping[str, int]) -> dict[str, int]:
-        """Number, height and width of the examples."""
+        """Number, height and width of the examples under `n`, `h`, `w`: the fields `count`, `height`, `width`, which `sizes` must hold."""
         return {"n": sizes["count"], "h": sizes["height"], "w": sizes["width"]}
 
     def check(self) -> None:
-        """Raises ValueError if the payload is not as long as such codes are, or a range is empty."""
+        """Raises ValueError if bits or factor are impossible, the payload is not as long as the codes, or `high` is below `low`
+        somewhere."""
         if not LEAST_BITS <= self.bits <= MOST_BITS:
             raise ValueError(f"{self.bits} bits a number; {LEAST_BITS} to {MOST_BITS} is possible")
         check_fraction((self.height, self.width), self.factor)
@@ -207,15 +208,16 @@ class Coded(NamedTuple):
         return self.factor**2
 
     def encode(self, images: Float[Array, "n h w c"]) -> "Coded":
-        """The images, or the tiles that are nearest to them."""
+        """These images, or the tiles that are nearest to them (least squares), with the same code, factor and bounds; they are not
+        clipped."""
         return self._replace(pixels=shrink(images, self.factor), height=images.shape[1], width=images.shape[2])
 
     def decode(self) -> jax.Array:
-        """The images as they will be read, f32[n h w c]; the gradient passes the storage as if it changed nothing."""
+        """The images as a file will give them back, rounded and enlarged, f32[n h w c]; the gradient passes the rounding unchanged."""
         return enlarge(as_stored(self.pixels, self.code), self.height, self.width)
 
     def learned(self) -> Float[Array, "n a b c"]:
-        """The pixels of images or tiles."""
+        """The pixels of images or tiles, before they are rounded."""
         return self.pixels
 
     def moved(self, learned: Float[Array, "n a b c"]) -> "Coded":
@@ -231,7 +233,8 @@ class Coded(NamedTuple):
         return images if self.bounds is None else Bounded(images, *self.bounds).clip(images)
 
     def store(self) -> "Tiles | Half | Packed":
-        """The images in the bytes that a file holds."""
+        """The images as a file holds them: `Tiles` of the code `f32`, `Half` of `f16`, else `Packed`, whose ranges are those of the
+        pixels."""
         kept, size = as_stored(self.pixels, self.code), (self.factor, self.height, self.width)
         if self.code == "f32":
             return Tiles(kept, *size)
@@ -242,22 +245,25 @@ class Coded(NamedTuple):
         return Packed(pack(codes, bits), low, high, bits, self.n, *size)
 
     def bytes_for(self, n: int, image: tuple[int, ...]) -> int:
-        """The bits of n images or tiles in whole bytes, and the ranges of the channels."""
+        """Bytes of n images of the shape (h, w, c), stored in this code and factor, and 8 more a channel for its range if they are
+        packed."""
         ranges = 0 if bits_of(self.code) is None else 2 * 4 * image[-1]
         return -(-bits_needed(n * math.prod(tile_shape(image, self.factor)), self.code) // 8) + ranges
 
     def nbytes(self) -> int:
-        """Payload bytes of what is stored."""
+        """Bytes that the images take once they are stored."""
         return self.bytes_for(self.n, (self.height, self.width, self.pixels.shape[-1]))
 
 
 def coded(code: str, factor: int) -> Coded:
-    """No images yet, and how they will be stored."""
+    """A `Coded` without images, whose `encode` takes images to be stored in a code (`f32`, `f16` or `u2` to `u8`), as tiles whose sides are
+    those of the images divided by `factor` and rounded down."""
     return Coded(jnp.zeros((0, 0, 0, 0)), code, factor, 0, 0)
 
 
 def check_fraction(size: tuple[int, int], factor: int, *, tile: tuple[int, ...] | None = None) -> None:
-    """Raises ValueError if images of a size have no tiles of this factor, or other tiles than these."""
+    """Raises ValueError if `factor` is below 1 or above a side of images of `size` (h, w), or if `tile` (rows, columns) is not the sides
+    divided by it and rounded down."""
     if factor < 1 or min(size) < factor:
         raise ValueError(f"images of {size[0]}x{size[1]} have no tiles of factor {factor}")
     right = size[0] // factor, size[1] // factor

@@ -31,7 +31,7 @@ class Pixels(NamedTuple):
 
     @classmethod
     def encode(cls, images: Float[Array, "n h w c"]) -> "Pixels":
-        """The images themselves."""
+        """These images as a content, unchanged."""
         return cls(images)
 
     def decode(self) -> jax.Array:
@@ -39,7 +39,7 @@ class Pixels(NamedTuple):
         return self.pixels
 
     def learned(self) -> "Pixels":
-        """All pixels."""
+        """Returns itself: all pixels are learned."""
         return self
 
     def moved(self, learned: "Pixels") -> "Pixels":
@@ -60,11 +60,11 @@ class Pixels(NamedTuple):
 
     @classmethod
     def bytes_for(cls, n: int, image: tuple[int, ...]) -> int:
-        """Four bytes a number."""
+        """The bytes of n images of a shape (h, w, c): four a number."""
         return 4 * n * math.prod(image)
 
     def nbytes(self) -> int:
-        """Payload bytes."""
+        """Bytes of the pixels."""
         return self.pixels.nbytes
 
 
@@ -130,7 +130,8 @@ class Compensated(NamedTuple):
         return self.base.shape[0] + self.delta.shape[0] * self.delta.shape[1]
 
     def decode(self) -> jax.Array:
-        """The images and their sums, f32[n h w c]."""
+        """The examples, f32[n h w c], class-major: every image, followed by its k sums, which are kept within [0, 1] before
+        normalisation."""
         raw = self.base.astype(jnp.float32) / 255
         summed = with_sums(raw, (self.delta.astype(jnp.float32) - 128) / 127)
         return normalised(jnp.clip(summed, 0, 1), self.mean, self.std)
@@ -170,11 +171,11 @@ class Bounded(NamedTuple):
         return self.pixels.shape[0]
 
     def encode(self, images: Float[Array, "n h w c"]) -> "Bounded":
-        """The images themselves, with the same bounds; they are not clipped."""
+        """These images as a content with the same bounds; they are not clipped."""
         return self._replace(pixels=images)
 
     def decode(self) -> jax.Array:
-        """The examples themselves, f32[n h w c]."""
+        """The images as they are now, f32[n h w c]: neither rounded to bytes nor clipped."""
         return self.pixels
 
     def learned(self) -> Float[Array, "n h w c"]:
@@ -195,16 +196,16 @@ class Bounded(NamedTuple):
         return jnp.clip(pixels, *(normalised(end, self.mean, self.std) for end in ends))
 
     def store(self) -> Bytes:
-        """The images as `Bytes`; values are truncated."""
+        """The images as `Bytes`: values outside the bounds are clipped, and what lies between two grey levels is rounded down."""
         return Bytes(to_bytes(raw_of(self.pixels, self.mean, self.std)), self.mean, self.std)
 
     @classmethod
     def bytes_for(cls, n: int, image: tuple[int, ...]) -> int:
-        """One byte a number."""
+        """The bytes of n images of a shape (h, w, c): one a number."""
         return n * math.prod(image)
 
     def nbytes(self) -> int:
-        """Payload bytes of the images in bytes."""
+        """Bytes that the images take once they are stored: one a number."""
         return self.pixels.size
 
 
@@ -224,7 +225,7 @@ class Summed(NamedTuple):
         return self.base.shape[0] * (self.delta.shape[1] + 1)
 
     def decode(self) -> jax.Array:
-        """The images and their sums, limited to the values that raw images can have, f32[n h w c]."""
+        """The examples, f32[n h w c], class-major: every image, followed by its k sums, limited to the values that raw images can have."""
         return Bounded(self.base, self.mean, self.std).clip(with_sums(self.base, self.delta))
 
     def learned(self) -> Float[Array, "s k h w c"]:
@@ -252,22 +253,24 @@ def along(channels: Float[Array, " c"], ndim: int) -> Float[Array, "... c"]:
 
 
 def normalised(raw: Float[Array, "... c"], mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, "... c"]:
-    """Converts raw images in [0, 1] to model space."""
+    """Converts raw images in [0, 1] to model space: (raw - mean) / std in every channel, which is the last axis."""
     return (raw - along(mean, raw.ndim)) / along(std, raw.ndim)
 
 
 def raw_of(pixels: Float[Array, "... c"], mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, "... c"]:
-    """Converts images from model space to raw images."""
+    """Converts images from model space to raw images: pixels std + mean in every channel. Nothing is clipped to [0, 1]."""
     return pixels * along(std, pixels.ndim) + along(mean, pixels.ndim)
 
 
 def to_bytes(raw: Float[Array, "..."]) -> UInt8[Array, "..."]:
-    """Raw images in [0, 1] as bytes: 255 times the value, cut to 0..255 and truncated, as the papers' released code stores images."""
+    """Raw images in [0, 1] as bytes: 255 times the value, cut to 0..255 and rounded down, as the papers' released code stores images.
+    A 512th of a grey level is added before, against float32 rounding."""
     return jnp.floor(jnp.clip(raw * 255 + HAIR, 0, 255)).astype(jnp.uint8)
 
 
 def with_sums(base: Float[Array, "m h w c"], delta: Float[Array, "s k h w c"]) -> Float[Array, "n h w c"]:
-    """Every image, followed by its sums with each of the k additions. `base` is class-major with s images a class."""
+    """Every image, followed by its sums with each of k additions: n = m (k + 1). `base` is class-major with s images a class, and
+    `delta[i]` belongs to the i-th image of every class. Nothing is clipped."""
     images = base.reshape(-1, len(delta), 1, *base.shape[1:])
     added = jnp.concatenate([jnp.zeros_like(delta[:, :1]), delta], 1)
     return (images + added[None]).reshape(-1, *base.shape[1:])

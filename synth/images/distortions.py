@@ -35,7 +35,8 @@ class Ranges(NamedTuple):
 def sampling(n: int, low: Scalar, length: Scalar, mirrored: Bool[Array, ""]) -> Float[Array, "n n"]:
     """The matrix that reads n pixels evenly from [low, low + length) of a line of n, linearly between pixels, its ends repeated outside.
 
-    Pixel k covers [k, k + 1); `low` and `length` are in pixels. The identity for low = 0 and length = n.
+    Pixel k covers [k, k + 1); `low` and `length` are in pixels. With `mirrored` the reading runs from the other end; without,
+    low = 0 and length = n give the identity.
     """
     at = low + (jnp.arange(n, dtype=low.dtype) + 0.5) * length / n - 0.5
     at = jnp.where(mirrored, at[::-1], at)
@@ -45,14 +46,16 @@ def sampling(n: int, low: Scalar, length: Scalar, mirrored: Bool[Array, ""]) -> 
 def resized_crop(
     x: Float[Array, "h w c"], rows: tuple[Scalar, Scalar], columns: tuple[Scalar, Scalar], mirrored: Bool[Array, ""]
 ) -> Float[Array, "h w c"]:
-    """The rectangle of `rows` = (low, length) and `columns`, in pixels, stretched over the whole image, mirrored where asked."""
+    """The rectangle of `rows` = (low, length) and `columns`, in pixels, stretched over the whole image; with `mirrored` left and right are
+    exchanged."""
     h, w, _ = x.shape
     down, across = sampling(h, *rows, jnp.zeros_like(mirrored)), sampling(w, *columns, mirrored)
     return jnp.einsum("ih,hwc,jw->ijc", down, x, across, precision=jax.lax.Precision.HIGHEST)
 
 
 def one_view(key: jax.Array, x: Float[Array, "h w c"], ranges: Ranges) -> Float[Array, "h w c"]:
-    """A random resized crop, mirrored or not, then contrast about its mean and brightness."""
+    """A random crop, resized to the image's size and mirrored or not, then contrast about its mean, then brightness; all within
+    `ranges`."""
     h, w, _ = x.shape
     u = jax.random.uniform(key, (7,), x.dtype)
     area = ranges.area + (1 - ranges.area) * u[0]
@@ -65,5 +68,6 @@ def one_view(key: jax.Array, x: Float[Array, "h w c"], ranges: Ranges) -> Float[
 
 
 def views(key: jax.Array, x: Float[Array, "b h w c"], ranges: Ranges) -> Float[Array, "b h w c"]:
-    """One random view of every image."""
+    """One random view of every image: a resized crop, mirrored or not, then contrast and brightness, drawn within `ranges` for each
+    image."""
     return jax.vmap(lambda key, x: one_view(key, x, ranges))(jax.random.split(key, len(x)), x)

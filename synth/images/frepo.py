@@ -30,13 +30,14 @@ def zoom(x: Image, by: Scalar, dy: Scalar, dx: Scalar) -> Image:
 
 
 def translate(x: Image, dy: Scalar, dx: Scalar) -> Image:
-    """x' at (i, j) is x at (i - dy, j - dx), bilinear, the edge repeated outside."""
+    """x' at (i, j) is x at (i - dy, j - dx), which may be fractions of a pixel, bilinear, the edge repeated outside."""
     rows, columns = ((-d, jnp.asarray(n, x.dtype)) for n, d in zip(x.shape[:2], (dy, dx), strict=True))
     return resized_crop(x, rows, columns, jnp.bool_(False))
 
 
 def rotate(x: Image, angle: Scalar) -> Image:
-    """x' at (i, j) is x at (i cos + j sin, j cos - i sin), pixels from the centre, bilinear, the edge repeated outside; in radians."""
+    """x' at (i, j) is x at (i cos + j sin, j cos - i sin), pixels from the centre, bilinear, the edge repeated outside. `angle` is in
+    radians."""
     h, w, c = x.shape
     i, j = ((jnp.arange(n, dtype=x.dtype) - (n - 1) / 2) for n in (h, w))
     cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -52,7 +53,7 @@ def rotate(x: Image, angle: Scalar) -> Image:
 
 
 def cutout(x: Image, top: Int[Array, ""], left: Int[Array, ""]) -> Image:
-    """Zeros in the rectangle of a quarter of the sides, rounded down, that begins at row `top` and column `left`."""
+    """The image with zeros in the rectangle of a quarter of its sides, rounded down, that begins at row `top` and column `left`."""
     rows, columns = ((jnp.arange(n) >= at) & (jnp.arange(n) < at + n // 4) for n, at in zip(x.shape[:2], (top, left), strict=True))
     return jnp.where((rows[:, None] & columns[None, :])[..., None], jnp.zeros_like(x), x)
 
@@ -62,33 +63,35 @@ def _within(u, most: float):
 
 
 def draw_color(u: Draw, size: Size) -> tuple:
-    """Brightness U(-1/4, 1/4); contrast and saturation exp(U(-1/4, 1/4))."""
+    """(brightness, contrast, saturation) from uniform draws `u` in [0, 1): U(-1/4, 1/4), and twice exp(U(-1/4, 1/4)). `size` is not
+    read."""
     return _within(u[0], BRIGHTNESS), jnp.exp(_within(u[1], LOG_CONTRAST)), jnp.exp(_within(u[2], LOG_CONTRAST))
 
 
 def draw_zoom(u: Draw, size: Size) -> tuple:
-    """A zoom, log-uniform from 0.8 to 1.25, and shifts that keep a larger picture over the whole frame, or a smaller one inside."""
+    """(zoom, down, right) from uniform draws `u` in [0, 1): a factor, log-uniform from 0.8 to 1.25, and shifts in pixels that keep a larger
+    picture over the whole frame of `size` (h, w), or a smaller one inside."""
     by = jnp.exp(_within(u[0], 1.0) * jnp.log(ZOOM))
     return by, *(_within(v, 1.0) * jnp.abs(n * by - n) / 2 for v, n in zip(u[1:], size, strict=True))
 
 
 def draw_translate(u: Draw, size: Size) -> tuple:
-    """Shifts of rows and columns, U(-1/8, 1/8) of the side."""
+    """Shifts of (rows, columns) in pixels from uniform draws `u` in [0, 1), for images of `size` (h, w): U(-1/8, 1/8) of the side."""
     return tuple(_within(v, n * SHIFT) for v, n in zip(u, size, strict=False))
 
 
 def draw_rotate(u: Draw, size: Size) -> tuple:
-    """An angle U(-15, 15) degrees, in radians."""
+    """(an angle,), U(-15, 15) degrees, in radians, from the first of the uniform draws `u` in [0, 1). `size` is not read."""
     return (_within(u[0], DEGREES * jnp.pi / 180),)
 
 
 def draw_cutout(u: Draw, size: Size) -> tuple:
-    """The first row and column of a cutout that lies inside, integers."""
+    """(first row, first column) of a cutout that lies inside images of `size` (h, w), integers, from uniform draws `u` in [0, 1)."""
     return tuple(jnp.floor(v * (n - n // 4 + 1)).astype(jnp.int32) for v, n in zip(u, size, strict=False))
 
 
 def draw_flip(u: Draw, size: Size) -> tuple:
-    """A fair coin."""
+    """(a fair coin,): whether the first of the uniform draws `u` in [0, 1) is below 1/2. `size` is not read."""
     return (u[0] < 0.5,)
 
 
@@ -103,13 +106,13 @@ OPERATIONS = {
 
 
 def frepo(flips: bool) -> Augment:
-    """One operation a call, drawn uniformly, with parameters drawn for every image, or once (siamese).
+    """FRePo's augmentation: one of its operations a call, drawn uniformly, with parameters drawn for every image, or once (siamese).
 
     Zhou, Nezhadarya and Ba, NeurIPS 2022; yongchaoz/FRePo, lib/dataset/augmax/export.py. Grey images are not mirrored, as the release does
     not mirror MNIST and Fashion-MNIST.
 
     Args:
-      flips: whether a mirrored image keeps its label.
+      flips: whether a mirrored image keeps its label, so that mirroring is among the operations.
     """
 
     def augment(key, x, *, siamese):

@@ -48,7 +48,7 @@ class Standard(NamedTuple):
         return x * _last(self.std, x) + _last(self.mean, x)
 
     def fits(self, image: tuple[int, ...]) -> bool:
-        """Whether examples of this shape have as many channels as this was fitted on."""
+        """Whether examples of this shape, (h, w, c) or (d,), have as many channels (or numbers) as this was fitted on."""
         return self.mean.shape == image[-1:]
 
     def check(self) -> None:
@@ -58,7 +58,10 @@ class Standard(NamedTuple):
 
 
 class Whiten(NamedTuple):
-    """ZCA whitening: x' = (x - mean) T with T = U diag((S + 0.1)^-1/2) U^T from the covariance U diag(S) U^T of flattened images."""
+    """ZCA whitening of flattened images: x' = (x - mean) T, and back by the inverse of T.
+
+    By default `fit_zca` makes T = U diag((S + 0.1)^-1/2) U^T of the covariance U diag(S) U^T of the images.
+    """
 
     mean: Float32[np.ndarray, " d"]
     matrix: Float32[np.ndarray, "d d"]
@@ -114,7 +117,7 @@ def _last(channels: Float32[np.ndarray, " c"], x):
 
 
 def unit(x: Raw) -> Float32[np.ndarray, "n ..."]:
-    """Raw images as f32 in [0, 1]: bytes are divided by 255, floats are kept."""
+    """Raw images as f32 in [0, 1]: bytes are divided by 255; the values of floats, and so of vectors, are kept."""
     return x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
 
 
@@ -124,14 +127,16 @@ def _chunks(x: Images) -> Iterator[Float[np.ndarray, "m ..."]]:
 
 
 def moments(x: Images) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
-    """Mean and (population) standard deviation of every channel of images, or of every number of vectors, in double precision."""
+    """Mean and (population) standard deviation of every channel of images, or of every number of vectors, in double precision;
+    bytes are divided by 255 first."""
     count, axes = math.prod(x.shape[:-1]), tuple(range(len(x.shape) - 1))
     mean = sum(part.sum(axes) for part in _chunks(x)) / count
     return mean, np.sqrt(sum(((part - mean) ** 2).sum(axes) for part in _chunks(x)) / count)
 
 
 def fit_standard(x: Images) -> Standard:
-    """Mean and standard deviation of every channel over [0, 1]; a constant channel gets std 1."""
+    """Fits mean and (population) standard deviation of every channel of images, whose bytes are divided by 255, or of every number of
+    vectors. A constant one gets std 1."""
     mean, std = moments(x)
     return Standard(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
 
@@ -144,7 +149,7 @@ def fit_zca(x: Images, *, epsilon: float = 0.1, relative: bool = False, done: Ca
       epsilon: > 0, added to every eigenvalue S of the covariance (n - 1 in its denominator) of images in [0, 1].
       relative: divides every channel by its deviation first, and adds epsilon times the mean eigenvalue of what results (n in the
         denominator); as FRePo's release (yongchaoz/FRePo, lib/dataset/ops.py).
-      done: called after every CHUNK of images; what follows is one part more.
+      done: called after every CHUNK (2,048) of images that entered the covariance; what follows the last call is one part more of the work.
 
     Raises:
       BadInput: the images are too large, or fewer than two.
@@ -173,7 +178,11 @@ FITS = {
 
 
 def fit(kind: str, x: Images, *, done: Callable[[], None] = lambda: None) -> Preprocess:
-    """Fits a preprocessing of a kind in `FITS` to raw training images; `done` is as in `fit_zca`. Raises BadInput for another kind."""
+    """Fits a preprocessing to raw training images or vectors. Kinds are `standard`, `zca` and `zca_relative` (see `fit_zca`).
+
+    `done` is called after every CHUNK (2,048) of images that whitening has gone over; `standard` never calls it. Raises BadInput for
+    another kind, and as `fit_zca` for images too large or fewer than two.
+    """
     if kind not in FITS:
         raise BadInput(f"unknown normalisation '{kind}' (known: {', '.join(FITS)}){nearest(kind, FITS)}")
     return FITS[kind](x, done)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 
 def tile_shape(image: tuple[int, ...], factor: int) -> tuple[int, int, int]:
-    """Rows, columns and channels of a tile of images of the shape (h, w, c)."""
+    """Rows, columns and channels of a tile of images of the shape (h, w, c): the sides divided by `factor` and rounded down."""
     h, w, c = image
     return h // factor, w // factor, c
 
@@ -28,7 +28,11 @@ def enlarge(tiles: Float[Array, "n a b c"], height: int, width: int) -> Float[Ar
 
 
 def shrink(images: Float[Array, "n h w c"], factor: int) -> Float[Array, "n a b c"]:
-    """The tiles whose enlargement is nearest to the images, by least squares."""
+    """The tiles, floor(h / factor) x floor(w / factor) pixels each, that `enlarge` brings nearest to the images (least sum of squared
+    errors).
+
+    Factor 1 returns the images unchanged. Values are not clipped, so they may leave the range of the images.
+    """
     if factor == 1:
         return images
     _, h, w, c = images.shape

@@ -79,23 +79,23 @@ def _each(key: jax.Array, x: jax.Array, shared: bool, draw, apply) -> jax.Array:
 
 
 def random_resized_crop(key: jax.Array, x: Images, *, scale: tuple[Share, Share], shared: bool) -> Images:
-    """A random box of every image, as `draw_box` draws it, resized to the whole; `scale` in (0, 1] ranges over its share of the area."""
+    """A random box of every image, as `draw_box` draws it with this `scale`, resized to the whole image; with `shared` one box for all."""
     return _each(key, x, shared, lambda key: draw_box(key, x.shape[1:3], scale), resample)
 
 
 def random_flip(key: jax.Array, x: Images, *, shared: bool) -> Images:
-    """Left and right exchanged, with probability 1/2."""
+    """Left and right exchanged with probability 1/2, drawn for every image, or once for all if `shared`."""
     return _each(key, x, shared, lambda key: (jax.random.bernoulli(key),), lambda image, on: jnp.where(on, image[:, ::-1], image))
 
 
 def random_roll(key: jax.Array, x: Images, *, least: int, most: int, shared: bool) -> Images:
-    """Rows and columns rolled cyclically by independent integers in [least, most]."""
+    """Rows and columns rolled cyclically by independent integers in [least, most], drawn for every image, or once for all if `shared`."""
     draw = lambda key: tuple(jax.random.randint(key, (2,), least, most + 1))  # noqa: E731 (one of a row of draws)
     return _each(key, x, shared, draw, lambda image, down, right: jnp.roll(image, (down, right), (0, 1)))
 
 
 def random_shift(key: jax.Array, x: Images, *, most: int, shared: bool) -> Images:
-    """A window of the image's size out of the image with `most` zeros around it: rows and columns shifted by integers in [-most, most]."""
+    """Rows and columns shifted by integers in [-most, most], drawn for every image, or once if `shared`; zeros come in from outside."""
     padded = jnp.pad(x, ((0, 0), (most, most), (most, most), (0, 0)))
     draw = lambda key: tuple(jax.random.randint(key, (2,), 0, 2 * most + 1))  # noqa: E731
 
@@ -118,7 +118,8 @@ def shuffle_patches(key: jax.Array, x: Images, *, factor: int, shared: bool) -> 
 
 def shuffle_grid(key: jax.Array, x: Images, *, factor: int) -> Images:
     """Cuts every image into factor columns and puts them in random order, then into rows likewise, as RDED's release shuffles patches
-    (LINs-lab/RDED, synthesize/utils.py): neighbours in a row or column of patches stay in one. Raises BadInput as `shuffle_patches`."""
+    (LINs-lab/RDED, synthesize/utils.py): neighbours in a row or column of patches stay in one. Raises BadInput if the factor
+    does not divide the image."""
     h, w = x.shape[1:3]
     if h % factor or w % factor:
         raise BadInput(f"images of {h}x{w} cannot be cut into {factor}x{factor} equal patches; use a factor that divides both sides")
@@ -141,7 +142,7 @@ def cell_of(image: Float[Array, "h w c"], cell, *, cells: int) -> Float[Array, "
 
 
 def random_cell(key: jax.Array, x: Images, *, cells: int, shared: bool) -> Images:
-    """A random cell of every image, as `cell_of` shows it; each of the cells x cells is as probable."""
+    """A random cell of every image, as `cell_of` shows it; each of the cells x cells is as probable. `shared`: the same one for all."""
     return _each(key, x, shared, lambda key: (jax.random.randint(key, (), 0, cells**2),), partial(cell_of, cells=cells))
 
 
@@ -202,7 +203,7 @@ def _inside(n: int, centre, side):
 
 
 def unmixed(x: Float[Array, "b ..."]) -> Mixed:
-    """The `Mixed` of a batch that is not mixed."""
+    """The `Mixed` of a batch that is not mixed: every image is its own partner, and lam is 1."""
     return Mixed(jnp.arange(len(x), dtype=jnp.int32), jnp.float32(1))
 
 
@@ -245,7 +246,7 @@ class View:
         return ",".join(words) or "plain"
 
     def sample(self, key: jax.Array, x: Images, *, epoch: Int[Array, ""] | int = 0) -> tuple[Images, Mixed]:
-        """One draw of the view of a batch in an epoch: every image its own cell, crop and flip, one mix for the batch."""
+        """(changed images, how they were mixed): every image has its own cell, crop and flip, the batch one mix. `narrow` reads `epoch`."""
         keys = jax.random.split(key, 5)
         if self.cells > 1:
             x = random_cell(jax.random.fold_in(key, CELL), x, cells=self.cells, shared=False)

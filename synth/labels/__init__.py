@@ -34,7 +34,7 @@ def made_kinds() -> list[str]:
 
 
 def find_kind(name: str) -> type[Labels]:
-    """The class of a label kind that `synth.labelling.label` can make. Raises BadInput for an unknown name."""
+    """The class of a label kind that `synth.labelling.label` can make. Raises BadInput for any other name, also of kinds it cannot make."""
     if name not in made_kinds():
         raise BadInput(f"--kind: unknown kind of labels '{name}' (known: {', '.join(made_kinds())}){nearest(name, made_kinds())}")
     return KINDS[name]

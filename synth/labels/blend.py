@@ -12,7 +12,7 @@ from synth.labels.contract import label_kind, targets_of
 
 
 class BlendedTargets(NamedTuple):
-    """Targets of a mini-batch: those of the teachers' answers, and the probabilities f32[b c] of the true classes."""
+    """Targets of a mini-batch: those of the teachers' answers, and the true classes f32[b c], one-hot and mixed as the images are."""
 
     answers: Any
     classes: Float[Array, "b c"]
@@ -51,7 +51,7 @@ class Blended(NamedTuple):
         return BlendedTargets(targets_of(self.answers, index, view, mixes=True), classes)
 
     def loss(self, logits: Float[Array, "b c"], targets: BlendedTargets) -> Float[Array, " b"]:
-        """(1 - alpha) CE + alpha T^2 KL of every example, in nats."""
+        """(1 - alpha) CE + alpha T^2 KL of every example, in nats: the cross entropy to the true classes, and the answers' own loss."""
         alpha = self.alpha.astype(logits.dtype)
         hard = optax.softmax_cross_entropy(logits, targets.classes.astype(logits.dtype))
         soft = self.answers.temperature**2 * self.answers.loss(logits, targets.answers)
@@ -63,5 +63,5 @@ class Blended(NamedTuple):
 
 
 def blend(answers: Any, index: Int[Array, " n"], alpha: float) -> Blended:
-    """The labels with this weight of the answers."""
+    """Labels whose loss weighs the teachers' answers by `alpha`, in [0, 1], and the true classes `index` by 1 - alpha."""
     return Blended(answers, index, jnp.float32(alpha))

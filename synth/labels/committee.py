@@ -35,12 +35,12 @@ class Committee(NamedTuple):
 
     @classmethod
     def make(cls, asker) -> "Committee":
-        """Makes the labels: the teachers' answers to all views."""
+        """Makes the labels: `asker`, a `synth.labelling.Asker`, asks the teachers for their logits to all views of all epochs."""
         return cls(asker.index, jnp.asarray(asker.of_views(read)), **asker.header(), **asker.replay())
 
     @classmethod
     def bytes_each(cls, classes: int, epochs: int) -> int:
-        """4 bytes for the index, and 2 bytes for each class and epoch."""
+        """Bytes of one example: 4 for the index, and 2 for each class and epoch."""
         return 4 + 2 * epochs * classes
 
     @property
@@ -49,11 +49,13 @@ class Committee(NamedTuple):
         return self.logits.shape[-3]
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
-        """softmax(z / T) of the views."""
+        """softmax(z / T) of the stored logits to the mini-batch that `view` names by its epoch and number. Of `index` only the length is
+        read: rows are stored in the order in which the epoch shows the examples."""
         logits = self.logits[view.epoch, place(self, index, view)]
         return tempered(logits.astype(jnp.float32), self.temperature)
 
 
 def read(logits: Float[Array, "b c"], classes: Int[Array, "b 2"], temperature: float) -> Float16[Array, "b c"]:
-    """Selects from the answers to a batch what is stored: the logits, whatever the classes and the temperature are."""
+    """Selects from the answers to a batch what is stored: the logits as float16 (clipped to +-60,000), whatever the classes and the
+    temperature are."""
     return halved(logits)

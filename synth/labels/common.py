@@ -18,7 +18,7 @@ from synth.images.views import BatchView, view_of
 from synth.labels.contract import Labels, check_index, option_parameters
 from synth.options import check_option
 
-HALF = 60000.0  # a logit beyond this is no half precision number
+HALF = 60000.0  # logits are clipped here, safely below 65504, the largest number of half precision
 STATISTICS = re.compile(r"running|batch(/[1-9][0-9]?)?")
 MEMBER = re.compile(r"[0-9a-f]{12}\*-?[0-9.]+(e-?[0-9]+)?")
 
@@ -34,13 +34,13 @@ def tempered(logits: Float[Array, "b c"], temperature: float) -> Float[Array, "b
 
 
 def halved(logits: Float[Array, "*b c"]) -> Float16[Array, "*b c"]:
-    """Logits in half precision, as they are stored. Values beyond its range are clipped."""
+    """Logits as float16, as they are stored. Values above 60,000 or below -60,000 become these, so none becomes infinite; NaN stays NaN."""
     return jnp.clip(logits, -HALF, HALF).astype(jnp.float16)
 
 
 def place(labels: Labels, index: Int[Array, " b"], view: BatchView) -> Int[Array, " b"]:
-    """The positions of a mini-batch's rows among the stored rows of its epoch. Padding rows of the last batch, which do not count, are
-    clipped to the range."""
+    """The positions of a mini-batch's rows among the stored rows of its epoch: they follow from its number, `view.batch`; of `index` only
+    the length is read. Padding rows of the last batch, which do not count, are clipped to the last position."""
     return jnp.minimum(view.batch * labels.batch + jnp.arange(len(index)), len(labels.index) - 1)
 
 

@@ -51,21 +51,21 @@ class Labels(ABC):
 
     @classmethod
     def bytes_each(cls, classes: int, epochs: int) -> int:
-        """Payload bytes for one example, before labels exist. `epochs` counts the epochs of stored views. By default 4 bytes for an
-        index."""
+        """Payload bytes for one example, before labels exist. `epochs` counts the epochs of stored views, for kinds that store them. By
+        default 4 bytes, for an index."""
         return 4
 
     @abstractmethod
     def targets(self, index: Int[Array, " b"], view: BatchView):
-        """The training targets of the examples `index` of a mini-batch under a view: a PyTree for `loss` and `mix` whose leaves have the
-        batch first."""
+        """The training targets of a mini-batch under a view: a PyTree for `loss` and `mix` whose leaves have the batch first. `index` are
+        its examples, as positions among all n."""
 
     def mix(self, a, b, lam):
-        """Targets of mixed images: lam a + (1 - lam) b."""
+        """Targets of mixed images, lam a + (1 - lam) b, from targets `a` of the images and `b` of their partners."""
         return lam * a + (1 - lam) * b
 
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
-        """The loss of every example: by default cross entropy, in nats."""
+        """The loss of every example, from a network's logits: by default cross entropy against `targets`, in nats."""
         return optax.softmax_cross_entropy(logits, targets.astype(logits.dtype))
 
     def probs(self) -> Float[Array, "n c"]:
@@ -73,7 +73,7 @@ class Labels(ABC):
         return jax.nn.one_hot(self.index, self.classes)
 
     def regressed(self) -> Float[Array, "n c"]:
-        """The values that a ridge head is fitted to: by default the class probabilities minus 1 / C."""
+        """The values that a ridge head is fitted to: by default the class probabilities minus 1 / C, for C classes."""
         return self.probs() - jnp.float32(1 / self.classes)
 
     def nbytes(self) -> int:
@@ -85,7 +85,8 @@ class Labels(ABC):
         return None
 
     def with_teachers(self, find: Callable[[str], tuple]) -> "Labels":
-        """Labels that networks can be trained on. By default the labels themselves; `find` gives the teachers and weights for a text."""
+        """Labels that networks can be trained on: by default the labels themselves. `find` gives (teachers, weights) for the text in the
+        field `teachers`."""
         return self
 
 
@@ -127,7 +128,7 @@ def option_parameters(kind: type[Labels]) -> dict[str, inspect.Parameter]:
 
 
 def check_index(index: Int[Array, " n"], classes: int) -> None:
-    """Raises ValueError if an index is not a class."""
+    """Raises ValueError if a number in `index` is no class: below 0, or `classes` and above."""
     low, high = np.min(index), np.max(index)
     if low < 0 or high >= classes:
         raise ValueError(f"labels run from {low} to {high}; 0 to {classes - 1} are right for {classes} classes")
@@ -135,7 +136,7 @@ def check_index(index: Int[Array, " n"], classes: int) -> None:
 
 def targets_of(labels: Labels, index: Int[Array, " b"], seen: BatchView, *, mixes: bool):
     """The training targets of a mini-batch. If the kind reads the view, they are its own answer to it; otherwise its targets for the
-    examples, mixed as the images are."""
+    examples `index`, mixed as the images of `seen` are where `mixes` says that these are mixed."""
     own = labels.targets(index, seen)
     if not mixes or labels.sees:
         return own

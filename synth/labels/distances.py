@@ -18,7 +18,8 @@ SMOOTHING = 0.1  # the share that `smoothed` rows spread over all classes
 
 
 class Pair(NamedTuple):
-    """Targets of distance-based labels: distances f32[b 2] to the two classes i32[b 2] of a mixed image, and the mix."""
+    """Targets of distance-based labels: distances f32[b 2] to the two classes i32[b 2] of a mixed image (its own, its partner's), and
+    `lam`, the share of its own image in it."""
 
     distances: Float[Array, "b 2"]
     classes: Int[Array, "b 2"]
@@ -80,7 +81,7 @@ class Distances(NamedTuple):
 
     @classmethod
     def bytes_each(cls, classes: int, epochs: int) -> int:
-        """4 bytes for the index, and 2 bytes for each epoch."""
+        """Bytes of one example: 4 for the index, and 2 for each epoch, whatever the number of classes."""
         return 4 + 2 * epochs
 
     @property
@@ -89,13 +90,15 @@ class Distances(NamedTuple):
         return self.codes.shape[-3]
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Pair:
-        """The distances of the views, and the two classes that they refer to."""
+        """The stored distances, in nats, of the mini-batch that `view` names by its epoch and number, and the two classes that they refer
+        to: those of the examples `index` and of their partners."""
         own, mixed = self.index[index], view.mixed
         distances = self.codes[view.epoch, place(self, index, view)].astype(jnp.float32) * STEP
         return Pair(distances, jnp.stack([own, own[mixed.partner]], -1), mixed.lam)
 
     def loss(self, logits: Float[Array, "b c"], targets: Pair) -> Float[Array, " b"]:
-        """The loss L of every example, in nats."""
+        """The loss of every example, in nats: a cross entropy to what `sce` says, plus alpha times the sum over the two classes of the norm
+        (absolute value, square or Huber loss) of -log softmax(z / T)_y - d_y."""
         distances = targets.distances.astype(logits.dtype)
         gaps = to_classes(logits / self.temperature, targets.classes) - distances
         own = logits / self.temperature if self.sce == "soft" else logits
@@ -117,15 +120,16 @@ class Distances(NamedTuple):
 
 
 def to_classes(logits: Float[Array, "b c"], classes: Int[Array, "b 2"]) -> Float[Array, "b 2"]:
-    """-log softmax(z)_y for two classes y of every example."""
+    """-log softmax(z)_y, in nats, for two classes y of every example."""
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), classes, axis=-1)
 
 
 def encode(distances: Float[Array, "*s 2"]) -> UInt8[Array, "*s 2"]:
-    """Distances >= 0 in nats as codes, rounded to the nearest step."""
+    """Distances >= 0 in nats as codes: the nearest number of steps of 1/20 nat, at most 255, which stands for 12.75 nats and all above."""
     return jnp.clip(jnp.round(distances / STEP), 0, 255).astype(jnp.uint8)
 
 
 def read(logits: Float[Array, "b c"], classes: Int[Array, "b 2"], temperature: float) -> UInt8[Array, "b 2"]:
-    """Computes from the answers to a batch what is stored: codes of the distances to the two classes of every image."""
+    """Computes from the answers to a batch what is stored: codes of the distances -log softmax(logits / temperature)_y to the two classes y
+    of every image."""
     return encode(to_classes(logits / temperature, classes))

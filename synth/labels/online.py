@@ -16,10 +16,11 @@ from synth.labels.static import Static
 
 
 def ask(nets: Sequence[Net], vars: Sequence[Vars], x: Float[Array, "b h w c"], weights: Sequence[float], statistics: str) -> Array:
-    """sum_k w_k f_k(x), f32[b c], of images in model space.
+    """sum_k w_k f_k(x), f32[b c], of images in model space: the weighted sum of the networks' logits.
 
-    With `statistics` `batch`, batch norms normalise by the mean and biased variance of this batch and running ones stay as they are
-    (batch-specific soft labels of CV-DD); with `batch/k` by those of each of k equal parts, as the released code does with k = 2.
+    With `statistics` `running`, batch norms normalise by their running statistics; with `batch` by the mean and biased variance of
+    this batch, and running ones stay as they are (batch-specific soft labels of CV-DD); with `batch/k` by those of each of k equal parts,
+    as the released code does with k = 2.
     """
     parts = int(statistics.partition("/")[2] or 1)
 
@@ -50,7 +51,7 @@ class Online(NamedTuple):
 
     @classmethod
     def make(cls, asker) -> "Online":
-        """Who is to be asked, and how."""
+        """Makes the labels: the classes, and which teachers are to be asked later, and how. None is asked now."""
         return cls(asker.index, asker.classes, **asker.header())
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
@@ -58,7 +59,7 @@ class Online(NamedTuple):
         raise BadInput("the set's labels are asked of its teachers while a network trains: give --teachers DIR")
 
     def with_teachers(self, find: Callable[[str], tuple]) -> "OnlineWithTeachers":
-        """Returns these labels together with their teachers."""
+        """Returns these labels together with their teachers, which `find` gives, with their weights, for the text `teachers`."""
         teachers, weights = find(self.teachers)
         return OnlineWithTeachers(self, tuple(t.vars for t in teachers), tuple(t.net for t in teachers), weights)
 
@@ -86,18 +87,18 @@ class OnlineWithTeachers(NamedTuple):
         return self.online.temperature
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
-        """softmax(z / T) of the teachers' answers to the images of this step."""
+        """softmax(z / T) of the teachers' answers to the images of `view`, without a gradient. `index` is not read."""
         logits = ask(self.nets, self.vars, view.images, self.weights, self.online.statistics)
         return jax.lax.stop_gradient(jax.nn.softmax(logits / self.online.temperature))
 
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
-        """The loss of `Online`."""
+        """KL(targets || softmax(z / T)) of every example, in nats."""
         return self.online.loss(logits, targets)
 
     def probs(self) -> Float[Array, "n c"]:
-        """Class probabilities as for `Online`."""
+        """One-hot rows of the class of every example. No teacher is asked."""
         return self.online.probs()
 
     def nbytes(self) -> int:
-        """Payload bytes of the indices, as for `Online`. The teachers are not counted."""
+        """Bytes of the class indices. The teachers are not counted."""
         return self.online.nbytes()

@@ -24,7 +24,7 @@ class Hard(NamedTuple):
         return cls(asker.index, asker.classes)
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
-        """One-hot rows of the chosen examples."""
+        """One-hot rows of the classes of the examples `index`. `view` is not read."""
         return jax.nn.one_hot(self.index[index], self.classes)
 
     def check(self) -> None:
@@ -45,11 +45,11 @@ class Soft(NamedTuple):
         return self.logits.shape[-1]
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
-        """Softmax rows of the chosen examples."""
+        """softmax(logits) of the examples `index`. `view` is not read."""
         return jax.nn.softmax(self.logits[index])
 
     def probs(self) -> Float[Array, "n c"]:
-        """Class probabilities of every example."""
+        """Class probabilities of every example: softmax(logits)."""
         return jax.nn.softmax(self.logits)
 
 
@@ -69,7 +69,7 @@ class Target(NamedTuple):
         return self.values.shape[-1]
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b d"]:
-        """The values of the chosen examples."""
+        """The values of the examples `index`. `view` is not read."""
         return self.values[index]
 
     def loss(self, logits: Float[Array, "b d"], targets: Float[Array, "b d"]) -> Float[Array, " b"]:
@@ -104,15 +104,15 @@ class Runs(NamedTuple):
         return len(self.counts)
 
     def index(self) -> Int[np.ndarray, " n"]:
-        """The class of every example."""
+        """The class of every example: `counts[0]` times 0, then `counts[1]` times 1, and so on."""
         return np.repeat(np.arange(self.classes, dtype=np.int32), np.asarray(self.counts))
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
-        """One-hot rows of the chosen examples."""
+        """One-hot rows of the classes of the examples `index`. `view` is not read."""
         return jax.nn.one_hot(jnp.searchsorted(jnp.cumsum(self.counts), index, side="right"), self.classes)
 
     def probs(self) -> Float[Array, "n c"]:
-        """Class probabilities of every example."""
+        """One-hot rows of the class of every example."""
         return jax.nn.one_hot(self.index(), self.classes)
 
     def check(self) -> None:

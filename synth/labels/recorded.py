@@ -59,11 +59,14 @@ class Recorded(NamedTuple):
         return self.logits.shape[-3]
 
     def order_of(self, epoch: Int[Array, ""]) -> Int[Array, " n"]:
-        """The examples in the order in which an epoch shows them."""
+        """The positions of the n examples in the order in which an epoch (from 0) shows them."""
         return self.order[epoch]
 
     def shown(self, images: Images, epoch: Int[Array, ""], batch: Int[Array, ""]) -> BatchView:
-        """The recorded view of a mini-batch's images, which are in the epoch's order."""
+        """The recorded view of mini-batch number `batch` of an epoch (both from 0): its images cropped, flipped and mixed as recorded.
+
+        `images` are those of the mini-batch alone, in the order in which the epoch shows them.
+        """
         at = jnp.minimum(batch * self.batch + jnp.arange(len(images)), self.order.shape[-1] - 1)
         boxes, flips = self.crop[epoch, at].astype(jnp.int32), self.flip[epoch, at] > 0
         seen = jax.vmap(lambda image, box: resample(image, *box))(images, boxes)
@@ -79,7 +82,8 @@ class Recorded(NamedTuple):
         return BatchView(epoch, batch, seen, Mixed(partner, lam))
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> Float[Array, "b c"]:
-        """softmax(z / T) of the views."""
+        """softmax(z / T) of the recorded logits to the mini-batch that `view` names by its epoch and number. Of `index` only the length is
+        read."""
         logits = self.logits[view.epoch, place(self, index, view)].astype(jnp.float32)
         return jax.nn.softmax(logits / self.temperature)
 

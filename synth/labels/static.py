@@ -10,12 +10,15 @@ from synth.labels.contract import label_kind
 
 
 def _make(kind: type, asker):
-    """The teachers' answers to the examples."""
+    """Makes the labels: `asker`, a `synth.labelling.Asker`, asks the teachers for their logits to every unchanged example.
+
+    Raises BadInput for collages and where batch norms shall use batch statistics.
+    """
     return kind(asker.index, halved(asker.of_examples()), **asker.header())
 
 
 def _bytes_each(kind: type, classes: int, epochs: int) -> int:
-    """An index and a logit of every class, in half precision."""
+    """Bytes of one example: 4 for the index and 2 for the logit of each class, in half precision. `epochs` is not read."""
     return 4 + 2 * classes
 
 
@@ -40,7 +43,7 @@ class Static(NamedTuple):
         return self.logits.shape[-1]
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
-        """softmax(z / T) of the chosen examples."""
+        """softmax(z / T) of the stored logits of the examples `index`. `view` is not read."""
         return tempered(self.logits[index].astype(jnp.float32), self.temperature)
 
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
@@ -64,9 +67,9 @@ class Interpolated(NamedTuple):
     classes, check = Static.classes, check_taught
 
     def targets(self, index: Int[Array, " b"], view) -> Float[Array, "b c"]:
-        """Logits of the chosen examples."""
+        """The stored logits, not probabilities, of the examples `index`, f32; mixing mixes logits. `view` is not read."""
         return self.logits[index].astype(jnp.float32)
 
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
-        """KL(softmax(targets / T) || softmax(z / T)) of every example, in nats."""
+        """KL(softmax(targets / T) || softmax(z / T)) of every example, in nats, for the network's logits z. Targets are logits too."""
         return divergence(tempered(targets.astype(logits.dtype), self.temperature), logits, self.temperature)

@@ -13,8 +13,8 @@ def is_cpu() -> bool:
 
 
 def map_batched(fn: Callable, *xs):
-    """Maps `fn` over the leading axis of all arguments: one entry after another on a CPU (large products), TOGETHER entries at a time
-    elsewhere.
+    """Maps `fn` over the leading axis of all arguments and stacks its results: one entry after another on a CPU (large products),
+    TOGETHER (20) entries at a time elsewhere.
 
     Either way memory does not grow with the length: a hundred classes of 256 images at once are more than an accelerator holds.
     """
@@ -24,5 +24,5 @@ def map_batched(fn: Callable, *xs):
 
 
 def runs_together() -> int:
-    """How many independent networks one device trains at a time. On a CPU one network already uses all cores."""
+    """How many independent networks one device trains at a time: 8, or 1 on a CPU, where one network already uses all cores."""
     return 1 if is_cpu() else 8

@@ -24,13 +24,13 @@ def with_gradient(value: Float[Array, ""], x: Float[Array, "..."], slope: Float[
 
 
 def all_finite(tree) -> bool:
-    """Whether all numbers of a PyTree are finite. Fetches the arrays from the device."""
+    """Whether all floating numbers of a PyTree are finite; other leaves are not read. Waits for the arrays."""
     return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
 def floats(tree: PyTree) -> tuple[list, Callable]:
-    """Splits off the floating leaves of a PyTree. Also gives a function that puts other leaves in their place, beside the remaining leaves
-    or beside zero gradients of them."""
+    """(the floating leaves of a PyTree, `rebuild`): rebuild(leaves) is the tree with these in their place and the remaining leaves as they
+    were; with `zeros=True` the remaining leaves become their zero gradients (of dtype float0)."""
     leaves, structure = jax.tree.flatten(tree)
     real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
 

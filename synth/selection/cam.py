@@ -15,14 +15,15 @@ PADDED = {(28, 28): (32, 32)}  # images that networks pad with zeros on every si
 
 
 def class_map(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"]) -> Float[Array, "b p q"]:
-    """The map of one class of every image, at the size of the last feature map."""
+    """The class activation map of class y[i] of image i, at the size (p, q) of the last feature map, unscaled: sum_d W_dy F_ijd for the
+    feature map F and the weights W of the last layer."""
     features = net.apply(vars, x).taps["conv"]
     return jnp.einsum("bpqd,db->bpq", features, vars.params["head"]["kernel"][:, y])
 
 
 def attention(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"]) -> Float[Array, "b h w"]:
-    """The map of one class of every image in [0, 1], bilinear at the image's size; its least value is 0 and its greatest 1 at the size of
-    the feature map, and a constant map is 0."""
+    """The class activation map of class y[i] of image i, scaled to [0, 1] for every image and enlarged (bilinear) to the image's size. Its
+    least value is 0 and its greatest 1 before it is enlarged; a constant map is 0."""
     coarse = class_map(net, vars, x, y)
     low, high = coarse.min((1, 2), keepdims=True), coarse.max((1, 2), keepdims=True)
     scaled = (coarse - low) / jnp.where(high > low, high - low, 1)
@@ -34,7 +35,8 @@ def attention(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " 
 
 
 def check_map(teacher: Teacher, image: tuple[int, int, int]) -> None:
-    """Raises BadInput if the teacher's logits are not a linear function of the mean of its last feature map."""
+    """Raises BadInput if the teacher's logits are not a linear function of the mean of its last feature map, of more than one pixel, for
+    images of the shape (h, w, c). The teacher is tried on one image."""
     if not averages(teacher.net, teacher.vars, image):
         why = "a class activation map needs a network that averages its last feature map over its pixels"
         raise BadInput(f"--teachers: {teacher.name or 'a network'} does not; {why}, such as resnet")

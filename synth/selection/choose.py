@@ -33,10 +33,12 @@ class Features(Protocol):
     """Features that do not lie in memory: `compute` gives those that are named."""
 
     @property
-    def shape(self) -> tuple[int, int]: ...
+    def shape(self) -> tuple[int, int]:
+        """How many examples there are, and how many features of each."""
+        ...
 
     def compute(self, index: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
-        """The features that `index` names, in its order."""
+        """The features of the examples at the positions `index`, in its order."""
         ...
 
 
@@ -48,17 +50,17 @@ class Flat:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Examples, and numbers of one."""
+        """How many examples there are, and how many numbers of each."""
         return len(self.split.y), math.prod(self.split.shape[1:])
 
     def compute(self, index: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
-        """The numbers of those that are named."""
+        """The numbers of the examples at the positions `index`, in its order, each as one row."""
         return np.asarray(self.split.take(index).x).reshape(len(index), -1)
 
 
 @dataclass(frozen=True, eq=False)
 class Some:
-    """The features `members`, too many to be held at once."""
+    """The features of the examples at the positions `members`, too many to be held at once."""
 
     features: Features
     members: Int[np.ndarray, " m"]
@@ -67,17 +69,18 @@ class Some:
         return len(self.members)
 
     def pieces(self, *, least: int = 1, order: np.random.Generator | None = None) -> Iterator[Float[np.ndarray, "p d"]]:
-        """All of them in pieces, each of `least` or more where there are as many: in their order, or in one that is drawn."""
+        """The features of all members in pieces, each of `least` or more where there are as many: in their order, or in one that the
+        generator `order` draws."""
         members = self.members if order is None else order.permutation(self.members)
         most = max(least, MOST_AT_ONCE // (16 * self.features.shape[1]))
         yield from in_order(self.features.compute, np.array_split(members, max(1, len(members) // most)))
 
 
 def choose_random(key: jax.Array, y: Int[AnyArray, " n"], per_class: int) -> Int[np.ndarray, " m"]:
-    """`per_class` examples of every class, uniformly and without replacement.
+    """Positions of `per_class` examples of every class, drawn uniformly and without replacement; class-major.
 
     Raises:
-      BadInput: a class has fewer.
+      BadInput: a class has fewer, or `per_class` is below 1.
     """
     rng = np.random.default_rng(_seed(key))
     chosen = [rng.choice(members, per_class, replace=False) for members in _classes(y, per_class)]
@@ -93,16 +96,18 @@ def choose_kmeans(
     centres: int | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Int[np.ndarray, " m"]:
-    """The examples nearest to each centre of its class's k-means: one a centre with k = `per_class`, or more with k = `centres`.
+    """The examples nearest to each centre of its class's k-means: one a centre with k = `per_class`, or more with k = `centres`. Returns
+    their positions, class-major, in the order of the centres' turns.
 
     Lloyd's algorithm from one k-means++ start drawn from the key. Of a class whose features do not lie in memory and take more than
     `MOST_AT_ONCE` bytes, mini-batch k-means (Sculley, WWW 2010) in three passes over pieces of it, in another order each.
 
     Where two centres share their nearest example, the later takes the next. The centres take turns until there are `per_class`, so where
-    `centres` does not divide that, the first ones give one more; there are never more centres than examples wanted.
+    `centres` does not divide that, the first ones give one more; there are never more centres than examples wanted. `done()` is called
+    after each class but the last.
 
     Raises:
-      BadInput: a class has fewer examples.
+      BadInput: a class has fewer examples, or `per_class` is below 1.
     """
     rng, k = np.random.default_rng(_seed(key)), min(centres or per_class, per_class)
 
@@ -120,14 +125,16 @@ def choose_herding(
     Welling, Herding dynamical weights to learn, ICML 2009, in the form of Rebuffi et al., iCaRL, CVPR 2017, equation 4: without the
     assumption that all features have the same norm. The order within a class is the order of choice, so smaller sets are prefixes.
 
+    Returns positions, class-major: `per_class` of every class. `done()` is called after each class but the last.
+
     Raises:
-      BadInput: a class has fewer examples.
+      BadInput: a class has fewer examples, or `per_class` is below 1.
     """
     return _gather(features, _classes(y, per_class), lambda rows: _herd(rows, per_class), done)
 
 
 def noise(key: jax.Array, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Images of independent N(0, 1) in model space."""
+    """An f32 array of this whole shape, such as (n, h, w, c), of independent numbers from N(0, 1): images in model space."""
     return jax.random.normal(key, shape, jnp.float32)
 
 
@@ -212,7 +219,8 @@ def _herd(rows: "np.ndarray | Some", k: int) -> np.ndarray:
 
 
 def flat_features(split: Split) -> "np.ndarray | Flat":
-    """The numbers of every example in one row: an array where the examples lie in memory, else `Features`."""
+    """The numbers of every example in one row: an array [n d] where the examples lie in memory, else `Features` that read them when
+    asked."""
     if not split.in_memory:
         return Flat(split)
     x = np.asarray(take_all(split).x)
@@ -248,5 +256,5 @@ STARTS: dict[str, Start] = {
 
 
 def starts_for(shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Names of the starts that can make examples of this shape. Collages need images."""
+    """Names of the starts that can make examples of this shape, (h, w, c) or (d,). Collages need images."""
     return tuple(name for name in STARTS if name != "collage" or len(shape) == 3)

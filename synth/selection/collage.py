@@ -25,7 +25,7 @@ SCALE = (0.08, 1.0)  # a crop's share of the area
 
 
 def cell_size(image: tuple[int, int, int], factor: int) -> tuple[int, int]:
-    """Height and width of a cell of a factor x factor collage. Raises BadInput where they are not whole."""
+    """Height and width of a cell of a factor x factor collage of the shape `image`, (h, w, c). Raises BadInput where they are not whole."""
     h, w, _ = image
     if h % factor or w % factor:
         raise BadInput(f"collages of {factor}x{factor}: images of {h}x{w} have no such equal cells; use a factor or start that suits them")
@@ -33,7 +33,8 @@ def cell_size(image: tuple[int, int, int], factor: int) -> tuple[int, int]:
 
 
 def shrink(image: Float[Array, "h w c"], top, left, side, cell: tuple[int, int]) -> Float[Array, "p q c"]:
-    """The square box of `side` pixels at (top, left), resized to a cell: bilinear, averaging over all pixels that a cell's pixel covers."""
+    """The square box of `side` pixels whose first pixel is (top, left), resized to a cell of (p, q) pixels: bilinear, averaging over all
+    pixels that a cell's pixel covers."""
     h, w, _ = image.shape
     down, across = _weights(h, top, side, cell[0]), _weights(w, left, side, cell[1])
     return jnp.einsum("ph,hwc,qw->pqc", down.astype(image.dtype), image, across.astype(image.dtype), precision=jax.lax.Precision.HIGHEST)
@@ -52,7 +53,8 @@ def _weights(n: int, start, side, cells: int) -> Float[Array, "p n"]:
 
 
 def draw_square(key: jax.Array, size: tuple[int, int], *, scale: tuple[float, float] = SCALE) -> tuple[Int[Array, ""], ...]:
-    """Top, left and side of a random square: its area is a share U(scale) of the image's, at most the largest square, its place uniform."""
+    """Top, left and side, in pixels, of a random square in an image of `size` (h, w): its area is a share U(scale) of the image's, its side
+    rounded and at most the shorter one, its place uniform."""
     h, w = size
     k_area, k_place = jax.random.split(key)
     side = jnp.round(jnp.sqrt(h * w * jax.random.uniform(k_area, (), jnp.float32, *scale)))
@@ -64,7 +66,7 @@ def draw_square(key: jax.Array, size: tuple[int, int], *, scale: tuple[float, fl
 
 @partial(jax.jit, static_argnames=("count", "cell"))
 def draw_crops(key: jax.Array, x: Float[Array, "n h w c"], *, count: int, cell: tuple[int, int]) -> Float[Array, "n count p q c"]:
-    """`count` random square crops of every image, each the size of a cell."""
+    """`count` random square crops of every image, as `draw_square` draws them, each resized to a cell of (p, q) pixels."""
 
     def crop(key, image):
         return shrink(image, *draw_square(key, image.shape[:2]), cell)
@@ -74,7 +76,7 @@ def draw_crops(key: jax.Array, x: Float[Array, "n h w c"], *, count: int, cell: 
 
 
 def framed(patches: Float[Array, "n p q c"], image: tuple[int, int, int]) -> Float[Array, "n h w c"]:
-    """Images that show a patch in the middle and are 0 elsewhere."""
+    """Images of the shape `image`, (h, w, c), that show a patch each in the middle and are 0 elsewhere."""
     (h, w, _), (_, p, q, _) = image, patches.shape
     top, left = (h - p) // 2, (w - q) // 2
     return jnp.pad(patches, ((0, 0), (top, h - p - top), (left, w - q - left), (0, 0)))
@@ -86,16 +88,16 @@ def _log_probs(net: Net) -> Callable:
 
 
 def difficulty(teachers: Sequence[Teacher], x: Float[Array, "n h w c"], label: int) -> Float[np.ndarray, " n"]:
-    """Cross entropy of every image to a class, the mean over the teachers, in nats."""
+    """Cross entropy of every image to the class `label`, in nats, the mean over the teachers, which count equally. Low is easy."""
     each = [in_batches(_log_probs(teacher.net), teacher.vars, x) for teacher in teachers]
     return -np.mean([np.asarray(log_probs)[:, label] for log_probs in each], 0)
 
 
 def members_of(y: Int[AnyArray, " n"], needed: int, images: int) -> tuple[list[np.ndarray], int]:
-    """Indices of the examples of every class, and how many of each class are considered: `images`, or the size of the smallest class if
+    """(positions of the examples, an array a class; how many of each class are considered): `images`, or the size of the smallest class if
     that is less.
 
-    Raises BadInput where that is fewer than are needed.
+    Raises BadInput where that is fewer than `needed`.
     """
     y = np.asarray(y)
     members = [np.flatnonzero(y == c) for c in range(int(y.max()) + 1)]
@@ -109,7 +111,8 @@ def members_of(y: Int[AnyArray, " n"], needed: int, images: int) -> tuple[list[n
 def of_classes(
     key: jax.Array, examples: Split, members: Sequence[Int[np.ndarray, "..."]], images: int
 ) -> Iterator[tuple[jax.Array, Float[Array, "n h w c"]]]:
-    """For every class a key and `images` of its examples, drawn at random; those of the next classes are read meanwhile."""
+    """For every class, in order, a key and `images` of its examples, drawn at random without replacement; those of the next classes are
+    read meanwhile. `members` are the positions of the examples of each class."""
     keys = [jax.random.split(jax.random.fold_in(key, label)) for label in range(len(members))]
     chosen = [
         rows[np.asarray(jax.random.permutation(k_class, len(rows)))[:images]] for (k_class, _), rows in zip(keys, members, strict=True)
@@ -133,7 +136,11 @@ def choose_patches(
     """The per_class factor^2 patches of every class for its collages, the easiest first: of each of `images` real images the easiest of
     `crops` crops, and of these the easiest, those in the middle of the ranking or the hardest.
 
-    Raises BadInput where there are fewer images than patches are needed.
+    A patch has the size of a collage's cell. A crop is the easier, the lower the teachers' mean cross entropy to its class is
+    (`difficulty`). `rank` says which are kept: `easy`, `medium` or `hard`. Where the smallest class has fewer than `images`, that many of
+    each are taken.
+
+    Raises BadInput where there are fewer images than patches are needed, or cells are not whole.
     """
     image, needed, found = examples.shape[1:], per_class * factor**2, []
     cell, (members, images) = cell_size(image, factor), members_of(examples.y, needed, images)
@@ -162,7 +169,8 @@ def critical_patches(
     comes first.
 
     Of each of `images` real images the one of `crops` crops over which the class's map has the highest mean; of these the `keep` times as
-    many as are needed with the highest; of these the ones with the highest cross entropy. Raises BadInput as `choose_patches` does.
+    many as are needed with the highest; of these the ones with the highest cross entropy. Raises BadInput where there are fewer images than
+    patches are needed, or cells are not whole.
     """
     image, needed, found = examples.shape[1:], per_class * factor**2, []
     cell, (members, images) = cell_size(image, factor), members_of(examples.y, needed, images)
@@ -177,7 +185,8 @@ def critical_patches(
 
 
 def compose(patches: Float[np.ndarray, "classes k p q c"], factor: int) -> Float[np.ndarray, "n h w c"]:
-    """Collages, class-major: of k = ipc factor^2 patches the i-th collage shows i, ipc + i, 2 ipc + i ..., row by row."""
+    """Collages of factor x factor patches, class-major: of a class's k = ipc factor^2 patches its i-th collage, from 0, shows number i,
+    ipc + i, 2 ipc + i ..., row by row."""
     classes, k, p, q, c = patches.shape
     ipc = k // factor**2
     grid = patches.reshape(classes, factor, factor, ipc, p, q, c).transpose(0, 3, 1, 4, 2, 5, 6)
@@ -212,7 +221,8 @@ def whole_collages(
 
 
 def random_collages(key: jax.Array, examples: Split, per_class: int, *, factor: int = 2) -> Float[np.ndarray, "n h w c"]:
-    """Collages of random crops. Each crop is from another real image of the class, as long as there are unused images."""
+    """`per_class` collages of factor x factor random square crops for every class, class-major. Each crop is from another real image of the
+    class, as long as there are unused images. Raises BadInput where cells are not whole."""
     y, cell, found = np.asarray(examples.y), cell_size(examples.shape[1:], factor), []
     for label in range(int(y.max()) + 1):
         rows = np.flatnonzero(y == label)

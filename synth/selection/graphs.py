@@ -19,8 +19,8 @@ MISSES = 20  # graphs in a row that no longer fit before a set counts as full
 
 
 def per_class(budget: tuple[str, int], classes: int) -> int | None:
-    """How many examples of every class a budget in examples allows; None for a budget in bytes. Raises BadInput if classes cannot share it
-    equally."""
+    """How many examples of every class a budget allows: the number of (`ipc`, number), the number divided by the classes of (`size`,
+    number), None for (`bytes`, number). Raises BadInput if classes cannot share a size equally."""
     name, value = budget
     if name == "size" and value % classes:
         raise BadInput(f"--size {value}: not a multiple of the {classes} classes; give one that is")
@@ -29,7 +29,7 @@ def per_class(budget: tuple[str, int], classes: int) -> int | None:
 
 def choose_within(key: jax.Array, examples: GraphExamples, budget: tuple[str, int] | None) -> Int[np.ndarray, " m"]:
     """Chooses random graphs of every class, class-major: a fixed number of each class, or as many as fit into a number of bytes with their
-    labels.
+    labels. Returns their positions. `budget` is (`ipc`, number), (`size`, number) or (`bytes`, number).
 
     For bytes, the classes take turns; a graph that does not fit is passed over, and after 20 such in a row the set is full.
 
@@ -67,7 +67,8 @@ def choose_within(key: jax.Array, examples: GraphExamples, budget: tuple[str, in
 
 
 def pack(synth: SyntheticSet, examples: GraphExamples, index: Int[np.ndarray, " m"]) -> SyntheticSet:
-    """Replaces the content of a set by the chosen graphs, class-major."""
+    """The set with the graphs at the positions `index` of `examples`, packed, as its content, and with their classes as labels (`Runs`).
+    `index` must be class-major."""
     chosen, alphabet = examples.take(index), examples.alphabet
     payload = jnp.asarray(pack_graphs(chosen.x, alphabet))
     content = PackedGraphs(payload, alphabet.tags, alphabet.edges, alphabet.directed)

@@ -99,7 +99,7 @@ class Header:
     format: int = field(default=FORMAT, kw_only=True)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every field that is there."""
+        """The shape of the array of every field that is there, by the field's name."""
         often = (self.networks, self.epochs, self.examples)
         fields = PER_EPOCH | (FULL if self.full else {})
         return dict.fromkeys(fields, often) | {"label": (self.examples,), "embedding": (self.examples, self.width)}
@@ -139,11 +139,11 @@ class Ranks:
         return array
 
     def labels(self) -> Int[np.ndarray, " n"]:
-        """The class index of every example."""
+        """The class index of every example, in the order of the training split."""
         return self.read("label")
 
     def embeddings(self) -> Float[np.ndarray, "n d"]:
-        """The input of the last layer of the first network, after its last epoch."""
+        """The input of the last layer of the first network, after its last epoch: a row an example, f32."""
         return np.asarray(self.read("embedding"), np.float32)
 
     def identity(self) -> str:
@@ -155,12 +155,12 @@ class Ranks:
 
 
 def file_name(field: str) -> str:
-    """The name of a field's file."""
+    """The name of a field's file, `rank_FIELD.npy`."""
     return f"rank_{field}.npy"
 
 
 def checksum(array: Shaped[np.ndarray, "..."]) -> int:
-    """Tells the numbers of a field from others, in their order, whatever holds them."""
+    """The CRC-32 of an array's bytes in C order. It does not depend on whether they lie in memory or in a file."""
     found = 0
     for row in array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array[None]:
         found = zlib.crc32(np.ascontiguousarray(row).data, found)
@@ -178,7 +178,7 @@ def read_ranks(directory: str | Path, *, flag: str = "--ranks") -> Ranks:
 
 
 def read_header(folder: Path, *, flag: str = "--ranks") -> Header:
-    """Reads and checks `ranks.json` in a folder. Raises BadInput where it is missing or impossible."""
+    """Reads and checks `ranks.json` in a folder. Raises BadInput, whose message may name `flag`, where it is missing or impossible."""
     path = folder / RECORD
     if not path.is_file():
         raise BadInput(f"{flag} {folder}: no {RECORD} there; {REMEDY} and finished")
@@ -192,12 +192,13 @@ def read_header(folder: Path, *, flag: str = "--ranks") -> Header:
 
 
 def write_header(folder: Path, header: Header) -> None:
-    """Writes `ranks.json`, whole or not at all. A folder that has it is finished."""
+    """Writes `ranks.json` into the folder, whole or not at all; it comes last, so a folder that has it is finished."""
     write_bytes(folder / RECORD, (json.dumps(asdict(header), indent=1, allow_nan=False) + "\n").encode())
 
 
 def map_field(path: Path, field: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The array of a field's file, mapped for reading. The file's own header is matched against what it must be, never evaluated.
+    """The array in the file `path`, mapped for reading. The file must be an .npy of this shape and of the dtype that the field has; its own
+    header is matched against that, never evaluated.
 
     Raises BadInput where the file is missing, or is not such an array.
     """

@@ -40,22 +40,24 @@ class Kept(NamedTuple):
 
 
 def easy(pool: Pool, count: int) -> Kept:
-    """The lowest scores."""
+    """Keeps the `count` examples with the lowest scores, the lowest first: their positions in the pool, without weights."""
     return Kept(_by_score(pool)[:count])
 
 
 def hard(pool: Pool, count: int) -> Kept:
-    """The highest scores."""
+    """Keeps the `count` examples with the highest scores, the highest first: their positions in the pool, without weights."""
     return Kept(np.argsort(-pool.scores, kind="stable")[:count])
 
 
 def middle(pool: Pool, count: int) -> Kept:
-    """The middle of the examples ordered by score: as many are easier than all of them as are harder, or one fewer."""
+    """Keeps the `count` examples in the middle of the order by score, from low to high: as many are easier than all of them as are harder,
+    or one fewer. Returns their positions in the pool, without weights."""
     return Kept(_by_score(pool)[(len(pool.scores) - count) // 2 :][:count])
 
 
 def moderate(pool: Pool, count: int) -> Kept:
-    """The scores nearest to the median (Xia et al., Moderate coreset, ICLR 2023, with the score of that name)."""
+    """Keeps the `count` examples whose scores are nearest to the median of the pool, the nearest first: their positions in the pool,
+    without weights (Xia et al., Moderate coreset, ICLR 2023, with the score of that name)."""
     return Kept(np.argsort(np.abs(pool.scores - np.median(pool.scores)), kind="stable")[:count])
 
 
@@ -78,13 +80,14 @@ def ccs(pool: Pool, count: int) -> Kept:
 
 
 def at_random(pool: Pool, count: int) -> Kept:
-    """Drawn uniformly without replacement."""
+    """Keeps `count` examples drawn uniformly without replacement: their positions in the pool, without weights. Scores are not looked
+    at."""
     return Kept(pool.rng.choice(len(pool.scores), count, replace=False))
 
 
 def kcenter(pool: Pool, count: int) -> Kept:
     """Greedy k-center (Gonzalez 1985; Sener and Savarese, ICLR 2018): the embedding nearest to the mean, then always the one farthest from
-    all chosen. Weights: how many embeddings a kept one is nearest to."""
+    all chosen; in this order. Weights: how many embeddings of the pool, itself included, a kept one is nearest to."""
     points = np.asarray(pool.embeddings, np.float64)
     chosen = [int(np.square(points - points.mean(0)).sum(1).argmin())]
     nearest, owner = np.square(points - points[chosen[0]]).sum(1), np.zeros(len(points), int)
@@ -99,7 +102,8 @@ def kcenter(pool: Pool, count: int) -> Kept:
 
 
 def herding(pool: Pool, count: int) -> Kept:
-    """The embeddings whose running mean follows that of the pool (`synth.selection.choose.choose_herding`)."""
+    """Keeps the `count` examples whose embeddings' running mean follows the mean of the pool, in the order of choice: their positions in
+    the pool, without weights. As `synth.selection.choose.choose_herding` does it for one class."""
     return Kept(choose_herding(pool.embeddings, np.zeros(len(pool.embeddings), np.int32), count))
 
 
@@ -144,11 +148,12 @@ def keep(
     Args:
       key: of the rules that draw.
       rule: a name in RULES.
-      scores, y: of all examples; `embeddings` for the rules that read them.
-      drop: the share of the hardest of every pool that is never kept.
+      scores, y: of all n examples, low for easy; `embeddings` for the rules that read them.
+      drop: the share of the hardest of every pool that is never kept, rounded down to whole examples.
       strata: of rule `ccs`.
 
-    The weights have mean 1. Raises BadInput where a pool has fewer examples than are wanted of it.
+    Returns positions among the n examples, and weights of mean 1, or None for rules that give none. Raises BadInput where a pool has fewer
+    examples than are wanted of it.
     """
     rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
     pools = {c: np.flatnonzero(y == c) for c in counts} if isinstance(counts, dict) else {-1: np.arange(len(y))}

@@ -28,8 +28,9 @@ Scores = Float32[np.ndarray, " n"]
 
 
 def el2n(error: Often, *, first: int = 1, last: int = 10) -> Scores:
-    """EL2N: the norm of p minus the one-hot row of y, its mean over networks and the epochs `first` to `last`. Low: easy.
+    """EL2N: the norm of p minus the one-hot row of y, its mean over networks and the epochs `first` to `last`, from 1. Low: easy.
 
+    `error` is that norm after every epoch; p are a network's probabilities for an example, y is its class.
     Paul et al., Deep learning on a data diet, NeurIPS 2021: ten networks at one early epoch (`first=20,last=20`). Zheng et al., ICLR 2023
     (CCS): one network, the sum over its first ten epochs, which has the order of this mean.
     """
@@ -37,20 +38,22 @@ def el2n(error: Often, *, first: int = 1, last: int = 10) -> Scores:
 
 
 def l1(probability: Often, *, first: int = 1, last: int = 10) -> Scores:
-    """The sum of |p - one-hot row of y|, which is 2 (1 - p_y), its mean as that of EL2N. Low: easy.
+    """The sum of |p - one-hot row of y|, which is 2 (1 - p_y), its mean over networks and the epochs `first` to `last`, from 1. Low: easy.
 
+    `probability` is p_y, a network's probability of an example's class, after every epoch.
     The sum over the classes k of p_k - p_y is 1 - C p_y, which has the same order.
     """
     return np.float32(2) * (np.float32(1) - _mean(probability[:, first - 1 : last]))
 
 
 def margin(margin: Often, *, epoch: Annotated[int, NonNegative] = 0) -> Scores:
-    """The largest other logit minus that of y, after an epoch (0: the last), its mean over networks. Low: easy."""
+    """The largest other logit minus that of the class y, after an epoch (from 1; 0: the last), its mean over networks. Low: easy. The array
+    `margin` has the other sign."""
     return -_mean(margin[:, epoch - 1 :][:, :1])
 
 
 def grand(full_gradient: Often, *, first: int = 1, last: int = 10) -> Scores:
-    """GraNd: the norm of the loss's gradient by all parameters, its mean over networks and the epochs `first` to `last`. Low: easy.
+    """GraNd: the norm of the loss's gradient by all parameters, its mean over networks and the epochs `first` to `last`, from 1. Low: easy.
 
     Paul et al., NeurIPS 2021, equation 2. The log holds it where it was made with --full-gradient.
     """
@@ -58,7 +61,8 @@ def grand(full_gradient: Often, *, first: int = 1, last: int = 10) -> Scores:
 
 
 def grand_last(gradient: Often, *, first: int = 1, last: int = 10) -> Scores:
-    """GraNd of the last layer and its bias alone: the norm of (p - one-hot row of y) (phi, 1)^T, its mean as that of GraNd. Low: easy."""
+    """GraNd of the last layer and its bias alone: the norm of (p - one-hot row of y) (phi, 1)^T, its mean over networks and the epochs
+    `first` to `last`, from 1. Low: easy. phi is the input of that layer."""
     return _mean(gradient[:, first - 1 : last])
 
 
@@ -84,12 +88,14 @@ def aum(margin: Often) -> Scores:
 
 
 def entropy(entropy: Often, *, epoch: Annotated[int, NonNegative] = 0) -> Scores:
-    """The entropy of p in nats, after an epoch (0: the last), its mean over networks. Low: easy. It does not look at y."""
+    """The entropy of a network's probabilities in nats, after an epoch (from 1; 0: the last), its mean over networks. Low: easy. It does
+    not look at the class."""
     return _mean(entropy[:, epoch - 1 :][:, :1])
 
 
 def dyn_unc(probability: Often, *, window: Annotated[int, AtLeastTwo] = 10) -> Scores:
-    """Dyn-Unc: the standard deviation of p_y within a window of epochs, its mean over all windows and networks. Low: settled.
+    """Dyn-Unc: the standard deviation of p_y, the probability of an example's class, within a window of `window` successive epochs, its
+    mean over all such windows and networks. Low: settled, well learned or never.
 
     He et al., Large-scale dataset pruning with dynamic uncertainty, CVPR 2024 workshops, equations 1 and 2: divided by J - 1.
     """
@@ -97,8 +103,9 @@ def dyn_unc(probability: Often, *, window: Annotated[int, AtLeastTwo] = 10) -> S
 
 
 def dual(probability: Often, *, window: Annotated[int, AtLeastTwo] = 10, last: int = 30) -> Scores:
-    """DUAL: the deviation of p_y within a window times 1 - its mean there, averaged over the windows of the epochs up to `last` and over
-    networks. Low: settled. Cho et al., Lightweight dataset pruning without full training, ICML 2025."""
+    """DUAL: the standard deviation of p_y, the probability of an example's class, within `window` successive epochs, times 1 - its mean
+    there, averaged over the windows of the epochs up to `last` and over networks. Low: settled. Cho et al., Lightweight dataset pruning
+    without full training, ICML 2025."""
     return _mean(_windows(probability[:, :last], window, lambda part: _deviation(part) * (1 - part.mean(1, dtype=np.float64))))
 
 
@@ -121,7 +128,8 @@ def tdds(divergence: Often, *, window: Annotated[int, THREE] = 10, decay: Annota
 
 
 def moderate(embedding: Float[np.ndarray, "n d"], label: Int[np.ndarray, " n"]) -> Scores:
-    """The distance to the mean embedding of the example's class. Low: typical. Rule `moderate` keeps what lies in the middle.
+    """The Euclidean distance of an embedding to the mean embedding of its class. Low: typical. Rule `moderate` keeps what lies in the
+    middle.
 
     Xia et al., Moderate coreset, ICLR 2023, section 3.
     """
@@ -202,7 +210,7 @@ def scores(ranks: Ranks, by: str) -> Scores:
       by: a name in SCORES, with options behind a colon: `el2n`, `el2n:first=1,last=4`, `forgetting:never=easiest`. Of the networks in the
         log, `networks=K` takes the first K.
 
-    Raises BadInput for an unknown score or option, and for a log that is too short for it.
+    Raises BadInput for an unknown score or option, and for a log that is too short for it or lacks a field.
     """
     name, options = take_score(by, ranks)
     score, networks = SCORES[name], options.pop("networks", None)
@@ -211,13 +219,15 @@ def scores(ranks: Ranks, by: str) -> Scores:
 
 
 def name_score(by: str, ranks: Ranks) -> str:
-    """The full name of a score on a log: all options with their values, epochs and networks among them."""
+    """The full name of a score on a log, such as `el2n:first=1,last=10,networks=4`: all options with the values that they have there.
+    Raises BadInput for an unknown score or option, and for a log that is too short or lacks a field."""
     name, options = take_score(by, ranks)
     return name + ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
 
 
 def take_score(by: str, ranks: Ranks) -> tuple[str, dict[str, Any]]:
-    """The name of a score, and all its options with the values that they have on a log, of which no number is read. Raises BadInput."""
+    """The name of a score, and all its options with the values that they have on a log, of which no number is read: `last` and `window` are
+    at most its epochs. Raises BadInput for an unknown score or option, and for a log that is too short or lacks a field."""
     name, _, rest = by.partition(":")
     if name not in SCORES:
         raise BadInput(f"--by {by}: unknown score '{name}' (known: {', '.join(SCORES)})")

@@ -24,7 +24,8 @@ class Fit(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One mini-batch that is still to be drawn: its key, the indices of its examples, which of them count, and its place (epoch, batch)."""
+    """One mini-batch whose view is still to be drawn: its key, the positions of its examples among all, 1 for those that count and 0 for
+    padding, and its place (epoch, number of the mini-batch in it), both from 0."""
 
     key: jax.Array
     index: Int[Array, " b"]
@@ -51,8 +52,8 @@ class Moments(NamedTuple):
 def adam(
     lr, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0, decoupled: bool = False, axes: int = 0
 ):
-    """Adam (Kingma and Ba, ICLR 2015, algorithm 1); AdamW where the decay is `decoupled`. `lr` may be traced; dtypes stay those of the
-    parameters. Arrays of fewer than `axes` axes do not decay."""
+    """Adam (Kingma and Ba, ICLR 2015, algorithm 1), an `optax.GradientTransformation`; AdamW where the decay is `decoupled`, else decay
+    joins the gradient. `lr` may be traced; dtypes stay those of the parameters. Arrays of fewer than `axes` axes do not decay."""
 
     def init(params):
         zeros = jax.tree.map(jnp.zeros_like, params)
@@ -76,20 +77,21 @@ def adam(
 
 
 def init_fit(key: jax.Array, net: Net, tx: optax.GradientTransformation) -> Fit:
-    """Draws a new network and initialises its optimiser."""
+    """Draws the variables of a new network from the key and initialises the state of its optimiser `tx`."""
     drawn = fresh(key, net)
     return Fit(drawn, tx.init(drawn.params))
 
 
 def slope(objective: Callable) -> Callable:
-    """Builds (params, stats, item) -> ((loss, stats), gradient by params)."""
+    """Builds (params, stats, item) -> ((loss, stats), gradient by params) from an objective (params, stats, item) -> (loss, stats)."""
     return jax.value_and_grad(objective, has_aux=True)
 
 
 def fit(
     objective: Callable, tx: optax.GradientTransformation, state: Fit, items, *, direction: Callable = slope
 ) -> tuple[Fit, Float[Array, " steps"]]:
-    """Descends `objective(params, stats, item) -> (loss, stats)` once an item; returns the state and the losses.
+    """Descends `objective(params, stats, item) -> (loss, stats)` once an item; returns the state after all and the loss of every step,
+    which is that before the step. `items` is a PyTree whose leaves lead with the steps, as `epoch_items` makes it.
 
     `direction(objective)` says what is descended, in the form of `slope`: the gradient, or what a flatness-seeking method makes of two.
     """
@@ -107,6 +109,7 @@ def fit(
 def epoch_items(key: jax.Array, epoch, n: int, *, batch: int, order: Int[Array, " n"] | None = None) -> Item:
     """All mini-batches of one epoch: a permutation of n examples, by default one that the key draws, in pieces of at most `batch`.
 
+    They come as one `Item` whose leaves lead with the ceil(n / batch) steps. The same key and epoch give the same.
     The last piece is filled up from the head of the permutation with rows that count 0, so that shapes stay fixed. Such rows add nothing to
     loss or gradient; batch normalisation alone sees them in its statistics.
     """
@@ -122,7 +125,15 @@ def epoch_items(key: jax.Array, epoch, n: int, *, batch: int, order: Int[Array, 
 
 
 def batch_view(item: Item, x: Float[Array, "n ..."], view: View | None) -> BatchView:
-    """Draws the view of a mini-batch's images from the item's key. Without a view, the images stay unchanged."""
+    """Takes the images of one mini-batch out of all images, and changes them as the view says.
+
+    Args:
+      item: the mini-batch: which rows of x it has, the key of its random draws, its epoch and number. The same item gives the same view.
+      x: the images of all examples, not of this mini-batch alone.
+      view: how images are cropped, changed and mixed; None leaves them unchanged.
+
+    Returns the epoch, the number of the mini-batch, its b images, and how they were mixed. Labels are not among it.
+    """
     images = x[item.index]
     images, mixed = (images, unmixed(images)) if view is None else view.sample(jax.random.split(item.key)[0], images, epoch=item.view[0])
     return BatchView(*item.view, images, mixed)
@@ -140,6 +151,7 @@ def on_examples(
 ) -> Callable:
     """The objective of training `net` on examples with labels of any kind: the mean loss over the rows that count.
 
+    It is a function (params, stats, item) -> (loss, stats), as `fit` takes it; `x` and `y` are all examples, of which an item names some.
     `view`, and after it `augment(key, x, siamese=False)`, are drawn anew for every item; labels that record views show their own. Where
     both are given, the view may show cells and nothing else: the key of its other draws is that of `augment`.
     `weight` f32[n] is how often an example counts. A batch goes through the network in `micro` parts, each under batch statistics of its
@@ -174,7 +186,7 @@ def on_examples(
 
 
 def real_sgd(lr) -> optax.GradientTransformation:
-    """How networks are trained whose features selection uses: SGD with momentum 0.9 and weight decay 5e-4."""
+    """SGD of step size `lr` with momentum 0.9 and weight decay 5e-4: how networks are trained whose features selection uses."""
     return sgd(lr, momentum=0.9, weight_decay=5e-4)
 
 
@@ -187,8 +199,10 @@ def _real_epoch(net, state, key, epoch, x, y, lr, *, classes, batch):
 def train_on(
     key: jax.Array, net: Net, x, y, classes: int, *, epochs: int = 5, batch: int = 256, lr: float = 0.01, done: Callable = lambda: None
 ) -> Vars:
-    """Trains a network on real examples by SGD (momentum 0.9, weight decay 5e-4) and returns its variables. Selection uses its features.
+    """Trains a new network on real examples by SGD (momentum 0.9, weight decay 5e-4) and returns its variables. Selection uses its
+    features.
 
+    `x` are the examples f32[n ...] in model space, `y` their class indices i32[n] in [0, classes); `batch` is examples a step.
     `done()` is called after every epoch.
     """
     k_init, k_fit = jax.random.split(key)
@@ -202,7 +216,11 @@ def train_on(
 
 @partial(jax.jit, static_argnames=("read", "batch"))
 def in_batches(read: Callable, vars: PyTree, x: Float[Array, "n ..."], *, batch: int = 256):
-    """Applies `read(vars, x[b ...])` to all rows, `batch` at a time, so that memory does not grow with n."""
+    """Applies `read(vars, x[b ...])` to all rows, `batch` at a time, so that memory does not grow with n.
+
+    `read` must answer to every row by itself, as an array or PyTree that leads with b: the last piece is filled up with zeros. Returns the
+    answers to the n rows in order. Another function `read` is compiled anew.
+    """
     n = len(x)
     batch = min(batch, n)
     pieces = -(-n // batch)

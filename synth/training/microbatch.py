@@ -16,8 +16,8 @@ PIXELS = 2**15  # of a piece at most: 32 images of 32x32
 
 def rows_of(b: int, image: tuple[int, ...]) -> int:
     """The number of rows in a microbatch, for b images of h w c or vectors of d numbers. On a CPU it is the number with at most PIXELS
-    pixels or numbers that needs the least padding, and the largest of these. Otherwise, and if all rows fit into one, it is b. Images of
-    28x28 count as 32x32, to which networks pad them."""
+    (2^15) pixels or numbers that needs the least padding, and the largest of these. Otherwise, and if all rows fit into one, it is b. Sides
+    count as the next multiple of 8: images of 28x28 as 32x32, to which networks pad them."""
     most = max(1, PIXELS // math.prod(-(-side // 8) * 8 for side in image[:2]))
     if not backend.is_cpu() or b <= most:
         return b
@@ -25,15 +25,15 @@ def rows_of(b: int, image: tuple[int, ...]) -> int:
 
 
 def split_rows(rows: PyTree, size: int) -> PyTree:
-    """Splits rows into microbatches f[pieces size ...]. The last one is padded with zeros."""
+    """Splits rows, a PyTree of arrays that lead with the batch, into microbatches [pieces size ...]. The last one is padded with zeros."""
     b = len(jax.tree.leaves(rows)[0])
     pieces = -(-b // size)
     return jax.tree.map(lambda x: jnp.pad(x, [(0, pieces * size - b)] + [(0, 0)] * (x.ndim - 1)).reshape(pieces, size, *x.shape[1:]), rows)
 
 
 def summed(fn: Callable, rows: PyTree, size: int) -> tuple[PyTree, PyTree]:
-    """Computes fn(rows) = (sums over rows, values with the rows first) in microbatches of at most `size` rows. `fn` must add nothing for
-    rows of zeros."""
+    """Computes and returns fn(rows) = (sums over rows, values with the rows first) in microbatches of at most `size` rows. `fn` must add
+    nothing to the sums for rows of zeros, which fill up the last microbatch. `rows` is a PyTree of arrays that lead with the batch."""
     b = len(jax.tree.leaves(rows)[0])
     if b <= size:
         return fn(rows)

@@ -14,7 +14,8 @@ from synth.training.fit import adam
 
 
 def cosine(steps: int, *, floor: float = 0.0) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
-    """floor + (1 - floor) (1 + cos(pi t / steps)) / 2, and `floor` from `steps` on."""
+    """A function from the number t of steps done to a factor: floor + (1 - floor) (1 + cos(pi t / steps)) / 2, and `floor` from `steps`
+    on."""
 
     def factor(count):
         share = jnp.minimum(count.astype(jnp.float32) / steps, 1)
@@ -24,7 +25,7 @@ def cosine(steps: int, *, floor: float = 0.0) -> Callable[[Int[Array, ""]], Floa
 
 
 def linear(steps: int, *, floor: float = 0.0) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
-    """A straight line from 1 to `floor` at `steps`, and `floor` from there on."""
+    """A function from the number of steps done to a factor: a straight line from 1 to `floor` at `steps`, and `floor` from there on."""
 
     def factor(count):
         return 1 - (1 - floor) * jnp.minimum(count.astype(jnp.float32) / steps, 1)
@@ -33,7 +34,7 @@ def linear(steps: int, *, floor: float = 0.0) -> Callable[[Int[Array, ""]], Floa
 
 
 def scheduled(tx: optax.GradientTransformation, factor: Callable) -> optax.GradientTransformation:
-    """Multiplies the updates of `tx` by `factor` of the number of steps done before."""
+    """An optimiser that multiplies the updates of `tx` by `factor(t)`, with t the number of steps done before, i32[]."""
 
     def init(params):
         return jnp.zeros((), jnp.int32), tx.init(params)

@@ -23,7 +23,7 @@ def linear(a: Float[Array, "m d"], b: Float[Array, "n d"]) -> Float[Array, "m n"
 
 
 def with_bias(features: Float[Array, "n d"]) -> Float[Array, "n e"]:
-    """The features and a column of ones, so that the ridge head has a bias."""
+    """The features and, behind them, a column of ones (e = d + 1), so that the ridge head has a bias."""
     return jnp.concatenate([features, jnp.ones((len(features), 1), features.dtype)], 1)
 
 
@@ -87,7 +87,7 @@ class Head(NamedTuple):
     jitter: Float[Array, ""]
 
     def __call__(self, other: Float[Array, "m d"]) -> Float[Array, "m c"]:
-        """Predictions."""
+        """The predictions for other examples, from their features."""
         return self.predict(other)
 
 
@@ -101,7 +101,7 @@ def regression(
     detached: bool = False,
     weight: Float[Array, " n"] | None = None,
 ) -> Head:
-    """Fits a ridge head: features of other examples -> K_ts (K_ss + lambda I)^-1 Y_s, f32[m d] -> f32[m c].
+    """Fits a ridge head, a function from features of other examples t to K_ts (K_ss + lambda I)^-1 Y_s, f32[m d] -> f32[m c].
 
     A linear kernel of fewer features than examples has no full rank, and float32 loses what cancels in K_ts alpha: there the head is
     (F_s^T F_s + lambda I)^-1 F_s^T Y_s, which is the same. Other kernels get a jitter where a pivot is within rounding (see `solve`). Near
@@ -110,9 +110,9 @@ def regression(
 
     Args:
       features, y: of the synthetic examples.
-      gram: of two sets of features.
-      reg, rule, detached: lambda, as in `strength`.
-      weight: how many equal rows an example counts as; 1 by default.
+      gram: the kernel, (f32[m d], f32[n d]) -> f32[m n].
+      reg, rule, detached: lambda, which is reg tr(K_ss) / n (`mean`) or reg tr(K_ss) (`trace`), as `strength` computes it.
+      weight: how many equal rows an example counts as; 1 by default. The n of `mean` is still the number of examples.
     """
     root = None if weight is None else jnp.sqrt(weight)[:, None]
     if gram is linear:
@@ -133,7 +133,7 @@ def regression(
 
 
 def centred(index, classes: int, *, dtype=jnp.float32) -> Float[Array, "n classes"]:
-    """One-hot rows minus 1 / C: regression targets that sum to 0."""
+    """One-hot rows of class indices minus 1 / classes: regression targets whose rows sum to 0."""
     return jax.nn.one_hot(index, classes, dtype=dtype) - jnp.asarray(1 / classes, dtype)
 
 
@@ -189,7 +189,8 @@ def _rest(c):
 
 @jax.custom_jvp
 def arc_one(c: Float[Array, "..."]) -> Float[Array, "..."]:
-    """(sin t + (pi - t) cos t) / pi with t = arccos c, for c in [-1, 1], with the ends as in `arc_zero`, which is its derivative."""
+    """(sin t + (pi - t) cos t) / pi with t = arccos c, for c in [-1, 1], with sin t = 0 within rounding of the ends. Its derivative is
+    `arc_zero`."""
     rest, inside = _rest(c)
     return jnp.where(inside, jnp.sqrt(rest), 0) / np.asarray(np.pi, c.dtype) + arc_zero(c) * c
 

@@ -10,7 +10,7 @@ from synth.numerics.pytree import safe_norm
 
 
 def norm_layers(taps: dict[str, Any]) -> int:
-    """How many batch-normalisation layers reported their input's statistics."""
+    """How many batch-normalisation layers reported their input's statistics in `taps`, those of a `synth.base.Out`."""
     return sum(f"norm{layer}" in taps for layer in range(len(taps)))
 
 
@@ -23,6 +23,8 @@ def statistics_gap(taps: dict[str, Any], *, first: float = 10.0) -> Float[Array,
     Args:
       taps: of `synth.base.Out`: (mean f32[d], variance f32[d]) under `norm0`, `norm1`, ... and what the network kept under `running0`, ...
       first: weight of the first layer (>= 0).
+
+    Raises ValueError for a network without batch norms.
     """
 
     def gap(layer: int) -> jax.Array:

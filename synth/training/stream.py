@@ -31,7 +31,7 @@ B = TypeVar("B")
 
 @dataclass
 class Waiting:
-    """How long a caller had to wait for data, in seconds."""
+    """How long a caller had to wait for data: `seconds` so far, since the clock (`time.perf_counter`) showed `since`."""
 
     seconds: float = 0.0
     since: float = field(default_factory=time.perf_counter)
@@ -40,7 +40,7 @@ class Waiting:
         return f"waited {self.seconds:.2f} s of {time.perf_counter() - self.since:.2f} s for data"
 
     def result(self, future: Future) -> Any:
-        """What a thread makes, once it is there."""
+        """Waits for what a thread makes, adds the time to `seconds`, and returns it. Raises what the thread raised."""
         began = time.perf_counter()
         try:
             return future.result()
@@ -49,7 +49,8 @@ class Waiting:
 
 
 def in_order(make: Callable[[A], B], things: Iterable[A], *, ahead: int = AHEAD, waiting: Waiting | None = None) -> Iterator[B]:
-    """`make(thing)` of all things in their order, while threads make the next `ahead` of them. An error comes at its place."""
+    """`make(thing)` of all things in their order, while threads, `ahead` of them, make as many of the next. An error is raised at its
+    place. `waiting` gets the time that the caller had to wait."""
     waiting, left, pending = waiting or Waiting(), iter(things), deque()
     pool = ThreadPoolExecutor(ahead)
     try:
@@ -72,7 +73,7 @@ class Ahead:
         self._pool, self._pending = ThreadPoolExecutor(AHEAD), {}
 
     def __call__(self, step: int) -> Any:
-        """The value of a step."""
+        """`feed(step)`. The values of the next steps are begun meanwhile; those of other steps that were begun are dropped."""
         value = self.waiting.result(self._pending.pop(step, None) or self._pool.submit(self.feed, step))
         ahead = AHEAD if sum(leaf.nbytes for leaf in jax.tree.leaves(value)) <= PIECE else 1
         wanted = range(step + 1, step + ahead + 1)
@@ -81,17 +82,18 @@ class Ahead:
 
 
 def held(split: Any) -> Any:
-    """All examples of a split that lies in memory, so that nobody normalises them again; another split as it is."""
+    """All examples of a split that lies in memory, taken once so that nobody normalises them again; another split as it is."""
     return take_all(split) if split.in_memory else split
 
 
 def on_device(split: Split) -> Split:
-    """Examples in memory, moved to the devices; another split as it is."""
+    """`Examples`, with their arrays moved to the devices; any other split as it is, whether in memory or not."""
     return Examples(*map(jnp.asarray, split)) if isinstance(split, Examples) else split
 
 
 def rows_in(split: Split) -> int:
-    """How many rows of a split a piece holds: a multiple of `BATCH`, or all where they are fewer."""
+    """How many rows of a split a piece holds: as many as fit into `PIECE` (32 MiB) as float32, rounded down to a multiple of
+    `BATCH` (256) but at least that many, or all where they are fewer."""
     each = 4 * int(np.prod(split.shape[1:]))
     return min(len(split.y), max(1, PIECE // (each * BATCH)) * BATCH)
 
@@ -106,8 +108,13 @@ def pieces_of(split: Split, *, waiting: Waiting | None = None) -> Iterator[Examp
 
 
 def read_over(read: Callable, vars: PyTree, split: Split, *, least: int = 0) -> PyTree:
-    """`read(vars, x[b ...])` of all examples of a split, as numpy arrays. A piece is filled up with zeros to `least` rows: a product of
-    matrices may round differently where it has fewer."""
+    """`read(vars, x[b ...])` of all examples of a split in their order, as numpy arrays that lead with them. `read` must answer to every
+    row by itself.
+
+    Where examples do not lie in memory, a piece is filled up with rows of zeros, whose answers are left out, to `least` rows and to the
+    size
+    of the other pieces: a product of matrices may round differently where it has fewer.
+    """
     size, found = max(least, rows_in(split)), []
     for piece in pieces_of(split):
         m = len(piece.y)
@@ -117,7 +124,8 @@ def read_over(read: Callable, vars: PyTree, split: Split, *, least: int = 0) -> 
 
 
 def count_over(count: Callable[[Array, Array], Int[Array, "..."]], split: Split) -> Int[np.ndarray, "..."]:
-    """The sum of `count(x, y)` over the pieces of a split. The last piece is filled up with rows of zeros whose class is -1."""
+    """The sum of `count(x, y)` over the pieces of a split: one where it lies in memory. Otherwise the last piece is filled up with rows of
+    zeros whose class is -1, which `count` must not count."""
     size, total = rows_in(split), 0
     for piece in pieces_of(split):
         x, y = (piece.x, piece.y) if split.in_memory else (padded(piece.x, size), padded(piece.y, size, fill=-1))
@@ -126,14 +134,15 @@ def count_over(count: Callable[[Array, Array], Int[Array, "..."]], split: Split)
 
 
 def padded(rows: np.ndarray, size: int, *, fill: int = 0) -> np.ndarray:
-    """Rows filled up to `size` of them."""
+    """Rows filled up to `size` of them with rows of `fill`. There must not be more than `size`."""
     short = size - len(rows)
     return np.pad(rows, ((0, short),) + ((0, 0),) * (rows.ndim - 1), constant_values=fill) if short else np.asarray(rows)
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Examples of a split, those that `index` names, as a split that is gone over in pieces of one shape, however many they are."""
+    """Examples of a split, those that `index` names, as a split that is gone over in pieces of one shape, however many they are.
+    So `in_memory` is False even where they do lie in memory."""
 
     split: Split
     index: Int[np.ndarray, " n"]
@@ -141,16 +150,16 @@ class Chosen:
 
     @property
     def y(self) -> Int[np.ndarray, " n"]:
-        """The class index of every example."""
+        """The class index of every chosen example, in the order of `index`."""
         return self.split.y[self.index]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The number of examples, then the shape of one."""
+        """The number of chosen examples, then the shape of one."""
         return (len(self.index), *self.split.shape[1:])
 
     def take(self, index: Int[np.ndarray, " m"]) -> Examples:
-        """The examples that `index` names among them."""
+        """The examples at the positions `index` among the chosen ones, in its order, with their class indices."""
         return self.split.take(self.index[index])
 
 
@@ -159,19 +168,22 @@ class Packed(Protocol):
     """A split that may give bytes, where `packed` says so, for `unpack` to normalise on the device."""
 
     @property
-    def packed(self) -> bool: ...
+    def packed(self) -> bool:
+        """Whether examples are stored as bytes, so that `take_bytes` gives them."""
+        ...
 
     def take_bytes(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m ..."]:
-        """The raw examples that `index` names, in its order."""
+        """The raw examples, bytes, at the positions `index`, in its order."""
         ...
 
     def unpack(self, raw: UInt8[np.ndarray, "m ..."]) -> Float[Array, "m ..."]:
-        """Raw examples in model space, on the device."""
+        """Raw examples, as `take_bytes` gives them, moved to the device and normalised to model space there."""
         ...
 
 
 class Block(NamedTuple):
-    """Mini-batches `first` to `stop` of an epoch and the examples that they index."""
+    """Mini-batches number `first` to `stop` - 1 of an epoch, and examples with their classes: `items.index` are positions in `x` and
+    `y`."""
 
     items: Item
     x: Float[Array, "n ..."]
@@ -227,7 +239,11 @@ def train_on_split(
     lr: float = 0.01,
     done: Callable = lambda: None,
 ) -> Vars:
-    """As `synth.training.fit.train_on`, on the examples of a split, wherever they lie."""
+    """Trains a new network on the examples of a split, wherever they lie, by SGD (momentum 0.9, weight decay 5e-4) and returns its
+    variables.
+
+    `batch` is examples a step, `lr` the step size. `done()` is called after every epoch.
+    """
     if split.in_memory:
         return train_on(key, net, *take_all(split), classes, epochs=epochs, batch=batch, lr=lr, done=done)
     k_init, k_fit = jax.random.split(key)
@@ -241,6 +257,7 @@ def train_on_split(
 
 
 def block_size(steps: int, most: int) -> int:
-    """How many mini-batches a block holds: the most that are allowed, or up to half as many where these divide the steps."""
+    """How many mini-batches a block holds: `most`, limited to [1, steps], or the largest number above half of that which divides the
+    steps."""
     most = max(1, min(most, steps))
     return next((size for size in range(most, most // 2, -1) if steps % size == 0), most)
