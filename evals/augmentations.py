@@ -37,7 +37,8 @@ AUGMENTATIONS = {
 
 
 def check_augmentations(asked: Sequence[str] | str | None) -> tuple[str, ...]:
-    """The names that a call asks for, each once; none where it asks for none. Raises BadInput for an unknown one."""
+    """The names that a call asks for, one or several, each once; an empty tuple for None. Raises BadInput for an unknown name, and for an
+    empty list."""
     names = tuple(dict.fromkeys([asked] if isinstance(asked, str) else asked or ()))
     if asked is not None and not names:
         raise BadInput(f"--augmentations: none given (known: {', '.join(AUGMENTATIONS)})")
@@ -48,5 +49,5 @@ def check_augmentations(asked: Sequence[str] | str | None) -> tuple[str, ...]:
 
 
 def under(recipe: EvalRecipe, name: str) -> EvalRecipe:
-    """The recipe with this augmentation in place of its own."""
+    """The recipe, under its own name, with the augmentation `name` (a key of AUGMENTATIONS) in place of its own."""
     return replace(recipe, augment=AUGMENTATIONS[name].augment, view=AUGMENTATIONS[name].view)

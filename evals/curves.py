@@ -7,7 +7,8 @@ from jaxtyping import Int
 
 
 def curve_of(rights: Sequence[Int[np.ndarray, " seeds"]], examples: int, steps: tuple[int, ...]) -> dict[str, tuple]:
-    """The fields of a report that hold scorings during training: the curve of every seed, its highest point, and the steps before each.
+    """The fields of a report that hold scorings during training, by name: `curve`, the accuracies of every seed in the order of scoring,
+    `best_on_test`, the highest of each seed, and `curve_steps`, the given steps. Accuracies are fractions.
 
     Args:
       rights: how many examples each network classifies right, scoring by scoring.

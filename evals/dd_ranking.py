@@ -10,12 +10,18 @@ from synth.errors import BadInput
 
 
 def hard_label_recovery(full: float, distilled: float) -> float:
-    """HLR = Acc(full data, classes) - Acc(set, classes): what the set loses without its labels. Lower is better."""
+    """HLR = Acc(full data, classes) - Acc(set, classes): what the set loses without its labels, in [-1, 1]. Lower is better.
+
+    Raises BadInput for an accuracy outside [0, 1].
+    """
     return _fraction("full", full) - _fraction("distilled", distilled)
 
 
 def improvement_over_random(distilled: float, random: float) -> float:
-    """IOR = Acc(set, its labels) - Acc(random images, labels of the same kind): what its images are worth. Higher is better."""
+    """IOR = Acc(set, its labels) - Acc(random images, labels of the same kind): what its images are worth, in [-1, 1]. Higher is better.
+
+    Raises BadInput for an accuracy outside [0, 1].
+    """
     return _fraction("distilled", distilled) - _fraction("random", random)
 
 
@@ -25,6 +31,8 @@ def label_robust_score(improvement: float, recovery: float, *, weight: float = 0
     Args:
       improvement, recovery: IOR and HLR, in [-1, 1].
       weight: w of IOR, in [0, 1].
+
+    Raises BadInput for a weight outside [0, 1] and where a is outside [-1, 1].
     """
     weight = _fraction("weight", weight)
     return _squashed(weight * improvement - (1 - weight) * recovery)
@@ -34,8 +42,10 @@ def augmentation_robust_score(with_augmentation: float, without: float, *, weigh
     """ARS = (e^b - 1/e) / (e - 1/e) with b = w IOR with augmentation + (1 - w) IOR without, in [0, 1].
 
     Args:
-      with_augmentation, without: improvements over random images, in [-1, 1].
+      with_augmentation, without: improvements over random images (IOR), in [-1, 1].
       weight: w of the first, in [0, 1].
+
+    Raises BadInput for a weight outside [0, 1] and where b is outside [-1, 1].
     """
     weight = _fraction("weight", weight)
     return _squashed(weight * with_augmentation + (1 - weight) * without)

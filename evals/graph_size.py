@@ -20,12 +20,13 @@ class MeanSizes(NamedTuple):
 
 
 def mean_sizes(nodes: Int[np.ndarray, " n"], y: Int[np.ndarray, " n"], classes: int) -> MeanSizes:
-    """The mean number of nodes by class; of a class without graphs it is infinite, so that nothing is nearest to it."""
+    """The mean number of nodes by class, of graphs with so many `nodes` each and class indices y. Of a class without graphs it is infinite,
+    so that nothing is nearest to it."""
     return MeanSizes(np.array([nodes[y == c].mean() if (y == c).any() else np.inf for c in range(classes)]))
 
 
 def size_scores(means: MeanSizes, nodes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n classes"]:
-    """For every graph and class minus the distance between its number of nodes and the class's mean, squared."""
+    """For every graph and class minus the squared distance between its number of nodes and the class's mean: the largest is the nearest."""
     return -np.square(nodes[:, None].astype(np.float64) - means.nodes[None])
 
 
@@ -40,7 +41,7 @@ class GraphSize(Protocol):
     does = "compares numbers of nodes"
 
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
-        """The worker; what it draws are `MeanSizes`."""
+        """The worker, which trains nothing. What `draw` gives it are `MeanSizes`, and all seeds get the scores of the first."""
         part = task.part
 
         def report(key, kind: str, draw: Callable[[int], MeanSizes], *, numbers: Sequence[int], tick) -> Report:

@@ -58,7 +58,7 @@ class RidgeHead(Protocol):
         return self.kernel == "net"
 
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
-        """The worker that solves for the head, one seed after another. Its estimate of the time is a guess."""
+        """The worker that solves for the head, one seed after another. It does not measure the time: its estimate is one second a group."""
         score = make_scorer(network.net, self, frozen=network.vars)
 
         def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, numbers: Sequence[int], tick) -> Report:
@@ -67,7 +67,8 @@ class RidgeHead(Protocol):
         return Worker(report)
 
     def vary(self, option: str, text: str) -> "RidgeHead":
-        """The head with another regularisation R > 0, called `NAME:reg=R`."""
+        """The head with the regularisation R > 0 that `text` says, called `NAME:reg=R`; itself where that is its own. `option` is not read.
+        Raises BadInput for a text that is no number above 0."""
         try:
             reg = float(text)
         except ValueError:
@@ -78,11 +79,12 @@ class RidgeHead(Protocol):
 
 
 def make_scorer(net: Net | None, recipe: RidgeHead, *, frozen: Vars | None = None) -> Callable:
-    """(key, synth, x, y) -> i32[2], how many of the examples are predicted right and of how many a value is not finite, compiled.
+    """Builds (key, synth, x, y) -> i32[2], how many of the examples are predicted right and of how many a value is not finite, compiled.
+    Rows whose class is -1 count as neither.
 
     The kernel is linear on the features, in evaluation mode, of a network that is not trained here: drawn from the key, or with the
-    `frozen` variables; or it is the NTK of flattened examples. An example that counts w times counts as w equal rows, and each cell of a
-    collage as an example of its label.
+    `frozen` variables; or it is the NTK of flattened examples, which reads no key and no network. An example that counts w times counts as
+    w equal rows, and each cell of a collage as an example of its label.
     """
 
     def features(vars: Vars, x):
@@ -103,7 +105,8 @@ def make_scorer(net: Net | None, recipe: RidgeHead, *, frozen: Vars | None = Non
 
 
 def examples_of(synth: SyntheticSet) -> tuple[jax.Array, Float[Array, "n c"], Float[Array, " n"] | None]:
-    """The examples of a set, their regression values and weights. Of a set of collages the examples are the cells."""
+    """The examples of a set, their regression values and weights; None for weights where all count alike. Of a set of collages the examples
+    are the cells, each resized to the whole."""
     x, y, weight = synth.x.decode(), synth.y.regressed(), synth.weight
     if synth.cells == 1:
         return x, y, weight
@@ -123,7 +126,13 @@ def closed_form(
     set_kind: str = "distilled",
     tick: Callable[[int], None] | None = None,
 ) -> Report:
-    """Accuracy of the ridge head of `draw(seed)` for the networks `numbers`, network i drawn from fold_in(key, i). `tick(1)` after each.
+    """Reports one accuracy for each of `numbers`, in their order: on `test`, of the ridge head that the set `draw(i)` determines on the
+    features of network i, which is drawn from fold_in(key, i) unless `score` holds frozen variables.
+
+    Args:
+      score: what `make_scorer` builds of the network and the recipe.
+      recipe, net_name, set_kind: for the report and messages; nothing else is read of them.
+      tick: `tick(1)` is called after each.
 
     Raises RunFailed where a head's value is not finite.
     """

@@ -49,11 +49,12 @@ def leakage(held: float, unseen: float) -> float:
 def measure_leakage(
     key: jax.Array, net: Net, x: Float[Array, "n h w c"], classes: int, *, temperature: float = 20.0, epochs: int = 300, lr: float = 3e-3
 ) -> Leakage:
-    """Draws labels of the examples at random, trains a teacher on two thirds of them and a student on its answers to half of these.
+    """Draws labels of the examples at random, trains a teacher on two thirds of them and a student on its answers to half of these. The
+    thirds hold n // 3 examples each.
 
     Args:
       net: of teacher and student, which should hold all of the labels. x: the examples, whose own labels do not matter.
-      temperature: of the answers. epochs, lr: of both trainings by Adam, in batches of 64 or all.
+      classes: how many labels there are. temperature: of the answers. epochs, lr: of both trainings by Adam, in batches of 64 or all.
     """
     k_labels, k_order, k_teacher, k_student = jax.random.split(key, 4)
     y = jax.random.randint(k_labels, (len(x),), 0, classes)
@@ -72,7 +73,8 @@ def measure_leakage(
 
 
 def train(key: jax.Array, net: Net, x: Float[Array, "n h w c"], labels, *, epochs: int, lr: float):
-    """The variables of a network after so many epochs of Adam on examples as they are."""
+    """The variables of a network that is drawn anew and trained for so many epochs by Adam at step size `lr`, on examples as they are, in
+    batches of 64, or of all where there are fewer. `labels` are `synth.labels.Labels` of them."""
     tx = adam(lr)
     objective = on_examples(net, x, labels)
 

@@ -68,15 +68,23 @@ class Worker(NamedTuple):
 
 
 def groups_of(seeds: int, group: int) -> list[tuple[int, ...]]:
-    """The seeds that work at a time, group by group. A short last group is filled by its last seed, because another size would compile
-    everything again."""
+    """The seeds 0 to `seeds` - 1 in groups of `group`, which work at a time. A short last group is filled by repeating its last seed,
+    because another size would compile everything again."""
     return [tuple(min(number, seeds - 1) for number in range(first, first + group)) for first in range(0, seeds, group)]
 
 
 def score_seeds(
     key: jax.Array, worker: Worker, kind: str, draw: Callable[[int], Any], *, seeds: int, group: int, tick: Callable[[int], None]
 ) -> Report:
-    """The report on all seeds of a row, in groups of `group`; the other arguments are those of `Worker.report`."""
+    """One report on a row of a table: scores of seeds 0 to `seeds` - 1, worked on in groups of `group`.
+
+    Args:
+      key: seed i uses fold_in(key, i).
+      worker: does the scoring.
+      kind: what reports call the row, such as `distilled`.
+      draw: seed -> what its network learns from.
+      tick: the worker calls `tick(n)` when n more of its `ticks` are done.
+    """
     return join([worker.report(key, kind, draw, numbers=numbers, tick=tick) for numbers in groups_of(seeds, group)], seeds)
 
 
@@ -110,20 +118,22 @@ class Protocol(ABC):
 
     @abstractmethod
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
-        """Compiles the scoring of a network on a task."""
+        """Builds what scores sets by a network on a task."""
 
     def view_for(self, *, height: int, flips: bool) -> View | None:
-        """The view through which mini-batches of images of this height are shown; None if they are shown as they are."""
+        """The view through which mini-batches of images of this height are shown; None, as by default, if they are shown as they are.
+        `flips` says whether a mirrored image keeps its label."""
         return None
 
     def batch_of(self, n: int, classes: int) -> int:
-        """The number of examples a step for a set of n examples."""
+        """The number of examples a step for a set of n examples of so many classes; by default all n."""
         return n
 
     def for_size(self, n: int) -> "Protocol":
-        """The protocol for a set of n examples, under the same name; another one where its length depends on that."""
+        """The protocol for a set of n examples, under the same name; another one where its length depends on that. By default itself."""
         return self
 
     def vary(self, option: str, text: str) -> "Protocol":
-        """The protocol with another value of one of its `options`; its name says so. Raises BadInput for a wrong value."""
+        """The protocol with another value, written as `text`, of one of its `options`; its name says so. Raises BadInput for a wrong value,
+        and by default always, because there are no options."""
         raise BadInput(f"--recipe {self.name}:{option}={text}: there is no such option; leave it out")

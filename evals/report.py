@@ -29,13 +29,16 @@ class Labelling(NamedTuple):
     teacher_bytes: int = 0
 
     def as_json(self) -> dict:
-        """The fields of a result row of `evaluate --json`."""
+        """The fields of a result row of `evaluate --json`: `labels` (the regime), `alpha`, `temperature`, `steps`, `label_bytes` and
+        `teacher_bytes`."""
         fields = {"labels": self.regime, "alpha": self.alpha, "temperature": self.temperature, "steps": self.steps}
         return {**fields, "label_bytes": self.bytes, "teacher_bytes": self.teacher_bytes}
 
 
 class Report(NamedTuple):
-    """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed, never a maximum over epochs.
+    """Scores of one set under one recipe and network: accuracy at the LAST step, one value a seed in [0, 1], never a maximum over epochs.
+
+    `set_kind` is the row of a table that the set is in, such as `distilled`, and `seconds` is what all seeds took together.
 
     Reports on graphs say otherwise: there `epochs` holds the epoch of each seed, chosen on validation graphs, and `auc` areas under the ROC
     curve. `best_on_test` is for comparison with papers that report the best of several scorings on the test images: the highest accuracy of
@@ -63,12 +66,12 @@ class Report(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """Mean over seeds, a fraction."""
+        """Mean of `accuracy` over seeds, a fraction."""
         return float(np.mean(self.accuracy))
 
     @property
     def std(self) -> float:
-        """Population standard deviation over seeds."""
+        """Population standard deviation of `accuracy` over seeds, a fraction."""
         return float(np.std(self.accuracy))
 
     def per_class(self) -> Float[np.ndarray, " c"] | None:
@@ -81,7 +84,8 @@ class Report(NamedTuple):
         return (float(np.mean(self.auc)), float(np.std(self.auc))) if self.auc else (float("nan"), float("nan"))
 
     def as_json(self) -> dict:
-        """One result row of `evaluate --json`. An area that is not defined is None. Confusion matrices stay in cells."""
+        """One result row of `evaluate --json`. Fields that are None are left out, and an area that is not defined is None. Confusion
+        matrices are not part of it."""
 
         def known(areas):
             return [None if np.isnan(area) else area for area in areas]
@@ -105,25 +109,28 @@ class Report(NamedTuple):
 
 
 def known_numbers(values: dict[str, float]) -> dict[str, float | None]:
-    """Numbers by name for JSON, which has no NaN."""
+    """Numbers by name for JSON, which has no NaN: None stands in its place."""
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
 def class_accuracies(taken: Int[np.ndarray, "seeds c c"]) -> Float[np.ndarray, " c"]:
-    """The share of every class (row) that is on the diagonal, the mean over matrices; NaN for a class without examples."""
+    """The share of every class (row) that is on the diagonal, the mean over the matrices of all seeds; NaN for a class without examples.
+    `taken` says how many examples of each class (rows) were taken for each class (columns)."""
     sizes, right = taken.sum(-1), np.diagonal(taken, axis1=-2, axis2=-1)
     return np.where(sizes > 0, right / np.maximum(sizes, 1), np.nan).mean(0)
 
 
 def confusion_of(taken: Int[np.ndarray, "seeds c c"]) -> tuple[Confusion, ...] | None:
-    """Confusion matrices as a report holds them; None where there are too many classes to keep them."""
+    """Confusion matrices as a report holds them: tuples of tuples, one matrix a seed; None where there are more than 100 classes, too many
+    to keep them."""
     if taken.shape[1] > MOST_CLASSES:
         return None
     return tuple(tuple(map(tuple, matrix)) for matrix in taken.tolist())
 
 
 def join(reports: Sequence[Report], seeds: int) -> Report:
-    """One report on the first `seeds` networks of several reports, which follow each other; the seconds are those of all."""
+    """One report on the first `seeds` networks of several reports, whose networks follow each other. The seconds are the sum over all; what
+    is not told network by network is that of the first report."""
 
     def all_of(name: str) -> tuple | None:
         values = [getattr(report, name) for report in reports]

@@ -48,8 +48,8 @@ class Trainer(NamedTuple):
 def make_trainer(
     net: Net, recipe: EvalRecipe, augment: Callable | None, *, view: View | None = None, over_devices: Callable | None = None
 ) -> Trainer:
-    """Builds the compiled pieces. `view` is the recipe's, as `EvalRecipe.view_for` has it for the images; `over_devices(fn, *xs)` spreads
-    the leading axis over a mesh, one device needs none.
+    """Builds the compiled pieces. `augment(key, x, siamese=False)` is ignored unless the recipe names one. `view` is the recipe's, as
+    `EvalRecipe.view_for` has it for the images; `over_devices(fn, *xs)` spreads the leading axis over a mesh, one device needs none.
 
     Labels that hold answers to certain views are trained on under these, whatever the key. Of a set of collages every example is shown as
     one of its cells, drawn anew in every epoch, before `view` and `augment`.
@@ -135,7 +135,7 @@ def scaled(objective: Callable, factor: float) -> Callable:
 
 
 def stack(synths: Sequence[SyntheticSet]) -> SyntheticSet:
-    """Stacks sets of equal shapes along a new leading axis of seeds."""
+    """Stacks sets of equal shapes, without their `info`, along a new leading axis of seeds."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(synth.bare() for synth in synths))
 
 
@@ -148,8 +148,8 @@ def train_group(
     tick: Callable[[int], None] | None = None,
     watch: Callable[[Fit], None] | None = None,
 ) -> Fit:
-    """Trains one group of seeds to the last epoch. After every span of epochs it calls `tick(number of epochs in the span)` and
-    `watch(states)`."""
+    """Trains one group of seeds to the last epoch. `keys`, `synths` (as `stack` makes them) and the states that are returned lead with the
+    seeds. After every span of epochs (`epoch_spans`) it calls `tick(number of epochs in the span)` and `watch(states)`."""
     states = trainer.init(keys, synths)
     for first, last in epoch_spans(recipe):
         if first == recipe.drop_epoch():  # the released code builds a new optimiser here, so momentum starts anew
@@ -164,8 +164,8 @@ def train_group(
 
 
 def epoch_spans(recipe: EvalRecipe) -> list[tuple[int, int]]:
-    """Cuts a training into spans (first epoch, epoch to stop before). There are CHUNKS to twice as many spans, or they are as long as the
-    recipe says, and one ends where the step size drops."""
+    """Cuts a training into spans (first epoch, epoch to stop before). There are 50 to about 100 spans, one an epoch if there are fewer
+    epochs; or they are as long as the recipe says. One ends where the step size drops."""
     drop, size = min(recipe.drop_epoch(), recipe.epochs), recipe.look_every or max(1, recipe.epochs // CHUNKS)
     spans = ((0, drop), (drop, recipe.epochs))
     return [(first, min(first + size, stop)) for start, stop in spans for first in range(start, stop, size)]
@@ -185,8 +185,8 @@ def retrain(
     tick: Callable[[int], None] | None = None,
     best_on_test: bool = False,
 ) -> Report:
-    """Trains `seeds` fresh networks on `draw(seed)` and scores each on `test` once, at the last step. With `best_on_test` they are also
-    scored after each of the `epoch_spans`; the report holds that beside, and nothing else changes.
+    """Trains `seeds` fresh networks, each on the set `draw(seed)`, and scores each on `test` once, at the last step. With `best_on_test`
+    they are also scored after each of the `epoch_spans`; the report holds that beside, and nothing else changes.
 
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
@@ -209,7 +209,8 @@ def retrain_group(
     tick: Callable[[int], None] | None = None,
     best_on_test: bool = False,
 ) -> Report:
-    """Trains the seeds `numbers` at one time and scores each; the other arguments, and what is raised, are those of `retrain`."""
+    """Trains the seeds `numbers` at one time (one after another, where sets are streamed) and reports their scores in this order; the other
+    arguments, and what is raised, are those of `retrain`."""
     began, test = time.perf_counter(), on_device(test)
     keys = jnp.stack([jax.random.fold_in(key, number) for number in numbers])
     drawn = {number: draw(number) for number in dict.fromkeys(numbers)}
@@ -233,15 +234,15 @@ def retrain_group(
 
 
 def rights_of(taken: Int[np.ndarray | jax.Array, "seeds c c"]) -> Int[np.ndarray, " seeds"]:
-    """How many examples each network classifies right."""
+    """How many examples each network classifies right: the sum of the diagonal of its confusion matrix in `taken`."""
     return np.trace(np.asarray(taken), axis1=1, axis2=2)
 
 
 def retraining_worker(
     net_name: str, trainer: Trainer, recipe: EvalRecipe, test: Split, *, devices: int = 1, best_on_test: bool = False
 ) -> Worker:
-    """The worker that retrains a network under a recipe. Groups of seeds fill the `devices`. For a whole training set one network trains on
-    each device at a time, because every network holds a copy of its set."""
+    """The worker that retrains a network under a recipe and scores it on `test`. Groups of seeds fill that number of devices. For a
+    whole training set one network trains on each device at a time, because every network holds a copy of its set."""
 
     def report(key: jax.Array, kind: str, draw: Callable[[int], SyntheticSet], *, numbers: Sequence[int], tick) -> Report:
         more = {"net_name": net_name, "set_kind": kind, "tick": tick, "best_on_test": best_on_test}
@@ -259,8 +260,8 @@ def retraining_worker(
 def seconds_a_group(
     trainer: Trainer, recipe: EvalRecipe, synth: SyntheticSet | StreamedSet, group: int, *, watched: Split | None = None
 ) -> float:
-    """Compiles the training, and times one epoch of it and one scoring on the examples `watched`. The result is the estimate that users see
-    before long work."""
+    """Estimates the seconds that the whole training of `group` seeds takes: compiles it, and times an epoch and, where examples are
+    `watched` on the way, a scoring on these. Users see the estimate before long work."""
     if isinstance(synth, StreamedSet):
         return group * seconds_streamed(trainer, recipe, synth)
     keys, synths = jax.random.split(jax.random.key(0), group), stack([synth] * group)
@@ -283,7 +284,7 @@ def seconds_a_group(
 
 
 def steps_watched(recipe: EvalRecipe, synth: SyntheticSet | StreamedSet) -> tuple[int, ...]:
-    """After how many steps networks are scored during a training: after each of the `epoch_spans`, on sets from files after each epoch."""
+    """After how many optimiser steps networks are scored on the way: after each of the `epoch_spans`, on streamed sets after each epoch."""
     if isinstance(synth, StreamedSet):
         return tuple(epoch * synth.steps(recipe) for epoch in range(1, recipe.epochs + 1))
     batch = synth.y.batch if synth.y.records else recipe.batch_of(len(synth), getattr(synth.y, "classes", 1))

@@ -45,27 +45,34 @@ class Trained(NamedTuple):
 
 
 def shares(y: Int[np.ndarray, " n"], frequency: Float[np.ndarray, " n"], sizes: Float[np.ndarray, " c"]) -> Float[np.ndarray, " n"]:
-    """The weight p of every example, by the formula at the head of the module. The weight of a class without examples goes to the other
-    classes."""
+    """The weight of every example i of class c, p_i = size_c / sum(size) * f_i / (sum of f over class c), in float32. They sum to 1: the
+    weight of a class without examples goes to the other classes.
+
+    Args:
+      y: class indices. frequency: f, how often each example counts within its class.
+      sizes: how many real examples each class has.
+    """
     of_class = np.bincount(y, frequency, minlength=len(sizes))
     prior = np.where(of_class > 0, sizes, 0)
     return (prior[y] / prior.sum() * frequency / of_class[y]).astype(np.float32)
 
 
 def draw_shares(key: jax.Array, p: Float[Array, " n"], size: int) -> Float[Array, " n"]:
-    """Draws `size` examples with probabilities p, and returns for each example its share of the draws."""
+    """Draws `size` examples with probabilities p, with replacement, and returns for each of the n examples its share of the draws. The
+    shares sum to 1."""
     chosen = jax.random.categorical(key, jnp.log(p), shape=(size,))
     return jnp.bincount(chosen, length=len(p)).astype(p.dtype) / size
 
 
 def accuracy(logits: Float[Array, "b c"], y: Int[Array, " b"], real: Float[Array, " b"]) -> Float[Array, ""]:
-    """The fraction of the real graphs that are classified right."""
+    """The fraction of the real graphs that are classified right. `real` is 1 for a graph and 0 for padding."""
     right = (logits.argmax(-1) == y).astype(real.dtype)
     return jnp.sum(right * real) / jnp.sum(real)
 
 
 def area(logits: Float[Array, "b c"], y: Int[Array, " b"], real: Float[Array, " b"]) -> Float[Array, ""]:
-    """The area under the ROC curve of the real graphs, as `roc_auc` has it; compiled, and NaN where a class has no graph."""
+    """The area under the ROC curve of the real graphs, as `roc_auc` has it, for compiled code; NaN where a class has no graph. `real` is 1
+    for a graph and 0 for padding."""
     classes = logits.shape[1]
     areas = []
     for c in range(classes) if classes > 2 else (1,):
@@ -80,9 +87,14 @@ def area(logits: Float[Array, "b c"], y: Int[Array, " b"], real: Float[Array, " 
 
 
 def roc_auc(scores: Float[np.ndarray, "n c"], y: Int[np.ndarray, " n"]) -> float:
-    """Area under the ROC curve: the chance that of one example of a class and one of the others the former scores higher, ties half.
+    """Area under the ROC curve, in [0, 1]: how likely an example of a class is ranked above an example of another class; ties count half.
 
-    For two classes that of the second; for more the mean over classes (one against the rest). NaN where a class has no example.
+    Examples are ranked by their margin: the score of the class minus the largest score of the other classes. For two classes the area is
+    that of the second class; for more it is the mean over the classes, each against all others. NaN where a class has no example.
+
+    Args:
+      scores: logits or probabilities, a column a class.
+      y: class indices.
     """
     classes = range(scores.shape[1])
     return float(np.mean([_auc(scores[:, c] - np.delete(scores, c, 1).max(1), y == c) for c in (classes if len(classes) > 2 else (1,))]))
@@ -108,7 +120,7 @@ class GraphTrainer(NamedTuple):
 
 
 def make_graph_trainer(net: Net, recipe: EvalRecipe) -> GraphTrainer:
-    """Builds the compiled pieces."""
+    """Builds the compiled pieces of this network and recipe. Nothing is trained yet."""
     measure = {"accuracy": accuracy, "auc": area}[recipe.choose]
 
     def loss(params, batch: WeightedBatch, weight):
@@ -152,9 +164,12 @@ def retrain_graphs(
     set_kind: str = "distilled",
     tick: Callable[[int], None] = lambda done: None,
 ) -> Report:
-    """Accuracy and ROC-AUC of the fresh networks `numbers` trained on `draw(seed)`, each as it was at its best epoch on validation graphs.
+    """Reports accuracy and ROC-AUC on the test graphs of one fresh network for each of the seeds `numbers`, trained on `draw(seed)`, as it
+    was at its best epoch on validation graphs (the earliest of equals). The report's `epochs` are these: how many epochs the network had
+    been trained, 0 for none.
 
-    Validation and test graphs come with their class indices i32[b]; those of the test in pieces.
+    Validation and test graphs come with their class indices i32[b]; those of the test in pieces. `trainer` is what `make_graph_trainer`
+    builds, `net_name` and `set_kind` are for the report and messages, and `tick(1)` is called after each network.
 
     Seed i uses fold_in(key, i). Raises RunFailed where a training diverges, BadInput where the area under the curve is to choose and not
     every class has a validation graph.
@@ -186,7 +201,8 @@ def graph_worker(
     test: Callable[[], Sequence[tuple[GraphBatch, np.ndarray]]],
 ) -> Worker:
     """The worker that retrains a graph network under a recipe. Seeds train one after another, and the bar counts them. The arguments are
-    those of `retrain_graphs`; validation and test graphs are read when the first network trains."""
+    those of `retrain_graphs`, but `validation` and `test` are functions that give what it takes: the graphs are read when the first network
+    trains."""
 
     def report(key: jax.Array, kind: str, draw: Callable[[int], WeightedBatch], *, numbers: Sequence[int], tick) -> Report:
         named = {"net_name": net_name, "set_kind": kind, "numbers": numbers, "tick": tick}

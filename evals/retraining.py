@@ -84,11 +84,12 @@ class EvalRecipe(Protocol):
         return ("images",) if self.augment or self.view else None
 
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
-        """Compiles the retraining of this network on examples of the task's modality."""
+        """Builds what retrains this network on examples of the task's modality and scores it: `task.retrain`'s worker."""
         return task.retrain(network, self)
 
     def vary(self, option: str, text: str) -> "EvalRecipe":
-        """The recipe with another number of epochs, called `NAME:epochs=N`, because its scores are not the named one's."""
+        """The recipe with the number N of epochs that `text` says, called `NAME:epochs=N`, because its scores are not the named one's;
+        itself where it has N for every set. `option` is not read. Raises BadInput for a text that is no whole number of at least 1."""
         if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise BadInput(f"--epochs {text}: give at least 1")
         epochs = int(text)
@@ -99,8 +100,8 @@ class EvalRecipe(Protocol):
         )
 
     def for_size(self, n: int) -> "EvalRecipe":
-        """The recipe with the epochs of a set of n examples, where they depend on that. Raises BadInput for sizes that it has no steps
-        for."""
+        """The recipe with the epochs, warm-up included, of a set of n examples, where they depend on that, else itself. Steps become epochs
+        rounded down. Raises BadInput for sizes that it has no steps for."""
         if not self.steps:
             return self
         if n not in (sizes := dict(self.steps)):
@@ -111,7 +112,8 @@ class EvalRecipe(Protocol):
 
     def view_for(self, *, height: int, flips: bool) -> View | None:
         """The view of mini-batches of images of this height; None if they are shown as they are. The pad is meant for 32 pixels and scales
-        with the height, and crops narrow over all epochs. There is no flip if a mirrored image means something else."""
+        with the height, rounded to the nearest, and crops narrow over all epochs. There is no flip without `flips`, which says that a
+        mirrored image means the same."""
         if not self.view:
             return None
         view = view_of(self.view)
@@ -119,16 +121,18 @@ class EvalRecipe(Protocol):
         return view if flips else view.unflipped()
 
     def batch_of(self, n: int, classes: int) -> int:
-        """The number of examples a step for a set of n examples."""
+        """The number of examples a step for a set of n examples, never more than n: the recipe's `batch`, or if that is 0: 10, 50 from 10
+        and 100 from 50 examples a class; twice as many from 100 classes; 100 for 200 classes."""
         return batch_of(self.batch, n, classes)
 
     def drop_epoch(self) -> int:
-        """The first epoch after the step size has dropped."""
+        """The first epoch, counted from 0, after the step size has dropped: `epochs // 2 + 2`. `epochs`, which no training reaches, under
+        another schedule than `drop`."""
         return self.epochs // 2 + 2 if self.schedule == "drop" else self.epochs
 
     def factor(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Float[Array, ""]:
-        """The factor of the step size in an epoch of a training of `epochs`. Both may be traced, so that a longer training does not compile
-        again."""
+        """The factor of the step size in an epoch, counted from 0, of a training of `epochs`. Both may be traced, so that a longer training
+        does not compile again."""
         at, last = epoch.astype(jnp.float32), epochs.astype(jnp.float32)
         if self.schedule == "warm":
             share = (at - self.warmup) / jnp.maximum(1, last - self.warmup)
@@ -142,15 +146,17 @@ class EvalRecipe(Protocol):
         return factor * jnp.minimum(1, (at + 1) / self.warmup) if self.warmup else factor
 
     def late(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Array:
-        """Whether an epoch of a training of `epochs` comes after the drop, which is where `drop_epoch` is."""
+        """Whether an epoch, counted from 0, of a training of `epochs` comes after the drop: from `epochs // 2 + 2` on, whatever schedule
+        the recipe has."""
         return epoch >= epochs // 2 + 2
 
     def momentum_at(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Float[Array, ""] | float:
-        """The momentum of descent in an epoch of a training of `epochs`."""
+        """The momentum of descent in an epoch, counted from 0, of a training of `epochs`: `late_momentum`, where there is one, from epoch
+        `epochs // 2 + 2` on, else `momentum`."""
         return self.momentum if self.late_momentum is None else jnp.where(self.late(epoch, epochs), self.late_momentum, self.momentum)
 
     def optimiser(self, lr: Float[Array, ""], *, momentum: Float[Array, ""] | float | None = None) -> optax.GradientTransformation:
-        """The optimiser at step size `lr`; descent has the momentum of the recipe, or another."""
+        """The recipe's optimiser, with its weight decay, at step size `lr`. `momentum` is read by `sgd` alone; None for the recipe's."""
         if self.optimizer == "sgd":
             return sgd(lr, momentum=self.momentum if momentum is None else momentum, weight_decay=self.weight_decay)
         if self.optimizer == "muon":
@@ -160,12 +166,14 @@ class EvalRecipe(Protocol):
 
 
 def takes_step_size(recipe: EvalRecipe, synth: SyntheticSet) -> bool:
-    """Whether the step size that was learned with a set is the one to train on it with: it is one of descent, and Adam's are others."""
+    """Whether a network is trained on the set at the set's own step size: True where one was learned with it and the recipe's optimiser is
+    `sgd`. A learned step size is one of descent, and Adam's are others."""
     return synth.lr is not None and recipe.optimizer == "sgd"
 
 
 def advice_on(recipe: EvalRecipe, synth: SyntheticSet) -> str:
-    """Why a training may have diverged, and what to try."""
+    """A clause for the message that a training has diverged: that its step size, the set's own where `takes_step_size` and else the
+    recipe's, is too large, with its value, and what to try. Whether the training diverged is not looked at."""
     if takes_step_size(recipe, synth):
         return f"the set's own step size {float(synth.lr):g} is too large for it; try another --net or another set"
     return f"step size {recipe.lr:g} is too large for it; try another --recipe or --net"

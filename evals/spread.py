@@ -21,10 +21,11 @@ class Spread(NamedTuple):
 
 
 def coverage(real: Float[np.ndarray, "n d"], chosen: Float[np.ndarray, "m d"], *, neighbours: int = 5) -> float:
-    """The fraction of real examples that have a chosen one no farther away than their k-th nearest real neighbour.
+    """The fraction of real examples that have a chosen one no farther away than their k-th nearest real neighbour. Both are embeddings of
+    one class.
 
     Naeem et al., Reliable fidelity and diversity metrics for generative models, ICML 2020, equation 9. Chosen examples may be among the
-    real ones. Where there are fewer than k other real examples, the farthest counts.
+    real ones. Where there are fewer than k other real examples, the farthest counts; a single real example is covered by any chosen one.
 
     Args:
       neighbours: k (>= 1).
@@ -43,12 +44,13 @@ def coverage(real: Float[np.ndarray, "n d"], chosen: Float[np.ndarray, "m d"], *
 
 
 def diversity(real: Float[np.ndarray, "n d"], chosen: Float[np.ndarray, "m d"]) -> float:
-    """The root mean square distance of two chosen examples over that of two real ones. NaN where there are no two."""
+    """The root mean square distance of two chosen examples over that of two real ones, embeddings of one class. NaN where either has fewer
+    than two."""
     return float(mean_square(chosen) / mean_square(real)) ** 0.5 if min(len(real), len(chosen)) > 1 else float("nan")
 
 
 def mean_square(rows: Float[np.ndarray, "n d"]) -> float:
-    """The mean squared distance of two different rows: twice the trace of their covariance."""
+    """The mean squared Euclidean distance of two different rows (at least two are needed): twice the trace of their covariance."""
     return float(2 * np.asarray(rows, np.float64).var(0, ddof=1).sum())
 
 
@@ -66,7 +68,14 @@ def spread(
     *,
     neighbours: int = 5,
 ) -> Spread:
-    """Coverage and diversity, class by class, and their means over the classes of which there are chosen examples."""
+    """The means of coverage and diversity over the classes of which there are chosen examples; both are taken class by class. Classes whose
+    diversity is NaN are left out of its mean, which is NaN where all are.
+
+    Args:
+      real, labels: embeddings of the real examples, and their class indices.
+      chosen, chosen_labels: of the examples that are judged.
+      neighbours: k of the coverage (>= 1).
+    """
     pairs = [(real[labels == c], chosen[chosen_labels == c]) for c in np.unique(chosen_labels)]
     diversities = np.array([diversity(*pair) for pair in pairs])
     covered = float(np.mean([coverage(*pair, neighbours=neighbours) for pair in pairs]))

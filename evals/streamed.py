@@ -31,7 +31,7 @@ class StreamedSet(NamedTuple):
         return len(self.blocks.split.y)
 
     def steps(self, recipe: Any) -> int:
-        """Optimiser steps of an epoch under a recipe."""
+        """Optimiser steps of an epoch under an `evals.retraining.EvalRecipe`; a short last batch counts."""
         return -(-len(self) // recipe.batch_of(len(self), self.first().y.classes))
 
     def first(self) -> SyntheticSet:
@@ -48,7 +48,16 @@ def train_streamed(
     tick: Callable[[int], None] | None = None,
     watch: Callable[[Fit], None] | None = None,
 ) -> Fit:
-    """As `evals.retrain.train_group`, of one seed. The state of the network has the same bits as if all examples lay in memory."""
+    """Trains one network on a streamed set to the last epoch, block by block, and returns its state with a leading axis of one seed. The
+    state has the same bits as if all examples lay in memory.
+
+    Args:
+      trainer: an `evals.retrain.Trainer`, of which `init`, `items` and `follow` are called.
+      recipe: the `evals.retraining.EvalRecipe` that it is compiled for.
+      keys: the key of the seed, with a leading axis of 1.
+      real: the set.
+      tick, watch: after every epoch `tick(1)` and `watch(state)` are called.
+    """
     one = real.first()
     states = trainer.init(keys, jax.tree.map(lambda leaf: leaf[None], one))
     for epoch in range(recipe.epochs):
@@ -65,7 +74,7 @@ def train_streamed(
 
 
 def seconds_streamed(trainer: Any, recipe: Any, real: StreamedSet) -> float:
-    """Compiles the training on a streamed set and times a few of its blocks: how long the whole training takes."""
+    """Estimates how many seconds the whole training of one network on a streamed set takes: compiles it and times a few of its blocks."""
     one, keys = real.first(), jax.random.split(jax.random.key(0), 1)
     states, items = (
         trainer.init(keys, jax.tree.map(lambda leaf: leaf[None], one)),

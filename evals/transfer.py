@@ -32,7 +32,7 @@ ITERATIONS, TOLERANCE = 200, 1e-4  # of the probe's solver: it stops where no en
 
 def on_mean_squares(recipe: EvalRecipe, width: int) -> EvalRecipe:
     """Changes a recipe of SGD for the loss of `synth.labels.plain.Target`, 1/2 sum_i (f_i - y_i)^2, so that it equals `recipe` on the mean
-    over i of (f_i - y_i)^2.
+    over the `width` numbers i of a target of (f_i - y_i)^2.
 
     The gradient is width / 2 times as large: at 2 / width of the step size and width / 2 of the decay, every step is the same.
     """
@@ -40,7 +40,8 @@ def on_mean_squares(recipe: EvalRecipe, width: int) -> EvalRecipe:
 
 
 def draw_balanced(key: jax.Array, y: Int[np.ndarray, " n"], fraction: float) -> Int[np.ndarray, " m"]:
-    """Rows of equally many examples of every class, the fraction in all (at least one; all, where a class has fewer); all rows for 1.
+    """Indices, in rising order, of equally many examples of every class, about the fraction in all (rounded to the nearest, at least one of
+    every class; all of a class that has fewer); all indices for 1.
 
     Args:
       y: class indices; classes without an example are passed over.
@@ -55,7 +56,8 @@ def draw_balanced(key: jax.Array, y: Int[np.ndarray, " n"], fraction: float) -> 
 
 
 def draw_order(key: jax.Array, rows: Int[np.ndarray, " m"], steps: int, batch: int) -> Int[np.ndarray, "steps b"]:
-    """The rows of every step: shuffled epochs, one after another, cut into batches of `batch` (or of all rows, where there are fewer)."""
+    """Which of the examples `rows` each step takes: shuffled epochs of them, one after another, cut into batches of b = `batch` (or of all,
+    where there are fewer). A batch may reach over the end of an epoch."""
     rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
     size = min(batch, len(rows))
     epochs = -(-steps * size // len(rows))
@@ -90,8 +92,8 @@ def fit_probe(features: Float[Array, "n d"], y: Int[Array, " n"], classes: int) 
 
 @partial(jax.jit, static_argnames="classes")
 def probe(features: Float[Array, "n d"], y: Int[Array, " n"], test_features: Float[Array, "m d"], *, classes: int) -> Int[Array, " m"]:
-    """Classes of the test features under `fit_probe` on features standardised by their own mean and deviation (constant ones become 0), as
-    `choose` has them."""
+    """Classes that logistic regression (`fit_probe`) on features standardised by their own mean and deviation (constant ones become 0)
+    gives the test features; -1 where a score is not finite."""
     mean, std = features.mean(0), features.std(0)
     scale = jnp.where(std > 1e-6 * jnp.abs(mean) + 1e-30, 1 / jnp.maximum(std, 1e-30), 0)
     weights, bias = fit_probe((features - mean[None]) * scale[None], y, classes)
@@ -99,12 +101,12 @@ def probe(features: Float[Array, "n d"], y: Int[Array, " n"], test_features: Flo
 
 
 def choose(scores: Float[Array, "n c"]) -> Int[Array, " n"]:
-    """The class with the largest score. It is -1 if a score is not finite, as after a training that diverged."""
+    """The class with the largest score, of every row. It is -1 if a score of the row is not finite, as after a training that diverged."""
     return jnp.where(jnp.isfinite(scores).all(-1), scores.argmax(-1), -1)
 
 
 def accuracy(chosen: Int[Array, " n"], y: Int[Array, " n"]) -> float:
-    """The fraction that is classified right; NaN if a choice is -1."""
+    """The fraction that is classified right; NaN if any choice is -1."""
     return int(jnp.sum(chosen == y)) / len(y) if int(chosen.min()) >= 0 else float("nan")
 
 
@@ -127,7 +129,7 @@ class Adapter(NamedTuple):
 def make_adapter(source: Net, target: Net, classes: int, *, how: "Finetune") -> Adapter:
     """Builds the pieces from the network that is pre-trained and the same one with the target's classes for outputs.
 
-    The last linear layer of both stands under `params["head"]`.
+    The last linear layer of both stands under `params["head"]`. Of `how` the step size, momentum and decay are read, for `advance`.
     """
 
     def read(vars, piece):
@@ -162,7 +164,8 @@ def make_adapter(source: Net, target: Net, classes: int, *, how: "Finetune") -> 
 def probe_accuracy(
     adapter: Adapter, vars: Vars, train: Examples, rows: Sequence[Int[np.ndarray, " m"]], test: Examples, *, classes: int
 ) -> list[float]:
-    """Accuracy of a probe on the frozen body for every choice of labelled rows; NaN where its scores are not finite."""
+    """One accuracy on `test` for every entry of `rows`: of a `probe` on the frozen body, fitted to the examples of `train` that have these
+    indices. NaN where its scores are not finite."""
     scores, test_features = [], adapter.embed(vars, test.x)
     for chosen in rows:
         found = probe(adapter.embed(vars, train.x[chosen]), train.y[chosen], test_features, classes=classes)
@@ -181,9 +184,8 @@ def finetune_accuracy(
     how: "Finetune",
     tick: Callable[[int], None] | None = None,
 ) -> tuple[float, Vars]:
-    """Accuracy of the whole network trained on the labelled rows, at the last step, and its variables; `tick(steps done)` on the way.
-
-    The accuracy is NaN where the training diverges.
+    """Accuracy on `test`, at the last step, of the whole network trained on the examples of `train` with the indices `rows`, and its
+    variables. `tick(n)` is called on the way, n steps after the last call. The accuracy is NaN where the training diverges.
     """
     k_head, k_order = jax.random.split(key)
     state, order = adapter.add_head(k_head, vars), jnp.asarray(draw_order(k_order, rows, how.steps, how.batch))
@@ -219,7 +221,7 @@ class Adaptation(ABC):
 
     @abstractmethod
     def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
-        """The compiled functions, as `make_adapter` builds them."""
+        """Builds the compiled functions from the network that is pre-trained and the same one with the target's classes for outputs."""
 
     @abstractmethod
     def accuracies(
@@ -234,7 +236,9 @@ class Adaptation(ABC):
         classes: int,
         tick: Callable[[int], None],
     ) -> list[float]:
-        """Accuracy of one body for every choice of labelled rows, each with its key; NaN where scores are not finite."""
+        """Adapts the body `vars` anew for each pair of a key and of indices of the rows of `train` whose labels may be read, and returns
+        one accuracy on `test` for each pair, a fraction in [0, 1]; NaN where scores are not finite. `adapter` is what the method `adapter`
+        gives, and `tick(n)` is called when n more of the `steps` of a pair are done."""
 
 
 @dataclass(frozen=True)
@@ -245,11 +249,13 @@ class Probe(Adaptation):
     name = "probe"
 
     def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
-        """The compiled functions; the probe only uses the one for features."""
+        """The compiled functions, by `make_adapter`; the probe only uses the one for features."""
         return make_adapter(source, target, classes, how=Finetune())
 
     def accuracies(self, keys, adapter, vars, train, rows, test, *, classes, tick) -> list[float]:
-        """Accuracy by `probe_accuracy`. Nothing is random."""
+        """One accuracy on `test`, a fraction in [0, 1], for each array of indices in `rows`: of a logistic regression on the features that
+        the frozen body `vars` has for these rows of `train`. NaN where scores are not finite. Nothing is random, so `keys` are not read.
+        `tick(len(rows))` is called once, at the end."""
         found = probe_accuracy(adapter, vars, train, rows, test, classes=classes)
         tick(len(rows))
         return found
@@ -278,11 +284,13 @@ class Finetune(Adaptation):
         return "finetune" if self.steps == Finetune.steps else f"finetune:steps={self.steps}"
 
     def adapter(self, source: Net, target: Net, classes: int) -> Adapter:
-        """The compiled functions, as `make_adapter` builds them for this step size."""
+        """The compiled functions, by `make_adapter` for this step size, momentum and decay."""
         return make_adapter(source, target, classes, how=self)
 
     def accuracies(self, keys, adapter, vars, train, rows, test, *, classes, tick) -> list[float]:
-        """See `finetune_accuracy`."""
+        """One accuracy on `test`, a fraction in [0, 1], for each pair of a key and of indices i32[m] of rows of `train`: of all weights,
+        trained on these rows from `vars` with a new head (`finetune_accuracy`). NaN where the training diverged. `tick` gets the number of
+        steps just done. `classes` is not read, as the adapter knows them."""
         tune = partial(finetune_accuracy, how=self, tick=tick)
         return [tune(key, adapter, vars, train, chosen, test)[0] for key, chosen in zip(keys, rows, strict=True)]
 

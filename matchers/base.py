@@ -139,7 +139,14 @@ class Matcher(NamedTuple):
 
 
 def conclude(key: jax.Array, matcher: Matcher, state: Any, synth: SyntheticSet) -> SyntheticSet:
-    """The set that a run stores after a step: the method's result with its stored content, then changed by the method's `finish`."""
+    """The set that a run stores after a step: what the method's `result` makes of the set (the set itself where there is none), its content
+    as a file stores it, then changed by the method's `finish`, if any.
+
+    Args:
+      key: for `finish`.
+      state: the method's, after the step.
+      synth: the set after the step.
+    """
     synth = matcher.result(state, synth) if matcher.result else synth
     synth = replace(synth, x=synth.x.store())
     return matcher.finish(key, state, synth) if matcher.finish else synth
@@ -170,6 +177,7 @@ def descend(
       init: (key, synth) -> aux, what is carried beside the set; nothing by default.
       after: (key, synth, aux) -> aux, after the set was updated: trains or renews what is carried.
       learn: names of fields of `SyntheticSet`. Of `x` its content says which arrays move (`synth.content.Content.learned`).
+      feed, start: as of `Matcher`.
     """
 
     def fields(synth: SyntheticSet):
@@ -201,8 +209,9 @@ def descend(
 
 
 def once(solve: Callable, *, feed: Feed = Whole(), parts: Callable[[SyntheticSet], int] | None = None) -> Matcher:
-    """A method that is done in one step on the host: `solve(key, synth, examples) -> synth`. If its work has several `parts`, `solve` also
-    takes `done`, and calls it after each part but the last for the progress bar."""
+    """A method that is done in one step on the host: `solve(key, synth, examples) -> synth`; `feed` says what the examples are. If its work
+    has several parts, `parts(synth)` is their number, and `solve` also takes `done`, and calls it after each part but the last for the
+    progress bar."""
 
     def step(key, state, synth, batch, done=lambda: None):
         return solve(key, synth, batch, **({"done": done} if parts else {})), state, {}

@@ -18,7 +18,7 @@ INPUTS = {
 
 
 def input_names(factory: Callable) -> tuple[str, ...]:
-    """The names of the inputs that a factory asks for."""
+    """The names of the inputs that a factory asks for, in the order of INPUTS."""
     wanted = inspect.signature(factory).parameters
     return tuple(name for name in INPUTS if name in wanted)
 
@@ -29,5 +29,5 @@ def flagged_inputs(factory: Callable) -> dict[str, str]:
 
 
 def option_parameters(factory: Callable) -> dict[str, inspect.Parameter]:
-    """The parameters of a factory that a user sets, by name, with their defaults and types."""
+    """The parameters of a factory that a user sets, all but its inputs, by name, with their defaults and types."""
     return {name: p for name, p in inspect.signature(factory, eval_str=True).parameters.items() if name not in INPUTS}

@@ -45,7 +45,8 @@ class Method:
         return _found(self.factory)
 
     def scale(self, steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options that suit a run of so many steps, by the method's rule; none without one."""
+        """The options that suit a run of so many steps by the method's rule, as new values by name: only those that the rule sets, an empty
+        dictionary without a rule. `options` are those of the call, with all defaults."""
         return _found(self.scaled)(steps, options) if self.scaled else {}
 
 

@@ -16,7 +16,8 @@ QUICK = ("typing", "collections.abc", "synth.options")  # modules of annotations
 
 
 def read_factory(method: Method) -> Callable[..., Any]:
-    """Returns a stand-in with the factory's docstring and signature. If the source cannot be read, returns the factory itself.
+    """Returns a stand-in with the factory's docstring and signature, which is not to be called. If the source cannot be read, returns the
+    factory itself.
 
     The types of options are those of the factory. One that the source does not settle, such as a choice of what a registry lists, is `str`.
     """

@@ -27,7 +27,7 @@ DEEPEST, WIDEST = 100, 1 << 16  # what an option called depth may be, and any ot
 
 
 def outside() -> dict[str, Network]:
-    """The networks that installed packages register, by name. They cannot replace a network of this project."""
+    """The networks that installed packages register, by name. One that has the name of a network of this project is left out."""
     factories = {name: factory for name, factory in registered(ENTRY_POINTS, Callable).items() if name not in NETS}
     return {name: Network(name, factory, (inspect.getdoc(factory) or "").partition("\n")[0]) for name, factory in factories.items()}
 
@@ -38,7 +38,11 @@ def known_nets() -> dict[str, Network]:
 
 
 def factory_of(spec: str, name: str) -> Callable[..., Any]:
-    """The factory of a network. Raises BadInput naming the known ones."""
+    """Imports the factory of the network called `name`: a function whose keyword arguments are the network's options. It gives a function
+    of (example shape, classes, ...) that builds the network. `spec` is what messages quote.
+
+    Raises BadInput, naming the known networks, for an unknown name.
+    """
     if name not in NETS and name not in outside():
         raise BadInput(
             f"--net {spec}: unknown network '{name}' (known: {', '.join([*NETS, *outside()])}){nearest(name, (*NETS, *outside()))}"
@@ -47,7 +51,16 @@ def factory_of(spec: str, name: str) -> Callable[..., Any]:
 
 
 def named(net: Any, image: Any, classes: int) -> str:
-    """The canonical specification of a network given as text, or the registered name of a network given as a value (`nets.own`)."""
+    """A text that stands for a network: of a specification its canonical form, with all options; of a network given as a value the name
+    under which it is registered here (`nets.own.register`).
+
+    Args:
+      net: a specification, a `synth.base.Net`, or a flax module as `nets.own.as_net` takes it.
+      image: the shape of an example, or the alphabet of graphs; only a value is checked against it.
+      classes: how many scores the network gives; only checked for a value.
+
+    Raises BadInput for a wrong specification, and for a value that is no such network.
+    """
     if isinstance(net, str):
         return canonical(net)
     from condense.nets import own
@@ -56,13 +69,15 @@ def named(net: Any, image: Any, classes: int) -> str:
 
 
 def listed(nets: Any) -> list[Any]:
-    """Returns a list of networks from one network, several, or None. Each is a specification or a value."""
+    """Returns a list of networks from one network, several, or None (an empty list). Each is a specification or a value; neither is
+    checked."""
     several = isinstance(nets, Sequence) and not isinstance(nets, str) and not hasattr(nets, "apply")  # a Net is a tuple too
     return list(nets) if several else [] if nets is None else [nets]
 
 
 def parse(spec: str) -> tuple[str, dict[str, int | str]]:
-    """The network's name and all its options, defaults included, in the order of the factory's signature.
+    """The network's name and all its options, defaults included, in the order of the factory's signature. Whole numbers are int, all other
+    values text.
 
     Raises:
       BadInput: an unknown name or key, a key given twice, or values that the network does not take.
@@ -98,7 +113,8 @@ def _value(what: str, text: str, kind: Any) -> int | str:
 
 
 def canonical(spec: str) -> str:
-    """A spec with all its options in full, as in `convnet:width=128,depth=3,norm=instance,act=relu,pool=avg`."""
+    """A spec with all its options in full, as in `convnet:width=128,depth=3,norm=instance,act=relu,pool=avg`. The name of a network that
+    was given as a value (`own-...`) stays as it is, unchecked. Raises BadInput for a wrong spec (see `parse`)."""
     if spec.startswith(OWN):
         return spec
     name, options = parse(spec)
@@ -106,7 +122,8 @@ def canonical(spec: str) -> str:
 
 
 def brief(spec: str) -> str:
-    """A spec without the options that are at their defaults; what is no spec of a known network stays as it is."""
+    """A spec without the options that are at their defaults. A text that names no network of this project stays as it is. Raises BadInput
+    for wrong options."""
     if spec.partition(":")[0] not in NETS:
         return spec
     name, options = parse(spec)
@@ -119,13 +136,14 @@ def build(spec: str, image: "tuple[int, ...] | synth.graphs.base.Alphabet", clas
     """The network that a spec names.
 
     Args:
-      spec: `name[:key=value,...]`.
+      spec: `name[:key=value,...]`, or the name (`own-...`) of a network that was registered as a value.
       image: height, width and channels of the images (28x28 images are padded to 32x32 inside the network), the
         length of vectors as (d,), or the alphabet of graphs.
       classes: number of logits.
 
     Raises:
-      BadInput: a malformed spec (see `parse`), or a network that cannot take images of this size; the message says what would work.
+      BadInput: a malformed spec (see `parse`), a name that is not registered, or a network that cannot take such data or images of this
+        size; the message says what would work.
     """
     from condense.nets import adapter, own
     from synth.graphs.base import Alphabet
@@ -146,7 +164,7 @@ def build(spec: str, image: "tuple[int, ...] | synth.graphs.base.Alphabet", clas
 
 
 def count(net: "synth.base.Net") -> int:
-    """The number of parameters of a network. Nothing is computed for it."""
+    """How many numbers a network learns; running statistics do not count. Nothing is computed for it."""
     import jax
 
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)).params))

@@ -23,7 +23,7 @@ TRAINED = 16  # bytes a parameter takes while it is trained: itself, its gradien
 
 
 def padded(image: Image) -> Image:
-    """The shape that a network sees: 28x28 becomes 32x32, all others stay."""
+    """The shape (h, w, c) or (d,) that a network sees: 28x28 becomes 32x32, all others stay. Nothing is padded here."""
     return (32, 32, image[2]) if image[:2] == (28, 28) else image
 
 
@@ -43,7 +43,8 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
       classes: number of logits.
 
     Raises:
-      BadInput: the module cannot take the image size; from `apply`: the images are of another size.
+      BadInput: the module cannot take the image size, or has more parameters than memory allows; from `apply`: the images are of another
+        size.
     """
     image = padded(image)
     plan = Draw()
@@ -94,6 +95,8 @@ def adapt_graphs(construct: Callable[[Alphabet, int, Draw], nnx.Module], alphabe
       construct: (alphabet, classes, source of initial weights) -> module.
       alphabet: how many tags and edge labels the graphs have.
       classes: number of logits.
+
+    Raises BadInput where the module has more parameters than memory allows.
     """
     plan = Draw()
     graph = nnx.graphdef(nnx.eval_shape(lambda: construct(alphabet, classes, plan)))
@@ -113,7 +116,7 @@ def adapt_graphs(construct: Callable[[Alphabet, int, Draw], nnx.Module], alphabe
 
 
 def check_parameters(count: int) -> None:
-    """Raises BadInput where a network of so many parameters takes more memory than it may while it is trained."""
+    """Raises BadInput where a network of so many parameters takes more memory than it may while it is trained (16 bytes a parameter)."""
     remedy = "use a smaller width or depth"
     MemoryBudget(f"--net: a network of {count:,} parameters", remedy=remedy).take(TRAINED * count)
 
@@ -123,7 +126,9 @@ def _size(image: Image) -> str:
 
 
 def plain(tree):
-    """flax's dicts with a list's positions as keys become tuples: positions then sort as numbers, also where keys are written out."""
+    """Changes nested dicts as flax gives them. A dict with a list's positions for keys becomes a tuple, with an empty dict where a position
+    is missing; positions then sort as numbers, also where keys are written out. All other dicts are sorted by name. What is no dict stays
+    as it is."""
     if not isinstance(tree, dict):
         return tree
     if not tree or isinstance(next(iter(tree)), str):
@@ -132,7 +137,7 @@ def plain(tree):
 
 
 def keyed(tree):
-    """The inverse of `plain`."""
+    """The inverse of `plain`: every tuple in nested dicts becomes a dict from position to entry, as flax wants it."""
     if isinstance(tree, tuple):
         tree = dict(enumerate(tree))
     return {name: keyed(value) for name, value in tree.items()} if isinstance(tree, dict) else tree

@@ -33,5 +33,8 @@ class AlexNet(nnx.Module):
 
 
 def alexnet(*, norm: NormKind = "none"):
-    """AlexNet for small images: five convolutions without striding and one linear layer, for images of at least 8x8."""
+    """AlexNet for small images: five convolutions without striding and one linear layer, for images of at least 8x8.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     return partial(AlexNet, norm=norm)

@@ -43,12 +43,14 @@ class Window(NamedTuple):
 
     @property
     def out(self) -> tuple[int, int, int]:
+        """Height, width and channels of the result."""
         (h, w, _), (kh, kw, _, d) = self.image, self.kernel
         return (h + 2 * self.padding - kh) // self.stride + 1, (w + 2 * self.padding - kw) // self.stride + 1, d
 
     @property
     def wide(self) -> bool:
-        """Whether Winograd applies and pays. Its derivative by the image pads by 2 - padding."""
+        """Whether Winograd's form applies and pays: kernels of 3x3, stride 1, at most 2 pixels of padding, more than 4 channels before and
+        after, and more than 2 pixels a side. Its derivative by the image pads by 2 - padding."""
         large = min(self.image[:2] + self.out[:2]) > STEP // 2  # a tile's products are not fewer than those of 2x2 pixels
         return self.kernel[:2] == (3, 3) and self.stride == 1 and self.padding <= 2 and min(self.kernel[2:]) > THIN and large
 
@@ -83,7 +85,8 @@ def conv2d(
 def convolve(
     x: Float[Array, "b h w c"], kernel: Float[Array, "kh kw k d"], window: Window, primitive: Primitive, *, groups: int = 1
 ) -> Float[Array, "b h2 w2 d"]:
-    """The convolution in `groups` of channels by `primitive` on a CPU, by XLA's own elsewhere."""
+    """The convolution that `window` describes, by `primitive` on a CPU, by XLA's own elsewhere. XLA's works in `groups` of channels; a CPU
+    does not read `groups`, so the primitive must be one for them."""
     if backend.is_cpu():
         return primitive.bind(x, kernel, window=window)
     strides, padding = (window.stride, window.stride), [(window.padding, window.padding)] * 2
@@ -174,8 +177,9 @@ def _winograd_kernel(x, out, w):
 
 
 def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
-    """Makes a JAX primitive for compute(a, b, window). The images are the first operand, unless the name ends in `kernel`; `shape(batch,
-    window)` is the shape of the result."""
+    """Makes a JAX primitive for compute(a, b, window), linear in a and in b; it has no derivatives yet. `shape(batch, window)` is the shape
+    of the result, with batch = len(a). Only a leads with a batch of images, and under `vmap` with one b these become one larger batch;
+    where the name ends in `kernel`, b leads with one too, and `vmap` computes one after another."""
     primitive = Primitive(name)
 
     def run(a, b, *, window):
@@ -200,8 +204,18 @@ def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
 
 
 def trilinear(name: str, out: Callable, image: Callable, kernel: Callable) -> tuple[Primitive, Primitive, Primitive]:
-    """The three gradients of a form T, as primitives that differentiate into each other: out(image, kernel), image(out, kernel) and
-    kernel(image, out), each computed by a function of these and the window."""
+    """The three gradients of a form T(image, kernel, out), linear in each of the three, as JAX primitives that differentiate into each
+    other.
+
+    Args:
+      name: begins the names of the primitives, which end in `_out`, `_image` and `_kernel`.
+      out: computes the gradient by out: (image, kernel, window) -> out.
+      image: the same by the image: (out, kernel, window) -> image.
+      kernel: the same by the kernel: (image, out, window) -> kernel.
+
+    Returns:
+      the primitives in this order.
+    """
     by_out = bilinear(f"{name}_out", out, lambda b, w: (b, *w.out))
     by_image = bilinear(f"{name}_image", image, lambda b, w: (b, *w.image))
     by_kernel = bilinear(f"{name}_kernel", kernel, lambda b, w: w.kernel)

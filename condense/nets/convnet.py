@@ -24,7 +24,7 @@ from synth.errors import BadInput
 
 
 def pooled(image: tuple[int, int, int], depth: int) -> tuple[int, int]:
-    """Height and width after `depth` halvings. Raises BadInput where nothing is left."""
+    """Height and width of images of h, w, c after `depth` halvings, each rounded down. Raises BadInput where nothing is left."""
     h, w, _ = image
     most = min(h, w).bit_length() - 1
     if depth > most:
@@ -60,6 +60,7 @@ def convnet(*, width: int = 128, depth: int = 3, norm: NormKind = "instance", ac
     """ConvNet of the condensation papers: blocks of 3x3 convolution, norm, activation and 2x2 pooling, then one linear layer.
 
     Zhao, Mopuri and Bilen, arXiv 2006.05929, section 4.1. `width` is the number of channels of every block, `depth` the number of blocks.
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
     """
     return partial(ConvNet, widths=(width,) * depth, norm=norm, act=act, pool=pool)
 
@@ -67,7 +68,8 @@ def convnet(*, width: int = 128, depth: int = 3, norm: NormKind = "instance", ac
 def convnet_doubling(*, width: int = 128, depth: int = 3, norm: NormKind = "batch", act: Activation = "relu", pool: Pooling = "avg"):
     """ConvNet with twice as many channels from block to block: `width`, 2 `width`, 4 `width`, ...; with batch norm by default.
 
-    The network of KRR-ST (Lee et al., ICLR 2024). That of FRePo has these widths too, see `convnet_frepo`.
+    The network of KRR-ST (Lee et al., ICLR 2024). That of FRePo has these widths too, see `convnet_frepo`. `depth` is the number of blocks.
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
     """
     return partial(ConvNet, widths=tuple(width << block for block in range(depth)), norm=norm, act=act, pool=pool)
 
@@ -84,7 +86,8 @@ class FrepoConvNet(nnx.Module):
 
     @staticmethod
     def norm_of(norm: NormKind, channels: int) -> nnx.Module:
-        """A norm; the running statistics of batch norm keep a tenth in every step, and the variance in them is biased, as in flax."""
+        """A norm layer for so many channels. The running statistics of batch norm keep a tenth of what they were in every step, and the
+        variance in them is biased, as in flax."""
         return BatchNorm(channels, weight=0.9, biased=True) if norm == "batch" else norm_layer(norm, channels)
 
     def features(self, x, tape: Tape):
@@ -99,6 +102,7 @@ def convnet_frepo(*, width: int = 128, depth: int = 3, norm: NormKind = "batch")
     """ConvNet of FRePo's release: norms before the convolutions, twice as many channels from block to block, flax's initialisation.
 
     Zhou, Nezhadarya and Ba, NeurIPS 2022; yongchaoz/FRePo, lib/models/networks.py. It distils with batch norm, whose running statistics
-    keep a tenth of what they were, and is scored with `norm=none`.
+    keep a tenth of what they were, and is scored with `norm=none`. `width` is the number of channels of the first block, `depth` the number
+    of blocks. Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
     """
     return partial(FrepoConvNet, widths=tuple(width << block for block in range(depth)), norm=norm)

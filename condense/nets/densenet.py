@@ -68,10 +68,16 @@ class DenseNet(nnx.Module):
 
 
 def densenet(*, growth: int = 8, depth: int = 3, norm: NormKind = "batch"):
-    """DenseNet with bottlenecks for small images: three stages of `depth` layers of `growth` channels, halved in number between stages."""
+    """DenseNet with bottlenecks for small images: three stages of `depth` layers of `growth` channels, halved in number between stages.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     return partial(DenseNet, name="densenet", growth=growth, depths=(depth,) * 3, norm=norm, published=False)
 
 
 def densenet121(*, norm: NormKind = "batch"):
-    """DenseNet-121: stages of 6, 12, 24 and 16 layers of 32 channels; a 3x3 stem below 160 pixels a side, else the published."""
+    """DenseNet-121: stages of 6, 12, 24 and 16 layers of 32 channels; a 3x3 stem below 160 pixels a side, else the published.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     return partial(DenseNet, name="densenet121", growth=32, depths=(6, 12, 24, 16), norm=norm, published=True)

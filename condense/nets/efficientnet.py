@@ -24,6 +24,9 @@ class Weights(nnx.Module):
 
 
 def efficientnet_b0(*, norm: NormKind = "batch"):
-    """EfficientNet-B0 without its dropout of units and blocks. Images of less than 160 pixels a side are halved three times, not five."""
+    """EfficientNet-B0 without its dropout of units and blocks. Images of less than 160 pixels a side are halved three times, not five.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     how = {"norm": norm, "act": jax.nn.silu, "weigh": Weights}
     return partial(MobileNet, name="efficientnet_b0", stem=(32, 2), stages=TABLE, last=1280, **how)

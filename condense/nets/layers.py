@@ -26,8 +26,8 @@ LARGE = 160  # pixels a side, above Tiny ImageNet's 64 and the 128 of ImageNet's
 
 
 class Tape:
-    """Records one forward pass: the last feature map, and for each batch norm, in call order, the statistics of its input and its running
-    ones."""
+    """Records one forward pass: `conv`, the last feature map, which the network puts there, and `norms`, for each batch norm in call order
+    the statistics of its input and its running ones. `train` says whether batch norms normalise by the batch."""
 
     def __init__(self, train: bool):
         self.train, self.conv, self.norms = train, None, []
@@ -48,7 +48,8 @@ class Draw:
         self.used = 0
 
     def parameter(self, shape: tuple[int, ...], fan_in: int) -> nnx.Param:
-        """A parameter from U(-k, k), k = 1/sqrt(fan_in)."""
+        """A parameter from U(-k, k), k = 1/sqrt(fan_in), of the next numbers of the draw; zeros where there was no key, and then BadInput
+        where more than 2^36 numbers are needed in all."""
         start, self.used = self.used, self.used + math.prod(shape)
         if self.values is None:
             if self.used > MOST:
@@ -70,7 +71,8 @@ class LecunDraw:
         self.draw = draw
 
     def parameter(self, shape: tuple[int, ...], fan_in: int) -> nnx.Param:
-        """A parameter of that shape; a vector takes no number."""
+        """A parameter of that shape: normal with the variance 1/fan_in, cut at two standard deviations. A vector is 0 and takes no number
+        from the draw."""
         if len(shape) == 1:
             return nnx.Param(jnp.zeros(shape, jnp.float32))
         uniform = self.draw.parameter(shape, 1)[...]  # U(-1, 1)
@@ -141,9 +143,10 @@ class GroupNorm(nnx.Module):
 class BatchNorm(nnx.Module):
     """(x - mean) / sqrt(var + 1e-5) * scale + bias, statistics of the channel in this batch when training, running ones otherwise.
 
-    As in PyTorch, the variance that normalises is biased and the one that enters the running average (weight 0.1) is not; `weight` and
-    `biased` are for other libraries' ways. In both modes the tape gets (mean, biased variance) of the input and the running
-    (mean, variance) as they were.
+    As in PyTorch, the variance that normalises is biased and the one that enters the running average (weight 0.1) is not. For other
+    libraries' ways `weight` is another weight of the batch in that average, and `biased` lets the biased variance enter it. In both modes
+    the tape gets (mean, biased variance) of the input and the running (mean, variance) as they were. Raises BadInput when training on one
+    value a channel.
     """
 
     def __init__(self, channels: int, *, weight: float = MOMENTUM, biased: bool = False):
@@ -176,7 +179,8 @@ class NoNorm(nnx.Module):
 
 
 def norm(kind: NormKind, channels: int) -> nnx.Module:
-    """A norm layer, called as `layer(x, tape)`."""
+    """A norm layer for so many channels, called as `layer(x, tape)`. `group` has four groups, or two or one where four do not divide the
+    channels; `none` returns x."""
     return {
         "instance": lambda: GroupNorm(channels, instance=True),
         "group": lambda: GroupNorm(channels),
@@ -214,7 +218,8 @@ def max_pool3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
 
 
 def flatten(x: Float[Array, "b *s c"]) -> Float[Array, "b d"]:
-    """Rows, columns, channels in this order: a PyTorch head (channels, rows, columns) needs its rows permuted."""
+    """Makes one vector of every example: rows, columns, channels in this order. So the head of a PyTorch network (channels, rows, columns)
+    needs its rows permuted."""
     return x.reshape(x.shape[0], -1)
 
 
@@ -224,13 +229,14 @@ def global_average(x: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
 
 
 def is_large(image: tuple[int, int, int]) -> bool:
-    """Whether networks published for ImageNet halve these images five times, as published. Smaller images are halved three times: the first
-    two halvings are left out, as in research on small images."""
+    """Whether images of h, w, c have at least 160 pixels on the shorter side. Networks published for ImageNet halve such images five times,
+    as published. Smaller images are halved three times: the first two halvings are left out, as in research on small images."""
     return min(image[:2]) >= LARGE
 
 
 def strides_for(image: tuple[int, int, int], strides: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides of a network. For small images only the last three strides of 2 remain; earlier ones become 1."""
+    """The strides of a network on images of h, w, c. Where the shorter side has less than 160 pixels, only the last three strides of 2
+    remain, and earlier ones become 1; else all stay."""
     halvings = [i for i, stride in enumerate(strides) if stride == 2]
     skipped = [] if is_large(image) else halvings[:-3]
     return tuple(1 if i in skipped else stride for i, stride in enumerate(strides))
@@ -241,14 +247,22 @@ POOLINGS = {"avg": conv.avg_pool, "max": max_pool, "none": lambda x: x}
 
 
 def need(name: str, image: tuple[int, int, int], smallest: int) -> None:
-    """Raises BadInput if the images have fewer than `smallest` pixels a side, because the network would pool them to nothing."""
+    """Raises BadInput if images of h, w, c have a side of fewer than `smallest` pixels, because the network `name` would pool them to
+    nothing."""
     h, w, _ = image
     if min(h, w) < smallest:
         raise BadInput(f"--net {name} pools {h}x{w} images to nothing: it needs images of at least {smallest}x{smallest}")
 
 
 def not_erased(name: str, norm: NormKind, image: tuple[int, int, int], shrink: int) -> None:
-    """Raises BadInput if instance norm would get single pixels, which it turns into zeros."""
+    """Raises BadInput if instance norm would get single pixels, which it turns into zeros.
+
+    Args:
+      name: of the network, for the message.
+      norm: the network's norm; nothing is raised for another one than `instance`.
+      image: h, w, c.
+      shrink: the most pixels a side that the network makes one pixel of.
+    """
     h, w, _ = image
     if norm == "instance" and max(h, w) <= shrink:
         raise BadInput(

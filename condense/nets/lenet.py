@@ -31,5 +31,8 @@ class LeNet(nnx.Module):
 
 
 def lenet(*, norm: NormKind = "none"):
-    """LeNet-5 with rectifiers and max pooling: two 5x5 convolutions and three linear layers, for images of at least 16x16."""
+    """LeNet-5 with rectifiers and max pooling: two 5x5 convolutions and three linear layers, for images of at least 16x16.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     return partial(LeNet, norm=norm)

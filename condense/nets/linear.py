@@ -20,5 +20,8 @@ class LinearClassifier(nnx.Module):
 
 
 def linear():
-    """Linear: one linear layer on the flattened image or the vector."""
+    """Linear: one linear layer on the flattened image or the vector.
+
+    Returns the network's constructor: (shape of an example, classes, `Draw`) -> module.
+    """
     return partial(LinearClassifier)

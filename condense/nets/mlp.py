@@ -30,6 +30,8 @@ class MLP(nnx.Module):
 def mlp(*, width: int = 128, norm: NormKind = "none", act: Activation = "relu"):
     """MLP: three linear layers on the flattened image or the vector, two of them hidden.
 
+    `width` is the number of units of a hidden layer. Returns the network's constructor: (shape of an example, classes, `Draw`) -> module.
+
     Raises:
       BadInput: a norm that averages each hidden unit by itself, which leaves nothing of it.
     """

@@ -59,11 +59,18 @@ class MobileNet(nnx.Module):
 
 
 def mobilenet(*, width: int = 16, depth: int = 1, expand: int = 4, norm: NormKind = "batch"):
-    """MobileNetV2's inverted residuals for small images: three stages of `depth` blocks with `width`, 2 and 4 `width` channels."""
+    """MobileNetV2's inverted residuals for small images: three stages of `depth` blocks with `width`, 2 and 4 `width` channels.
+
+    `expand` is how many times more channels a block has inside. Returns the network's constructor: (shape of an image, classes, `Draw`) ->
+    module.
+    """
     stages = tuple((expand, width * 2**stage, depth, 2 if stage else 1, 3) for stage in range(3))
     return partial(MobileNet, name="mobilenet", stem=(width, 1), stages=stages, last=8 * width, norm=norm)
 
 
 def mobilenet_v2(*, norm: NormKind = "batch"):
-    """MobileNetV2 without its dropout. Images of less than 160 pixels a side are halved three times, not five."""
+    """MobileNetV2 without its dropout. Images of less than 160 pixels a side are halved three times, not five.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     return partial(MobileNet, name="mobilenet_v2", stem=(32, 2), stages=TABLE, last=1280, norm=norm)

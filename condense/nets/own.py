@@ -24,8 +24,17 @@ PARTS = "features(x) -> [b, d] and head, a layer from d numbers to the scores of
 
 
 def register(value: Any, image: tuple[int, ...] | Alphabet, classes: int) -> str:
-    """Registers a network given as a value and returns its name. The name depends on what the network computes, so that the same network
-    has the same name in every process."""
+    """Registers a network given as a value and returns its name: `own-` and twelve hexadecimal digits. These depend on what the network
+    computes (its variables from a fixed key, and its scores of two fixed examples), so that the same network has the same name in every
+    process.
+
+    Args:
+      value: a network as `as_net` takes it.
+      image: the shape of an example, or the alphabet of graphs.
+      classes: how many scores it must give.
+
+    Raises BadInput as `as_net` does.
+    """
     net = as_net(value, image, classes)
     vars = net.init(jax.random.key(0))
     whole = hashlib.sha256()
@@ -37,7 +46,8 @@ def register(value: Any, image: tuple[int, ...] | Alphabet, classes: int) -> str
 
 
 def probe(image: tuple[int, ...] | Alphabet) -> jax.Array | GraphBatch:
-    """Two examples of such a shape, always the same: images, or a path of two nodes and one of three."""
+    """Two examples of such a shape, always the same: f32[2 ...] of images or vectors, or for an alphabet a batch of two graphs, a path of
+    two nodes and one of three."""
     if not isinstance(image, Alphabet):
         return jnp.cos(jnp.arange(2 * int(np.prod(image)), dtype=jnp.float32)).reshape(2, *image)
     ends = np.array([[0, 1], [2, 3], [3, 4]] if image.directed else [[0, 1], [1, 0], [2, 3], [3, 2], [3, 4], [4, 3]], np.int32)
@@ -55,8 +65,17 @@ def find(name: str) -> Net:
 def as_net(value: Any, image: tuple[int, ...] | Alphabet, classes: int, *, flag: str = "net=") -> Net:
     """Turns a value into a `Net`: a `Net` itself, a linen module, or a function `rngs -> nnx.Module` such as the module's class.
 
-    `flag` is what named the network. Raises BadInput for anything else, for a module without the two parts or where the examples are
-    graphs, for a network that fails on two such examples, and for scores that are not one a class.
+    A module needs two parts, `features(x) -> f32[b d]` and `head`, a layer from d numbers to the scores, and may hold parameters alone, no
+    running statistics and no random state.
+
+    Args:
+      value: the network.
+      image: the shape of an example, or the alphabet of graphs.
+      classes: how many scores it must give.
+      flag: what named the network, for messages.
+
+    Raises BadInput for anything else, for a module that is not like that or where the examples are graphs, for a network that fails on two
+    such examples, and for scores that are not one a class.
     """
     if isinstance(value, Net):
         net = value

@@ -79,6 +79,8 @@ class ResNet(nnx.Module):
 def resnet(*, depth: int = 8, width: int = 16, norm: NormKind = "batch"):
     """ResNet for small images: three stages of `width`, 2 `width` and 4 `width` channels; depth 8, 14, 20, ... (6n + 2).
 
+    `depth` counts the layers, in n blocks a stage. Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+
     Raises:
       BadInput: another depth.
     """
@@ -89,11 +91,17 @@ def resnet(*, depth: int = 8, width: int = 16, norm: NormKind = "batch"):
 
 
 def resnet18(*, norm: NormKind = "instance"):
-    """ResNet-18: four stages of two blocks with 64, 128, 256 and 512 channels; a 3x3 stem below 160 pixels a side, else the published."""
+    """ResNet-18: four stages of two blocks with 64, 128, 256 and 512 channels; a 3x3 stem below 160 pixels a side, else the published.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     return partial(ResNet, name="resnet18", widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), norm=norm)
 
 
 def resnet50(*, norm: NormKind = "batch"):
     """ResNet-50: 3, 4, 6 and 3 bottlenecks with 256, 512, 1024 and 2048 channels at their ends; stems as `resnet18`'s. The stride is that
-    of the 3x3 convolutions, as in common weights."""
+    of the 3x3 convolutions, as in common weights. The stem is a 3x3 convolution below 160 pixels a side, else the published.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     return partial(ResNet, name="resnet50", block=Bottleneck, widths=(64, 128, 256, 512), blocks=(3, 4, 6, 3), norm=norm)

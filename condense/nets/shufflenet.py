@@ -11,12 +11,12 @@ from synth.errors import BadInput
 
 
 def shuffle(x):
-    """The two halves of the channels, interleaved."""
+    """The two halves of the channels (the last axis) of x, interleaved: the first of either half, then the second of either, and so on."""
     return jnp.stack(jnp.split(x, 2, -1), -1).reshape(x.shape)
 
 
 def even(name: str, width: int) -> None:
-    """Raises BadInput if a number of channels cannot be split into halves."""
+    """Raises BadInput if a number of channels, `width`, is odd and cannot be split into halves. `name` is of the network, for messages."""
     if width % 2:
         raise BadInput(f"--net {name}:width must be even, because channels are split in halves, got {width}")
 
@@ -89,6 +89,8 @@ class ShuffleNet(nnx.Module):
 def shufflenet(*, width: int = 24, depth: int = 2, norm: NormKind = "batch"):
     """ShuffleNet V2's units for small images: stages of 2 and 4 `width` channels, each a unit of stride 2 and `depth` plain ones.
 
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+
     Raises:
       BadInput: an odd width.
     """
@@ -100,6 +102,8 @@ def shufflenet(*, width: int = 24, depth: int = 2, norm: NormKind = "batch"):
 def shufflenet_v2(*, width: int = 116, norm: NormKind = "batch"):
     """ShuffleNet V2: stages of `width`, 2 and 4 `width` channels; 116 is the paper's 1x, 48 its 0.5x and 176 its 1.5x. Images of less than
     160 pixels a side are halved three times, not five.
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
 
     Raises:
       BadInput: an odd width.

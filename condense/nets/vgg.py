@@ -33,5 +33,8 @@ class VGG(nnx.Module):
 
 
 def vgg(*, norm: NormKind = "instance"):
-    """VGG11 for small images: eight 3x3 convolutions and one linear layer, for images of at least 32x32 (or 28x28)."""
+    """VGG11 for small images: eight 3x3 convolutions and one linear layer, for images of at least 32x32 (or 28x28).
+
+    Returns the network's constructor: (shape of an image, classes, `Draw`) -> module.
+    """
     return partial(VGG, norm=norm)

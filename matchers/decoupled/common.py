@@ -84,7 +84,7 @@ class RecoverySettings(NamedTuple):
 
 
 def check_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -> None:
-    """Raises BadInput if a teacher has no batch statistics."""
+    """Raises BadInput if a teacher has no batch norm on images of h, w, c."""
     for teacher in teachers:
         taps = jax.eval_shape(lambda x, teacher=teacher: teacher.net.apply(teacher.vars, x).taps, jnp.zeros((1, *image), jnp.float32))
         if not norm_layers(taps):
@@ -100,7 +100,8 @@ def pick(teachers: Sequence[Teacher], number: int, *, flag: str = "--member") ->
 
 
 def patched(teachers: Sequence[Teacher], rank: str) -> Callable | None:
-    """(key, synth, examples) -> the set of 2x2 collages of real crops of that rank of difficulty; None for `none`."""
+    """Builds (key, synth, examples) -> the set with 2x2 collages of real crops for images: crops that are `easy`, `medium` or `hard`, as
+    `rank` says, by the teachers' cross entropy. None where `rank` is `none`."""
     if rank == "none":
         return None
 
@@ -132,7 +133,10 @@ def mean_norm(x: Float[Array, "b h w c"]) -> Float[Array, ""]:
 
 
 def batch_loss(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"], settings: RecoverySettings):
-    """CE + alpha R + tv TV(x) + l2 mean || x || of one batch through a frozen network in evaluation mode: (loss, (CE, R)), all f32[]."""
+    """CE + alpha R + tv TV(x) + l2 mean || x || of one batch through a frozen network in evaluation mode: (loss, (CE, R)), all f32[].
+
+    CE is the mean cross entropy, R the distance of the batch's statistics from the running ones (`statistics_gap`), TV `total_variation`.
+    """
     out = net.apply(vars, x)
     entropy = optax.softmax_cross_entropy_with_integer_labels(out.logits, y).mean()
     gap = statistics_gap(out.taps, first=settings.first)
@@ -152,13 +156,14 @@ def vote(
     y: Int[Array, "g b"],
     settings: RecoverySettings,
 ):
-    """The loss L_g = sum_k w_gk (CE_gk + alpha R_gk) of every batch g, and its gradient by the images. All teachers of a batch see the same
-    jitter.
+    """The loss L_g = sum_k w_gk (CE_gk + alpha R_gk) of every batch g, and its gradient by the images, each term that of `batch_loss` for
+    teacher k. All teachers of a batch see the same jitter.
 
-    Weights are numbers of the program, not of its data: a teacher is traced once, over the batches that it has a weight for.
+    Weights are numbers of the program, not of its data: a teacher is traced once, over the batches that it has a weight for. `vars` are
+    used in place of the teachers' own.
 
     Returns:
-      f32[g b h w c], the gradients; {name: f32[]}, means over batches of the loss and its two terms, weighted alike.
+      f32[g b h w c], the gradients; {name: f32[]}, means over batches of `loss` and its terms `entropy` and `statistics`, weighted alike.
     """
     keys = jax.random.split(key, len(x))
     slopes, totals = jnp.zeros_like(x), jnp.zeros(3, x.dtype)
@@ -181,7 +186,8 @@ def vote(
 
 
 def on_pixels(settings: RecoverySettings, task: Task, *, rule: Literal["adam", "sgd"] = "adam") -> optax.GradientTransformation:
-    """The optimiser of pixels: Adam or plain descent, its step size (1 + cos(pi t / T)) / 2 times `settings.lr` before step t of T."""
+    """The optimiser of pixels: Adam or plain descent. Its step size after t of the run's T steps is (1 + cos(pi t / T)) / 2 times
+    `settings.lr`."""
     tx = adam(settings.lr, b1=BETAS[0], b2=BETAS[1], epsilon=EPSILON) if rule == "adam" else sgd(settings.lr)
     return scheduled(tx, cosine(task.steps))
 
@@ -194,13 +200,14 @@ def batches_of(images: Array, classes: int, size: int) -> Array:
 
 
 def images_of(batches: Array, classes: int) -> Array:
-    """The inverse of `batches_of`."""
+    """The inverse of `batches_of`: [g, b, ...] slot by slot to [classes * ipc, ...] class-major."""
     slots = batches.reshape(-1, classes, *batches.shape[2:])
     return slots.swapaxes(0, 1).reshape(-1, *batches.shape[2:])
 
 
 def batch_size(classes: int, size: int) -> int:
-    """The largest number up to `size` that divides the number of classes. Raises BadInput if it is small."""
+    """The largest number up to `size` that divides the number of classes. Raises BadInput if it is less than half of the smaller of these
+    two numbers."""
     b = max(b for b in range(1, min(classes, size) + 1) if classes % b == 0)
     if 2 * b < min(classes, size):
         raise BadInput(f"--batch {size}: {classes} classes do not make equal batches of about that size; give a divisor of {classes}")
@@ -208,7 +215,8 @@ def batch_size(classes: int, size: int) -> int:
 
 
 def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
-    """Mean and standard deviation of every channel. They say which values in model space a raw image in [0, 1] can have.
+    """Mean and standard deviation of every channel of the data, by which the set's images are normalised. They say which values in model
+    space a raw image in [0, 1] can have: from -mean / std to (1 - mean) / std.
 
     Raises BadInput where the data is whitened: a pixel has no bounds of its own there.
     """
@@ -221,8 +229,8 @@ def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]
 
 
 def bounded(synth: SyntheticSet) -> SyntheticSet:
-    """Changes the content of a set to one that keeps images within the bounds of its normalisation (`bounds`), if the content has such a
-    form. Raises as `bounds` does."""
+    """Changes the content of a set to one that keeps images, whenever they are moved, within the bounds of its normalisation (`bounds`), if
+    the content has such a form; the images stay as they are. Raises BadInput where the data is whitened."""
     return replace(synth, x=synth.x.bounded(*bounds(synth)))
 
 
@@ -244,6 +252,7 @@ def recover(
       teachers: frozen networks.
       task: the run; the step size falls over its steps.
       weights: slots -> how much each teacher's loss counts in every slot.
+      settings: step size, weights of the loss's terms, and jitter.
       labelling: what the set is labelled with at its end.
       batch: classes that go through a network together.
       prepare: (key, synth, examples) -> synth, which chooses the first images; the content has its bounds by then.

@@ -17,9 +17,10 @@ from synth.options import BelowOne, NonNegative, Positive, Share
 
 
 def committees(slots: int, priors: Sequence[float], size: int) -> list[tuple[int, ...]]:
-    """Chooses `size` teachers for every slot. One slot gets those with the highest priors. If there are at most as many slots as possible
-    committees, the slots take them in lexical order; with more slots, a committee is drawn for each, the same in all runs with this number
-    of slots."""
+    """Chooses `size` teachers for every slot (one image of every class): their indices from 0, ascending. One slot gets those with the
+    highest of the `priors`, one for each teacher. If there are at most as many slots as possible committees, the slots take them in lexical
+    order; with more slots, a committee is drawn for each, the same in all runs with this number of slots. Only one slot reads the numbers
+    of the priors."""
     known = list(combinations(range(len(priors)), size))
     if slots == 1:
         return [tuple(sorted(sorted(range(len(priors)), key=lambda k: -priors[k])[:size]))]
@@ -29,7 +30,8 @@ def committees(slots: int, priors: Sequence[float], size: int) -> list[tuple[int
 
 
 def voting_weights(slots: int, priors: Sequence[float], *, size: int, temperature: float) -> Float[np.ndarray, "slots k"]:
-    """w = softmax(prior / T) over the committee of every slot; 0 for teachers outside it."""
+    """w = softmax(prior / T) over the committee of every slot (`committees`, of `size` teachers); 0 for the teachers outside it. One of the
+    `priors` for each of the k teachers, in per cent; T is `temperature`."""
     table = np.zeros((slots, len(priors)))
     for slot, members in enumerate(committees(slots, priors, size)):
         table[slot, list(members)] = vote([priors[k] for k in members], temperature=temperature)

@@ -36,7 +36,11 @@ def natural_sets(ipc: int, classes: int, compensators: int) -> int:
 
 
 def compensate(synth: SyntheticSet, compensators: int) -> SyntheticSet:
-    """As many of the first images of every class as the budget has natural sets, with additions of zero, and labels of the examples."""
+    """The set as it starts: of every class the first s images, with s what `natural_sets` says for as many images a class as there are; for
+    each of the s natural sets `compensators` additions, all zero; and hard labels of all examples, s (compensators + 1) of every class.
+
+    Raises BadInput where s would be 0, or the data is whitened.
+    """
     images, classes = synth.x.decode(), synth.y.classes
     mean, std = bounds(synth)
     image = images.shape[1:]
@@ -56,7 +60,14 @@ def slopes_of(
     settings: RecoverySettings,
 ):
     """(f32[s k h w c], {name: f32[]}): the gradient of L_ik = CE + alpha R of the i-th natural set plus its k-th addition, by the addition,
-    through network k; means of the loss and its two terms."""
+    through network k; means over i and k of `loss` and its terms `entropy` and `statistics`.
+
+    Args:
+      key: of the jitters, one for each i and k.
+      teachers, vars: the networks, and the variables that are used in place of their own.
+      natural: one image of every class in each set. delta: the additions. y: the class indices of a set's images.
+      settings: weights and jitter.
+    """
     keys = jax.random.split(key, delta.shape[:2])
     slopes, totals = [], jnp.zeros(3, delta.dtype)
     for k, teacher in enumerate(teachers):

@@ -48,13 +48,14 @@ class Labelling(NamedTuple):
         return self
 
     def check_room(self, synth: SyntheticSet) -> None:
-        """Called before the work. Raises BadInput if the set with these labels would be larger than its file may be."""
+        """Called before the work. Raises BadInput if the set's images with these labels would be larger than its file may be."""
         epochs = self.epochs or self.task.plan(self.recipe).epochs
         advice = "give --labels online, or fewer --label-epochs or images"
         check_room(self.kind, len(synth), synth.y.classes, epochs, images=synth.x.nbytes(), advice=advice)
 
     def attach(self, key: jax.Array, synth: SyntheticSet) -> SyntheticSet:
-        """Labels a stored set. The teachers see its images, at the chosen temperature."""
+        """Labels a stored set whose labels are class indices; a set with labels of another kind is returned unchanged. The teachers see its
+        images, at the chosen temperature. The key draws the views that are labelled."""
         if not isinstance(synth.y, Hard):
             return synth
         plan = self.task.plan(self.recipe).at(self.kind, temperature=self.temperature)

@@ -40,7 +40,8 @@ class Refining(NamedTuple):
 
 
 def chosen_map(teachers: Sequence[Teacher], image: tuple[int, int, int], number: int | None) -> Teacher:
-    """The teacher with this number, or the first teacher that has class activation maps. Raises BadInput if it has none."""
+    """The teacher with this number, from 1, or for None the first one that has class activation maps on images of h, w, c, because it
+    averages its last feature map. Raises BadInput if it has none, or there is no such number."""
     if number is None:
         number = next((i + 1 for i, teacher in enumerate(teachers) if averages(teacher.net, teacher.vars, image)), 1)
     check_map(chosen := pick(teachers, number), image)
@@ -48,8 +49,8 @@ def chosen_map(teachers: Sequence[Teacher], image: tuple[int, int, int], number:
 
 
 def freedom(net: Net, vars: Vars, x: Float[Array, "n h w c"], y: Int[Array, " n"], epsilon: float) -> Float[Array, "n h w"]:
-    """M = max(0, epsilon - C), where C is the class's map in [0, 1]. M is 0 in the critical region, and the larger the less a pixel matters
-    for its class."""
+    """M = max(0, epsilon - C) of every pixel, where C is the class activation map in [0, 1] of the image's class y. M is 0 in the critical
+    region, and the larger the less a pixel matters for its class."""
     return jnp.maximum(0, epsilon - attention(net, vars, x, y))
 
 

@@ -29,7 +29,8 @@ class GradientState(NamedTuple):
 
 
 def loops(per_class: int) -> tuple[int, int]:
-    """(outer, inner) loops from the published table. A budget between two rows takes the smaller one's."""
+    """From the published table, by images a class (>= 1): how many matching steps a network serves, and how many epochs it trains between
+    two of them. A number between two rows of the table takes the smaller one's."""
     return LOOPS[max(row for row in LOOPS if row <= per_class)]
 
 
@@ -81,7 +82,16 @@ def match_gradients(
     start: str,
     recipe: str,
 ) -> Matcher:
-    """The loop that DC and DSA share: match class by class, move the images, train the network on them, renew it after `outer` steps."""
+    """The method that DC and DSA share: match class by class, move the images, train the network on them, renew it after `outer` steps.
+
+    Args:
+      net: the family of networks. augment: (key, x, siamese) -> x, of real and synthetic images alike; None for none.
+      lr, momentum: of the images. net_lr: step size of the network's training.
+      batch: real images a class and step.
+      distance: of two gradients, a key of DISTANCES.
+      outer, inner: matching steps a network serves, and epochs on the set between two of them; None for what `loops` says.
+      start, recipe: as of `Matcher`.
+    """
 
     def view(key, x):
         return x if augment is None else augment(key, x, siamese=True)

@@ -21,7 +21,7 @@ def colour(budget: tuple[str, int] | None, *, depth: int = 2, leaves: Leaves = "
     and readout carry multiplicities, so loss and gradient of a full pass are those of all graphs.
 
     Args:
-      budget: none: the set is as large as the data need.
+      budget: refused where one is given, because the set is as large as the data need.
       depth: L, the most layers that a network may have (>= 1).
       leaves: `exact` tells leaves of different degree apart, which GCN needs; with `mean` the set is smaller, serves all other networks and
         is refused to GCN.
@@ -42,7 +42,7 @@ def colour(budget: tuple[str, int] | None, *, depth: int = 2, leaves: Leaves = "
 
 
 def saving(colours: Colours) -> list[str]:
-    """Node evaluations of one pass over all graphs: without the colour graph, and with it."""
+    """One line for the user: how many node vectors a network computes in one pass over all graphs, without the colour graph and with it."""
     graphs, merged = evaluations(colours)
     layers = f"{colours.depth} layer{'s' * (colours.depth > 1)}"
     return [

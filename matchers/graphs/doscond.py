@@ -35,7 +35,8 @@ FALL = 0.4  # of the steps, after which both step sizes are a tenth: 400 of the 
 
 
 def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The step sizes fall at the same share of the run, however long it is."""
+    """The option `decay` for a run of so many steps: 0.4 of them, rounded, so that the step sizes fall at the same share of every run.
+    `options` are not read."""
     return {"decay": max(1, round(FALL * steps))}
 
 
@@ -110,13 +111,14 @@ def doscond(
 
 
 def draw_edges(key: jax.Array, logits: Float[Array, "n p"], tau: Float[Array, ""]) -> Float[Array, "n p"]:
-    """Soft edges in (0, 1), hard as tau falls: the binary concrete distribution (Maddison, Mnih and Teh, ICLR 2017)."""
+    """Draws a soft edge in (0, 1) for every pair of nodes, nearly 0 or 1 as tau falls, from the edges' logits: the binary concrete
+    distribution (Maddison, Mnih and Teh, ICLR 2017)."""
     noise = jax.random.logistic(key, logits.shape, logits.dtype)
     return jax.nn.sigmoid((logits + noise) / tau.astype(logits.dtype))
 
 
 def gradient(net: Net, theta: Vars, x: GraphBatch, label: Int[Array, ""] | int) -> Any:
-    """The gradient by `theta.params` of the mean cross entropy of graphs that all belong to class `label`."""
+    """The gradient by `theta.params` of the mean cross entropy of graphs that all belong to class `label`; padding does not count."""
 
     def entropy(params):
         logits = net.apply(Vars(params, theta.stats), x, train=True).logits
@@ -134,7 +136,8 @@ def gap(a: Any, b: Any) -> Float[Array, ""]:
 
 
 def two_rates(features_lr: float, adjacency_lr: float, decay: int) -> optax.GradientTransformation:
-    """Adam on {"x": LearnedGraphs} with a step size for the features and one for the logits, a tenth of them from step `decay` on."""
+    """Adam on {"x": LearnedGraphs} with a step size for the features and one for the logits of the edges, a tenth of them from step `decay`
+    on, counted from 0."""
     unit = adam(1.0)
 
     def update(grads, state, params):
@@ -146,8 +149,13 @@ def two_rates(features_lr: float, adjacency_lr: float, decay: int) -> optax.Grad
 
 
 def initial_graphs(key: jax.Array, examples: GraphExamples, count: int, v: int) -> tuple[Float[Array, "n v t"], Float[Array, "n p"]]:
-    """Starts from `count` real graphs of every class, of those closest to v nodes in size. They are cut to v nodes or padded with nodes
-    without edges. Features are one-hot; an edge has logit 5, no edge -5."""
+    """Starts from `count` real graphs of every class, drawn from the quarter of it (at least `count`) that is closest to v nodes in size.
+    They are cut to v nodes or padded with nodes without edges. Where a class has too few, graphs are drawn more than once.
+
+    Returns:
+      features f32[n v t] of the n graphs, class-major, one-hot over the t tags and 0 for padding; the logits of an edge between each of the
+      p = v (v - 1) / 2 pairs of nodes (0, 1), (0, 2), ...: 5 for an edge, -5 for none.
+    """
     rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
     chosen, gaps = [], np.abs(examples.x.nodes - v)
     for c in range(examples.classes):

@@ -58,9 +58,11 @@ def mine(transactions: Iterable[Iterable[int]], least: int, *, most: int = MOST,
 
 
 def mine_top(transactions: Iterable[Iterable[int]], wanted: int, *, most: int = MOST, kinds: int | None = None) -> list[Frequent]:
-    """The `wanted` most frequent item sets, in the order of `mine`; fewer where there are fewer, or where `most` stops the search.
+    """The `wanted` most frequent item sets, the most frequent first, then by size and items. There are fewer, perhaps none, where no more
+    exist, or where the threshold on their support that would give so many gives more than `most`; nothing is raised for that.
 
-    The threshold is halved until enough sets reach it, and where that is too low, raised half way again.
+    The threshold is halved until enough sets reach it, and where that is too low, raised half way again. `kinds` is that of `mine`: from
+    there on items are copies of others.
     """
     transactions = [set(transaction) for transaction in transactions]
     found = []

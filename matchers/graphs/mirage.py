@@ -66,7 +66,8 @@ def mirage(
 
 
 def premise(examples: GraphExamples, depth: int, *, leaves: Leaves = "exact") -> list[str]:
-    """A line that says which share of the nodes have one of the most frequent trees. It warns if that share is small."""
+    """Lines for the user: one says which share of the nodes have one of the ten most frequent trees of this depth; a second warns if that
+    share is below 20 %. `leaves` as of `mirage`."""
     colours = refine(examples.x, depth, degrees=leaves == "exact")
     parts = [share(colours._replace(rounds=colours.rounds[: level + 1])) for level in range(depth + 1)]
     kinds = len(colours.first[-1])
@@ -101,7 +102,14 @@ class Wood:
         self.leaves = dict(enumerate((np.bincount(tags, degree) / np.maximum(np.bincount(tags), 1)).tolist()))
 
     def choose(self, budget: tuple[str, int] | None, support: tuple[int, ...] | None) -> list[list[Frequent]]:
-        """Chooses the sets of every class, most frequent first."""
+        """Chooses the sets of every class, a list a class in their order, most frequent first.
+
+        Args:
+          budget: (`ipc`, `size` or `bytes`, how many): the most frequent sets, as many of each class. Only read without `support`.
+          support: thresholds, one a class or one for all: all sets of at least that many graphs.
+
+        Raises BadInput for a wrong number of thresholds, and where a class would get no set.
+        """
         classes = self.examples.classes
         if support is None:
             count = per_class(budget, classes)
@@ -119,7 +127,8 @@ class Wood:
         return kept
 
     def kept(self, found: list[list[Frequent]]) -> list[list[Frequent]]:
-        """The sets of every class without those that another class has too, where these are dropped."""
+        """The sets of every class (a list a class) without those that another class has too; all of them where shared ones are not to be
+        dropped."""
         if self.shared is None:
             return found
         classes = Counter(one.items for sets in found for one in sets)
@@ -145,7 +154,8 @@ class Wood:
         return found
 
     def fit_bytes(self, limit: int) -> list[list[Frequent]]:
-        """Chooses as many sets of every class as fit into `limit` bytes with their labels."""
+        """Chooses the most frequent sets, as many of every class as fit into `limit` bytes with their labels. Raises BadInput where not one
+        of each class does."""
         room = limit - 8 * self.examples.classes
         ranked, count, low = self.top(1), 1, 0
 
@@ -172,15 +182,17 @@ class Wood:
         return first(low)
 
     def trees_of(self, found: list[list[Frequent]]) -> dict[int, Tree]:
-        """Maps every item in the sets to its tree."""
+        """Maps every item in the sets (a list a class) to its tree."""
         return {item: self.grow(item % self.kinds) for sets in found for one in sets for item in one.items}
 
     def fits(self, found: list[list[Frequent]], room: int) -> bool:
-        """Whether the packed sets take at most `room` bytes."""
+        """Whether the sets (a list a class) take at most `room` bytes when packed, and their trees have no more nodes than can be read
+        back."""
         return count_nodes(self.trees_of(found).values()) <= MOST and self.pack(found).nbytes <= room
 
     def pack(self, found: list[list[Frequent]]) -> UInt8[np.ndarray, " p"]:
-        """Packs the sets as bytes. Trees are sorted and sets ordered by frequency, so that the names of nodes do not matter.
+        """Packs the sets (a list a class) as bytes. Trees are sorted and sets ordered by frequency, so that the names of nodes do not
+        matter.
 
         Raises BadInput for trees of more nodes than can be read back.
         """

@@ -30,7 +30,8 @@ class Ridge(NamedTuple):
       features: (vars, x) -> f32[n d], differentiated by x for synthetic images.
       gram: (f32[m d], f32[n d]) -> f32[m n].
       targets: (key, examples, c) -> (x, f32[n c]), the real images as they are embedded and what is to be predicted of them.
-      reg, rule, detached: lambda, as in `synth.training.ridge.strength`.
+      reg, rule: lambda is `reg` times the mean of the gram matrix's diagonal (`mean`) or its sum (`trace`).
+      detached: whether no derivative passes through lambda.
       flip: whether the mirror image of every synthetic image joins the set, with the same label.
       mean: whether the error of an example is the mean over its numbers of their squares, instead of half the sum.
       penalty: labels f32[n c] -> f32[], added to the loss.
@@ -59,8 +60,8 @@ def embed(net: Net, *, bias: bool = False) -> Callable:
 
 
 def predict(ridge: Ridge, vars, synth: SyntheticSet, x: Float[Array, "b ..."]) -> tuple[Float[Array, "b classes"], Float[Array, ""]]:
-    """Predictions for real images by the head that the synthetic set determines, and its jitter; no derivative passes through the real
-    side."""
+    """Predictions for real images x by the head that the synthetic set determines, and its jitter: what rounding made the diagonal grow by
+    beyond lambda, as a share of lambda. No derivative passes through the features of real images."""
     fake, y = synth.x.decode(), synth.y.values
     if ridge.flip:
         fake, y = jnp.concatenate([fake, fake[:, :, ::-1]]), jnp.concatenate([y, y])
@@ -86,6 +87,7 @@ def descend_ridge(
       ridge: what is predicted from what.
       tx: the optimiser.
       batch: real images a step.
+      learn: names of the fields of the set.
       life: set -> the life of the pool whose networks give the features; without one `features` gets NOTHING.
       more: fields of the `Matcher`.
     """
@@ -113,5 +115,5 @@ def descend_ridge(
 
 
 def one_hot_targets(key, examples: Examples, classes: int):
-    """Returns (images unchanged, centred one-hot rows of their classes), as `Ridge.targets` does. `key` is not used."""
+    """Returns (images unchanged, one-hot rows of their classes minus 1 / classes), as `Ridge.targets` does. `key` is not used."""
     return examples.x, centred(examples.y, classes, dtype=examples.x.dtype)

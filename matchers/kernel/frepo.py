@@ -27,7 +27,8 @@ SLOWEST, FASTEST = 3e-4, 0.04  # step sizes: as published, for 500,000 steps, an
 
 
 def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The step size falls as the run grows longer, so that the images go equally far; fitted by `docs/experiments/length_rules.json`."""
+    """The option `lr` for a run of so many steps: 12 / steps, between 0.0003 and 0.04, to two digits. It falls as the run grows longer, so
+    that the images go equally far; fitted by `docs/experiments/length_rules.json`. `options` are not read."""
     return {"lr": float(f"{min(FASTEST, max(SLOWEST, FAR / steps)):.2g}")}
 
 
@@ -38,7 +39,8 @@ def margin(y: Float[Array, "n c"]) -> Float[Array, ""]:
 
 
 def start_labels(key, synth, examples):
-    """Hard labels become centred one-hot rows over sqrt(C / 10)."""
+    """The set with regression values in place of its hard labels: one-hot rows minus 1 / C, divided by sqrt(C / 10), C the number of
+    classes. `key` and `examples` are not read."""
     classes = synth.y.classes
     return replace(synth, y=Target(centred(synth.y.index, classes) / jnp.sqrt(jnp.float32(classes / 10))))
 

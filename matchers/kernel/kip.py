@@ -21,12 +21,13 @@ ROWS = 1000  # examples of a piece of the normal equations
 
 
 def start_labels(key, synth, examples):
-    """Hard labels become centred one-hot rows, as the real images' are."""
+    """The set with regression values in place of its hard labels: one-hot rows minus 1 / C, C the number of classes, as the targets of real
+    images are. `key` and `examples` are not read."""
     return replace(synth, y=Target(centred(synth.y.index, synth.y.classes)))
 
 
 def flat(vars, x):
-    """The numbers of the examples themselves as features, f32[n d]."""
+    """The numbers of the examples themselves as features, f32[n d]. `vars` are not read."""
     return x.reshape(len(x), -1)
 
 
@@ -68,7 +69,9 @@ def kip(
 
 
 def solve_labels(key: jax.Array, ridge: Ridge, net: Net | None, synth: SyntheticSet, examples: Examples) -> SyntheticSet:
-    """The set with the labels of least squared error over all examples.
+    """The set with the labels of least squared error over all examples, its images as they are.
+
+    Features are those of a network that is drawn from the key; without `net` the `features` of `ridge` need no network.
 
     With alpha = (K_ss + lambda I)^-1 Y, the error is || K_ts alpha - Y_t ||^2: alpha solves the normal equations, summed in float64 over
     pieces of the examples, and Y = (K_ss + lambda I) alpha. Directions that the examples leave open get nothing.

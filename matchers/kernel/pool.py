@@ -56,7 +56,8 @@ class PoolSchedule:
 
 
 def init_pool(key: jax.Array, life: PoolSchedule, synth: SyntheticSet) -> Pool:
-    """The pool before the first step."""
+    """The pool before the first step: `life.size` networks drawn anew, and trained on the set where `life.warm`; their ages; and a random
+    first network to use."""
     k_draw, k_age, k_train, k_at = jax.random.split(key, 4)
     vars = jax.lax.map(lambda k: fresh(k, life.net), jax.random.split(k_draw, life.size))
     opt = jax.vmap(life.tx.init)(vars.params)
@@ -70,12 +71,13 @@ def init_pool(key: jax.Array, life: PoolSchedule, synth: SyntheticSet) -> Pool:
 
 
 def current(pool: Pool) -> Vars:
-    """The network that is in use."""
+    """The variables of the network that the next step uses, `pool.at`."""
     return at(pool.vars, pool.at)
 
 
 def advance(key: jax.Array, life: PoolSchedule, pool: Pool, synth: SyntheticSet) -> Pool:
-    """Trains the network that was used by one step, or replaces it, and draws the next one."""
+    """The pool after its network `pool.at` was used: this one has taken one more training step on the set, or is replaced if it is old, and
+    the next one to use is drawn. Where `life.most` is 0 the pool stays as it is."""
     if not life.most:
         return pool
     k_new, k_train, k_at = jax.random.split(key, 3)

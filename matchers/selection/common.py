@@ -21,16 +21,16 @@ Space = Literal["pixels", "embed"]
 
 
 def parts_of(space: Space, epochs: int) -> Callable[[SyntheticSet], int]:
-    """Returns a function from a set to the number of parts of its selection, for the progress bar: epochs of the embedding network, and
-    classes."""
+    """Returns a function from a set to the number of parts of its selection, for the progress bar: its classes, and where the space is
+    `embed` the epochs of the embedding network."""
     return lambda synth: synth.y.classes + (epochs if space == "embed" else 0)
 
 
 def features(
     key: jax.Array, net: Net, examples: Split, *, classes: int, space: Space, epochs: int, done: Callable
 ) -> Float[np.ndarray, "n d"] | Features:
-    """Flattened pixels, or the embedding of a network trained on the examples for `epochs` epochs; `done()` is called after each. Of
-    examples that do not lie in memory these are computed when they are taken."""
+    """What examples are compared by, a row each: flattened pixels, or the embedding of a network trained on the examples for `epochs`
+    epochs; `done()` is called after each. Of examples that do not lie in memory the rows are computed when they are taken."""
     if space == "pixels":
         return flat_features(examples)
     trained = train_on_split(key, net, examples, classes, epochs=epochs, done=done)
@@ -51,17 +51,18 @@ class Embedded:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """Examples, and numbers of one."""
+        """The number of examples, and how many numbers the network makes of one."""
         one = jax.ShapeDtypeStruct((1, *self.split.shape[1:]), jnp.float32)
         return len(self.split.y), jax.eval_shape(self.read, self.vars, one).shape[1]
 
     def compute(self, index: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
-        """The numbers of those that are named."""
+        """What the network makes of the examples of the split that `index` names, in its order."""
         return read_over(self.read, self.vars, Chosen(self.split, index), least=min(BATCH, len(self.split.y)))
 
 
 def check_ranked(ranks: Ranks, examples: Split) -> Int[np.ndarray, " n"]:
-    """The classes of the examples. Raises BadInput if a log is of other examples."""
+    """The class index of every example. Raises BadInput where these are not the class indices that the log has, so that it is of other
+    examples."""
     y = np.asarray(examples.y)
     if not np.array_equal(ranks.labels(), y):
         raise BadInput(f"--ranks {ranks.folder}: is of other examples than the training split; rank this data")
@@ -69,5 +70,6 @@ def check_ranked(ranks: Ranks, examples: Split) -> Int[np.ndarray, " n"]:
 
 
 def put(synth: SyntheticSet, examples: Split, index: Int[np.ndarray, " m"]) -> SyntheticSet:
-    """Replaces the content of a set by the chosen real images, class-major."""
+    """Replaces the content of a set by the real images that `index` names, in its order, which is to be class-major. Nothing else of the
+    set changes: its labels stay."""
     return replace(synth, x=synth.x.encode(jnp.asarray(examples.take(index).x)))

@@ -12,7 +12,7 @@ def random(budget: tuple[str, int] | None) -> Matcher:
     """Real examples of every class, drawn uniformly without replacement; of graphs, as many as a number of bytes holds.
 
     Args:
-      budget: what it may cost; images have been counted before.
+      budget: of graphs, how many a class or in all, or in how many bytes. Of other examples as many are chosen as the set already has.
     """
 
     def solve(key, synth, examples):

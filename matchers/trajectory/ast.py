@@ -61,10 +61,12 @@ def ast(
         end; without it --start decides. The released code takes floor(ipc / 10) images of each of ten centres, none for ipc < 10; here
         there are min(10, ipc) centres that take turns until ipc images are chosen.
       inner_momentum: mu of the student, in [0, 1).
-      balanced: whether c(t) is `emphasis` instead of 1.
+      balanced: whether the student's loss counts less at early start epochs t and more at late ones: c(t) is log_5(t - h + 8) from
+        h = T+ // 2 on and 1 / log_5(h - t + 8) before; without it 1.
       intermediate: w_k for k < M: 0 (`none`), 1 (`agg`) or k / M (`adaptive`).
       perturb: alpha >= 0, relative size of the noise on each convolution kernel.
-      positive: keeps beta above 0, as in `mtt`; `none` as published.
+      positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
+        `none` as published, where beta itself is moved, by gradients of any size.
 
     Raises:
       BadInput: an option out of its range, or a network with batch statistics.
@@ -90,7 +92,8 @@ def ast(
 
 
 def emphasis(epoch: Int[Array, ""], bound: int) -> Float[Array, ""]:
-    """c(t): log_5(t - h + 8) from h = T+ // 2 on, 1 / log_5(h - t + 8) before; early epochs weigh less, late ones more."""
+    """The factor c(t) of the student's training loss when it starts at epoch t: log_5(t - h + 8) from h = `bound` // 2 on, and
+    1 / log_5(h - t + 8) before. Early epochs weigh less, late ones more. All start epochs stay below `bound`."""
     half = bound // 2
     far = jnp.log(jnp.abs(epoch - half).astype(jnp.float32) + 8) / jnp.log(jnp.float32(5))
     return jnp.where(epoch >= half, far, 1 / far)

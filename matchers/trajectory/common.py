@@ -52,9 +52,12 @@ class Student(NamedTuple):
 
 def distance(net: Net, augment: Callable, student: Student) -> Callable:
     """Builds (key, synth, piece) -> (L, metrics). L compares the student's parameters, after s steps of training on the set at step size
-    `synth.lr` from theta*_t, with the expert's later parameters.
+    `synth.lr` from theta_0, with the expert's later parameters. theta_0 is theta*_t, with noise where the student has some. The metric
+    `inner_loss` is the student's loss in its last step. `augment` is (key, x, siamese) -> x, called without siamese.
 
-    L = sum_k w_k || theta_{s_k} - theta*_{t+k} ||^2 / || theta*_t - theta*_{t+k} ||^2, w_M = 1 and s_M = N, s_k = k floor(N / M) before.
+    L = sum_k w_k || theta_{s_k} - theta*_{t+k} ||^2 / || theta_0 - theta*_{t+k} ||^2, w_M = 1 and s_M = N, s_k = k floor(N / M) before.
+
+    Raises BadInput for a network with batch statistics.
     """
     unravel = flat_parameters(net)
     weights = (*student.weights, 1.0)
@@ -88,9 +91,10 @@ def distance(net: Net, augment: Callable, student: Student) -> Callable:
 
 
 def inner_items(key: jax.Array, n: int, *, batch: int | None, steps: int) -> Item:
-    """The batches of the student's N steps: permutations of the n images in pieces of `batch`, so that all serve before any serves again.
+    """The mini-batches of the student's `steps` steps, with a leading axis of these: permutations of the n images in pieces of `batch` (all
+    of them by default), so that all serve before any serves again.
 
-    Where `batch` does not divide n, the last piece of a permutation is short.
+    Where `batch` does not divide n, the last piece of a permutation is short: it is filled up with images that count 0.
     """
     batch = min(batch or n, n)
     turns = -(-steps // -(-n // batch))
@@ -99,7 +103,8 @@ def inner_items(key: jax.Array, n: int, *, batch: int | None, steps: int) -> Ite
 
 
 def flat_parameters(net: Net) -> Callable:
-    """Builds f32[P] -> params of `net`. Raises BadInput for a network with batch statistics, because a flat vector holds none."""
+    """Builds the function that turns a flat vector f32[P] into the params of `net`. Raises BadInput for a network with batch statistics,
+    because a flat vector holds none."""
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     if jax.tree.leaves(shapes.stats):
         raise BadInput("--net: trajectories hold no batch statistics; use norm=instance, norm=group or norm=none")
@@ -117,7 +122,8 @@ def _read(net: Net) -> Callable:
 
 
 def perturbed(key: jax.Array, unravel: Callable, theta: Float[Array, " p"], alpha: float) -> Float[Array, " p"]:
-    """theta with each convolution kernel w moved to w + alpha d / ||d|| * w, d ~ N(0, I); all other parameters as they are."""
+    """theta with each convolution kernel w moved to w + alpha d / ||d|| * w, d ~ N(0, I); all other parameters as they are. `unravel` turns
+    theta into the network's params."""
     leaves, structure = jax.tree.flatten(unravel(theta))
 
     def move(key, w):
@@ -153,15 +159,17 @@ def follow(
     """Builds the method that minimises `distance` over the fields of the set in `rates`. Each field has its own SGD (step size, momentum).
 
     Args:
+      net, augment, student: as `distance` takes them.
       request: which stretches of the experts' trajectories are matched.
       rates: of `x` (images), `lr` (the student's step size) and, where labels are learned, `y`.
       step_size: beta_0 > 0, the student's first.
-      positive: what the optimiser of the step size moves: itself, its logarithm or its inverse softplus.
+      positive: what the optimiser of the step size moves: itself, its logarithm or its inverse softplus, the latter two by gradients cut
+        to [-1, 1].
       gate: the loss above which, or without which, a step changes nothing, momentum included.
       init, after: as `descend` takes them.
 
     Raises:
-      BadInput: an option out of its range.
+      BadInput: an option out of its range, or a network with batch statistics.
     """
     _check(student, request, step_size, rates)
     hide, show = POSITIVE[positive]

@@ -43,7 +43,7 @@ def datm(
 
     L = || theta_N - theta*_{t+M} ||^2 / || theta*_t - theta*_{t+M} ||^2 as in MTT, with l = - sum_c softmax(y)_c log softmax(f(x))_c and
     labels stored as logits y; t ~ U{T- ... U - 1} with U growing from U_0 to T+. Images, labels and beta stay as they are where L exceeds
-    `gate`. The set starts from real images that an expert at its end gets right (`choose_correct`), labelled by `mean_correct`.
+    `gate`. The set starts from real images that an expert at its end gets right, labelled by the mean logits of the experts that do.
 
     Args:
       net: the experts' network; one with batch statistics is refused.
@@ -63,8 +63,10 @@ def datm(
       momentum: of the optimisers of the images and of beta, in [0, 1).
       label_momentum: of the optimiser of the labels, in [0, 1).
       gate: the loss above which, or without which, a step changes nothing; a student that stays where it starts has loss 1.
-      gradient: `exact`, or `tesla`, as in `mtt`.
-      positive: keeps beta above 0, as in `mtt`; `none` as published.
+      gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
+        for N = 1, and not the gradient of L for N > 1.
+      positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
+        `none` as published, where beta itself is moved, by gradients of any size.
 
     Raises:
       BadInput: an option out of its range, or a network with batch statistics.
@@ -92,10 +94,11 @@ def datm(
 def choose_correct(
     key: jax.Array, outputs: Iterable[Float[np.ndarray, "n classes"]], y: Int[np.ndarray, " n"], size: int
 ) -> Int[np.ndarray, " m"]:
-    """`size` examples, class-major and as many of every class, that a network gets right; `outputs` are the logits of one after another.
+    """Indices of `size` examples in all, class-major and as many of every class, that a network gets right. `outputs` are the logits of all
+    n examples, by one network after another; y are their class indices.
 
-    The first network's right ones are drawn from at random; the next serves where they do not suffice. Where no network's do, the wrong
-    ones follow that the last of them came nearest to getting right.
+    The first network's right ones are drawn from at random; the next serves for the classes where they do not suffice. Where no network's
+    do, the wrong ones follow that the last of them came nearest to getting right.
 
     Raises:
       BadInput: a class has fewer examples.
@@ -123,7 +126,8 @@ def choose_correct(
 
 
 def mean_correct(outputs: Iterable[Float[np.ndarray, "m classes"]], y: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m classes"]:
-    """The mean logits of an example over the networks that get it right.
+    """For every example the mean logits over the networks that get it right. `outputs` are the logits of all m examples, by one network
+    after another; y are their class indices.
 
     Where none does: over all, the logit of the example's class exchanged with the largest. So the largest is always the class's.
     """

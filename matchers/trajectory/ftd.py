@@ -16,8 +16,9 @@ FIRST = 5.0  # minus the logarithm of what the first images may weigh at the end
 
 
 def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The mean forgets the first images by the end of the run, as it does in the published 5,000 steps at 0.999; in a tenth of these it
-    would be 61 % of them."""
+    """The option `decay` for a run of so many steps: 1 - 5 / steps, between 0 and 0.9999, to four digits. So the mean forgets the first
+    images by the end of the run, as it does in the published 5,000 steps at 0.999; in a tenth of these it would be 61 % of them. `options`
+    are not read."""
     return {"decay": float(f"{min(0.9999, max(0.0, 1 - FIRST / steps)):.4g}")}
 
 
@@ -59,8 +60,10 @@ def ftd(
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
       decay: d of the running mean, in [0, 1); 0 gives the images as they are.
-      gradient: `exact`, or `tesla`, as in `mtt`.
-      positive: keeps beta above 0, as in `mtt`; `none` as published.
+      gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
+        for N = 1, and not the gradient of L for N > 1.
+      positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
+        `none` as published, where beta itself is moved, by gradients of any size.
 
     Raises:
       BadInput: an option out of its range, or a network with batch statistics.

@@ -38,7 +38,10 @@ def gat(*, width: int = 128, depth: int = 2, heads: int = 4, readout: Readout = 
     """GAT: neighbours weighed by learned attention, for graphs.
 
     Velickovic et al., ICLR 2018, eq. 1 to 5. `width` is the size of the node vectors over all `heads`, which must divide it, `depth` the
-    number of layers.
+    number of layers, `readout` what a graph takes of its nodes' vectors. Returns the network's constructor: (alphabet, classes, `Draw`) ->
+    module.
+
+    Raises BadInput where `heads` does not divide `width`.
     """
     if width % heads:
         raise BadInput(f"--net gat:width={width},heads={heads}: the heads share the width; give a multiple of {heads}")

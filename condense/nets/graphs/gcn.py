@@ -27,6 +27,7 @@ class GcnLayer(nnx.Module):
 def gcn(*, width: int = 128, depth: int = 2, readout: Readout = "mean"):
     """GCN: neighbours weighed by the degrees of both ends, for graphs.
 
-    Kipf and Welling, ICLR 2017, eq. 2. `width` is the size of the node vectors, `depth` the number of layers.
+    Kipf and Welling, ICLR 2017, eq. 2. `width` is the size of the node vectors, `depth` the number of layers, `readout` what a graph takes
+    of its nodes' vectors. Returns the network's constructor: (alphabet, classes, `Draw`) -> module.
     """
     return partial(GraphNet, layer=GcnLayer, width=width, depth=depth, readout=readout)

@@ -27,6 +27,7 @@ class GinLayer(nnx.Module):
 def gin(*, width: int = 128, depth: int = 2, readout: Readout = "mean"):
     """GIN: the sum of the neighbours through two linear layers, for graphs.
 
-    Xu, Hu, Leskovec and Jegelka, ICLR 2019, eq. 4.1. `width` is the size of the node vectors, `depth` the number of layers.
+    Xu, Hu, Leskovec and Jegelka, ICLR 2019, eq. 4.1. `width` is the size of the node vectors, `depth` the number of layers, `readout` what
+    a graph takes of its nodes' vectors. Returns the network's constructor: (alphabet, classes, `Draw`) -> module.
     """
     return partial(GraphNet, layer=GinLayer, width=width, depth=depth, readout=readout)

@@ -40,7 +40,8 @@ class GraphNet(nnx.Module):
         self.readout = readout
 
     def features(self, batch: GraphBatch) -> tuple[Float[Array, "b d"], Float[Array, "n d"]]:
-        """Returns a pair: the input of `head` for every graph, and the vectors of the nodes that the readout pools."""
+        """Returns a pair: the input of `head` for every graph, and the vectors of the nodes that the readout pools. Raises BadInput where
+        the batch is of trees that are less deep than the network has layers."""
         table, depth = self.tags[...], len(self.layers)
         if batch.layered and depth > len(batch.hops):
             raise BadInput(f"--net: {depth} layers look further than these trees of depth {len(batch.hops)}; use depth={len(batch.hops)}")

@@ -28,6 +28,7 @@ def sage(*, width: int = 128, depth: int = 2, readout: Readout = "mean"):
     """GraphSAGE: a node and the mean of its neighbours, each through its own matrix, for graphs.
 
     Hamilton, Ying and Leskovec, NeurIPS 2017, algorithm 1 (mean aggregator, without the normalisation of its line 7). `width` is the
-    size of the node vectors, `depth` the number of layers.
+    size of the node vectors, `depth` the number of layers, `readout` what a graph takes of its nodes' vectors. Returns the network's
+    constructor: (alphabet, classes, `Draw`) -> module.
     """
     return partial(GraphNet, layer=SageLayer, width=width, depth=depth, readout=readout)
