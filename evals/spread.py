@@ -45,8 +45,10 @@ def coverage(real: Float[np.ndarray, "n d"], chosen: Float[np.ndarray, "m d"], *
 
 def diversity(real: Float[np.ndarray, "n d"], chosen: Float[np.ndarray, "m d"]) -> float:
     """The root mean square distance of two chosen examples over that of two real ones, embeddings of one class. NaN where either has fewer
-    than two."""
-    return float(mean_square(chosen) / mean_square(real)) ** 0.5 if min(len(real), len(chosen)) > 1 else float("nan")
+    than two, and where all real ones are the same."""
+    if min(len(real), len(chosen)) < 2 or not (whole := mean_square(real)):
+        return float("nan")
+    return (mean_square(chosen) / whole) ** 0.5
 
 
 def mean_square(rows: Float[np.ndarray, "n d"]) -> float:

@@ -85,7 +85,15 @@ def augmentation(data) -> Augment:
 
 
 def check_modality(data, *modalities: str, flag: str):
-    """Returns the data. Raises BadInput if their modality is not one of `modalities`."""
+    """Returns the data unchanged if they hold examples of a kind that the caller can use.
+
+    Args:
+      data: loaded data, of which the fields `modality` and `spec` are read.
+      modalities: one or more names of allowed kinds: `images`, `graphs`, `vectors`.
+      flag: the option of the command line that named the data, such as `--data`; the message of the error begins with it.
+
+    Raises BadInput if the modality of the data is not one of `modalities`. Its message says what data would do.
+    """
     if data.modality in modalities:
         return data
     there, takes = MODALITIES[data.modality], " or ".join(modalities)

@@ -104,7 +104,7 @@ def images_a_class(method: Method, matcher: Matcher, budget: Budget, data: Data,
         )
     classes, examples = len(data.classes), len(data.train.y)
     if not matcher.balanced and budget.ipc:
-        return budget.ipc * classes
+        return budget.ipc * classes * getattr(content, "per_image", 1)
     more = {"content": content, "example": MODALITIES[data.modality].example, "examples": examples}
     count = budget.per_class(data.image, classes if method.labelled and matcher.balanced else 1, **more)
     if budget.fraction and method.labelled and matcher.balanced:

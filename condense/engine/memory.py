@@ -93,8 +93,15 @@ def snapshots(batch) -> str:
 
 
 def parts(needed: int, batch, kept: int) -> str:
-    """Says in brackets of what the working memory of a trajectory step consists: `kept` parameter vectors, and the rest of the `needed`
-    bytes. Empty where the batch is no `Piece` of a trajectory."""
+    """Says for a message what the working memory of a step of trajectory matching consists of, as text in brackets after a space, such as
+    ` (21 parameter vectors 26.9 MB, activations of one step of the student 140 MB)`.
+
+    Args:
+      needed: bytes of the whole working memory of the step.
+      batch: what the step gets. Where it is no `Piece` of a trajectory, the text is empty.
+      kept: how many parameter vectors are part of that memory, each as large as `batch.start`. The rest of `needed`, or 0 where they are
+        more than it, is called activations.
+    """
     if not isinstance(batch, Piece):
         return ""
     vectors = kept * batch.start.nbytes

@@ -222,8 +222,8 @@ def noise(comparison: Comparison) -> Draw:
 
 
 def everything(comparison: Comparison) -> Draw:
-    """Returns seed -> a set of all training examples with their class indices, whatever labels the set has; where they do not lie in
-    memory, a `StreamedSet` of them."""
+    """Returns seed -> a set of all training examples in model space, with their class indices for labels, whatever labels the comparison's
+    set has; the same for every seed. Where they do not lie in memory it is a `StreamedSet`, which reads them block by block."""
     usual = MODALITIES[comparison.data.modality].content
     encode = partial(comparison.real, kind=Hard, content=usual and usual(comparison.data))
     train = comparison.data.train

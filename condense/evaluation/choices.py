@@ -75,11 +75,18 @@ def epochs_of_steps(steps: int | None, epochs: int | None, protocol: Protocol, s
 
 
 def take_replay(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> Protocol:
-    """The recipe for a set whose labels record their views, order and mini-batches: the one that the call names, else the set's, else
-    `fkd`. Optimiser, schedule and length are the recipe's; `epochs`, where given, replace its own, and so do the recorded epochs where the
-    call names neither.
+    """Chooses the recipe by which networks train on a set whose labels record the views, their order and the mini-batches of every epoch.
 
-    Raises BadInput where the recipe shows no views, or has more epochs than are recorded.
+    It is the recipe that the call names, else the one that the set names, else `fkd`. Only its optimiser, schedule of the step size and
+    number of epochs count: views, order and mini-batches are the recorded ones. The number of epochs is the first of these that is there:
+    `epochs`; where the call names a recipe, that recipe's own; the recorded number.
+
+    Args:
+      synth: the set.
+      recipe: the name that the call gives, None for none.
+      epochs: the number that the call gives (>= 1), None for none.
+
+    Raises BadInput for an unknown recipe, for one that shows no views, and where the number of epochs is above the recorded one.
     """
     asked = recipe or synth.info.recipe or "fkd"
     if not getattr(find_recipe(asked), "view", ""):

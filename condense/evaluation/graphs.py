@@ -37,8 +37,20 @@ PIECE = 256  # test graphs that are read at a time
 
 
 def read_as_colours(examples: GraphExamples, net: str) -> GraphBatch:
-    """The colour graph of some graphs, in which one node stands for all that a network of so many layers cannot tell apart. Nodes of
-    different degree stay apart only if the network needs degrees. For a network that is not of this package: the graphs as they are."""
+    """Makes one batch of all the graphs: their colour graph, on which a network gives every graph the same output with less work.
+
+    With L the number of the network's layers, the colour graph has levels 0, 1, ..., L. On level l one node stands for all nodes, of all
+    the graphs, that look alike as far as l edges away; edges and readout hold how often they occur (`colour_batch`). From level 1 on, nodes
+    of different degree never look alike. On level 0 they share a node if they have the same tag, except where the network reads degrees
+    even there (GCN).
+
+    Args:
+      examples: the graphs. Their class indices are not read.
+      net: specification of the network, such as `gin:depth=3`. For one that is not of this package nothing is merged: the batch has every
+        node of every graph.
+
+    Raises BadInput for options that the network does not take.
+    """
     depth = depth_of(net)
     return batch_of(examples.x) if depth is None else colour_batch(refine(examples.x, depth, degrees=reads_degrees(net)))
 

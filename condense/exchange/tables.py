@@ -26,11 +26,12 @@ def is_table(path: Path) -> bool:
 
 
 def columns_of(path: Path) -> Columns:
-    """The columns of parquet files that are not called test or valid, or of the train split of a set that `datasets` saved. Raises BadInput
-    where the library is missing, or the files are damaged."""
+    """The columns of parquet files whose names do not begin with `test` or `val` (of all files where all names do), or of the train split
+    of a set that `datasets` saved. Raises BadInput where the library is missing, or the files are damaged."""
     if kind_of(path, str(path)) == "parquet":
-        files = [file for file in parquet_files(path) if not file.name.startswith(("test", "valid"))]
-        return Files(files, str(path))
+        every = parquet_files(path)
+        files = [file for file in every if not file.name.lower().startswith(("test", "val"))]
+        return Files(files or every, str(path))
     datasets, stored = needed("datasets", str(path), extra="interop"), saved_bytes(path, str(path))
     try:
         found = datasets.load_from_disk(str(path))

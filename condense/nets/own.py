@@ -84,9 +84,9 @@ def as_net(value: Any, image: tuple[int, ...] | Alphabet, classes: int, *, flag:
             f"{flag}: the data are graphs, which a Net takes and a module does not; use gcn, gat, gin, sage, or a Net of a GraphBatch"
         )
     elif isinstance(value, linen.Module):
-        net = _from_linen(value, image)
+        net = _from_linen(value, image, flag)
     elif callable(value) and not isinstance(value, nnx.Module):
-        net = _from_nnx(value)
+        net = _from_nnx(value, flag)
     else:
         kind = type(value).__name__
         raise BadInput(f"{flag}: {kind} is no network; give a specification, a Net, a linen module, or a function rngs -> nnx.Module")
@@ -103,13 +103,13 @@ def as_net(value: Any, image: tuple[int, ...] | Alphabet, classes: int, *, flag:
     return net
 
 
-def _from_linen(module: linen.Module, image: tuple[int, ...]) -> Net:
+def _from_linen(module: linen.Module, image: tuple[int, ...], flag: str) -> Net:
     if not callable(getattr(type(module), "features", None)):  # a layer may have a field of that name
-        raise BadInput(f"net=: the module {type(module).__name__} has no features; it needs {PARTS}")
+        raise BadInput(f"{flag}: the module {type(module).__name__} has no features; it needs {PARTS}")
 
     def init(key):
         made = module.init(key, jnp.zeros((1, *image), jnp.float32))
-        _check_stateless(module, sorted(made.keys() - {"params"}))
+        _check_stateless(module, flag, sorted(made.keys() - {"params"}))
         return Vars(made["params"])
 
     def apply(vars, x, *, train=False, key=None):
@@ -119,15 +119,15 @@ def _from_linen(module: linen.Module, image: tuple[int, ...]) -> Net:
     return Net(init, apply)
 
 
-def _from_nnx(construct: Callable[[nnx.Rngs], nnx.Module]) -> Net:
+def _from_nnx(construct: Callable[[nnx.Rngs], nnx.Module], flag: str) -> Net:
     graph = nnx.graphdef(nnx.eval_shape(lambda: construct(nnx.Rngs(0))))
 
     def init(key):
         module = construct(nnx.Rngs(key))
         if not hasattr(module, "features") or not hasattr(module, "head"):
-            raise BadInput(f"net=: the module {type(module).__name__} lacks a part; it needs {PARTS}")
+            raise BadInput(f"{flag}: the module {type(module).__name__} lacks a part; it needs {PARTS}")
         _, params, rest = nnx.split(module, nnx.Param, ...)
-        _check_stateless(module, ["/".join(map(str, path)) for path, _ in nnx.to_flat_state(rest)])
+        _check_stateless(module, flag, ["/".join(map(str, path)) for path, _ in nnx.to_flat_state(rest)])
         return Vars(plain(nnx.to_pure_dict(params)))
 
     def apply(vars, x, *, train=False, key=None):
@@ -138,10 +138,10 @@ def _from_nnx(construct: Callable[[nnx.Rngs], nnx.Module]) -> Net:
     return Net(init, apply)
 
 
-def _check_stateless(module: Any, held: list[str]) -> None:
+def _check_stateless(module: Any, flag: str, held: list[str]) -> None:
     """Raises BadInput where a module carries more than parameters: running statistics would stand still, and draws repeat."""
     if held:
         name = type(module).__name__
         raise BadInput(
-            f"net=: the module {name} carries {', '.join(held[:3])} beside its parameters; use norms of single examples, no dropout"
+            f"{flag}: the module {name} carries {', '.join(held[:3])} beside its parameters; use norms of single examples, no dropout"
         )

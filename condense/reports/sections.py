@@ -83,8 +83,14 @@ def architectures(found: Comparison) -> Section:
 
 
 def validation(subjects: tuple[Subject, ...]) -> Section:
-    """The validation curves of all runs in one chart, a line a run, under `chart`; a sentence under `missing` where there are none."""
-    columns = {one.name: points for one in subjects for points in validation_columns(one).values()}
+    """The validation curves of all runs in one chart, a line for each measure of a run, under `chart`; a sentence under `missing` where
+    there are none."""
+    columns = {
+        one.name if len(found) == 1 else f"{one.name}, {name}": points
+        for one in subjects
+        for found in [{name: points for name, points in validation_columns(one).items() if points}]
+        for name, points in found.items()
+    }
     if not columns:
         return {"missing": "No run was scored on the way; `condense distill ... --eval-every N` does it."}
     return {"chart": charts.curves(columns, title="validation accuracy against steps", measure="accuracy", per_cent=True)}

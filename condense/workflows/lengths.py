@@ -4,6 +4,7 @@ The clock decides how many steps fit, and nothing else: the set is a function of
 """
 
 import json
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -63,10 +64,10 @@ def measure_length(made: Plan) -> Length:
     spent = time.perf_counter() - began + cost.compiling
     fit = int(((1 - SHARE) * whole - spent) / cost.mean)
     if fit < 1:
-        least = (spent + cost.mean) / (1 - SHARE) / 60
+        least = math.ceil(100 * (spent + cost.mean) / (1 - SHARE) / 60) / 100  # rounded up, so that it is enough
         raise BadInput(
             f"--minutes {made.minutes:g}: no step fits: compiling takes {cost.compiling:.1f} s here, twice with the measuring, and a step"
-            f" {cost.mean:.2g} s; give at least {least:.1g}, or --steps N"
+            f" {cost.mean:.2g} s; give at least {least:g}, or --steps N"
         )
     length = length_of(made, fit)
     note(

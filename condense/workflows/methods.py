@@ -9,8 +9,8 @@ ENTRY_POINTS = "condense.methods"  # a package outside names its `matchers.metho
 
 
 def known_methods() -> dict[str, Method]:
-    """All methods by name: those of this project, and those that installed packages register under other names."""
-    return {**{method.name: method for method in registered(ENTRY_POINTS, Method).values()}, **REGISTRY}
+    """All methods by name: those of this project in its order, then those that installed packages register under other names."""
+    return {**REGISTRY, **{method.name: method for method in registered(ENTRY_POINTS, Method).values() if method.name not in REGISTRY}}
 
 
 def find_method(name: str) -> Method:

@@ -114,7 +114,8 @@ class Plan:
 
     @property
     def recipe(self) -> str:
-        """The name of the evaluation recipe that the set will record: the method's if it scores this modality, else the modality's."""
+        """Name of the evaluation recipe that the set will record: the method's if it has one and that recipe scores this modality, else the
+        modality's. It ends in `:epochs=N` where option `label_epochs` sets other epochs; BadInput where that recipe cannot have them."""
         own = self.matcher.recipe or self.modality.recipe
         takes = recipe(own).modalities
         serves = takes is None or self.modality.name in takes

@@ -59,14 +59,25 @@ def slopes_of(
     y: Int[Array, " classes"],
     settings: RecoverySettings,
 ):
-    """(f32[s k h w c], {name: f32[]}): the gradient of L_ik = CE + alpha R of the i-th natural set plus its k-th addition, by the addition,
-    through network k; means over i and k of `loss` and its terms `entropy` and `statistics`.
+    """For each natural set i and network k: the loss L_ik of the set plus its k-th addition, and the gradient of L_ik by that addition.
+
+    The same addition delta[i, k] is added to every image of natural[i]. The sums go through one random jitter together and then through
+    network k, which does not learn. L_ik = CE + alpha R is the `batch_loss` of that: CE is the mean cross entropy, R the distance of the
+    batch's statistics from the running ones in the batch norms of network k, and alpha is `settings.alpha_bn`.
 
     Args:
-      key: of the jitters, one for each i and k.
-      teachers, vars: the networks, and the variables that are used in place of their own.
-      natural: one image of every class in each set. delta: the additions. y: the class indices of a set's images.
-      settings: weights and jitter.
+      key: the random key; each i and k gets a jitter of its own.
+      teachers, vars: k networks, and the variables that are used in place of their own.
+      natural: s natural sets in model space, of one image of every class each.
+      delta: k additions for each set, in model space.
+      y: the class indices of a set's images, in their order.
+      settings: the jitter, and the weights of a loss; those of further terms (`tv`, `l2`) count in L_ik too, where they are not 0.
+
+    Returns:
+      f32[s k h w c], the gradients of L_ik by delta[i, k]; {name: f32[]}, means over all i and k: `loss` of L_ik, `entropy` of CE and
+      `statistics` of R, without its weight.
+
+    Raises ValueError for a network without batch norms.
     """
     keys = jax.random.split(key, delta.shape[:2])
     slopes, totals = [], jnp.zeros(3, delta.dtype)

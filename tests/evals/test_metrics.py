@@ -69,7 +69,7 @@ def test_diversity_is_the_spread_of_pairs_beside_that_of_real_pairs():
     """Squared distances of the pairs of 0, 1, 5 are 1, 25, 16, their mean 14; of 0, 2 there is 4."""
     real, chosen = np.array([[0.0], [1.0], [5.0]]), np.array([[0.0], [2.0]])
     assert diversity(real, chosen) == pytest.approx(math.sqrt(4 / 14)) and diversity(real, real) == 1
-    assert math.isnan(diversity(real, chosen[:1]))
+    assert math.isnan(diversity(real, chosen[:1])) and math.isnan(diversity(real[:1].repeat(3, 0), chosen))
     np.testing.assert_allclose(squared_distances(real, chosen), [[0, 4], [1, 1], [25, 9]])
 
 

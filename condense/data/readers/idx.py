@@ -149,8 +149,17 @@ def scan_files(spec: Spec, files: list[Path], shapes: list[tuple[int, ...]]) -> 
 
 
 def read(spec: Spec, *, scanned: bool = False) -> Source:
-    """The four files in the folder that the spec names, or in that of the named set. Where `scanned`, images stay in their files. Raises
-    BadInput for a file that is missing or damaged, and for files that do not fit each other."""
+    """Reads the four files of MNIST's layout: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and the same of `t10k` for the test
+    split, each plain or .gz. Images are u8[n h w 1].
+
+    Args:
+      spec: names the folder; where its location is empty, it is that of the named set. The files may also lie in a folder inside it.
+      scanned: whether images stay in their files and are read when they are taken. Otherwise they are read into memory.
+
+    Raises BadInput for a file that is missing or damaged; for files that do not fit each other, such as labels of another number than
+    images, or test images of another size; for labels beyond the named classes, or in the test split alone; for an option that asks to draw
+    a test split; and, unless `scanned`, for more images than memory allows.
+    """
     files = f"the four files {', '.join(IDX)}, each plain or .gz"
     remedy = f"it must hold {files}" if spec.location else f"`condense data {spec.name} --from DIR` copies there {files}"
     return read_idx_folder(spec.place() if spec.location else home() / spec.name, spec, remedy=remedy, scanned=scanned)

@@ -123,6 +123,9 @@ def test_hugging_face_sets_of_images(data, tmp_path):
     named.cast_column("image", datasets.Image()).to_parquet(tmp_path / "text.parquet")
     for name in ("saved", "train.parquet", "numbers.parquet", "text.parquet"):
         assert same(import_set(tmp_path / name, data=data), ours(data, Hard(jnp.asarray(INDEX), 3), x=x))
+    alone = tmp_path / "test-00000.parquet"  # whatever its name, it is what the call names
+    alone.write_bytes((tmp_path / "train.parquet").read_bytes())
+    assert same(import_set(alone, data=data), ours(data, Hard(jnp.asarray(INDEX), 3), x=x))
 
 
 def test_kips_archives_hold_regression_values(data, tmp_path):

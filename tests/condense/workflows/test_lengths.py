@@ -1,6 +1,7 @@
 """Minutes: measured once, written down as steps and options, and never measured again."""
 
 import json
+import re
 import shlex
 
 import numpy as np
@@ -113,8 +114,12 @@ def test_wrong_minutes_are_refused(call, words):
 
 
 def test_minutes_in_which_no_step_fits_are_refused_with_those_that_would(measured):
-    with pytest.raises(BadInput, match=r"--minutes 0.05: no step fits: compiling takes 4.0 s here.*; give at least 0.2, or --steps N"):
+    words = r"--minutes 0.05: no step fits: compiling takes 4.0 s here.*; give at least (0\.\d+), or --steps N"
+    with pytest.raises(BadInput, match=words) as refused:
         settle_length(plan(PULL, DATA, **SMALL, minutes=0.05))
+    enough = float(re.search(words, str(refused.value)).group(1))
+    assert enough == 0.22  # (4 + 8) s / 0.95
+    assert settle_length(plan(PULL, DATA, **SMALL, minutes=enough)).schedule.steps >= 1
 
 
 def test_a_method_that_chooses_in_one_step_takes_no_minutes(measured):
