@@ -3,6 +3,7 @@
 from condense.runtime import early
 
 # isort: split
+import contextlib
 import logging
 import os
 import signal
@@ -104,8 +105,9 @@ def _has_device() -> bool:
 
 
 def say(message: str, code: int) -> int:
-    """Prints a message in one line on stderr, and returns the code."""
-    print("condense: " + " ".join(one_line(message).split()), file=sys.stderr)
+    """Prints a message in one line on stderr, and returns the code. A Ctrl-C that arrives meanwhile changes nothing: the program ends anyway."""
+    with contextlib.suppress(KeyboardInterrupt):
+        print("condense: " + " ".join(one_line(message).split()), file=sys.stderr)
     return code
 
 

@@ -51,7 +51,8 @@ def test_the_step_size_stays_positive_and_the_loss_falls_on_experts_of_the_runs_
     """Where --lr-lr moves beta itself, and by much, such a run ends and says what to try: its experts are short. The gate of datm leaves
     out what goes astray, so that run comes to its end and says that nothing was matched."""
     out = tmp_path / "run"
-    assert command(["distill", name, "--data", "digits", "--ipc", "1", "--steps", "40", "--out", str(out)]) == 0
+    steps = "300" if name == "ast" else "40"  # its loss, a sum over the student's way, falls slowly beside its noise
+    assert command(["distill", name, "--data", "digits", "--ipc", "1", "--steps", steps, "--out", str(out)]) == 0
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     sizes, losses = (np.array([row[key] for row in rows if key in row]) for key in ("step_size", "loss"))
     assert len(sizes) and (sizes > 0).all()

@@ -68,7 +68,7 @@ priors: after replace 000000002 1, torn replace priors.json 1, after replace pri
 representations: torn orbax * 1, torn replace set.npz 1
 transfer: torn replace t.json 1, after replace t.json 1
 evaluate: torn replace e.json 1
-data: before replace tfds/mine 1, torn replace 1.0.0 1
+data: before replace tfds/mine 1, torn replace mine-test.array_record-00000-of-00001 1
 """
 KILLS = [(line.partition(":")[0], *case.split()) for line in CASES.split("\n") if line for case in line.partition(":")[2].split(",")]
 ONCE = re.compile(r"replace \S*(/[0-9]{9}|partial/[0-9]+\.npz)")  # states and answers: work that must not be lost
@@ -92,7 +92,8 @@ def files(place: Path) -> dict[str, object]:
             continue
         if path.suffix == ".npz":
             with np.load(path) as archive:
-                content = {key: (archive[key].dtype.str, archive[key].shape, archive[key].tobytes()) for key in archive.files}
+                kept = [key for key in archive.files if (path.name, key) != (".condense.npz", "stamp")]  # of the times of files
+                content = {key: (archive[key].dtype.str, archive[key].shape, archive[key].tobytes()) for key in kept}
         elif path.suffix == ".json":
             content = timeless(json.loads(content))
         found[name] = "" if path.name == ".lock" else content

@@ -59,7 +59,8 @@ def test_a_step_of_every_method_moves_what_every_content_stores(name, stored, sp
     before = case.synth.x.learned()
     if not case.matcher.host:
         carry = loop.initial_state(KEY, case.matcher, case.synth)
-        moved, _, _ = case.matcher.step(KEY, carry.state, case.synth.bare(), case.feed()(0))
+        batch = jax.tree.map(jnp.asarray, case.feed()(0))
+        moved, _, _ = case.matcher.step(KEY, carry.state, case.synth.bare(), batch)
         moved = jax.tree.leaves(moved.x.learned())
         assert any(np.abs(np.asarray(a) - np.asarray(b)).max() > 0 for a, b in zip(jax.tree.leaves(before), moved, strict=True))
 
