@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from synth.base import Net
+from synth.errors import BadInput
 from synth.labelling import label
 from synth.set import SyntheticSet
 
@@ -67,6 +71,33 @@ class Piece(NamedTuple):
     epoch: Int[Array, ""]
 
 
+class Stages(NamedTuple):
+    """A feed of `Snapshots`: a recorded expert at two stages of its training; every expert serves once before any serves again.
+
+    Args:
+      window: L >= 1, the most epochs from the first stage to the second.
+    """
+
+    window: int
+
+
+class Snapshots(NamedTuple):
+    """Parameters of an expert that is recorded for K epochs: after t of them, t uniform in 0 ... K - 1, and after t', uniform in
+    t + 1 ... min(t + L, K). Flat, in the order of `ravel_pytree(params)`."""
+
+    earlier: Float[Array, " p"]
+    later: Float[Array, " p"]
+
+
+def flat_parameters(net: Net) -> Callable:
+    """Builds the function that turns a flat vector f32[P] into the params of `net`. Raises BadInput for a network with batch statistics,
+    because a flat vector holds none."""
+    shapes = jax.eval_shape(net.init, jax.random.key(0))
+    if jax.tree.leaves(shapes.stats):
+        raise BadInput("--net: trajectories hold no batch statistics; use norm=instance, norm=group or norm=none")
+    return ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.params))[1]
+
+
 class Task(NamedTuple):
     """Facts about the run that a method may use.
 
@@ -92,7 +123,8 @@ class Given:
     value: Any
 
 
-Feed = PerClass | Shuffled | Whole | Unread | Segment | GraphsPerClass | Given | None
+# a tuple of feeds gives a tuple of their batches
+Feed = PerClass | Shuffled | Whole | Unread | Segment | Stages | GraphsPerClass | Given | tuple | None
 
 
 class Matcher(NamedTuple):

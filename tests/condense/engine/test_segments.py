@@ -1,4 +1,4 @@
-"""The feed of trajectory pieces: which experts, which epochs, which numbers."""
+"""The feeds of trajectories, pieces and stages: which experts, which epochs, which numbers."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from condense.engine.feeds import make_feed, start_bound
 from condense.runtime import devices as mesh
-from matchers.base import Piece, Segment
+from matchers.base import PerClass, Piece, Segment, Stages
 from synth.base import Examples
 from synth.errors import BadInput
 
@@ -112,3 +112,40 @@ def test_a_piece_is_whole_on_every_device():
     placed = mesh.place_batch(feed(Segment(2, 0, 4, every=True))(0))
     assert len(mesh.devices()) == 4
     assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(placed)) and isinstance(placed, Piece)
+
+
+def stages(window: int, steps: int, *, seed: int = 0) -> list[tuple[int, int, int]]:
+    """Expert, earlier and later epoch of every step, as the numbers themselves say."""
+    make = make_feed(Stages(window), NOTHING, 3, seed=seed, experts=Numbered())
+    found = [[divmod(int(row[0]), 1000) for row in make(step)] for step in range(steps)]
+    assert all(earlier[0] == later[0] for earlier, later in found)
+    return [(expert, earlier, later) for (expert, earlier), (_, later) in found]
+
+
+def test_stages_are_uniform_and_the_later_one_lies_within_the_window():
+    """Eight epochs: the earlier stage is any of 0 ... 7, as often as any other, the later one of the three that follow, up to the last."""
+    found = stages(3, 800)
+    counts = np.bincount([earlier for _, earlier, _ in found], minlength=9)
+    assert counts[8] == 0 and (np.abs(counts[:8] - 100) < 47).all()  # five deviations of a binomial
+    for at in range(8):
+        seen = {later for _, earlier, later in found if earlier == at}
+        assert seen == set(range(at + 1, min(at + 3, 8) + 1))
+
+
+def test_stages_take_experts_in_turn_and_are_a_function_of_seed_and_step():
+    used = [expert for expert, _, _ in stages(2, 40)]
+    assert all(sorted(used[at : at + 5]) == [0, 1, 2, 3, 4] for at in range(0, 40, 5))
+    assert stages(2, 40) == stages(2, 40) != stages(2, 40, seed=1)
+
+
+def test_a_tuple_of_feeds_gives_what_each_gives_alone_and_is_put_on_the_devices_part_by_part():
+    x = np.arange(24, dtype=np.float32).reshape(12, 2, 1, 1)
+    examples, experts = Examples(x, np.repeat(np.arange(3), 4).astype(np.int32)), Numbered()
+    requests = (PerClass(4), Stages(2))
+    both = make_feed(requests, examples, 3, seed=5, experts=experts)
+    alone = [make_feed(one, examples, 3, seed=5, experts=experts) for one in requests]
+    for step in (0, 7):
+        jax.tree.map(np.testing.assert_array_equal, both(step), tuple(one(step) for one in alone))
+    real, snapshots = mesh.place_batch(both(0))
+    assert {shard.data.shape for shard in real.addressable_shards} == {(3, 1, 2, 1, 1)}  # split along the examples of a class
+    assert all(leaf.sharding.is_fully_replicated for leaf in snapshots)

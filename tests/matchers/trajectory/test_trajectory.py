@@ -14,9 +14,9 @@ from condense.engine import loop
 from condense.presets import PRESETS
 from condense.presets.trajectory import PAPERS
 from matchers import REGISTRY
-from matchers.base import Matcher, Piece
+from matchers.base import Matcher, Piece, flat_parameters
 from matchers.trajectory.ast import ast, emphasis
-from matchers.trajectory.common import Student, distance, flat_parameters, inner_items, logits, perturbed
+from matchers.trajectory.common import Student, distance, inner_items, logits, perturbed
 from matchers.trajectory.datm import choose_correct, datm, mean_correct
 from matchers.trajectory.ftd import ftd
 from matchers.trajectory.mtt import mtt
