@@ -21,7 +21,7 @@ def tgdd(
     momentum: Annotated[float, BelowOne] = 0.5,
     batch: int = 256,
     window: int = 5,
-    weight: Annotated[float, NonNegative] = 1.0,
+    weight: Annotated[float, NonNegative] = 0.1,
 ) -> Matcher:
     """Matches class means in the features of experts while these are trained, and keeps the set recognisable to later ones.
 

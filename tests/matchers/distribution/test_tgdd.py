@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from condense import nets
 from matchers.base import PerClass, Snapshots, Stages
 from matchers.distribution.dm import dm
 from matchers.distribution.tgdd import tgdd
@@ -19,7 +18,7 @@ from synth.images.augment import none
 from synth.labels.plain import Soft
 from tests.support.factories import complete_options
 from tests.support.linear import softmax
-from tests.support.matching import KEY, gradient_of, per_class, stepped
+from tests.support.matching import KEY, gradient_of, normed_net, per_class, stepped
 from tests.support.toy_data import as_set, blobs, central_differences, smooth_net
 
 CLASSES = 3
@@ -85,6 +84,7 @@ def test_without_the_cross_entropy_it_is_distribution_matching_under_the_earlier
     assert float(metrics["cross_entropy"]) > 0.1 and np.abs(found.x.pixels - fake.x.pixels).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_no_gradient_reaches_the_real_examples_and_the_snapshots_stay():
     fake, matcher = as_set(blobs(2, seed=1)), built()
     state = matcher.init(KEY, fake)
@@ -95,9 +95,9 @@ def test_no_gradient_reaches_the_real_examples_and_the_snapshots_stay():
 
 def test_it_asks_for_real_examples_and_two_stages_of_an_expert():
     assert built(batch=9, window=2).feed == (PerClass(9), Stages(2)) and built().start == "random"
-    assert complete_options("tgdd", {}) == {"lr": 1.0, "momentum": 0.5, "batch": 256, "window": 5, "weight": 1.0}
+    assert complete_options("tgdd", {}) == {"lr": 1.0, "momentum": 0.5, "batch": 256, "window": 5, "weight": 0.1}
 
 
 def test_networks_with_batch_statistics_are_refused():
     with pytest.raises(BadInput, match="no batch statistics; use norm=instance"):
-        tgdd(nets.build("convnet:width=4,depth=1,norm=batch", (8, 8, 1), 3), none, None)
+        tgdd(normed_net(), none, None)
