@@ -46,6 +46,9 @@ class GraphsPerClass(NamedTuple):
 class Segment(NamedTuple):
     """A feed of `Piece`: a stretch of a recorded expert trajectory; every expert serves once before any serves again.
 
+    A straight path takes the place of the K recorded epochs where one is asked for: theta*(s) = theta*_0 + s / K (theta*_K - theta*_0).
+    Start positions s are then any numbers in [T-, T+), not whole ones alone, and of an expert's snapshots the first and the last are read.
+
     Args:
       span: M >= 1, epochs from the start to the last target.
       first: T- >= 0, the least start epoch.
@@ -53,6 +56,7 @@ class Segment(NamedTuple):
       grow: (U0, E) lets the bound grow from U0 at step 0 to `last` at step E: min(T+, U0 + int((T+ - U0) step / E)).
       every: whether the targets are all of t+1 ... t+M, or t+M alone.
       kept: parameter vectors that a step of the method keeps while it works, for the estimate of its memory.
+      straight: whether the path is straight.
     """
 
     span: int
@@ -61,14 +65,20 @@ class Segment(NamedTuple):
     grow: tuple[int, int] | None = None
     every: bool = False
     kept: int = 0
+    straight: bool = False
+
+    def bound(self, epochs: int) -> int:
+        """What start positions stay below, of experts that are recorded for so many epochs, so that all targets lie on their path."""
+        return min(self.last, epochs - self.span + (0 if self.straight else 1))
 
 
 class Piece(NamedTuple):
-    """Parameters theta*_t of an expert after `epoch` = t epochs, and its later ones; flat, in the order of `ravel_pytree(params)`."""
+    """Parameters theta*_t of an expert after `epoch` = t epochs, and its later ones; flat, in the order of `ravel_pytree(params)`. On a
+    straight path t is any number."""
 
     start: Float[Array, " p"]
     targets: Float[Array, "k p"]
-    epoch: Int[Array, ""]
+    epoch: Int[Array, ""] | Float[Array, ""]
 
 
 class Stages(NamedTuple):

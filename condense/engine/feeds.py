@@ -5,7 +5,7 @@ A feed takes the examples of a batch and no others (`synth.base.Split`), in mode
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -123,24 +123,33 @@ def start_bound(request: Segment, step: int) -> int:
 
 def _segment(request: Segment, experts: Trajectories, seed: int) -> Callable:
     span, first, last = request.span, request.first, request.last
-    most = experts.epochs - span + 1  # the last target is at most the last epoch recorded
+    bound = request.bound(experts.epochs)
     least = last if request.grow is None else request.grow[0]
-    if min(most, least, last) <= first:
+    if min(bound, least) <= first:
         raise BadInput(
             f"no start epoch: from {first} to below {least}, matched {span} epochs further on, by experts trained for {experts.epochs};"
-            f" raise the upper bound of start epochs, or give experts of at least {first + span} epochs"
+            f" raise the upper bound of start epochs, or give experts of at least {first + span + request.straight} epochs"
         )
-    if last > most:
-        note(f"start epochs stay below {most}, not {last}: the experts are trained for {experts.epochs} epochs")
-    served = _order(experts, seed)
+    if bound < last:
+        note(f"start epochs stay below {bound}, not {last}: the experts are trained for {experts.epochs} epochs")
+    served, read = _order(experts, seed), partial(on_line, experts) if request.straight else experts.read
 
     def feed(step: int):
-        start = int(_rng(seed, EPOCH, step).integers(first, min(most, start_bound(request, step))))
-        after = range(start + 1, start + span + 1) if request.every else (start + span,)
-        rows = experts.read(served(step), [start, *after])
-        return Piece(rows[0], rows[1:], np.int32(start))
+        rng, high = _rng(seed, EPOCH, step), min(bound, start_bound(request, step))
+        start = float(rng.uniform(first, high)) if request.straight else int(rng.integers(first, high))
+        after = range(1, span + 1) if request.every else (span,)
+        rows = read(served(step), [start, *(start + epochs for epochs in after)])
+        return Piece(rows[0], rows[1:], np.float32(start) if request.straight else np.int32(start))
 
     return feed
+
+
+def on_line(experts: Trajectories, expert: int, positions: Sequence[float]) -> Float32[np.ndarray, "k p"]:
+    """Parameters at positions s, in epochs, on the straight line from an expert's first snapshot to its last, the only two that are read:
+    theta*_0 + s / K (theta*_K - theta*_0), computed in double precision. Raises BadInput as `experts.read` does."""
+    first, last = experts.read(expert, [0, experts.epochs]).astype(np.float64)
+    share = np.asarray(positions, np.float64)[:, None] / experts.epochs
+    return (first + share * (last - first)).astype(np.float32)
 
 
 def _order(experts: Trajectories, seed: int) -> Callable[[int], int]:

@@ -26,6 +26,7 @@ from synth.training.stream import read_over
 
 GradientKind = Literal["exact", "tesla"]
 PositiveBy = Literal["none", "log", "softplus"]
+PathKind = Literal["recorded", "straight"]
 
 
 class Student(NamedTuple):
