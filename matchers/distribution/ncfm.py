@@ -65,7 +65,9 @@ def unit(features: Float[Array, "... d"]) -> Float[Array, "... d"]:
 
 
 def gap(x: Float[Array, "n d"], s: Float[Array, "m d"], t: Float[Array, "k d"], alpha: float) -> Float[Array, ""]:
-    """The distance of the characteristic functions of two samples, in the mean over the frequencies t; see `ncfm`."""
+    """The distance of two samples of features: the mean over the frequencies t of
+    sqrt(alpha (|Phi| - |Phi~|)^2 + (1 - alpha) 2 (|Phi| |Phi~| - Re Phi Re Phi~ - Im Phi Im Phi~)), where Phi is the characteristic
+    function of x and Phi~ that of s, and alpha lies in [0, 1]."""
     (a, b), (c, d) = (characteristic(sample, t) for sample in (x, s))
     length, other = (safe_norm(jnp.stack(parts), axis=0) for parts in ((a, b), (c, d)))
     square = alpha * (length - other) ** 2 + (1 - alpha) * 2 * (length * other - a * c - b * d)

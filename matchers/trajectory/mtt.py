@@ -47,8 +47,8 @@ def mtt(
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
       path: `recorded`, epoch by epoch, or `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is theta*_0 + t / K (theta*_K - theta*_0) for
-        any number t in [T-, T+), where K epochs are recorded, of which the first and the last alone are read. The
-        released code spaces whole epochs along the line by how far each layer has moved; here they are evenly spaced.
+        any number t in [T-, T+), where K epochs are recorded, of which the first and the last alone are read.
+        MCT's released code spaces whole epochs along the line by how far each layer has moved; here they are evenly spaced.
       gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
         for N = 1, and not the gradient of L for N > 1.
       positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
