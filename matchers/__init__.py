@@ -58,6 +58,20 @@ BUILT_IN = (
         tuned=LR,
     ),
     Method(
+        "ncfm",
+        "matchers.distribution.ncfm:ncfm",
+        "Matches the characteristic functions of every class's features under freshly drawn random networks.",
+        ARRAYS,
+        tuned=LR,
+    ),
+    Method(
+        "tgdd",
+        "matchers.distribution.tgdd:tgdd",
+        "Matches class means in the features of experts while these are trained, and keeps the set recognisable to later ones.",
+        ARRAYS,
+        tuned=LR,
+    ),
+    Method(
         "mtt",
         "matchers.trajectory.mtt:mtt",
         "Lets a student trained on the set arrive where an expert arrived that was trained on the real data.",

@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from synth.base import Net
+from synth.errors import BadInput
 from synth.labelling import label
 from synth.set import SyntheticSet
 
@@ -42,6 +46,9 @@ class GraphsPerClass(NamedTuple):
 class Segment(NamedTuple):
     """A feed of `Piece`: a stretch of a recorded expert trajectory; every expert serves once before any serves again.
 
+    A straight path takes the place of the K recorded epochs where one is asked for: theta*(s) = theta*_0 + s / K (theta*_K - theta*_0).
+    Start positions s are then any numbers in [T-, T+), not whole ones alone, and of an expert's snapshots the first and the last are read.
+
     Args:
       span: M >= 1, epochs from the start to the last target.
       first: T- >= 0, the least start epoch.
@@ -49,6 +56,7 @@ class Segment(NamedTuple):
       grow: (U0, E) lets the bound grow from U0 at step 0 to `last` at step E: min(T+, U0 + int((T+ - U0) step / E)).
       every: whether the targets are all of t+1 ... t+M, or t+M alone.
       kept: parameter vectors that a step of the method keeps while it works, for the estimate of its memory.
+      straight: whether the path is straight.
     """
 
     span: int
@@ -57,14 +65,47 @@ class Segment(NamedTuple):
     grow: tuple[int, int] | None = None
     every: bool = False
     kept: int = 0
+    straight: bool = False
+
+    def bound(self, epochs: int) -> int:
+        """What start positions stay below, of experts that are recorded for so many epochs, so that all targets lie on their path."""
+        return min(self.last, epochs - self.span + (0 if self.straight else 1))
 
 
 class Piece(NamedTuple):
-    """Parameters theta*_t of an expert after `epoch` = t epochs, and its later ones; flat, in the order of `ravel_pytree(params)`."""
+    """Parameters theta*_t of an expert after `epoch` = t epochs, and its later ones; flat, in the order of `ravel_pytree(params)`. On a
+    straight path t is any number."""
 
     start: Float[Array, " p"]
     targets: Float[Array, "k p"]
-    epoch: Int[Array, ""]
+    epoch: Int[Array, ""] | Float[Array, ""]
+
+
+class Stages(NamedTuple):
+    """A feed of `Snapshots`: a recorded expert at two stages of its training; every expert serves once before any serves again.
+
+    Args:
+      window: L >= 1, the most epochs from the first stage to the second.
+    """
+
+    window: int
+
+
+class Snapshots(NamedTuple):
+    """Parameters of an expert that is recorded for K epochs: after t of them, t uniform in 0 ... K - 1, and after t', uniform in
+    t + 1 ... min(t + L, K). Flat, in the order of `ravel_pytree(params)`."""
+
+    earlier: Float[Array, " p"]
+    later: Float[Array, " p"]
+
+
+def flat_parameters(net: Net) -> Callable:
+    """Builds the function that turns a flat vector f32[P] into the params of `net`. Raises BadInput for a network with batch statistics,
+    because a flat vector holds none."""
+    shapes = jax.eval_shape(net.init, jax.random.key(0))
+    if jax.tree.leaves(shapes.stats):
+        raise BadInput("--net: trajectories hold no batch statistics; use norm=instance, norm=group or norm=none")
+    return ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.params))[1]
 
 
 class Task(NamedTuple):
@@ -92,7 +133,8 @@ class Given:
     value: Any
 
 
-Feed = PerClass | Shuffled | Whole | Unread | Segment | GraphsPerClass | Given | None
+# a tuple of feeds gives a tuple of their batches
+Feed = PerClass | Shuffled | Whole | Unread | Segment | Stages | GraphsPerClass | Given | tuple | None
 
 
 class Matcher(NamedTuple):

@@ -37,6 +37,7 @@ Positive = Range(0, math.inf, ("low", "high"), "above 0")
 NonNegative = Range(0, math.inf, ("high",), "of at least 0")
 BelowOne = Range(0, 1, ("high",), "in [0, 1)")
 Share = Range(0, 1, ("low",), "in (0, 1]")
+ZeroToOne = Range(0, 1, (), "in [0, 1]")
 AtLeastOne = Range(1, math.inf, ("high",), "of at least 1")
 AtLeastTwo = Range(2, math.inf, ("high",), "of at least 2")
 FAR = 100.0  # times less and more than a value, as far as a tuner looks where a range has no end

@@ -5,7 +5,7 @@ A feed takes the examples of a batch and no others (`synth.base.Split`), in mode
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from condense.data.graph_rows import GraphView, pieces
 from condense.runtime.log import note
-from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled, Unread
+from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled, Snapshots, Stages, Unread
 from synth.base import Split, take_all
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples, batch_of
@@ -25,7 +25,7 @@ PER_CLASS, SHUFFLED, ORDER, EPOCH = 1, 2, 3, 4  # each feed draws from streams o
 
 
 class Trajectories(Protocol):
-    """What a `Segment` feed reads: parameters of `count` networks before training and after each of `epochs` epochs."""
+    """What the feeds `Segment` and `Stages` read: parameters of `count` networks before training and after each of `epochs` epochs."""
 
     count: int
     epochs: int
@@ -41,21 +41,25 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
         of `examples` in memory, `Unread()` `examples` as they are, `Segment(...)` a `Piece` of an expert's trajectory,
-        `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, None nothing. Threads read the next batches meanwhile,
-        where examples do not lie in memory.
+        `Stages(...)` two `Snapshots` of it, `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, None nothing, and a
+        tuple of requests a tuple of their batches. Threads read the next batches meanwhile, where examples do not lie in memory.
       examples: the training split.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
-      experts: what `Segment` reads.
+      experts: what `Segment` and `Stages` read.
     Raises BadInput where a class is empty, where the data is smaller than one shuffled batch, or where the experts' training is too short.
     """
     if seed < 0:
         raise BadInput(f"--seed {seed} is negative; give 0 or more")
     feed = _feed(request, examples, classes, seed, experts)
-    return Ahead(feed) if isinstance(request, PerClass | Shuffled) and not examples.in_memory else feed
+    reads = any(isinstance(part, PerClass | Shuffled) for part in (request if type(request) is tuple else (request,)))
+    return Ahead(feed) if reads and not examples.in_memory else feed
 
 
 def _feed(request: Feed, examples: Split, classes: int, seed: int, experts: Trajectories | None) -> Callable[[int], object]:
+    if type(request) is tuple:  # the requests themselves are named tuples
+        feeds = [_feed(part, examples, classes, seed, experts) for part in request]
+        return lambda step: tuple(feed(step) for feed in feeds)
     match request:
         case PerClass(n):
             return _per_class(n, examples, classes, seed)
@@ -63,6 +67,8 @@ def _feed(request: Feed, examples: Split, classes: int, seed: int, experts: Traj
             return _shuffled(n, examples, seed)
         case Segment():
             return _segment(request, experts, seed)
+        case Stages(window):
+            return _stages(window, experts, seed)
         case Unread():
             return lambda step: examples
         case Given(value):
@@ -117,23 +123,49 @@ def start_bound(request: Segment, step: int) -> int:
 
 def _segment(request: Segment, experts: Trajectories, seed: int) -> Callable:
     span, first, last = request.span, request.first, request.last
-    most = experts.epochs - span + 1  # the last target is at most the last epoch recorded
+    bound = request.bound(experts.epochs)
     least = last if request.grow is None else request.grow[0]
-    if min(most, least, last) <= first:
+    if min(bound, least) <= first:
         raise BadInput(
             f"no start epoch: from {first} to below {least}, matched {span} epochs further on, by experts trained for {experts.epochs};"
-            f" raise the upper bound of start epochs, or give experts of at least {first + span} epochs"
+            f" raise the upper bound of start epochs, or give experts of at least {first + span + request.straight} epochs"
         )
-    if last > most:
-        note(f"start epochs stay below {most}, not {last}: the experts are trained for {experts.epochs} epochs")
-    shuffle = lru_cache(1)(lambda turn: _rng(seed, ORDER, turn).permutation(experts.count))
+    if bound < last:
+        note(f"start epochs stay below {bound}, not {last}: the experts are trained for {experts.epochs} epochs")
+    served, read = _order(experts, seed), partial(on_line, experts) if request.straight else experts.read
 
     def feed(step: int):
-        turn, place = divmod(step, experts.count)
-        start = int(_rng(seed, EPOCH, step).integers(first, min(most, start_bound(request, step))))
-        after = range(start + 1, start + span + 1) if request.every else (start + span,)
-        rows = experts.read(int(shuffle(turn)[place]), [start, *after])
-        return Piece(rows[0], rows[1:], np.int32(start))
+        rng, high = _rng(seed, EPOCH, step), min(bound, start_bound(request, step))
+        start = float(rng.uniform(first, high)) if request.straight else int(rng.integers(first, high))
+        after = range(1, span + 1) if request.every else (span,)
+        rows = read(served(step), [start, *(start + epochs for epochs in after)])
+        return Piece(rows[0], rows[1:], np.float32(start) if request.straight else np.int32(start))
+
+    return feed
+
+
+def on_line(experts: Trajectories, expert: int, positions: Sequence[float]) -> Float32[np.ndarray, "k p"]:
+    """Parameters at positions s, in epochs, on the straight line from an expert's first snapshot to its last, the only two that are read:
+    theta*_0 + s / K (theta*_K - theta*_0), computed in double precision. Raises BadInput as `experts.read` does."""
+    first, last = experts.read(expert, [0, experts.epochs]).astype(np.float64)
+    share = np.asarray(positions, np.float64)[:, None] / experts.epochs
+    return (first + share * (last - first)).astype(np.float32)
+
+
+def _order(experts: Trajectories, seed: int) -> Callable[[int], int]:
+    """The expert that serves a step: one permutation of all after another."""
+    shuffle = lru_cache(1)(lambda turn: _rng(seed, ORDER, turn).permutation(experts.count))
+    return lambda step: int(shuffle(step // experts.count)[step % experts.count])
+
+
+def _stages(window: int, experts: Trajectories, seed: int) -> Callable:
+    served = _order(experts, seed)
+
+    def feed(step: int):
+        rng = _rng(seed, EPOCH, step)
+        earlier = int(rng.integers(experts.epochs))
+        later = int(rng.integers(earlier + 1, min(earlier + window, experts.epochs) + 1))
+        return Snapshots(*experts.read(served(step), [earlier, later]))
 
     return feed
 

@@ -34,12 +34,14 @@ STATED: dict[str, dict[str, Any]] = {
         "batch": None,
         "momentum": 0.5,
         "gradient": "exact",
+        "path": "recorded",
     },
     "ftd": {
         "min_start": 0,
         "batch": None,
         "momentum": 0.5,
         "gradient": "exact",
+        "path": "recorded",
     },
     "ast": {
         "min_start": 0,
@@ -50,6 +52,7 @@ STATED: dict[str, dict[str, Any]] = {
         "balanced": True,
         "intermediate": "agg",
         "perturb": 1.0,
+        "path": "recorded",
     },
     "datm": {
         "min_start": 0,
@@ -61,6 +64,7 @@ STATED: dict[str, dict[str, Any]] = {
         "label_momentum": 0.9,
         "gate": 1.0,
         "gradient": "exact",
+        "path": "recorded",
     },
     "kip": {
         "kernel": "ntk",

@@ -39,8 +39,10 @@ def replicate(tree):
 
 
 def place_batch(batch):
-    """Puts a feed's batch on the devices. f32[classes n h w c] is split along n, `Examples` along rows. Everything else, and a batch that
-    the device count does not divide, is copied to each device."""
+    """Puts a feed's batch on the devices. f32[classes n h w c] is split along n, `Examples` along rows, and of a tuple every part is put as
+    if it were alone. Everything else, and a batch that the device count does not divide, is copied to each device."""
+    if type(batch) is tuple:
+        return tuple(map(place_batch, batch))
     axis = 0 if isinstance(batch, Examples) else 1
     if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
         return replicate(batch)

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Annotated
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from matchers.base import Matcher, PerClass, descend
+from matchers.distribution.common import augmented, by_class, embed, mean_distance
 from synth.base import Net
-from synth.numerics.backend import map_batched
 from synth.options import BelowOne, Positive
 
 
@@ -32,16 +31,7 @@ def dm(
     def loss(key, synth, aux, real):
         k_net, k_augment = jax.random.split(key)
         drawn = net.init(k_net)
-        classes = real.shape[0]
-        keys = jax.random.split(k_augment, classes)
-        fake = synth.x.decode().reshape(classes, -1, *real.shape[2:])
-
-        def means(images):
-            views = map_batched(lambda key, x: augment(key, x, siamese=True), keys, images)
-            embed = net.apply(drawn, views.reshape(-1, *views.shape[2:]), train=True).embed
-            return embed.reshape(*views.shape[:2], -1).mean(1)
-
-        gap = jax.lax.stop_gradient(means(real)) - means(fake)
-        return jnp.sum(gap**2), {}
+        features = (embed(net, drawn, augmented(k_augment, augment, x)) for x in (real, by_class(synth, len(real))))
+        return mean_distance(*features), {}
 
     return descend(loss, optax.sgd(lr, momentum=momentum), feed=PerClass(batch), start="random")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import PositiveBy, Student, follow, logits
+from matchers.trajectory.common import PathKind, PositiveBy, Student, follow, logits
 from synth.base import Net
 from synth.options import BelowOne, NonNegative, Positive
 from synth.selection.choose import choose_kmeans
@@ -36,6 +36,7 @@ def ast(
     balanced: bool = True,
     intermediate: Literal["none", "agg", "adaptive"] = "agg",
     perturb: Annotated[float, NonNegative] = 1.0,
+    path: PathKind = "recorded",
     positive: PositiveBy = "log",
 ) -> Matcher:
     """Follows smooth experts with a student that has momentum, is compared on the way, and starts from noisy kernels.
@@ -65,6 +66,8 @@ def ast(
         h = T+ // 2 on and 1 / log_5(h - t + 8) before; without it 1.
       intermediate: w_k for k < M: 0 (`none`), 1 (`agg`) or k / M (`adaptive`).
       perturb: alpha >= 0, relative size of the noise on each convolution kernel.
+      path: `recorded`, epoch by epoch, or `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is theta*_0 + t / K (theta*_K - theta*_0) for
+        any number t in [T-, T+), where K epochs are recorded, of which the first and the last alone are read.
       positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
         `none` as published, where beta itself is moved, by gradients of any size.
 
@@ -72,10 +75,10 @@ def ast(
       BadInput: an option out of its range, or a network with batch statistics.
     """
     weights = {"none": [], "agg": [1.0] * (span - 1), "adaptive": [k / span for k in range(1, span)]}[intermediate]
-    bound = min(max_start, experts.epochs - span + 1)  # as the feed cuts it
+    request = Segment(span, min_start, max_start, every=bool(weights), straight=path == "straight")
+    bound = request.bound(experts.epochs)
     factor = (lambda epoch: emphasis(epoch, bound)) if balanced else None
     student = Student(inner_steps, batch, momentum=inner_momentum, weights=tuple(weights), perturb=perturb, emphasis=factor)
-    request = Segment(span, min_start, max_start, every=bool(weights))
     rates = {"x": (lr, momentum), "lr": (lr_lr, momentum)}
     matcher = follow(net, augment, student, request, rates, step_size=step_size, positive=positive)
 
@@ -91,7 +94,7 @@ def ast(
     return matcher._replace(prepare=prepare, own_start="--no-representative" if representative else None)
 
 
-def emphasis(epoch: Int[Array, ""], bound: int) -> Float[Array, ""]:
+def emphasis(epoch: Int[Array, ""] | Float[Array, ""], bound: int) -> Float[Array, ""]:
     """The factor c(t) of the student's training loss when it starts at epoch t: log_5(t - h + 8) from h = `bound` // 2 on, and
     1 / log_5(h - t + 8) before. Early epochs weigh less, late ones more. All start epochs stay below `bound`."""
     half = bound // 2

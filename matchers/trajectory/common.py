@@ -15,7 +15,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from matchers.base import Matcher, Piece, Segment, descend
+from matchers.base import Matcher, Piece, Segment, descend, flat_parameters
 from matchers.trajectory.unroll import Walk, unroll
 from synth.base import Net, Split, Vars
 from synth.errors import BadInput
@@ -26,6 +26,7 @@ from synth.training.stream import read_over
 
 GradientKind = Literal["exact", "tesla"]
 PositiveBy = Literal["none", "log", "softplus"]
+PathKind = Literal["recorded", "straight"]
 
 
 class Student(NamedTuple):
@@ -100,15 +101,6 @@ def inner_items(key: jax.Array, n: int, *, batch: int | None, steps: int) -> Ite
     turns = -(-steps // -(-n // batch))
     items = jax.vmap(lambda turn: epoch_items(key, turn, n, batch=batch))(jnp.arange(turns))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:steps], items)
-
-
-def flat_parameters(net: Net) -> Callable:
-    """Builds the function that turns a flat vector f32[P] into the params of `net`. Raises BadInput for a network with batch statistics,
-    because a flat vector holds none."""
-    shapes = jax.eval_shape(net.init, jax.random.key(0))
-    if jax.tree.leaves(shapes.stats):
-        raise BadInput("--net: trajectories hold no batch statistics; use norm=instance, norm=group or norm=none")
-    return ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.params))[1]
 
 
 def logits(net: Net, theta: Float[np.ndarray, " p"], examples: Split) -> Float[np.ndarray, "n classes"]:

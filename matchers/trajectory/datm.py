@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import GradientKind, PositiveBy, Student, follow, logits
+from matchers.trajectory.common import GradientKind, PathKind, PositiveBy, Student, follow, logits
 from synth.base import Net
 from synth.errors import BadInput
 from synth.labels.plain import Soft
@@ -36,6 +36,7 @@ def datm(
     momentum: Annotated[float, BelowOne] = 0.5,
     label_momentum: Annotated[float, BelowOne] = 0.9,
     gate: float = 1.0,
+    path: PathKind = "recorded",
     gradient: GradientKind = "exact",
     positive: PositiveBy = "log",
 ) -> Matcher:
@@ -63,6 +64,8 @@ def datm(
       momentum: of the optimisers of the images and of beta, in [0, 1).
       label_momentum: of the optimiser of the labels, in [0, 1).
       gate: the loss above which, or without which, a step changes nothing; a student that stays where it starts has loss 1.
+      path: `recorded`, epoch by epoch, or `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is theta*_0 + t / K (theta*_K - theta*_0) for
+        any number t in [T-, T+), where K epochs are recorded, of which the first and the last alone are read.
       gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
         for N = 1, and not the gradient of L for N > 1.
       positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
@@ -77,7 +80,7 @@ def datm(
         raise BadInput(f"--label-momentum {label_momentum}: give a number in [0, 1)")
     grow = None if grow_from is None else (grow_from, grow_until)
     rates = {"x": (lr, momentum), "lr": (lr_lr, momentum), "y": (label_lr, label_momentum)}
-    student, request = Student(inner_steps, batch, gradient), Segment(span, min_start, max_start, grow)
+    student, request = Student(inner_steps, batch, gradient), Segment(span, min_start, max_start, grow, straight=path == "straight")
     matcher = follow(net, augment, student, request, rates, step_size=step_size, positive=positive, gate=gate)
 
     def prepare(key, synth, examples):

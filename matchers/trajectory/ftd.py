@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import jax
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import GradientKind, PositiveBy, Student, follow
+from matchers.trajectory.common import GradientKind, PathKind, PositiveBy, Student, follow
 from synth.base import Net
 from synth.errors import BadInput
 from synth.options import BelowOne, NonNegative, Positive
@@ -37,6 +37,7 @@ def ftd(
     step_size: Annotated[float, Positive] = 0.01,
     momentum: Annotated[float, BelowOne] = 0.5,
     decay: Annotated[float, BelowOne] = 0.999,
+    path: PathKind = "recorded",
     gradient: GradientKind = "exact",
     positive: PositiveBy = "log",
 ) -> Matcher:
@@ -60,6 +61,8 @@ def ftd(
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
       decay: d of the running mean, in [0, 1); 0 gives the images as they are.
+      path: `recorded`, epoch by epoch, or `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is theta*_0 + t / K (theta*_K - theta*_0) for
+        any number t in [T-, T+), where K epochs are recorded, of which the first and the last alone are read.
       gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
         for N = 1, and not the gradient of L for N > 1.
       positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
@@ -74,7 +77,7 @@ def ftd(
     def after(key, synth, mean):
         return jax.tree.map(lambda e, x: decay * e + (1 - decay) * x, mean, synth.x.learned())
 
-    student, request = Student(inner_steps, batch, gradient), Segment(span, min_start, max_start)
+    student, request = Student(inner_steps, batch, gradient), Segment(span, min_start, max_start, straight=path == "straight")
     rates = {"x": (lr, momentum), "lr": (lr_lr, momentum)}
     options = {"step_size": step_size, "positive": positive}
     matcher = follow(net, augment, student, request, rates, **options, init=lambda key, synth: synth.x.learned(), after=after)

@@ -21,6 +21,7 @@ NET = "mlp:width=4"
 TRAJECTORIES = {"inner_steps": 2, "max_start": 2, "lr": 1.0, "lr_lr": 1e-7}
 OPTIONS = {name: TRAJECTORIES for name in ("mtt", "ftd", "ast", "datm")}
 OPTIONS |= {"dc": {"batch": 8, "outer": 1, "inner": 1}, "dm": {"batch": 8}, "kip": {"batch": 8}, "frepo": {"batch": 8, "pool": 2}}
+OPTIONS |= {"ncfm": {"batch": 8, "frequencies": 16}, "tgdd": {"batch": 8}}
 TAKING = [name for name, method in REGISTRY.items() if "vectors" in method.modalities]
 
 
@@ -34,7 +35,7 @@ def spec(tmp_path_factory) -> str:
 
 
 def test_the_methods_that_take_vectors():
-    assert set(TAKING) == {"random", "kmeans", "herding", "select", "dc", "dm", "kip", "frepo", "mtt", "ftd", "ast", "datm"}
+    assert set(TAKING) == {"random", "kmeans", "herding", "select", "dc", "dm", "ncfm", "tgdd", "kip", "frepo", "mtt", "ftd", "ast", "datm"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in ("random", "dm") else pytest.mark.slow) for name in TAKING])

@@ -61,6 +61,18 @@ def test_a_method_that_asks_for_experts_gets_them_and_their_net_and_split(spec, 
     assert config["experts"].startswith("3 x 4 epochs of sgd(lr=0.1, batch=32), seed 0")
 
 
+@pytest.mark.slow
+def test_a_run_on_a_straight_path_reads_the_first_and_the_last_snapshot_alone(spec, trained, tmp_path, monkeypatch):
+    read, seen = Experts.read, []
+    monkeypatch.setattr(Experts, "read", lambda self, expert, epochs: seen.append(tuple(epochs)) or read(self, expert, epochs))
+    call = {"ipc": 1, "experts": str(trained), "steps": 4, "inner_steps": 2, "max_start": 2, "path": "straight"}
+    synth = distill("mtt", spec, out=tmp_path / "run", **call)
+    assert set(seen) == {(0, EPOCHS)} and np.isfinite(synth.x.pixels).all()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["path"] == "straight"
+    with pytest.raises(BadInput, match="--path bent: give one of recorded, straight"):
+        distill("mtt", spec, **call | {"path": "bent"})
+
+
 def test_experts_of_another_net_or_other_data_are_refused(spec, trained, tmp_path, chasing):
     given = {"ipc": 1, "experts": str(trained)}
     with pytest.raises(BadInput, match=r"--net mlp:width=5.*: the experts are of mlp:width=4"):

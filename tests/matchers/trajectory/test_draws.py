@@ -17,7 +17,7 @@ from matchers.trajectory.datm import choose_correct
 from tests.support.toy_data import ToyExperts, as_set, blobs, smooth_net
 
 KEY = jax.random.key(11)
-METHODS = [name for name, method in REGISTRY.items() if "experts" in signature(method.load()).parameters]
+METHODS = [name for name, method in REGISTRY.items() if {"experts", "inner_steps"} <= signature(method.load()).parameters.keys()]
 
 
 def stretch(experts: ToyExperts) -> Piece:

@@ -11,12 +11,13 @@ from jax.flatten_util import ravel_pytree
 
 from condense import nets
 from condense.engine import loop
+from condense.engine.feeds import on_line
 from condense.presets import PRESETS
 from condense.presets.trajectory import PAPERS
 from matchers import REGISTRY
-from matchers.base import Matcher, Piece
+from matchers.base import Matcher, Piece, flat_parameters
 from matchers.trajectory.ast import ast, emphasis
-from matchers.trajectory.common import Student, distance, flat_parameters, inner_items, logits, perturbed
+from matchers.trajectory.common import Student, distance, inner_items, logits, perturbed
 from matchers.trajectory.datm import choose_correct, datm, mean_correct
 from matchers.trajectory.ftd import ftd
 from matchers.trajectory.mtt import mtt
@@ -147,6 +148,31 @@ def test_asts_student_has_momentum_is_compared_on_the_way_and_weighs_epochs(inte
     path = trained(synth, start, steps=7, beta=0.2, momentum=0.9, factor=float(emphasis(jnp.int32(0), 3)))
     gaps = [gap(path[s], target, start) for s, target in zip((2, 4, 7), targets, strict=True)]
     np.testing.assert_allclose(seen["loss"], np.dot([*weights, 1], gaps[-len(weights) - 1 :] if weights else gaps[-1:]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mtt", "ftd", "ast", "datm"])
+def test_a_straight_path_changes_what_a_method_asks_for_and_nothing_else(name):
+    method = REGISTRY[name].load()
+    assert built(method, path="straight").feed == built(method).feed._replace(straight=True)
+
+
+def test_a_step_on_a_straight_path_gives_at_whole_positions_the_numbers_of_one_on_recorded_epochs():
+    """Experts that went straight: a stretch that is interpolated between their ends moves images and beta as the recorded one does."""
+    gone = experts()
+    line = ToyExperts(smooth_net(), count=3, epochs=4)
+    line.rows = np.stack([np.linspace(rows[0], rows[-1], 5) for rows in gone.rows]).astype(np.float32)
+    synth = started(plain(), lr=0.3)
+    for start in (0, 2):
+        places = [start, start + 2]
+        recorded, between = (
+            Piece(rows[0], rows[1:], epoch(start))
+            for rows, epoch in ((line.read(0, places), np.int32), (on_line(line, 0, places), np.int32))
+        )
+        (a, _, seen), (b, _, found) = (stepped(plain(), synth, at) for at in (recorded, between))
+        np.testing.assert_allclose(a.x.pixels, b.x.pixels, atol=1e-4 * np.abs(synth.x.pixels - a.x.pixels).max())
+        np.testing.assert_allclose(seen[0]["loss"], found[0]["loss"], rtol=1e-5)
+    whole = [float(emphasis(epoch(14), 30)) for epoch in (jnp.int32, jnp.float32)]
+    assert whole[0] == whole[1] < float(emphasis(jnp.float32(14.5), 30))
 
 
 def test_one_epoch_has_nothing_on_the_way():
