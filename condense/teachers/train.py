@@ -225,6 +225,26 @@ def usual_view(data: Data) -> View:
     return View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
 
 
+def compile_steps(
+    net: Net, classes: int, recipe: TeacherRecipe, steps: int, *, view: View | None = None, augment: Callable | None = None
+) -> Callable:
+    """Compiles steps of a training of `steps` steps an epoch: (state, mini-batches, x, y, epoch, step of the first mini-batch, first step,
+    step to stop before) -> state. A call uses up the memory of the state. `x` and `y` are what the mini-batches index."""
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(state: Fit, items: Item, x, y, epoch, offset, first, stop):
+        objective = on_examples(net, x, Hard(y, classes), view=view, augment=augment)
+
+        def one(i, state):
+            share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)
+            tx = recipe.optimiser((1 + jnp.cos(jnp.pi * share)) / 2)
+            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i - offset, 1), items))[0]
+
+        return jax.lax.fori_loop(first, stop, one, state)
+
+    return advance
+
+
 def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples | None = None, augment: Callable | None = None) -> Callable:
     """Builds the function (key, state, epoch, bar) -> state after the epoch, which counts from 0. It compiles once for a network, uses up
     the memory of the state that it is given, and tells the progress display `bar` of every twentieth of the epoch.
@@ -235,18 +255,7 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples |
     view = usual_view(data) if augment is None else None
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps, blocks = -(-n // batch), Blocks(examples or data.train)
-
-    @partial(jax.jit, donate_argnums=0)
-    def advance(state: Fit, items: Item, x, y, epoch, offset, first, stop):
-        objective = on_examples(net, x, Hard(y, len(data.classes)), view=view, augment=augment)
-
-        def one(i, state):
-            share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)
-            tx = recipe.optimiser((1 + jnp.cos(jnp.pi * share)) / 2)
-            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i - offset, 1), items))[0]
-
-        return jax.lax.fori_loop(first, stop, one, state)
-
+    advance = compile_steps(net, len(data.classes), recipe, steps, view=view, augment=augment)
     marks = [steps * at // PIECES for at in range(PIECES)]
     order = jax.jit(lambda key, epoch: epoch_items(key, epoch, n, batch=batch))
 
