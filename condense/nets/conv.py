@@ -21,6 +21,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
+from condense.nets.precision import matmul, product
 from synth.numerics import backend
 from synth.training.microbatch import rows_of, split_rows
 
@@ -78,7 +79,7 @@ def conv2d(
     if min(window.out[:2]) < 1:
         raise ValueError(f"conv2d: {x.shape[1]}x{x.shape[2]} images padded by {padding} are smaller than the {kernel.shape[:2]} kernel")
     if backend.has_own_convolutions() and math.prod(kernel.shape[:2]) == stride == 1 and not padding:
-        return x @ kernel[0, 0]
+        return matmul(x, kernel[0, 0])
     return convolve(x, kernel, window, by_out)
 
 
@@ -88,10 +89,10 @@ def convolve(
     """The convolution that `window` describes, by `primitive` on a CPU, by XLA's own elsewhere. XLA's works in `groups` of channels; a CPU
     does not read `groups`, so the primitive must be one for them."""
     if backend.has_own_convolutions():
-        return primitive.bind(x, kernel, window=window)
+        return product(functools.partial(primitive.bind, window=window), x, kernel)
     strides, padding = (window.stride, window.stride), [(window.padding, window.padding)] * 2
     form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
-    return jax.lax.conv_general_dilated(x, kernel, strides, padding, **form)
+    return product(lambda a, b: jax.lax.conv_general_dilated(a, b, strides, padding, **form), x, kernel)
 
 
 # --- patches: every window as a column, so that all products are plain and the copies run along rows of pixels
@@ -184,6 +185,8 @@ def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
 
     def run(a, b, *, window):
         with jax.named_scope(f"{name}_{'wide' if window.wide else 'thin'}"):
+            if a.dtype == jnp.bfloat16:  # in f32, as an accelerator adds; Winograd's sums would lose all of so few bits
+                return compute(a.astype(jnp.float32), b.astype(jnp.float32), window).astype(a.dtype)
             return compute(a, b, window)
 
     def batch(args, axes, *, window):

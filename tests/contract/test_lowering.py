@@ -26,7 +26,7 @@ from condense.teachers.barlow import Config, complete, make_training
 from condense.teachers.train import TeacherRecipe, compile_steps
 from evals.krr import make_scorer
 from evals.protocol import ScoringNetwork
-from evals.recipes import RECIPES
+from evals.recipes import RECIPES, recipe
 from evals.retrain import stack
 from evals.retrain_graphs import WeightedBatch, make_graph_trainer
 from evals.transfer import Finetune, draw_order, make_adapter
@@ -42,6 +42,7 @@ from synth.numerics import backend
 from synth.training.fit import epoch_items, init_fit, sgd
 from tests.support.lowering import PLATFORMS, compiled_meanwhile, faults_on_accelerators
 from tests.support.methods import CASES, CLASSES, KEY, LEARNED, arrays, data_of, ready
+from tests.support.small_nets import LARGER, small
 from tests.support.toy_data import as_set, blobs
 from tests.support.toy_graphs import some_graphs
 from tests.support.toy_teachers import committee
@@ -49,22 +50,6 @@ from tests.support.toy_teachers import committee
 IMAGE, N, BATCH = (8, 8, 1), 60, 8
 SHARE = 4  # a program may hold a quarter of the data's bytes as constants; the tests' networks are smaller
 CONVNET, NORMED = "convnet:width=4,depth=1", "convnet:width=4,depth=1,norm=batch"
-LARGER = {"vgg": (32, 32, 1), "lenet": (16, 16, 1)}  # networks that take no images of 8x8
-TINY = {
-    "mlp": "width=4",
-    "resnet": "depth=8,width=4",
-    "resnet18": "norm=batch",
-    "mobilenet": "width=4",
-    "shufflenet": "width=4",
-    "densenet": "growth=4,depth=1",
-    "gat": "width=4",
-    "gcn": "width=4",
-    "gin": "width=4",
-    "sage": "width=4",
-    "convnet": "width=4",
-    "convnet_doubling": "width=4",
-    "convnet_frepo": "width=4",
-}
 ZERO, ONE = jnp.int32(0), jnp.int32(1)
 
 
@@ -80,11 +65,6 @@ def named(case) -> str:
 def room(tree) -> int:
     """How many bytes of constants a program may hold that works on these data."""
     return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree)) // SHARE
-
-
-def small(name: str) -> str:
-    """A network of the registry, as small as it may be."""
-    return f"{name}:{TINY[name]}" if name in TINY else name
 
 
 @cache
@@ -147,7 +127,8 @@ def test_the_training_of_experts(recipe, whole, spec):
         lowers(compiled, *args)
 
 
-@pytest.mark.parametrize("name", slow([name for name, net in NETS.items() if "images" in net.takes], {"lenet"}))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, net in NETS.items() if "images" in net.takes])
 def test_the_training_of_a_teacher(name):
     """Of every network for images, so that each of their layers is lowered with its derivatives."""
     image, recipe = LARGER.get(name, IMAGE), TeacherRecipe(2, 0.1, BATCH)
@@ -183,9 +164,13 @@ def retrains(recipe, synth, spec, *, net=NORMED) -> None:
         lowers(trainer.follow, states, synth.bare(), items, ZERO, jnp.int32(2))
 
 
-@pytest.mark.parametrize("name", slow([name for name, one in RECIPES.items() if one.trains and "graphs" not in (one.modalities or ())]))
+OF_IMAGES = [name for name, one in RECIPES.items() if one.trains and "graphs" not in (one.modalities or ())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*OF_IMAGES, "dsa:precision=bf16"])
 def test_retraining_under_a_recipe(name, spec):
-    retrains(RECIPES[name], as_set(images()), spec)
+    retrains(recipe(name), as_set(images()), spec)
 
 
 @pytest.mark.slow
