@@ -41,14 +41,14 @@ from synth.labels.plain import Soft
 from synth.numerics import backend
 from synth.training.fit import epoch_items, init_fit, sgd
 from tests.support.lowering import PLATFORMS, compiled_meanwhile, faults_on_accelerators
-from tests.support.methods import CASES, CLASSES, KEY, LEARNED, arrays, data_of, ready
+from tests.support.methods import CASES, CLASSES, KEY, LEARNED, arrays, data_of, handed, ready
 from tests.support.small_nets import LARGER, small
 from tests.support.toy_data import as_set, blobs
 from tests.support.toy_graphs import some_graphs
 from tests.support.toy_teachers import committee
 
 IMAGE, N, BATCH = (8, 8, 1), 60, 8
-SHARE = 4  # a program may hold a quarter of the data's bytes as constants; the tests' networks are smaller
+MOST = 1024  # bytes of constants that a program may hold: orders, sizes and the like; the smallest data here have 2,592
 CONVNET, NORMED = "convnet:width=4,depth=1", "convnet:width=4,depth=1,norm=batch"
 ZERO, ONE = jnp.int32(0), jnp.int32(1)
 
@@ -62,9 +62,9 @@ def named(case) -> str:
     return "-".join(case) if isinstance(case, tuple) else str(case)
 
 
-def room(tree) -> int:
-    """How many bytes of constants a program may hold that works on these data."""
-    return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree)) // SHARE
+def held_by(name: str) -> int:
+    """Bytes of the teacher that krrst's program holds. Other methods take trained networks as their batch."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(handed("images")["teacher"].vars)) if name == "krrst" else 0
 
 
 @cache
@@ -72,9 +72,9 @@ def images(image=IMAGE) -> Examples:
     return Examples(*map(jnp.asarray, blobs(N // CLASSES, CLASSES, image)))
 
 
-def lowers(compiled, *args, data=None) -> None:
+def lowers(compiled, *args, most=MOST) -> None:
     """Asserts that nothing is wrong with a compiled function on either platform."""
-    assert faults_on_accelerators(compiled, *args, most=room(images() if data is None else data)) == {}
+    assert faults_on_accelerators(compiled, *args, most=most) == {}
 
 
 # --- methods
@@ -82,22 +82,21 @@ def lowers(compiled, *args, data=None) -> None:
 
 @pytest.mark.parametrize("case", slow(LEARNED, {("dm", "images")}), ids=named)
 def test_the_step_of_a_method(case, spec):
-    one = ready(*case, spec)
-    data, step = take_all(one.data.train), loop.compile_step(one.matcher)
+    one, most = ready(*case, spec), MOST + held_by(case[0])
+    step = loop.compile_step(one.matcher)
     carry = jax.eval_shape(lambda: loop.initial_state(KEY, one.matcher, one.synth))
-    lowers(step.func, *step.args, KEY, carry, loop.faultless(), place_batch(one.feed()(0)), data=data)
-    lowers(jax.jit(one.matcher.init), KEY, one.synth.bare(), data=data)
+    lowers(step.func, *step.args, KEY, carry, loop.faultless(), place_batch(one.feed()(0)), most=most)
+    lowers(jax.jit(one.matcher.init), KEY, one.synth.bare(), most=most)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case != ("random", "graphs")], ids=named)  # that one is numpy alone
 def test_what_a_method_compiles_on_the_host(case, spec, monkeypatch):
     """Before the first step and after the last one; of methods that choose on the host, all of their work."""
-    data = take_all(data_of(case[1], spec).train)
     with compiled_meanwhile(monkeypatch) as programs:
         one = ready(*case, spec)
         one.run(1) if one.matcher.host else one.at_start()
-    assert {program.name: found for program in programs if (found := program.faults(most=room(data)))} == {}
+    assert {program.name: found for program in programs if (found := program.faults(most=MOST))} == {}
 
 
 # --- experts and teachers
@@ -254,7 +253,7 @@ def test_a_step_that_holds_the_data_is_found(spec):
         step = loop.compile_step(descend(loss, sgd(1.0), feed=feed))
         carry = jax.eval_shape(lambda: loop.initial_state(KEY, *step.args, one.synth))  # noqa: B023
         args = KEY, carry, loop.faultless(), None if feed is None else jnp.ones((CLASSES, BATCH, *IMAGE))
-        found[feed] = faults_on_accelerators(step.func, *step.args, *args, most=room(take_all(one.data.train)))
+        found[feed] = faults_on_accelerators(step.func, *step.args, *args, most=MOST)
     assert found == {PerClass(BATCH): {}, None: {at: [f"{real.nbytes} bytes of constants"] for at in PLATFORMS}}
 
 
