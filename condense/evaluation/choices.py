@@ -98,6 +98,15 @@ def take_replay(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> 
     return chosen
 
 
+def take_protocol(
+    synth: SyntheticSet, data: Data | GraphData, recipe: str | None, *, epochs: int | None, steps: int | None, precision: str
+) -> Protocol:
+    """The recipe that `take_recipe` takes, as long as `epochs` or optimiser steps on the set say, in this precision. Raises what these
+    raise."""
+    usual = take_recipe(synth, data, recipe, epochs)
+    return take_precision(take_recipe(synth, data, recipe, epochs_of_steps(steps, epochs, usual, synth)), precision)
+
+
 def take_precision(protocol: Protocol, precision: str) -> Protocol:
     """The protocol with the products in its networks in this precision. Raises BadInput for bf16 where it trains none."""
     if "precision" in protocol.options:

@@ -24,11 +24,10 @@ from condense.evaluation.choices import (
     check_scorable,
     check_split,
     check_trained_nets,
-    epochs_of_steps,
     find_ranks,
     take_networks,
     take_precision,
-    take_recipe,
+    take_protocol,
     take_rows,
     warn_of_split,
 )
@@ -184,9 +183,7 @@ def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
     synth = without_answers(synth) if regimes else synth
     warn_of_split(synth, data, choices.split, evaluator)
     check_trained_nets(evaluator, modality.name, teachers=choices.teachers, frozen=choices.frozen)
-    protocol = take_recipe(synth, data, choices.recipe, choices.epochs)
-    epochs = epochs_of_steps(choices.steps, choices.epochs, protocol, synth)
-    protocol = take_precision(take_recipe(synth, data, choices.recipe, epochs), choices.precision)
+    protocol = take_protocol(synth, data, choices.recipe, epochs=choices.epochs, steps=choices.steps, precision=choices.precision)
     check_scorable(synth, protocol)
     if choices.best_on_test:
         check_best_on_test(choices.split, modality.name, evaluator, protocol)

@@ -178,9 +178,9 @@ def _winograd_kernel(x, out, w):
 
 
 def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
-    """Makes a JAX primitive of a CPU for compute(a, b, window), linear in a and b; it has no derivatives yet. `shape(batch, window)` is the shape
-    of the result, with batch = len(a). Only a leads with a batch of images, and under `vmap` with one b these become one larger batch;
-    where the name ends in `kernel`, b leads with one too, and `vmap` computes one after another."""
+    """Makes a JAX primitive for compute(a, b, window), linear in a and in b, which a CPU alone can run; it has no derivatives yet.
+    `shape(batch, window)` is the shape of the result, with batch = len(a). Only a leads with a batch of images, and under `vmap` with one b
+    these become one larger batch; where the name ends in `kernel`, b leads with one too, and `vmap` computes one after another."""
     primitive = Primitive(name)
 
     def run(a, b, *, window):
