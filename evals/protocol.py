@@ -101,6 +101,7 @@ class Protocol(ABC):
       takes_frozen: whether it scores with trained networks that stay as they are (`--frozen`).
       modalities: what it can score; None for anything.
       epochs: of one training. batch: examples a step, 0 where the set's size says it. temperature: of labels that teachers make for it.
+      precision: of the products in the networks that it trains, `f32` or `bf16`.
       options: what may be written behind its name, as in `dsa:epochs=7`; see `vary`.
     """
 
@@ -115,6 +116,7 @@ class Protocol(ABC):
     epochs: int = 1
     batch: int = 0
     temperature: float = 1.0
+    precision: str = "f32"
 
     @abstractmethod
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:

@@ -11,6 +11,7 @@ from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from synth.errors import BadInput
 from synth.images.views import View, view_of
 from synth.labelling import batch_of
+from synth.options import Precision, check_option
 from synth.set import SyntheticSet
 from synth.training.fit import adam, sgd
 from synth.training.optim import muon
@@ -44,6 +45,7 @@ class EvalRecipe(Protocol):
         the untrained network among them. Other examples' networks are scored at the last epoch.
       steps: of sets of so many examples, in place of `epochs`: pairs (examples, steps); `warmup` counts steps there.
       decay: which parameters Adam's decay reaches: all, or those of two axes and more alone, which leaves out norms and biases.
+      precision: of the products in the networks while they are trained and scored.
     """
 
     name: str
@@ -69,11 +71,12 @@ class EvalRecipe(Protocol):
     choose: Literal["accuracy", "auc"] = "accuracy"
     steps: tuple[tuple[int, int], ...] = ()
     decay: Literal["all", "matrices"] = "all"
+    precision: Precision = "f32"
 
     measure = "val_accuracy"
     does = "retrains networks"
     trains = True
-    options = ("epochs",)
+    options = ("epochs", "precision")
 
     @property
     def modalities(self) -> tuple[str, ...] | None:
@@ -88,8 +91,12 @@ class EvalRecipe(Protocol):
         return task.retrain(network, self)
 
     def vary(self, option: str, text: str) -> "EvalRecipe":
-        """The recipe with the number N of epochs that `text` says, called `NAME:epochs=N`, because its scores are not the named one's;
-        itself where it has N for every set. `option` is not read. Raises BadInput for a text that is no whole number of at least 1."""
+        """The recipe with the number N of epochs that `text` says, called `NAME:epochs=N`, or in the precision that it says, called
+        `NAME:precision=bf16`, because its scores are not the named one's; itself where it has that for every set. Raises BadInput for a
+        text that is no whole number of at least 1, or no precision."""
+        if option == "precision":
+            chosen = check_option(option, text, Precision)
+            return self if chosen == self.precision else replace(self, name=f"{self.name}:precision={text}", precision=chosen)
         if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise BadInput(f"--epochs {text}: give at least 1")
         epochs = int(text)

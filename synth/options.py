@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from synth.errors import BadInput
 
+Precision = Literal["f32", "bf16"]  # of the products in a network
+
 
 class Range(NamedTuple):
     """Finite numbers from `low` to `high`. An end that is named in `opened` does not belong to the range.

@@ -27,6 +27,9 @@ class Flags:
     steps: Annotated[int | None, about("optimiser steps in place of epochs, so that sets of several sizes are trained on equally long")] = (
         None
     )
+    precision: Annotated[
+        str, about("of the products in the networks while they are trained and scored; all else is f32", metavar="f32|bf16")
+    ] = "f32"
     full_epochs: Annotated[int | None, about("epochs of the full row; by default those of recipe full")] = None
     rows: Annotated[
         str,
@@ -85,7 +88,7 @@ def act(call: Flags) -> None:
         from condense.workflows.evaluate import evaluate
 
     taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "full_epochs", "seed", "cache", "ranks")
-    given = {name: getattr(call, name) for name in (*taken, "alpha", "temperature", "tune_lr", "embed", "steps")}
+    given = {name: getattr(call, name) for name in (*taken, "alpha", "temperature", "tune_lr", "embed", "steps", "precision")}
     given |= {name: words_of(value) for name in ("regimes", "augmentations") if (value := getattr(call, name)) is not None}
     result = evaluate(call.what[0] if len(call.what) == 1 else call.what, data=call.data, **given, rows=words_of(call.rows))
     conclude(result, call.json, more=[one.per_class() for one in getattr(result, "sets", (result,))] if call.per_class else ())

@@ -21,6 +21,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "out": (Annotated[str, about("folder of the experts; the same command again resumes there", metavar="DIR")], MISSING),
     "net": (Annotated[str | None, about("network without batch statistics; by default one that suits the data", metavar="NET")], None),
     "recipe": (Annotated[str, about("sgd, flat or smooth; each has options of its own", metavar="NAME")], "sgd"),
+    "precision": (Annotated[str, about("of the products in the networks while they are trained", metavar="f32|bf16")], "f32"),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
     "force": (Annotated[bool, about("start anew where DIR holds another run or one that is done")], False),
 }

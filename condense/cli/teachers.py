@@ -8,7 +8,10 @@ from condense.cli.flags import about, few
 from condense.runtime.interrupts import defer_interrupt
 from synth.errors import BadInput
 
-NUMBERS, COMMITTEE = ("epochs", "lr", "batch"), ("optimizer", "decay", "fraction")  # flags whose defaults are those of whoever trains
+NUMBERS, COMMITTEE = (
+    ("epochs", "lr", "batch", "precision"),
+    ("optimizer", "decay", "fraction"),
+)  # flags whose defaults are those of whoever trains
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class Flags:
     epochs: Annotated[int | None, about("epochs of every member; by default 5, with --ssl as many as make about 4,000 steps")] = None
     lr: Annotated[float | None, about("largest step size; by default 0.05, with --ssl Adam's 0.002")] = None
     batch: Annotated[int | None, about("images a step; by default 128, with --ssl 256")] = None
+    precision: Annotated[
+        str | None, about("of the products in the networks while they are trained; by default f32", metavar="f32|bf16")
+    ] = None
     optimizer: Annotated[str | None, about("of a committee's training; by default sgd", metavar="sgd|adam")] = None
     decay: Annotated[float | None, about("weight decay of a committee's training; by default 0.0005")] = None
     fraction: Annotated[float | None, about("part of the training images that a committee sees; by default all")] = None

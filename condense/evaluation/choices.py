@@ -19,6 +19,7 @@ from evals.recipes import RECIPES
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput, nearest
 from synth.images.views import within_cells
+from synth.options import Precision, check_option
 from synth.selection.ranks import Ranks
 from synth.set import SyntheticSet
 
@@ -95,6 +96,24 @@ def take_replay(synth: SyntheticSet, recipe: str | None, epochs: int | None) -> 
     if chosen.epochs > synth.y.epochs:
         raise BadInput(f"--recipe {chosen.name}: it has {chosen.epochs} epochs, and {synth.y.epochs} are recorded; give --epochs")
     return chosen
+
+
+def take_protocol(
+    synth: SyntheticSet, data: Data | GraphData, recipe: str | None, *, epochs: int | None, steps: int | None, precision: str
+) -> Protocol:
+    """The recipe that `take_recipe` takes, as long as `epochs` or optimiser steps on the set say, in this precision. Raises what these
+    raise."""
+    usual = take_recipe(synth, data, recipe, epochs)
+    return take_precision(take_recipe(synth, data, recipe, epochs_of_steps(steps, epochs, usual, synth)), precision)
+
+
+def take_precision(protocol: Protocol, precision: str) -> Protocol:
+    """The protocol with the products in its networks in this precision. Raises BadInput for bf16 where it trains none."""
+    if "precision" in protocol.options:
+        return protocol.vary("precision", precision)
+    if check_option("precision", precision, Precision) != "f32":
+        raise BadInput(f"--precision {precision}: recipe {protocol.name} trains nothing; leave it out")
+    return protocol
 
 
 def take_rows(rows: Sequence[str] | str, synth: SyntheticSet, evaluator: Evaluator, protocol: Protocol) -> list[str]:

@@ -18,6 +18,7 @@ from condense.evaluation.baselines import Baseline, Comparison, no_facts, the_se
 from condense.evaluation.evaluator import Evaluator
 from condense.evaluation.facts import set_facts
 from condense.nets.graphs import NEEDS_DEGREES
+from condense.nets.precision import in_precision
 from condense.nets.registry import NETS
 from evals.graph_size import GraphSize, MeanSizes, mean_sizes
 from evals.protocol import ScoringNetwork, Worker
@@ -175,7 +176,7 @@ def retraining(data: GraphData, part: GraphExamples, best_on_test: bool) -> Call
         return read_as_colours(take_all(data.val), net), jnp.asarray(data.val.y)
 
     def build(network: ScoringNetwork, recipe: EvalRecipe) -> Worker:
-        trainer = make_graph_trainer(network.net, recipe)
+        trainer = make_graph_trainer(in_precision(network.net, recipe.precision, network.name), recipe)
         return graph_worker(network.name, trainer, recipe, partial(validation, network.name), test)
 
     return build

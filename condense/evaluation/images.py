@@ -6,6 +6,7 @@ from condense.data.images import Data
 from condense.engine.storage import stored_as
 from condense.evaluation.baselines import BASELINES
 from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
+from condense.nets.precision import in_precision
 from condense.runtime.devices import devices, over_devices
 from evals.protocol import ScoringNetwork, Worker
 from evals.retrain import Trainer, make_trainer, retraining_worker
@@ -22,7 +23,8 @@ def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Tr
     view = recipe.view_for(height=data.image[0], flips=data.flips)
     known = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each, "cutout": cut_each, "frepo": frepo(data.flips)}
     augment = known[recipe.augment]
-    return make_trainer(network.net, recipe, augment, view=view, over_devices=over_devices)
+    net = in_precision(network.net, recipe.precision, network.name)
+    return make_trainer(net, recipe, augment, view=view, over_devices=over_devices)
 
 
 def retraining(data: Data, part: Split, best_on_test: bool) -> Callable[[ScoringNetwork, EvalRecipe], Worker]:

@@ -43,7 +43,8 @@ def read_cells(folder: Path) -> list[dict[str, Any]]:
 
 
 def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[str, Any]] | None = None) -> list[Evaluation]:
-    """The evaluations of a set whose scores are kept in cells, one for each digest of data, split, seed and recipe. Nothing is trained.
+    """The evaluations of a set whose scores are kept in cells, one for each digest of data, split, seed, precision and recipe. Nothing
+    is trained.
     Empty where the set has no `info`. Cells of label regimes, augmentations and chosen step sizes are left out.
 
     Args:
@@ -67,9 +68,11 @@ def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[st
             or "variant" in facts  # of a comparison of labels, augmentations or step sizes, which has a table of its own
         ):
             continue
-        at = digest, facts["split"], facts["seed"], facts["recipe"]["name"] if kind not in alone else "", facts["network"]["name"], kind
+        recipe = facts["recipe"]
+        table = digest, facts["split"], facts["seed"], recipe.get("precision", "f32")
+        at = *table, recipe["name"] if kind not in alone else "", facts["network"]["name"], kind
         for place, number in enumerate(facts["networks"]):
-            found[at][number] = held["scores"], place, len(facts["networks"]), facts["recipe"]["name"]
+            found[at][number] = held["scores"], place, len(facts["networks"]), recipe["name"]
     return evaluations(synth, path, found)
 
 
@@ -87,25 +90,25 @@ def row_facts(synth: SyntheticSet) -> dict[str, dict[str, Any]]:
 
 
 def evaluations(synth: SyntheticSet, path: Path, found: dict[tuple, dict[int, tuple]]) -> list[Evaluation]:
-    """Joins networks to rows, and rows to evaluations, one for each digest of data, split, seed and recipe. A row of all data, whose recipe
-    is its own, stands in each of its data, split and seed.
+    """Joins networks to rows, and rows to evaluations, one for each digest of data, split, seed, precision and recipe. A row of all data,
+    whose recipe is its own, stands in each of its data, split, seed and precision.
 
     Args:
       path: of the set's file.
-      found: (digest of the data, split, seed, recipe, network, kind of row) -> number of a network -> (scores of its cell, its place in
-        that cell, how many networks the cell has, recipe). The recipe in the key is empty for rows that have one of their own.
+      found: (digest of the data, split, seed, precision, recipe, network, kind of row) -> number of a network -> (scores of its cell, its
+        place in that cell, how many networks the cell has, recipe). The recipe in the key is empty for rows that have one of their own.
     """
-    order, nets = list(EVALUATORS[synth.x.modality].baselines), list(dict.fromkeys(at[4] for at in found))
+    order, nets = list(EVALUATORS[synth.x.modality].baselines), list(dict.fromkeys(at[5] for at in found))
     tables: dict[tuple, list[Report]] = defaultdict(list)
-    recipes = {at[:3]: list(dict.fromkeys(other[3] for other in found if other[:3] == at[:3] and other[3])) for at in found}
-    for at, networks in sorted(found.items(), key=lambda one: (nets.index(one[0][4]), order.index(one[0][5]))):
-        for recipe in [at[3]] if at[3] else recipes[at[:3]]:
-            tables[*at[:3], recipe].append(report_of(networks, at[4], at[5]))
+    recipes = {at[:4]: list(dict.fromkeys(other[4] for other in found if other[:4] == at[:4] and other[4])) for at in found}
+    for at, networks in sorted(found.items(), key=lambda one: (nets.index(one[0][5]), order.index(one[0][6]))):
+        for recipe in [at[4]] if at[4] else recipes[at[:4]]:
+            tables[*at[:4], recipe].append(report_of(networks, at[5], at[6]))
     sizes, ipc = count_bytes(synth, file=path), images_a_class(synth)
     more = {"modality": synth.x.modality, "classes": tuple(synth.info.classes)}
     return [
         Evaluation(str(path), synth.info.data, digest, split, ipc, sizes, tuple(reports), seed, **more)
-        for (digest, split, seed, _), reports in tables.items()
+        for (digest, split, seed, *_), reports in tables.items()
     ]
 
 

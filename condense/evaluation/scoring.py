@@ -24,10 +24,10 @@ from condense.evaluation.choices import (
     check_scorable,
     check_split,
     check_trained_nets,
-    epochs_of_steps,
     find_ranks,
     take_networks,
-    take_recipe,
+    take_precision,
+    take_protocol,
     take_rows,
     warn_of_split,
 )
@@ -78,6 +78,7 @@ class Choices:
     tune_lr: bool = False
     embed: str | Path | None = None
     steps: int | None = None
+    precision: str = "f32"
 
 
 class Common:
@@ -182,8 +183,7 @@ def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
     synth = without_answers(synth) if regimes else synth
     warn_of_split(synth, data, choices.split, evaluator)
     check_trained_nets(evaluator, modality.name, teachers=choices.teachers, frozen=choices.frozen)
-    protocol = take_recipe(synth, data, choices.recipe, choices.epochs)
-    protocol = take_recipe(synth, data, choices.recipe, epochs_of_steps(choices.steps, choices.epochs, protocol, synth))
+    protocol = take_protocol(synth, data, choices.recipe, epochs=choices.epochs, steps=choices.steps, precision=choices.precision)
     check_scorable(synth, protocol)
     if choices.best_on_test:
         check_best_on_test(choices.split, modality.name, evaluator, protocol)
@@ -245,8 +245,8 @@ def is_kept(made: Scoring, name: str, protocol: Protocol) -> bool:
 
 def protocol_of(made: Scoring, kind: str) -> Protocol:
     """What scores the row of this name: its own protocol where it has one, else the set's."""
-    baseline = EVALUATORS[made.data.modality].baselines[kind]
-    named = baseline.recipe and find_recipe(baseline.recipe, epochs=made.common.choices.full_epochs)
+    baseline, epochs = EVALUATORS[made.data.modality].baselines[kind], made.common.choices.full_epochs
+    named = baseline.recipe and take_precision(find_recipe(baseline.recipe, epochs=epochs), made.protocol.precision)
     return baseline.protocol or named or made.protocol
 
 

@@ -21,6 +21,7 @@ from condense.experts.sgd import sgd
 from condense.experts.smooth import smooth
 from condense.experts.store import RECORD, Experts, Header, load_experts
 from condense.experts.train import ExpertTraining, make_expert_trainer
+from condense.nets.precision import in_precision
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import note
 from condense.runtime.run_folder import check_there, open_run
@@ -28,7 +29,7 @@ from synth.base import Net
 from synth.errors import BadInput, nearest
 from synth.files.memory import forcible
 from synth.images.preprocess import Preprocess
-from synth.options import check_option, flag_of
+from synth.options import Precision, check_option, flag_of
 
 __all__ = ["RECIPES", "Experts", "complete_recipe", "load_experts", "preprocess_digest", "train_experts"]
 
@@ -45,6 +46,7 @@ def train_experts(
     out: str | Path,
     net: str | None = None,
     recipe: str = "sgd",
+    precision: str = "f32",
     seed: int = 0,
     force: bool = False,
     command: str = "",
@@ -60,6 +62,7 @@ def train_experts(
       out: folder of `experts.json`, `expert_0000.npy` ..., run.json, metrics.jsonl.
       net: specification of a network without batch statistics; by default `condense.data.modality.usual_net`.
       recipe: a name in `RECIPES`; `options` are its keyword arguments.
+      precision: of the products in the networks while they are trained and scored, `f32` or `bf16`; what is recorded is f32.
       seed: of everything drawn, and of the validation split where `data` is a specification.
       force: starts anew where `out` holds another run, or this one and it is done.
       command: what run.json records as the command.
@@ -67,23 +70,24 @@ def train_experts(
     Raises:
       BadInput: a wrong call. RunFailed: a training diverges, or the disk has no room.
     """
-    options, seed = complete_recipe(recipe, options), check_seed(seed)
+    options, seed, precision = complete_recipe(recipe, options), check_seed(seed), check_option("precision", precision, Precision)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
     arrays = (name for name, modality in MODALITIES.items() if modality.starts)
     data = check_modality(load_data(data, seed=seed), *arrays, flag="--data")
     net = nets.named(net or usual_net(data), data.image, len(data.classes))
     classes, out = len(data.classes), Path(out)
-    built = nets.build(net, data.image, classes)
+    built = in_precision(nets.build(net, data.image, classes), precision, net)
     check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
+    config |= {} if precision == "f32" else {"precision": precision}
     asked = {"steps": count * epochs, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
     with open_run(out, config, spent=("checkpoints",), **asked) as held:
         if held.done:
             check_there(out, RECORD)
             note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
             return load_experts(out)
-        header = new_header(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed)
+        header = new_header(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed, precision=precision)
         trainer = make_expert_trainer(built, RECIPES[recipe](**options), augmentation(data), classes, epochs=epochs)
         held.begin()
         training = ExpertTraining(held, header, trainer, data.train, data.val)
@@ -120,7 +124,9 @@ def preprocess_digest(preprocess: Preprocess) -> str:
     return whole.hexdigest()[:16]
 
 
-def new_header(data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int) -> Header:
+def new_header(
+    data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int, precision: Precision
+) -> Header:
     """The header of a training that has not begun: no expert is done."""
     return Header(
         net=net,
@@ -138,4 +144,5 @@ def new_header(data: Data, net: str, recipe: str, options: dict[str, Any], *, as
         seed=seed,
         split_seed=data.seed,
         accuracy=(),
+        precision=precision,
     )

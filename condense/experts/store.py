@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float32
@@ -24,6 +25,7 @@ from synth.files.memory import megabytes
 from synth.files.npz import read_npy_header
 from synth.files.owned import open_owned
 from synth.files.records import Either, Flag, ListOf, Real, Table, Text, Whole, read_record
+from synth.options import Precision
 
 FORMAT = 1
 RECORD = "experts.json"
@@ -40,7 +42,7 @@ HELD = Table(
         "classes": ListOf(Text(), least=1),
         "accuracy": ListOf(ListOf(Real(0, 1))),
     },
-    {"sums": ListOf(ListOf(Whole(0, (1 << 32) - 1)))},
+    {"sums": ListOf(ListOf(Whole(0, (1 << 32) - 1))), "precision": Text(get_args(Precision))},
     rest=None,
 )
 
@@ -67,6 +69,7 @@ class Header:
       seed, split_seed: of the training, and of the validation split that it left out.
       accuracy: on the validation split by expert and epoch (0: before training), fractions; empty where there is no such split.
       sums: checksums (CRC-32) of the parameters, by expert and epoch; empty where an older version wrote the record.
+      precision: of the products in the networks while they were trained; the record names it where it is not f32.
     """
 
     net: str
@@ -85,6 +88,7 @@ class Header:
     split_seed: int
     accuracy: tuple[tuple[float, ...], ...]
     sums: tuple[tuple[int, ...], ...] = field(default=(), kw_only=True)
+    precision: Precision = field(default="f32", kw_only=True)
     format: int = field(default=FORMAT, kw_only=True)
 
 
@@ -100,7 +104,8 @@ class Experts:
     def identity(self) -> str:
         """A line that identifies these experts."""
         options = ", ".join(f"{key}={value}" for key, value in self.header.options.items())
-        trained = f"{self.count} x {self.epochs} epochs of {self.header.recipe}({options}), seed {self.header.seed}"
+        rounded = "" if self.header.precision == "f32" else f" in {self.header.precision}"
+        trained = f"{self.count} x {self.epochs} epochs of {self.header.recipe}({options}){rounded}, seed {self.header.seed}"
         return f"{trained}, {self.net}, {self.header.data} of digest {self.data_digest[:12]}, split {self.split_seed}"
 
     def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
@@ -147,7 +152,8 @@ def read_header(folder: Path) -> Header:
 
 def write_header(folder: Path, header: Header) -> None:
     """Writes the header, whole or not at all."""
-    write_bytes(folder / RECORD, (json.dumps(asdict(header), indent=1, allow_nan=False) + "\n").encode())
+    held = {name: value for name, value in asdict(header).items() if (name, value) != ("precision", "f32")}
+    write_bytes(folder / RECORD, (json.dumps(held, indent=1, allow_nan=False) + "\n").encode())
 
 
 def _checked(held: dict) -> Header:

@@ -36,16 +36,40 @@ class ExpertTrainer(NamedTuple):
 
     Args:
       init: keys -> states.
-      advance: (states, keys, blocks of the training split, epoch) -> (states, mean loss of the epoch's steps, one an expert); uses the
-        states up. Of examples that do not lie in memory it takes one expert at a time.
+      advance: one epoch, an `Epoch` or a function that is called as one.
       rows: states -> f32[experts parameters], flat.
-      score: (states, examples) -> i32[experts], how many are classified right.
+      score: (states, x, y) -> i32[experts], how many are classified right.
     """
 
     init: Callable
     advance: Callable
     rows: Callable
     score: Callable
+
+
+class Epoch(NamedTuple):
+    """One epoch of the training: (states, keys, blocks of the training split, epoch) -> (states, mean loss of the epoch's steps, one an
+    expert). It uses the states up. Of examples that do not lie in memory it takes one expert at a time.
+
+    Args:
+      whole: compiled, (states, keys, examples, epoch) -> (states, mean losses), where all examples lie in memory.
+      items: (key of one expert, epoch, number of examples) -> the mini-batches of an epoch.
+      block: compiled, (states, mini-batches, examples of a block, epoch, whether the epoch begins) -> (states, losses by expert and step).
+    """
+
+    whole: Callable
+    items: Callable
+    block: Callable
+
+    def __call__(self, states: Fit, keys: jax.Array, blocks: Blocks, epoch: Int[Array, ""]) -> tuple[Fit, Float[Array, " experts"]]:
+        if blocks.whole is not None:
+            return self.whole(states, keys, blocks.whole, epoch)
+        losses = []
+        for block in blocks(self.items(keys[0], epoch, len(blocks.split.y))):
+            train = replicate(Examples(block.x, block.y))
+            states, found = self.block(states, replicate(block.items), train, epoch, jnp.bool_(block.first == 0))
+            losses.append(found[0])
+        return states, jnp.mean(jnp.concatenate(losses))[None]
 
 
 def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, classes: int, *, epochs: int) -> ExpertTrainer:
@@ -91,16 +115,6 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     def advance_block(states, items, train, epoch, begins):
         return spread(descend, states, whole=(items, train, epoch, begins))
 
-    def advance(states, keys, blocks, epoch):
-        if blocks.whole is not None:
-            return advance_all(states, keys, blocks.whole, epoch)
-        losses = []
-        for block in blocks(jax.jit(items_of, static_argnums=2)(keys[0], epoch, len(blocks.split.y))):
-            train = replicate(Examples(block.x, block.y))
-            states, found = advance_block(states, replicate(block.items), train, epoch, jnp.bool_(block.first == 0))
-            losses.append(found[0])
-        return states, jnp.mean(jnp.concatenate(losses))[None]
-
     @jax.jit
     def rows_all(states):
         return jax.vmap(lambda params: ravel_pytree(params)[0])(states.vars.params)
@@ -109,7 +123,8 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     def score_all(states, x, y):
         return spread(score_one, states, whole=(x, y))
 
-    return ExpertTrainer(init_all, advance, rows_all, lambda states, part: count_over(partial(score_all, states), part))
+    advance = Epoch(advance_all, jax.jit(items_of, static_argnums=2), advance_block)
+    return ExpertTrainer(init_all, advance, rows_all, score_all)
 
 
 class Group(NamedTuple):
@@ -251,7 +266,8 @@ class ExpertTraining:
         """The fraction of the validation examples that each expert of the group gets right, f32[experts]; a single 0 where there are no
         validation examples."""
         count = len(self.val.y)
-        return np.asarray(self.trainer.score(states, self.val), np.float32) / np.float32(count) if count else np.float32(0)
+        right = count_over(partial(self.trainer.score, states), self.val)
+        return np.asarray(right, np.float32) / np.float32(count) if count else np.float32(0)
 
     def check_finite(self, rows: np.ndarray, experts: list[int], epoch: int) -> None:
         """Raises RunFailed naming the first of `experts` whose parameters, the row at its place in `rows`, are not finite. `epoch` counts

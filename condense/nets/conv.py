@@ -21,6 +21,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
+from condense.nets.precision import matmul, product
 from synth.numerics import backend
 from synth.training.microbatch import rows_of, split_rows
 
@@ -77,8 +78,8 @@ def conv2d(
         raise ValueError(f"conv2d: the images have {x.shape[-1]} channels, the kernel expects {kernel.shape[2]}")
     if min(window.out[:2]) < 1:
         raise ValueError(f"conv2d: {x.shape[1]}x{x.shape[2]} images padded by {padding} are smaller than the {kernel.shape[:2]} kernel")
-    if backend.is_cpu() and math.prod(kernel.shape[:2]) == stride == 1 and not padding:
-        return x @ kernel[0, 0]
+    if backend.has_own_convolutions() and math.prod(kernel.shape[:2]) == stride == 1 and not padding:
+        return matmul(x, kernel[0, 0])
     return convolve(x, kernel, window, by_out)
 
 
@@ -87,11 +88,11 @@ def convolve(
 ) -> Float[Array, "b h2 w2 d"]:
     """The convolution that `window` describes, by `primitive` on a CPU, by XLA's own elsewhere. XLA's works in `groups` of channels; a CPU
     does not read `groups`, so the primitive must be one for them."""
-    if backend.is_cpu():
-        return primitive.bind(x, kernel, window=window)
+    if backend.has_own_convolutions():
+        return product(functools.partial(primitive.bind, window=window), x, kernel)
     strides, padding = (window.stride, window.stride), [(window.padding, window.padding)] * 2
     form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
-    return jax.lax.conv_general_dilated(x, kernel, strides, padding, **form)
+    return product(lambda a, b: jax.lax.conv_general_dilated(a, b, strides, padding, **form), x, kernel)
 
 
 # --- patches: every window as a column, so that all products are plain and the copies run along rows of pixels
@@ -177,13 +178,15 @@ def _winograd_kernel(x, out, w):
 
 
 def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
-    """Makes a JAX primitive for compute(a, b, window), linear in a and in b; it has no derivatives yet. `shape(batch, window)` is the shape
-    of the result, with batch = len(a). Only a leads with a batch of images, and under `vmap` with one b these become one larger batch;
-    where the name ends in `kernel`, b leads with one too, and `vmap` computes one after another."""
+    """Makes a JAX primitive for compute(a, b, window), linear in a and in b, which a CPU alone can run; it has no derivatives yet.
+    `shape(batch, window)` is the shape of the result, with batch = len(a). Only a leads with a batch of images, and under `vmap` with one b
+    these become one larger batch; where the name ends in `kernel`, b leads with one too, and `vmap` computes one after another."""
     primitive = Primitive(name)
 
     def run(a, b, *, window):
         with jax.named_scope(f"{name}_{'wide' if window.wide else 'thin'}"):
+            if a.dtype == jnp.bfloat16:  # in f32, as an accelerator adds; Winograd's sums would lose all of so few bits
+                return compute(a.astype(jnp.float32), b.astype(jnp.float32), window).astype(a.dtype)
             return compute(a, b, window)
 
     def batch(args, axes, *, window):
@@ -198,7 +201,7 @@ def bilinear(name: str, compute: Callable, shape: Callable) -> Primitive:
 
     primitive.def_impl(jax.jit(run, static_argnames="window"))
     primitive.def_abstract_eval(lambda a, b, *, window: jax.core.ShapedArray(shape(a.shape[0], window), a.dtype))
-    mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=False), platform="cpu")  # elsewhere JAX refuses it
     batching.primitive_batchers[primitive] = batch
     return primitive
 

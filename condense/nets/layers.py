@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from condense.nets import conv
 from condense.nets.depthwise import depthwise
+from condense.nets.precision import matmul
 from synth.errors import BadInput
 
 NormKind = Literal["instance", "group", "batch", "none"]
@@ -117,7 +118,7 @@ class Linear(nnx.Module):
         self.bias = draw.parameter((outputs,), inputs)
 
     def __call__(self, x: Float[Array, "b d"]) -> Float[Array, "b e"]:
-        return x @ self.kernel[...] + _last(self.bias[...], x)
+        return matmul(x, self.kernel[...]) + _last(self.bias[...], x)
 
 
 class GroupNorm(nnx.Module):

@@ -14,10 +14,11 @@ import optax
 from jaxtyping import Array, Float
 
 from condense import nets
+from condense.nets.precision import matmul, products_in
 from condense.runtime.checks import check_whole
 from synth.base import Net, Vars, fresh
 from synth.images.distortions import Ranges, views
-from synth.options import Positive, check_option
+from synth.options import Positive, Precision, check_option
 from synth.training.fit import Fit, adam, epoch_items, fit
 from synth.training.optim import scheduled
 
@@ -36,6 +37,7 @@ class Config(NamedTuple):
       lr, weight_decay: of Adam with decoupled decay; the step size rises for a twentieth of the training and falls to 0 as a half cosine.
       projector: width of the three layers that stand on the network while it is trained.
       seed: of weights, order and views.
+      precision: of the products in network and projector, `f32` or `bf16`.
     """
 
     net: str | None = None
@@ -45,6 +47,7 @@ class Config(NamedTuple):
     weight_decay: float = 1e-6
     projector: int = 512
     seed: int = 0
+    precision: str = "f32"
 
 
 def standardised(z: Float[Array, "b d"], *, epsilon: float = EPSILON) -> Float[Array, "b d"]:
@@ -81,7 +84,7 @@ def init_projector(key: jax.Array, inputs: int, width: int) -> list[dict[str, ja
 def project(layers: list[dict[str, jax.Array]], x: Float[Array, "b d"]) -> Float[Array, "b e"]:
     """linear, batch norm, ReLU; twice; linear. Norms always use the batch: the projector is thrown away after training."""
     for layer in layers:
-        x = x @ layer["kernel"]
+        x = matmul(x, layer["kernel"])
         if "scale" in layer:
             x = jax.nn.relu(standardised(x) * layer["scale"][None] + layer["bias"][None])
     return x
@@ -115,7 +118,7 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
     statistics over both views together.
 
     Args:
-      net: the network to train.
+      net: the network to train, in the precision of the configuration.
       config: with its epochs filled in, as `complete` does; None there is an error.
       shape: n h w c of the training images. An epoch has n // min(config.batch, n) steps; a last short batch is left out.
       ranges: how strongly views are cropped, mirrored and changed in brightness and contrast; these are no bounds of pixel values.
@@ -140,7 +143,8 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
             images = x[item.index]
             both = jnp.concatenate([views(k_a, images, ranges), views(k_b, images, ranges)])
             out = net.apply(Vars(params["net"], stats), both, train=True)
-            a, b = jnp.split(project(params["projector"], out.embed), 2)
+            with products_in(config.precision):
+                a, b = jnp.split(project(params["projector"], out.embed), 2)
             return barlow_loss(a, b), out.stats
 
         items = epoch_items(key, epoch, n, batch=batch)
@@ -174,5 +178,6 @@ def complete(config: Config, image: tuple[int, int, int], n: int) -> Config:
     epochs = max(1, round(STEPS / (n // batch))) if config.epochs is None else check_whole("epochs", config.epochs)
     check_whole("projector", config.projector)
     check_option("lr", config.lr, Annotated[float, Positive])
+    check_option("precision", config.precision, Precision)
     net = config.net or f"convnet:width=32,depth={3 if min(image[:2]) >= 16 else 2},norm=batch"
     return config._replace(net=nets.canonical(net), epochs=epochs)

@@ -22,6 +22,7 @@ from condense import nets
 from condense.data.images import Data
 from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
+from condense.nets.precision import in_precision
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed
 from condense.runtime.interrupts import defer_interrupt
@@ -111,6 +112,7 @@ def train_ssl_teacher(
     lr: float = Config().lr,
     weight_decay: float = Config().weight_decay,
     projector: int = Config().projector,
+    precision: str = "f32",
     seed: int = 0,
     force: bool = False,
     command: str = "",
@@ -128,6 +130,7 @@ def train_ssl_teacher(
       batch: images a step; the correlations are over them.
       lr, weight_decay: of Adam with decoupled decay.
       projector: width of the three layers that stand on the network while it is trained.
+      precision: of the products in both while they are trained, `f32` or `bf16`; what is stored is f32.
       seed: of weights, order and views, and of the validation split where `data` is a specification.
       force: removes another teacher that the folder holds, or this one where it is done.
       command: what run.json records as the command.
@@ -136,10 +139,12 @@ def train_ssl_teacher(
       BadInput: a wrong number, or a folder with another teacher. RunFailed: a loss that is not finite.
     """
     data = check_modality(load_data(data, seed=check_seed(seed)), "images", flag="--data")
-    config = Config(net, epochs, batch, lr, weight_decay, projector, check_seed(seed))
+    config = Config(net, epochs, batch, lr, weight_decay, projector, check_seed(seed), precision)
     folder, config = Path(out), complete(config, data.image, len(data.train.y))
     identity = {"ssl": "barlow", "data": data.spec, "split_seed": data.seed, **config._asdict()}
     del identity["seed"]  # which every run keeps apart
+    if config.precision == "f32":  # which older versions did not name
+        del identity["precision"]
     asked = {"steps": config.epochs, "seed": config.seed, "command": command, "data_digest": data.digest, "force": force}
     with open_run(folder, identity, beside={"trained_on": data.trained_on}, **asked) as held:
         if held.done:
@@ -190,7 +195,7 @@ def recorded_teacher(path: Path | None, synth: SyntheticSet) -> str | None:
 @lru_cache(4)
 def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, flips: bool) -> tuple[BarlowTraining, Callable]:
     """The training, and the body's output in evaluation mode; the same call again compiles nothing anew."""
-    net = nets.build(config.net, shape[1:], classes)
+    net = in_precision(nets.build(config.net, shape[1:], classes), config.precision, config.net)
     return make_training(net, config, shape, ranges=Ranges(flips=flips)), lambda vars, piece: net.apply(vars, piece).embed
 
 

@@ -21,6 +21,7 @@ from condense import nets
 from condense.data.images import Data
 from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
+from condense.nets.precision import in_precision
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import COMPILING, MetricsLog, note, progress
@@ -34,7 +35,7 @@ from synth.images.views import View
 from synth.labelling import teacher_digest
 from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
-from synth.options import Positive, Share, check_option
+from synth.options import Positive, Precision, Share, check_option
 from synth.training.fit import Fit, Item, adam, epoch_items, fit, init_fit, on_examples, sgd
 from synth.training.stream import Blocks
 
@@ -58,13 +59,15 @@ def default_committee(image: tuple[int, int, int]) -> tuple[str, ...]:
 
 class TeacherRecipe(NamedTuple):
     """How a teacher is trained: by SGD with momentum 0.9, or by Adam with the decay added to the gradient. The step size follows a cosine
-    over all steps. Mini-batches are shifted by up to an eighth of the side and, if labels allow, flipped."""
+    over all steps. Mini-batches are shifted by up to an eighth of the side and, if labels allow, flipped. `precision` is that of the
+    products in the network (`condense.nets.precision`)."""
 
     epochs: int
     lr: float
     batch: int
     optimizer: str = "sgd"
     decay: float = 5e-4
+    precision: str = "f32"
 
     def checked(self) -> "TeacherRecipe":
         """Returns the recipe with numbers of the right types. Raises BadInput, naming the flag, if one is out of range."""
@@ -72,7 +75,7 @@ class TeacherRecipe(NamedTuple):
         numbers = check_whole("epochs", self.epochs), lr, check_whole("batch", self.batch, least=2)
         if self.optimizer not in ("sgd", "adam") or not 0 <= self.decay < math.inf:
             raise BadInput(f"--optimizer {self.optimizer} --decay {self.decay}: give sgd or adam, and a weight decay of at least 0")
-        return TeacherRecipe(*numbers, self.optimizer, float(self.decay))
+        return TeacherRecipe(*numbers, self.optimizer, float(self.decay), check_option("precision", self.precision, Precision))
 
     def optimiser(self, factor):
         """The optimiser at `factor` times the step size; `factor` may be traced."""
@@ -92,6 +95,10 @@ class CommitteeMember(NamedTuple):
 
     net: str
     recipe: TeacherRecipe
+
+    def build(self, data: Data) -> Net:
+        """The network for these data, its products in the recipe's precision. Raises BadInput where it does not take them."""
+        return in_precision(nets.build(self.net, data.image, len(data.classes)), self.recipe.precision, self.net)
 
     def as_text(self, shared: TeacherRecipe) -> str:
         """The member as text, from which `member_of` reads it: `NET`, with `@key=value,...` behind it for what differs from `shared`, the
@@ -132,6 +139,7 @@ def train_teachers(
     batch: int = BATCH,
     optimizer: str = "sgd",
     decay: float = 5e-4,
+    precision: str = "f32",
     fraction: float | None = None,
     seed: int = 0,
     force: bool = False,
@@ -145,6 +153,7 @@ def train_teachers(
       net: specifications of the members, each with what of its recipe is its own (`member_of`); by default `default_committee`.
       epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
       optimizer, decay: `sgd` or `adam`, and its weight decay (>= 0).
+      precision: of the products in the networks while they are trained and scored, `f32` or `bf16`; what is stored is f32.
       fraction: part of the training images that they see, in (0, 1], every class in proportion; by default all. Fractions of one data set
         are nested. An epoch is as long as the part.
       seed: of weights, order and views, and of the validation split where `data` is a specification.
@@ -154,13 +163,13 @@ def train_teachers(
     Raises:
       BadInput: a wrong call. RunFailed: a member that does not learn or diverges, or a full disk.
     """
-    recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay).checked(), check_seed(seed)
+    recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay, precision).checked(), check_seed(seed)
     data = check_modality(load_data(data, seed=seed), "images", flag="--data")
     part = {} if fraction is None else {"fraction": check_option("fraction", fraction, Annotated[float, Share])}
     data = data.with_fraction(fraction) if part else data
     members = [member_of(text, recipe) for text in net or default_committee(data.image)]
     for member in members:
-        nets.build(member.net, data.image, len(data.classes))
+        member.build(data)
     names = [member.as_text(recipe) for member in members]
     config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.as_record(), **part}
     ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
@@ -193,7 +202,7 @@ def _train(key, number: int, member: CommitteeMember, before: int, data: Data, f
     """Trains one member, `before` epochs of others after the start, from wherever it was left, stores it, and says what `teachers.json`
     holds of it."""
     name, recipe = member
-    net, kept = nets.build(name, data.image, len(data.classes)), Checkpoints(folder / "checkpoints" / str(number), owner=run.owner)
+    net, kept = member.build(data), Checkpoints(folder / "checkpoints" / str(number), owner=run.owner)
     blank = MemberProgress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
     done, accuracies = int(found.epoch), np.array(found.accuracies)
@@ -225,6 +234,26 @@ def usual_view(data: Data) -> View:
     return View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
 
 
+def compile_steps(
+    net: Net, classes: int, recipe: TeacherRecipe, steps: int, *, view: View | None = None, augment: Callable | None = None
+) -> Callable:
+    """Compiles steps of a training of `steps` steps an epoch: (state, mini-batches, x, y, epoch, step of the first mini-batch, first step,
+    step to stop before) -> state. A call uses up the memory of the state. `x` and `y` are what the mini-batches index."""
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(state: Fit, items: Item, x, y, epoch, offset, first, stop):
+        objective = on_examples(net, x, Hard(y, classes), view=view, augment=augment)
+
+        def one(i, state):
+            share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)
+            tx = recipe.optimiser((1 + jnp.cos(jnp.pi * share)) / 2)
+            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i - offset, 1), items))[0]
+
+        return jax.lax.fori_loop(first, stop, one, state)
+
+    return advance
+
+
 def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples | None = None, augment: Callable | None = None) -> Callable:
     """Builds the function (key, state, epoch, bar) -> state after the epoch, which counts from 0. It compiles once for a network, uses up
     the memory of the state that it is given, and tells the progress display `bar` of every twentieth of the epoch.
@@ -235,18 +264,7 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples |
     view = usual_view(data) if augment is None else None
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps, blocks = -(-n // batch), Blocks(examples or data.train)
-
-    @partial(jax.jit, donate_argnums=0)
-    def advance(state: Fit, items: Item, x, y, epoch, offset, first, stop):
-        objective = on_examples(net, x, Hard(y, len(data.classes)), view=view, augment=augment)
-
-        def one(i, state):
-            share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)
-            tx = recipe.optimiser((1 + jnp.cos(jnp.pi * share)) / 2)
-            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i - offset, 1), items))[0]
-
-        return jax.lax.fori_loop(first, stop, one, state)
-
+    advance = compile_steps(net, len(data.classes), recipe, steps, view=view, augment=augment)
     marks = [steps * at // PIECES for at in range(PIECES)]
     order = jax.jit(lambda key, epoch: epoch_items(key, epoch, n, batch=batch))
 

@@ -46,6 +46,7 @@ def evaluate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
     tune_lr: bool = False,
     embed: str | Path | None = None,
     steps: int | None = None,
+    precision: str = "f32",
 ) -> Evaluation: ...
 
 
@@ -74,6 +75,7 @@ def evaluate(
     tune_lr: bool = False,
     embed: str | Path | None = None,
     steps: int | None = None,
+    precision: str = "f32",
 ) -> Evaluations: ...
 
 
@@ -101,6 +103,7 @@ def evaluate(
     tune_lr: bool = False,
     embed: str | Path | None = None,
     steps: int | None = None,
+    precision: str = "f32",
 ) -> Evaluation | Evaluations:
     """Scores sets, and real examples at the same budget, by a protocol: it trains fresh networks and scores each once, at its last step.
 
@@ -142,6 +145,8 @@ def evaluate(
       augmentations: of those in `evals.augmentations.AUGMENTATIONS`: every row is scored under each, in place of the recipe's own.
       tune_lr: takes the step size of every row, the full one too, that is the best of five on validation images (those of DD-Ranking).
       steps: optimiser steps on the set in place of `epochs`, rounded up to whole ones: sets of several sizes are trained on equally long.
+      precision: of the products in the networks while they are trained and scored, `f32` or `bf16`; weights, optimiser and losses are f32.
+        Recipes of other precision have another name, such as `dsa:precision=bf16`.
       embed: folder of teachers: every row says coverage and diversity of its examples in the features of the first network there.
 
     Example:
@@ -159,7 +164,7 @@ def evaluate(
     if not (sets := list(what) if several else [what]):
         raise BadInput("evaluate: names no set; give one or more")
     shared = (data, net, seeds, recipe, epochs, rows, split, teachers, best_on_test, frozen, check_seed(seed), cache, ranks, full_epochs)
-    choices = Choices(*shared, regimes, alpha, temperature, augmentations, tune_lr, embed, steps)
+    choices = Choices(*shared, regimes, alpha, temperature, augmentations, tune_lr, embed, steps, precision)
     common, cells = Common(choices), Cells()
     made = [prepare(one, common) for one in sets]
     check_one_table(made)

@@ -1,15 +1,33 @@
 """All choices that depend on the backend. No other module makes such a choice."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import jax
 
 TOGETHER = 20  # classes or networks that an accelerator works on at a time; divides the usual 10, 100 and 200 classes
+_SUPPOSED = jax.make_user_context("")  # JAX traces anew what it has traced under another value
+
+
+def supposing(platform: str) -> AbstractContextManager:
+    """A context in which choices are made as on `platform` (`cpu`, `cuda` or `tpu`), wherever arrays live: for programs that are lowered
+    here and not run."""
+    return _SUPPOSED(platform)
 
 
 def is_cpu() -> bool:
     """Whether arrays live on a CPU, where a loop over large products is faster than batches of small ones."""
-    return jax.default_backend() == "cpu"
+    return (_SUPPOSED.value or jax.default_backend()) == "cpu"
+
+
+def has_own_convolutions() -> bool:
+    """Whether convolutions run by this project's primitives, which are for a CPU alone; elsewhere by XLA's."""
+    return is_cpu()
+
+
+def splits_batches() -> bool:
+    """Whether a batch goes through a network in pieces that stay in a processor's cache; elsewhere at once."""
+    return is_cpu()
 
 
 def map_batched(fn: Callable, *xs):

@@ -33,7 +33,7 @@ class Item(NamedTuple):
     view: tuple[Int[Array, ""], Int[Array, ""]]
 
 
-def sgd(lr, *, momentum: float = 0.0, weight_decay: float = 0.0) -> optax.GradientTransformation:
+def sgd(lr, *, momentum: Float[Array, ""] | float = 0.0, weight_decay: float = 0.0) -> optax.GradientTransformation:
     """Stochastic gradient descent as PyTorch defines it: decay joins the gradient before momentum. `lr` may be traced, and so may a
     momentum above 0."""
     decay = optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity()

@@ -19,7 +19,7 @@ def rows_of(b: int, image: tuple[int, ...]) -> int:
     (2^15) pixels or numbers that needs the least padding, and the largest of these. Otherwise, and if all rows fit into one, it is b. Sides
     count as the next multiple of 8: images of 28x28 as 32x32, to which networks pad them."""
     most = max(1, PIXELS // math.prod(-(-side // 8) * 8 for side in image[:2]))
-    if not backend.is_cpu() or b <= most:
+    if not backend.splits_batches() or b <= most:
         return b
     return min(range(most, most // 2, -1), key=lambda rows: -(-b // rows) * rows)
 

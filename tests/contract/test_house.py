@@ -154,6 +154,12 @@ def test_third_parties_stay_where_they_belong(package):
     assert all(any(file.startswith(place) for file in files) for place in CONFINED[package]), "a place of CONFINED is out of date"
 
 
+def test_choices_by_backend_stand_in_one_file():
+    """The records of runs and of scores name the backend too, and choose nothing by it."""
+    asks = {path.relative_to(ROOT).as_posix() for path in FILES if re.search(r"\b(default_backend|is_cpu)\b", path.read_text())}
+    assert asks == {"synth/numerics/backend.py", "condense/runtime/surroundings.py", "condense/evaluation/facts.py"}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_public_functions_follow_the_rules(name):
     """The key is called `key`; required, it comes first, optional, it is keyword-only, and so is every argument with a default."""

@@ -8,6 +8,7 @@ from flax import nnx
 
 from condense.nets.graphs.network import EdgeLabels, GraphNet, Readout
 from condense.nets.layers import Linear
+from condense.nets.precision import matmul
 from synth.errors import BadInput
 from synth.graphs.base import edge_softmax, message
 
@@ -23,7 +24,7 @@ class GatLayer(nnx.Module):
 
     def __call__(self, hop, nodes, below, above):
         heads, width = self.sender[...].shape
-        sent = nodes @ self.linear.kernel[...]
+        sent = matmul(nodes, self.linear.kernel[...])
         along, own = self.edges(hop, sent[hop.senders]).reshape(-1, heads, width), sent[hop.same].reshape(-1, heads, width)
         asked = jnp.sum(own * self.receiver[...][None], -1)
         scores = jnp.sum(along * self.sender[...][None], -1) + asked[hop.receivers]

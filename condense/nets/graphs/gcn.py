@@ -7,6 +7,7 @@ from flax import nnx
 
 from condense.nets.graphs.network import EdgeLabels, GraphNet, Readout
 from condense.nets.layers import Linear
+from condense.nets.precision import matmul
 from synth.graphs.base import message
 
 
@@ -17,7 +18,7 @@ class GcnLayer(nnx.Module):
         self.linear, self.edges = Linear(width, width, draw), EdgeLabels(alphabet.edges, width, draw)
 
     def __call__(self, hop, nodes, below, above):
-        sent, low, high = nodes @ self.linear.kernel[...], jax.lax.rsqrt(below + 1), jax.lax.rsqrt(above + 1)
+        sent, low, high = matmul(nodes, self.linear.kernel[...]), jax.lax.rsqrt(below + 1), jax.lax.rsqrt(above + 1)
         weight = low[hop.senders] * high[hop.receivers]
         heard = message(hop, self.edges(hop, sent[hop.senders]), weight=weight)
         own = sent[hop.same] * (high * high)[:, None]

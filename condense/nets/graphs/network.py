@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from condense.nets.layers import Draw, Linear
+from condense.nets.precision import matmul
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, GraphBatch, Hop, pool
 
@@ -46,7 +47,7 @@ class GraphNet(nnx.Module):
         if batch.layered and depth > len(batch.hops):
             raise BadInput(f"--net: {depth} layers look further than these trees of depth {len(batch.hops)}; use depth={len(batch.hops)}")
         whole = jnp.issubdtype(batch.tags.dtype, jnp.integer)
-        nodes = table[batch.tags] if whole else batch.tags @ table
+        nodes = table[batch.tags] if whole else matmul(batch.tags, table)
         for level, layer in enumerate(self.layers):
             nodes = layer(batch.hop(level), nodes, batch.degree(level), batch.degree(level + 1))
         return jax.nn.relu(self.hidden(pool(batch, nodes, how=self.readout, layers=depth))), nodes

@@ -8,6 +8,7 @@ from flax import nnx
 
 from condense.nets.graphs.network import EdgeLabels, GraphNet, Readout
 from condense.nets.layers import Linear
+from condense.nets.precision import matmul
 from synth.graphs.base import message
 
 
@@ -21,7 +22,7 @@ class SageLayer(nnx.Module):
     def __call__(self, hop, nodes, below, above):
         sums = message(hop, self.edges(hop, nodes[hop.senders]))
         mean = sums / jnp.maximum(above, 1)[:, None]
-        return jax.nn.relu(self.own(nodes[hop.same]) + mean @ self.other[...])
+        return jax.nn.relu(self.own(nodes[hop.same]) + matmul(mean, self.other[...]))
 
 
 def sage(*, width: int = 128, depth: int = 2, readout: Readout = "mean"):

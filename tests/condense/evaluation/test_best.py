@@ -32,6 +32,7 @@ def scoring(what, **more):
         "split": "test",
         "best_on_test": False,
         "tune_lr": False,
+        "precision": "f32",
         "seed": 0,
     }
     return prepare(what, Common(Choices(**fields | {"recipe": "krr", "net": "mlp:width=4", "seeds": 1} | more)))

@@ -209,6 +209,7 @@ WRONG = {
     "network's option": lambda synth, data, patch: {"net": f"{NET},norm=batch"},
     "recipe": lambda synth, data, patch: {"recipe": "dc"},
     "recipe's option": lambda synth, data, patch: {"epochs": 3},
+    "precision": lambda synth, data, patch: {"precision": "bf16"},
     "recipe's field": lambda synth, data, patch: patch.setitem(_recipes(), "quick", replace(_recipes()["quick"], lr=0.051)) or {},
     "best on test": lambda synth, data, patch: {"best_on_test": True},
     "seed": lambda synth, data, patch: {"seed": 1},
