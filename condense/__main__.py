@@ -105,7 +105,8 @@ def _has_device() -> bool:
 
 
 def say(message: str, code: int) -> int:
-    """Prints a message in one line on stderr, and returns the code. A Ctrl-C that arrives meanwhile changes nothing: the program ends anyway."""
+    """Prints a message in one line on stderr, and returns the code. A Ctrl-C that arrives meanwhile changes nothing: the program ends
+    anyway."""
     with contextlib.suppress(KeyboardInterrupt):
         print("condense: " + " ".join(one_line(message).split()), file=sys.stderr)
     return code
