@@ -54,8 +54,6 @@ def draw_grid(synth: SyntheticSet, *, per_class: int = 10, stretch: bool = False
         raise BadInput(f"per_class is {per_class}; a row takes 1 drawing or more")
     if synth.x.modality != "graphs":
         raise BadInput("the set holds no graphs, so there are none to draw")
-    if synth.info is None:
-        raise ValueError("a set without info cannot be drawn: its classes have no names")
     if isinstance(synth.x, ColourGraph):
         rows, names = [_commonest(synth.x, per_class)], ["all classes"]
     else:
