@@ -34,14 +34,14 @@ STATED: dict[str, dict[str, Any]] = {
         "batch": None,
         "momentum": 0.5,
         "gradient": "exact",
-        "path": "recorded",
+        "path": None,
     },
     "ftd": {
         "min_start": 0,
         "batch": None,
         "momentum": 0.5,
         "gradient": "exact",
-        "path": "recorded",
+        "path": None,
     },
     "ast": {
         "min_start": 0,
@@ -52,7 +52,7 @@ STATED: dict[str, dict[str, Any]] = {
         "balanced": True,
         "intermediate": "agg",
         "perturb": 1.0,
-        "path": "recorded",
+        "path": None,
     },
     "datm": {
         "min_start": 0,
@@ -64,7 +64,7 @@ STATED: dict[str, dict[str, Any]] = {
         "label_momentum": 0.9,
         "gate": 1.0,
         "gradient": "exact",
-        "path": "recorded",
+        "path": None,
     },
     "kip": {
         "kernel": "ntk",

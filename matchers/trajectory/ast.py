@@ -36,7 +36,7 @@ def ast(
     balanced: bool = True,
     intermediate: Literal["none", "agg", "adaptive"] = "agg",
     perturb: Annotated[float, NonNegative] = 1.0,
-    path: PathKind = "recorded",
+    path: PathKind | None = None,
     positive: PositiveBy = "log",
 ) -> Matcher:
     """Follows smooth experts with a student that has momentum, is compared on the way, and starts from noisy kernels.
@@ -66,8 +66,9 @@ def ast(
         h = T+ // 2 on and 1 / log_5(h - t + 8) before; without it 1.
       intermediate: w_k for k < M: 0 (`none`), 1 (`agg`) or k / M (`adaptive`).
       perturb: alpha >= 0, relative size of the noise on each convolution kernel.
-      path: `recorded`, epoch by epoch, or `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is theta*_0 + t / K (theta*_K - theta*_0) for
-        any number t in [T-, T+), where K epochs are recorded, of which the first and the last alone are read.
+      path: by default the experts' way as recorded, epoch by epoch; `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is
+        theta*_0 + t / K (theta*_K - theta*_0) for any number t in [T-, T+), where K epochs are recorded, of which the first and the last
+        alone are read.
       positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];
         `none` as published, where beta itself is moved, by gradients of any size.
 

@@ -26,7 +26,7 @@ from synth.training.stream import read_over
 
 GradientKind = Literal["exact", "tesla"]
 PositiveBy = Literal["none", "log", "softplus"]
-PathKind = Literal["recorded", "straight"]
+PathKind = Literal["straight"]
 
 
 class Student(NamedTuple):

@@ -36,7 +36,7 @@ def datm(
     momentum: Annotated[float, BelowOne] = 0.5,
     label_momentum: Annotated[float, BelowOne] = 0.9,
     gate: float = 1.0,
-    path: PathKind = "recorded",
+    path: PathKind | None = None,
     gradient: GradientKind = "exact",
     positive: PositiveBy = "log",
 ) -> Matcher:
@@ -64,8 +64,9 @@ def datm(
       momentum: of the optimisers of the images and of beta, in [0, 1).
       label_momentum: of the optimiser of the labels, in [0, 1).
       gate: the loss above which, or without which, a step changes nothing; a student that stays where it starts has loss 1.
-      path: `recorded`, epoch by epoch, or `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is theta*_0 + t / K (theta*_K - theta*_0) for
-        any number t in [T-, T+), where K epochs are recorded, of which the first and the last alone are read.
+      path: by default the experts' way as recorded, epoch by epoch; `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is
+        theta*_0 + t / K (theta*_K - theta*_0) for any number t in [T-, T+), where K epochs are recorded, of which the first and the last
+        alone are read.
       gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
         for N = 1, and not the gradient of L for N > 1.
       positive: keeps beta above 0 by moving its logarithm (`log`) or inverse softplus (`softplus`) instead, by gradients cut to [-1, 1];

@@ -23,7 +23,7 @@ def mtt(
     lr_lr: Annotated[float, Positive] = 0.05,
     step_size: Annotated[float, Positive] = 0.01,
     momentum: Annotated[float, BelowOne] = 0.5,
-    path: PathKind = "recorded",
+    path: PathKind | None = None,
     gradient: GradientKind = "exact",
     positive: PositiveBy = "log",
 ) -> Matcher:
@@ -46,8 +46,9 @@ def mtt(
       lr_lr: step size of beta, or of what `positive` moves in its place (> 0); as published 1e-7 to 1e-4, with `none`.
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
-      path: `recorded`, epoch by epoch, or `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is theta*_0 + t / K (theta*_K - theta*_0) for
-        any number t in [T-, T+), where K epochs are recorded, of which the first and the last alone are read.
+      path: by default the experts' way as recorded, epoch by epoch; `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is
+        theta*_0 + t / K (theta*_K - theta*_0) for any number t in [T-, T+), where K epochs are recorded, of which the first and the last
+        alone are read.
         MCT's released code spaces whole epochs along the line by how far each layer has moved; here they are evenly spaced.
       gradient: `exact`, or `tesla` (Cui et al., ICML 2023), which holds theta_i constant inside the gradient of step i: cheaper, the same
         for N = 1, and not the gradient of L for N > 1.

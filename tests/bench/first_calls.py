@@ -57,7 +57,7 @@ def call(*command: str) -> tuple[float, str]:
 def budget(method: str, data: str) -> list[str]:
     """One image a class, two where one is not defined; of sets without classes ten images; graphs by bytes where a set counts none."""
     if data.startswith("toy_graphs"):
-        return ["--bytes", "2000"] if method == "random" else [] if method == "colour" else ["--ipc", "2"]
+        return ["--bytes", "2000"] if method in ("random", "mirage") else [] if method == "colour" else ["--ipc", "2"]
     return ["--size", "10"] if method == "krrst" else ["--ipc", "2" if method == "infer" else "1"]
 
 

@@ -13,6 +13,7 @@ from condense.plots.graphs import draw_grid
 from condense.runtime import devices as mesh
 from condense.workflows import distill as api
 from matchers import REGISTRY
+from matchers.inputs import option_parameters
 from synth.base import take_all
 from synth.errors import BadInput
 from synth.files.format import load_set
@@ -26,6 +27,7 @@ from synth.set import SyntheticSet
 from synth.vectors import Vectors
 from tests.support.factories import build_method
 from tests.support.methods import CHOSEN, CLASSES, GRAPHS, HALF, IPC, KEY, LEARNED, Case, Compilations, Straight, ready, types, values
+from tests.support.places import ROOT
 
 OF_A_RUN = {"mirage": {"support": (30,)}, "doscond": {"ipc": 2, "nodes": 4, "batch": 8, "net": "gcn:width=4,depth=1"}, "random": {"ipc": 2}}
 
@@ -190,3 +192,14 @@ def test_images_and_graphs_are_not_mixed_up(tmp_path):
     ):
         with pytest.raises(BadInput, match=message):
             api.distill(call[0], call[1], **call[2])
+
+
+FIRST_OPTIONS = json.loads((ROOT / "tests" / "fixtures" / "options.json").read_text())  # by method, of the runs of its first version
+
+
+@pytest.mark.parametrize("name", FIRST_OPTIONS)
+def test_an_option_that_came_later_is_none_where_nothing_is_said(name):
+    """The record of an older, unfinished run lacks it, and a run whose record lacks an option goes on where that is None."""
+    options = option_parameters(REGISTRY[name].load())
+    later = options.keys() - set(FIRST_OPTIONS[name])
+    assert {option: options[option].default for option in later} == dict.fromkeys(later)

@@ -66,7 +66,7 @@ def lessened(words: list[str]) -> list[str]:
             else []
         )
     elif verb == "transfer":
-        rest += ["--seeds", "1", "--epochs", "2"]
+        rest += ["--seeds", "1", "--epochs", "2", "--rows", "distilled,random"]
     elif verb == "tune":
         rest[rest.index("--minutes") + 1] = "2"
         rest += ["--trials", "2", "--seeds", "1", "--net", "convnet:width=4,depth=1"]
