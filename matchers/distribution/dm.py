@@ -13,7 +13,7 @@ from synth.options import BelowOne, Positive
 
 
 def dm(
-    net: Net, augment: Callable, *, lr: Annotated[float, Positive] = 1.0, momentum: Annotated[float, BelowOne] = 0.5, batch: int = 256
+    net: Net, augment: Callable, *, lr: Annotated[float, Positive] = 1.0, momentum: Annotated[float, BelowOne] = 0.5, batch: int = 64
 ) -> Matcher:
     """Matches the mean embedding of every class under freshly drawn random networks.
 
@@ -25,7 +25,7 @@ def dm(
       augment: siamese augmentation (key, x, siamese) -> x.
       lr: step size of the images (> 0); as published 1, and 10 from 100 images a class.
       momentum: of the images' optimiser, in [0, 1).
-      batch: real images a class and step.
+      batch: real images a class and step; as published 256.
     """
 
     def loss(key, synth, aux, real):

@@ -19,7 +19,7 @@ def tgdd(
     *,
     lr: Annotated[float, Positive] = 1.0,
     momentum: Annotated[float, BelowOne] = 0.5,
-    batch: int = 256,
+    batch: int = 64,
     window: int = 5,
     weight: Annotated[float, NonNegative] = 0.1,
 ) -> Matcher:

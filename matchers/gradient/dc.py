@@ -146,7 +146,7 @@ def dc(
     lr: Annotated[float, Positive] = 0.1,
     momentum: Annotated[float, BelowOne] = 0.5,
     net_lr: Annotated[float, Positive] = 0.01,
-    batch: int = 256,
+    batch: int = 64,
     distance: Literal["rows", "mse", "cos"] = "rows",
     outer: int | None = None,
     inner: int | None = None,
@@ -162,7 +162,7 @@ def dc(
       lr: step size of the images (> 0).
       momentum: of the images' optimiser, in [0, 1).
       net_lr: step size of the network's training (> 0).
-      batch: real images a class and step.
+      batch: real images a class and step; as published 256.
       distance: of two gradients: `rows` as published, `mse` or `cos` over all parameters together.
       outer: matching steps a network serves; by default the published table by images a class.
       inner: epochs on the set between two matching steps; by default that table's.

@@ -133,10 +133,10 @@ def test_certain_soft_labels_are_hard_labels():
     check_certain_soft_labels_are_hard_labels("dm")
 
 
-def test_defaults_of_dm_are_the_published_ones():
+def test_defaults_of_dm_are_the_published_ones_but_for_the_batch():
     made = dm(smooth_net(), make_augment("color_crop"))
-    assert (made.start, made.recipe or MODALITIES["images"].recipe, made.feed) == ("random", "dsa", PerClass(256))
-    assert complete_options("dm", {}) == {"lr": 1.0, "momentum": 0.5, "batch": 256}
+    assert (made.start, made.recipe or MODALITIES["images"].recipe, made.feed) == ("random", "dsa", PerClass(64))
+    assert complete_options("dm", {}) == {"lr": 1.0, "momentum": 0.5, "batch": 64}
 
 
 def test_dm_moves_vectors_towards_the_means_of_their_class():

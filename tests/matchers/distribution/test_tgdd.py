@@ -95,7 +95,7 @@ def test_no_gradient_reaches_the_real_examples_and_the_snapshots_stay():
 
 def test_it_asks_for_real_examples_and_two_stages_of_an_expert():
     assert built(batch=9, window=2).feed == (PerClass(9), Stages(2)) and built().start == "random"
-    assert complete_options("tgdd", {}) == {"lr": 1.0, "momentum": 0.5, "batch": 256, "window": 5, "weight": 0.1}
+    assert complete_options("tgdd", {}) == {"lr": 1.0, "momentum": 0.5, "batch": 64, "window": 5, "weight": 0.1}
 
 
 def test_networks_with_batch_statistics_are_refused():

@@ -205,12 +205,12 @@ def test_certain_soft_labels_are_hard_labels(name):
     check_certain_soft_labels_are_hard_labels(name)
 
 
-def test_defaults_are_the_published_ones():
+def test_defaults_are_the_published_ones_but_for_the_batch():
     net, augment = smooth_net(), make_augment("color_crop")
     made = {"dc": dc(net), "dsa": dsa(net, augment)}
     assert {name: (m.start, m.recipe, m.feed) for name, m in made.items()} == {
-        "dc": ("noise", "dc", PerClass(256)),
-        "dsa": ("random", "dsa", PerClass(256)),
+        "dc": ("noise", "dc", PerClass(64)),
+        "dsa": ("random", "dsa", PerClass(64)),
     }
-    gradient = {"lr": 0.1, "momentum": 0.5, "net_lr": 0.01, "batch": 256, "distance": "rows", "outer": None, "inner": None}
+    gradient = {"lr": 0.1, "momentum": 0.5, "net_lr": 0.01, "batch": 64, "distance": "rows", "outer": None, "inner": None}
     assert {name: complete_options(name, {}) for name in made} == {"dc": gradient, "dsa": gradient}

@@ -1,0 +1,65 @@
+"""Every notebook at its full length, as a reader runs it: what it takes, and the tables of scores that it prints.
+
+    python -m tests.bench.notebooks --out docs/experiments/notebooks.json [01_distill_digits ...]
+
+The records of the notebooks that are named, all where none is, take the place of earlier ones in the file. The kernel is this interpreter.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import jupytext
+import nbclient
+from ipykernel.kernelspec import install
+
+ROOT = Path(__file__).parents[2]
+
+
+def printed(cell) -> str:
+    """What a cell wrote as plain text."""
+    texts = (one.get("text") or one.get("data", {}).get("text/plain", "") for one in cell.outputs if one.get("name") != "stderr")
+    return "".join(texts).strip()
+
+
+def measure(path: Path) -> dict:
+    """Runs one notebook in an empty folder. Raises nbclient's CellExecutionError where a cell fails."""
+    book, before = jupytext.read(path), resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as home:
+        nbclient.NotebookClient(book, timeout=None, kernel_name="this", resources={"metadata": {"path": home}}).execute()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = sum(getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime"))
+    tables = [printed(cell).splitlines() for cell in book.cells if cell.cell_type == "code" and ".table()" in cell.source]
+    return {"notebook": path.stem, "processor_seconds": round(took, 1), "tables": tables}
+
+
+def main() -> None:
+    """Measures the notebooks that are named and writes their records after each."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    facts = {"commit": commit, "date": date.today().isoformat()}
+    facts |= {"device": f"cpu, {len(os.sched_getaffinity(0))} cores, {platform.machine()}"}
+    with tempfile.TemporaryDirectory() as place:
+        install(kernel_name="this", prefix=place)
+        os.environ |= {"JUPYTER_PATH": f"{place}/share/jupyter", "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+        for path in sorted((ROOT / "notebooks").glob("*.py")):
+            if not asked.names or path.stem in asked.names:
+                record = measure(path) | facts
+                known = json.loads(asked.out.read_text()) if asked.out.exists() else []
+                kept = [one for one in known if one["notebook"] != path.stem]
+                asked.out.write_text(json.dumps(sorted([*kept, record], key=lambda one: one["notebook"]), indent=1) + "\n")
+                print(json.dumps(record), flush=True)
+
+
+if __name__ == "__main__":
+    main()
