@@ -23,7 +23,8 @@ class Method:
       defaults: by modality, the options whose default in the factory's signature does not suit it, and what serves instead.
       labelled: whether it reads the labels of the data.
       scaled: where its rule for the length of a run is, written as `factory` is: (steps, options) -> the options that suit so many steps,
-        a dictionary of numbers. `options` are those of the call with all defaults. Empty for a method whose options suit any length.
+        a dictionary of numbers, which serve where neither a call nor a preset says others. `options` are those of the call with all
+        defaults. Empty for a method whose options suit any length.
       tuned: names of the options that a tuner varies where a call names none; all have a range in their annotation.
     """
 

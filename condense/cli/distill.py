@@ -90,10 +90,12 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
     """
     document = parse_docstring(inspect.getdoc(factory) or "")
     helps = argument_helps(factory)
-    own = {}
-    for name, p in option_parameters(factory).items():
+    own, parameters = {}, option_parameters(factory)
+    usual = {name: p.default for name, p in parameters.items()}
+    usual |= method.scale(method.steps, usual)  # what a run of the usual length has
+    for name, p in parameters.items():
         text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME
-        own[name] = (Annotated[plain_type(p.annotation), about(text, metavar=shown(plain_type(p.annotation)))], p.default)
+        own[name] = (Annotated[plain_type(p.annotation), about(text, metavar=shown(plain_type(p.annotation)))], usual[name])
     places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (common | places | own).items()}
     if set(method.modalities) <= STARTLESS:

@@ -178,14 +178,14 @@ def plan(
     common = {name: check_option(name, value, KINDS[name]) if name in KINDS else value for name, value in settings.common.items()}
     data = take_data(method, factory, common["data"], settings, seed)
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:BUDGETS])), common["start"]
-    settings = fit_defaults(method, settings, modality)
+    steps = common["steps"] or method.steps
+    settings = fit_defaults(method, settings, modality, steps)
     check_start_name(start, modality, data.image)
     given = budget.check() if modality.starts else budget.given()
     if budget.fraction is not None and not modality.starts:
         raise BadInput(f"--fraction {budget.fraction:g}: is for images and vectors; give --ipc, --size or --bytes")
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
     counted = {"budget": None if modality.starts else given, "places": settings.places}
-    steps = common["steps"] or method.steps
     context = Context(method, data, spec, seed, place, steps, force, **counted)
     resolved = resolve_inputs(factory, context, usual=method.net.format(**settings.options), make=False)
     if spec is not None:
@@ -251,9 +251,9 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
     return data
 
 
-def fit_defaults(method: Method, settings: Settings, modality: Modality) -> Settings:
-    """The settings, in which options at their defaults get the method's own defaults for this modality, where it has some."""
-    usual = method.defaults.get(modality.name, {})
+def fit_defaults(method: Method, settings: Settings, modality: Modality, steps: int) -> Settings:
+    """The settings, in which options at their defaults get what the method has for this modality, and by its rule for so many steps."""
+    usual = {**method.defaults.get(modality.name, {}), **method.scale(steps, settings.options)}
     fitting = {name: value for name, value in usual.items() if settings.sources[name] == "default"}
     return settings._replace(options=settings.options | fitting)
 

@@ -65,7 +65,7 @@ def doscond(
       features_lr: step size of the node features (> 0), by Adam.
       batch: real graphs a class and step.
       sparsity: beta, weight of the term that keeps graphs as sparse as they were (>= 0).
-      decay: step from which both step sizes are a tenth.
+      decay: step from which both step sizes are a tenth; where none is given, 0.4 of a run's steps.
     """
 
     def prepare(key, synth, examples):

@@ -60,7 +60,8 @@ def ftd(
       lr_lr: step size of beta, or of what `positive` moves in its place (> 0); as published 1e-7 to 1e-4, with `none`.
       step_size: beta at the start (> 0).
       momentum: of the optimisers of the images and of beta, in [0, 1).
-      decay: d of the running mean, in [0, 1); 0 gives the images as they are.
+      decay: d of the running mean, in [0, 1); 0 gives the images as they are. Where none is given, a run has 1 - 5 / steps, as published
+        0.999 of 5,000 steps.
       path: by default the experts' way as recorded, epoch by epoch; `straight` (MCT, Zhong et al., CVPR 2025): theta*_t is
         theta*_0 + t / K (theta*_K - theta*_0) for any number t in [T-, T+), where K epochs are recorded, of which the first and the last
         alone are read.

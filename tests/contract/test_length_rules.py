@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import condense
 from matchers import REGISTRY
 from matchers.inputs import option_parameters
 from synth.options import check_option
@@ -45,3 +46,10 @@ def test_the_mean_of_ftd_has_forgotten_the_first_images_at_the_end(steps):
 
 def test_doscond_falls_at_the_share_of_its_usual_run():
     assert [REGISTRY["doscond"].scale(steps, {}) for steps in (1, 50, 1_000)] == [{"decay": 1}, {"decay": 20}, {"decay": 400}]
+
+
+def test_a_rule_serves_where_steps_are_given_or_usual_and_a_flag_beats_it():
+    plans = [condense.plan("frepo", "digits?limit=60", ipc=1, net="mlp:width=4", **given) for given in ({}, {"steps": 100}, {"lr": 0.5})]
+    assert [made.settings.options["lr"] for made in plans] == [0.012, 0.04, 0.5]
+    published = condense.plan("frepo", "digits?limit=600", preset="frepo_mnist_1", net="mlp:width=4", batch=9)
+    assert published.settings.options["lr"] == 3e-4

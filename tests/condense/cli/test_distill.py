@@ -182,7 +182,7 @@ def test_a_set_of_classes_whose_names_cannot_be_printed_is_scored_on_its_own_dat
 
 def test_a_flag_beats_a_preset_beats_a_default(asked):
     plain = asked("--data", "digits?limit=500", "--ipc", "1", "--net", "mlp:width=4")
-    assert (plain["net"], plain["steps"], plain["lr"], plain["momentum"], plain["batch"]) == ("mlp:width=4", None, 1.0, 0.5, 256)
+    assert (plain["net"], plain["steps"], plain["lr"], plain["momentum"], plain["batch"]) == ("mlp:width=4", None, 1.0, 0.5, 64)
     preset = asked("--preset", "mine")
     assert {name: preset[name] for name in ("data", "ipc", "size", "net", "steps", "lr", "momentum")} == {
         "data": "digits?limit=1000", "ipc": 7, "size": None, "net": "mlp", "steps": 40, "lr": 0.25, "momentum": 0.5,

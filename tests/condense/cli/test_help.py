@@ -66,6 +66,8 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
     assert all(text in page for text in (document.short_description, *(document.long_description or "").split("\n")[:1]))
     assert "None" not in page and "by default what suits the data, or what inputs are of" in " ".join(page.replace("│", " ").split())
     own = option_parameters(REGISTRY[method].load())
+    usual = {name: parameter.default for name, parameter in own.items()}
+    usual |= REGISTRY[method].scale(REGISTRY[method].steps, usual)
     words = " ".join(page.replace("│", " ").split())
     for name in (
         "data",
@@ -88,7 +90,7 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         text = next(p.description for p in document.params if name in p.arg_name.split(", "))
         flag = ("no-" if parameter.default is True else "") + name.replace("_", "-")
         assert f"--{flag} " in words and " ".join(text.split()).rstrip(".") in words
-        assert parameter.default in (None, False) or f"(default: {parameter.default})" in words
+        assert parameter.default in (None, False) or f"(default: {usual[name]})" in words
 
 
 @pytest.mark.parametrize("method", ["mirage", "colour", "doscond"])
