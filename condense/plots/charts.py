@@ -17,8 +17,9 @@ from condense.runtime.extras import needed
 from synth.files.atomic import write_bytes
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#8C6D31")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
-DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2), (12, 3), (4, 4), (1, 3), (10, 4, 2, 4))
+# Seven beside eight colours, so that a pair of colour and shape comes back after 56 series and not after eight.
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2), (12, 3), (4, 4), (1, 3))
 WIDE, HIGH = 460, 260
 LINE = 52  # letters of a title's line
 TEXTED = 15  # rows and columns of a heat map with numbers in it

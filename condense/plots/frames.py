@@ -67,6 +67,20 @@ def sheet(synth: SyntheticSet) -> Image.Image:
     return Image.fromarray(canvas)
 
 
+def with_gaps(picture: Image.Image, image: tuple[int, int], *, columns: int) -> Image.Image:
+    """A sheet with a white line of one pixel between its images.
+
+    Args:
+      picture: the sheet. image: height and width of an image in it.
+      columns: how many images of a row are kept; the rest are cut off.
+    """
+    (height, width), pixels = image, np.asarray(picture.convert("RGB"))
+    rows, across = pixels.shape[0] // height, min(pixels.shape[1] // width, columns)
+    tiles = pixels[: rows * height, : across * width].reshape(rows, height, across, width, 3)
+    apart = np.pad(tiles, ((0, 0), (0, 1), (0, 0), (0, 1), (0, 0)), constant_values=255)
+    return Image.fromarray(apart.reshape(rows * (height + 1), across * (width + 1), 3)[:-1, :-1])
+
+
 def find_frames(folder: Path) -> list[Frame]:
     """The frames in the folder of a run, in the order of their steps; empty where there are none."""
     found = sorted((folder / FOLDER).glob("step_*.png"))

@@ -6,6 +6,7 @@ All pictures of a run share a number of letters, so that a report of many runs s
 import base64
 import io
 from collections import Counter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 
 from condense.data.neighbours import find_nearest
-from condense.plots.frames import COLUMNS, find_frames
+from condense.plots.frames import COLUMNS, find_frames, with_gaps
 from condense.plots.images import bytes_of
 from condense.workflows.runs import SavedRun
 from synth.set import SyntheticSet
@@ -139,22 +140,20 @@ def evolution_of(run: SavedRun, *, room: int) -> Evolution | None:
     found, synth = find_frames(run.folder), run.set
     if synth is None or not found:
         return None
-    images = synth.x.modality == "images"
-    width = int(synth.x.decode().shape[2]) if images else 0
-    for columns in (COLUMNS, COLUMNS // 2, 2, 1) if images else (COLUMNS,):
+    image = tuple(map(int, synth.x.decode().shape[1:3])) if synth.x.modality == "images" else None
+    for columns in (COLUMNS, COLUMNS // 2, 2, 1) if image else (COLUMNS,):
         for count in FRAMES:
             at = sorted({round(place) for place in np.linspace(0, len(found) - 1, min(count, len(found)))})
-            frames = [(found[one].step, cut(found[one].path.read_bytes(), columns * width)) for one in at]
+            frames = [(found[one].step, framed(found[one].path, image, columns)) for one in at]
             if sum(len(picture) for _, picture in frames) <= room:
                 with Image.open(found[0].path) as first:
-                    rows = first.height // int(synth.x.decode().shape[1]) if images else 0
+                    rows = first.height // image[0] if image else 0
                 return Evolution(frames, [] if synth.represents else list(synth.info.classes[:rows]))
     return None
 
 
-def cut(png: bytes, width: int) -> str:
-    """The bytes of a PNG file as an address that begins with `data:`, with the first `width` columns of its pixels; all of them for 0."""
-    with Image.open(io.BytesIO(png)) as picture:
-        if not width or picture.width <= width:
-            return uri_of(png)
-        return uri(picture.crop((0, 0, width, picture.height)))
+def framed(path: Path, image: tuple[int, int] | None, columns: int) -> str:
+    """A frame as an address that begins with `data:`; of images, which are of the size `image`, with lines between them and with the first
+    `columns` of a row."""
+    with Image.open(path) as picture:
+        return uri(with_gaps(picture, image, columns=columns)) if image else uri_of(path.read_bytes())

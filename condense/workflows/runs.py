@@ -82,7 +82,9 @@ class SavedRun:
         and where the extra `notebook` is not installed."""
         if not (frames := find_frames(self.folder)):
             raise BadInput(f"{self.folder}: the run has no frames of its way")
-        return explorer(frames, self.curves())
+        made = self.set
+        image = made.x.decode().shape[1:3] if made is not None and made.x.modality == "images" else None
+        return explorer(frames, self.curves(), image=image)
 
 
 def load_run(folder: str | Path) -> SavedRun:

@@ -2,7 +2,7 @@
 
     condense suite digits --out runs/suite
     condense report runs/suite --out report.html
-    python -m tests.bench.screenshots report.html --run dm --out docs
+    python -m tests.bench.screenshots report.html --run dm-digits-ipc10 --out docs
 
 The table of scores is sorted by accuracy, and the slider of one run is moved to its first step, as a reader would do it.
 """
@@ -22,13 +22,14 @@ SORTED = """const heads = [...document.querySelectorAll('#scores th button')];
 heads.find((head) => head.textContent.startsWith('accuracy')).click();
 return [...document.querySelectorAll('#scores tbody tr')].length"""
 OPENED = """const runs = [...document.querySelectorAll('details.run')], name = (one) => one.querySelector('h2').textContent;
-for (const one of runs) one.open = name(one) === arguments[0];
-return runs.some((one) => one.open) ? arguments[0] : runs.map(name)"""
+const asked = runs.find((one) => name(one).startsWith(arguments[0]));
+for (const one of runs) one.open = one === asked;
+return asked ? name(asked) : runs.map(name)"""
 MOVED = """const it = document.querySelector('details.run[open] .evolution input'); it.value = 0; it.dispatchEvent(new Event('input'));
 return document.querySelector('details.run[open] .evolution output').textContent"""
 DRAWN = """return [...document.querySelectorAll('.chart')].every((one) => {
   const { top, bottom } = one.getBoundingClientRect();
-  return one.querySelector('svg') || top > innerHeight || bottom < 0 || top === bottom; })"""
+  return one.querySelector('svg') || top > innerHeight || bottom < 0 || one.closest('details:not([open])'); })"""
 VIEWS = {  # the picture's name -> what comes to the top of the window
     "report_scores": "document.querySelector('#scores')",
     "report_charts": "document.querySelector('#scores .chart')",
@@ -41,9 +42,10 @@ def take(report: Path, run: str, out: Path) -> dict:
     """Opens a report, sorts, opens one run, moves its slider, and writes a picture of each of `VIEWS`. Returns what the page said."""
     with Browser(width=WIDTH, height=HEIGHT) as page:
         page.open(report)
-        page.until("return document.querySelectorAll('#scores .chart svg').length >= 2")
+        page.run("document.querySelector('#scores .chart').scrollIntoView()")  # charts are drawn where they come into view
+        page.until(DRAWN)
         rows, opened = page.run(SORTED), page.run(OPENED, run)
-        if opened != run:
+        if isinstance(opened, list):
             raise SystemExit(f"--run {run}: the report has the runs {', '.join(opened)}")
         step = page.run(MOVED)
         for name, place in VIEWS.items():
@@ -52,14 +54,14 @@ def take(report: Path, run: str, out: Path) -> dict:
             page.picture(out / f"{name}.png")
             with Image.open(out / f"{name}.png") as picture:
                 picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(out / f"{name}.png", optimize=True)
-        return {"rows": rows, "run": run, "first_step": step, "errors": page.errors(), "report_bytes": report.stat().st_size}
+        return {"rows": rows, "run": opened, "first_step": step, "errors": page.errors(), "report_bytes": report.stat().st_size}
 
 
 def main() -> None:
     """Takes the pictures and prints a record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("report", type=Path)
-    parser.add_argument("--run", required=True, help="the name of the run that is opened")
+    parser.add_argument("--run", required=True, help="how the name of the run begins that is opened")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     asked = parser.parse_args()
     if not is_there():

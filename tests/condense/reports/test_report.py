@@ -205,7 +205,7 @@ def test_frames_are_in_order_and_get_fewer_and_narrower_where_room_is_short(scor
     assert [frame.step for frame in find_frames(scored)] == [0, 5]
     found = evolution_of(saved, room=10**6)
     assert [step for step, _ in found.frames] == [0, 5] and found.names == ["ant", "bee", "cow"]
-    assert pixels(found.frames[0][1]).shape[:2] == (12, 8), "three rows of two images of 4x4"
+    assert pixels(found.frames[0][1]).shape[:2] == (14, 9), "three rows of two images of 4x4, lines between them"
     narrow = evolution_of(saved, room=sum(len(picture) for _, picture in found.frames) - 1)
     assert narrow is None or pixels(narrow.frames[0][1]).shape[1] == 4
 
