@@ -147,6 +147,13 @@ BUILT_IN = (
         tuned=RECOVERY,
     ),
     Method(
+        "fadrm",
+        "matchers.decoupled.fadrm:fadrm",
+        "Recovers images in stages of different sizes, and mixes real images in after each; trained networks serve in turn.",
+        teachers=4,
+        tuned=RECOVERY,
+    ),
+    Method(
         "infer",
         "matchers.decoupled.infer:infer",
         "Learns images that serve all classes at once: each is added to one real image of every class.",

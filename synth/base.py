@@ -58,11 +58,14 @@ class Teacher(NamedTuple):
     Args:
       net, vars: the network, which takes examples in model space of the data it was trained on.
       name: its specification; empty where it is not known.
+      resized: the shape (h, w, c) of other images -> the same network for those, which takes `vars` if no weight belongs to a pixel. Raises
+        BadInput for a shape that it cannot take. None where the network takes images of one size alone.
     """
 
     net: Net
     vars: Vars
     name: str = ""
+    resized: Callable[[tuple[int, int, int]], Net] | None = None
 
 
 @runtime_checkable

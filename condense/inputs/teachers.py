@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -39,7 +40,8 @@ def stand_in(name: str, context: Context) -> Teacher:
     """A network whose variables are all 0. A plan draws no random numbers."""
     net = nets.build(name, context.data.image, len(context.data.classes))
     shapes = jax.eval_shape(net.init, jax.random.key(0))
-    return Teacher(net, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes), name)
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return Teacher(net, zeros, name, partial(nets.build, name, classes=len(context.data.classes)))
 
 
 def make(context: Context) -> Input:

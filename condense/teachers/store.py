@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def load_teachers(folder: str | Path, *, flag: str = "--teachers") -> Teachers:
     members = []
     for number, told in enumerate(index["members"]):
         place, net = folder / "members" / f"{number}.npz", built(told["net"], image, len(classes))
-        member = Teacher(net, read_vars(place, net), told["net"])
+        member = Teacher(net, read_vars(place, net), told["net"], partial(built, told["net"], classes=len(classes)))
         if told.get("digest", teacher_digest(member)) != teacher_digest(member):
             raise BadInput(f"{place}: holds the parameters {teacher_digest(member)}, and {INDEX} names {told['digest']}; {AGAIN}")
         members.append(member)
@@ -217,10 +217,13 @@ def between(teacher: Teacher, theirs: Preprocess, ours: Preprocess, where: str) 
     if not (isinstance(theirs, Standard) and isinstance(ours, Standard)):
         raise BadInput(f"{where}: trained under normalise={theirs.kind}, the data has {ours.kind} fitted on other images; give others")
     scale, shift = ours.std / theirs.std, (ours.mean - theirs.mean) / theirs.std
-    inner = teacher.net
 
-    def apply(vars, x, *, train=False, key=None):
-        moved = x * jnp.asarray(scale, x.dtype)[None, None, None] + jnp.asarray(shift, x.dtype)[None, None, None]
-        return inner.apply(vars, moved, train=train, key=key)
+    def converting(inner: Net) -> Net:
+        def apply(vars, x, *, train=False, key=None):
+            moved = x * jnp.asarray(scale, x.dtype)[None, None, None] + jnp.asarray(shift, x.dtype)[None, None, None]
+            return inner.apply(vars, moved, train=train, key=key)
 
-    return teacher._replace(net=Net(inner.init, apply))
+        return Net(inner.init, apply)
+
+    resized = teacher.resized
+    return teacher._replace(net=converting(teacher.net), resized=resized and (lambda image: converting(resized(image))))

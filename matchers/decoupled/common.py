@@ -234,6 +234,21 @@ def bounded(synth: SyntheticSet) -> SyntheticSet:
     return replace(synth, x=synth.x.bounded(*bounds(synth)))
 
 
+def ready_with(teachers: Sequence[Teacher], labelling: Labelling, *, batch: int, prepare: Callable | None) -> Callable:
+    """Builds what a recovery does before its first step: (key, synth, examples) -> the set within its bounds, its images chosen by
+    `prepare` where there is one. Raises BadInput for labels that no file holds, teachers without batch norm, unequal batches and whitened
+    data."""
+
+    def ready(key, synth, examples):
+        synth = bounded(synth)
+        labelling.check_room(synth)
+        check_statistics(teachers, synth.x.decode().shape[1:])
+        batch_size(synth.y.classes, batch)
+        return prepare(key, synth, examples) if prepare else synth
+
+    return ready
+
+
 def recover(
     teachers: Sequence[Teacher],
     task: Task,
@@ -258,13 +273,7 @@ def recover(
       prepare: (key, synth, examples) -> synth, which chooses the first images; the content has its bounds by then.
     """
     tx = on_pixels(settings.check(), task)
-
-    def ready(key, synth, examples):
-        synth = bounded(synth)
-        labelling.check_room(synth)
-        check_statistics(teachers, synth.x.decode().shape[1:])
-        batch_size(synth.y.classes, batch)
-        return prepare(key, synth, examples) if prepare else synth
+    ready = ready_with(teachers, labelling, batch=batch, prepare=prepare)
 
     def init(key, synth):
         return tx.init(synth.x.learned())

@@ -193,6 +193,7 @@ OPTIONS = {
     "ftd": {"inner_steps": 2, "max_start": 2, "lr": 1e4, "decay": 0.5},
     "frepo": {"batch": 8, "pool": 2, "pool_steps": 2, "lr": 0.1},
     "sre2l": {},
+    "fadrm": {},
     "nrr": {"crops": 2, "keep": 2, "epsilon": 2.0},
 }
 

@@ -34,7 +34,7 @@ BEFORE = {
     "docs/suites.md": [SET + "digits"],
 }
 WHOLE = {"README.md", "docs/quickstart.md"}  # test_commands.py carries these out with all of their work
-LEARNING = {"dm", "frepo", "kip", "mtt", "cvdd", "krrst"}
+LEARNING = {"dm", "frepo", "kip", "mtt", "cvdd", "fadrm", "krrst"}
 RELEASES = ("logged_files/CIFAR10/run", "syn_data", "mtt.npz")  # what others publish; tests/condense/exchange makes such files
 
 
@@ -52,7 +52,7 @@ def lessened(words: list[str]) -> list[str]:
     if verb == "distill":
         rest += ["--data", SMALL] if "--data" not in rest else []
         rest += ["--steps", "3"] if rest[0] in LEARNING and not {"--steps", "--minutes"} & set(rest) else []
-        rest += ["--label-epochs", "2"] if rest[0] == "cvdd" else []
+        rest += ["--label-epochs", "2"] if rest[0] in ("cvdd", "fadrm") else []
         rest += ["--positive", "log"] if "mtt_fashion_mnist_1" in rest else []  # its step size of beta is for other experts
     elif verb == "evaluate":
         rest += ["--seeds", "1"] if "--seeds" not in rest else []

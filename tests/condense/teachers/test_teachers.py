@@ -19,7 +19,7 @@ from condense.inputs.registry import split_seed
 from condense.teachers import train as module
 from condense.teachers.frozen import load_frozen
 from condense.teachers.sanity import check_sense, classify
-from condense.teachers.store import load_teachers, take_teachers
+from condense.teachers.store import between, load_teachers, take_teachers
 from condense.teachers.train import TeacherRecipe, default_committee, train_teachers
 from matchers import REGISTRY
 from synth.base import Examples, Net, Out, Teacher, Vars, take_all
@@ -240,6 +240,25 @@ def test_teachers_see_other_normalisations_through_their_own(spec, made):
     for train in (False, True):
         a, b = (t.net.apply(t.vars, jax.numpy.asarray(take_all(d.val).x), train=train).logits for t, d in ((moved, shifted), (same, data)))
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_a_teacher_sees_images_of_another_size_by_the_same_weights(spec, tmp_path):
+    """Its last feature map shrinks with the images, and a change of normalisation is made before, at every size."""
+    data = load_data(spec)
+    train_teachers(spec, tmp_path, net=["resnet:depth=8,width=4"], epochs=1, batch=16, lr=0.1)
+    member = load_teachers(tmp_path).members[0]
+    small, x = member.resized((4, 6, 1)), jax.numpy.ones((2, 4, 6, 1))
+    taps = small.apply(member.vars, x).taps
+    assert taps["conv"].shape[1:3] == (1, 2)  # two halvings, each rounded up
+    np.testing.assert_allclose(small.apply(member.vars, x).embed, taps["conv"].mean((1, 2)), atol=1e-6)
+    shifted = data.under(data.preprocess._replace(mean=data.preprocess.mean + np.float32(0.3), std=data.preprocess.std * 2))
+    ours, theirs = shifted.preprocess, data.preprocess
+    moved = between(member, theirs, ours, "")
+    for image in ((4, 6, 1), (8, 8, 1)):
+        x = jax.numpy.ones((1, *image))
+        other = x * float(ours.std[0] / theirs.std[0]) + float((ours.mean[0] - theirs.mean[0]) / theirs.std[0])
+        a, b = moved.resized(image).apply(member.vars, x).logits, member.resized(image).apply(member.vars, other).logits
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_a_committee_whose_normalisation_is_not_its_own_is_refused(spec, copied):

@@ -12,6 +12,7 @@ import pytest
 from matchers.decoupled import common as recover
 from matchers.decoupled.common import Jitter, RecoverySettings, batch_size, batches_of, images_of, mean_norm, on_pixels, total_variation
 from matchers.decoupled.cvdd import committees, cvdd, voting_weights
+from matchers.decoupled.fadrm import fadrm
 from matchers.decoupled.infer import infer
 from matchers.decoupled.labelling import Labelling
 from matchers.decoupled.nrr import nrr
@@ -344,6 +345,7 @@ def test_labels_of_a_run_have_their_kinds_temperature(kind, temperature):
 METHODS = {
     "sre2l": lambda held, **more: sre2l(held, task(), **more),
     "cvdd": lambda held, **more: cvdd(held, priors(2), task(), **more),
+    "fadrm": lambda held, **more: fadrm(held, task(), **more),
     "infer": lambda held, **more: infer(held, task(), **more),
     "nrr": lambda held, **more: nrr(held, task(), **more),
     "rded": lambda held, **more: rded(held, task(), **more),
