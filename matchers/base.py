@@ -133,8 +133,16 @@ class Given:
     value: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """A feed of what `of` makes of the training `synth.base.Split`, once for all steps: a PyTree of arrays. It is a function of the split
+    alone, so that a resumed run has the same."""
+
+    of: Callable[[Any], Any]
+
+
 # a tuple of feeds gives a tuple of their batches
-Feed = PerClass | Shuffled | Whole | Unread | Segment | Stages | GraphsPerClass | Given | tuple | None
+Feed = PerClass | Shuffled | Whole | Unread | Segment | Stages | GraphsPerClass | Given | Computed | tuple | None
 
 
 class Matcher(NamedTuple):

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from condense.data.graph_rows import GraphView, pieces
 from condense.runtime.log import note
-from matchers.base import Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled, Snapshots, Stages, Unread
+from matchers.base import Computed, Feed, Given, GraphsPerClass, PerClass, Piece, Segment, Shuffled, Snapshots, Stages, Unread
 from synth.base import Split, take_all
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples, batch_of
@@ -41,8 +41,9 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
     Args:
       request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
         of `examples` in memory, `Unread()` `examples` as they are, `Segment(...)` a `Piece` of an expert's trajectory,
-        `Stages(...)` two `Snapshots` of it, `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, None nothing, and a
-        tuple of requests a tuple of their batches. Threads read the next batches meanwhile, where examples do not lie in memory.
+        `Stages(...)` two `Snapshots` of it, `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, `Computed(of)` what
+        `of` makes of the examples, None nothing, and a tuple of requests a tuple of their batches. Threads read the next batches meanwhile,
+        where examples do not lie in memory.
       examples: the training split.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
@@ -73,6 +74,9 @@ def _feed(request: Feed, examples: Split, classes: int, seed: int, experts: Traj
             return lambda step: examples
         case Given(value):
             return lambda step: value
+        case Computed(of):
+            made = lru_cache(1)(lambda: of(examples))
+            return lambda step: made()
         case GraphsPerClass(n):
             return graphs_per_class(n, examples, seed=seed)
         case None:

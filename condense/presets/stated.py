@@ -103,6 +103,9 @@ STATED: dict[str, dict[str, Any]] = {
         "member": 1,
         "labels": "committee",
         "label_epochs": None,
+        "narrow": None,
+        "rounds": None,
+        "statistics": None,
     },
     "cvdd": {
         "alpha_bn": 0.01,
@@ -122,6 +125,8 @@ STATED: dict[str, dict[str, Any]] = {
         "recipe": "cvdd",
         "label_epochs": None,
         "parts": 2,
+        "narrow": None,
+        "rounds": None,
     },
     "infer": {
         "lr": 0.25,

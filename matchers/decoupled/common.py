@@ -1,4 +1,4 @@
-"""Shared parts of the methods that recover images from trained networks: the loss of a batch, the committee, the optimiser and the bounds.
+"""Shared parts of the methods that recover images from trained networks: slots and batches, the optimiser, the bounds, and the recovery.
 
 Images are f32[n h w c] in model space, class-major with equally many of every class. A slot is one image of every class; a batch is the
 part of a slot that goes through a network together, f32[b h w c], and has its own statistics. All batches take their steps together.
@@ -6,81 +6,29 @@ part of a slot that goes through a network together, f32[b h w c], and has its o
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from matchers.base import Given, Matcher, Task
+from matchers.base import Computed, Given, Matcher, Task
 from matchers.decoupled.labelling import Labelling
-from synth.base import Net, Teacher, Vars
+from matchers.decoupled.loss import RecoverySettings, vote
+from synth.base import Split, Teacher
 from synth.errors import BadInput
 from synth.images.preprocess import Standard
-from synth.images.views import random_flip, random_resized_crop, random_roll
-from synth.numerics.backend import map_batched
-from synth.numerics.pytree import safe_norm
 from synth.selection.collage import choose_patches, compose
 from synth.set import SyntheticSet
 from synth.training.fit import adam, sgd
 from synth.training.optim import cosine, scheduled
-from synth.training.statistics import norm_layers, statistics_gap
+from synth.training.statistics import class_statistics, norm_layers
 
 Patches = Literal["none", "easy", "medium", "hard"]
 FACTOR, MOST_IMAGES = 2, 300  # cells a side of a collage, real images of a class whose crops are looked at
 BETAS, EPSILON = (0.5, 0.9), 1e-8  # of Adam on pixels, in every released code
-
-
-class Jitter(NamedTuple):
-    """One random crop, flip and roll that all images of a batch share.
-
-    Args:
-      crop: least share of the area in (0, 1]; 1 leaves the crop out.
-      roll: largest shift of rows and columns, as a share of the height in [0, 1).
-      flip: whether left and right are exchanged at random.
-      both_ways: whether rows and columns are shifted up and left as far too, and not down and right alone.
-    """
-
-    crop: float
-    roll: float
-    flip: bool
-    both_ways: bool = False
-
-    def __call__(self, key: jax.Array, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """The batch under one draw."""
-        k_crop, k_flip, k_roll = jax.random.split(key, 3)
-        if self.crop < 1:
-            x = random_resized_crop(k_crop, x, scale=(self.crop, 1.0), shared=True)
-        if self.flip:
-            x = random_flip(k_flip, x, shared=True)
-        if most := int(x.shape[1] * self.roll + 0.5):
-            x = random_roll(k_roll, x, least=-most if self.both_ways else 0, most=most, shared=True)
-        return x
-
-
-class RecoverySettings(NamedTuple):
-    """Numbers of a recovery: step size `lr` in model space, weights of the statistics and of their first layer, the jitter, and weights of
-    the images' `total_variation` and `mean_norm`."""
-
-    lr: float
-    alpha_bn: float
-    first: float
-    jitter: Jitter
-    tv: float = 0.0
-    l2: float = 0.0
-
-    def check(self) -> "RecoverySettings":
-        """Returns these settings. Raises BadInput if one is out of range."""
-        for flag, value in (("--alpha-bn", self.alpha_bn), ("--first", self.first), ("--tv", self.tv), ("--l2", self.l2)):
-            if value < 0:
-                raise BadInput(f"{flag} {value}: give a weight of at least 0")
-        if not 0 < self.jitter.crop <= 1:
-            raise BadInput(f"--crop {self.jitter.crop}: give the least share of the area that a crop may have, in (0, 1]; 1 for no crop")
-        if not 0 <= self.jitter.roll < 1:
-            raise BadInput(f"--roll {self.jitter.roll}: give a share of the image's height in [0, 1); 0 for no roll")
-        return self
 
 
 def check_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -> None:
@@ -114,77 +62,6 @@ def patched(teachers: Sequence[Teacher], rank: str) -> Callable | None:
     return prepare
 
 
-def total_variation(x: Float[Array, "b h w c"]) -> Float[Array, ""]:
-    """TV = || d_right || + || d_down || + || d_both || + || d_across ||: Euclidean norms, not squared, over the whole batch, of the
-    differences of a pixel to its neighbours to the right, below, and below to the right and to the left."""
-    top, low, left, right = slice(None, -1), slice(1, None), slice(None, -1), slice(1, None)
-    pairs = (
-        (x[:, :, left], x[:, :, right]),
-        (x[:, top], x[:, low]),
-        (x[:, top, left], x[:, low, right]),
-        (x[:, top, right], x[:, low, left]),
-    )
-    return sum(safe_norm(jnp.ravel(a - b), axis=0) for a, b in pairs)
-
-
-def mean_norm(x: Float[Array, "b h w c"]) -> Float[Array, ""]:
-    """Mean over the images of their Euclidean norms."""
-    return safe_norm(x.reshape(len(x), -1), axis=1).mean()
-
-
-def batch_loss(net: Net, vars: Vars, x: Float[Array, "b h w c"], y: Int[Array, " b"], settings: RecoverySettings):
-    """CE + alpha R + tv TV(x) + l2 mean || x || of one batch through a frozen network in evaluation mode: (loss, (CE, R)), all f32[].
-
-    CE is the mean cross entropy, R the distance of the batch's statistics from the running ones (`statistics_gap`), TV `total_variation`.
-    """
-    out = net.apply(vars, x)
-    entropy = optax.softmax_cross_entropy_with_integer_labels(out.logits, y).mean()
-    gap = statistics_gap(out.taps, first=settings.first)
-    loss = entropy + settings.alpha_bn * gap
-    for weight, measure in ((settings.tv, total_variation), (settings.l2, mean_norm)):
-        if weight:  # what does not count is not computed
-            loss += weight * measure(x)
-    return loss, (entropy, gap)
-
-
-def vote(
-    key: jax.Array,
-    teachers: Sequence[Teacher],
-    vars: Sequence[Vars],
-    weights: Float[np.ndarray, "g k"],
-    x: Float[Array, "g b h w c"],
-    y: Int[Array, "g b"],
-    settings: RecoverySettings,
-):
-    """The loss L_g = sum_k w_gk (CE_gk + alpha R_gk) of every batch g, and its gradient by the images, each term that of `batch_loss` for
-    teacher k. All teachers of a batch see the same jitter.
-
-    Weights are numbers of the program, not of its data: a teacher is traced once, over the batches that it has a weight for. `vars` are
-    used in place of the teachers' own.
-
-    Returns:
-      f32[g b h w c], the gradients; {name: f32[]}, means over batches of `loss` and its terms `entropy` and `statistics`, weighted alike.
-    """
-    keys = jax.random.split(key, len(x))
-    slopes, totals = jnp.zeros_like(x), jnp.zeros(3, x.dtype)
-    for k, teacher in enumerate(teachers):
-        (rows,) = np.nonzero(weights[:, k])
-        if not len(rows):
-            continue
-
-        def one(key, x, y, weight, net=teacher.net, vars=vars[k]):
-            def loss(x):
-                return batch_loss(net, vars, settings.jitter(key, x), y, settings)
-
-            (total, terms), slope = jax.value_and_grad(loss, has_aux=True)(x)
-            return weight * jnp.stack([total, *terms]), weight * slope
-
-        each, slope = map_batched(one, keys[rows], x[rows], y[rows], jnp.asarray(weights[rows, k], x.dtype))
-        slopes, totals = slopes.at[rows].add(slope), totals + each.sum(0)
-    names = ("loss", "entropy", "statistics")
-    return slopes, {name: total / len(x) for name, total in zip(names, totals, strict=True)}
-
-
 def on_pixels(settings: RecoverySettings, task: Task, *, rule: Literal["adam", "sgd"] = "adam") -> optax.GradientTransformation:
     """The optimiser of pixels: Adam or plain descent. Its step size after t of the run's T steps is (1 + cos(pi t / T)) / 2 times
     `settings.lr`."""
@@ -212,6 +89,23 @@ def batch_size(classes: int, size: int) -> int:
     if 2 * b < min(classes, size):
         raise BadInput(f"--batch {size}: {classes} classes do not make equal batches of about that size; give a divisor of {classes}")
     return b
+
+
+def narrowing(share: float | None, task: Task) -> int:
+    """The steps of a run over which crops narrow (`Jitter.narrow`), for the share of the run that a user names, in (0, 1]; 0 for None."""
+    return 0 if share is None else max(1, round(share * task.steps))
+
+
+def joined(slots: int, rounds: int | None, count: Int[Array, ""], task: Task) -> Bool[Array, " slots"] | None:
+    """Which slots move in the step after `count` ones, where they join the run in rounds of equal length; None where all move always.
+
+    In every round as many slots join as in every other, the first rounds taking one more where that does not come out even (DELT, CVPR
+    2025, where the images of a class join so).
+    """
+    if rounds is None:
+        return None
+    sizes = [slots // rounds + (number < slots % rounds) for number in range(rounds)]
+    return jnp.asarray(np.repeat(np.arange(rounds), sizes), jnp.int32) <= count * rounds // task.steps
 
 
 def bounds(synth: SyntheticSet) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
@@ -258,6 +152,8 @@ def recover(
     *,
     batch: int,
     prepare: Callable | None = None,
+    rounds: int | None = None,
+    by_class: bool = False,
 ) -> Matcher:
     """Adam on all images at once, its step size on a cosine over `steps`, kept within the bounds of raw images after every step.
 
@@ -271,25 +167,40 @@ def recover(
       labelling: what the set is labelled with at its end.
       batch: classes that go through a network together.
       prepare: (key, synth, examples) -> synth, which chooses the first images; the content has its bounds by then.
+      rounds: of equal length, in which slots join one after another (`joined`); None where all move from the first step on.
+      by_class: whether the images of a class go through a network together, and not those of a slot, and their statistics are compared
+        with those of the class's real images, not with running ones. Teachers then count alike in all slots, and no slot joins late.
     """
     tx = on_pixels(settings.check(), task)
-    ready = ready_with(teachers, labelling, batch=batch, prepare=prepare)
 
     def init(key, synth):
         return tx.init(synth.x.learned())
 
-    def step(key, state, synth, vars):
-        classes, learned = synth.y.classes, synth.x.learned()
+    def step(key, state, synth, given):
+        (count, _), classes, learned = state, synth.y.classes, synth.x.learned()
+        vars, kept = given if by_class else (given, None)
         images, pull = jax.vjp(lambda content: content.decode(), synth.x)
-        table = weights(len(synth) // classes)
-        x, y = (batches_of(leaf, classes, batch) for leaf in (images, synth.y.index))
-        slopes, metrics = vote(key, teachers, vars, np.repeat(table, len(x) // len(table), 0), x, y, settings)
-        (slope,) = pull(images_of(slopes, classes))
+        slots = len(synth) // classes
+        if by_class:
+            x, y = (leaf.reshape(classes, slots, *leaf.shape[1:]) for leaf in (images, synth.y.index))
+            table, on = np.repeat(weights(slots)[:1], classes, 0), None
+        else:
+            x, y = (batches_of(leaf, classes, batch) for leaf in (images, synth.y.index))
+            table, on = np.repeat(weights(slots), len(x) // slots, 0), joined(slots, rounds, count, task)
+            on = None if on is None else jnp.repeat(on, len(x) // slots, total_repeat_length=len(x))
+        slopes, metrics = vote(key, teachers, vars, table, x, y, settings, step=count, active=on, kept=kept)
+        (slope,) = pull(slopes.reshape(images.shape) if by_class else images_of(slopes, classes))
         updates, after = tx.update(slope.learned(), state, learned)
         return replace(synth, x=synth.x.moved(optax.apply_updates(learned, updates))), after, metrics
 
     def finish(key, state, synth):
         return labelling.attach(key, synth)
 
-    feed = Given(tuple(teacher.vars for teacher in teachers))
+    known = tuple(teacher.vars for teacher in teachers)
+
+    def measure(examples: Split) -> tuple[Any, Any]:
+        return known, tuple(class_statistics(teacher, examples) for teacher in teachers)
+
+    ready = ready_with(teachers, labelling, batch=batch, prepare=prepare)
+    feed = Computed(measure) if by_class else Given(known)
     return Matcher(init, step, feed, recipe=labelling.recipe, prepare=ready, finish=finish, counts_bytes=False)

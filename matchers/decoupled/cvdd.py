@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from matchers.base import Matcher, Task
-from matchers.decoupled.common import Jitter, Patches, RecoverySettings, patched, pick, recover
+from matchers.decoupled.common import Patches, narrowing, patched, pick, recover
 from matchers.decoupled.labelling import LabelKind, Labelling
+from matchers.decoupled.loss import Jitter, RecoverySettings
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.labelling import vote
@@ -61,6 +62,8 @@ def cvdd(
     recipe: str = "cvdd",
     label_epochs: int | None = None,
     parts: int = 2,
+    narrow: Annotated[float, Share] | None = None,
+    rounds: int | None = None,
 ) -> Matcher:
     """Recovers every slot (one image of every class) from a committee of trained networks, and labels the set with the votes of all.
 
@@ -92,6 +95,10 @@ def cvdd(
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
       parts: equal parts of a batch that each have their own statistics when labelled; 2 as released, 1 for the whole batch.
+      narrow: share of the steps, in (0, 1], over which the least crop falls on a cosine from the whole image to `crop`, as in CDA; by
+        default crops are that small from the first step on.
+      rounds: in which slots join the run, evenly one after another, as in DELT (CVPR 2025), which has 8; by default
+        all move from the first step on.
     """
     if member is not None:
         teachers, votes = (pick(teachers, member),), 1
@@ -106,11 +113,12 @@ def cvdd(
         if value <= 0:
             raise BadInput(f"{flag} {value}: give a number above 0")
     alone = {"lr": lr, "alpha_bn": alpha_bn, "first": first, "crop": crop, "roll": roll, "batch": batch, "patches": patches, "parts": parts}
+    alone |= {name: value for name, value in (("narrow", narrow), ("rounds", rounds)) if value is not None}
     if prior_numbers is not None and member is None and len(prior_numbers) != len(teachers):
         raise BadInput(f"--prior-numbers {' '.join(map(str, prior_numbers))}: there are {len(teachers)} teachers; give a number for each")
     measured = prior == "distilled" and len(teachers) > 1 and prior_numbers is None
     known = priors(**alone) if measured else (prior_numbers or (0.0,) * len(teachers)) if member is None else (0.0,)
-    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips))
+    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips, narrow=narrowing(narrow, task)))
     statistics = "batch" if parts == 1 else f"batch/{parts}"
     own = vote(known, temperature=label_temperature)
     labelling = Labelling(teachers, task, recipe, labels, label_epochs, weights=own, statistics=statistics)
@@ -122,5 +130,5 @@ def cvdd(
         row[[number - 1 for number in pair]] = vote([known[number - 1] for number in pair], temperature=temperature)
         return np.tile(row, (slots, 1))
 
-    made = recover(teachers, task, weights, settings, labelling, batch=batch, prepare=patched(teachers, patches))
+    made = recover(teachers, task, weights, settings, labelling, batch=batch, prepare=patched(teachers, patches), rounds=rounds)
     return made._replace(start="collage", own_start=None if patches == "none" else "--patches none")

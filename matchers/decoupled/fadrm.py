@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from matchers.base import Given, Matcher, Task
-from matchers.decoupled.common import Jitter, Patches, RecoverySettings, batches_of, images_of, on_pixels, patched, ready_with, vote
+from matchers.decoupled.common import Patches, batches_of, images_of, joined, narrowing, on_pixels, patched, ready_with
 from matchers.decoupled.labelling import LabelKind, Labelling
+from matchers.decoupled.loss import Jitter, RecoverySettings, vote
 from synth.base import Net, Teacher, Vars
 from synth.errors import BadInput
 from synth.options import BelowOne, NonNegative, Positive, Share, ZeroToOne
@@ -99,14 +100,18 @@ def slope_of(
     y: Int[Array, "g b"],
     settings: RecoverySettings,
     *,
+    step: Int[Array, ""],
+    active: Bool[Array, " slots"] | None,
     size: tuple[int, int],
     classes: int,
 ):
     """What `vote` gives for one network and all batches of the images that lie in the first p rows and q columns, `size` (p, q): the
-    gradient f32[n h w c], which is 0 outside these, and the metrics. `y` are the classes of the batches' images."""
+    gradient f32[n h w c], which is 0 outside these, and the metrics. `y` are the classes of the batches' images, `active` says which slots
+    count (None: all), and `step` how many steps are done."""
     (_, h, w, _), (p, q) = images.shape, size
     x = batches_of(images[:, :p, :q], classes, y.shape[1])
-    slopes, metrics = vote(key, (teacher,), (vars,), np.ones((len(x), 1)), x, y, settings)
+    on = None if active is None else jnp.repeat(active, len(x) // len(active), total_repeat_length=len(x))
+    slopes, metrics = vote(key, (teacher,), (vars,), np.ones((len(x), 1)), x, y, settings, step=step, active=on)
     return jnp.pad(images_of(slopes, classes), ((0, 0), (0, h - p), (0, w - q), (0, 0))), metrics
 
 
@@ -127,6 +132,8 @@ def fadrm(
     recipe: str = "cvdd",
     label_epochs: int | None = None,
     parts: int = 2,
+    narrow: Annotated[float, Share] | None = None,
+    rounds: int | None = None,
 ) -> Matcher:
     """Recovers images in stages of different sizes, and mixes real images in after each; trained networks serve in turn.
 
@@ -154,8 +161,12 @@ def fadrm(
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
       parts: equal parts of a batch that each have their own statistics when labelled; 2 as released, 1 for the whole batch.
+      narrow: share of the steps, in (0, 1], over which the least crop falls on a cosine from the whole image to `crop`, as in CDA; by
+        default crops are that small from the first step on.
+      rounds: in which slots join the run, evenly one after another, as in DELT (CVPR 2025), which has 8; by default
+        all move from the first step on.
     """
-    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips)).check()
+    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, task.flips, narrow=narrowing(narrow, task))).check()
     stages = stage_sizes(sizes, task.image) if sizes else usual_sizes(teachers, task.image)
     known = list(dict.fromkeys(stages))
     seen = [(size, k, teacher._replace(net=net_at(teacher, task.image, size))) for size in known for k, teacher in enumerate(teachers)]
@@ -178,7 +189,9 @@ def fadrm(
         stage = last - (task.steps - 1 - count) * len(stages) // task.steps  # the last step is of the last stage, however few there are
         state = jax.lax.cond(stage == state.stage, lambda: state, lambda: begin(state, stage))
         y = batches_of(synth.y.index, classes, batch)
-        ways = [partial(slope_of, key, t, vars[k], y=y, settings=settings, size=size, classes=classes) for size, k, t in seen]
+        on = joined(len(synth) // classes, rounds, count, task)
+        same = {"y": y, "settings": settings, "step": count, "active": on, "classes": classes}
+        ways = [partial(slope_of, key, teacher, vars[k], size=size, **same) for size, k, teacher in seen]
         which = jnp.asarray(places)[stage] * len(teachers) + count % len(teachers)
         slopes, metrics = jax.lax.switch(which, ways, state.images)
         updates, opt = tx.update(slopes, state.opt, state.images)

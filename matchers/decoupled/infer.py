@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Given, Matcher, Task
-from matchers.decoupled.common import Jitter, RecoverySettings, batch_loss, bounds, check_statistics, on_pixels
+from matchers.decoupled.common import bounds, check_statistics, on_pixels
 from matchers.decoupled.labelling import LabelKind, Labelling
+from matchers.decoupled.loss import Jitter, RecoverySettings, batch_loss
 from synth.base import Teacher, Vars
 from synth.errors import BadInput
 from synth.images.content import Summed

@@ -13,8 +13,6 @@ from jaxtyping import Array, Float, Int
 from matchers.base import Given, Matcher, Task
 from matchers.decoupled.common import (
     MOST_IMAGES,
-    Jitter,
-    RecoverySettings,
     batch_size,
     batches_of,
     bounded,
@@ -22,9 +20,9 @@ from matchers.decoupled.common import (
     images_of,
     on_pixels,
     pick,
-    vote,
 )
 from matchers.decoupled.labelling import LabelKind, Labelling
+from matchers.decoupled.loss import Jitter, RecoverySettings, vote
 from synth.base import Net, Teacher, Vars
 from synth.options import BelowOne, NonNegative, Positive, Share
 from synth.selection.cam import attention, averages, check_map

@@ -1,13 +1,15 @@
 """Squeeze, recover and relabel (SRe2L, NeurIPS 2023): images recovered from one trained network."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
 from matchers.base import Matcher, Task
-from matchers.decoupled.common import Jitter, Patches, RecoverySettings, patched, pick, recover
+from matchers.decoupled.common import Patches, narrowing, patched, pick, recover
 from matchers.decoupled.labelling import LabelKind, Labelling
+from matchers.decoupled.loss import Jitter, RecoverySettings
 from synth.base import Teacher
+from synth.errors import BadInput
 from synth.options import BelowOne, NonNegative, Positive, Share
 
 
@@ -30,13 +32,16 @@ def sre2l(
     labels: LabelKind = "committee",
     recipe: str = "sre2l",
     label_epochs: int | None = None,
+    narrow: Annotated[float, Share] | None = None,
+    rounds: int | None = None,
+    statistics: Literal["class"] | None = None,
 ) -> Matcher:
     """Recovers images that a trained network recognises and whose statistics in it are those of real data.
 
     L = CE(f(A(s)), y) + alpha sum_l m_l (|| mean_l - running mean_l || + || var_l - running var_l ||) over a batch of one image s of every
     class, A a random crop, flip and roll that the batch shares, statistics those of the inputs of the batch-normalisation layers l of the
     frozen network f, m_1 = `first` and 1 elsewhere (in the form of the released code). `tv` TV(A(s)) and `l2` mean || A(s) || may be added,
-    TV the norms of differences between neighbours (`matchers.decoupled.common.total_variation`); all released settings leave them out. Adam
+    TV the norms of differences between neighbours (`matchers.decoupled.loss.total_variation`); all released settings leave them out. Adam
     on pixels, its step size on a cosine. At its end the set gets the network's answers to the views that training will draw.
 
     Args:
@@ -58,11 +63,21 @@ def sre2l(
       labels: kind of the labels that the set gets; `condense relabel --help` lists them.
       recipe: that the set is labelled for and to be trained with.
       label_epochs: epochs that stored answers cover; by default the recipe's.
+      narrow: share of the steps, in (0, 1], over which the least crop falls on a cosine from the whole image to `crop`, as in CDA; by
+        default crops are that small from the first step on.
+      rounds: in which the images of a class join the run, evenly one after another, as in DELT (CVPR 2025), which has 8; by default
+        all move from the first step on.
+      statistics: by default the network's running ones are matched by each slot's. With `class` those of every class's real images are, by
+        all images of the class together, as in WMDD (ICCV 2025), whose weights of images and feature targets are not here.
     """
     chosen = pick(teachers, member)
-    settings = RecoverySettings(lr, alpha_bn, first, Jitter(crop, roll, flip and task.flips, both_ways), tv, l2)
+    if statistics and rounds:
+        raise BadInput(
+            f"--rounds {rounds}: no image joins late under --statistics class, which are of all images of a class; leave one out"
+        )
+    jitter = Jitter(crop, roll, flip and task.flips, both_ways, narrowing(narrow, task))
+    settings = RecoverySettings(lr, alpha_bn, first, jitter, tv, l2)
     labelling = Labelling((chosen,), task, recipe, labels, label_epochs)
-    made = recover(
-        (chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, prepare=patched((chosen,), patches)
-    )
+    more = {"prepare": patched((chosen,), patches), "rounds": rounds, "by_class": statistics == "class"}
+    made = recover((chosen,), task, lambda slots: np.ones((slots, 1)), settings, labelling, batch=batch, **more)
     return made._replace(start="noise", own_start=None if patches == "none" else "--patches none")

@@ -6,7 +6,8 @@ import numpy as np
 
 from condense.nets import build
 from matchers.base import Task
-from matchers.decoupled.common import Jitter, RecoverySettings, batches_of, recover, vote
+from matchers.decoupled.common import batches_of, recover
+from matchers.decoupled.loss import Jitter, RecoverySettings, vote
 from synth.base import Teacher, Vars
 from synth.images.content import Bounded
 from synth.labels.plain import Hard

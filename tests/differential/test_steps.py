@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from condense import nets
 from condense.experts.flat import gsam
 from matchers.base import Piece
-from matchers.decoupled.common import Jitter, RecoverySettings, batch_loss
+from matchers.decoupled.loss import Jitter, RecoverySettings, batch_loss
 from matchers.gradient.dc import dc
 from matchers.kernel.common import Ridge, embed, one_hot_targets, predict
 from matchers.trajectory.common import Student, distance, inner_items

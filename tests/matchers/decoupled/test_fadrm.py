@@ -7,7 +7,6 @@ import pytest
 
 from matchers.decoupled import fadrm as module
 from matchers.decoupled.fadrm import fadrm, net_at, resize, stage_sizes, usual_sizes
-from synth.base import Vars
 from synth.errors import BadInput
 from tests.support.toy_data import central_differences
 from tests.support.toy_teachers import KEY, MEAN, PLAIN, STD, bn_net, committee, ran, started, task
@@ -90,7 +89,7 @@ def test_mixtures_have_a_closed_form(monkeypatch):
     """Under a constant slope Adam moves every pixel by the step size. Of constant images, which no resizing changes, the original is then
     left by sum_s alpha^(last - s) times the step sizes of stage s."""
     steps, alpha, stages, lr = 8, 0.6, 4, 0.01
-    monkeypatch.setattr(module, "vote", lambda key, held, vars, table, x, y, settings: (jnp.ones_like(x), {"loss": jnp.float32(0)}))
+    monkeypatch.setattr(module, "vote", lambda key, held, vars, table, x, y, settings, **more: (jnp.ones_like(x), {"loss": jnp.float32(0)}))
     synth, examples = started(2)
     flat = jnp.linspace(-0.5, 0.5, len(synth))[:, None, None, None] * jnp.ones_like(synth.x.pixels)
     matcher = fadrm(sized(), task(steps=steps), sizes=(0.5, 1.0, 0.5, 1.0), alpha=alpha, lr=lr, **OPTIONS)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from matchers.base import conclude
-from matchers.decoupled.common import Jitter, RecoverySettings
 from matchers.decoupled.infer import infer, natural_sets, slopes_of
+from matchers.decoupled.loss import Jitter, RecoverySettings
 from synth.errors import BadInput
 from synth.files.format import load_set, save_set
 from synth.images.content import Compensated, Summed, raw_of, to_bytes

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from matchers.base import conclude
-from matchers.decoupled.common import Jitter, RecoverySettings, batches_of, images_of, vote
+from matchers.decoupled.common import batches_of, images_of
+from matchers.decoupled.loss import Jitter, RecoverySettings, vote
 from matchers.decoupled.nrr import freedom, nrr
 from matchers.decoupled.sre2l import sre2l
 from synth import labelling as teacher_labels

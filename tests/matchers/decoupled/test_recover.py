@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from matchers.decoupled import common as recover
-from matchers.decoupled.common import Jitter, RecoverySettings, batch_size, batches_of, images_of, mean_norm, on_pixels, total_variation
+from matchers.decoupled.common import batch_size, batches_of, images_of, on_pixels
 from matchers.decoupled.cvdd import committees, cvdd, voting_weights
 from matchers.decoupled.fadrm import fadrm
 from matchers.decoupled.infer import infer
 from matchers.decoupled.labelling import Labelling
+from matchers.decoupled.loss import Jitter, RecoverySettings, batch_loss, mean_norm, total_variation, vote
 from matchers.decoupled.nrr import nrr
 from matchers.decoupled.rded import rded
 from matchers.decoupled.sre2l import sre2l
@@ -113,7 +114,7 @@ def test_recovery_gradient_equals_finite_differences(float64):
     settings = RecoverySettings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False))
     table = np.array([[0.7, 0.3], [0.0, 1.0]])
     x, y = (batches_of(leaf, 3, 100) for leaf in (jnp.asarray(synth.x.pixels, jnp.float64), synth.y.index))
-    slopes, metrics = jax.jit(lambda x: recover.vote(KEY, held, [t.vars for t in held], table, x, y, settings))(x)
+    slopes, metrics = jax.jit(lambda x: vote(KEY, held, [t.vars for t in held], table, x, y, settings))(x)
 
     @jax.jit
     def by_hand(pixels):
@@ -153,7 +154,7 @@ def test_regularisers_join_the_loss_by_their_weights_and_are_off_by_default():
     held, (synth, examples) = teacher(0), started()
     x, y = synth.x.pixels, synth.y.index
     plain, weighed = (RecoverySettings(0.1, 0.3, 10.0, Jitter(1.0, 0.0, False), *more) for more in ((), (0.02, 0.05)))
-    (before, terms), (after, same) = (recover.batch_loss(held.net, held.vars, x, y, settings) for settings in (plain, weighed))
+    (before, terms), (after, same) = (batch_loss(held.net, held.vars, x, y, settings) for settings in (plain, weighed))
     assert float(after - before) == pytest.approx(0.02 * float(total_variation(x)) + 0.05 * float(mean_norm(x)), rel=1e-4)
     assert terms == same
 
@@ -209,7 +210,7 @@ def test_the_optimiser_does_not_know_of_the_clip():
     now, state, _ = jax.jit(matcher.step)(KEY, matcher.init(KEY, before), before, matcher.feed.value)
     x, y = (batches_of(leaf, 3, 100) for leaf in (before.x.pixels, before.y.index))
     settings = RecoverySettings(50.0, 0.01, 10.0, Jitter(1.0, 0.0, False))
-    slopes, _ = jax.jit(lambda x: recover.vote(KEY, held, matcher.feed.value, np.ones((len(x), 1)), x, y, settings))(x)
+    slopes, _ = jax.jit(lambda x: vote(KEY, held, matcher.feed.value, np.ones((len(x), 1)), x, y, settings))(x)
     np.testing.assert_allclose(state[1].mean, 0.5 * images_of(slopes, 3), rtol=1e-4, atol=1e-7)
     assert np.abs(np.asarray(now.x.pixels)).max() < 3
 
