@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from evals.curves import curve_of
 from evals.protocol import Worker, groups_of
 from evals.report import Report, confusion_of, join
-from evals.retraining import EvalRecipe, advice_on, takes_step_size
+from evals.retraining import EvalRecipe, advice_on, takes_step_size, trained_on
 from evals.streamed import StreamedSet, seconds_streamed, train_streamed
 from synth.base import Net, Split, Vars
 from synth.errors import RunFailed
@@ -64,9 +64,9 @@ def make_trainer(
     def init_one(key, synth):
         return init_fit(jax.random.fold_in(key, 0), net, optimiser(synth, jnp.float32(1)))
 
-    def objective_of(synth):
-        seen = within_cells(view, synth.cells)
-        objective = on_examples(net, synth.x.decode(), synth.y, augment=augment, view=seen, micro=recipe.micro, weight=synth.weight)
+    def objective_of(synth, epochs):
+        seen, labels = within_cells(view, synth.cells), trained_on(recipe, synth.y, epochs)
+        objective = on_examples(net, synth.x.decode(), labels, augment=augment, view=seen, micro=recipe.micro, weight=synth.weight)
         return scaled(objective, getattr(synth.y, "temperature", 1.0) ** 2) if recipe.squared else objective
 
     def optimiser_in(synth, number, epochs):
@@ -74,7 +74,7 @@ def make_trainer(
 
     def advance_one(state, key, synth, first, stop, epochs):
         n, y = len(synth), synth.y
-        objective = objective_of(synth)
+        objective = objective_of(synth, epochs)
         batch = y.batch if y.records else recipe.batch_of(n, getattr(y, "classes", 1))
         k_items = jax.random.key(y.seed) if y.replays else jax.random.fold_in(key, 1)
 
@@ -85,7 +85,7 @@ def make_trainer(
         return jax.lax.fori_loop(first, stop, epoch, state)
 
     def follow_one(state, synth, items, number, epochs):
-        return fit(objective_of(synth), optimiser_in(synth, number, epochs), state, items)[0]
+        return fit(objective_of(synth, epochs), optimiser_in(synth, number, epochs), state, items)[0]
 
     @partial(jax.jit, static_argnums=(2, 3))
     def items_of(key, number, n, classes):

@@ -1,7 +1,7 @@
 """The protocol that retrains: fresh networks are trained on a set, and each is scored once."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import optax
@@ -11,6 +11,8 @@ from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
 from synth.errors import BadInput
 from synth.images.views import View, view_of
 from synth.labelling import batch_of
+from synth.labels.gift import as_directions
+from synth.labels.phases import in_phases
 from synth.options import Precision, check_option
 from synth.set import SyntheticSet
 from synth.training.fit import adam, sgd
@@ -35,7 +37,8 @@ class EvalRecipe(Protocol):
         decay too).
       schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
         released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2; `warm`, a straight
-        line from `low` over the warm-up, then a cosine to `least`.
+        line from `low` over the warm-up, then a cosine to `least`; `fifths`, a fifth from epoch `2 epochs // 3` on and a fifth of that from
+        `5 epochs // 6` on.
       warmup: epochs over which the step size rises to that, in equal steps.
       low, least: factors of the step size, at first and at last, of the schedule `warm`.
       drop, late_momentum: factor of the step size after a `drop`, and the momentum there; None for the same.
@@ -46,6 +49,8 @@ class EvalRecipe(Protocol):
       steps: of sets of so many examples, in place of `epochs`: pairs (examples, steps); `warmup` counts steps there.
       decay: which parameters Adam's decay reaches: all, or those of two axes and more alone, which leaves out norms and biases.
       precision: of the products in the networks while they are trained and scored.
+      loss: the labels' own; or GIFT's cosine to their direction and to smoothed classes (`synth.labels.gift`); or `phases`, the labels'
+        own in the first and last quarter of the epochs and between that of smoothed classes (`synth.labels.phases`).
     """
 
     name: str
@@ -59,7 +64,7 @@ class EvalRecipe(Protocol):
     temperature: float = 20.0
     micro: int = 1
     optimizer: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
-    schedule: Literal["drop", "constant", "cosine", "warm"] = "drop"
+    schedule: Literal["drop", "constant", "cosine", "warm", "fifths"] = "drop"
     stretch: float = 1.0
     warmup: int = 0
     low: float = 0.0
@@ -72,6 +77,7 @@ class EvalRecipe(Protocol):
     steps: tuple[tuple[int, int], ...] = ()
     decay: Literal["all", "matrices"] = "all"
     precision: Precision = "f32"
+    loss: Literal["labels", "gift", "phases"] = "labels"
 
     measure = "val_accuracy"
     does = "retrains networks"
@@ -148,6 +154,7 @@ class EvalRecipe(Protocol):
         factor = {
             "drop": jnp.where(self.late(epoch, epochs), jnp.float32(self.drop), jnp.float32(1)),
             "constant": jnp.float32(1),
+            "fifths": 0.2 ** ((epoch >= 2 * epochs // 3).astype(jnp.float32) + (epoch >= 5 * epochs // 6).astype(jnp.float32)),
             "cosine": (1 + jnp.cos(jnp.pi * at / (self.stretch * last))) / 2,
         }[self.schedule]
         return factor * jnp.minimum(1, (at + 1) / self.warmup) if self.warmup else factor
@@ -170,6 +177,14 @@ class EvalRecipe(Protocol):
             return muon(lr, weight_decay=self.weight_decay)
         axes = 2 if self.decay == "matrices" else 0
         return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)
+
+
+def trained_on(recipe: EvalRecipe, labels: Any, epochs: Int[Array, ""]) -> Any:
+    """The labels as networks learn from them in a training of `epochs`: under the recipe's loss, where that is not their own. Raises
+    BadInput for labels that do not go with it."""
+    if recipe.loss == "gift":
+        return as_directions(labels)
+    return in_phases(labels, epochs) if recipe.loss == "phases" else labels
 
 
 def takes_step_size(recipe: EvalRecipe, synth: SyntheticSet) -> bool:

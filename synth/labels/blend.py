@@ -18,6 +18,14 @@ class BlendedTargets(NamedTuple):
     classes: Float[Array, "b c"]
 
 
+def blended_targets(labels: Any, index: Int[Array, " b"], view: BatchView) -> BlendedTargets:
+    """Targets of the examples `index` by labels that have `answers` and an `index` of classes: the answers' own under the view, and one-hot
+    rows mixed as its images are."""
+    own = jax.nn.one_hot(labels.index[index], labels.classes)
+    classes = view.mixed.lam * own + (1 - view.mixed.lam) * own[view.mixed.partner]
+    return BlendedTargets(targets_of(labels.answers, index, view, mixes=True), classes)
+
+
 @label_kind
 class Blended(NamedTuple):
     """Labels by teachers beside the true classes. Loss: (1 - alpha) CE(y, z) + alpha T^2 KL(p || softmax(z / T)).
@@ -46,9 +54,7 @@ class Blended(NamedTuple):
 
     def targets(self, index: Int[Array, " b"], view: BatchView) -> BlendedTargets:
         """The teachers' targets under the view, and one-hot rows mixed as its images are."""
-        own = jax.nn.one_hot(self.index[index], self.classes)
-        classes = view.mixed.lam * own + (1 - view.mixed.lam) * own[view.mixed.partner]
-        return BlendedTargets(targets_of(self.answers, index, view, mixes=True), classes)
+        return blended_targets(self, index, view)
 
     def loss(self, logits: Float[Array, "b c"], targets: BlendedTargets) -> Float[Array, " b"]:
         """(1 - alpha) CE + alpha T^2 KL of every example, in nats: the cross entropy to the true classes, and the answers' own loss."""

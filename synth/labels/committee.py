@@ -30,7 +30,7 @@ class Committee(NamedTuple):
     kind = "committee"
     taught = sees = replays = True
 
-    classes, loss = Static.classes, Static.loss
+    classes, loss, direction = Static.classes, Static.loss, Static.direction
     check = check_taught
 
     @classmethod

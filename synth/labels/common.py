@@ -33,6 +33,12 @@ def tempered(logits: Float[Array, "b c"], temperature: float) -> Float[Array, "b
     return jax.nn.softmax(logits / temperature)
 
 
+def centred(probs: Float[Array, "b c"], temperature: float) -> Float[Array, "b c"]:
+    """The logits z, of mean 0 over the classes, whose softmax(z / T) are these probabilities. Those below 1e-30 count as that."""
+    logits = temperature * jnp.log(jnp.maximum(probs, 1e-30))
+    return logits - logits.mean(-1, keepdims=True)
+
+
 def halved(logits: Float[Array, "*b c"]) -> Float16[Array, "*b c"]:
     """Logits as float16, as they are stored. Values above 60,000 or below -60,000 become these, so none becomes infinite; NaN stays NaN."""
     return jnp.clip(logits, -HALF, HALF).astype(jnp.float16)

@@ -68,6 +68,10 @@ class Labels(ABC):
         """The loss of every example, from a network's logits: by default cross entropy against `targets`, in nats."""
         return optax.softmax_cross_entropy(logits, targets.astype(logits.dtype))
 
+    def direction(self, targets: Float[Array, "b c"]) -> Float[Array, "b c"]:
+        """What a loss that compares directions turns a network's logits to: by default the targets themselves; answers as logits."""
+        return targets
+
     def probs(self) -> Float[Array, "n c"]:
         """Class probabilities of every example: by default one-hot rows of `index`."""
         return jax.nn.one_hot(self.index, self.classes)

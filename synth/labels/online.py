@@ -47,7 +47,7 @@ class Online(NamedTuple):
     kind = "online"
     taught = sees = asks = True
 
-    loss, check = Static.loss, check_taught
+    loss, direction, check = Static.loss, Static.direction, check_taught
 
     @classmethod
     def make(cls, asker) -> "Online":
@@ -94,6 +94,10 @@ class OnlineWithTeachers(NamedTuple):
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
         """KL(targets || softmax(z / T)) of every example, in nats."""
         return self.online.loss(logits, targets)
+
+    def direction(self, targets: Float[Array, "b c"]) -> Float[Array, "b c"]:
+        """The logits of the answers, less their mean."""
+        return self.online.direction(targets)
 
     def probs(self) -> Float[Array, "n c"]:
         """One-hot rows of the class of every example. No teacher is asked."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float16, Int
 
-from synth.labels.common import check_taught, divergence, halved, tempered
+from synth.labels.common import centred, check_taught, divergence, halved, tempered
 from synth.labels.contract import label_kind
 
 
@@ -50,6 +50,10 @@ class Static(NamedTuple):
         """KL(targets || softmax(z / T)) of every example, in nats."""
         return divergence(targets.astype(logits.dtype), logits, self.temperature)
 
+    def direction(self, targets: Float[Array, "b c"]) -> Float[Array, "b c"]:
+        """The logits of the answers, less their mean."""
+        return centred(targets, self.temperature)
+
 
 @label_kind
 class Interpolated(NamedTuple):
@@ -73,3 +77,7 @@ class Interpolated(NamedTuple):
     def loss(self, logits: Float[Array, "b c"], targets: Float[Array, "b c"]) -> Float[Array, " b"]:
         """KL(softmax(targets / T) || softmax(z / T)) of every example, in nats, for the network's logits z. Targets are logits too."""
         return divergence(tempered(targets.astype(logits.dtype), self.temperature), logits, self.temperature)
+
+    def direction(self, targets: Float[Array, "b c"]) -> Float[Array, "b c"]:
+        """The logits of the answers, less their mean."""
+        return targets - targets.mean(-1, keepdims=True)

@@ -89,7 +89,7 @@ def test_recipes_decay_what_released_scripts_decay():
             moved = [leaf for leaf in params if np.asarray(updates[leaf]).any()]
             reached.setdefault(" ".join(sorted(moved)), set()).add(name)
     rethinking = {"rethinking_hard", "rethinking_soft", "cda", "muon"}
-    assert reached["kernel"] == {"fkd", "rded", "rded_small", "infer_large", "cvdd", "cvdd_smooth"} | rethinking
+    assert reached["kernel"] == {"fkd", "rded", "rded_small", "infer_large", "cvdd", "cvdd_smooth", "hald"} | rethinking
     assert reached[""] == {"graph", "graph_full", "frepo", "frepo_warm", "frepo_released", "rd3"}
     assert reached["bias kernel"] == {
         "dc",
@@ -106,6 +106,7 @@ def test_recipes_decay_what_released_scripts_decay():
         "infer",
         "nrr",
         "full_vectors",
+        "gift",
     }
 
 
@@ -129,7 +130,7 @@ def test_newer_recipes_differ_from_it_by_what_they_say():
     rd3 = recipe("rd3")
     assert (rd3.epochs, rd3.batch, rd3.lr, rd3.optimizer, rd3.weight_decay, rd3.stretch) == (400, 50, 1e-3, "adam", 0.0, 1.0)
     assert str(rd3.view_for(height=224, flips=True)) == "crop=0.5-1,flip,cutmix=1"
-    assert all("unverified" in LISTED[name].about for name in ("muon", "cda", "rd3"))
+    assert all("unverified" in LISTED[name].about for name in ("muon", "cda", "rd3", "hald"))
 
 
 @pytest.mark.slow
