@@ -43,6 +43,11 @@ ORIGINS = {
         "fkd_tiny",
     ),
     "cvdd_": Origin("Jiacheng8/CV-DD, recover/scripts/*.sh and relabel/scripts/*.sh, and its paper", NOT_SEEN),
+    "fadrm_": Origin(
+        "Jiacheng8/FADRM, recover/scripts/*/*.sh, recover/recover.py, relabel/relabel.py and validate/train_fkd.py",
+        f"as the table in its README shows FADRM+ of ResNet-18; {NOT_SEEN}",
+        looks="every 10 epochs of a training",
+    ),
     "infer_": Origin(
         "zhangxin-xd/UFC, sh/ufc_cifar.sh and ufc_generation/ufc_imgnet.py", "best of the looks", looks="every 10 epochs of a training"
     ),

@@ -1,4 +1,4 @@
-"""Methods from trained networks: SRe2L, CV-DD, INFER, RDED, NRR-DD.
+"""Methods from trained networks: SRe2L, CV-DD, FADRM, INFER, RDED, NRR-DD.
 
 Scores are those that the papers' repositories show for ResNet-18 (SRe2L on CIFAR: as the table of G-VBSM shows it). The command of a preset
 trains the published networks for as many epochs as papers state (on ImageNet the papers took torchvision's weights); for INFER on small
@@ -12,7 +12,9 @@ ConvNet on CIFAR-100 0.002 with batches of 25, ResNet-101 on small images 5e-4; 
 Test images of Tiny ImageNet are resized to 72 and cropped to 64, those of ImageNet to 256 and 224 (RDED, SRe2L, CV-DD); here they are the
 data's own. CV-DD's script for ten images a class of CIFAR-10 recovers in 200 iterations, its paper's table, which is taken here, in 4,000.
 INFER's EfficientNet lacks its second norm on CIFAR and its shuffle network is the first version, not ShuffleNetV2. BSSL leaves
-a dropout of 0.2 in MobileNetV2 on ImageNet; networks here have none.
+a dropout of 0.2 in MobileNetV2 on ImageNet; networks here have none. FADRM's scores are those of FADRM+, four networks in turn. Its crops
+were handed out ready-made, so that their number is not known, and its networks were too; its student takes step sizes of 5e-4 at one image
+a class, and on ImageNet the statistics of the whole batch.
 """
 
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from evals.listed import LISTED
 PAPERS = {
     "sre2l": "SRe2L, NeurIPS 2023",
     "cvdd": "CV-DD, arXiv 2501.07575",
+    "fadrm": "FADRM, NeurIPS 2025",
     "infer": "INFER, ICLR 2025",
     "rded": "RDED, CVPR 2024",
     "nrr": "NRR-DD, CVPR 2025, as quoted",
@@ -33,6 +36,7 @@ UNREAD = "; of its images no more than 16 GiB are read, as with &limit=100000"
 NET = "resnet18:norm=batch"
 COMMITTEES = {  # in the papers' order; the other methods use one network
     "cvdd": (NET, "resnet50", "shufflenet_v2", "mobilenet_v2", "densenet121"),
+    "fadrm": (NET, "densenet121", "shufflenet_v2", "mobilenet_v2"),
     "infer": (NET, "mobilenet_v2", "efficientnet_b0", "shufflenet_v2"),
 }
 LONG = "--epochs 200 --lr 0.1"
@@ -57,6 +61,7 @@ CLAIMS: dict[str, dict[str, dict[int, float]]] = {
         "tiny": {1: 10.1, 10: 47.8, 50: 54.1},
         "imagenet": {1: 9.2, 10: 46.0, 50: 59.5},
     },
+    "fadrm": {"cifar100": {1: 40.6, 10: 67.9, 50: 71.3}, "imagenet": {10: 50.0, 50: 60.1}},
     "infer": {
         "cifar10": {10: 32.0, 50: 60.4},
         "cifar100": {10: 45.2, 50: 62.8, 100: 66.3},
@@ -80,7 +85,7 @@ DYNAMIC: dict[str, dict[int, float]] = {
 }
 # Stored answers to 300 epochs of 1,000 classes are 28 GiB for 50 images a class, which no set's file holds beside the images: these methods
 # ask their teachers while networks train instead.
-LARGE = {"sre2l", "cvdd", "nrr"}
+LARGE = {"sre2l", "cvdd", "fadrm", "nrr"}
 PAIRS = {"cifar10": (4, 5), "cifar100": (3, 4), "tiny": (1, 4), "imagenet": (1, 3)}  # of the committee, at one image a class
 SMOOTH = {("cifar100", 10), ("tiny", 1), ("tiny", 50), ("imagenet", 1), ("imagenet", 10)}  # where CV-DD's table says eta = 2
 
@@ -102,6 +107,11 @@ def _cvdd(data: str, ipc: int) -> dict[str, Any]:
     return {**BASE, "steps": 4000, "roll": roll, "recipe": "cvdd_smooth" if (data, ipc) in SMOOTH else "cvdd", **pair}
 
 
+def _fadrm(data: str, ipc: int) -> dict[str, Any]:
+    roll, longer = (32 / 224, {}) if data == "imagenet" else (4 / 32, {"label_epochs": 1000})
+    return {**BASE, "steps": 2000, "roll": roll, "recipe": "cvdd" if ipc == 50 else "cvdd_smooth", **longer}
+
+
 def _infer(data: str, ipc: int) -> dict[str, Any]:
     if data == "imagenet":
         return {**BASE, "steps": 2000, "crop": 0.08, "roll": 32 / 224, "compensators": 3, "recipe": "infer_large"}
@@ -116,7 +126,7 @@ def _nrr(data: str, ipc: int) -> dict[str, Any]:
     return {"net": NET, "steps": 1000, "labels": "committee"}
 
 
-PUBLISHED = {"sre2l": _sre2l, "cvdd": _cvdd, "infer": _infer, "rded": _rded, "nrr": _nrr}
+PUBLISHED = {"sre2l": _sre2l, "cvdd": _cvdd, "fadrm": _fadrm, "infer": _infer, "rded": _rded, "nrr": _nrr}
 
 
 def place(method: str, data: str) -> str:
@@ -130,7 +140,7 @@ def _squeeze(method: str, data: str) -> str:
     how = TINY if (method, data) == ("sre2l", "tiny") else how
     if (method, data) == ("infer", "imagenet"):
         names = names[:3]
-    if method == "cvdd" and data != "imagenet":
+    if method in ("cvdd", "fadrm") and data != "imagenet":
         names = tuple(f"{name}:width=48" if name == "shufflenet_v2" else name for name in names)  # half as wide on small images
     return f"condense teachers --data '{place(method, data)}' --net {' '.join(names)} {how} --out X"
 
@@ -168,6 +178,7 @@ GENTLE = {"steps": 300, "crop": 0.5, "lr": 0.05}
 SMALL_SETTINGS: dict[str, dict[str, Any]] = {
     "sre2l": {"steps": 500, "crop": 1.0, "recipe": "cvdd_all"},
     "cvdd": {**GENTLE, "recipe": "cvdd_all"},
+    "fadrm": GENTLE,
     "infer": {"steps": 300},
     "rded": {},
     "nrr": {"steps": 300},

@@ -89,6 +89,8 @@ STATED = {
     "sre2l_tiny": (100, 256, 20, ""),  # zeyuanyin/tiny-imagenet, script/train_kd.sh
     "sre2l_imagenet": (300, 1024, 20, "cutmix"),
     "cvdd": (300, 16, 20, "cutmix"),
+    "fadrm_cifar": (1000, 16, 20, "cutmix"),
+    "fadrm_imagenet": (300, 16, 20, "cutmix"),
     "infer_cifar": (400, 64, 30, "mixup"),
     "infer_imagenet": (300, 128, 20, "cutmix"),
     "rded": (300, 0, 20, "cutmix"),  # 0: by the number of images, see `batch_of`
@@ -118,6 +120,8 @@ RECOVERED = {
     "cvdd_cifar": (4000, 0.25, 0.01, 0.08, 4, False),
     "cvdd_tiny": (4000, 0.25, 0.01, 0.08, 4, False),
     "cvdd_imagenet": (4000, 0.25, 0.01, 0.08, 32, False),
+    "fadrm_cifar": (2000, 0.25, 0.01, 0.08, 4, False),
+    "fadrm_imagenet": (2000, 0.25, 0.01, 0.08, 32, False),
     "infer_cifar": (1000, 0.25, 1.0, 1.0, 4, False),
     "infer_imagenet": (2000, 0.25, 0.01, 0.08, 32, False),
 }
@@ -140,7 +144,7 @@ def test_recoveries_of_presets_have_the_numbers_that_are_stated(start):
         pixels = round(own["roll"] * sizes(preset)[1])
         numbers = (settings["steps"], own["lr"], own["alpha_bn"], own["crop"], pixels, own.get("both_ways", False))
         assert numbers == RECOVERED[start] and own["first"] == 10 and own.get("batch", 100) == 100
-        assert own.get("patches", "none") == ("medium" if preset.method == "cvdd" else "none")
+        assert own.get("patches", "none") == ("medium" if preset.method in ("cvdd", "fadrm") else "none")
 
 
 def test_labels_asked_anew_take_the_steps_of_a_set_without_compensators():
@@ -153,7 +157,8 @@ def test_labels_asked_anew_take_the_steps_of_a_set_without_compensators():
 
 
 def test_the_committees_are_the_published_ones():
-    """Of CV-DD and INFER, in the papers' order; on ImageNet INFER has three, and on small images CV-DD a ShuffleNetV2 of half the width."""
+    """Of CV-DD, FADRM and INFER, in their order; on ImageNet INFER has three, and on small images the first two a ShuffleNetV2 of half the
+    width."""
     cvdd = ["resnet18:norm=batch", "resnet50", "shufflenet_v2", "mobilenet_v2", "densenet121"]
     four = ["resnet18:norm=batch", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2"]
     half = [net.replace("shufflenet_v2", "shufflenet_v2:width=48") for net in cvdd]
@@ -161,6 +166,8 @@ def test_the_committees_are_the_published_ones():
         "cvdd_cifar10_1": half,
         "cvdd_tiny_10": half,
         "cvdd_imagenet_10": cvdd,
+        "fadrm_cifar100_10": [half[0], half[4], half[2], half[3]],
+        "fadrm_imagenet_10": [cvdd[0], cvdd[4], cvdd[2], cvdd[3]],
         "infer_cifar100_10": four,
         "infer_imagenet_10": four[:3],
         "sre2l_tiny_50": cvdd[:1],

@@ -1,0 +1,70 @@
+"""Recipes of benchmarks and of newer papers for sets of any method, as text. Needs no JAX."""
+
+from evals.record import ADAMW, MATRICES, training
+
+NEWER = (
+    training(
+        "rethinking_hard",
+        300,
+        "300 epochs of AdamW, batch 128, crops and flips, no mixing: Rethinking Dataset Pruning and Distillation, for hard labels",
+        batch=128,
+        view="crop=0.08-1,flip",
+        **MATRICES,
+    ),
+    training(
+        "rethinking_soft",
+        300,
+        "the same with CutMix, labels at temperature 20: Rethinking Dataset Pruning and Distillation, for labels of teachers",
+        batch=128,
+        view="crop=0.08-1,flip,cutmix=1",
+        **MATRICES,
+    ),
+    training(
+        "gift",
+        1000,
+        "1,000 epochs of AdamW, siamese-style augmentation, a cosine loss to answers and smoothed classes: GIFT",
+        lr=1e-3,
+        weight_decay=1e-4,
+        batch=0,
+        augment="dsa",
+        optimizer="adamw",
+        schedule="fifths",
+        loss="gift",
+    ),
+    training(
+        "hald",
+        300,
+        "300 epochs of AdamW, batch 16, CutMix: labels in the first and last quarter, smoothed classes between: HALD; unverified",
+        batch=16,
+        view="crop=0.08-1,flip,cutmix=1",
+        loss="phases",
+        **MATRICES,
+    ),
+    training(
+        "muon",
+        300,
+        "rethinking_soft by Muon in place of AdamW, in steps as large; an experiment of this project, unverified by any paper",
+        batch=128,
+        view="crop=0.08-1,flip,cutmix=1",
+        **{**ADAMW, "optimizer": "muon"},
+    ),
+    training(
+        "cda",
+        300,
+        "rethinking_soft with crops that narrow from the whole image, CDA's curriculum for images here in training; unverified",
+        batch=128,
+        view="crop=0.08-1,narrow=300,flip,cutmix=1",
+        **MATRICES,
+    ),
+    training(
+        "rd3",
+        400,
+        "400 epochs of Adam, batch 50, crops, flips and CutMix, labels at temperature 20: Rectified Decoupled DD; unverified",
+        lr=1e-3,
+        weight_decay=0.0,
+        batch=50,
+        view="crop=0.5-1,flip,cutmix=1",
+        optimizer="adam",
+        schedule="cosine",
+    ),
+)
