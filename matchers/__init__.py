@@ -51,6 +51,12 @@ BUILT_IN = (
         "dsa", "matchers.gradient.dsa:dsa", "Gradient matching with the same random augmentation on real and synthetic images.", tuned=LR
     ),
     Method(
+        "lgm",
+        "matchers.gradient.lgm:lgm",
+        "Matches the gradients that real and synthetic images give a random linear classifier on the features of a frozen teacher.",
+        tuned=LR,
+    ),
+    Method(
         "dm",
         "matchers.distribution.dm:dm",
         "Matches the mean embedding of every class under freshly drawn random networks.",
