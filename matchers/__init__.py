@@ -41,6 +41,11 @@ BUILT_IN = (
         "Prunes, combines, augments (not principal components): collages of the easiest real images, of which networks see one at a time.",
     ),
     Method(
+        "ccfs",
+        "matchers.selection.ccfs:ccfs",
+        "Adds real images to distilled ones, round by round: the easiest that a network gets wrong which was trained on the set so far.",
+    ),
+    Method(
         "dc",
         "matchers.gradient.dc:dc",
         "Matches the gradients that real and synthetic images of every class give a network trained on the synthetic set.",

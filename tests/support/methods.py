@@ -29,7 +29,7 @@ from synth.images.augment import dsa
 from synth.set import Info, SyntheticSet
 from synth.vectors import unaugmented
 from tests.support.factories import build_method
-from tests.support.toy_data import ToyExperts
+from tests.support.toy_data import ToyExperts, as_set, blobs
 from tests.support.toy_ranks import toy_ranks
 from tests.support.toy_teachers import committee, priors, task
 
@@ -101,7 +101,12 @@ def handed(modality: str) -> dict:
     values = {"net": net, "augment": augment, "experts": ToyExperts(plain, spec=nets.canonical(spec))}
     values |= {"teacher": Representation(plain, plain.init(KEY)), "teachers": committee(2, image=(8, 8, 1)), "priors": priors(2)}
     labels = from_arrays(**arrays()).train.y if modality == "images" else data_of(modality, "").train.y
-    values |= {"task": task(seen, steps=2 * HALF), "budget": None, "ranks": toy_ranks(labels)}
+    values |= {
+        "task": task(seen, steps=2 * HALF),
+        "budget": None,
+        "ranks": toy_ranks(labels),
+        "distilled": as_set(blobs(2, image=(8, 8, 1))),
+    }
     assert set(values) == set(PROVIDERS), "the workbench hands over something new: build it here too, for all methods"
     return values
 
