@@ -41,6 +41,11 @@ BUILT_IN = (
         "Prunes, combines, augments (not principal components): collages of the easiest real images, of which networks see one at a time.",
     ),
     Method(
+        "ccfs",
+        "matchers.selection.ccfs:ccfs",
+        "Adds real images to distilled ones, round by round: the easiest that a network gets wrong which was trained on the set so far.",
+    ),
+    Method(
         "dc",
         "matchers.gradient.dc:dc",
         "Matches the gradients that real and synthetic images of every class give a network trained on the synthetic set.",
@@ -49,6 +54,12 @@ BUILT_IN = (
     ),
     Method(
         "dsa", "matchers.gradient.dsa:dsa", "Gradient matching with the same random augmentation on real and synthetic images.", tuned=LR
+    ),
+    Method(
+        "lgm",
+        "matchers.gradient.lgm:lgm",
+        "Matches the gradients that real and synthetic images give a random linear classifier on the features of a frozen teacher.",
+        tuned=LR,
     ),
     Method(
         "dm",

@@ -117,6 +117,9 @@ class Task(NamedTuple):
       steps: of the run.
       plan: name of an evaluation recipe -> what it does with a set (`synth.labelling.LabelPlan`).
       label: gives a set its labels, called as `synth.labelling.label`; a run keeps on the disk what teachers have answered so far.
+      keep: (request, parts) -> the rows of the parts that were done before, of a work of so many: `done`, (how many, the array [parts ...])
+        or None, and `tick(done, rows)`, which keeps those done since. `request`, JSON values by name, is what the rows depend on beside
+        data, network and seed. None where nothing is written.
     """
 
     image: tuple[int, ...]
@@ -124,6 +127,7 @@ class Task(NamedTuple):
     steps: int
     plan: Callable[[str], Any]
     label: Callable[..., Any] = label
+    keep: Callable[[dict[str, Any], int], Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)  # told apart by what it is, because matchers are hashed and arrays cannot be

@@ -10,6 +10,7 @@ INPUTS = {
     "experts": "folder of `condense experts`; by default a few small ones are trained in OUT/experts",
     "teacher": "folder of a self-supervised teacher of `condense teachers --ssl barlow`; by default one is trained in OUT/teacher",
     "teachers": "committee of `condense teachers`; by default one is made in the run's folder",
+    "distilled": "run or file of a set to add to; by default a small one is made by dm in OUT/distilled",
     "ranks": "log of `condense rank`; by default that of a few small networks is made in OUT/ranks",
     "task": None,
     "priors": None,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from condense import nets
 from condense.data.modality import usual_net
-from condense.inputs import augment, budget, experts, net, priors, ranks, task, teacher, teachers
+from condense.inputs import augment, budget, distilled, experts, net, priors, ranks, task, teacher, teachers
 from condense.inputs.context import Context, Input, Provider
 from matchers.inputs import flagged_inputs, input_names
 from synth.errors import BadInput
@@ -16,6 +16,7 @@ PROVIDERS: dict[str, Provider] = {
     "experts": experts.PROVIDER,
     "teacher": teacher.PROVIDER,
     "teachers": teachers.PROVIDER,
+    "distilled": distilled.PROVIDER,
     "ranks": ranks.PROVIDER,
     "task": task.PROVIDER,
     "priors": priors.PROVIDER,

@@ -8,20 +8,24 @@ import jax
 import jax.numpy as jnp
 
 from condense.inputs.context import Context, Input, Provider, ToMake
+from condense.inputs.teachers import stand_in
 from condense.runtime.log import note
 from condense.teachers.barlow import Config, complete
 from condense.teachers.self_supervised import Representer, load_ssl_teacher, train_ssl_teacher
+from synth.base import Net, Vars
 from synth.errors import BadInput
 
 
 class Blank(NamedTuple):
-    """Takes the place of a teacher in a plan until it is trained: it represents every image by the number 0."""
+    """Takes the place of a teacher in a plan until it is trained: a network whose variables are all 0."""
 
+    net: Net
+    vars: Vars
     digest: str = ""
 
     def represent(self, x: jax.Array) -> jax.Array:
-        """f32[n 1] of zeros."""
-        return jnp.zeros((len(x), 1), jnp.float32)
+        """What the network makes of images in evaluation mode, f32[n d]."""
+        return self.net.apply(jax.tree.map(jnp.asarray, self.vars), jnp.asarray(x)).embed
 
 
 def find(context: Context) -> Input:
@@ -36,7 +40,8 @@ def find(context: Context) -> Input:
     recipe = f"Barlow Twins, {config.epochs} epochs of {len(context.data.train.y):,} images"
     batches = config.epochs * max(1, len(context.data.train.y) // config.batch)
     begun = bool(place and (place / "teacher.json").is_file())
-    return Input(Blank(), to_make=ToMake("teacher", (config.net,), recipe, place, batches, config.batch, gradients=2, begun=begun))
+    to_make = ToMake("teacher", (config.net,), recipe, place, batches, config.batch, gradients=2, begun=begun)
+    return Input(Blank(*stand_in(config.net, context)[:2]), to_make=to_make)
 
 
 def make(context: Context) -> Input:

@@ -46,7 +46,8 @@ OWNED = (
     "rank_*.npy",
 )  # what --force may remove, as patterns of names
 LEFT = ".*.tmp"  # of a process that was killed while it wrote a file
-MADE = ("experts", "teachers", "teacher", "ranks", ".labels.partial")  # made before a run's record, and kept by --force where they fit
+# made before a run's record, and kept by --force where they fit
+MADE = ("experts", "teachers", "teacher", "distilled", "ranks", ".labels.partial", ".rounds.partial")
 LONG = Text(most=1 << 20)
 NEEDED = {"config": Table(), "seed": Whole(), "data_digest": Text(), "steps": Whole(1), "finished": Whole()}
 NEEDED |= {"wall_seconds": Real(0), "peak_memory_bytes": Whole()}

@@ -1,10 +1,7 @@
 """Labels a set by teachers, epoch by epoch. It can resume. The set is in a file, or a run has just made it."""
 
 import hashlib
-import json
-import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +9,15 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from condense.runtime.interrupts import defer_interrupt
-from condense.runtime.log import note, progress
+from condense.runtime.log import progress
+from condense.runtime.partial import Partial
 from evals.protocol import Protocol
 from evals.recipes import RECIPES
 from synth.base import Teacher
-from synth.errors import BadInput, RunFailed
-from synth.files.atomic import FULL, write_bytes
-from synth.files.npz import opened, write_npz
+from synth.errors import BadInput
 from synth.labelling import LabelPlan, label, teachers_text
 from synth.labels import Labels, find_kind
 
-PIECES = 20  # a labelling is saved about so often
 PARTIAL_LABELS_DIR = ".labels.partial"  # in a run's folder: answers of a labelling that is under way
 
 
@@ -78,56 +72,3 @@ def label_in_pieces(
     request |= {"view": str(plan.view), "batch": plan.batch, "teachers": teachers_text(teachers, [1] * len(teachers)), "content": content}
     partial = Partial(folder, request, plan.epochs)
     return label(key, kind, x, index, classes, teachers, plan, **own, done=partial.done, tick=partial.tick)
-
-
-class Partial:
-    """Keeps the answers so far in a folder, one file a piece. Answers that belong to another labelling are deleted.
-
-    Args:
-      folder: made where it is not there.
-      request: all that the answers depend on, as JSON values by name; where the folder holds answers to another one, it is emptied.
-      epochs: of the whole labelling.
-
-    The field `done` is (epochs whose answers are there, the array [epochs ...] of all); None where there are none.
-    """
-
-    def __init__(self, folder: Path, request: dict[str, Any], epochs: int):
-        self.folder = folder
-        self.every = max(1, epochs // PIECES)
-        self.epochs = epochs
-        self.stored = 0
-        text, rows = json.dumps(request, sort_keys=True), None
-        place = folder / "labels.json"
-        if folder.exists() and not (place.is_file() and place.read_bytes() == text.encode()):
-            shutil.rmtree(folder)
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            kind, hint = (RunFailed, "make room and run again") if error.errno in FULL else (BadInput, "give a folder that may be written")
-            raise kind(f"--out: cannot write {folder} ({error.strerror}); {hint}") from error
-        write_bytes(place, text.encode())
-        with suppress(BadInput):  # there is no further piece, or it is damaged: its epochs are labelled again
-            while self.stored < epochs:
-                with opened(folder / f"{self.stored}.npz") as archive:
-                    piece = archive.read("rows")
-                rows = np.zeros((epochs, *piece.shape[1:]), piece.dtype) if rows is None else rows
-                rows[self.stored : self.stored + len(piece)] = piece
-                self.stored += len(piece)
-        self.done = (self.stored, rows) if self.stored else None
-
-    def tick(self, done: int, rows: np.ndarray) -> None:
-        """Saves the answers since the last time, about twenty times in all; at other calls, and at the end, it does nothing. If the disk
-        refuses, prints a note on stderr, and saves no more.
-
-        Args:
-          done: how many epochs are labelled. rows: the array [epochs ...] of all.
-        """
-        if done % self.every or done >= self.epochs:
-            return
-        try:
-            with defer_interrupt():
-                write_npz(self.folder / f"{self.stored}.npz", {"rows": rows[self.stored : done]})
-                self.stored = done
-        except RunFailed as error:
-            note(f"labels so far are not kept: {error}")
-            self.every = self.epochs

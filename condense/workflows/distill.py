@@ -14,6 +14,7 @@ from condense.engine.initial import initial_set, set_info
 from condense.engine.loop import run
 from condense.engine.motion import moved_from
 from condense.evaluation.validation import validation_score
+from condense.inputs.task import PARTIAL_ROUNDS_DIR
 from condense.plots.frames import frame_writer
 from condense.plots.modalities import save_grid
 from condense.runtime.log import note
@@ -104,7 +105,7 @@ def execute(made: Plan) -> SyntheticSet:
         made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
     asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
-    asked |= {"beside": made.beside(), "spent": (PARTIAL_LABELS_DIR,), "shown": record_of(made)}
+    asked |= {"beside": made.beside(), "spent": (PARTIAL_LABELS_DIR, PARTIAL_ROUNDS_DIR), "shown": record_of(made)}
     with open_run(made.out, config, **asked) if made.out else nullcontext() as opened:
         if opened and opened.done:
             check_there(made.out, "set.npz")

@@ -58,7 +58,7 @@ def budget(method: str, data: str) -> list[str]:
     """One image a class, two where one is not defined; of sets without classes ten images; graphs by bytes where a set counts none."""
     if data.startswith("toy_graphs"):
         return ["--bytes", "2000"] if method in ("random", "mirage") else [] if method == "colour" else ["--ipc", "2"]
-    return ["--size", "10"] if method == "krrst" else ["--ipc", "2" if method == "infer" else "1"]
+    return ["--size", "10"] if method == "krrst" else ["--ipc", "2" if method in ("infer", "ccfs") else "1"]
 
 
 def first_call(method: str, data: str, folder: Path) -> dict:

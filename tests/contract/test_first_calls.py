@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from condense.__main__ import run as command
-from condense.inputs import experts, teacher, teachers
+from condense.inputs import distilled, experts, teacher, teachers
 from condense.teachers.self_supervised import train_ssl_teacher
 from condense.teachers.train import train_teachers
 from matchers import REGISTRY
@@ -15,13 +15,15 @@ from synth.files.format import load_set
 
 UNROLLED = [name for name, method in REGISTRY.items() if method.experts]
 FAST = {"random", "kmeans"}  # the others compile or label for more than five seconds each
-BUDGETS = {"krrst": ("--size", "3"), "colour": (), "infer": ("--ipc", "2")}  # of infer, compensators alone are more than 1
+# of infer, compensators alone are more than 1 a class, and of ccfs one distilled image
+BUDGETS = {"krrst": ("--size", "3"), "colour": (), "infer": ("--ipc", "2"), "ccfs": ("--ipc", "2")}
 EDGES = {"doscond": "?edges=false"}
 
 
 @pytest.fixture
 def small(monkeypatch, request):
-    """Small experts and teachers of a run's own, trained for as short as they may be to know more than chance."""
+    """Small experts, teachers and sets of a run's own, trained for as short as they may be to know more than chance."""
+    monkeypatch.setattr(distilled, "STEPS", 2)
     monkeypatch.setattr(experts, "COUNT", 1)
     monkeypatch.setattr(experts, "pace_of", lambda examples: (64, 3))
     maps = request.node.callspec.params["name"] == "nrr"  # reads class activation maps, which such a convnet has not

@@ -32,6 +32,10 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "relabel": ("relabel run --data digits --teachers t --kind committee --recipe cvdd --epochs 3 --out b.npz", ("run", "teachers")),
     "labels": (f"distill cvdd --data digits --ipc 1 --teachers t {RECOVERY} --out c", ("teachers",)),
     "priors": ("priors t", ("teachers",)),
+    "rounds": (
+        f"distill ccfs --data {DATA} --ipc 4 --net mlp:width=4 --distilled run --ranks r --by aum --epochs 1 --out f",
+        ("run", "ranks"),
+    ),
     "representations": (f"distill krrst --data digits --size 10 --teacher s {PRETRAIN} --out k", ("ssl",)),
     "transfer": ("transfer k --teacher s --to digits --seeds 1 --epochs 1 --rows none,distilled --json t.json", ("ssl", "representations")),
     # without cells: a process of its own has other switches of JAX than this one, so its cells are others
@@ -65,6 +69,7 @@ relabel: after replace b.npz 1, torn remove .b.npz.partial 1
 labels: after replace 000000002 1, after replace labels.json 1, after replace 0.npz 1, torn replace 1.npz 1, before replace set.npz 1
 labels: after replace set.npz 1, torn remove .labels.partial 1, before replace run.json 4
 priors: after replace 000000002 1, torn replace priors.json 1, after replace priors.json 1, torn remove 0-* 1
+rounds: torn replace rounds.json 1, torn replace 0.npz 1, after replace 1.npz 1, before replace set.npz 1, torn remove .rounds.partial 1
 representations: torn orbax * 1, torn replace set.npz 1
 transfer: torn replace t.json 1, after replace t.json 1
 evaluate: torn replace e.json 1

@@ -34,7 +34,7 @@ BEFORE = {
     "docs/suites.md": [SET + "digits"],
 }
 WHOLE = {"README.md", "docs/quickstart.md"}  # test_commands.py carries these out with all of their work
-LEARNING = {"dm", "frepo", "kip", "mtt", "cvdd", "fadrm", "krrst"}
+LEARNING = {"dm", "frepo", "kip", "mtt", "cvdd", "fadrm", "krrst", "lgm"}
 RELEASES = ("logged_files/CIFAR10/run", "syn_data", "mtt.npz")  # what others publish; tests/condense/exchange makes such files
 
 
@@ -56,7 +56,7 @@ def lessened(words: list[str]) -> list[str]:
         rest += ["--positive", "log"] if "mtt_fashion_mnist_1" in rest else []  # its step size of beta is for other experts
     elif verb == "evaluate":
         rest += ["--seeds", "1"] if "--seeds" not in rest else []
-        rest += ["--epochs", "2"] if not {"runs/kip", "runs/cvdd"} & set(rest) else []
+        rest += ["--epochs", "2"] if not {"runs/kip", "runs/cvdd", "krr"} & set(rest) else []
     elif verb == "teachers":
         rest += (
             ["--epochs", "1", "--net", "convnet:width=8,depth=2,norm=batch"]

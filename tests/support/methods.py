@@ -29,7 +29,7 @@ from synth.images.augment import dsa
 from synth.set import Info, SyntheticSet
 from synth.vectors import unaugmented
 from tests.support.factories import build_method
-from tests.support.toy_data import ToyExperts
+from tests.support.toy_data import ToyExperts, as_set, blobs
 from tests.support.toy_ranks import toy_ranks
 from tests.support.toy_teachers import committee, priors, task
 
@@ -40,7 +40,7 @@ GRAPHS = "toy_graphs?edges=false"
 KEY = jax.random.key(0)
 # options that cost time, and one that keeps rounding from being amplified, where a method has them
 SMALL = {"batch": 8, "outer": 2, "inner": 1, "epochs": 1, "pool": 2, "pool_steps": 3, "reg": 1e-2, "inner_steps": 2, "max_start": 2}
-SMALL |= {"frequencies": 16, "gate": 100.0, "support": (9,), "nodes": 4}
+SMALL |= {"copies": 2, "frequencies": 16, "gate": 100.0, "support": (9,), "nodes": 4}
 BUDGETS = {"doscond": ("ipc", IPC)}  # of the methods that want one when they are built
 
 
@@ -101,7 +101,12 @@ def handed(modality: str) -> dict:
     values = {"net": net, "augment": augment, "experts": ToyExperts(plain, spec=nets.canonical(spec))}
     values |= {"teacher": Representation(plain, plain.init(KEY)), "teachers": committee(2, image=(8, 8, 1)), "priors": priors(2)}
     labels = from_arrays(**arrays()).train.y if modality == "images" else data_of(modality, "").train.y
-    values |= {"task": task(seen, steps=2 * HALF), "budget": None, "ranks": toy_ranks(labels)}
+    values |= {
+        "task": task(seen, steps=2 * HALF),
+        "budget": None,
+        "ranks": toy_ranks(labels),
+        "distilled": as_set(blobs(2, image=(8, 8, 1))),
+    }
     assert set(values) == set(PROVIDERS), "the workbench hands over something new: build it here too, for all methods"
     return values
 

@@ -181,7 +181,7 @@ def test_answers_that_no_disk_takes_are_given_again_and_a_damaged_piece_too(
         raise RunFailed("no space")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_npz", full)
+        patch.setattr("condense.runtime.partial.write_npz", full)
         relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
     assert out.read_bytes() == committee.read_bytes() and capsys.readouterr().err.count("labels so far are not kept: no space") == 1
     out.unlink()

@@ -253,6 +253,16 @@ def test_a_teacher_is_taken_from_a_folder_or_the_run(data, trained, tmp_path, mo
         make(context)
 
 
+def test_a_plan_has_a_teacher_that_is_not_trained_of_the_same_shape(data, tmp_path):
+    context = Context(REGISTRY["lgm"], data, None, 0, tmp_path / "run", 5)
+    found = find(context)
+    assert found.to_make.net == (complete(Config(), data.image, len(data.train.y)).net,)
+    net = nets.build(found.to_make.net[0], data.image, len(data.classes))
+    assert jax.tree.map(lambda leaf: leaf.shape, found.value.vars) == jax.tree.map(lambda leaf: leaf.shape, jax.eval_shape(net.init, KEY))
+    shown = np.asarray(found.value.represent(jnp.ones((2, *data.image))))
+    assert shown.shape == net.apply(net.init(KEY), jnp.ones((2, *data.image))).embed.shape and not shown.any()
+
+
 def test_a_run_leaves_out_the_images_that_its_teacher_left_out(trained):
     assert split_seed(REGISTRY["krrst"].load(), {"teacher": str(trained)}, 5) == 0
     assert split_seed(REGISTRY["krrst"].load(), {"teacher": None}, 5) == 5
