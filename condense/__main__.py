@@ -10,6 +10,7 @@ import signal
 import sys
 import warnings
 
+from condense.runtime import processes, watch
 from condense.runtime.interrupts import reraise_interrupts, wait_for_imports
 from synth.errors import BadInput, RunFailed, one_line
 from synth.files.atomic import FULL
@@ -24,7 +25,12 @@ def main(argv: list[str] | None = None) -> None:
     wait_for_imports()
     hush()
     reraise_interrupts()
-    code = run(sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] and argv[0] in processes.VERBS and processes.asked() and not {"-h", "--help"} & set(argv):
+        code, message = watch.watched(lambda: run(argv))
+        code = say(message, code) if message else code
+    else:
+        code = run(argv)
     try:
         sys.stdout.flush()
     except OSError:  # what could not be written stays in the buffer, and python would try once more and exit with a code of its own
@@ -85,6 +91,8 @@ def run(argv: list[str]) -> int:
         remedy = "make room and run again" if full else "give a place that may be read and written"
         return say(f"{error.filename or 'file system'}: {error.strerror or error}; {remedy}", FAILED if full else WRONG)
     except Exception as error:
+        if processes.is_loss(error):
+            return say(processes.LOST, FAILED)
         if "RESOURCE_EXHAUSTED" in str(error):
             return say(f"the device has no memory left; {SMALLER}", FAILED)
         if os.environ.get("CONDENSE_DEBUG"):
@@ -105,9 +113,11 @@ def _has_device() -> bool:
 
 
 def say(message: str, code: int) -> int:
-    """Prints a message in one line on stderr, and returns the code. A Ctrl-C that arrives meanwhile changes nothing: the program ends
-    anyway."""
+    """Prints a message in one line on stderr, or has the process print it that watches this one, and returns the code. A Ctrl-C that
+    arrives meanwhile changes nothing: the program ends anyway."""
     with contextlib.suppress(KeyboardInterrupt):
+        if watch.tell(message=message):
+            return code
         print("condense: " + " ".join(one_line(message).split()), file=sys.stderr)
     return code
 

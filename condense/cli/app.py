@@ -25,6 +25,7 @@ from condense.cli import (
 )
 from condense.cli.completion import WORDS, script
 from condense.cli.flags import aligned, parse
+from condense.runtime import processes, watch
 from condense.runtime.kept_programs import keep_programs
 from synth.errors import BadInput, nearest
 
@@ -88,7 +89,19 @@ def call(argv: Sequence[str]) -> None:
     record, act = VERBS[verb].RECORD, VERBS[verb].act
     if verb in COMPILING and not {"-h", "--help"} & set(rest):
         keep_programs()
+        meet(verb)
     act(rest if record is None else parse(record, rest, f"condense {verb}"))
+
+
+def meet(verb: str) -> None:
+    """Meets the other processes of a run, where the environment says that there are some (`condense.runtime.processes`). Raises BadInput
+    for a verb whose work is not shared, and where they do not meet."""
+    if processes.asked() and verb not in processes.VERBS:
+        name = processes.PROCESSES
+        raise BadInput(f"{name}: `condense {verb}` works in one process (in several: {', '.join(processes.VERBS)}); unset {name}")
+    if (meeting := processes.read_meeting()) is not None:
+        processes.join(meeting)
+        watch.tell(met=True)
 
 
 def usage() -> str:

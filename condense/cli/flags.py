@@ -19,6 +19,7 @@ from docstring_parser import parse as parse_docstring
 from tyro.conf import FlagCreatePairsOff, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from condense.runtime.processes import is_first
 from synth.errors import BadInput, RunFailed, nearest
 from synth.files.atomic import FULL
 
@@ -141,7 +142,7 @@ def conclude(result: Any, path: str | None, *, more: Sequence[Any] = ()) -> None
     from condense.plots.tables import print_table
     from synth.files.atomic import write_bytes
 
-    if path is not None:
+    if path is not None and is_first():
         write_bytes(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
     for table in (result.table(), *more):
         print_table(table)

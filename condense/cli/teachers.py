@@ -86,6 +86,7 @@ def learn_alone(call: Flags, command: str) -> None:
     Raises BadInput for flags of a committee, and for several networks.
     """
     with defer_interrupt():
+        from condense.runtime.processes import is_first, one_by_one
         from condense.teachers.self_supervised import train_ssl_teacher
 
     if alien := chosen(call, COMMITTEE):
@@ -93,7 +94,8 @@ def learn_alone(call: Flags, command: str) -> None:
     if call.net and len(call.net) > 1:
         raise BadInput(f"--net {' '.join(call.net)}: a teacher without labels is one network; give one")
     given = {"net": call.net[0] if call.net else None, "seed": call.seed, **chosen(call, NUMBERS)}
-    teacher = train_ssl_teacher(call.data, call.out, **given, command=command, force=call.force)
+    force = call.force and is_first()
+    teacher = one_by_one(lambda: train_ssl_teacher(call.data, call.out, **given, command=command, force=force))
     accuracy = teacher.about["probe"]["accuracy"]
     probed = "" if accuracy is None else f"; a linear probe on it: {100 * accuracy:.1f} % of validation images"
     print(f"{call.out} holds the teacher{probed}")

@@ -20,9 +20,10 @@ from jaxtyping import Array, Int
 from condense.engine.memory import Gauge, memory_refused
 from condense.engine.schedule import Schedule
 from condense.runtime.checkpoint import Checkpoints
-from condense.runtime.devices import place_batch, replicate, replicated
+from condense.runtime.devices import own, place_batch, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import COMPILING, MetricsLog, note, progress
+from condense.runtime.processes import count, first_then_others, is_first, on_first
 from matchers.base import Matcher, conclude
 from synth.errors import BadInput, RunFailed
 from synth.files.format import save_set
@@ -145,7 +146,7 @@ def run(
                 bar.advance()
             _check_finite(synth_after)
             starting()
-            if folder:
+            if folder and is_first():
                 MetricsLog(folder / "metrics.jsonl").add(1, **metrics)
             return replace(synth_after, x=synth_after.x.store(), info=synth.info)
         starting()
@@ -167,12 +168,13 @@ class _Loop:
         self.checkpoints, found = Checkpoints(folder / "checkpoints", owner=owner) if folder else None, None
         if self.checkpoints:
             with defer_interrupt():  # a start can take minutes, as that of a pool of networks: one that is gone on from is not made again
-                found = self.checkpoints.restore(jax.eval_shape(lambda: _initial_state(key, matcher, synth)))
+                target = jax.eval_shape(lambda: _initial_state(key, matcher, synth))
+                found = first_then_others(lambda: self.checkpoints.restore(target))  # the first one removes what is damaged
         self.carry = replicate(jax.tree.map(jnp.array, found)) if found else initial_state(key, matcher, synth)
         self.step = self.stored = int(found.step) if found else 0
         if self.step > schedule.steps:
             raise BadInput(f"--steps {schedule.steps}: the run in {folder} is past that, at step {self.step}; give more, or another --out")
-        self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder else None
+        self.log = MetricsLog(folder / "metrics.jsonl", step=self.step) if folder and is_first() else None
         self.scores = self.log.column(measure) if self.log else {}
         self.losses = list(self.log.column("loss").values()) if self.log else []
 
@@ -200,7 +202,8 @@ class _Loop:
                         self.save()
                     self.score(bar)
             except KeyboardInterrupt:
-                if not self.carry.step.is_deleted() and (np.asarray(self.bad) < 0).all():  # deleted: stopped twice, in the middle of a step
+                # deleted: stopped twice, in the middle of a step; of several processes the others may be at another one
+                if count() == 1 and not self.carry.step.is_deleted() and (np.asarray(self.bad) < 0).all():
                     self.save()
                 raise
         if isinstance(self.feed, Ahead):
@@ -231,10 +234,10 @@ class _Loop:
 
     def record(self, metrics) -> dict[str, float]:
         self.check_finite()
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        values = {name: float(value) for name, value in jax.device_get(own(metrics)).items()}
         self.losses += [values["loss"]] if "loss" in values else []
         if self.log:
-            self.log.add(self.step, **values, **self.measured(self.carry.synth))
+            self.log.add(self.step, **values, **self.measured(own(self.carry.synth)))
         return {"loss": values["loss"]} if "loss" in values else {}
 
     def check_finite(self) -> None:
@@ -252,8 +255,8 @@ class _Loop:
 
     def look(self) -> None:
         """Shows the set under work where a frame is due."""
-        if (every := self.schedule.frame_every) and self.due(every):
-            self.watch(self.step, replace(self.carry.synth, info=self.info))
+        if is_first() and (every := self.schedule.frame_every) and self.due(every):
+            self.watch(self.step, replace(own(self.carry.synth), info=self.info))
 
     def save(self) -> None:
         if not self.checkpoints or self.stored == self.step:
@@ -263,14 +266,18 @@ class _Loop:
         if any(np.isnan(leaf).any() for leaf in jax.tree.leaves(carry.state) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
             raise RunFailed(f"the method's state holds NaN at step {self.step}; {self.last_good()}: try a smaller step size")
         with defer_interrupt():  # the writer's threads do not survive an interruption without a noise
-            self.checkpoints.save(self.step, carry)
+            on_first(lambda: self.checkpoints.save(self.step, carry))
             self.stored = self.step
             self.saved(self.step)
 
     def score(self, bar) -> None:
         """Scores the set where that is due and was not done before the run was stopped; keeps the best beside the last."""
         every = self.schedule.eval_every
-        if not (self.evaluate and every and self.step and self.due(every)) or self.step in self.scores:
+        if self.evaluate and every and self.step and self.due(every):
+            on_first(lambda: self.score_now(bar))
+
+    def score_now(self, bar) -> None:
+        if self.step in self.scores:
             return
         self.check_finite()
         synth = self.result()

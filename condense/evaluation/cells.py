@@ -15,6 +15,7 @@ from typing import Any
 
 from condense.evaluation.facts import SOURCE, Facts, source_now
 from condense.runtime.log import note
+from condense.runtime.processes import is_first
 from condense.runtime.run_folder import RECORD
 from evals.report import Report
 from synth.errors import BadInput, RunFailed
@@ -78,18 +79,18 @@ class Cells:
             if name not in self._held and not self._stale and path not in self._bad and path.exists():
                 self._read(path, facts)
         held = self._held.get(name)
-        return None if held is None else report._replace(**{field: _of_json(value) for field, value in held.items()})
+        return None if held is None else with_scores(report, held)
 
     def keep(self, facts: Facts, report: Report, place: Path | None) -> None:
         """Keeps the scores and seconds of a report in memory, under its facts, and in the folder `place` unless that is None."""
-        scores = {field: getattr(report, field) for field in SCORES if getattr(report, field) is not None}
-        self._held[_name(facts)] = {field: _to_json(value) for field, value in scores.items()}
+        self._held[_name(facts)] = scores_of(report)
         self.copy(facts, place)
 
     def copy(self, facts: Facts, place: Path | None) -> None:
-        """Writes the cell of these facts, which must be in memory, to the folder `place`, if it is not there; nothing for None. Where that
-        fails, or the source has changed since it was loaded, a note says so once, and nothing more is written to that folder."""
-        if place is None or place in self._bad or place / _name(facts) in self._good:
+        """Writes the cell of these facts, which must be in memory, to the folder `place`, if it is not there; nothing for None, and of
+        several processes the first one does. Where that fails, or the source has changed since it was loaded, a note says so once, and
+        nothing more is written to that folder."""
+        if place is None or not is_first() or place in self._bad or place / _name(facts) in self._good:
             return
         document = {"format": FORMAT, "facts": facts, "scores": self._held[_name(facts)]}
         try:
@@ -115,6 +116,16 @@ class Cells:
             return
         self._held[path.name] = found["scores"]
         self._good.add(path)
+
+
+def scores_of(report: Report) -> dict[str, Any]:
+    """The fields of a report that a cell holds, by name, as values of JSON."""
+    return {field: _to_json(getattr(report, field)) for field in SCORES if getattr(report, field) is not None}
+
+
+def with_scores(report: Report, scores: dict[str, Any]) -> Report:
+    """`report` with these fields, which are as `scores_of` gives them, in place of its own."""
+    return report._replace(**{field: _of_json(value) for field, value in scores.items()})
 
 
 def _kind(seeds: int) -> Table:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 
-from condense.evaluation.cells import Cells
+from condense.evaluation.cells import Cells, scores_of, with_scores
 from condense.evaluation.facts import Facts
 from condense.runtime.log import duration, note, progress
+from condense.runtime.processes import count, gather, index, is_first, on_first
 from condense.runtime.programs import release_programs
 from evals.protocol import Protocol, Worker, groups_of
 from evals.report import Report, join
@@ -57,7 +58,7 @@ class Shelf(NamedTuple):
             return None
         places = [place for place in (self.own, *self.others) if place and row.kept]
         facts = row.facts | {"networks": list(numbers)}
-        found = self.cells.find(facts, Report(row.net, row.protocol.name, row.kind, (), 0.0), places)
+        found = self.cells.find(facts, blank(row), places)
         if found and row.kept:
             self.cells.copy(facts, self.own)
         return found
@@ -67,6 +68,11 @@ class Shelf(NamedTuple):
         where the row's facts are not known."""
         if row.facts is not None:
             self.cells.keep(row.facts | {"networks": list(numbers)}, report, self.own if row.kept else None)
+
+
+def blank(row: Row) -> Report:
+    """A report on a row that says its names, and no scores."""
+    return Report(row.net, row.protocol.name, row.kind, (), 0.0)
 
 
 def groups(row: Row, seeds: int) -> list[tuple[int, ...]]:
@@ -82,20 +88,51 @@ def unfinished(rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> list[Row]:
 def run_rows(key: jax.Array, rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> tuple[Report, ...]:
     """Scores all rows, one after another, as far as the shelf does not hold their scores, and returns a report for each in their order.
     One compilation serves all rows of a network, protocol and shape. What is finished is kept at once, group by group. A note estimates
-    the time before."""
+    the time before. Of several processes each scores other groups on its own devices, one at a time."""
     release_programs()
-    found = {(at, numbers): shelf.find(row, numbers) for at, row in enumerate(rows) for numbers in groups(row, seeds)}
+    found = find_all(rows, shelf, seeds=seeds)
     missing = [(at, numbers) for (at, numbers), report in found.items() if report is None]
     finished = f", {len(found) - len(missing)} of {len(found)} cells are finished" if len(missing) < len(found) else ""
     if missing:
-        total = estimate([(rows[at], numbers) for at, numbers in missing])
-        note(f"{len(rows)} rows of {seeds} seeds: about {duration(total)}{finished}")
+        if is_first():
+            total = estimate([(rows[at], numbers) for at, numbers in missing]) / min(count(), len(missing))
+            note(f"{len(rows)} rows of {seeds} seeds: about {duration(total)}{finished}")
         with progress(sum(rows[at].worker.ticks for at, _ in missing), "evaluate") as bar:
-            for at, numbers in missing:
-                row = rows[at]
-                found[at, numbers] = row.worker.report(key, row.kind, row.draw(), numbers=numbers, tick=bar.advance)
-                shelf.keep(row, numbers, found[at, numbers])
+            for start in range(0, len(missing), count()):
+                turn = missing[start : start + count()]
+                for (at, numbers), report in zip(turn, score_groups(key, rows, turn, bar.advance), strict=True):
+                    found[at, numbers] = report
+                    shelf.keep(rows[at], numbers, report)
     return tuple(join([found[at, numbers] for numbers in groups(row, seeds)], seeds) for at, row in enumerate(rows))
+
+
+Group = tuple[int, tuple[int, ...]]  # the place of a row among those that are scored, and numbers of its seeds
+
+
+def find_all(rows: Sequence[Row], shelf: Shelf, *, seeds: int) -> dict[Group, Report | None]:
+    """For every group of seeds of every row, in order, what the shelf holds, or None. Of several processes all take what the first one
+    finds: a folder may change while they look."""
+    every = [(at, numbers) for at, row in enumerate(rows) for numbers in groups(row, seeds)]
+    if count() == 1:
+        return {(at, numbers): shelf.find(rows[at], numbers) for at, numbers in every}
+    reports = on_first(lambda: [report and scores_of(report) for at, numbers in every for report in (shelf.find(rows[at], numbers),)])
+    found = {(at, numbers): scores and with_scores(blank(rows[at]), scores) for (at, numbers), scores in zip(every, reports, strict=True)}
+    return found
+
+
+def score_groups(key: jax.Array, rows: Sequence[Row], turn: Sequence[Group], tick: Callable[[int], None]) -> list[Report]:
+    """Scores groups of seeds, at most one on each process, and gives the reports on all of them, in order, to all. `tick` is called with
+    the number of epochs that are done."""
+
+    def score(at: int, numbers: tuple[int, ...]) -> Report:
+        return rows[at].worker.report(key, rows[at].kind, rows[at].draw(), numbers=numbers, tick=tick)
+
+    if count() == 1:
+        return [score(*group) for group in turn]
+    made = gather(lambda: scores_of(score(*turn[index()])) if index() < len(turn) else None)
+    for at, _ in turn[1:]:  # what others have done
+        tick(rows[at].worker.ticks)
+    return [with_scores(blank(rows[at]), scores) for (at, _), scores in zip(turn, made, strict=False)]
 
 
 def estimate(work: Sequence[tuple[Row, Sequence[int]]]) -> float:

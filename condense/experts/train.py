@@ -17,9 +17,10 @@ from condense.engine.memory import tree_bytes
 from condense.experts.base import ExpertRecipe
 from condense.experts.store import RECORD, Header, Recorder, bytes_needed, check_room, read_header, write_header
 from condense.runtime.checkpoint import AnotherRun, Checkpoints
-from condense.runtime.devices import devices, over_devices, replicate, replicated
+from condense.runtime.devices import everywhere, over_devices, own, replicate, replicated
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import COMPILING, MetricsLog, note, progress
+from condense.runtime.processes import first_then_others, is_first, on_first
 from condense.runtime.run_folder import Run
 from evals.retrain import group_size
 from synth.base import Examples, Net, Split, take_all
@@ -65,7 +66,7 @@ class Epoch(NamedTuple):
         if blocks.whole is not None:
             return self.whole(states, keys, blocks.whole, epoch)
         losses = []
-        for block in blocks(self.items(keys[0], epoch, len(blocks.split.y))):
+        for block in blocks(self.items(own(keys)[0], epoch, len(blocks.split.y))):
             train = replicate(Examples(block.x, block.y))
             states, found = self.block(states, replicate(block.items), train, epoch, jnp.bool_(block.first == 0))
             losses.append(found[0])
@@ -101,7 +102,8 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
 
     def spread(fn, *xs, whole=()):
         """`fn(*entry of xs, *whole)` for every expert."""
-        return over_devices(lambda *parts: backend.map_batched(lambda *x: fn(*x, *parts[len(xs) :]), *parts[: len(xs)]), *xs, whole=whole)
+        many, among = len(xs), everywhere()
+        return over_devices(lambda *p: backend.map_batched(lambda *x: fn(*x, *p[many:]), *p[:many]), *xs, whole=whole, among=among)
 
     @partial(jax.jit, out_shardings=replicated())  # as `advance` gives them: others would compile it twice
     def init_all(keys):
@@ -115,11 +117,11 @@ def make_expert_trainer(net: Net, recipe: ExpertRecipe, augment: Callable, class
     def advance_block(states, items, train, epoch, begins):
         return spread(descend, states, whole=(items, train, epoch, begins))
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=replicated())
     def rows_all(states):
         return jax.vmap(lambda params: ravel_pytree(params)[0])(states.vars.params)
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=replicated())
     def score_all(states, x, y):
         return spread(score_one, states, whole=(x, y))
 
@@ -165,7 +167,7 @@ class ExpertTraining:
         asked, epochs = self.header.asked, self.header.epochs
         with progress(asked * epochs, "experts", done=self.header.count * epochs, phase=COMPILING) as bar:
             while (first := self.header.count) < asked:
-                together = backend.runs_together() * len(devices()) if self.train.whole is not None else 1  # each has an order of its own
+                together = 1 if self.train.whole is None else backend.runs_together() * len(everywhere())
                 group = group_size(asked - first, together)
                 # experts past the last one are copies of it, which are not kept: a short group would compile everything again
                 numbers = [min(expert, asked - 1) for expert in range(first, first + group)]
@@ -182,9 +184,9 @@ class ExpertTraining:
         """
         checkpoints = Checkpoints(self.folder / "checkpoints" / f"{experts[0]:04d}", owner=self.owner)
         files = [Recorder(self.folder, expert, self.header.epochs + 1, self.header.size) for expert in experts]
-        base = experts[0] * self.header.epochs
         states, accuracy, done = self.begin_or_resume(checkpoints, files, keys)
-        log = MetricsLog(self.folder / "metrics.jsonl", step=base + done * len(experts))
+        past = experts[0] * self.header.epochs + done * len(experts)
+        log = MetricsLog(self.folder / "metrics.jsonl", step=past) if is_first() else None
         bar.advance(done * len(experts))
         self.tell_memory(states)
         for epoch in range(done, self.header.epochs):
@@ -193,25 +195,33 @@ class ExpertTraining:
             rows = np.asarray(self.trainer.rows(states))
             self.check_finite(rows, experts, epoch)
             accuracy[:, epoch + 1] = self.score(states)
+            losses, after = np.asarray(losses), Group(jnp.int32(epoch + 1), states, accuracy)
             with defer_interrupt():
-                self.record(files, epoch + 1, rows)
-                step = base + (epoch + 1) * len(experts)
-                for place, expert in enumerate(experts):
-                    scores = {"val_accuracy": float(accuracy[place, epoch + 1])} if len(self.val.y) else {}
-                    log.add(step, expert=expert, epoch=epoch + 1, loss=float(losses[place]), **scores)
-                if epoch + 1 < self.header.epochs:
-                    checkpoints.save(epoch + 1, on_host(Group(jnp.int32(epoch + 1), states, accuracy)))
-                self.saved(step)
+                on_first(lambda: self.save(after, rows, losses, files, experts, log, checkpoints))  # noqa: B023
             if epoch == done + 1:
                 self.tell_time(time.perf_counter() - began, len(experts))
-            bar.advance(len(experts), loss=float(np.mean(losses)), **({"val": float(accuracy[:, epoch + 1].mean())} if scores else {}))
+            scored = {"val": float(accuracy[:, epoch + 1].mean())} if len(self.val.y) else {}
+            bar.advance(len(experts), loss=float(np.mean(losses)), **scored)
         with defer_interrupt():
-            sums = [file.finish() for file in files]
+            sums = on_first(lambda: [file.finish() for file in files])
             known = len(self.header.sums) == self.header.count  # an older version's has none, and stays without
             shown = accuracy[: len(experts)].tolist() if len(self.val.y) else []
-            more = {"accuracy": (*self.header.accuracy, *map(tuple, shown)), "sums": (*self.header.sums, *sums) if known else ()}
-            self.header = replace(self.header, count=experts[-1] + 1, **more)
-            write_header(self.folder, self.header)
+            sums, shown = ((*self.header.sums, *map(tuple, sums)) if known else ()), map(tuple, shown)
+            self.header = replace(self.header, count=experts[-1] + 1, accuracy=(*self.header.accuracy, *shown), sums=sums)
+            on_first(lambda: write_header(self.folder, self.header))
+
+    def save(self, after: Group, rows: np.ndarray, losses: np.ndarray, files: list[Recorder], experts: list[int], log, checkpoints) -> None:
+        """Puts on disk what an epoch has made: parameters (`rows`), lines of the log and a checkpoint, and tells the run. `after` is the
+        group after it, and of the losses there is one an expert."""
+        epoch = int(after.epoch)
+        self.record(files, epoch, rows)
+        step = experts[0] * self.header.epochs + epoch * len(experts)
+        for place, expert in enumerate(experts):
+            scores = {"val_accuracy": float(after.accuracy[place, epoch])} if len(self.val.y) else {}
+            log.add(step, expert=expert, epoch=epoch, loss=float(losses[place]), **scores)
+        if epoch < self.header.epochs:
+            checkpoints.save(epoch, on_host(after))
+        self.saved(step)
 
     def tell_memory(self, states: Fit) -> None:
         """Notes on stderr, before the first group, how much memory networks, optimisers and images take."""
@@ -233,28 +243,36 @@ class ExpertTraining:
         """States, accuracies (an expert a row, as in `Group`) and the number of epochs done: from the latest checkpoint if it agrees with
         the recorded rows, else from the start."""
         states = self.trainer.init(keys)
-        for file in files:
-            file.reopen()
         accuracy = np.zeros((len(keys), self.header.epochs + 1), np.float32)
         with defer_interrupt():
-            try:
-                found = checkpoints.restore(Group(jnp.int32(0), states, accuracy))
-            except AnotherRun:
-                raise
-            except BadInput:  # with another --count other experts are trained together
-                note(f"{checkpoints.folder}: holds a group of another size, of before --count was changed; its training starts anew")
-                shutil.rmtree(checkpoints.folder)
-                found = None
+            on_first(lambda: [file.reopen() for file in files] and None)
+            found = first_then_others(lambda: self.restore(checkpoints, Group(jnp.int32(0), states, accuracy)))
         if found:
-            rows, epoch = np.asarray(self.trainer.rows(found.states)), int(found.epoch)
-            if all(np.array_equal(file.row(epoch), row) for file, row in zip(files, rows, strict=False)):
+            rows, epoch = np.asarray(self.trainer.rows(replicate(found.states))), int(found.epoch)
+            if on_first(lambda: all(np.array_equal(file.row(epoch), row) for file, row in zip(files, rows, strict=False))):
                 return replicate(jax.tree.map(jnp.array, found.states)), np.array(found.accuracy), epoch
             note(f"{files[0].partial.name}: is not as it was left; its training starts anew")
         accuracy[:, 0] = self.score(states)
+        rows = np.asarray(self.trainer.rows(states))
+        on_first(lambda: self.create(files, rows))
+        return states, accuracy, 0
+
+    def restore(self, checkpoints: Checkpoints, target: Group) -> Group | None:
+        """The latest checkpoint of the group, None where there is none. One of a group of another size is removed."""
+        try:
+            return checkpoints.restore(target)
+        except AnotherRun:
+            raise
+        except BadInput:  # with another --count other experts are trained together
+            note(f"{checkpoints.folder}: holds a group of another size, of before --count was changed; its training starts anew")
+            shutil.rmtree(checkpoints.folder)
+            return None
+
+    def create(self, files: list[Recorder], rows: np.ndarray) -> None:
+        """Creates the files of the experts, each with the parameters before training, one of `rows`."""
         for file in files:
             file.create()
-        self.record(files, 0, np.asarray(self.trainer.rows(states)))
-        return states, accuracy, 0
+        self.record(files, 0, rows)
 
     def record(self, files: list[Recorder], epoch: int, rows: np.ndarray) -> None:
         """Writes the parameters of every expert of the group after an epoch, one of `rows` each, to its file; rows past the last file are

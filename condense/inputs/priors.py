@@ -26,6 +26,7 @@ from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.inputs.task import task_of
 from condense.runtime.lock import locked, sign
 from condense.runtime.log import note
+from condense.runtime.processes import one_by_one
 from condense.runtime.run_folder import digest as settings_digest
 from evals.recipes import recipe
 from matchers import REGISTRY
@@ -189,7 +190,8 @@ def find(context: Context) -> Input:
 def make(context: Context) -> Input:
     """Gives a function (**options of the method) -> the prior of every teacher in per cent. Once called it reads those that are kept in the
     teachers' folder, and measures the others."""
-    return Input(partial(measured, context.data, context.values["teachers"], folder=folder_of(context)))
+    measure = partial(measured, context.data, context.values["teachers"], folder=folder_of(context))
+    return Input(lambda **options: one_by_one(lambda: measure(**options)))
 
 
 PROVIDER = Provider(find, make)

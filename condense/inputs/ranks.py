@@ -11,6 +11,7 @@ from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.ranking.take import take_ranks
 from condense.ranking.train import BATCH, EPOCHS, LR, NETWORKS, Ranking, rank, settle_ranking, width_of
 from condense.runtime.log import note
+from condense.runtime.processes import is_first, one_by_one
 from synth.errors import BadInput
 from synth.selection.ranks import DTYPES, RECORD, Ranks, read_header
 
@@ -48,12 +49,13 @@ def make(context: Context) -> Input:
         own = f"{NETWORKS} proxies are trained for {EPOCHS} epochs"
         note(f"no --ranks: {own}; `condense rank` makes more, which one run after another may use")
         settings = {"net": context.net, "seed": context.seed, "command": f"made for {context.method.name}"}
+        leader = is_first()
         try:
-            return Input(rank(context.data, folder, **settings))  # mapped files outlive their names
+            return Input(one_by_one(lambda: rank(context.data, folder, **settings)))  # mapped files outlive their names
         except BadInput:  # the folder holds another log; one that fits is kept
             if not context.force:
                 raise
-            return Input(rank(context.data, folder, **settings, force=True))
+            return Input(one_by_one(lambda: rank(context.data, folder, **settings, force=leader)))
 
 
 PROVIDER = Provider(find, make, lambda ranks: ranks.identity(), lambda place: read_header(Path(place)).split_seed)

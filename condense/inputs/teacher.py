@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.inputs.teachers import stand_in
 from condense.runtime.log import note
+from condense.runtime.processes import is_first, one_by_one
 from condense.teachers.barlow import Config, complete
 from condense.teachers.self_supervised import Representer, load_ssl_teacher, train_ssl_teacher
 from synth.base import Net, Vars
@@ -54,12 +55,13 @@ def make(context: Context) -> Input:
             return Input(_fitting(train_ssl_teacher(context.data, place, seed=context.seed), context))
     place = context.out / "teacher"
     note(f"no --teacher is given: {'using' if (place / 'teacher.json').is_file() else 'training'} the one in {place}")
+    leader = is_first()
     try:
-        teacher = train_ssl_teacher(context.data, place, seed=context.seed)
+        teacher = one_by_one(lambda: train_ssl_teacher(context.data, place, seed=context.seed))
     except BadInput:
         if not context.force:
             raise
-        teacher = train_ssl_teacher(context.data, place, seed=context.seed, force=True)
+        teacher = one_by_one(lambda: train_ssl_teacher(context.data, place, seed=context.seed, force=leader))
     return Input(_fitting(teacher, context))
 
 

@@ -34,7 +34,11 @@ def _orbax():
     import orbax.checkpoint as ocp
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # every save would write a dozen lines over the progress bar
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    # A process reads and writes by itself; of several ones the callers settle which does, and orbax must not wait for the others.
+    me = jax.process_index()
+    lone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}")
+    lone = {} if jax.process_count() == 1 else {"multiprocessing_options": lone}
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(**lone), **lone)
 
 
 def _named(tree) -> dict[str, jax.Array | np.ndarray | jax.ShapeDtypeStruct]:

@@ -1,4 +1,8 @@
-"""The one file that names a mesh axis: where arrays live when there is more than one device. With one device everything here is a no-op."""
+"""The one file that names a mesh axis: where arrays live when there is more than one device. With one device everything here is a no-op.
+
+Of several processes (`condense.runtime.processes`) all hold the same host values, and each puts on its own devices the parts that belong
+there.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -8,14 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from condense.runtime.processes import count
 from synth.base import Examples
 
 AXIS = "devices"
 
 
 def devices() -> tuple[jax.Device, ...]:
-    """The devices that this process uses. All work on the same run."""
+    """The devices that this process uses by itself. All work on the same run."""
     return tuple(jax.local_devices())
+
+
+def everywhere() -> tuple[jax.Device, ...]:
+    """The devices of all processes that work on the run."""
+    return devices() if count() == 1 else tuple(jax.devices())
 
 
 @lru_cache
@@ -25,7 +35,7 @@ def _mesh(members: tuple[jax.Device, ...]) -> Mesh:
 
 
 def _sharding(*spec) -> NamedSharding:
-    return NamedSharding(_mesh(devices()), PartitionSpec(*spec))
+    return NamedSharding(_mesh(everywhere()), PartitionSpec(*spec))
 
 
 def replicated() -> NamedSharding:
@@ -35,7 +45,32 @@ def replicated() -> NamedSharding:
 
 def replicate(tree):
     """`tree` with every leaf whole on every device."""
-    return jax.device_put(tree, replicated())
+    return _put(tree, replicated())
+
+
+def _put(tree, sharding: NamedSharding):
+    if count() == 1:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(lambda leaf: _spread(leaf, sharding), tree)
+
+
+def _spread(leaf, sharding: NamedSharding):
+    """An array over the devices of all processes. `jax.device_put` would send it around, to see whether all have the same."""
+    leaf = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return leaf
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_spread(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf))
+    host = np.asarray(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype))
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+
+def own(tree):
+    """`tree` with every leaf that is whole on the devices of all processes as an array of one device of this process, in the same memory;
+    what is this process' own comes back as it is."""
+    if count() == 1:
+        return tree
+    return jax.tree.map(lambda leaf: leaf if getattr(leaf, "is_fully_addressable", True) else leaf.addressable_data(0), tree)
 
 
 def place_batch(batch):
@@ -44,25 +79,26 @@ def place_batch(batch):
     if type(batch) is tuple:
         return tuple(map(place_batch, batch))
     axis = 0 if isinstance(batch, Examples) else 1
-    if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % len(devices()):
+    if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % len(everywhere()):
         return replicate(batch)
-    return jax.device_put(batch, _sharding(*[None] * axis, AXIS))
+    return _put(batch, _sharding(*[None] * axis, AXIS))
 
 
-def over_devices(fn: Callable, *xs, whole: tuple = ()):
+def over_devices(fn: Callable, *xs, whole: tuple = (), among: tuple[jax.Device, ...] | None = None):
     """`fn(*xs, *whole)`, compiled, with the leading axis of `xs` shared out among the devices.
 
     Args:
       fn: takes and returns PyTrees whose leaves lead with one axis of independent entries (as a `vmap`ped function does).
       xs: its arguments, all of one leading size. Where the device count does not divide it, entries are repeated, and cut off again.
       whole: further arguments that every device gets whole.
+      among: the devices; by default those of this process.
     """
-    count = len(devices())
-    if count == 1:
+    members = among or devices()
+    if len(members) == 1:
         return jax.jit(fn)(*xs, *whole)
     n = jax.tree.leaves(xs)[0].shape[0]
-    rows = jnp.arange(-(-n // count) * count) % n
+    rows = jnp.arange(-(-n // len(members)) * len(members)) % n
     spec = PartitionSpec(AXIS)
     specs = (*[spec] * len(xs), *[PartitionSpec()] * len(whole))
-    shared = jax.jit(jax.shard_map(fn, mesh=_mesh(devices()), in_specs=specs, out_specs=spec, check_vma=False))
+    shared = jax.jit(jax.shard_map(fn, mesh=_mesh(members), in_specs=specs, out_specs=spec, check_vma=False))
     return jax.tree.map(lambda leaf: leaf[:n], shared(*jax.tree.map(lambda leaf: leaf[rows], xs), *whole))

@@ -65,6 +65,11 @@ def _console() -> Console:
     return Console(stderr=True)  # one for all, so that a bar inside a bar shares the screen
 
 
+def mute() -> None:
+    """Shows no notes and no progress from now on: of several processes on one run, one speaks."""
+    _console().quiet = True
+
+
 def note(text: str) -> None:
     """One line to the user, on stderr, above whatever bar is shown. In a notebook a long one wraps."""
     console = _console()

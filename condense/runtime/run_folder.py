@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from condense.runtime import processes
 from condense.runtime.lock import LOCK, closed, locked, sign
 from condense.runtime.surroundings import SURROUNDINGS, note_surroundings, surroundings
 from synth.errors import BadInput, RunFailed
@@ -51,16 +52,10 @@ MADE = ("experts", "teachers", "teacher", "distilled", "ranks", ".labels.partial
 LONG = Text(most=1 << 20)
 NEEDED = {"config": Table(), "seed": Whole(), "data_digest": Text(), "steps": Whole(1), "finished": Whole()}
 NEEDED |= {"wall_seconds": Real(0), "peak_memory_bytes": Whole()}
-OPTIONAL = {
-    "step": Whole(),
-    "processor_seconds": Real(0),
-    "state": Text(("running", "done", "failed")),
-    "command": LONG,
-    "error": LONG,
-    "digest": Text(),
-}
-OPTIONAL |= {"versions": Table(rest=Maybe(Text())), "revision": Maybe(Text()), "backend": Text(), "devices": Whole(), "xla_flags": LONG}
-OPTIONAL |= {"threads": Maybe(Whole())}
+OPTIONAL = {"step": Whole(), "processor_seconds": Real(0), "state": Text(("running", "done", "failed"))}
+OPTIONAL |= {"command": LONG, "error": LONG, "digest": Text()}
+OPTIONAL |= {"threads": Maybe(Whole()), "xla_flags": LONG}
+OPTIONAL |= {"versions": Table(rest=Maybe(Text())), "revision": Maybe(Text()), "backend": Text(), "devices": Whole(), "processes": Whole()}
 
 
 def digest(config: dict[str, Any]) -> str:
@@ -69,7 +64,8 @@ def digest(config: dict[str, Any]) -> str:
 
 
 class Run:
-    """A run folder that this process has locked. `done` tells whether it was already finished with at least the steps asked for.
+    """A run folder that this process has locked, or the first of several processes, which alone writes there. `done` tells whether it was
+    already finished with at least the steps asked for.
 
     Nothing in the folder changes before `begin`, but for inputs that are made before a run begins, such as experts and teachers.
     """
@@ -88,8 +84,11 @@ class Run:
 
     def begin(self) -> None:
         """Call it after all checks and before the first file is written. It removes the run that this one replaces."""
-        if self.begun:
-            return
+        if not self.begun:
+            processes.on_first(self._begin)
+            self.begun = True
+
+    def _begin(self) -> None:
         for place in self.folder.iterdir():
             if place.match(LEFT):
                 place.unlink()
@@ -104,7 +103,8 @@ class Run:
 
     def saved(self, step: int) -> None:
         """Records that the state at `step` is on disk, with the time and memory used so far."""
-        self._write(step=step)
+        if processes.is_first():
+            self._write(step=step)
 
     def _write(self, **fields) -> None:
         assert self.begun, "a run was written to before it began"
@@ -147,10 +147,28 @@ def open_run(
       spent: names of folders that nobody needs once the run is done. They are removed then, and where it is found done: a process may die
         between its last record and that.
       force: replaces another run, and one that is done, when this one begins. An unfinished run of the same choices goes on all the same.
-    Raises BadInput where another process holds the folder, or where it holds something else than a run, a run of another config, seed or
-    data, or one that is past `steps` and not done.
+
+    Of several processes the first one holds the folder, for all. Raises BadInput where a process of another command does, and where it
+    holds something else than a run, a run of another config, seed or data, or one that is past `steps` and not done.
     """
-    folder, config = Path(folder), json.loads(json.dumps(config))
+    config = json.loads(json.dumps(config))
+    named = {"steps": steps, "seed": seed, "command": command, "data_digest": data_digest, "beside": beside, "shown": shown}
+    held: list[Run] = []
+    processes.gather(lambda: None)  # nobody looks into the folder any more that this call may change
+    with contextlib.ExitStack() as stack:
+
+        def hold() -> tuple[dict[str, Any], bool]:
+            held.append(stack.enter_context(_held(Path(folder), config, **named, spent=spent, force=force)))
+            return held[0].record, held[0].done
+
+        record, done = processes.on_first(hold)
+        yield held[0] if held else Run(Path(folder), record, {}, done=done, replaces=None)
+        processes.on_first(stack.close)
+
+
+@contextlib.contextmanager
+def _held(folder, config, *, steps, seed, command, data_digest, beside, shown, spent, force) -> Iterator[Run]:
+    """The run that this process opens and locks, as `open_run` says."""
     identity = {"config": config, "seed": seed, "data_digest": data_digest, **(beside or {})}
     fresh = {"command": command, "digest": digest(config), **identity, **(shown or {}), **surroundings()}
     fresh |= {"state": "running", "steps": steps}
@@ -186,7 +204,7 @@ def open_run(
                     folder.rmdir()
             elif run.begun or not old:
                 with contextlib.suppress(BadInput, RunFailed):  # on a full disk the first failure is the one to tell
-                    run.begin()
+                    run.begun or run._begin()  # not `begin`: other processes may not be here
                     run._write(state="failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise
         run._write(state="done", finished=steps, step=steps)

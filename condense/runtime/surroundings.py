@@ -11,21 +11,23 @@ from typing import Any
 
 import jax
 
-from condense.runtime.devices import devices
+from condense.runtime.devices import everywhere
 from condense.runtime.log import note
+from condense.runtime.processes import count
 
 PACKAGES = ("condense-workbench", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-SURROUNDINGS = ("versions", "backend", "devices", "xla_flags")  # a resumed run repeats bit for bit where these are the same
+SURROUNDINGS = ("versions", "backend", "devices", "processes", "xla_flags")  # a resumed run repeats bit for bit where these are the same
 
 
 def surroundings() -> dict[str, Any]:
     """What a result may depend on beside the choices of its run, and what tells where it came from, by name: `versions` (of Python and
-    libraries), `revision` (the commit), `backend`, `devices` and `threads` (how many), `xla_flags`."""
+    libraries), `revision` (the commit), `backend`, `devices`, `processes` and `threads` (how many), `xla_flags`."""
     return {
         "versions": versions_of(PACKAGES),
         "revision": _revision(),
         "backend": jax.default_backend(),
-        "devices": len(devices()),
+        "devices": len(everywhere()),
+        "processes": count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
@@ -67,7 +69,7 @@ def note_surroundings(old: dict[str, Any] | None, fresh: dict[str, Any]) -> None
       old: the run's record; None, for a new run, prints nothing. fresh: the record that it would have now.
     """
     if old:
-        before, now = (_flat({name: record.get(name) for name in SURROUNDINGS}) for record in (old, fresh))
+        before, now = (_flat({"processes": 1} | {name: record[name] for name in SURROUNDINGS if name in record}) for record in (old, fresh))
         for name in sorted(before | now):
             if before.get(name) != now.get(name):
                 note(f"going on with {name} {now.get(name)} (was {before.get(name)}): the result need not be bit for bit that of one run")

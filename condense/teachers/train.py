@@ -11,32 +11,32 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, NamedTuple, get_type_hints
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from condense import nets
 from condense.data.images import Data
 from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
-from condense.nets.precision import in_precision
 from condense.runtime.checkpoint import Checkpoints
-from condense.runtime.checks import check_seed, check_whole
+from condense.runtime.checks import check_seed
 from condense.runtime.log import COMPILING, MetricsLog, note, progress
-from condense.runtime.run_folder import check_there, open_run
+from condense.runtime.processes import count, gather, index, is_first, on_first
+from condense.runtime.run_folder import Run, check_there, open_run
+from condense.teachers.recipe import CommitteeMember, TeacherRecipe, member_of
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import INDEX, Teachers, load_teachers, write_index, write_member
 from synth.base import Examples, Net, Teacher
-from synth.errors import BadInput, RunFailed
+from synth.errors import RunFailed
 from synth.files.memory import forcible
 from synth.images.views import View
 from synth.labelling import teacher_digest
 from synth.labels.plain import Hard
 from synth.numerics.pytree import all_finite
-from synth.options import Positive, Precision, Share, check_option
-from synth.training.fit import Fit, Item, adam, epoch_items, fit, init_fit, on_examples, sgd
+from synth.options import Share, check_option
+from synth.training.fit import Fit, Item, epoch_items, fit, init_fit, on_examples
 from synth.training.stream import Blocks
 
 SMALL = ("resnet:width=16", "convnet:norm=batch,width=64", "mobilenet", "shufflenet", "densenet")
@@ -55,77 +55,6 @@ def default_committee(image: tuple[int, int, int]) -> tuple[str, ...]:
     """Five different kinds of networks with batch statistics, which make ten pairs. The networks for 48 pixels a side and more need an
     accelerator."""
     return SMALL if min(image[:2]) < 48 else LARGE
-
-
-class TeacherRecipe(NamedTuple):
-    """How a teacher is trained: by SGD with momentum 0.9, or by Adam with the decay added to the gradient. The step size follows a cosine
-    over all steps. Mini-batches are shifted by up to an eighth of the side and, if labels allow, flipped. `precision` is that of the
-    products in the network (`condense.nets.precision`)."""
-
-    epochs: int
-    lr: float
-    batch: int
-    optimizer: str = "sgd"
-    decay: float = 5e-4
-    precision: str = "f32"
-
-    def checked(self) -> "TeacherRecipe":
-        """Returns the recipe with numbers of the right types. Raises BadInput, naming the flag, if one is out of range."""
-        lr = check_option("lr", self.lr, Annotated[float, Positive])
-        numbers = check_whole("epochs", self.epochs), lr, check_whole("batch", self.batch, least=2)
-        if self.optimizer not in ("sgd", "adam") or not 0 <= self.decay < math.inf:
-            raise BadInput(f"--optimizer {self.optimizer} --decay {self.decay}: give sgd or adam, and a weight decay of at least 0")
-        return TeacherRecipe(*numbers, self.optimizer, float(self.decay), check_option("precision", self.precision, Precision))
-
-    def optimiser(self, factor):
-        """The optimiser at `factor` times the step size; `factor` may be traced."""
-        if self.optimizer == "adam":
-            return adam(self.lr * factor, weight_decay=self.decay)
-        return sgd(self.lr * factor, momentum=0.9, weight_decay=self.decay)
-
-    def as_record(self) -> dict:
-        """The recipe as records store it. Settings that older versions did not have are left out at their defaults, so that older folders
-        still match."""
-        known = TeacherRecipe._field_defaults
-        return {name: value for name, value in self._asdict().items() if name not in known or value != known[name]}
-
-
-class CommitteeMember(NamedTuple):
-    """A network to be trained: its full specification and its recipe."""
-
-    net: str
-    recipe: TeacherRecipe
-
-    def build(self, data: Data) -> Net:
-        """The network for these data, its products in the recipe's precision. Raises BadInput where it does not take them."""
-        return in_precision(nets.build(self.net, data.image, len(data.classes)), self.recipe.precision, self.net)
-
-    def as_text(self, shared: TeacherRecipe) -> str:
-        """The member as text, from which `member_of` reads it: `NET`, with `@key=value,...` behind it for what differs from `shared`, the
-        recipe of the committee."""
-        own = self.recipe._asdict()
-        changed = [f"{name}={value}" for name, value in own.items() if value != getattr(shared, name)]
-        return self.net + "@" * bool(changed) + ",".join(changed)
-
-
-def member_of(text: str, shared: TeacherRecipe) -> CommitteeMember:
-    """Reads a member from text: `NET`, trained by the committee's recipe `shared`, or `NET@key=value,...`, where these keys of it differ.
-    Raises BadInput for an unknown network or key, a key given twice, and a value out of range."""
-    net, _, rest = text.partition("@")
-    kinds, changed = get_type_hints(TeacherRecipe), {}
-    for item in rest.split(",") if rest else ():
-        key, _, value = item.partition("=")
-        if key not in kinds or key in changed:
-            raise BadInput(f"--net {text}: give each of {', '.join(kinds)} at most once behind the @, as in @lr=0.1,epochs=9; got '{item}'")
-        try:
-            changed[key] = kinds[key](value)
-        except ValueError:
-            raise BadInput(f"--net {text}: {key} must be a number, got '{value}'") from None
-    try:
-        own = shared._replace(**changed).checked()
-    except BadInput as error:
-        raise BadInput(f"--net {text}: {error}") from error
-    return CommitteeMember(nets.canonical(net), own)
 
 
 @forcible
@@ -178,14 +107,16 @@ def train_teachers(
     with open_run(folder, config, beside={"trained_on": data.trained_on}, spent=("checkpoints",), **request) as run:
         if not run.done:
             run.begin()
-            log = MetricsLog(folder / "metrics.jsonl", step=run.record["step"])
-            entries = []
+            record = Record(run, MetricsLog(folder / "metrics.jsonl", step=run.record["step"]) if is_first() else None)
+            starts = [0, *ends[:-1]]
+            places = [Place(number, *one) for number, one in enumerate(zip(members, starts, strict=True))]
+            found = []
             with progress(steps * PIECES, "teachers", done=run.record["step"] * PIECES, phase=COMPILING) as bar:
-                for number, (member, end) in enumerate(zip(members, ends, strict=True)):
-                    key, before = jax.random.fold_in(jax.random.key(seed), number), end - member.recipe.epochs
-                    entry = _train(key, number, member, before, data, folder, log, run, bar)
-                    entries.append(entry | ({"recipe": member.recipe.as_record()} if member.recipe != recipe else {}))
-            write_index(folder, data, recipe.as_record() | part, entries)
+                for at in range(0, len(places), count()):
+                    found += _train_together(jax.random.key(seed), places[at : at + count()], data, record, bar)
+            own = [{"recipe": member.recipe.as_record()} if member.recipe != recipe else {} for member in members]
+            entries = [entry | more for entry, more in zip(found, own, strict=True)]
+            on_first(lambda: write_index(folder, data, recipe.as_record() | part, entries))
         check_there(folder, INDEX)
     return load_teachers(folder)
 
@@ -198,17 +129,55 @@ class MemberProgress(NamedTuple):
     state: Fit
 
 
-def _train(key, number: int, member: CommitteeMember, before: int, data: Data, folder: Path, log: MetricsLog, run, bar) -> dict:
-    """Trains one member, `before` epochs of others after the start, from wherever it was left, stores it, and says what `teachers.json`
-    holds of it."""
-    name, recipe = member
-    net, kept = member.build(data), Checkpoints(folder / "checkpoints" / str(number), owner=run.owner)
+class Place(NamedTuple):
+    """A member to be trained: its number, what it is, and how many epochs members before it take."""
+
+    number: int
+    member: CommitteeMember
+    before: int
+
+
+class Record(NamedTuple):
+    """Where a training is recorded: its run, and the run's log, which only the first of several processes has."""
+
+    run: Run
+    log: MetricsLog | None
+
+    def add(self, place: Place, epoch: int, accuracy: float) -> None:
+        """Records once that a member has done an epoch, which counts from 1, with its accuracy on validation images."""
+        step = place.before + epoch
+        if self.log is not None and step not in self.log.column("val_accuracy"):
+            self.log.add(step, member=place.number, epoch=epoch, val_accuracy=accuracy)
+            self.run.saved(step)
+
+
+def _train_together(root, places: Sequence[Place], data: Data, record: Record, bar) -> list[dict]:
+    """Trains one member on each process, and gives for each what `teachers.json` holds of it. The process that trains a member writes its
+    checkpoints and its variables, and the first one all else. `root` is the key of the committee."""
+
+    def train_own() -> dict | None:
+        if index() >= len(places):
+            return None
+        place = places[index()]
+        return _train(jax.random.fold_in(root, place.number), place, data, record, bar)
+
+    entries = gather(train_own)[: len(places)]
+    for place, entry in list(zip(places, entries, strict=True))[1:]:  # those that others have trained
+        for epoch, accuracy in enumerate(entry["accuracies"], 1):
+            record.add(place, epoch, math.nan if accuracy is None else accuracy)
+        bar.advance(place.member.recipe.epochs * PIECES)
+    return entries
+
+
+def _train(key, place: Place, data: Data, record: Record, bar) -> dict:
+    """Trains one member from wherever it was left, stores it, and says what `teachers.json` holds of it."""
+    (number, (name, recipe), _), folder = place, record.run.folder
+    net, kept = place.member.build(data), Checkpoints(folder / "checkpoints" / str(number), owner=record.run.owner)
     blank = MemberProgress(jnp.int32(0), jnp.zeros(recipe.epochs, jnp.float32), init_fit(key, net, recipe.optimiser(1.0)))
     found = jax.tree.map(jnp.array, kept.restore(blank) or blank)
     done, accuracies = int(found.epoch), np.array(found.accuracies)
     state, train = found.state, None
     for epoch in range(recipe.epochs):
-        step = before + epoch + 1
         if epoch >= done:
             train = train or trainer(net, data, recipe)
             state = train(key, state, epoch, bar)
@@ -216,9 +185,7 @@ def _train(key, number: int, member: CommitteeMember, before: int, data: Data, f
                 raise RunFailed(f"{name} diverged in epoch {epoch + 1} at step size {recipe.lr:g}; try a smaller --lr")
             accuracies[epoch] = classify(Teacher(net, state.vars), data.val)
             kept.save(epoch + 1, jax.tree.map(np.array, MemberProgress(np.int32(epoch + 1), accuracies, state)))
-        if step not in log.column("val_accuracy"):
-            log.add(step, member=number, epoch=epoch + 1, val_accuracy=accuracies[epoch])
-            run.saved(step)
+        record.add(place, epoch + 1, accuracies[epoch])
     last = float(accuracies[-1])
     if done < recipe.epochs:
         note(f"{name}: {100 * last:.1f} % of validation images")

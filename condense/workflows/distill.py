@@ -18,6 +18,7 @@ from condense.inputs.task import PARTIAL_ROUNDS_DIR
 from condense.plots.frames import frame_writer
 from condense.plots.modalities import save_grid
 from condense.runtime.log import note
+from condense.runtime.processes import is_first
 from condense.runtime.run_folder import Run, check_there, open_run
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.workflows.lengths import record_of, settle_length
@@ -151,7 +152,7 @@ def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> Synthe
         description=made.method.name,
         force=made.force,
     )
-    if made.out:
+    if made.out and is_first():
         save_set(made.out / "set.npz", synth)
         save_grid(made.out / "grid.png", synth)
     tell_far_pixels(synth, data)

@@ -16,6 +16,7 @@ from condense.engine.measure import Cost, measure_step
 from condense.engine.schedule import make_schedule
 from condense.inputs.registry import resolve_inputs
 from condense.runtime.log import note
+from condense.runtime.processes import on_first
 from condense.runtime.run_folder import RECORD
 from condense.workflows.calls import without_clock
 from condense.workflows.plan import Length, Plan, build_matcher, stand_in_set
@@ -61,7 +62,7 @@ def measure_length(made: Plan) -> Length:
     note(f"timing a step of {made.method.name} for --minutes {made.minutes:g}")
     began, whole = time.perf_counter(), 60 * made.minutes
     cost = step_cost(made, most=MOST, longest=SHARE * whole)
-    spent = time.perf_counter() - began + cost.compiling
+    spent = on_first(lambda: time.perf_counter() - began + cost.compiling)
     fit = int(((1 - SHARE) * whole - spent) / cost.mean)
     if fit < 1:
         least = math.ceil(100 * (spent + cost.mean) / (1 - SHARE) / 60) / 100  # rounded up, so that it is enough
