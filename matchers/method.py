@@ -22,9 +22,9 @@ class Method:
       steps: of a run, where neither a call nor a preset says; methods that choose take one step whatever stands here.
       defaults: by modality, the options whose default in the factory's signature does not suit it, and what serves instead.
       labelled: whether it reads the labels of the data.
-      scaled: where its rule for the length of a run is, written as `factory` is: (steps, options) -> the options that suit so many steps,
-        a dictionary of numbers, which serve where neither a call nor a preset says others. `options` are those of the call with all
-        defaults. Empty for a method whose options suit any length.
+      scaled: where its rule for the length of a run is, written as `factory` is: (steps, options, per_class) -> the options that suit so
+        many steps and examples a class (None where the method counts itself), a dictionary of numbers. They serve where neither a call
+        nor a preset says others. `options` are those of the call with all defaults. Empty for a method whose options suit any length.
       tuned: names of the options that a tuner varies where a call names none; all have a range in their annotation.
     """
 
@@ -38,17 +38,17 @@ class Method:
     steps: int = 1_000
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     labelled: bool = True
-    scaled: str | Callable[[int, Mapping[str, Any]], dict[str, Any]] = ""
+    scaled: str | Callable[[int, Mapping[str, Any], int | None], dict[str, Any]] = ""
     tuned: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """The factory; the import of its module happens here."""
         return _found(self.factory)
 
-    def scale(self, steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options that suit a run of so many steps by the method's rule, as new values by name: only those that the rule sets, an empty
-        dictionary without a rule. `options` are those of the call, with all defaults."""
-        return _found(self.scaled)(steps, options) if self.scaled else {}
+    def scale(self, steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
+        """The options that suit so many steps and examples a class by the method's rule, as new values by name: only those that the rule
+        sets, an empty dictionary without a rule. `options` are those of the call, with all defaults."""
+        return _found(self.scaled)(steps, options, per_class) if self.scaled else {}
 
 
 def _found(place: str | Callable[..., Any]) -> Callable[..., Any]:

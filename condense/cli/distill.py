@@ -92,7 +92,7 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
     helps = argument_helps(factory)
     own, parameters = {}, option_parameters(factory)
     usual = {name: p.default for name, p in parameters.items()}
-    usual |= method.scale(method.steps, usual)  # what a run of the usual length has
+    usual |= method.scale(method.steps, usual, 1)  # what a run of the usual length has
     for name, p in parameters.items():
         text = ("turns off: " if p.default is True else "") + helps.get(name, "")  # what is on by default has the flag --no-NAME
         own[name] = (Annotated[plain_type(p.annotation), about(text, metavar=shown(plain_type(p.annotation)))], usual[name])

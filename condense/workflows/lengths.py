@@ -82,7 +82,7 @@ def length_of(made: Plan, steps: int) -> Length:
     """A length of so many steps, rounded down to two digits, with the values that the method's rule has for so many, of those options that
     stand at their defaults."""
     steps, settings = two_digits(steps), made.settings
-    scaled = made.method.scale(steps, settings.options)
+    scaled = made.method.scale(steps, settings.options, made.per_class)
     return Length(steps, {name: value for name, value in scaled.items() if settings.sources[name] == "default"})
 
 

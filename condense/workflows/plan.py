@@ -4,7 +4,7 @@
 to make, so that a wrong call is refused before an hour of training, and `--dry-run` can show all of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -178,15 +178,14 @@ def plan(
     common = {name: check_option(name, value, KINDS[name]) if name in KINDS else value for name, value in settings.common.items()}
     data = take_data(method, factory, common["data"], settings, seed)
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:BUDGETS])), common["start"]
-    steps = common["steps"] or method.steps
-    settings = fit_defaults(method, settings, modality, steps)
+    settings = fitted(settings, method.defaults.get(modality.name, {}))
     check_start_name(start, modality, data.image)
     given = budget.check() if modality.starts else budget.given()
     if budget.fraction is not None and not modality.starts:
         raise BadInput(f"--fraction {budget.fraction:g}: is for images and vectors; give --ipc, --size or --bytes")
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
     counted = {"budget": None if modality.starts else given, "places": settings.places}
-    context = Context(method, data, spec, seed, place, steps, force, **counted)
+    context = Context(method, data, spec, seed, place, steps := common["steps"] or method.steps, force, **counted)
     resolved = resolve_inputs(factory, context, usual=method.net.format(**settings.options), make=False)
     if spec is not None:
         nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it
@@ -196,6 +195,8 @@ def plan(
     check_validation(schedule.eval_every, data)
     content = take_content(stored, method.name, matcher, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"], content=content) if modality.starts else None
+    if usual := method.scale(steps, settings.options, per_class):
+        settings, matcher, _ = build_matcher(factory, resolved, fitted(settings, usual), data)
     check_bases(stored, per_class, len(data.classes) if method.labelled else 1)
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start
     said["data"] = said["data"] if isinstance(said["data"], str | Path | None) else data
@@ -251,11 +252,10 @@ def take_data(method: Method, factory: Callable, data: Any, settings: Settings, 
     return data
 
 
-def fit_defaults(method: Method, settings: Settings, modality: Modality, steps: int) -> Settings:
-    """The settings, in which options at their defaults get what the method has for this modality, and by its rule for so many steps."""
-    usual = {**method.defaults.get(modality.name, {}), **method.scale(steps, settings.options)}
-    fitting = {name: value for name, value in usual.items() if settings.sources[name] == "default"}
-    return settings._replace(options=settings.options | fitting)
+def fitted(settings: Settings, usual: Mapping[str, Any]) -> Settings:
+    """The settings, in which options that stand at their defaults get the values in `usual`, which are by name."""
+    options = {name: value for name, value in usual.items() if settings.sources.get(name) == "default"}
+    return settings._replace(options=settings.options | options)
 
 
 def build_matcher(

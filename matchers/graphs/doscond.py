@@ -34,9 +34,9 @@ class DosCondState(NamedTuple):
 FALL = 0.4  # of the steps, after which both step sizes are a tenth: 400 of the usual 1,000
 
 
-def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
+def scaled(steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
     """The option `decay` for a run of so many steps: 0.4 of them, rounded, so that the step sizes fall at the same share of every run.
-    `options` are not read."""
+    The rest is not read."""
     return {"decay": max(1, round(FALL * steps))}
 
 

@@ -23,13 +23,14 @@ ROWS = 1000  # of a larger set, drawn for every step of a network, as released
 
 
 FAR = 12.0  # steps times step size: how far the images go, in units of their own norm, were the step size constant
-SLOWEST, FASTEST = 3e-4, 0.04  # step sizes: as published, for 500,000 steps, and the largest that was tried
+SLOWEST, FASTEST = 3e-4, 0.04  # step sizes: as published, for 500,000 steps, and the largest that one image a class bears
 
 
-def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The option `lr` for a run of so many steps: 12 / steps, between 0.0003 and 0.04, to two digits. It falls as the run grows longer, so
-    that the images go equally far; fitted by `docs/experiments/length_rules.json`. `options` are not read."""
-    return {"lr": float(f"{min(FASTEST, max(SLOWEST, FAR / steps)):.2g}")}
+def scaled(steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
+    """The option `lr` for so many steps and images a class: 12 / steps, at most 0.04 / per_class and at least 0.0003, to two digits. It
+    falls as the run grows longer, so that the images go equally far, and with more images, whose regression bears smaller steps alone;
+    fitted by `docs/experiments/length_rules.json`. `options` are not read."""
+    return {"lr": float(f"{max(SLOWEST, min(FAR / steps, FASTEST / (per_class or 1))):.2g}")}
 
 
 def margin(y: Float[Array, "n c"]) -> Float[Array, ""]:
@@ -69,7 +70,7 @@ def frepo(
       net: the family of networks.
       task: the run that it serves.
       lr: step size of LAMB, relative to the norm of the images and of the labels (> 0); falls to a tenth by a cosine. Where none is given,
-        a run has 12 / steps, between 0.0003, as published for 500,000 steps, and 0.04.
+        a run has 12 / steps, at most 0.04 / images a class and at least 0.0003, as published for 500,000 steps.
       decay: steps until it has fallen; by default those of the run.
       batch: real images a step.
       pool: networks kept.

@@ -15,10 +15,10 @@ from synth.options import BelowOne, NonNegative, Positive
 FIRST = 5.0  # minus the logarithm of what the first images may weigh at the end, 0.7 %
 
 
-def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
+def scaled(steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
     """The option `decay` for a run of so many steps: 1 - 5 / steps, between 0 and 0.9999, to four digits. So the mean forgets the first
-    images by the end of the run, as it does in the published 5,000 steps at 0.999; in a tenth of these it would be 61 % of them. `options`
-    are not read."""
+    images by the end of the run, as it does in the published 5,000 steps at 0.999; in a tenth of these it would be 61 % of them. The rest
+    is not read."""
     return {"decay": float(f"{min(0.9999, max(0.0, 1 - FIRST / steps)):.4g}")}
 
 

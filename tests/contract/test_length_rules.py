@@ -17,7 +17,7 @@ def test_a_rule_gives_options_of_its_method_in_their_ranges(name):
     method, parameters = REGISTRY[name], option_parameters(REGISTRY[name].load())
     options = {option: parameter.default for option, parameter in parameters.items()}
     for steps in LENGTHS:
-        for option, value in method.scale(steps, options).items():
+        for option, value in method.scale(steps, options, 1).items():
             assert type(value) in (int, float), "a flag of the command without a clock is a number"
             assert check_option(option, value, parameters[option].annotation) == value
 
@@ -25,31 +25,35 @@ def test_a_rule_gives_options_of_its_method_in_their_ranges(name):
 @pytest.mark.parametrize("name", RULED)
 def test_step_sizes_never_grow_with_the_length(name):
     options = {option: parameter.default for option, parameter in option_parameters(REGISTRY[name].load()).items()}
-    sizes = [REGISTRY[name].scale(steps, options).get("lr", 0.0) for steps in LENGTHS]
+    sizes = [REGISTRY[name].scale(steps, options, 1).get("lr", 0.0) for steps in LENGTHS]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_a_method_without_a_rule_keeps_its_options():
-    assert REGISTRY["kip"].scale(10, {"lr": 0.04}) == {}
+    assert REGISTRY["kip"].scale(10, {"lr": 0.04}, 1) == {}
 
 
 def test_frepo_goes_as_far_in_few_steps_as_in_many_and_published_lengths_have_the_published_step_size():
     rule = REGISTRY["frepo"].scale
-    assert [rule(steps, {})["lr"] for steps in (100, 1_000, 2_000, 500_000)] == [0.04, 0.012, 0.006, 3e-4]
+    assert [rule(steps, {}, 1)["lr"] for steps in (100, 1_000, 2_000, 500_000)] == [0.04, 0.012, 0.006, 3e-4]
+    assert [rule(steps, {}, 10)["lr"] for steps in (100, 1_000, 6_000)] == [0.004, 0.004, 0.002], "more images bear smaller steps alone"
 
 
 @pytest.mark.parametrize("steps", [100, 300, 5_000])
 def test_the_mean_of_ftd_has_forgotten_the_first_images_at_the_end(steps):
     """At 0.999, the default, they would weigh 90 and 74 % after the first two."""
-    assert REGISTRY["ftd"].scale(steps, {})["decay"] ** steps == pytest.approx(np.exp(-5), rel=0.2)
+    assert REGISTRY["ftd"].scale(steps, {}, None)["decay"] ** steps == pytest.approx(np.exp(-5), rel=0.2)
 
 
 def test_doscond_falls_at_the_share_of_its_usual_run():
-    assert [REGISTRY["doscond"].scale(steps, {}) for steps in (1, 50, 1_000)] == [{"decay": 1}, {"decay": 20}, {"decay": 400}]
+    assert [REGISTRY["doscond"].scale(steps, {}, None) for steps in (1, 50, 1_000)] == [{"decay": 1}, {"decay": 20}, {"decay": 400}]
 
 
 def test_a_rule_serves_where_steps_are_given_or_usual_and_a_flag_beats_it():
-    plans = [condense.plan("frepo", "digits?limit=60", ipc=1, net="mlp:width=4", **given) for given in ({}, {"steps": 100}, {"lr": 0.5})]
-    assert [made.settings.options["lr"] for made in plans] == [0.012, 0.04, 0.5]
+    plans = [
+        condense.plan("frepo", "digits?limit=60", **{"ipc": 1, "net": "mlp:width=4", **given})
+        for given in ({}, {"steps": 100}, {"lr": 0.5}, {"ipc": 2})
+    ]
+    assert [made.settings.options["lr"] for made in plans] == [0.012, 0.04, 0.5, 0.012]
     published = condense.plan("frepo", "digits?limit=600", preset="frepo_mnist_1", net="mlp:width=4", batch=9)
     assert published.settings.options["lr"] == 3e-4

@@ -11,7 +11,7 @@ from matchers.method import Method
 from synth.options import BelowOne, Positive
 
 
-def scaled(steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
+def scaled(steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
     """Ten steps go as far as one."""
     return {"lr": min(0.5, 1 / steps)}
 

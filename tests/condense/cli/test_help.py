@@ -67,7 +67,7 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
     assert "None" not in page and "by default what suits the data, or what inputs are of" in " ".join(page.replace("│", " ").split())
     own = option_parameters(REGISTRY[method].load())
     usual = {name: parameter.default for name, parameter in own.items()}
-    usual |= REGISTRY[method].scale(REGISTRY[method].steps, usual)
+    usual |= REGISTRY[method].scale(REGISTRY[method].steps, usual, 1)
     words = " ".join(page.replace("│", " ").split())
     for name in (
         "data",
