@@ -185,7 +185,7 @@ def _train(key, place: Place, data: Data, record: Record, bar) -> dict:
                 raise RunFailed(f"{name} diverged in epoch {epoch + 1} at step size {recipe.lr:g}; try a smaller --lr")
             accuracies[epoch] = classify(Teacher(net, state.vars), data.val)
             kept.save(epoch + 1, jax.tree.map(np.array, MemberProgress(np.int32(epoch + 1), accuracies, state)))
-        record.add(place, epoch + 1, accuracies[epoch])
+        record.add(place, epoch + 1, float(accuracies[epoch]))
     last = float(accuracies[-1])
     if done < recipe.epochs:
         note(f"{name}: {100 * last:.1f} % of validation images")

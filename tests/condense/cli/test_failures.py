@@ -22,7 +22,7 @@ from tests.support.cli import DM, TINY, program, record, surroundings
     ("argv", "words"),
     [
         (["nope"], ["verb 'nope'", "distill, evaluate"]),
-        (["distill", "nope", "--out", "x"], ["method 'nope'", "random, kmeans, herding, select, pca, dc, dsa, dm"]),
+        (["distill", "nope", "--out", "x"], ["method 'nope'", "random, kmeans, herding, select, pca"]),
         (["distill", "dm"], ["distill dm: give --data SPEC and --out DIR"]),
         (["distill", "dm", "--data", "digits"], ["give --out DIR;"]),
         (["evaluate"], ["evaluate: give DIR_OR_SET"]),

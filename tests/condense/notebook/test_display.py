@@ -142,7 +142,7 @@ def test_plots_hold_what_was_measured(values, data):
 def test_an_explorer_shows_the_frame_of_each_step(values):
     pytest.importorskip("ipywidgets", reason="the extra `notebook`")
     slider, words, picture = values["SavedRun"].explore().children
-    assert words.value == "loss 1.5, val_accuracy 0.5" and Image.open(io.BytesIO(picture.value)).size == (160, 480)
+    assert words.value == "loss 1.5, val_accuracy 0.5" and Image.open(io.BytesIO(picture.value)).size == (136, 476)
     slider.value = 0
     assert words.value == "" and values_at(2, {"loss": [(1, 4.0), (3, 1.5)], "val": [(9, 1.0)]}) == {"loss": 4.0}
 
