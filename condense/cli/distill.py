@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 
-from condense.cli.flags import about, aligned, argument_helps, parse
+from condense.cli.flags import DEVICE, DRY_RUN, about, aligned, argument_helps, check_estimate, parse
 from condense.runtime.interrupts import defer_interrupt
 from condense.workflows.methods import find_method, known_methods
 from matchers.inputs import flagged_inputs, option_parameters
@@ -67,7 +67,8 @@ COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[str | None, about("settings of a published experiment, which flags beat; `condense list presets`", metavar="NAME")],
         None,
     ),
-    "dry_run": (Annotated[bool, about("print what would be done, with an estimate, and write nothing")], False),
+    "dry_run": (Annotated[bool, about(DRY_RUN)], False),
+    "device": (Annotated[str | None, about(DEVICE, metavar="KIND[xN]")], None),
     "force": (
         Annotated[bool, about("start anew where DIR holds another run or one that is done; try what seems too large for memory")],
         False,
@@ -168,7 +169,8 @@ def act(args: list[str]) -> None:
     if (read := read_call("distill", args, COMMON)) is None:
         return
     call, given = read.flags, dict(read.given)
-    dry_run = given.pop("dry_run", False)
+    dry_run, device = given.pop("dry_run", False), given.pop("device", None)
+    check_estimate(device, dry_run=dry_run)
 
     with defer_interrupt():
         from condense.workflows.distill import execute
@@ -177,7 +179,7 @@ def act(args: list[str]) -> None:
     data = given.pop("data", read.preset.get("data"))
     made = plan(read.method, data, command="condense distill " + shlex.join(args), **given)
     if dry_run:
-        print("\n".join(preview(made)))
+        print("\n".join(preview(made, device=device)))
         return
     synth = execute(made)
     print(f"{call.out}/set.npz and {call.out}/grid.png are ready; next:")

@@ -4,11 +4,12 @@ import inspect
 import shlex
 from dataclasses import MISSING, field, fields, make_dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any
 
 from docstring_parser import parse as parse_docstring
 
-from condense.cli.flags import about, few, parse
+from condense.cli.flags import DEVICE, DRY_RUN, about, check_estimate, few, parse
 from condense.runtime.interrupts import defer_interrupt
 from matchers import REGISTRY
 
@@ -23,6 +24,8 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "recipe": (Annotated[str, about("sgd, flat or smooth; each has options of its own", metavar="NAME")], "sgd"),
     "precision": (Annotated[str, about("of the products in the networks while they are trained", metavar="f32|bf16")], "f32"),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
+    "dry_run": (Annotated[bool, about(DRY_RUN)], False),
+    "device": (Annotated[str | None, about(DEVICE, metavar="KIND[xN]")], None),
     "force": (Annotated[bool, about("start anew where DIR holds another run or one that is done")], False),
 }
 
@@ -54,17 +57,25 @@ def act(args: list[str]) -> None:
     recipe = dict(pairwise(tokens)).get("--recipe", "sgd")
     call = parse(recipe_class(recipe), args, "condense experts")
 
+    check_estimate(call.device, dry_run=call.dry_run)
     with defer_interrupt():
         from condense.data.load import load_data
-        from condense.experts import complete_recipe, train_experts
+        from condense.experts import complete_recipe, settle_network, train_experts
+        from condense.inputs.experts import plan_experts
         from condense.runtime.checks import check_seed, check_whole
+        from condense.workflows.preview import preview_inputs
         from synth.files.memory import forcing
 
-    given = {f.name: getattr(call, f.name) for f in fields(call) if f.name != "data"}
-    complete_recipe(recipe, {name: value for name, value in given.items() if name not in COMMON})
+    given = {f.name: getattr(call, f.name) for f in fields(call) if f.name not in ("data", "dry_run", "device")}
+    options = complete_recipe(recipe, {name: value for name, value in given.items() if name not in COMMON})
     check_whole("count", call.count), check_whole("epochs", call.epochs)
     with forcing(call.force):
         data = load_data(call.data, seed=check_seed(call.seed))
+    if call.dry_run:
+        net, _ = settle_network(data, call.net, call.precision)
+        made = plan_experts(data, net, recipe, Path(call.out), count=call.count, epochs=call.epochs, batch=options["batch"])
+        print("\n".join(preview_inputs([made], data, device=call.device)))
+        return
     experts = train_experts(data=data, **given, command="condense experts " + shlex.join(args))
     print(f"{experts.count} experts of {experts.size:,} parameters, {experts.epochs} epochs each, are ready in {call.out}")
     for number, row in enumerate(experts.header.accuracy):

@@ -24,6 +24,8 @@ from synth.errors import BadInput, RunFailed, nearest
 from synth.files.atomic import FULL
 
 NUMBERS = ConstructorRegistry()
+DRY_RUN = "print what would be done, with an estimate, and write nothing"
+DEVICE = "with --dry-run: estimate for another machine, such as h100x8, a100 or v5e, or for this one (here), in place of timing"
 WHOLE = {"break_long_words": False, "break_on_hyphens": False}  # a name or a flag is not torn, whatever the width
 
 
@@ -146,6 +148,14 @@ def conclude(result: Any, path: str | None, *, more: Sequence[Any] = ()) -> None
         write_bytes(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
     for table in (result.table(), *more):
         print_table(table)
+
+
+def check_estimate(device: str | None, *, dry_run: bool) -> None:
+    """Raises BadInput for the flag --device where no estimate is asked for by --dry-run. None is no flag."""
+    if device is not None and not dry_run:
+        raise BadInput(
+            f"--device {device}: names the machine of an estimate; add --dry-run, or leave it out: work uses the devices it finds"
+        )
 
 
 def few(data: Any, *, images: int = 1) -> str:

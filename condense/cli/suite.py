@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from condense.cli.flags import about
+from condense.cli.flags import DEVICE, about, check_estimate
 from condense.runtime.interrupts import defer_interrupt
 from synth.errors import BadInput, RunFailed
 
@@ -20,12 +20,14 @@ class Flags:
     ] = None
     jobs: Annotated[int, about("runs at a time, each in a process with its share of the processors")] = 1
     dry_run: Annotated[bool, about("print runs, scorings, and estimated hours and bytes, and write nothing")] = False
+    device: Annotated[str | None, about(DEVICE, metavar="KIND[xN]")] = None
 
 
 def act(call: Flags) -> None:
     """Runs a suite and prints its comparison, or what it would do. A suite with failed runs ends with 1."""
     if call.out is None and not call.dry_run:
         raise BadInput("suite: give --out DIR, the folder of the suite")
+    check_estimate(call.device, dry_run=call.dry_run)
     with defer_interrupt():
         from condense.plots.tables import print_table
         from condense.studies.compare import compare
@@ -33,7 +35,7 @@ def act(call: Flags) -> None:
         from condense.studies.suite import suite
 
     if call.dry_run:
-        print("\n".join(preview_suite(call.what, out=call.out)))
+        print("\n".join(preview_suite(call.what, out=call.out, device=call.device)))
         return
     found = suite(call.what, call.out, jobs=call.jobs)
     if found.results:

@@ -2,9 +2,10 @@
 
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
-from condense.cli.flags import about, few
+from condense.cli.flags import DEVICE, DRY_RUN, about, check_estimate, few
 from condense.runtime.interrupts import defer_interrupt
 from synth.errors import BadInput
 
@@ -38,6 +39,8 @@ class Flags:
     optimizer: Annotated[str | None, about("of a committee's training; by default sgd", metavar="sgd|adam")] = None
     decay: Annotated[float | None, about("weight decay of a committee's training; by default 0.0005")] = None
     fraction: Annotated[float | None, about("part of the training images that a committee sees; by default all")] = None
+    dry_run: Annotated[bool, about(DRY_RUN)] = False
+    device: Annotated[str | None, about(DEVICE, metavar="KIND[xN]")] = None
     seed: Annotated[int, about("seed of weights, order and views, and of the validation split")] = 0
     force: Annotated[bool, about("start anew where DIR holds other teachers, or these and they are done")] = False
 
@@ -46,6 +49,7 @@ def act(call: Flags) -> None:
     """Trains a committee, or one self-supervised teacher, and prints the accuracy on validation images."""
     if call.ssl not in (None, "barlow"):
         raise BadInput(f"--ssl: unknown way to learn '{call.ssl}' (known: barlow)")
+    check_estimate(call.device, dry_run=call.dry_run)
     words = ["condense", "teachers", "--data", call.data, "--out", call.out, "--seed", str(call.seed)]
     words += ["--net", *call.net] if call.net else []
     words += ["--ssl", call.ssl] if call.ssl else []
@@ -64,14 +68,21 @@ def learn_classes(call: Flags, command: str) -> None:
     what run.json records."""
     with defer_interrupt():
         from condense.data.load import load_data
+        from condense.inputs.teachers import plan_teachers
         from condense.runtime.checks import check_seed
-        from condense.teachers.train import train_teachers
+        from condense.teachers.train import BATCH, EPOCHS, LR, TeacherRecipe, settle_committee, train_teachers
+        from condense.workflows.preview import preview_inputs
         from matchers.decoupled.common import FACTOR
         from synth.files.memory import forcing
 
     given = chosen(call, NUMBERS + COMMITTEE)
     with forcing(call.force):
         data = load_data(call.data, seed=check_seed(call.seed))
+    if call.dry_run:
+        recipe = {"epochs": EPOCHS, "lr": LR, "batch": BATCH} | {name: value for name, value in given.items() if name != "fraction"}
+        data, members = settle_committee(data, call.net, TeacherRecipe(**recipe).checked(), fraction=call.fraction)
+        print("\n".join(preview_inputs(plan_teachers(data, members, Path(call.out)), data, device=call.device)))
+        return
     made = train_teachers(data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)
     for member, accuracy in zip(made.members, made.accuracies, strict=True):
         print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
@@ -86,14 +97,25 @@ def learn_alone(call: Flags, command: str) -> None:
     Raises BadInput for flags of a committee, and for several networks.
     """
     with defer_interrupt():
+        from condense.data.load import load_data
+        from condense.data.modality import check_modality
+        from condense.inputs.teacher import plan_teacher
+        from condense.runtime.checks import check_seed
         from condense.runtime.processes import is_first, one_by_one
+        from condense.teachers.barlow import Config, complete
         from condense.teachers.self_supervised import train_ssl_teacher
+        from condense.workflows.preview import preview_inputs
 
     if alien := chosen(call, COMMITTEE):
         raise BadInput(f"--{next(iter(alien))}: is for a committee; leave it out with --ssl")
     if call.net and len(call.net) > 1:
         raise BadInput(f"--net {' '.join(call.net)}: a teacher without labels is one network; give one")
     given = {"net": call.net[0] if call.net else None, "seed": call.seed, **chosen(call, NUMBERS)}
+    if call.dry_run:
+        data = check_modality(load_data(call.data, seed=check_seed(call.seed)), "images", flag="--data")
+        config = complete(Config(**given), data.image, len(data.train.y))
+        print("\n".join(preview_inputs([plan_teacher(data, config, Path(call.out))], data, device=call.device)))
+        return
     force = call.force and is_first()
     teacher = one_by_one(lambda: train_ssl_teacher(call.data, call.out, **given, command=command, force=force))
     accuracy = teacher.about["probe"]["accuracy"]

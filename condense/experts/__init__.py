@@ -72,12 +72,9 @@ def train_experts(
     """
     options, seed, precision = complete_recipe(recipe, options), check_seed(seed), check_option("precision", precision, Precision)
     count, epochs = check_whole("count", count), check_whole("epochs", epochs)
-    arrays = (name for name, modality in MODALITIES.items() if modality.starts)
-    data = check_modality(load_data(data, seed=seed), *arrays, flag="--data")
-    net = nets.named(net or usual_net(data), data.image, len(data.classes))
+    data = load_data(data, seed=seed)
+    net, built = settle_network(data, net, precision)
     classes, out = len(data.classes), Path(out)
-    built = in_precision(nets.build(net, data.image, classes), precision, net)
-    check_no_statistics(net, built)
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     config |= {} if precision == "f32" else {"precision": precision}
@@ -106,6 +103,16 @@ def complete_recipe(recipe: str, options: dict[str, Any]) -> dict[str, Any]:
     options = {name: check_option(name, options.get(name, p.default), p.annotation) for name, p in known.items()}
     RECIPES[recipe](**options)  # a recipe refuses what its types cannot say
     return options
+
+
+def settle_network(data: Data, net: str | None, precision: Precision) -> tuple[str, Net]:
+    """The full specification of the network of experts on data, by default the usual one, and the network itself, its products in a
+    precision. Raises BadInput for data of which there are no experts, and a network that does not take the data or has batch statistics."""
+    check_modality(data, *(name for name, modality in MODALITIES.items() if modality.starts), flag="--data")
+    net = nets.named(net or usual_net(data), data.image, len(data.classes))
+    built = in_precision(nets.build(net, data.image, len(data.classes)), check_option("precision", precision, Precision), net)
+    check_no_statistics(net, built)
+    return net, built
 
 
 def check_no_statistics(spec: str, net: Net) -> None:

@@ -21,6 +21,8 @@ class ToMake(NamedTuple):
       batches: mini-batches that training takes for each entry of `net`, and `batch`, how many examples each has.
       gradients: gradients that a mini-batch takes; 0 where no such training is what takes the time.
       begun: whether the folder holds a part of it, or all, which the run goes on from if it fits.
+      networks: how many networks of each entry of `net` those mini-batches train; several devices share them out.
+      disk: bytes that it takes on disk, 0 where that is not known.
     """
 
     kind: str
@@ -31,6 +33,8 @@ class ToMake(NamedTuple):
     batch: int = 256
     gradients: int = 1
     begun: bool = False
+    networks: int = 1
+    disk: int = 0
 
 
 class Input(NamedTuple):

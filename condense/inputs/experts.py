@@ -13,7 +13,7 @@ from condense import nets
 from condense.data.images import Data
 from condense.data.modality import usual_net
 from condense.experts import Experts, load_experts, preprocess_digest, train_experts
-from condense.experts.store import RECORD, read_header
+from condense.experts.store import RECORD, bytes_needed, read_header
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
 from synth.errors import BadInput
@@ -67,17 +67,25 @@ def find(context: Context) -> Input:
         check_same_data(experts, context.data)
         return Input(experts, net=experts.net)
     net, place = context.net or usual_net(context.data), context.out and context.out / "experts"
-    examples = len(context.data.train.y)
-    batch, epochs = pace_of(examples)
-    recipe = f"{COUNT} networks, {epochs} epochs of {examples:,} examples, recipe {recipe_of(context)}"
+    batch, epochs = pace_of(len(context.data.train.y))
+    size = nets.count(nets.build(net, context.data.image, len(context.data.classes)))
+    to_make = plan_experts(context.data, net, recipe_of(context), place, count=COUNT, epochs=epochs, batch=batch)
+    return Input(StandIns(net, COUNT, epochs, size), net=net, to_make=to_make)
+
+
+def plan_experts(data: Data, net: str, recipe: str, place: Path | None, *, count: int, epochs: int, batch: int) -> ToMake:
+    """Describes experts that are to be trained on data.
+
+    Args:
+      net: specification of their network. recipe: how they are trained, by its name.
+      place: the folder that will keep them; None where none will.
+      count, epochs, batch: how many, how long each is trained, and how many examples a step.
+    """
+    examples, size = len(data.train.y), nets.count(nets.build(net, data.image, len(data.classes)))
+    text = f"{count} networks, {epochs} epochs of {examples:,} examples, recipe {recipe}"
+    work = {"batches": count * epochs * -(-examples // batch), "batch": batch, "gradients": GRADIENTS[recipe], "networks": count}
     begun = bool(place and (place / RECORD).is_file())
-    work = {"batches": COUNT * epochs * -(-examples // batch), "batch": batch, "gradients": GRADIENTS[recipe_of(context)]}
-    to_make = ToMake("experts", (net,), recipe, place, **work, begun=begun)
-    return Input(StandIns(net, COUNT, epochs, _parameters(net, context)), net=net, to_make=to_make)
-
-
-def _parameters(net: str, context: Context) -> int:
-    return nets.count(nets.build(net, context.data.image, len(context.data.classes)))
+    return ToMake("experts", (net,), text, place, **work, begun=begun, disk=bytes_needed(count, epochs, size))
 
 
 def make(context: Context) -> Input:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from condense.data.images import Data
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.inputs.teachers import stand_in
 from condense.runtime.log import note
@@ -37,12 +38,17 @@ def find(context: Context) -> Input:
     if context.given is not None:
         return Input(_fitting(load_ssl_teacher(context.given), context))
     config = complete(Config(seed=context.seed), context.data.image, len(context.data.train.y))
-    place = context.out and context.out / "teacher"
-    recipe = f"Barlow Twins, {config.epochs} epochs of {len(context.data.train.y):,} images"
-    batches = config.epochs * max(1, len(context.data.train.y) // config.batch)
-    begun = bool(place and (place / "teacher.json").is_file())
-    to_make = ToMake("teacher", (config.net,), recipe, place, batches, config.batch, gradients=2, begun=begun)
+    to_make = plan_teacher(context.data, config, context.out and context.out / "teacher")
     return Input(Blank(*stand_in(config.net, context)[:2]), to_make=to_make)
+
+
+def plan_teacher(data: Data, config: Config, place: Path | None) -> ToMake:
+    """Describes a self-supervised teacher that is to be trained on data, by a complete configuration, and kept in the folder `place`; None
+    where it is not kept."""
+    recipe = f"Barlow Twins, {config.epochs} epochs of {len(data.train.y):,} images"
+    batches = config.epochs * max(1, len(data.train.y) // config.batch)
+    begun = bool(place and (place / "teacher.json").is_file())
+    return ToMake("teacher", (config.net,), recipe, place, batches, config.batch, gradients=2, begun=begun)
 
 
 def make(context: Context) -> Input:

@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import jax
 import numpy as np
 
 from condense import nets
+from condense.data.images import Data
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
 from condense.teachers.store import INDEX, load_teachers, take_teachers
-from condense.teachers.train import BATCH, EPOCHS, default_committee, train_teachers
+from condense.teachers.train import BATCH, EPOCHS, CommitteeMember, default_committee, train_teachers
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.labelling import teacher_digest
@@ -33,7 +35,20 @@ def find(context: Context) -> Input:
     recipe = f"{len(names)} networks, {EPOCHS} epochs of {examples:,} examples each"
     begun = bool(place and (place / INDEX).is_file())
     untrained = tuple(stand_in(name, context) for name in names)
-    return _input(untrained)._replace(to_make=ToMake("teachers", names, recipe, place, EPOCHS * -(-examples // BATCH), BATCH, begun=begun))
+    disk = sum(leaf.nbytes for teacher in untrained for leaf in jax.tree.leaves(teacher.vars))
+    to_make = ToMake("teachers", names, recipe, place, EPOCHS * -(-examples // BATCH), BATCH, begun=begun, disk=disk)
+    return _input(untrained)._replace(to_make=to_make)
+
+
+def plan_teachers(data: Data, members: Sequence[CommitteeMember], place: Path) -> list[ToMake]:
+    """Describes members of a committee that are to be trained on data and kept in the folder `place`, one by one."""
+    examples, begun, waiting = len(data.train.y), (place / INDEX).is_file(), []
+    for net, recipe in members:
+        shapes = jax.tree.leaves(jax.eval_shape(nets.build(net, data.image, len(data.classes)).init, jax.random.key(0)))
+        text, disk = f"{recipe.epochs} epochs of {examples:,} examples", sum(leaf.size * leaf.dtype.itemsize for leaf in shapes)
+        batches = recipe.epochs * -(-examples // recipe.batch)
+        waiting.append(ToMake("teachers", (net,), text, place, batches, recipe.batch, begun=begun, disk=disk))
+    return waiting
 
 
 def stand_in(name: str, context: Context) -> Teacher:

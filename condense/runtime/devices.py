@@ -73,15 +73,36 @@ def own(tree):
     return jax.tree.map(lambda leaf: leaf if getattr(leaf, "is_fully_addressable", True) else leaf.addressable_data(0), tree)
 
 
+def split_axis(batch, count: int) -> int | None:
+    """The axis along which `count` devices share a feed's batch: n of f32[classes n h w c], the rows of `Examples`. None where each device
+    gets all of it: a batch of another kind, and one that the count does not divide."""
+    axis = 0 if isinstance(batch, Examples) else 1
+    if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % count:
+        return None
+    return axis
+
+
 def place_batch(batch):
-    """Puts a feed's batch on the devices. f32[classes n h w c] is split along n, `Examples` along rows, and of a tuple every part is put as
-    if it were alone. Everything else, and a batch that the device count does not divide, is copied to each device."""
+    """Puts a feed's batch on the devices, which share it along `split_axis`, or get a copy each. Of a tuple every part is put as if it were
+    alone."""
     if type(batch) is tuple:
         return tuple(map(place_batch, batch))
-    axis = 0 if isinstance(batch, Examples) else 1
-    if not isinstance(batch, Examples | np.ndarray) or jax.tree.leaves(batch)[0].shape[axis] % len(everywhere()):
-        return replicate(batch)
-    return _put(batch, _sharding(*[None] * axis, AXIS))
+    axis = split_axis(batch, len(everywhere()))
+    return replicate(batch) if axis is None else _put(batch, _sharding(*[None] * axis, AXIS))
+
+
+def batch_shapes(batch, count: int):
+    """The shapes and dtypes of what one of `count` devices would get of a feed's batch, where there were so many."""
+    if type(batch) is tuple:
+        return tuple(batch_shapes(part, count) for part in batch)
+    axis = split_axis(batch, count)
+
+    def shape(leaf):
+        leaf = jax.eval_shape(lambda: jnp.asarray(leaf))
+        cut = [size // count if at == axis else size for at, size in enumerate(leaf.shape)]
+        return jax.ShapeDtypeStruct(tuple(cut), leaf.dtype)
+
+    return jax.tree.map(shape, batch)
 
 
 def over_devices(fn: Callable, *xs, whole: tuple = (), among: tuple[jax.Device, ...] | None = None):

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from condense.engine.machines import Machine, Span, together
 from condense.engine.measure import Cost
 from condense.evaluation.rows import estimate
 from condense.evaluation.scoring import Choices, Common, prepare
+from condense.inputs.context import ToMake
 from condense.runtime.log import duration, note, progress
 from condense.runtime.run_folder import RECORD
 from condense.studies.crossing import Crossing, SuiteRun, cross
 from condense.studies.suite import check_out
 from condense.studies.suite_file import Suite, read_suite
+from condense.workflows.elsewhere import caution, check_device, find_machine, input_span, spoken, step_span
 from condense.workflows.lengths import step_cost
 from condense.workflows.plan import Plan, stand_in_set
 from condense.workflows.preview import seconds_to_make
@@ -23,7 +26,7 @@ from synth.files.memory import megabytes
 from synth.files.records import Table, read_record
 
 
-def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | None = None) -> list[str]:
+def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | None = None, device: str | None = None) -> list[str]:
     """The lines of a suite's dry run: runs, scorings, estimated hours and bytes. Nothing is written.
 
     A step of each method is compiled and timed at its largest budget, which stands for smaller ones, so that times are rather too long.
@@ -32,28 +35,31 @@ def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | Non
     Args:
       what: a suite's file, the name of one of `condense.list_suites()`, or the contents of a file by key.
       out: the folder of the suite; where it is given, a line says how many runs are done there.
+      device: another machine, such as `h100x8`, for which inputs and runs are estimated and not timed (`here` is this one); scorings are
+        not estimated then.
 
-    Raises BadInput for a wrong file, where a run of it would be a wrong call, and where `out` holds something else.
+    Raises BadInput for a wrong file, where a run of it would be a wrong call, where `out` holds something else, and for an unknown machine.
     """
+    check_device(device)
     asked = read_suite(what)
     folder = None if out is None else check_out(out)
     crossing = cross(asked)
     runs = {run.folder: run for run in crossing.runs}
-    times, unknown = run_seconds(crossing)
-    scoring, cells, untimed = score_seconds(asked, crossing)
+    machine = None if device is None else find_machine(device)
+    times, unknown = run_spans(crossing, machine)
+    scoring, cells, untimed = score_seconds(asked, crossing, timed=machine is None)
     lines = [f"skipped   {line.removeprefix('skipped ')}" for line in crossing.skipped]
-    inputs = 0.0
+    spans, size = [Span(scoring, scoring)], sum(one.bytes for one in crossing.shared.values())
     for one in crossing.shared.values():
         made = crossing.plans[first_of(one.maker, crossing)]
-        seconds = sum(seconds_to_make(waiting, made) for waiting in made.to_make() if waiting.kind == one.flag)
-        inputs += seconds
-        lines.append(f"input     {one.place}: {one.about}; about {duration(seconds)}")
-    total, size = inputs + scoring, sum(one.bytes for one in crossing.shared.values())
+        found = [making_span(waiting, made, machine) for waiting in made.to_make() if waiting.kind == one.flag]
+        spans.append(together(span for span in found if span))
+        lines.append(f"input     {one.place}: {one.about}; {spoken(spans[-1])}")
     for name, made in crossing.plans.items():
         run, held = runs[name], bytes_of(made)
-        seconds = times.get(name)
-        took = "not estimated" if seconds is None else f"about {duration(seconds)} each"
-        total += (seconds or 0.0) * asked.draws
+        span = times.get(name)
+        took = "not estimated" if span is None else f"{spoken(span)} each"
+        spans += [] if span is None else [span] * asked.draws
         size += (held or 0) * asked.draws
         budget = "" if run.budget is None else f" {run.budget[0]} {run.budget[1]}"
         sized = "" if held is None else f", {held:,} bytes each"
@@ -63,8 +69,20 @@ def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | Non
         lines.append(f"folder    {folder}: {done} of {len(runs)} runs are done there")
     lines.append(f"runs      {len(runs)}, of which {unknown * asked.draws} are not timed; inputs and sets: {megabytes(size)}")
     lines.append(f"scorings  {cells} networks, of which {untimed} are not timed; about {duration(scoring)}")
-    lines.append(f"estimate  about {total / 3600:.2f} hours in one process, without what is not timed, and without what is done already")
-    return lines
+    least, most = (seconds / 3600 for seconds in together(spans))
+    hours = (
+        f"about {least:.2f} hours in one process" if machine is None else f"{least:.2f} to {most:.2f} hours on {machine}, a run at a time"
+    )
+    lines.append(f"estimate  {hours}, without what is not timed, and without what is done already")
+    return lines if machine is None else [*lines, f"estimate  {caution(machine)}"]
+
+
+def making_span(waiting: ToMake, made: Plan, machine: Machine | None) -> Span | None:
+    """How long it takes to make an input of a plan: as measured here, or as estimated for a machine; None where that is not known."""
+    if machine is not None:
+        return input_span(waiting, made.data, machine)
+    seconds = seconds_to_make(waiting, made.data)
+    return Span(seconds, seconds)
 
 
 def first_of(maker: SuiteRun, crossing: Crossing) -> str:
@@ -86,32 +104,35 @@ def bytes_of(made: Plan) -> int | None:
     return count_bytes(stand_in_set(made))["total"]
 
 
-def run_seconds(crossing: Crossing) -> tuple[dict[str, float], int]:
-    """Seconds of each run by folder, of first draws alone, and how many of these could not be timed. Methods that work in one step on the
-    host are not timed. Steps are compiled and timed at a method's largest budget on each data."""
+def run_spans(crossing: Crossing, machine: Machine | None) -> tuple[dict[str, Span], int]:
+    """How long each run takes by folder, of first draws alone, and how many of these could not be timed. Methods that work in one step on
+    the host are not timed. Steps are compiled and timed at a method's largest budget on each data, or estimated for a machine."""
     by_method: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for run in crossing.runs:
         if run.folder in crossing.plans:
             by_method[run.label, run.data].append(run.folder)
-    times: dict[str, float] = {}
+    times: dict[str, Span] = {}
     with progress(len(by_method), "timing") as bar:
         for names in by_method.values():
             largest = crossing.plans[max(names, key=lambda name: crossing.plans[name].per_class or 0)]
             if not largest.matcher.host:
                 try:
-                    cost = step_cost(largest)
+                    cost = step_cost(largest) if machine is None else None
+                    each = step_span(largest, machine) if cost is None else Span(cost.seconds, cost.seconds)
+                    first = 0.0 if cost is None else cost.compiling
                     for name in names:
                         minutes, steps = crossing.plans[name].minutes, crossing.plans[name].schedule.steps
-                        times[name] = cost.compiling + cost.seconds * steps if minutes is None else 60 * minutes
+                        spans = (first + seconds * steps if minutes is None else 60 * minutes for seconds in each)
+                        times[name] = Span(*spans)
                 except (BadInput, RunFailed) as error:
                     note(f"{largest.method.name} is not timed: {error}")
             bar.advance(1)
     return times, len(crossing.plans) - len(times)
 
 
-def score_seconds(asked: Suite, crossing: Crossing) -> tuple[float, int, int]:
-    """Seconds of all scorings, how many networks they train, and how many of these could not be timed and are not in the seconds. The set
-    of one run of a data set, budget and recipe stands for the others."""
+def score_seconds(asked: Suite, crossing: Crossing, *, timed: bool) -> tuple[float, int, int]:
+    """Seconds of all scorings, how many networks they train, and how many of these could not be timed and are not in the seconds; none is
+    without `timed`. The set of one run of a data set, budget and recipe stands for the others."""
     total, cells, untimed = 0.0, 0, 0
     by_size: defaultdict[tuple, list[Plan]] = defaultdict(list)
     for run in crossing.runs:
@@ -124,7 +145,7 @@ def score_seconds(asked: Suite, crossing: Crossing) -> tuple[float, int, int]:
             nets, seeds = crossing.nets[data], asked.seeds or plans[0].modality.seeds
             count = sets * seeds * len(nets or (None,))
             cells += count
-            cost = time_network(plans, nets, recipe)
+            cost = time_network(plans, nets, recipe) if timed else None
             total += 0.0 if cost is None else cost.compiling + cost.seconds * count
             untimed += count if cost is None else 0
     return total, cells, untimed

@@ -47,7 +47,7 @@ LARGE = (
     "shufflenet:width=48,depth=4",
     "densenet:growth=12,depth=6",
 )
-EPOCHS, BATCH = 5, 128
+EPOCHS, LR, BATCH = 5, 0.05, 128
 PIECES = 20  # an epoch is trained in so many pieces, between which progress is shown
 
 
@@ -64,7 +64,7 @@ def train_teachers(
     *,
     net: Sequence[str] | None = None,
     epochs: int = EPOCHS,
-    lr: float = 0.05,
+    lr: float = LR,
     batch: int = BATCH,
     optimizer: str = "sgd",
     decay: float = 5e-4,
@@ -93,12 +93,8 @@ def train_teachers(
       BadInput: a wrong call. RunFailed: a member that does not learn or diverges, or a full disk.
     """
     recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay, precision).checked(), check_seed(seed)
-    data = check_modality(load_data(data, seed=seed), "images", flag="--data")
-    part = {} if fraction is None else {"fraction": check_option("fraction", fraction, Annotated[float, Share])}
-    data = data.with_fraction(fraction) if part else data
-    members = [member_of(text, recipe) for text in net or default_committee(data.image)]
-    for member in members:
-        member.build(data)
+    data, members = settle_committee(load_data(data, seed=seed), net, recipe, fraction=fraction)
+    part = {} if fraction is None else {"fraction": float(fraction)}
     names = [member.as_text(recipe) for member in members]
     config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.as_record(), **part}
     ends, folder = list(accumulate(member.recipe.epochs for member in members)), Path(out)
@@ -119,6 +115,19 @@ def train_teachers(
             on_first(lambda: write_index(folder, data, recipe.as_record() | part, entries))
         check_there(folder, INDEX)
     return load_teachers(folder)
+
+
+def settle_committee(
+    data: Data, net: Sequence[str] | None, recipe: TeacherRecipe, *, fraction: float | None = None
+) -> tuple[Data, list[CommitteeMember]]:
+    """The part of the data that a committee sees, and its members, as `train_teachers` describes them. Raises BadInput for data that are no
+    images, a fraction that is no share, and a member that is unknown or does not take the data."""
+    check_modality(data, "images", flag="--data")
+    data = data if fraction is None else data.with_fraction(check_option("fraction", fraction, Annotated[float, Share]))
+    members = [member_of(text, recipe) for text in net or default_committee(data.image)]
+    for member in members:
+        member.build(data)
+    return data, members
 
 
 class MemberProgress(NamedTuple):

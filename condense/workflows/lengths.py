@@ -6,6 +6,7 @@ The clock decides how many steps fit, and nothing else: the set is a function of
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,10 +34,14 @@ HELD = Table({"minutes": Real(0), "steps": Whole(1), "options": Table(rest=Real(
 
 def step_cost(made: Plan, **how: Any) -> Cost:
     """Measures what a step of the plan's method takes. Stand-ins take the place of missing inputs. `how` bounds the measuring: `most` steps
-    after the one that compiles, within about `longest` seconds."""
+    after the one that compiles, within about `longest` seconds of `clock`."""
+    return measure_step(jax.random.key(made.seed), made.matcher, stand_in_set(made), feed_of(made), **how)
+
+
+def feed_of(made: Plan) -> Callable[[int], Any]:
+    """The feed of the plan's method: a function from the step number to a batch. Stand-ins take the place of missing inputs."""
     data, values = made.data, made.resolved.values()
-    feed = make_feed(made.matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts"))
-    return measure_step(jax.random.key(made.seed), made.matcher, stand_in_set(made), feed, **how)
+    return make_feed(made.matcher.feed, data.train, len(data.classes), seed=made.seed, experts=values.get("experts"))
 
 
 def settle_length(made: Plan) -> Plan:

@@ -1,10 +1,13 @@
 """The output of `--dry-run`: settings with their sources, inputs that exist and inputs to be made, and the cost."""
 
 from condense import nets
+from condense.data.graphs import GraphData
+from condense.data.images import Data
 from condense.engine.measure import Cost, measure_training
 from condense.inputs.context import ToMake
 from condense.runtime.log import duration, note
 from condense.runtime.run_folder import foresee
+from condense.workflows.elsewhere import caution, check_device, disk_lines, estimate_for, find_machine, input_lines
 from condense.workflows.lengths import settle_length, step_cost
 from condense.workflows.plan import Plan, stand_in_set
 from evals.storage import count_bytes
@@ -13,19 +16,21 @@ from synth.files.memory import megabytes
 from synth.set import SyntheticSet
 
 
-def preview(made: Plan) -> list[str]:
+def preview(made: Plan, *, device: str | None = None) -> list[str]:
     """Returns the lines that `condense distill --dry-run` prints: choices, inputs, remarks and estimated times.
 
-    Where the plan has minutes, it is measured first how many steps these are. A step is compiled and timed where the method runs in steps.
-    Nothing is written to disk.
+    Where the plan has minutes, it is measured first how many steps these are. A step is compiled and timed where the method runs in steps;
+    with `device`, such as `h100x8`, it is estimated instead what it takes on that machine, `here` being this one. Nothing is written to
+    disk. Raises BadInput for an unknown machine.
     """
+    check_device(device, minutes=made.minutes)
     made = settle_length(made)
     settings, waiting = made.settings, made.to_make()
     rows = plan_rows(made)
     rows += [("input", f"{name}: there, in {place}") for name, place in settings.places.items()]
     rows += [("input", describe(one)) for one in waiting]
     rows += [("note", line) for line in (*made.remarks, *(made.matcher.remarks(take_all(made.data.train)) if made.matcher.remarks else ()))]
-    rows += [("estimate", line) for line in estimate(made, waiting)]
+    rows += [("estimate", line) for line in (estimate(made, waiting) if device is None else estimate_for(made, waiting, device))]
     return [f"{name:<10}{text}" for name, text in rows]
 
 
@@ -87,7 +92,7 @@ def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
     lines = []
     for one in waiting:
         if one.gradients:
-            lines.append(f"{one.kind}: about {duration(seconds_to_make(one, made))}")
+            lines.append(f"{one.kind}: about {duration(seconds_to_make(one, made.data))}")
         else:
             lines.append(f"{one.kind}: not estimated")
     if made.matcher.host:
@@ -99,16 +104,34 @@ def estimate(made: Plan, waiting: list[ToMake]) -> list[str]:
     return [*lines, f"{made.method.name}: about {duration(cost.compiling + cost.seconds * made.schedule.steps)}, {took}{memory}"]
 
 
-def seconds_to_make(one: ToMake, made: Plan) -> float:
-    """Seconds that it takes to make an input, compilation too, from a mini-batch of each of its networks; 0 where no training is
+def seconds_to_make(one: ToMake, data: Data | GraphData) -> float:
+    """Seconds that it takes to make an input from data, compilation too, from a mini-batch of each of its networks; 0 where no training is
     what takes the time."""
     if not one.gradients:
         return 0.0
     note(f"compiling and timing a mini-batch of the {one.kind}")
-    costs = [_cost(name, made, one.batch) for name in one.net]
+    costs = [_cost(name, data, one.batch) for name in one.net]
     return sum(cost.compiling + cost.seconds * one.batches * one.gradients for cost in costs)
 
 
-def _cost(name: str, made: Plan, batch: int) -> Cost:
-    image, classes = made.data.image, len(made.data.classes)
-    return measure_training(nets.build(name, image, classes), image, classes, batch=min(batch, len(made.data.train.y)))
+def _cost(name: str, data: Data | GraphData, batch: int) -> Cost:
+    image, classes = data.image, len(data.classes)
+    return measure_training(nets.build(name, image, classes), image, classes, batch=min(batch, len(data.train.y)))
+
+
+def preview_inputs(waiting: list[ToMake], data: Data | GraphData, *, device: str | None = None) -> list[str]:
+    """Returns the lines that `--dry-run` prints where inputs are made by a command of their own, such as `condense experts`: what is made,
+    how long it takes here, or on the machine `device`, and how large it is. Nothing is written. Raises BadInput for an unknown machine."""
+    check_device(device)
+    if device is None:
+        times = [
+            f"{one.kind}, {', '.join(one.net)}: about {duration(seconds_to_make(one, data))} on this machine as it is now"
+            for one in waiting
+        ]
+    else:
+        machine = find_machine(device)
+        times = [*input_lines(waiting, data, machine), caution(machine)]
+    disk = {waiting[0].kind: sum(one.disk for one in waiting)}
+    rows = [("data", f"{data.spec}: {len(data.train.y):,} training examples, {len(data.classes)} classes")]
+    rows += [("input", describe(one)) for one in waiting]
+    return [f"{name:<10}{text}" for name, text in (*rows, *(("estimate", line) for line in (*times, *disk_lines(disk))))]

@@ -15,6 +15,18 @@ def supposing(platform: str) -> AbstractContextManager:
     return _SUPPOSED(platform)
 
 
+def platform_here() -> str:
+    """The platform of this process's devices, a name that `supposing` takes."""
+    found = jax.default_backend()
+    return "cuda" if found == "gpu" else found
+
+
+def counted_platform(platform: str) -> str:
+    """The platform whose programs say how much devices of `platform` multiply: itself, and `cuda` for a CPU, because there convolutions are
+    this project's primitives, and elsewhere XLA's, which say it."""
+    return "cuda" if platform == "cpu" else platform
+
+
 def is_cpu() -> bool:
     """Whether arrays live on a CPU, where a loop over large products is faster than batches of small ones."""
     return (_SUPPOSED.value or jax.default_backend()) == "cpu"
