@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
@@ -118,7 +119,7 @@ def train_teachers(
 
 
 def settle_committee(
-    data: Data, net: Sequence[str] | None, recipe: TeacherRecipe, *, fraction: float | None = None
+    data: Data | GraphData, net: Sequence[str] | None, recipe: TeacherRecipe, *, fraction: float | None = None
 ) -> tuple[Data, list[CommitteeMember]]:
     """The part of the data that a committee sees, and its members, as `train_teachers` describes them. Raises BadInput for data that are no
     images, a fraction that is no share, and a member that is unknown or does not take the data."""
