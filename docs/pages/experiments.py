@@ -8,7 +8,7 @@ from pages.text import plain, table
 
 FIRST, LAST = ("what", "finding"), ("commands", "rows")
 FIRST_CALLS = {"distill_processor_seconds": "processor seconds", "distilled": "distilled", "random": "random", "kmeans": "k-means"}
-FIRST_CALLS |= {"recipe": "recipe", "failed": "failed"}
+FIRST_CALLS |= {"recipe": "recipe", "flags": "defaults then", "failed": "failed"}
 
 
 def pages(root: Path) -> dict[str, str]:
