@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from condense.data.images import Data
-from condense.data.modality import MODALITIES
+from condense.data.modality import MODALITIES, Modality
 from evals.storage import count_bytes
 from matchers.base import Matcher
 from matchers.method import Method
@@ -52,6 +52,14 @@ class Budget:
         """Name and value of the one that is given. Raises BadInput for none and for several."""
         if (given := self.given()) is None:
             raise BadInput("give exactly one of --ipc, --size, --bytes and --fraction (given: none)")
+        return given
+
+    def of(self, modality: Modality) -> tuple[str, int | float] | None:
+        """Name and value of the one that is given; None where none is and methods of the modality make their own start. Raises BadInput for
+        several, for none of a modality with starts, and for a fraction of one without."""
+        given = self.check() if modality.starts else self.given()
+        if self.fraction is not None and not modality.starts:
+            raise BadInput(f"--fraction {self.fraction:g}: is for images and vectors; give --ipc, --size or --bytes")
         return given
 
     def per_class(self, image: tuple[int, ...], classes: int, *, content: Any = Pixels, example: str = "image", examples: int = 0) -> int:

@@ -60,7 +60,8 @@ def finished(chart: Any, title: str, *, height: int = HIGH) -> dict[str, Any]:
     alt = library()
     named = alt.Title(textwrap.wrap(title, LINE), anchor="start", fontSize=13)
     sized = chart.properties(width="container", height=height, title=named)
-    return sized.configure_view(stroke=None).configure_axis(labelFontSize=11, titleFontSize=11, labelLimit=140).to_dict()
+    axes = sized.configure_view(stroke=None).configure_axis(labelFontSize=11, titleFontSize=11, labelLimit=140)
+    return axes.configure_legend(symbolLimit=0).to_dict()  # all entries; Vega drops those after 30 otherwise
 
 
 def series(values: Sequence[str], *, scale: Sequence[Any] = COLOURS) -> Any:

@@ -180,12 +180,10 @@ def plan(
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:BUDGETS])), common["start"]
     settings = fitted(settings, method.defaults.get(modality.name, {}))
     check_start_name(start, modality, data.image)
-    given = budget.check() if modality.starts else budget.given()
-    if budget.fraction is not None and not modality.starts:
-        raise BadInput(f"--fraction {budget.fraction:g}: is for images and vectors; give --ipc, --size or --bytes")
+    given, steps = budget.of(modality), common["steps"] or method.steps
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
     counted = {"budget": None if modality.starts else given, "places": settings.places}
-    context = Context(method, data, spec, seed, place, steps := common["steps"] or method.steps, force, **counted)
+    context = Context(method, data, spec, seed, place, steps, force, **counted)
     resolved = resolve_inputs(factory, context, usual=method.net.format(**settings.options), make=False)
     if spec is not None:
         nets.build(spec, data.image, len(data.classes))  # refuses one that takes other data, though the method may not ask for it

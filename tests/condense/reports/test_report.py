@@ -220,6 +220,7 @@ def test_networks_side_by_side_are_a_heat_map():
         {"row": "dm, 1 a class", "column": "linear", "value": 0.25},
     ]
     assert {point["bytes"] for point in values(made["by_bytes"])} == {9}
+    assert made["by_bytes"]["config"]["legend"] == {"symbolLimit": 0}, "no method is left out of the legend, however many there are"
     assert made["rows"][0][8] == (0.5, "50.0")
 
 
