@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from condense.inputs.context import Context, Input, Provider
-from condense.runtime.partial import Partial
+from condense.runtime.partial import Partial, open_partial
 from condense.teachers.labelling import PARTIAL_LABELS_DIR, label_in_pieces, plan_of
 from evals.recipes import recipe
 from matchers.base import Task
@@ -27,7 +27,7 @@ def kept_rounds(context: Context, request: dict[str, Any], rounds: int) -> Parti
     """The rounds of a run that are done. Those of another method, network, seed or data, or of another request, are removed."""
     facts = {"method": context.method.name, "net": context.net, "seed": context.seed}
     facts |= {"data": context.data.digest, "split_seed": context.data.seed}
-    return Partial(context.out / PARTIAL_ROUNDS_DIR, {**facts, **request}, rounds, what="rounds")
+    return open_partial(context.out / PARTIAL_ROUNDS_DIR, {**facts, **request}, rounds, what="rounds")
 
 
 PROVIDER = Provider(lambda context: Input(task_of(context)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import note
+from condense.runtime.processes import first_then_others, gather
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import FULL, write_bytes
 from synth.files.npz import opened, write_npz
@@ -69,3 +70,11 @@ class Partial:
         except RunFailed as error:
             note(f"{self.what} so far are not kept: {error}")
             self.every = self.epochs
+
+
+def open_partial(folder: Path, request: dict[str, Any], epochs: int, *, what: str = "labels") -> Partial:
+    """`Partial`, opened by the first of several processes before the others, as it may empty the folder; none goes on before all have seen
+    the same rows, because they do the same work from there."""
+    made = first_then_others(lambda: Partial(folder, request, epochs, what=what))
+    gather(lambda: None)
+    return made

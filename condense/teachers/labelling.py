@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from condense.runtime.log import progress
-from condense.runtime.partial import Partial
+from condense.runtime.partial import open_partial
 from evals.protocol import Protocol
 from evals.recipes import RECIPES
 from synth.base import Teacher
@@ -70,5 +70,5 @@ def label_in_pieces(
     }
     content = hashlib.sha256(np.asarray(x).tobytes() + np.asarray(index).tobytes()).hexdigest()[:16]
     request |= {"view": str(plan.view), "batch": plan.batch, "teachers": teachers_text(teachers, [1] * len(teachers)), "content": content}
-    partial = Partial(folder, request, plan.epochs)
+    partial = open_partial(folder, request, plan.epochs)
     return label(key, kind, x, index, classes, teachers, plan, **own, done=partial.done, tick=partial.tick)

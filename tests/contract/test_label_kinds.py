@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from condense.__main__ import run as command
-from condense.teachers import labelling as pieces
+from condense.runtime.partial import Partial
 from condense.teachers.labelling import label_in_pieces
 from condense.workflows.relabel import relabel
 from evals.krr import make_scorer
@@ -186,19 +186,19 @@ def test_a_new_kind_answers_as_its_teachers_do(certainty):
 
 def test_a_new_kind_is_labelled_piece_by_piece(certainty, tmp_path, monkeypatch):
     """It goes on where it was cut off, whatever the loss's own options; an option that answers depend on asks for other answers."""
-    tick, seen = pieces.Partial.tick, []
+    tick, seen = Partial.tick, []
 
     def cut(self, done, rows):
         seen.append(done)
         tick(self, done, rows)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pieces.Partial, "tick", cut)
+    monkeypatch.setattr(Partial, "tick", cut)
     for more in ({}, {"scale": 2.0}, {"levels": 9}):
         with pytest.raises(KeyboardInterrupt):
             label_in_pieces(KEY, "certainty", X, Y, CLASSES, TEACHERS, PLAN, folder=tmp_path / "partial", **more)
     assert seen == [1, 2, 1]
-    monkeypatch.setattr(pieces.Partial, "tick", tick)
+    monkeypatch.setattr(Partial, "tick", tick)
     resumed = label_in_pieces(KEY, "certainty", X, Y, CLASSES, TEACHERS, PLAN, folder=tmp_path / "partial", levels=9)
     assert same(resumed, made("certainty", levels=9))
 

@@ -15,6 +15,7 @@ from condense.evaluation.baselines import make_rows
 from condense.evaluation.choices import take_recipe
 from condense.evaluation.counts import row_counts
 from condense.evaluation.teaching import find_teachers, teach
+from condense.runtime.partial import Partial
 from condense.teachers import labelling as module
 from condense.teachers.labelling import PARTIAL_LABELS_DIR
 from condense.teachers.store import take_teachers
@@ -85,7 +86,7 @@ def test_a_relabelled_set_says_how_it_is_trained(committee, stored):
 
 def cut_after(epochs: int):
     """A `tick` that saves as the real one does, and dies after so many epochs."""
-    tick = module.Partial.tick
+    tick = Partial.tick
 
     def cut(self, done, rows):
         tick(self, done, rows)
@@ -98,21 +99,21 @@ def cut_after(epochs: int):
 @pytest.mark.slow
 def test_a_labelling_that_was_cut_off_ends_with_the_same_bits(data, committee, stored, teachers, tmp_path, monkeypatch):
     out, cut = tmp_path / "set.npz", cut_after(2)
-    monkeypatch.setattr(module.Partial, "tick", cut)
+    monkeypatch.setattr(Partial, "tick", cut)
     with pytest.raises(KeyboardInterrupt):
         relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
     assert not out.exists() and (tmp_path / ".set.npz.partial").is_dir()
     request = json.loads((tmp_path / ".set.npz.partial" / "labels.json").read_text())  # by which older ones go on too
     assert request.keys() == {"kind", "key", "temperature", "epochs", "weights", "statistics", "view", "batch", "teachers", "content"}
     seen = []
-    monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
+    monkeypatch.setattr(Partial, "tick", lambda self, done, rows: seen.append(done))
     relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
     assert seen == [3] and out.read_bytes() == committee.read_bytes()
     assert not (tmp_path / ".set.npz.partial").exists()
-    monkeypatch.setattr(module.Partial, "tick", cut)
+    monkeypatch.setattr(Partial, "tick", cut)
     with pytest.raises(KeyboardInterrupt):
         relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
-    monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
+    monkeypatch.setattr(Partial, "tick", lambda self, done, rows: seen.append(done))
     relabel(
         stored, out, teachers, "committee", data=data, statistics="batch/2", seed=1, **QUICK
     )  # another labelling: nothing to go on with
@@ -135,11 +136,11 @@ def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, o
     distill(method, data, out=tmp_path / "a", **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.Partial, "tick", cut_after(2))
+        patch.setattr(Partial, "tick", cut_after(2))
         with pytest.raises(KeyboardInterrupt):
             distill(method, data, out=tmp_path / "b", **options)
     assert (tmp_path / "b" / PARTIAL_LABELS_DIR).is_dir() and not (tmp_path / "b" / "set.npz").exists()
-    monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
+    monkeypatch.setattr(Partial, "tick", lambda self, done, rows: seen.append(done))
     distill(method, data, out=tmp_path / "b", **options)
     assert seen == [3] and (tmp_path / "b" / "set.npz").read_bytes() == (tmp_path / "a" / "set.npz").read_bytes()
     assert not (tmp_path / "a" / PARTIAL_LABELS_DIR).exists() and not (tmp_path / "b" / PARTIAL_LABELS_DIR).exists()
@@ -149,14 +150,14 @@ def test_a_run_that_dies_while_it_labels_goes_on_with_what_is_answered(method, o
 @pytest.mark.slow
 def test_a_labelling_goes_on_only_under_its_own_views_and_classes(data, stored, teachers, tmp_path, monkeypatch):
     """Answers to mirrored images, or distances to other classes, are of another labelling, although images and options are the same."""
-    synth, spec, seen, tick = load_set(stored), data.spec.replace("flip=false", "flip=true"), [], module.Partial.tick
+    synth, spec, seen, tick = load_set(stored), data.spec.replace("flip=false", "flip=true"), [], Partial.tick
 
     def cut(self, done, rows):
         seen.append(done)
         tick(self, done, rows)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.Partial, "tick", cut)
+    monkeypatch.setattr(Partial, "tick", cut)
     turned = replace(synth, y=Hard(synth.y.index[::-1], 3))
     for what, on in ((synth, data), (synth, load_data(spec)), (turned, load_data(spec)), (turned, load_data(spec))):
         with pytest.raises(KeyboardInterrupt):
@@ -186,12 +187,12 @@ def test_answers_that_no_disk_takes_are_given_again_and_a_damaged_piece_too(
     assert out.read_bytes() == committee.read_bytes() and capsys.readouterr().err.count("labels so far are not kept: no space") == 1
     out.unlink()
 
-    monkeypatch.setattr(module.Partial, "tick", cut_after(2))
+    monkeypatch.setattr(Partial, "tick", cut_after(2))
     with pytest.raises(KeyboardInterrupt):
         relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
     (tmp_path / ".set.npz.partial" / "1.npz").write_bytes(b"torn")
     seen = []
-    monkeypatch.setattr(module.Partial, "tick", lambda self, done, rows: seen.append(done))
+    monkeypatch.setattr(Partial, "tick", lambda self, done, rows: seen.append(done))
     relabel(stored, out, teachers, "committee", data=data, statistics="batch/2", **QUICK)
     assert seen == [2, 3] and out.read_bytes() == committee.read_bytes()
 
