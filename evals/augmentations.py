@@ -1,8 +1,9 @@
 """Augmentations by which sets are compared, by name. Each replaces what a recipe shows mini-batches through, and nothing else of it.
 
-Cui et al., DC-Bench, NeurIPS 2022 (Datasets and Benchmarks), compare sets under augmentations in this way; of theirs `none`, `dsa` and
-`cutout` are here, without AutoAugment, RandAugment and the colour jitter. Operations work in model space, so that what comes in from
-outside an image, or is cut out of it, is the mean and not black. To add one, add its entry to `AUGMENTATIONS`.
+Cui et al., DC-Bench, NeurIPS 2022 (Datasets and Benchmarks), compare sets under augmentations in this way; theirs are `none`, `dsa`,
+`autoaugment` (the policy of CIFAR-10 for all data, theirs that of ImageNet for Tiny ImageNet), `randaugment`, `jitter` and `cutout`. Crops
+and cutouts work in model space, so that what comes in from outside an image, or is cut out of it, is the mean and not black. To add one,
+add its entry to `AUGMENTATIONS`.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ AUGMENTATIONS = {
     "one": Augmentation("dc", "", "a shift, zoom or turn of every image"),
     "crop": Augmentation("", "pad=4,flip", "shifts by up to an eighth of the side, and flips"),
     "cutout": Augmentation("cutout", "pad=4,flip", "the same, and a square of half the side cut out"),
+    "jitter": Augmentation("jitter", "pad=4,flip", "the same as crop, and one change of brightness, contrast, saturation and hue a batch"),
+    "autoaugment": Augmentation("autoaugment", "", "a pair of operations a batch, of the 25 that AutoAugment found on CIFAR-10"),
+    "randaugment": Augmentation("randaugment", "", "one of 14 operations a batch, at level 9 of 30"),
     "cutmix": Augmentation("", "pad=4,flip,cutmix=1", "the same as crop, and boxes of other images pasted in"),
 }
 

@@ -29,7 +29,7 @@ class EvalRecipe(Protocol):
       lr: step size; in plain descent a step size learned with a set replaces it.
       batch: examples a step, 0 for as many as `synth.labelling.batch_of` finds, on graphs for all; smaller sets go in whole.
       augment: what every mini-batch goes through: nothing, `dsa` or `frepo` (one operation a batch, parameters an image), `dc` (one an
-        image) or `cutout` (a square an image).
+        image), `cutout` (a square an image), or what works on bytes, one draw a batch (`autoaugment`, `randaugment`, `jitter`).
       view: what every mini-batch is shown through instead, or before a cutout, the text of a `synth.images.views.View`; empty for none.
       temperature: of labels that teachers make for this recipe, > 0.
       micro: parts of a mini-batch whose batch statistics are apart.
@@ -59,7 +59,7 @@ class EvalRecipe(Protocol):
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch: int = 256
-    augment: Literal["", "dsa", "dc", "cutout", "frepo"] = ""
+    augment: Literal["", "dsa", "dc", "cutout", "frepo", "autoaugment", "randaugment", "jitter"] = ""
     view: str = ""
     temperature: float = 20.0
     micro: int = 1

@@ -65,7 +65,12 @@ class Flags:
         float | None, about("temperature of these answers; by default the best of 1, 4 and 20 on validation, row by row")
     ] = None
     augmentations: Annotated[
-        str | None, about("score every row under each of none, dsa, one, crop, cutout, cutmix in place of the recipe's own", metavar="LIST")
+        str | None,
+        about(
+            "score every row under each of none, dsa, one, crop, cutout, cutmix, jitter, autoaugment, randaugment "
+            "in place of the recipe's own",
+            metavar="LIST",
+        ),
     ] = None
     tune_lr: Annotated[bool, about("train every row at the step size that is the best of five on validation images")] = False
     embed: Annotated[

@@ -35,7 +35,8 @@ def prepare(name: str, *, from_dir: Path | None = None, size: int | None = None,
         Neither is for other files or a download.
 
     Raises:
-      BadInput: a wrong name, or one of a set that needs no files; files that are missing or refused; with `from_dir` a set that is there
+      BadInput: a wrong name, or one of a set that needs no files; files that are missing or refused; `size` or `test` where there are no
+        class folders; with `from_dir` a set that is there
         already; no tensorflow and no `from_dir`.
       RunFailed: the disk is full, or the download failed. The same call goes on with the shards that are missing.
     """
@@ -48,6 +49,9 @@ def prepare(name: str, *, from_dir: Path | None = None, size: int | None = None,
     there = place.is_dir() and any(place.iterdir())
     if (size is not None and not 1 <= size <= MOST_SIZE) or (test is not None and not 0 < test < 1):
         raise BadInput(f"data {name}: --size is a whole number from 1 to {MOST_SIZE} and --test a fraction such as 0.2; correct them")
+    options = {key: value for key, value in (("size", size), ("test", test)) if value is not None}
+    if from_dir is None and options:
+        raise BadInput(f"data {name}: --size and --test are for class folders; add --from DIR, or leave them out")
     if from_dir is None:
         return place if there else _download(name, store)
     if there:
@@ -56,7 +60,6 @@ def prepare(name: str, *, from_dir: Path | None = None, size: int | None = None,
     spec = f"data {name} --from {from_dir}"
     if not from_dir.is_dir():
         raise BadInput(f"{spec}: there is no such folder; unpack archives first and name the folder that holds the files")
-    options = {key: value for key, value in (("size", size), ("test", test)) if value is not None}
     known = NAMED.get(name, OTHER)
     write = store.load(from_dir, Spec(spec, name, known.kind, str(from_dir), options, known, flags=True))
     with _whole(place) as fresh:

@@ -14,6 +14,7 @@ from evals.retraining import EvalRecipe
 from synth.base import Split
 from synth.images.augment import cut_each, dsa, dsa_strategy, one_each
 from synth.images.frepo import frepo
+from synth.images.policies import autoaugment, jitter, on_bytes, randaugment
 from synth.set import SyntheticSet
 
 
@@ -22,6 +23,7 @@ def build_trainer(network: ScoringNetwork, recipe: EvalRecipe, data: Data) -> Tr
     mirrored image of this data means something else."""
     view = recipe.view_for(height=data.image[0], flips=data.flips)
     known = {"": None, "dsa": dsa(dsa_strategy(data.flips)), "dc": one_each, "cutout": cut_each, "frepo": frepo(data.flips)}
+    known |= {change.__name__: on_bytes(data.preprocess, change) for change in (autoaugment, randaugment, jitter)}
     augment = known[recipe.augment]
     net = in_precision(network.net, recipe.precision, network.name)
     return make_trainer(net, recipe, augment, view=view, over_devices=over_devices)

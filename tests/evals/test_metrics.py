@@ -1,6 +1,7 @@
 """Numbers about a set beside its accuracy, against values by hand: DD-Ranking, coverage and diversity, classes, curves, leakage."""
 
 import math
+from typing import get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from evals.curves import curve_of
 from evals.leakage import Leakage, leakage, measure_leakage
 from evals.recipes import recipe
 from evals.report import Report, class_accuracies, join
+from evals.retraining import EvalRecipe
 from evals.spread import coverage, diversity, spread, squared_distances
 from synth.errors import BadInput
 from synth.images.augment import cut_each
@@ -110,6 +112,7 @@ def test_an_augmentation_stands_in_place_of_the_recipes_own():
                 chosen.name,
             )
         assert not one.view or str(view_of(one.view)) == one.view
+        assert one.about and one.augment in get_args(get_type_hints(EvalRecipe)["augment"])
 
 
 def test_a_square_of_half_the_side_is_cut_out_of_every_image():

@@ -42,6 +42,12 @@ class Spec(NamedTuple):
             return f'options="{name}={value}"'
         return f"--{name} {value}" if self.flags else f"{'&' if '?' in self.text else '?'}{name}={value}"
 
+    def refuse_options(self, files: str) -> None:
+        """Raises BadInput where there are options, which `files` (in words) do not take."""
+        if self.options:
+            given = " and ".join(self.how(name, value) for name, value in self.options.items())
+            raise BadInput(f"{self.text}: {files} take no {given}, which are for class folders; leave them out")
+
     def place(self) -> Path:
         """The location as a path, with ~ replaced; nothing need be there. Raises BadInput where the system refuses to look there."""
         path = Path(self.location)

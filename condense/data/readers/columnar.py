@@ -170,15 +170,17 @@ def scan_arrays(spec: Spec, parts: list[Columns], image: str, label: str, usual:
     y_train, y_test, classes = labels_of(spec, parts, label)
     rows, spans, kinds, shapes = [], [], [], []
     for part in parts:
+        found = set()
         for piece in array_pieces(spec, part, image):
-            kinds.append(piece.dtype)
+            found.add(piece.dtype)
             shapes.append(piece.shape[1:])
             if piece.dtype.kind in "iu":
                 spans.append((int(piece.min()), int(piece.max())))
+        kinds.append(np.result_type(*found))  # as the rows of a part have it where they lie in memory together
     kind, shape = np.result_type(*kinds), (sum(map(len, parts)), *shapes[0])
     if len(set(shapes)) > 1 or not 1 <= len(shapes[0]) <= 3:
         raise BadInput(f"{spec.text}: column '{image}' holds arrays of shape {shapes[0]} and {shapes[-1]}; make all alike, of 1 to 3 axes")
-    finish = as_floats if len(shape) == 2 else conversion(spec.text, shape, {kind}, spans, spec.options.get("layout"))
+    finish = as_floats if len(shape) == 2 else conversion(spec.text, shape, set(kinds), spans, spec.options.get("layout"))
 
     def convert(x: np.ndarray) -> np.ndarray:
         return finish(x.astype(kind, copy=False))

@@ -173,8 +173,10 @@ def scan(spec: Spec) -> Source:
 
 def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
     """Checks the four files of a folder, and returns a function that copies them unchanged into another folder, which it is given. Raises
-    BadInput for a file that is missing or damaged, and for files that do not fit each other or the set known by the spec's name."""
+    BadInput for options, for a file that is missing or damaged, and for files that do not fit each other or the set known by the spec's
+    name."""
     remedy = "fetch the four IDX files"
+    spec.refuse_options("IDX files")
     check_known(read_idx_folder(folder, spec, remedy=remedy), spec.name, spec.text)
     found = find_idx(folder, spec.text, remedy=remedy)
 

@@ -126,8 +126,10 @@ def build(builder, folder: Path) -> None:
 
 def load_files(folder: Path, spec: Spec) -> Callable[[Path], None]:
     """Reads the binary version of a CIFAR set, or class folders, and returns a function that writes them as a prepared set into the folder
-    that it is given. Raises BadInput where the files cannot be read, or are not the set known by the spec's name."""
-    binary = spec.name in CIFAR and not (folder / "train").is_dir()
+    that it is given. Raises BadInput where the files cannot be read, or are not the set known by the spec's name, and for options of class
+    folders beside a binary version."""
+    if binary := spec.name in CIFAR and not (folder / "train").is_dir():
+        spec.refuse_options("binary files")
     source = read_cifar(folder, spec.text, spec.name) if binary else scan_folder(spec)
     check_known(source, spec.name, spec.text)
     return partial(write_tfds, source)

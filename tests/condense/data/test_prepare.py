@@ -323,6 +323,14 @@ def test_class_folders_of_several_sizes_and_without_a_test_are_prepared_on_reque
         prepare("mine", from_dir=tmp_path / "src", test=0.25)
     with pytest.raises(BadInput, match=r"--size is a whole number from 1 to 4096 and --test a fraction such as 0.2; correct them"):
         prepare("mine", from_dir=tmp_path / "src", size=0)
+    with pytest.raises(BadInput, match=r"--size and --test are for class folders; add --from DIR, or leave them out"):
+        prepare("mine", size=6)
+    cifar(tmp_path / "bin", "cifar10")
+    with pytest.raises(BadInput, match=r"binary files take no --size 6 and --test 0.25, which are for class folders; leave them out"):
+        prepare("cifar10", from_dir=tmp_path / "bin", size=6, test=0.25)
+    idx_folder(tmp_path / "idx")
+    with pytest.raises(BadInput, match=r"IDX files take no --test 0.25, which are for class folders; leave them out"):
+        prepare("mnist", from_dir=tmp_path / "idx", test=0.25)
     prepare("mine", from_dir=tmp_path / "src", size=6, test=0.25)
     data = load_data("mine", validation=0)
     assert data.image == (6, 6, 3) and len(data.test) == 6 and len(data.train) == 19 and data.classes == ("ape", "bee", "cow")

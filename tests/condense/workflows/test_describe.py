@@ -149,6 +149,16 @@ def test_two_hundred_thousand_images_take_little_memory(how, tmp_path):
     assert most < MOST, f"{most / 1e6:.0f} MB"
 
 
+def test_arrays_of_two_number_types_are_refused_whether_they_are_scanned_or_read(tmp_path):
+    for part, kind in (("train", pyarrow.uint8()), ("test", pyarrow.int16())):
+        x = pyarrow.array(X[:6].tolist(), type=pyarrow.list_(pyarrow.list_(pyarrow.list_(kind))))
+        parquet.write_table(pyarrow.table({"image": x, "label": [0, 1] * 3}), tmp_path / f"{part}.parquet")
+    spec = parse_spec(f"parquet:{tmp_path}")
+    for look in (READERS[spec.kind].scan, READERS[spec.kind].read):
+        with pytest.raises(BadInput, match="images are int16 and uint8; needed is uint8"):
+            look(spec)
+
+
 def many_pictures(n=128, side=96):
     """Pictures of one colour each, which take little room in a file and much in memory, and their classes."""
     held = []
