@@ -208,5 +208,13 @@ BUILT_IN = (
         scaled="matchers.graphs.doscond:scaled",
         tuned=("features_lr", "adjacency_lr"),
     ),
+    Method(
+        "kidd",
+        "matchers.graphs.kidd:kidd",
+        "Learns graphs from which kernel ridge regression predicts the classes of real graphs, under a light graph kernel.",
+        GRAPHS,
+        steps=300,
+        tuned=("features_lr", "adjacency_lr"),
+    ),
 )
 REGISTRY = {method.name: method for method in BUILT_IN}

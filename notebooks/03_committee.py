@@ -27,7 +27,7 @@ from condense import distill, evaluate, load_data, load_run, load_set, relabel, 
 # %% tags=["parameters"]
 ipc = 10  # the budget: images a class
 steps = 200  # of recovery
-committee = ["resnet:width=16", "convnet:norm=batch,width=32,depth=2", "mobilenet"]  # who teaches
+committee = ["resnet:depth=8,width=16", "convnet:norm=batch,width=32,depth=2", "mobilenet"]  # who teaches
 epochs = 10  # of training the teachers
 label_epochs = 100  # that the labels cover, and so of the training that follows
 seeds = 3  # fresh networks behind every score
@@ -104,6 +104,8 @@ kinds["hard"] = relabel(f"{out}/set.npz", f"{out}-hard.npz", kind="hard", **labe
 scored = {"data": data, "net": committee[0], "seeds": seeds, "recipe": "cvdd", "epochs": label_epochs, "rows": ["distilled", "random"]}
 results = {kind: evaluate(kinds[kind], teachers=f"{out}-teachers", **scored) for kind in ("committee", "distances")}
 results["hard"] = evaluate(kinds["hard"], **scored)
+for kind, result in results.items():
+    print(f"labels: {kind}", result.table(), sep="\n")
 
 # %%
 weights = [results[kind].bytes["labels"] for kind in kinds]

@@ -17,12 +17,13 @@ class Flags:
     out: Annotated[str, about("the file of the set", metavar="SET")]
     data: Annotated[str | None, about("what the set was made from; an export says it itself", metavar="SPEC")] = None
     normalise: Annotated[
-        str,
+        str | None,
         about(
-            "of float images: standard, zca, zca_relative, published, imagenet; none for [0, 1]; or MEAN,../STD,.. a channel",
+            "of float images: standard, zca, zca_relative, published, imagenet; none for [0, 1]; or MEAN,../STD,.. a channel; by default "
+            "published for .pt files where numbers are known of the data, else standard",
             metavar="KIND",
         ),
-    ] = "standard"
+    ] = None
     seed: Annotated[int, about("of the sampler that recorded views were drawn by")] = 42
     temperature: Annotated[float, about("of recorded labels, whose files do not say it")] = 20.0
     epochs: Annotated[int | None, about("recorded epochs to read; by default all")] = None

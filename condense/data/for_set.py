@@ -42,7 +42,8 @@ def take_data(synth: SyntheticSet, data: Given | None, *, load: Callable[..., Da
     fit_together(synth, data)
     if synth.info.data_digest and synth.info.data_digest != data.digest:
         made, here = synth.info.data_digest[:12], data.digest[:12]
-        note(f"warning: the set was made from data of digest {made}, {data.spec} here is {here}: scores may not compare")
+        source = synth.info.data or "data"
+        note(f"warning: a set was made from {source} of digest {made}, and {data.spec} here has digest {here}: scores may not compare")
     return data.under(synth.info.preprocess)
 
 

@@ -194,6 +194,12 @@ def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
     return made
 
 
+def has_published(spec: str, channels: int) -> bool:
+    """Whether releases state a mean and a deviation for the named set with which `spec` begins, and so many channels."""
+    numbers = PUBLISHED.get(spec.partition("?")[0])
+    return numbers is not None and len(numbers[0]) == channels
+
+
 def stated(kind: str, channels: int, spec: str) -> Standard:
     """The mean and deviation of every channel that releases state for the named set with which `spec` begins (`published`), or ImageNet's
     (`imagenet`).

@@ -3,7 +3,7 @@
 A cell is the networks of a row that were trained at one time and their scores: one network on a CPU, a group of seeds on an accelerator,
 where the arithmetic of a network may depend on what runs beside it. Its file is a JSON object with the cell's facts in full, all that its
 scores depend on. A cell is found where all facts are the same, and by nothing less. It lies in the folder of the run that was evaluated,
-or in the folder that a call names; several calls may use one folder at the same time.
+beside the file of a set that is in none, or in the folder that a call names; several calls may use one folder at the same time.
 """
 
 import hashlib
@@ -36,11 +36,13 @@ SCORES = (
 
 
 def place_of_cells(cache: str | Path | None, path: Path | None) -> Path | None:
-    """Where the cells of a set lie: in the folder `cache`; by default in the folder of the run that holds the set's file `path`. None for
-    `none`, and where there is no such run."""
+    """Where the cells of a set lie: in the folder `cache`; by default in `cells` of the run that holds the set's file `path`, and for a
+    file outside of runs beside it, in NAME.cells. None for `none`, and for a set without a file."""
     if cache is not None:
         return None if str(cache) == "none" else Path(cache)
-    return path.parent / FOLDER if path and (path.parent / RECORD).is_file() else None
+    if path is None:
+        return None
+    return path.parent / FOLDER if (path.parent / RECORD).is_file() else path.with_suffix(f".{FOLDER}")
 
 
 def check_cache(cache: str | Path | None) -> None:

@@ -11,7 +11,7 @@ from synth.errors import BadInput
 from synth.files.npz import write_npz
 
 ARRAYS = "labels.npz"
-PLAIN = re.compile(r"[A-Za-z0-9_ -][A-Za-z0-9_. -]{0,99}")
+PLAIN = re.compile(r"[\w -][\w. -]{0,49}")  # letters of any script; a name on a disk has at most 255 bytes
 
 
 def folder_names(classes: tuple[str, ...]) -> list[str]:
@@ -19,7 +19,8 @@ def folder_names(classes: tuple[str, ...]) -> list[str]:
     are not sorted or no plain names."""
     if all(PLAIN.fullmatch(name) for name in classes) and sorted(classes) == list(classes):
         return list(classes)
-    return [f"{i:0{len(str(len(classes) - 1))}d}_{re.sub('[^A-Za-z0-9_.-]', '-', name)[:100]}" for i, name in enumerate(classes)]
+    plain = [re.sub(r"[^\w.-]", "-", name)[:50] for name in classes]
+    return [f"{i:0{len(str(len(classes) - 1))}d}_{name}" for i, name in enumerate(plain)]
 
 
 def write(parcel: Parcel, folder: Path, card: str) -> None:
@@ -63,6 +64,7 @@ FORMAT = Format(
             "import numpy, torch\nfrom PIL import Image\n\n"
             'file = numpy.load("labels.npz", allow_pickle=False)\n'
             'images = file["raw"] if "raw" in file else numpy.stack([numpy.asarray(Image.open(name)) for name in file["files"]]) / 255\n'
+            "images = numpy.moveaxis(images.reshape(*images.shape[:3], -1), -1, 1)  # channels first\n"
             'data = torch.utils.data.TensorDataset(torch.from_numpy(images.astype("float32")), torch.from_numpy(file["label"]))',
         ),
         ("datasets", 'import os\nimport datasets\n\ndata = datasets.load_dataset(os.getcwd(), split="train")'),

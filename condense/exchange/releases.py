@@ -26,11 +26,11 @@ class Asked(NamedTuple):
     """What the call says of a release, beside its paths.
 
     Args:
-      data: what it was made from.
+      data: () -> what it was made from; it is read when it is asked for, so that a wrong file is refused before.
       seed, temperature, epochs: of recorded views, see `condense.exchange.views.read_views`.
     """
 
-    data: Data
+    data: Callable[[], Data]
     seed: int
     temperature: float
     epochs: int | None
@@ -43,11 +43,14 @@ class Release(NamedTuple):
       about: what is in it, as messages list it.
       finds: whether paths look like it.
       read: (paths, what is asked) -> what is found.
+      normalise: what its float images have gone through where a call does not say: `published` where numbers are stated for the data, or
+        `standard`.
     """
 
     about: str
     finds: Callable[[Sequence[Path]], bool]
     read: Callable[[Sequence[Path], Asked], Found]
+    normalise: str = "standard"
 
 
 def tensor_files(paths: Sequence[Path]) -> list[Path]:
@@ -141,19 +144,20 @@ def read_folders(paths: Sequence[Path], asked: Asked) -> Found:
     (folder, *others) = [path for path in paths if path not in views] or views
     if others or len(views) > 1:
         raise BadInput(f"{(others or views)[-1]}: give one folder of pictures, and one of recorded views if there is one")
-    listing, classes = class_folders(folder), asked.data.classes
+    listing, data = class_folders(folder), asked.data()
+    classes = data.classes
     if set(listing) == set(classes):
         number = {name: classes.index(name) for name in listing}
     elif len(listing) == len(classes):
         number = {name: i for i, name in enumerate(listing)}
     else:
         raise BadInput(
-            f"{folder}: has pictures in {len(listing)} folders, and --data {asked.data.spec} {len(classes)} classes; they must be as many"
+            f"{folder}: has pictures in {len(listing)} folders, and --data {data.spec} {len(classes)} classes; they must be as many"
         )
     files = [(path, number[name]) for name, found in listing.items() for path in found]
     items = [Item(regular(path, str(folder), remedy="remove it"), label, str(path)) for path, label in files]
     memory, stored = MemoryBudget(str(folder), remedy="give fewer pictures"), sum(item.file.stat().st_size for item in items)
-    how = {"memory": memory, "stored": stored, "channels": asked.data.image[-1], "resize": "make them alike"}
+    how = {"memory": memory, "stored": stored, "channels": data.image[-1], "resize": "make them alike"}
     images, index = gather(items, len(items), str(folder), **how)
     if not views:
         return Found(images, index, "released")
@@ -162,12 +166,17 @@ def read_folders(paths: Sequence[Path], asked: Asked) -> Found:
 
 
 RELEASES = (
-    Release("images_best.pt and labels_best.pt, or res_*.pt of DC, DSA and DM", lambda paths: bool(tensor_files(paths)), read_tensors),
+    Release(
+        "images_best.pt and labels_best.pt, or res_*.pt of DC, DSA and DM",
+        lambda paths: bool(tensor_files(paths)),
+        read_tensors,
+        "published",
+    ),
     Release("an .npz of images and labels, as KIP's", lambda paths: len(paths) == 1 and paths[0].suffix == ".npz", read_archive),
     Release(
         "a Hugging Face data set in parquet or saved by datasets",
         lambda paths: len(paths) == 1 and is_table(paths[0]),
-        lambda paths, asked: read_table(paths[0], asked.data),
+        lambda paths, asked: read_table(paths[0], asked.data()),
     ),
     Release(
         "class folders of pictures, with or without epoch_E/batch_B.tar",

@@ -61,7 +61,10 @@ def load(path: Path) -> Any:
         why = " ".join(str(error).split())
         if "weights_only" in why or "Unsupported" in why:
             named = why.partition("GLOBAL ")[2].split(" ")[0]
-            raise BadInput(f"{path}: holds more than tensors and plain values {f'({named}) ' * bool(named)}and is not opened") from error
+            what = f"holds more than tensors and plain values {f'({named}) ' * bool(named)}and is not opened, as such files can run code"
+            raise BadInput(
+                f"{path}: {what}; where you trust it, save its images and labels anew, as in torch.save({{'data': ...}})"
+            ) from error
         raise BadInput(f"{path}: is no file of PyTorch, or a damaged one ({why[:100]}); copy it again") from error
     MemoryBudget(str(path)).take(numbers_in(found), stored=size)
     return found

@@ -71,6 +71,7 @@ ORIGINS = {
     ),
     "pca_": Origin("its paper; a release was not seen", NONE, "rethinking_hard"),
     "doscond_": Origin("amazon-science/doscond, scripts/script.sh and main.py", NONE),
+    "kidd_": Origin("pricexu/KIDD, commands.sh and GKRRDistill.py", NONE),
 }
 
 

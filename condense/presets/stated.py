@@ -201,4 +201,12 @@ STATED: dict[str, dict[str, Any]] = {
         "sparsity": 0.1,
         "decay": 400,
     },
+    "kidd": {
+        "layers": 5,
+        "scale": "uniform",
+        "batch": 64,
+        "together": 16,
+        "reg": 1e-6,
+        "orthogonal": 1e-3,
+    },
 }

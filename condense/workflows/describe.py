@@ -36,6 +36,7 @@ IPC = (1, 10, 50)
 EPOCHS, PASSES = 20, 1000  # of the recipe `full`, and of those for sets
 PIXELS = 1 << 15  # that are trained on at a time to see what that costs
 SHOWN = 20  # classes that are listed
+ROUNDING = 1e-5  # by how much normalised images may leave [0, 1]
 LABEL, NUMBER = 4, 4  # bytes of a class index, and of a number of a set that is learned
 
 
@@ -134,7 +135,7 @@ def source_rows(source: Any, *, cost: bool = False) -> list[tuple[str, str]]:
         ("train", f"{n:,} {word}s of {shape} {source.dtype}"),
         ("test", f"{m:,}{f': {source.drawn}' if source.drawn else ''}"),
         ("classes", f"{classes}: {counted(source.classes, facts.train)}"),
-        ("imbalance", f"the largest class has {most / least:.3g} times as many training {word}s as the smallest ({most:,} and {least:,})"),
+        ("imbalance", imbalance(most, least, word)),
         ("range", f"{facts.low:g} to {facts.high:g}; mean ± deviation {', '.join(mean)}"),
         (
             "duplicates",
@@ -145,6 +146,13 @@ def source_rows(source: Any, *, cost: bool = False) -> list[tuple[str, str]]:
     ]
     rows.append(("cost", training_cost(source) if cost else "--cost trains the usual network for a moment, to say what that costs here"))
     return rows if source.spec.startswith(f"{HELD}:") else [*rows, ("a run", how_to_time(source.spec, "--ipc 10"))]
+
+
+def imbalance(most: int, least: int, word: str) -> str:
+    """How much larger the largest class is than the smallest; `word` is what an example is called."""
+    if most == least:
+        return f"none: every class has {most:,} training {word}s"
+    return f"the largest class has {most / least:.3g} times as many training {word}s as the smallest ({most:,} and {least:,})"
 
 
 def how_to_time(spec: str, budget: str) -> str:
@@ -196,7 +204,8 @@ def set_rows(synth: SyntheticSet, path: Path | None) -> list[tuple[str, str]]:
     if modality.starts:
         x = np.asarray(synth.x.decode())
         raw = np.asarray(info.preprocess.undo(x)) if info else x
-        beyond = f", {100 * np.mean((raw < 0) | (raw > 1)):.1f} % of the numbers beyond 0 and 1" if modality.name == "images" else ""
+        away = 100 * np.mean((raw < -ROUNDING) | (raw > 1 + ROUNDING))
+        beyond = f", {away:.1f} % of the numbers beyond 0 and 1" if modality.name == "images" else ""
         rows.append(("range", f"{'x'.join(map(str, x.shape[1:]))}, {raw.min():.3g} to {raw.max():.3g} in raw units{beyond}"))
     total = f"{sizes['total']:,}: {sizes['content']:,} of content, {sizes['labels']:,} of labels"
     rows.append(("bytes", total + (f"; the file has {sizes['file']:,}" if path else "")))
@@ -225,7 +234,7 @@ def describe_run(run: SavedRun) -> Description:
         ("state", state),
         ("took", took),
         ("command", str(record.get("command", ""))),
-        ("choices", ", ".join(f"{name}={value}" for name, value in config.items())),
+        ("choices", ", ".join(f"{name}={value}" for name, value in config.items() if value is not None)),
         ("last", ", ".join(f"{name} {column[-1]:.4g}" for name, column in run.metrics.items() if len(column))),
     ]
     kept = [] if run.set is None else set_rows(run.set, run.folder / "set.npz")

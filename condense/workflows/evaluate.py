@@ -136,7 +136,8 @@ def evaluate(
         networks as they are drawn.
       full_epochs: epochs of the `full` row; by default those of its recipe.
       seed: of the networks and draws.
-      cache: folder of finished cells; by default `cells` in the folder of a run. `none` keeps none.
+      cache: folder of finished cells; by default `cells` in the folder of a run, `NAME.cells` beside a set's file in no run. `none` keeps
+        none.
       ranks: folder of `condense rank`, for the rows `easy` and `hard`: the lowest or highest scores of every class.
       regimes: of `hard` (class indices), `soft` (one stored answer of `teachers` an example), `online` (they answer to every view): every
         row is scored under each, for as many steps. `full` learns from class indices.

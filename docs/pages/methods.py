@@ -54,7 +54,7 @@ def command(method: Method) -> str:
     if "images" in method.modalities:
         labels = " --size 20" if not method.labelled else " --ipc 10"
         return f"condense distill {method.name} --data digits{labels} --out runs/{method.name}"
-    budget = {"colour": "", "doscond": " --ipc 10"}.get(method.name, " --bytes 200")
+    budget = {"colour": "", "doscond": " --ipc 10", "kidd": " --ipc 10"}.get(method.name, " --bytes 200")
     return f"condense distill {method.name} --data toy_graphs?edges=false{budget} --out runs/{method.name}"
 
 

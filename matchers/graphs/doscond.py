@@ -1,27 +1,19 @@
 """DosCond: one-step gradient matching with learned graphs (Jin et al., KDD 2022)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import optax
 from jaxtyping import Array, Float, Int
 
 from matchers.base import GraphsPerClass, Matcher, descend
-from synth.base import Net, Vars, fresh, take_all
+from matchers.graphs.learned import check_nodes, draw_edges, started, temperature, two_rates
+from synth.base import Net, Vars, fresh
 from synth.errors import BadInput
-from synth.graphs.base import GraphBatch, GraphExamples
-from synth.graphs.dense import LearnedGraphs, dense_batch
-from synth.labels.plain import Runs
+from synth.graphs.base import GraphBatch
+from synth.graphs.dense import dense_batch
 from synth.options import AtLeastTwo, NonNegative, Positive
-from synth.selection.graphs import per_class
-from synth.training.fit import adam
-
-START = 5.0  # logit of an edge of the real graphs that the set starts from; of a missing one its negative
-HOT, COLD, COOLING = 1.0, 0.01, 200  # temperature at first and at last, and the steps between
 
 
 class DosCondState(NamedTuple):
@@ -69,16 +61,7 @@ def doscond(
     """
 
     def prepare(key, synth, examples):
-        if examples.alphabet.edges > 1 or examples.alphabet.directed:
-            raise BadInput(
-                "doscond learns graphs whose edges are all alike and have no direction; --data SPEC?edges=false drops edge labels"
-            )
-        examples = take_all(examples)
-        v = nodes or max(2, round(float(examples.x.nodes.mean())))
-        count = _count(budget, examples, v)
-        features, joined = initial_graphs(key, examples, count, v)
-        counts = np.full(examples.classes, count, np.int32)
-        return replace(synth, x=LearnedGraphs(features, joined), y=Runs(jnp.asarray(counts), jnp.asarray(examples.sizes())))
+        return started(key, synth, examples, method="doscond", budget=budget, nodes=nodes)
 
     def init(key, synth):
         return DosCondState(jnp.int32(0), jnp.mean((synth.x.logits > 0).astype(jnp.float32)))
@@ -86,8 +69,7 @@ def doscond(
     def loss(key, synth, course, real):
         k_net, k_edges = jax.random.split(key)
         theta, classes = fresh(k_net, net), len(synth.y.counts)
-        tau = HOT * (COLD / HOT) ** jnp.minimum(course.step.astype(jnp.float32) / COOLING, 1)
-        joined = draw_edges(k_edges, synth.x.logits, tau)
+        joined = draw_edges(k_edges, synth.x.logits, temperature(course.step))
         fake = [jnp.reshape(leaf, (classes, -1, *leaf.shape[1:])) for leaf in (synth.x.features, joined)]
 
         def one(real, features, joined, label):
@@ -103,18 +85,10 @@ def doscond(
 
     if sparsity < 0:
         raise BadInput(f"--sparsity {sparsity}: give a number of at least 0")
-    if nodes is not None and nodes < 2:
-        raise BadInput(f"--nodes {nodes}: give a whole number of at least 2")
-    tx = two_rates(features_lr, adjacency_lr, decay)
+    check_nodes(nodes)
+    tx = two_rates(features_lr, adjacency_lr, decay=decay)
     matcher = descend(loss, tx, init=init, after=after, feed=GraphsPerClass(batch))
     return matcher._replace(recipe="graph", prepare=prepare)
-
-
-def draw_edges(key: jax.Array, logits: Float[Array, "n p"], tau: Float[Array, ""]) -> Float[Array, "n p"]:
-    """Draws a soft edge in (0, 1) for every pair of nodes, nearly 0 or 1 as tau falls, from the edges' logits: the binary concrete
-    distribution (Maddison, Mnih and Teh, ICLR 2017)."""
-    noise = jax.random.logistic(key, logits.shape, logits.dtype)
-    return jax.nn.sigmoid((logits + noise) / tau.astype(logits.dtype))
 
 
 def gradient(net: Net, theta: Vars, x: GraphBatch, label: Int[Array, ""] | int) -> Any:
@@ -133,58 +107,3 @@ def gap(a: Any, b: Any) -> Float[Array, ""]:
     pairs = list(zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
     square = sum(jnp.sum(h * h) for _, h in pairs)
     return sum(jnp.sum((g - h) ** 2) for g, h in pairs) / jnp.maximum(square, jnp.finfo(square.dtype).tiny)
-
-
-def two_rates(features_lr: float, adjacency_lr: float, decay: int) -> optax.GradientTransformation:
-    """Adam on {"x": LearnedGraphs} with a step size for the features and one for the logits of the edges, a tenth of them from step `decay`
-    on, counted from 0."""
-    unit = adam(1.0)
-
-    def update(grads, state, params):
-        updates, state = unit.update(grads, state, params)
-        factor, x = jnp.where(state.count > decay, jnp.float32(0.1), jnp.float32(1)), updates["x"]
-        return {"x": LearnedGraphs(x.features * features_lr * factor, x.logits * adjacency_lr * factor)}, state
-
-    return optax.GradientTransformation(unit.init, update)
-
-
-def initial_graphs(key: jax.Array, examples: GraphExamples, count: int, v: int) -> tuple[Float[Array, "n v t"], Float[Array, "n p"]]:
-    """Starts from `count` real graphs of every class, drawn from the quarter of it (at least `count`) that is closest to v nodes in size.
-    They are cut to v nodes or padded with nodes without edges. Where a class has too few, graphs are drawn more than once.
-
-    Returns:
-      features f32[n v t] of the n graphs, class-major, one-hot over the t tags and 0 for padding; the logits of an edge between each of the
-      p = v (v - 1) / 2 pairs of nodes (0, 1), (0, 2), ...: 5 for an edge, -5 for none.
-    """
-    rng = np.random.default_rng([int(word) for word in np.asarray(jax.random.key_data(key)).ravel()])
-    chosen, gaps = [], np.abs(examples.x.nodes - v)
-    for c in range(examples.classes):
-        members = np.flatnonzero(examples.y == c)
-        near = members[np.argsort(gaps[members], kind="stable")][: max(count, len(members) // 4)]
-        chosen.append(rng.choice(near, count, replace=len(near) < count))
-    graphs = examples.x.take(np.concatenate(chosen))
-    place = np.arange(len(graphs.tags)) - np.repeat(np.cumsum(graphs.nodes) - graphs.nodes, graphs.nodes)
-    features = np.zeros((len(graphs.nodes), v, examples.alphabet.tags), np.float32)
-    kept = place < v
-    features[graphs.graph[kept], place[kept], graphs.tags[kept]] = 1
-    adjacency = np.zeros((len(graphs.nodes), v, v), bool)
-    inside = kept[graphs.senders] & kept[graphs.receivers]
-    sender, receiver = graphs.senders[inside], graphs.receivers[inside]
-    adjacency[graphs.graph[sender], place[sender], place[receiver]] = True
-    low, high = np.triu_indices(v, 1)
-    joined = adjacency[:, low, high] | adjacency[:, high, low]
-    return jnp.asarray(features), jnp.asarray(np.where(joined, START, -START).astype(np.float32))
-
-
-def _count(budget: tuple[str, int] | None, examples: GraphExamples, v: int) -> int:
-    """Graphs of every class."""
-    if budget is None:
-        raise BadInput("give exactly one of --ipc, --size and --bytes (given: none)")
-    count = per_class(budget, examples.classes)
-    if count is None:
-        graph = v * examples.alphabet.tags * 4 + (v * (v - 1) // 2 + 7) // 8
-        count = (budget[1] - 8 * examples.classes) // (graph * examples.classes)
-        if count < 1:
-            least = (graph + 8) * examples.classes
-            raise BadInput(f"--bytes {budget[1]}: one graph a class of {v} nodes needs at least {least}; give that, or fewer --nodes")
-    return count

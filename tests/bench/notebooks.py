@@ -1,14 +1,15 @@
-"""Every notebook at its full length, as a reader runs it: what it takes, and the tables of scores that it prints.
+"""Every notebook at its full length, as a reader runs it: what it takes, and the scores that it prints, a row each.
 
     python -m tests.bench.notebooks --out docs/experiments/notebooks.json [01_distill_digits ...]
 
-The records of the notebooks that are named, all where none is, take the place of earlier ones in the file. The kernel is this interpreter.
+The rows of the notebooks that are named, all where none is, take the place of earlier ones in the file. The kernel is this interpreter.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -29,15 +30,22 @@ def printed(cell) -> str:
     return "".join(texts).strip()
 
 
-def measure(path: Path) -> dict:
-    """Runs one notebook in an empty folder. Raises nbclient's CellExecutionError where a cell fails."""
+def scores(text: str) -> list[dict[str, str]]:
+    """The rows of the tables in what a cell printed: what was scored, and in the last column how well."""
+    lines = (re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in text.splitlines())
+    cells = ([one.strip() for one in line.strip("│").split("│")] for line in lines if line.startswith("│"))
+    return [{"scored": ", ".join(filter(None, row[:-1])), "result": row[-1]} for row in cells]
+
+
+def measure(path: Path) -> list[dict]:
+    """Runs one notebook in an empty folder: a row a score. Raises nbclient's CellExecutionError where a cell fails."""
     book, before = jupytext.read(path), resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as home:
         nbclient.NotebookClient(book, timeout=None, kernel_name="this", resources={"metadata": {"path": home}}).execute()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     took = sum(getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime"))
-    tables = [printed(cell).splitlines() for cell in book.cells if cell.cell_type == "code" and ".table()" in cell.source]
-    return {"notebook": path.stem, "processor_seconds": round(took, 1), "tables": tables}
+    found = [row for cell in book.cells if cell.cell_type == "code" and ".table()" in cell.source for row in scores(printed(cell))]
+    return [{"notebook": path.stem, "processor_seconds": round(took, 1), **row} for row in found]
 
 
 def main() -> None:
@@ -54,11 +62,11 @@ def main() -> None:
         os.environ |= {"JUPYTER_PATH": f"{place}/share/jupyter", "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
         for path in sorted((ROOT / "notebooks").glob("*.py")):
             if not asked.names or path.stem in asked.names:
-                record = measure(path) | facts
+                rows = [row | facts for row in measure(path)]
                 known = json.loads(asked.out.read_text()) if asked.out.exists() else []
                 kept = [one for one in known if one["notebook"] != path.stem]
-                asked.out.write_text(json.dumps(sorted([*kept, record], key=lambda one: one["notebook"]), indent=1) + "\n")
-                print(json.dumps(record), flush=True)
+                asked.out.write_text(json.dumps(sorted([*kept, *rows], key=lambda one: one["notebook"]), indent=1) + "\n")
+                print(json.dumps(rows), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ UNROLLED = [name for name, method in REGISTRY.items() if method.experts]
 FAST = {"random", "kmeans"}  # the others compile or label for more than five seconds each
 # of infer, compensators alone are more than 1 a class, and of ccfs one distilled image
 BUDGETS = {"krrst": ("--size", "3"), "colour": (), "infer": ("--ipc", "2"), "ccfs": ("--ipc", "2")}
-EDGES = {"doscond": "?edges=false"}
+EDGES = {name: "?edges=false" for name in ("doscond", "kidd")}
 
 
 @pytest.fixture

@@ -44,7 +44,9 @@ from tests.support.methods import (
 )
 from tests.support.places import ROOT
 
-OF_A_RUN = {"mirage": {"support": (30,)}, "doscond": {"ipc": 2, "nodes": 4, "batch": 8, "net": "gcn:width=4,depth=1"}, "random": {"ipc": 2}}
+LEARN = ("doscond", "kidd")  # graphs, step by step
+TINY = {"ipc": 2, "nodes": 4, "batch": 8}
+OF_A_RUN = {"mirage": {"support": (30,)}, "doscond": {**TINY, "net": "gcn:width=4,depth=1"}, "kidd": TINY, "random": {"ipc": 2}}
 
 
 def named(case: tuple[str, str]) -> str:
@@ -156,12 +158,12 @@ def test_a_host_method_is_a_function_of_its_key(host):
 GRAPH_METHODS = [name for name, method in REGISTRY.items() if "graphs" in method.modalities]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name == "doscond" else name for name in GRAPH_METHODS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LEARN else name for name in GRAPH_METHODS])
 def test_a_method_is_a_function_of_its_seed_and_its_set_is_stored_and_drawn(name, tmp_path):
     """Distilled by name, stored, read, the same again; a finished run is left alone; another seed gives other random graphs."""
     options = OF_A_RUN.get(name, {})
     one = api.distill(name, GRAPHS, out=tmp_path / "a", steps=1, **options)
-    two = one if name == "doscond" else api.distill(name, GRAPHS, steps=1, **options)  # which resumes bit for bit, see above
+    two = one if name in LEARN else api.distill(name, GRAPHS, steps=1, **options)  # which resumes bit for bit, see above
     stored = load_set(tmp_path / "a" / "set.npz")
     assert (
         stored.x.modality == "graphs" and vars(stored.info) == vars(one.info) and len(stored) == len(one) == len(np.asarray(one.y.probs()))

@@ -42,6 +42,10 @@ class Spec(NamedTuple):
             return f'options="{name}={value}"'
         return f"--{name} {value}" if self.flags else f"{'&' if '?' in self.text else '?'}{name}={value}"
 
+    def to_one_size(self) -> str:
+        """What a user does about pictures of several sizes, for messages."""
+        return f"add {self.how('size', 'N')} to cut all to one size: the shorter side becomes N, of the longer one the middle is taken"
+
     def refuse_options(self, files: str) -> None:
         """Raises BadInput where there are options, which `files` (in words) do not take."""
         if self.options:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from condense.data.readers.base import Number, Spec
 from condense.data.readers.source import LARGEST, MODEL_SPACE
@@ -63,8 +63,8 @@ class Items(Protocol):
 
 
 def why(error: Exception) -> str:
-    """The start of an error's message, in one line."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:100]
+    """The start of an error's message, in one line; Pillow's on unknown formats is the path alone."""
+    return ("no known format" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split()) or type(error).__name__)[:100]
 
 
 def decode(
@@ -148,24 +148,22 @@ def _opened(file: Path | io.BytesIO) -> Image.Image:
         return Image.open(file, formats=FORMATS)
 
 
-def _numbers(item: Item, spec: str, size: int | None) -> int:
-    """How many numbers a picture decodes to, as its header says, with three channels unless it is grey."""
+def numbers_of(file: Path | io.BytesIO, size: int | None) -> int:
+    """How many numbers a picture decodes to, by its header and `size` (None or a side), of three channels or one; 0 if it is none."""
     try:
-        with _opened(item.file) as picture:
+        with _opened(file) as picture:
             grey, (width, height) = picture.mode in GREY + DEEP, (size, size) if size else picture.size
-    except Exception as error:
-        raise BadInput(f"{spec}: {item.shown} is no whole picture ({why(error)}); replace or remove it, pictures are {KNOWN}") from error
-    if isinstance(item.file, io.BytesIO):
-        item.file.seek(0)
+    except Exception:  # decoders raise whatever they stumble over
+        return 0
+    if isinstance(file, io.BytesIO):
+        file.seek(0)
     return width * height * (1 if grey else 3)
 
 
-def numbers_of(file: Path | io.BytesIO, size: int | None) -> int:
-    """How many numbers h w c a picture decodes to, as its header and `size` (None or a side) say; 0 where it is none."""
-    try:
-        return _numbers(Item(file, 0, str(file)), "", size)
-    except BadInput:
-        return 0
+def broken_too(items: Items, first: int) -> str:
+    """What a message adds on pictures from number `first` on whose headers say that they are none either; empty where there is none."""
+    found = [item.shown for item in (items[row] for row in range(first, len(items))) if not numbers_of(item.file, None)]
+    return f"; broken too: {found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}" if found else ""
 
 
 def gather(
@@ -193,8 +191,11 @@ def gather(
     x, y, said = None, [], Counter()
     for row, item in enumerate(_watched(items, n, spec) if n >= LONG else items):
         if x is None:
-            memory.take((1 + MODEL_SPACE) * n * (math.prod(like) if like else _numbers(item, spec, size)), stored=stored)
-        picture = decode(item.file, f"{spec}: {item.shown}", channels=channels, size=size, scale=scale, said=said)
+            memory.take((1 + MODEL_SPACE) * n * (math.prod(like) if like else numbers_of(item.file, size)), stored=stored)
+        try:
+            picture = decode(item.file, f"{spec}: {item.shown}", channels=channels, size=size, scale=scale, said=said)
+        except BadInput as error:
+            raise BadInput(f"{error}{broken_too(items, row + 1)}") from error
         if x is None:
             like = (*(like or picture.shape)[:2], picture.shape[2])
             if n * math.prod(like) > LARGEST:
@@ -272,9 +273,8 @@ def scanned(parts: list[Items], spec: Spec, *, channels: int | None = None) -> l
     coloured = first.shape[2] == 3 or (channels is None and any(_coloured(item) for item in chain(*parts)))
     look = (*first.shape[:2], 3 if coloured else 1)
     labels = [items.y if hasattr(items, "y") else [item.label for item in items] for items in parts]
-    resize = f"add {spec.how('size', 'N')} to cut all to one size"
     ways = zip(parts, labels, (None, scale_of(spec)), strict=False)
-    made = [Pictures(items, np.asarray(y, np.int32), size, look, spec.text, resize, scale) for items, y, scale in ways]
+    made = [Pictures(items, np.asarray(y, np.int32), size, look, spec.text, spec.to_one_size(), scale) for items, y, scale in ways]
     return made if len(made) == 2 else [*made, None]
 
 

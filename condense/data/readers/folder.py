@@ -58,7 +58,8 @@ def list_items(folder: Path, spec: Spec) -> tuple[list[Item], list[Item], tuple[
         raise BadInput(f"{spec.text}: class folder '{odd[0]}' is not in both train and test; both must have the same")
     if parts.strays:
         one = parts.strays[0].relative_to(folder.resolve())
-        note(f"{spec.text}: {len(parts.strays)} files that are no pictures are left out, such as {one}")
+        several = f"{len(parts.strays)} files that are no pictures are left out, such as"
+        note(f"{spec.text}: {'a file that is no picture is left out:' if len(parts.strays) == 1 else several} {one}")
     train, test = (None if part is None else items_of(part) for part in (parts.train, parts.test))
     if not train or test == []:
         raise BadInput(f"{spec.text}: {folder} has a part without pictures; {LAYOUT}")
@@ -78,7 +79,10 @@ def read_folder(folder: Path, spec: Spec) -> Source:
     """The decoded pictures of a folder. The options of the spec say how they are cut. Raises BadInput for another layout than class folders
     or a table of labels, no test split and no option `test`, broken pictures, and several sizes without the option `size`."""
     train, test, names, drawn = list_items(folder, spec)
-    channels, resize = 1 if spec.options.get("grey") else None, f"add {spec.how('size', 'N')} to cut all to one size"
+    channels, resize = (
+        1 if spec.options.get("grey") else None,
+        spec.to_one_size(),
+    )
     memory, like, found = MemoryBudget(spec.text, remedy="use fewer pictures, ?limit=N, or ?size=N"), None, []
     for items, scale in ((train, None), (test, scale_of(spec))):
         how = {"channels": channels, "size": spec.options.get("size"), "scale": scale, "resize": resize, "like": like}

@@ -40,7 +40,11 @@ def read_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
     """
     opened = open_prepared(folder, spec, remedy=remedy)
     found, like, memory = [], None, MemoryBudget(spec.text, remedy="prepare a smaller set")
-    how = {"channels": opened.channels, "size": spec.options.get("size"), "resize": f"add {spec.how('size', 'N')} to cut all to one size"}
+    how = {
+        "channels": opened.channels,
+        "size": spec.options.get("size"),
+        "resize": spec.to_one_size(),
+    }
     limit, parts = spec.options.get("limit"), list(opened.parts)
     if limit is not None and limit < len(parts[0]) and len(parts) > 1 and opened.channels:
         y, _, _ = number_labels(spec.text, parts[0].y, parts[1].y, names=opened.classes)

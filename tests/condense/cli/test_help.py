@@ -93,7 +93,7 @@ def test_help_of_a_method_comes_from_its_factory(method, capsys):
         assert parameter.default in (None, False) or f"(default: {usual[name]})" in words
 
 
-@pytest.mark.parametrize("method", ["mirage", "colour", "doscond"])
+@pytest.mark.parametrize("method", ["mirage", "colour", "doscond", "kidd"])
 def test_help_of_a_method_of_graphs_offers_nothing_of_images(method, capsys):
     assert {name for name, modality in MODALITIES.items() if not modality.starts} == STARTLESS
     assert run(["distill", method, "--help"]) == 0

@@ -11,7 +11,8 @@ from condense import nets
 from condense.data.load import load_data
 from condense.engine.feeds import graphs_per_class
 from matchers.base import conclude
-from matchers.graphs.doscond import doscond, draw_edges, gap, gradient, initial_graphs, two_rates
+from matchers.graphs.doscond import doscond, gap, gradient
+from matchers.graphs.learned import draw_edges, initial_graphs, two_rates
 from synth.base import fresh, take_all
 from synth.errors import BadInput
 from synth.graphs.base import Alphabet, GraphExamples, Graphs, batch_of
@@ -108,7 +109,7 @@ def test_the_start_is_real_graphs():
 
 
 def test_two_rates_and_their_decay():
-    tx = two_rates(0.5, 2.0, 1)
+    tx = two_rates(0.5, 2.0, decay=1)
     params = {"x": LearnedGraphs(jnp.ones((1, 2, 1)), jnp.ones((1, 1)))}
     state, moves = tx.init(params), []
     for _ in range(2):

@@ -10,7 +10,8 @@ import pytest
 
 from condense import nets
 from condense.data.load import load_data
-from matchers.graphs.doscond import DosCondState, doscond, initial_graphs
+from matchers.graphs.doscond import DosCondState, doscond
+from matchers.graphs.learned import initial_graphs
 from synth.base import Vars, fresh, take_all
 from synth.graphs.base import Alphabet, GraphBatch, GraphExamples, Graphs, batch_of
 from synth.graphs.dense import LearnedGraphs, dense_batch
