@@ -18,18 +18,23 @@
 # a *target representation*, on which any fresh network can be pre-trained quickly, by plain regression.
 #
 # The source is Fashion-MNIST without its labels. What a set is worth shows elsewhere: on handwritten digits, which nothing here has seen.
-# The teacher and the distillation take long on a laptop; each bar shows how long, and a step that was stopped resumes.
+# With 6,000 images, a short training of the teacher and few steps it takes some minutes on a laptop; remove the limits for better ones.
+# Each bar shows how long it takes, and a step that was stopped resumes.
 
 # %%
 from condense import distill, load_data, show, train_ssl_teacher, transfer
 
 # %% tags=["parameters"]
-source, near, far = "fashion_mnist", "mnist", "digits"  # to distil without labels; to transfer to, images of one size and smaller ones
+source, near, far = (
+    "fashion_mnist?limit=6000",
+    "mnist",
+    "digits",
+)  # to distil without labels; to transfer to, images of one size and smaller ones
 size = 100  # the budget: images in all
 net = "convnet:width=32,depth=3,norm=batch"  # the network that is pre-trained
-teacher_epochs = None  # of self-supervised learning; None leaves it to the workbench
-steps = 1000  # of distillation
-epochs = None  # of pre-training on a set; None means 1,000, as published
+teacher_epochs = 20  # of self-supervised learning; None leaves it to the workbench
+steps = 300  # of distillation
+epochs = 300  # of pre-training on a set; None means 1,000, as published
 seeds = 3  # fresh networks behind every score
 out = "runs/notebook-transfer"  # folder of this experiment
 
@@ -56,10 +61,10 @@ print(teacher.about["probe"])
 # The method `krrst` learns images and target representations together. Each step takes a network that was pre-trained on the present
 # set for a while, puts the best linear head on its features in closed form (kernel ridge regression, so nothing is trained inside the
 # step), and asks how well it predicts the teacher's representations of real images. The error's gradient moves pixels and targets.
-# (Networks of the pool are renewed after 200 steps here instead of 1,000, which saves time at the start.)
+# (Networks of the pool are renewed after 100 steps here instead of 1,000, which saves time at the start.)
 
 # %%
-synth = distill("krrst", data, size=size, net=net, steps=steps, pool_steps=200, out=out, teacher=f"{out}/teacher")
+synth = distill("krrst", data, size=size, net=net, steps=steps, pool_steps=100, out=out, teacher=f"{out}/teacher")
 print(f"{len(synth)} images with targets of {synth.y.values.shape[1]} numbers each")
 
 # %% [markdown]
