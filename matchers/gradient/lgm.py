@@ -42,7 +42,9 @@ def lgm(teacher: Any, augment: Callable, *, lr: Annotated[float, Positive] = 0.0
         real, vars = fed
         k_head, k_copies = jax.random.split(key)
         fake, classes = synth.x.decode(), len(real)
-        x = jnp.swapaxes(real.reshape(classes, copies, batch, *real.shape[2:]), 0, 1).reshape(copies, -1, *real.shape[2:])
+        each = real.shape[1] // copies  # `batch`, or what an estimate for several devices gives one of them
+        parts = real[:, : copies * each].reshape(classes, copies, each, *real.shape[2:])
+        x = jnp.swapaxes(parts, 0, 1).reshape(copies, -1, *real.shape[2:])
 
         def features(key, x):
             seen = (augment(key, images, siamese=True) for images in (x, fake))
@@ -50,7 +52,7 @@ def lgm(teacher: Any, augment: Callable, *, lr: Annotated[float, Positive] = 0.0
 
         sides = map_batched(features, jax.random.split(k_copies, copies), x)
         phi, phi_fake = (side.reshape(-1, side.shape[-1]) for side in sides)
-        y = jnp.tile(jnp.repeat(jnp.eye(classes, dtype=phi.dtype), batch, 0), (copies, 1))
+        y = jnp.tile(jnp.repeat(jnp.eye(classes, dtype=phi.dtype), each, 0), (copies, 1))
         head = jax.random.normal(k_head, (phi.shape[1], classes), phi.dtype)
         target = jax.lax.stop_gradient(head_gradient(head, phi, y))
         found = head_gradient(head, phi_fake, jnp.tile(synth.y.probs().astype(phi.dtype), (copies, 1)))

@@ -24,6 +24,7 @@ from condense.nets.registry import NETS
 from condense.runtime.devices import place_batch, replicate
 from condense.teachers.barlow import Config, complete, make_training
 from condense.teachers.train import TeacherRecipe, compile_steps
+from condense.workflows.forecast import Forecast
 from evals.krr import make_scorer
 from evals.protocol import ScoringNetwork
 from evals.recipes import RECIPES, recipe
@@ -274,3 +275,12 @@ def test_what_is_compiled_on_the_way_is_found(monkeypatch):
     found = [program.faults(most=100) for program in programs]
     assert any("primitive 'conv_out' not found" in one.get("cuda", [""])[0] for one in found)
     assert {at: [f"{held.nbytes} bytes of constants"] for at in PLATFORMS} in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", LEARNED, ids="-".join)
+def test_every_step_is_counted_and_shared(case, spec):
+    """The part of a batch that one of two devices gets is traced too; a share takes no more than the whole."""
+    one = ready(*case, spec)
+    whole, half = (Forecast(one.matcher, one.synth, one.feed()(0), "cuda", count).work() for count in (1, 2))
+    assert 0 < half.flops <= whole.flops and 0 < half.bytes <= whole.bytes

@@ -15,10 +15,9 @@ from condense.inputs.experts import COUNT, pace_of, plan_experts
 from condense.runtime.devices import batch_shapes, place_batch
 from condense.workflows import elsewhere
 from condense.workflows.elsewhere import estimate_for, input_span
-from condense.workflows.forecast import Forecast, forecast, training_work
+from condense.workflows.forecast import forecast, training_work
 from condense.workflows.plan import plan, stand_in_set
 from synth.base import Examples
-from tests.support.methods import LEARNED, ready
 
 NET = "convnet:width=4,depth=1"
 CONVOLUTION = 2 * (3 * 8 - 2) ** 2 * 1 * 4  # operations of the convolution of an 8x8 image of one channel
@@ -78,15 +77,6 @@ def test_inputs_are_shared_out_among_devices():
     assert one == pytest.approx(machines[0].device.seconds(repeated(work, 3 * batches * 2))), "two gradients a step"
     assert two == pytest.approx([seconds * 2 / 3 for seconds in one]) and four == nine == pytest.approx([seconds / 3 for seconds in one])
     assert made.disk == 3 * 6 * 4 * nets.count(nets.build(NET, data.image, CLASSES))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", LEARNED, ids="-".join)
-def test_every_step_is_counted_and_shared(case, spec):
-    """The part of a batch that one of two devices gets is traced too; a share takes no more than the whole."""
-    one = ready(*case, spec)
-    whole, half = (Forecast(one.matcher, one.synth, one.feed()(0), "cuda", count).work() for count in (1, 2))
-    assert 0 < half.flops <= whole.flops and 0 < half.bytes <= whole.bytes
 
 
 def test_a_dry_run_for_another_machine(tmp_path, monkeypatch, capsys):
