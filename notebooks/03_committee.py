@@ -105,7 +105,7 @@ scored = {"data": data, "net": committee[0], "seeds": seeds, "recipe": "cvdd", "
 results = {kind: evaluate(kinds[kind], teachers=f"{out}-teachers", **scored) for kind in ("committee", "distances")}
 results["hard"] = evaluate(kinds["hard"], **scored)
 for kind, result in results.items():
-    print(f"labels: {kind}", result.table(), sep="\n")
+    print(kind, result.table(), sep="\n")
 
 # %%
 weights = [results[kind].bytes["labels"] for kind in kinds]

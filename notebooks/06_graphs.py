@@ -101,6 +101,10 @@ result.table()
 result.plot()
 
 # %% [markdown]
+# Summary and random graphs end close to each other here. What tells these classes apart is one fork, and a handful of whole graphs shows
+# that as well as a list of frequent trees. Real molecules differ in more: on NCI1, at about as many bytes, GIN is right about 60.7 ± 2.2 %
+# with the summary and 56.4 ± 5.1 % with random graphs (docs/graph_methods.md).
+#
 # ## Nothing lost
 #
 # Mirage forgets: rare trees, and how often a tree occurs in a graph. Colours allow a summary that forgets nothing. Join all nodes that

@@ -69,7 +69,7 @@ train_teachers(data, f"{out}-few", net=[net], epochs=taught, batch=4, fraction=f
 way = {"data": data, "net": net, "seeds": seeds, "recipe": "quick", "epochs": epochs, "rows": ["distilled", "random"]}
 way["augmentations"] = "crop"  # shifted views, so that a teacher that answers to each of them says more than a stored answer
 results = evaluate(kept, **way, teachers=f"{out}-teachers", regimes=["hard", "soft", "online"])
-print(results.table())
+results.table()
 
 # %%
 results.plot()

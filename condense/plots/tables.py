@@ -44,6 +44,13 @@ class WholeTable(Table):
             column.width = width
         yield from super().__rich_console__(console, options.update_width(sum(widths) + rest))
 
+    def __str__(self) -> str:
+        """The table as plain text, which is what `print` shows."""
+        console = Console(color_system=None)
+        with console.capture() as caught:
+            console.print(self, crop=False)
+        return caught.get()
+
 
 def around(columns: int, gap: int) -> int:
     """The width, in letters, of all that is not a cell, for gaps of this width between cells; a gap of 3 is one with a line, and then the

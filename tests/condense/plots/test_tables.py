@@ -75,3 +75,11 @@ def test_lists_tear_no_flag_on_a_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     text = "condense distill dm --no-flip --checkpoint-every 3 --data npz:a_file_with_a_name_of_more_than_forty_letters.npz"
     assert set(text.split()) <= set(aligned({"name": text}).split())
+
+
+def test_a_table_prints_as_its_text(capsys):
+    table = WholeTable("name", title="three words here")
+    table.add_row("a single cell")
+    print(table)
+    said = capsys.readouterr().out
+    assert "three words here" in said and "a single cell" in said and "object at" not in said
