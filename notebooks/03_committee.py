@@ -104,8 +104,7 @@ kinds["hard"] = relabel(f"{out}/set.npz", f"{out}-hard.npz", kind="hard", **labe
 scored = {"data": data, "net": committee[0], "seeds": seeds, "recipe": "cvdd", "epochs": label_epochs, "rows": ["distilled", "random"]}
 results = {kind: evaluate(kinds[kind], teachers=f"{out}-teachers", **scored) for kind in ("committee", "distances")}
 results["hard"] = evaluate(kinds["hard"], **scored)
-for kind, result in results.items():
-    print(kind, result.table(), sep="\n")
+[print(kind, result.table(), sep="\n") for kind, result in results.items()]
 
 # %%
 weights = [results[kind].bytes["labels"] for kind in kinds]

@@ -18,18 +18,14 @@
 # a *target representation*, on which any fresh network can be pre-trained quickly, by plain regression.
 #
 # The source is Fashion-MNIST without its labels. What a set is worth shows elsewhere: on handwritten digits, which nothing here has seen.
-# With 6,000 images, a short training of the teacher and few steps it takes some minutes on a laptop; remove the limits for better ones.
+# With 6,000 images of each, a short training of the teacher and few steps it takes some minutes on a laptop; remove the limits for more.
 # Each bar shows how long it takes, and a step that was stopped resumes.
 
 # %%
 from condense import distill, load_data, show, train_ssl_teacher, transfer
 
 # %% tags=["parameters"]
-source, near, far = (
-    "fashion_mnist?limit=6000",
-    "mnist",
-    "digits",
-)  # to distil without labels; to transfer to, images of one size and smaller ones
+source, near, far = "fashion_mnist?limit=6000", "mnist?limit=6000", "digits"  # to distil without labels; to transfer to
 size = 100  # the budget: images in all
 net = "convnet:width=32,depth=3,norm=batch"  # the network that is pre-trained
 teacher_epochs = 20  # of self-supervised learning; None leaves it to the workbench

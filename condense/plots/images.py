@@ -16,8 +16,7 @@ from synth.errors import BadInput
 from synth.set import SyntheticSet
 
 CELL = 32  # smaller images are enlarged by a whole factor to at least this
-LARGE, MIDDLE, FEW = 96, 64, 20  # and to these where a class has one image, or up to ROW of them, of at most so many classes
-ROW = 10
+LARGE, FEW = 96, 20  # and to this where a class has one image, of at most so many classes
 WIDEST = 2048  # none is enlarged beyond it
 GAP = 2
 LETTERS = 20
@@ -42,7 +41,7 @@ def draw_grid(
       below: indices of examples -> for each an image in model space that stands below it, such as a real one. It is called once, with all
         that are drawn.
 
-    Few images a class are drawn larger where there are few classes, and one image a class larger still.
+    One image a class is drawn larger, where there are few classes.
 
     Raises ValueError for a set without `info`, BadInput for one that holds no images or for `per_class` < 1.
     """
@@ -59,7 +58,7 @@ def draw_grid(
         classes = ("",) * min(ROWS, of[-1] + 1)
     shown = [np.flatnonzero(of == c)[:per_class] for c in range(len(classes))]  # no other image is looked at
     chosen, columns = np.concatenate(shown), max(map(len, shown), default=0)
-    least = CELL if columns > ROW or len(classes) > FEW else MIDDLE if columns > 1 else LARGE
+    least = LARGE if columns <= 1 and len(classes) <= FEW else CELL
 
     def shades(x: np.ndarray) -> list[np.ndarray]:
         return np.split(_shades(synth.info.preprocess.undo(x), stretch, least), np.cumsum([len(index) for index in shown])[:-1])

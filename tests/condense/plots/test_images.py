@@ -36,11 +36,11 @@ def cell(picture, row, column, columns, size):
 def test_images_stand_by_class_undone_and_enlarged(preprocess, channels):
     raw = np.random.default_rng(0).random((5, 8, 8, channels)).astype(np.float32)
     picture = draw_grid(a_set(raw, Hard(jnp.int32([2, 0, 2, 2, 0]), 3), preprocess=preprocess), per_class=2)
-    assert picture.mode == "RGB" and picture.height == 2 + 3 * 66
+    assert picture.mode == "RGB" and picture.height == 2 + 3 * 34
     for row, column, image in ((0, 0, 1), (0, 1, 4), (2, 0, 0), (2, 1, 2)):
-        expected = np.kron(raw[image], np.ones((8, 8, 1))) * 255 * np.ones(3)
-        np.testing.assert_allclose(cell(picture, row, column, 2, 64), expected, atol=0.6)
-    assert (cell(picture, 1, 0, 2, 64) == 255).all(), "a class without images leaves its row empty"
+        expected = np.kron(raw[image], np.ones((4, 4, 1))) * 255 * np.ones(3)
+        np.testing.assert_allclose(cell(picture, row, column, 2, 32), expected, atol=0.6)
+    assert (cell(picture, 1, 0, 2, 32) == 255).all(), "a class without images leaves its row empty"
 
 
 def test_soft_labels_go_to_their_largest_class():
