@@ -196,8 +196,12 @@ def fitted(kind: str, rows: Rows, spec: str) -> Preprocess:
 
 def has_published(spec: str, channels: int) -> bool:
     """Whether releases state a mean and a deviation for the named set with which `spec` begins, and so many channels."""
-    numbers = PUBLISHED.get(spec.partition("?")[0])
-    return numbers is not None and len(numbers[0]) == channels
+    return _numbers("published", channels, spec) is not None
+
+
+def _numbers(kind: str, channels: int, spec: str) -> tuple | None:
+    numbers = IMAGENET if kind == "imagenet" else PUBLISHED.get(spec.partition("?")[0])
+    return numbers if numbers is not None and len(numbers[0]) == channels else None
 
 
 def stated(kind: str, channels: int, spec: str) -> Standard:
@@ -206,8 +210,8 @@ def stated(kind: str, channels: int, spec: str) -> Standard:
 
     Raises BadInput where none are known for this set or for so many channels.
     """
-    numbers = IMAGENET if kind == "imagenet" else PUBLISHED.get(spec.partition("?")[0])
-    if numbers is None or len(numbers[0]) != channels:
+    numbers = _numbers(kind, channels, spec)
+    if numbers is None:
         known = "three channels" if kind == "imagenet" else ", ".join(PUBLISHED)
         raise BadInput(f"{spec}: normalise={kind} is known for {known}; use normalise=standard")
     mean, std = (np.array(part, np.float32) for part in numbers)

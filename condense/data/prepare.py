@@ -36,8 +36,7 @@ def prepare(name: str, *, from_dir: Path | None = None, size: int | None = None,
 
     Raises:
       BadInput: a wrong name, or one of a set that needs no files; files that are missing or refused; `size` or `test` where there are no
-        class folders; with `from_dir` a set that is there
-        already; no tensorflow and no `from_dir`.
+        class folders; with `from_dir` a set that is there already; no tensorflow and no `from_dir`.
       RunFailed: the disk is full, or the download failed. The same call goes on with the shards that are missing.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):

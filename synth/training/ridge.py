@@ -4,7 +4,7 @@ All functions are pure and take any float dtype. A prediction for real examples 
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,13 +86,13 @@ class Head(NamedTuple):
     predict: Callable
     jitter: Float[Array, ""]
 
-    def __call__(self, other: Any) -> Float[Array, "m c"]:
+    def __call__(self, other: Float[Array, "m d"] | tuple) -> Float[Array, "m c"]:
         """The predictions for m other examples, from their features."""
         return self.predict(other)
 
 
 def regression(
-    features: Any,
+    features: Float[Array, "n d"] | tuple,
     y: Float[Array, "n c"],
     *,
     gram: Callable = linear,
@@ -109,7 +109,7 @@ def regression(
     kernel whose eigenvalues fall fast.
 
     Args:
-      features, y: of the n synthetic examples; features f32[n d], or whatever the kernel takes.
+      features, y: of the n synthetic examples; features f32[n d], or a tuple that the kernel takes.
       gram: the kernel, (features of m examples, features of n) -> f32[m n].
       reg, rule, detached: lambda, which is reg tr(K_ss) / n (`mean`) or reg tr(K_ss) (`trace`), as `strength` computes it.
       weight: how many equal rows an example counts as; 1 by default. The n of `mean` is still the number of examples.

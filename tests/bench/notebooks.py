@@ -38,14 +38,14 @@ def scores(text: str) -> list[dict[str, str]]:
 
 
 def measure(path: Path) -> list[dict]:
-    """Runs one notebook in an empty folder: a row a score. Raises nbclient's CellExecutionError where a cell fails."""
+    """Runs one notebook in an empty folder: a row a score, or its cost alone. Raises nbclient's CellExecutionError where a cell fails."""
     book, before = jupytext.read(path), resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as home:
         nbclient.NotebookClient(book, timeout=None, kernel_name="this", resources={"metadata": {"path": home}}).execute()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     took = sum(getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime"))
     found = [row for cell in book.cells if cell.cell_type == "code" and ".table()" in cell.source for row in scores(printed(cell))]
-    return [{"notebook": path.stem, "processor_seconds": round(took, 1), **row} for row in found]
+    return [{"notebook": path.stem, "processor_seconds": round(took, 1), **row} for row in found or [{}]]
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -62,6 +63,14 @@ def test_messages_that_troubleshooting_quotes_are_said():
     quoted = [text for term in terms for text in re.findall(r"`([^`]+ [^`]+)`", term) if "command not found" not in text]
     pieces = [piece.strip() for text in quoted for piece in re.split(r"\b[NXY]\b|\.\.\.", text)]
     assert len(quoted) > 5 and not [piece for piece in pieces if piece not in said]
+
+
+def test_headers_of_a_page_go_down_one_level_at_a_time():
+    """Sphinx warns of anything else, and `make docs` takes a warning for an error."""
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        prose = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        levels = [0, *(len(marks) for marks in re.findall(r"^(#+) ", prose, re.MULTILINE))]
+        assert all(below <= above + 1 for above, below in pairwise(levels)), path.name
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ GRAPHS = "toy_graphs?edges=false"
 KEY = jax.random.key(0)
 # options that cost time, and one that keeps rounding from being amplified, where a method has them
 SMALL = {"batch": 8, "outer": 2, "inner": 1, "epochs": 1, "pool": 2, "pool_steps": 3, "reg": 1e-2, "inner_steps": 2, "max_start": 2}
-SMALL |= {"copies": 2, "frequencies": 16, "gate": 100.0, "support": (9,), "nodes": 4, "layers": 1}
+SMALL |= {"copies": 2, "frequencies": 16, "gate": 100.0, "support": (9,), "nodes": 4}
 BUDGETS = {name: ("ipc", IPC) for name in ("doscond", "kidd")}  # of the methods that want one when they are built
 
 

@@ -89,11 +89,7 @@ def read_pictures(spec: Spec, parts: list[Columns], image: str, label: str, usua
     if there are some, those of the test; else the fraction of the option `test` is drawn, or `usual`."""
     y_train, y_test, classes = labels_of(spec, parts, label)
     channels = 1 if spec.options.get("grey") else None
-    how = {
-        "channels": channels,
-        "size": spec.options.get("size"),
-        "resize": spec.to_one_size(),
-    }
+    how = {"channels": channels, "size": spec.options.get("size"), "resize": spec.to_one_size()}
     memory, like, found = MemoryBudget(spec.text, remedy="use fewer pictures, or size=N"), None, []
     for part, y in zip(parts, (y_train, y_test), strict=False):
         items = PictureColumn(spec.text, part, image, y)

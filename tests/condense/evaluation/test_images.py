@@ -325,7 +325,8 @@ def test_what_does_not_fit_is_refused_naming_both(data):
 def test_other_data_is_warned_about(data, capsys):
     quickly(without(make_set(data), data_digest="0123456789abcdef"), data)
     said = capsys.readouterr()
-    assert " of digest 0123456789ab, and " in said.err and data.digest[:12] in said.err
+    warned = f"warning: a set was made from {data.spec} of digest 0123456789ab, and {data.spec} here has digest {data.digest[:12]}: "
+    assert warned in said.err
     assert "warning" not in said.out
     quickly(make_set(data), data)
     assert "warning" not in capsys.readouterr().err
