@@ -17,7 +17,8 @@ from synth.set import SyntheticSet
 
 
 class PerClass(NamedTuple):
-    """A feed of f32[classes n ...]: n real images or vectors of every class (drawn without replacement; with, where a class has fewer)."""
+    """A feed of f32[classes n ...]: n real images or vectors of every class, or as many as the largest class has if that is fewer. They are
+    drawn without replacement; with, where a class has fewer."""
 
     n: int
 

@@ -39,8 +39,8 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
     """Builds the feed that a matcher asks for: a function from the step number to a batch.
 
     Args:
-      request: `PerClass(n)` gives f32[classes n h w c], `Shuffled(n)` gives `Examples` of n rows, `Whole()` all
-        of `examples` in memory, `Unread()` `examples` as they are, `Segment(...)` a `Piece` of an expert's trajectory,
+      request: `PerClass(n)` gives f32[classes n h w c], with a smaller n where no class has as many, `Shuffled(n)` gives `Examples` of n
+        rows, `Whole()` all of `examples` in memory, `Unread()` `examples` as they are, `Segment(...)` a `Piece` of an expert's trajectory,
         `Stages(...)` two `Snapshots` of it, `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, `Computed(of)` what
         `of` makes of the examples, None nothing, and a tuple of requests a tuple of their batches. Threads read the next batches meanwhile,
         where examples do not lie in memory.
@@ -93,6 +93,8 @@ def _per_class(n: int, examples: Split, classes: int, seed: int) -> Callable:
     empty = [c for c, members in enumerate(rows) if not len(members)]
     if empty:
         raise BadInput(f"--data has no training example of class {empty[0]}; this method draws from each of the {classes} classes")
+
+    n = min(n, max(map(len, rows)))  # more would be the same rows again, at their full cost
 
     def feed(step: int):
         rng = _rng(seed, PER_CLASS, step)

@@ -42,8 +42,8 @@ def lgm(teacher: Any, augment: Callable, *, lr: Annotated[float, Positive] = 0.0
         real, vars = fed
         k_head, k_copies = jax.random.split(key)
         fake, classes = synth.x.decode(), len(real)
-        each = real.shape[1] // copies  # `batch`, or what an estimate for several devices gives one of them
-        parts = real[:, : copies * each].reshape(classes, copies, each, *real.shape[2:])
+        each = -(-real.shape[1] // copies)  # `batch`, unless classes are small or an estimate for several devices gives one of them less
+        parts = real[:, jnp.arange(copies * each) % real.shape[1]].reshape(classes, copies, each, *real.shape[2:])
         x = jnp.swapaxes(parts, 0, 1).reshape(copies, -1, *real.shape[2:])
 
         def features(key, x):

@@ -37,6 +37,16 @@ def test_per_class_draws_each_class_without_replacement_where_it_can():
         assert len(set(rows[2])) <= 3  # five drawn from three: with replacement
 
 
+def test_per_class_takes_no_more_than_the_largest_class_has():
+    """Of classes of 4 and 3 in batches of 64: all four of the one, and four draws of the other."""
+    examples = numbered([4, 3])
+    feed = make_feed(PerClass(64), examples, 2, seed=1)
+    for step in range(20):
+        rows = rows_of(feed(step))
+        assert rows.shape == (2, 4) and set(rows[0]) == set(np.flatnonzero(examples.y == 0))
+        assert set(rows[1]) <= set(np.flatnonzero(examples.y == 1))
+
+
 def test_per_class_is_uniform_over_members():
     """Chi-square over 9 members in 2,000 draws of 3: 8 degrees of freedom, the 0.999 quantile is 26.1."""
     examples = numbered([9])

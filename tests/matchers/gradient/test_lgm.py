@@ -109,6 +109,15 @@ def test_a_copy_of_the_real_examples_has_no_loss():
     assert np.abs(slope_of(state)).max() < 1e-2 * np.abs(slope_of(other)).max()
 
 
+def test_copies_that_outnumber_the_images_of_a_class_see_them_again():
+    teacher, fake = drawn(smooth_net()), as_set(blobs(2, seed=1))
+    real = per_class(blobs(2))
+    losses = [
+        stepped(lgm(teacher, darkened, batch=1, copies=COPIES), fake, (seen, teacher.vars))[2]["loss"] for seen in (real, real[:, [0, 1, 0]])
+    ]
+    assert losses[0] == losses[1] > 0
+
+
 def test_batch_norms_of_the_teacher_use_their_running_statistics():
     """Mean 0 and variance 1 before any training, whatever the batch."""
     teacher, examples = drawn(normed_net()), blobs(2)
