@@ -5,55 +5,23 @@ On a CPU a convolution is a trilinear form
   T(image, kernel, out) = sum_{b,i,j,u,v,c,d} image[b, s*i+u-p, s*j+v-p, c] kernel[u,v,c,d] out[b,i,j,d],
 
 and the convolution and its two derivatives are the gradients of T by one argument, with the other two given. So three primitives
-differentiate into each other: derivatives of any order, forward or reverse, run the same few fast forms, also inside loops, where XLA's own
-are slow.
+differentiate into each other: derivatives of any order, forward or reverse, run the same few fast forms, those of `condense.nets.forms`.
 """
 
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
+from condense.nets.forms import Window, compute_image, compute_kernel, compute_out, direct
 from condense.nets.precision import matmul, product
 from synth.numerics import backend
 from synth.training.microbatch import rows_of, split_rows
-
-# Winograd F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308, section 4): output tile A^T [(G k G^T) * (B^T d B)] A, `*` summed over channels,
-# from the points 0, 1, -1, 2, -2 and infinity: a quarter of the direct products. In float32 it errs by 1e-5 of the largest output.
-BT = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1))
-G = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
-AT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
-TILE, STEP = len(BT), len(AT)
-THIN = 4  # channels up to which patches times matrix beats Winograd
-
-
-class Window(NamedTuple):
-    """The static half of a convolution: image, kernel and output shapes (without the batch), stride and padding."""
-
-    image: tuple[int, int, int]
-    kernel: tuple[int, int, int, int]
-    stride: int
-    padding: int
-
-    @property
-    def out(self) -> tuple[int, int, int]:
-        """Height, width and channels of the result."""
-        (h, w, _), (kh, kw, _, d) = self.image, self.kernel
-        return (h + 2 * self.padding - kh) // self.stride + 1, (w + 2 * self.padding - kw) // self.stride + 1, d
-
-    @property
-    def wide(self) -> bool:
-        """Whether Winograd's form applies and pays: kernels of 3x3, stride 1, at most 2 pixels of padding, more than 4 channels before and
-        after, and more than 2 pixels a side. Its derivative by the image pads by 2 - padding."""
-        large = min(self.image[:2] + self.out[:2]) > STEP // 2  # a tile's products are not fewer than those of 2x2 pixels
-        return self.kernel[:2] == (3, 3) and self.stride == 1 and self.padding <= 2 and min(self.kernel[2:]) > THIN and large
 
 
 def conv2d(
@@ -90,88 +58,7 @@ def convolve(
     does not read `groups`, so the primitive must be one for them."""
     if backend.has_own_convolutions():
         return product(functools.partial(primitive.bind, window=window), x, kernel)
-    strides, padding = (window.stride, window.stride), [(window.padding, window.padding)] * 2
-    form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
-    return product(lambda a, b: jax.lax.conv_general_dilated(a, b, strides, padding, **form), x, kernel)
-
-
-# --- patches: every window as a column, so that all products are plain and the copies run along rows of pixels
-
-
-def _columns(x, w):
-    """f32[kh*kw*c, b*h2*w2]: channel by channel, the pixel that each window sees at each kernel position."""
-    (kh, kw, c, _), (h, v, _), s = w.kernel, w.out, w.stride
-    x = jnp.pad(x.transpose(3, 0, 1, 2), ((0, 0), (0, 0), (w.padding, w.padding), (w.padding, w.padding)))
-    parts = [x[:, :, i : i + s * (h - 1) + 1 : s, j : j + s * (v - 1) + 1 : s] for i in range(kh) for j in range(kw)]
-    return jnp.stack(parts).reshape(kh * kw * c, -1)
-
-
-def _patches_out(x, kernel, w):
-    columns = _columns(x, w)
-    return _dot(columns, kernel.reshape(len(columns), -1)).reshape(-1, *w.out)
-
-
-def _patches_image(out, kernel, w):
-    columns = kernel.reshape(-1, w.out[-1]) @ out.reshape(-1, w.out[-1]).T
-    image = jax.ShapeDtypeStruct((len(out), *w.image), out.dtype)
-    return jax.linear_transpose(functools.partial(_columns, w=w), image)(columns)[0]
-
-
-def _patches_kernel(x, out, w):
-    return (_columns(x, w) @ out.reshape(-1, w.out[-1])).reshape(w.kernel)
-
-
-def _dot(a, b):
-    """a^T b. Stated on matrices: with more axes XLA transposes an operand by a slow copy first."""
-    return jax.lax.dot_general(a, b, (((0,), (0,)), ((), ())))
-
-
-# --- Winograd: thirty-six separate products, which run near the speed of one large one
-
-
-def _combine(coefficients, terms):
-    """Sum of coefficient * term over the non-zero coefficients, without multiplying by one."""
-    parts = [t if a == 1 else -t if a == -1 else jnp.asarray(a, t.dtype) * t for a, t in zip(coefficients, terms, strict=True) if a]
-    return sum(parts[1:], start=parts[0])
-
-
-def _tiles(x, w, matrix, padding):
-    """matrix @ tile @ matrix^T of every tile, one for each STEP x STEP outputs: rows of f32[b*tiles, c], one array for each position."""
-    size, (th, tv) = len(matrix[0]), (-(-n // STEP) for n in w.out[:2])
-    rows, columns = ((padding, STEP * (n - 1) + size - padding - m) for n, m in zip((th, tv), x.shape[1:3], strict=True))
-    x = jnp.pad(x, ((0, 0), rows, (0, 0), (0, 0)))
-    half = [_combine(row, [x[:, u : u + STEP * (th - 1) + 1 : STEP] for u in range(size)]) for row in matrix]
-    # behind a pad XLA stores a half, else each of its uses computes it again
-    half = [jnp.pad(h, ((0, 0), (0, 0), columns, (0, 0))) for h in half]
-    lines = [[h[:, :, v : v + STEP * (tv - 1) + 1 : STEP] for v in range(size)] for h in half]
-    return [[_combine(row, line).reshape(-1, x.shape[-1]) for row in matrix] for line in lines]
-
-
-def _squared(dtype):
-    """G kron G, f[36, 9]: G k G^T for all channels as one product, which compiles faster than thirty-six sums."""
-    return jnp.asarray(np.kron(G, G), dtype)
-
-
-def _winograd_out(x, kernel, w):
-    (h, v, d), positions = w.out, range(TILE)
-    k = jnp.tensordot(_squared(kernel.dtype), kernel.reshape(9, *kernel.shape[2:]), 1)
-    t = _tiles(x, w, BT, w.padding)
-    m = [[t[i][j] @ k[TILE * i + j] for j in positions] for i in positions]
-    half = [[_combine(row, column) for column in zip(*m, strict=True)] for row in AT]
-    th, tv = -(-h // STEP), -(-v // STEP)
-    y = jnp.stack([jnp.stack([_combine(row, line).reshape(-1, th, tv, d) for row in AT], 3) for line in half], 2)
-    return y.reshape(-1, th * STEP, tv * STEP, d)[:, :h, :v]
-
-
-def _winograd_image(out, kernel, w):
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    return _winograd_out(out, turned, Window(w.out, turned.shape, 1, 2 - w.padding))
-
-
-def _winograd_kernel(x, out, w):
-    t, g = _tiles(x, w, BT, w.padding), _tiles(out, w, tuple(zip(*AT, strict=True)), 0)
-    k = jnp.stack([_dot(t[i][j], g[i][j]) for i in range(TILE) for j in range(TILE)])
-    return jnp.tensordot(_squared(k.dtype).T, k, 1).reshape(w.kernel)
+    return product(lambda a, b: direct(a, b, window.stride, [(window.padding, window.padding)] * 2, groups), x, kernel)
 
 
 # --- the three primitives
@@ -233,13 +120,7 @@ def trilinear(name: str, out: Callable, image: Callable, kernel: Callable) -> tu
     return by_out, by_image, by_kernel
 
 
-def _either(patches, winograd):
-    return lambda a, b, window: (winograd if window.wide else patches)(a, b, window)
-
-
-by_out, by_image, by_kernel = trilinear(
-    "conv", _either(_patches_out, _winograd_out), _either(_patches_image, _winograd_image), _either(_patches_kernel, _winograd_kernel)
-)
+by_out, by_image, by_kernel = trilinear("conv", compute_out, compute_image, compute_kernel)
 
 
 def in_pieces(fn: Callable, x: Float[Array, "b ..."]):

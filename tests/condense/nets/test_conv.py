@@ -8,7 +8,7 @@ import pytest
 from condense.nets import conv
 from synth.training import microbatch as pieces_module
 
-# name: (h, w, c, d, kernel size, stride, padding); the first five run as Winograd, the others as patches
+# name: (h, w, c, d, kernel size, stride, padding)
 CASES = {
     "even": (8, 8, 6, 5, 3, 1, 1),
     "odd": (7, 5, 6, 5, 3, 1, 1),
