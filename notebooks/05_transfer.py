@@ -18,8 +18,8 @@
 # a *target representation*, on which any fresh network can be pre-trained quickly, by plain regression.
 #
 # The source is Fashion-MNIST without its labels. What a set is worth shows elsewhere: on handwritten digits, which nothing here has seen.
-# With 6,000 images of each, a short training of the teacher and few steps it takes some minutes on a laptop; remove the limits for more.
-# Each bar shows how long it takes, and a step that was stopped resumes.
+# With 6,000 images of each, a short training of the teacher and few steps it takes half an hour of one processor core, most of it for
+# pre-training; remove the limits for more. Each bar shows how long it takes, and a step that was stopped resumes.
 
 # %%
 from condense import distill, load_data, show, train_ssl_teacher, transfer
@@ -112,6 +112,11 @@ transfer(out, to=far, fraction=0.1, seeds=seeds, epochs=epochs, net=net, rows=["
 #   digits can be told apart, so this is not to be taken for granted.
 # - **distilled above random** by more than both spreads says that distillation helped, and not merely the teacher's representations.
 # - A difference within the spreads says nothing. Raise `seeds`.
+#
+# Run as it stands it gave, with one label in a hundred, 68.9 ± 2.0 without pre-training, 77.2 ± 1.0 with the distilled set and 76.2 ± 0.7
+# with random images: pre-training helps, but at this size distillation adds nothing that three networks could show. The distilled images
+# had moved only 0.03 standard deviations from the real ones that they started from, in 300 steps; as published there are 160,000. With all
+# labels there is hardly room: 96.2, 97.1 and 97.4.
 #
 # ## Where next
 #

@@ -112,9 +112,8 @@ def test_a_copy_of_the_real_examples_has_no_loss():
 def test_copies_that_outnumber_the_images_of_a_class_see_them_again():
     teacher, fake = drawn(smooth_net()), as_set(blobs(2, seed=1))
     real = per_class(blobs(2))
-    losses = [
-        stepped(lgm(teacher, darkened, batch=1, copies=COPIES), fake, (seen, teacher.vars))[2]["loss"] for seen in (real, real[:, [0, 1, 0]])
-    ]
+    matcher = lgm(teacher, darkened, batch=1, copies=COPIES)
+    losses = [stepped(matcher, fake, (seen, teacher.vars))[2]["loss"] for seen in (real, real[:, [0, 1, 0]])]
     assert losses[0] == losses[1] > 0
 
 
