@@ -58,7 +58,7 @@ def convolve(
     does not read `groups`, so the primitive must be one for them."""
     if backend.has_own_convolutions():
         return product(functools.partial(primitive.bind, window=window), x, kernel)
-    return product(lambda a, b: direct(a, b, window.stride, [(window.padding, window.padding)] * 2, groups), x, kernel)
+    return product(lambda a, b: direct(a, b, window.stride, [(window.padding, window.padding)] * 2, groups=groups), x, kernel)
 
 
 # --- the three primitives

@@ -5,11 +5,13 @@ as it stands. Its derivatives are slow, above all inside loops, and so they are 
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 # Winograd F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308, section 4): output tile A^T [(G k G^T) * (B^T d B)] A, `*` summed over channels,
 # from the points 0, 1, -1, 2, -2 and infinity: a quarter of the direct products. In float32 it errs by 1e-5 of the largest output.
@@ -82,7 +84,10 @@ def _patches_kernel(x, out, w):
 # --- direct: XLA's own convolution, and for the kernel a product at each of its pixels
 
 
-def direct(x, kernel, stride, padding, groups=1):
+def direct(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "kh kw k d"], stride: int, padding: Sequence[tuple[int, int]], *, groups: int = 1
+) -> Float[Array, "b h2 w2 d"]:
+    """XLA's own convolution, in `groups` of channels, with `padding` as (before, after) of rows and of columns; negative ones cut off."""
     form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, **form)
 
@@ -171,13 +176,16 @@ def _winograd_kernel(x, out, w):
 # --- which form
 
 
-def compute_out(x, kernel, w):
+def compute_out(x: Float[Array, "b h w c"], kernel: Float[Array, "kh kw c d"], w: Window) -> Float[Array, "b h2 w2 d"]:
+    """The convolution that `w` describes, in the form that is fastest for its channels."""
     return (_winograd_out if w.deep else _patches_out if w.kernel[2] == 1 else _direct_out)(x, kernel, w)
 
 
-def compute_image(out, kernel, w):
+def compute_image(out: Float[Array, "b h2 w2 d"], kernel: Float[Array, "kh kw c d"], w: Window) -> Float[Array, "b h w c"]:
+    """Its derivative by the image, for the cotangent `out` of its result."""
     return (_winograd_image if w.deep else _patches_image if w.thin else _direct_image)(out, kernel, w)
 
 
-def compute_kernel(x, out, w):
+def compute_kernel(x: Float[Array, "b h w c"], out: Float[Array, "b h2 w2 d"], w: Window) -> Float[Array, "kh kw c d"]:
+    """Its derivative by the kernel, for the cotangent `out` of its result."""
     return (_winograd_kernel if w.wide else _patches_kernel if w.thin else _direct_kernel)(x, out, w)

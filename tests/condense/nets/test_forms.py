@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from condense.nets import forms
-from tests.condense.nets.test_conv import CASES
+from tests.support.convolutions import CASES
 
 # where the channels choose the form, a network of any width must get the same from each
 FORMS = {
@@ -38,7 +38,8 @@ def test_every_form_computes_the_three_gradients_of_one_sum(float64, name, form)
         pytest.skip("Winograd's form is for kernels of 3x3 and stride 1")
     rng = np.random.default_rng(0)
     x, kernel, slope = rng.normal(size=(2, h, w, c)), rng.normal(size=(k, k, c, d)), rng.normal(size=(2, *window.out))
-    found = [f(*args, window) for f, args in zip(FORMS[form], ((x, kernel), (slope, kernel), (x, slope)), strict=True)]
+    pairs = ((x, kernel), (slope, kernel), (x, slope))
+    found = [f(*map(jnp.asarray, pair), window) for f, pair in zip(FORMS[form], pairs, strict=True)]
     for got, want in zip(found, by_hand(x, kernel, slope, window), strict=True):
         assert got.shape == want.shape and got.dtype == jnp.float64
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-12 * max(1, np.abs(want).max()))
