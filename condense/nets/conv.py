@@ -18,7 +18,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
-from condense.nets.forms import Window, compute_image, compute_kernel, compute_out, direct
+from condense.nets.forms import Window, compute_image, compute_kernel, compute_out, direct_out
 from condense.nets.precision import matmul, product
 from synth.numerics import backend
 from synth.training.microbatch import rows_of, split_rows
@@ -58,7 +58,7 @@ def convolve(
     does not read `groups`, so the primitive must be one for them."""
     if backend.has_own_convolutions():
         return product(functools.partial(primitive.bind, window=window), x, kernel)
-    return product(lambda a, b: direct(a, b, window.stride, [(window.padding, window.padding)] * 2, groups=groups), x, kernel)
+    return product(lambda a, b: direct_out(a, b, window, groups=groups), x, kernel)
 
 
 # --- the three primitives

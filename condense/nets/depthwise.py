@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from condense.nets.conv import Window, convolve, trilinear
+from condense.nets.conv import convolve, trilinear
+from condense.nets.forms import Window, shifted, shifts
 
 
 def depthwise(x: Float[Array, "b h w c"], kernel: Float[Array, "k k c"], *, stride: int = 1) -> Float[Array, "b h2 w2 c"]:
@@ -20,24 +21,15 @@ def depthwise(x: Float[Array, "b h w c"], kernel: Float[Array, "k k c"], *, stri
     return convolve(x, kernel, Window(x.shape[1:], kernel.shape, stride, len(kernel) // 2), by_out, groups=c)
 
 
-def _shifts(w):
-    return [(i, j) for i in range(w.kernel[0]) for j in range(w.kernel[1])]
-
-
 def _bordered(x, w):
     # behind the barrier the border is stored, else each of the shifts computes again what made the image
     border = (w.padding, w.padding)
     return jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), border, border, (0, 0))))
 
 
-def _shifted(x, w, i, j):
-    (h, v, _), s = w.out, w.stride
-    return x[..., i : i + s * (h - 1) + 1 : s, j : j + s * (v - 1) + 1 : s, :]
-
-
 def _out(x, kernel, w):
     x = _bordered(x, w)
-    return sum(_shifted(x, w, i, j) * kernel[i, j, 0][None, None, None] for i, j in _shifts(w))
+    return sum(shifted(x, w, i, j) * kernel[i, j, 0][None, None, None] for i, j in shifts(w))
 
 
 def _image(out, kernel, w):
@@ -54,9 +46,9 @@ def _kernel(x, out, w):
 
     def add(total, pair):
         image, slope = pair
-        return total + jnp.stack([jnp.sum(_shifted(image, w, i, j) * slope, (0, 1)) for i, j in _shifts(w)]), None
+        return total + jnp.stack([jnp.sum(shifted(image, w, i, j) * slope, (0, 1)) for i, j in shifts(w)]), None
 
-    return jax.lax.scan(add, jnp.zeros((len(_shifts(w)), w.out[-1]), x.dtype), (x, out))[0].reshape(w.kernel)
+    return jax.lax.scan(add, jnp.zeros((len(shifts(w)), w.out[-1]), x.dtype), (x, out))[0].reshape(w.kernel)
 
 
 by_out, by_image, by_kernel = trilinear("depthwise", _out, _image, _kernel)

@@ -5,7 +5,7 @@ as it stands. Its derivatives are slow, above all inside loops, and so they are 
 """
 
 import functools
-from collections.abc import Sequence
+import math
 from typing import NamedTuple
 
 import jax
@@ -55,15 +55,25 @@ class Window(NamedTuple):
         return self.kernel[2] <= THIN
 
 
+def shifts(w: Window) -> list[tuple[int, int]]:
+    """Row and column of every pixel of the kernel."""
+    return [(i, j) for i in range(w.kernel[0]) for j in range(w.kernel[1])]
+
+
+def shifted(x: Float[Array, "*b h w c"], w: Window, i: int, j: int) -> Float[Array, "*b h2 w2 c"]:
+    """The pixels of padded images that the windows see at the pixel (i, j) of the kernel."""
+    (h, v, _), s = w.out, w.stride
+    return x[..., i : i + s * (h - 1) + 1 : s, j : j + s * (v - 1) + 1 : s, :]
+
+
 # --- patches: every window as a column, so that all products are plain and the copies run along rows of pixels
 
 
 def _columns(x, w):
     """f32[kh*kw*c, b*h2*w2]: channel by channel, the pixel that each window sees at each kernel position."""
-    (kh, kw, c, _), (h, v, _), s = w.kernel, w.out, w.stride
     x = jnp.pad(x.transpose(3, 0, 1, 2), ((0, 0), (0, 0), (w.padding, w.padding), (w.padding, w.padding)))
-    parts = [x[:, :, i : i + s * (h - 1) + 1 : s, j : j + s * (v - 1) + 1 : s] for i in range(kh) for j in range(kw)]
-    return jnp.stack(parts).reshape(kh * kw * c, -1)
+    parts = [shifted(x[..., None], w, i, j) for i, j in shifts(w)]
+    return jnp.stack(parts).reshape(math.prod(w.kernel[:3]), -1)
 
 
 def _patches_out(x, kernel, w):
@@ -84,16 +94,13 @@ def _patches_kernel(x, out, w):
 # --- direct: XLA's own convolution, and for the kernel a product at each of its pixels
 
 
-def direct(
-    x: Float[Array, "b h w c"], kernel: Float[Array, "kh kw k d"], stride: int, padding: Sequence[tuple[int, int]], *, groups: int = 1
-) -> Float[Array, "b h2 w2 d"]:
-    """XLA's own convolution, in `groups` of channels, with `padding` as (before, after) of rows and of columns; negative ones cut off."""
-    form = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
-    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, **form)
+AXES = ("NHWC", "HWIO", "NHWC")
 
 
-def _direct_out(x, kernel, w):
-    return direct(x, kernel, w.stride, [(w.padding, w.padding)] * 2)
+def direct_out(x: Float[Array, "b h w c"], kernel: Float[Array, "kh kw k d"], w: Window, *, groups: int = 1) -> Float[Array, "b h2 w2 d"]:
+    """The convolution that `w` describes as XLA computes it, in `groups` of channels."""
+    strides, padding = (w.stride, w.stride), [(w.padding, w.padding)] * 2
+    return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=AXES, feature_group_count=groups)
 
 
 def _direct_image(out, kernel, w):
@@ -106,17 +113,17 @@ def _direct_image(out, kernel, w):
         k = turned[first::s, left::s][::-1, ::-1]
         if not k.size:
             return jnp.zeros((len(out), rows, columns, c), out.dtype)
-        before = k.shape[0] - 1 - ahead, k.shape[1] - 1 - across
-        return direct(out, k, 1, [(before[0], rows - w.out[0] + ahead), (before[1], columns - w.out[1] + across)])
+        # of a negative padding XLA cuts off as much
+        padding = (k.shape[0] - 1 - ahead, rows - w.out[0] + ahead), (k.shape[1] - 1 - across, columns - w.out[1] + across)
+        return jax.lax.conv_general_dilated(out, k, (1, 1), padding, dimension_numbers=AXES)
 
     y = jnp.stack([jnp.stack([phase(i, j) for j in range(s)], 3) for i in range(s)], 2)
     return y.reshape(-1, rows * s, columns * s, c)[:, :h, :v]
 
 
 def _direct_kernel(x, out, w):
-    (kh, kw, c, d), (h, v, _), s = w.kernel, w.out, w.stride
-    x, out = jnp.pad(x, ((0, 0), (w.padding, w.padding), (w.padding, w.padding), (0, 0))), out.reshape(-1, d)
-    seen = [x[:, i : i + s * (h - 1) + 1 : s, j : j + s * (v - 1) + 1 : s].reshape(-1, c) for i in range(kh) for j in range(kw)]
+    x, out = jnp.pad(x, ((0, 0), (w.padding, w.padding), (w.padding, w.padding), (0, 0))), out.reshape(-1, w.out[-1])
+    seen = (shifted(x, w, i, j).reshape(-1, w.image[-1]) for i, j in shifts(w))
     return jnp.stack([_dot(one, out) for one in seen]).reshape(w.kernel)
 
 
@@ -178,7 +185,7 @@ def _winograd_kernel(x, out, w):
 
 def compute_out(x: Float[Array, "b h w c"], kernel: Float[Array, "kh kw c d"], w: Window) -> Float[Array, "b h2 w2 d"]:
     """The convolution that `w` describes, in the form that is fastest for its channels."""
-    return (_winograd_out if w.deep else _patches_out if w.kernel[2] == 1 else _direct_out)(x, kernel, w)
+    return (_winograd_out if w.deep else _patches_out if w.kernel[2] == 1 else direct_out)(x, kernel, w)
 
 
 def compute_image(out: Float[Array, "b h2 w2 d"], kernel: Float[Array, "kh kw c d"], w: Window) -> Float[Array, "b h w c"]:

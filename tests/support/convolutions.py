@@ -15,5 +15,6 @@ CASES = {
     "seven by seven": (8, 8, 3, 4, 7, 1, 3),
     "pointwise": (4, 5, 6, 5, 1, 1, 0),
     "pointwise strided": (5, 6, 6, 5, 1, 2, 0),
+    "deep": (6, 7, 34, 33, 3, 1, 1),
     "unread border": (8, 8, 5, 5, 3, 4, 0),
 }

@@ -1,5 +1,6 @@
 """The forms of a convolution on a CPU against numpy, a pixel of the kernel after another, in float64."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tests.support.convolutions import CASES
 # where the channels choose the form, a network of any width must get the same from each
 FORMS = {
     "patches": (forms._patches_out, forms._patches_image, forms._patches_kernel),
-    "direct": (forms._direct_out, forms._direct_image, forms._direct_kernel),
+    "direct": (forms.direct_out, forms._direct_image, forms._direct_kernel),
     "winograd": (forms._winograd_out, forms._winograd_image, forms._winograd_kernel),
     "chosen": (forms.compute_out, forms.compute_image, forms.compute_kernel),
 }
@@ -57,3 +58,17 @@ def test_the_channels_choose_the_form():
         (True, True, False),
         (False, False, False),
     ]
+    x, kernel, out = (lambda w: jnp.zeros((2, *w.image))), (lambda w: jnp.zeros(w.kernel)), (lambda w: jnp.zeros((2, *w.out)))
+    takers = ((forms.compute_out, x, kernel), (forms.compute_image, out, kernel), (forms.compute_kernel, x, out))
+    windows = {"grey": grey, "colour": colour, "narrow": narrow, "deep": deep, "strided": strided}
+    by_xla = {
+        name: ["conv_general_dilated" in str(jax.make_jaxpr(lambda a, b, f=f, w=w: f(a, b, w))(a(w), b(w))) for f, a, b in takers]
+        for name, w in windows.items()
+    }
+    assert by_xla == {
+        "grey": [False] * 3,
+        "colour": [True, False, False],
+        "narrow": [True, True, False],
+        "deep": [False] * 3,
+        "strided": [True, True, False],
+    }
