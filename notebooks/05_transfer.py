@@ -84,28 +84,17 @@ show(distill("random", data, ipc=max(1, size // len(data.classes)), net=net))
 # *random* ones, and those nearest to the centres of a *k-means* clustering. They are the honest rivals: they too were handed the teacher.
 # The images of *random_labels* are those of *random*, learned by their class labels, as in the paper's own comparison.
 #
-# First with one label in a hundred.
+# The network is pre-trained once for every row, and its features serve all that follows: two targets, the second one's images enlarged to
+# the size of the source's, and a hundredth, a tenth and all of the labels.
 
 # %%
-few = transfer(out, to=near, fraction=0.01, seeds=seeds, epochs=epochs, net=net)
-few.table()
+found = transfer(out, to=[near, far], protocol=["probe:0.01", "probe:0.1", "probe"], seeds=seeds, epochs=epochs, net=net)
+found.table()
 
 # %% [markdown]
 # Each number is the accuracy on the target's test images in per cent, the mean over fresh networks (each with its own draw of labels) ±
 # their standard deviation. The title counts the bytes of the set with its targets: they are part of what is handed on.
 #
-# Then with all labels:
-
-# %%
-transfer(out, to=near, seeds=seeds, epochs=epochs, net=net).table()
-
-# %% [markdown]
-# And to the small images, which are enlarged to the size of the source's:
-
-# %%
-transfer(out, to=far, fraction=0.1, seeds=seeds, epochs=epochs, net=net, rows=["none", "distilled", "random"]).table()
-
-# %% [markdown]
 # ## Read it with care
 #
 # - **distilled above none** says that pre-training helped at all. A random convolutional network already extracts features from which

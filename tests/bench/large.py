@@ -24,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from condense.data.readers.raw import rows_of
 from condense.data.readers.shards import write_tfds
 from condense.data.readers.source import Source
+from condense.data.rows import InMemory
 
 CLASSES, SIDE = 200, 64
 EVERY = 0.05  # seconds between two samples
@@ -56,7 +56,7 @@ def make(count: int, form: str, folder: Path) -> str:
     if not prepared.exists():
         with np.load(place) as held:
             labels = {part: held[f"y_{part}"] for part in ("train", "test")}
-        parts = [rows_of(np.load(folder / f"x_{part}_{count}.npy", mmap_mode="r"), y) for part, y in labels.items()]
+        parts = [InMemory(np.load(folder / f"x_{part}_{count}.npy", mmap_mode="r"), y) for part, y in labels.items()]
         prepared.mkdir()
         write_tfds(Source("large", str(place), *parts, tuple(map(str, range(CLASSES))), True), prepared)
     return f"tfds:{prepared}?stream=true"

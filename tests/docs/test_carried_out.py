@@ -54,6 +54,7 @@ def lessened(words: list[str]) -> list[str]:
         rest += ["--data", SMALL] if "--data" not in rest else []
         rest += ["--steps", "3"] if rest[0] in LEARNING and not {"--steps", "--minutes"} & set(rest) else []
         rest += ["--label-epochs", "2"] if rest[0] in ("cvdd", "fadrm") else []
+        rest += ["--pool", "1", "--pool-steps", "3"] if rest[0] == "krrst" else []
         rest += ["--positive", "log"] if "mtt_fashion_mnist_1" in rest else []  # its step size of beta is for other experts
     elif verb == "evaluate":
         rest += ["--seeds", "1"] if "--seeds" not in rest else []
@@ -68,6 +69,7 @@ def lessened(words: list[str]) -> list[str]:
         )
     elif verb == "transfer":
         rest += ["--seeds", "1", "--epochs", "2", "--rows", "distilled,random"]
+        rest += ["--steps", "3"] if any("finetune" in word for word in rest) else []
     elif verb == "tune":
         rest[rest.index("--minutes") + 1] = "2"
         rest += ["--trials", "2", "--seeds", "1", "--net", "convnet:width=4,depth=1"]
