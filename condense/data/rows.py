@@ -125,7 +125,7 @@ def pieces(rows: Rows) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """Gives `Rows` the interface that `synth.images.preprocess.fit` reads: a length, a shape and slices."""
+    """Gives `Rows` the interface that `synth.images.preprocess.fit` reads: a length, a shape, a dtype and slices."""
 
     rows: Rows
 
@@ -133,6 +133,11 @@ class Slices:
     def shape(self) -> tuple[int, ...]:
         """Shape of the rows: their number, then the shape of one."""
         return self.rows.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the rows."""
+        return self.rows.dtype
 
     def __len__(self) -> int:
         return self.rows.shape[0]

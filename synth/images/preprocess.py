@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 
 from synth.errors import BadInput, nearest
 
@@ -21,10 +21,14 @@ MOST_WHITENED = 64 * 64 * 3  # numbers an image: the matrix and its inverse trav
 
 @runtime_checkable
 class Images(Protocol):
-    """Raw images [n h w c] or vectors [n d] that `fit` reads slice by slice: an array, or an object with its shape and slices."""
+    """Raw images [n h w c] or vectors [n d] that `fit` reads slice by slice: an array, or an object with its shape, dtype and
+    slices."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
 
     def __len__(self) -> int: ...
 
@@ -126,10 +130,24 @@ def _chunks(x: Images) -> Iterator[Float[np.ndarray, "m ..."]]:
         yield unit(x[at : at + CHUNK]).astype(np.float64)
 
 
+def _levels(x: Images) -> Int[np.ndarray, "c 256"]:
+    """How often every channel of images that are bytes has each of the 256 levels."""
+    counts = np.zeros((x.shape[-1], 256), np.int64)
+    for at in range(0, len(x), CHUNK):
+        part = x[at : at + CHUNK]
+        for channel, own in enumerate(counts):
+            own += np.bincount(part[..., channel].ravel(), minlength=256)
+    return counts
+
+
 def moments(x: Images) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
     """Mean and (population) standard deviation of every channel of images, or of every number of vectors, in double precision;
-    bytes are divided by 255 first."""
+    bytes are divided by 255 first. Of bytes the levels are counted, which takes one pass."""
     count, axes = math.prod(x.shape[:-1]), tuple(range(len(x.shape) - 1))
+    if x.dtype == np.uint8:
+        levels, counts = unit(np.arange(256, dtype=np.uint8)).astype(np.float64), _levels(x)
+        mean = counts @ levels / count
+        return mean, np.sqrt((counts * (levels[None] - mean[:, None]) ** 2).sum(1) / count)
     mean = sum(part.sum(axes) for part in _chunks(x)) / count
     return mean, np.sqrt(sum(((part - mean) ** 2).sum(axes) for part in _chunks(x)) / count)
 

@@ -59,6 +59,14 @@ def test_relative_regularisation_is_another_transform():
         whiten._replace(inverse=np.linalg.inv(relative).astype(np.float32)).check()
 
 
+def test_the_moments_of_bytes_are_those_of_their_numbers(monkeypatch):
+    monkeypatch.setattr(pre, "CHUNK", 7)
+    x = np.round(255 * pictures(50, seed=6, channels=3)).astype(np.uint8)
+    mean, std = pre.moments(x)
+    np.testing.assert_allclose(mean, (x / 255).mean((0, 1, 2)), rtol=1e-7)  # a byte over 255 is rounded to f32
+    np.testing.assert_allclose(std, (x / 255).std((0, 1, 2)), rtol=1e-7)
+
+
 @pytest.mark.parametrize("kind", ["standard", "zca"])
 def test_chunks_do_not_change_the_fit(kind, monkeypatch):
     x = pictures(61, seed=5, channels=2)
