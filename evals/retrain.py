@@ -108,7 +108,7 @@ def make_trainer(
 
     @jax.jit
     def score_all(states, x, y):
-        return over_seeds(lambda state: confuse(net, state.vars, x, y), states)
+        return over_seeds(lambda state: confuse(net, recipe.scored(state), x, y), states)
 
     return Trainer(begin_all, advance_all, score_all, items_of, follow_all)
 

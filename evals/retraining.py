@@ -8,15 +8,17 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from evals.protocol import Protocol, ScoringNetwork, ScoringTask, Worker
+from synth.base import Vars
 from synth.errors import BadInput
 from synth.images.views import View, view_of
 from synth.labelling import batch_of
 from synth.labels.gift import as_directions
+from synth.labels.logits import as_logits
 from synth.labels.phases import in_phases
 from synth.options import Precision, check_option
 from synth.set import SyntheticSet
-from synth.training.fit import adam, sgd
-from synth.training.optim import muon
+from synth.training.fit import Fit, adam, sgd
+from synth.training.optim import averaging, muon
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class EvalRecipe(Protocol):
       schedule: of the step size, an epoch at a time: `drop` to a tenth after epoch `epochs // 2 + 1`, where momentum starts anew, as
         released; `constant`; `cosine`, (1 + cos(pi e / (stretch epochs))) / 2, which ends at half where `stretch` is 2; `warm`, a straight
         line from `low` over the warm-up, then a cosine to `least`; `fifths`, a fifth from epoch `2 epochs // 3` on and a fifth of that from
-        `5 epochs // 6` on.
+        `5 epochs // 6` on; `halves`, half from four fifths of the epochs on, half of that from nine tenths and again from 19 twentieths on.
       warmup: epochs over which the step size rises to that, in equal steps.
       low, least: factors of the step size, at first and at last, of the schedule `warm`.
       drop, late_momentum: factor of the step size after a `drop`, and the momentum there; None for the same.
@@ -50,7 +52,10 @@ class EvalRecipe(Protocol):
       decay: which parameters Adam's decay reaches: all, or those of two axes and more alone, which leaves out norms and biases.
       precision: of the products in the networks while they are trained and scored.
       loss: the labels' own; or GIFT's cosine to their direction and to smoothed classes (`synth.labels.gift`); or `phases`, the labels'
-        own in the first and last quarter of the epochs and between that of smoothed classes (`synth.labels.phases`).
+        own in the first and last quarter of the epochs and between that of smoothed classes (`synth.labels.phases`); or `logits`, the
+        squared distance to teachers' logits and `share` times the cross entropy to the classes (`synth.labels.logits`).
+      average: decay in [0, 1) of a running average of the weights, which is scored in their place; 0 scores the last ones. It goes with
+        every schedule but `drop`, which begins the optimiser anew.
     """
 
     name: str
@@ -64,7 +69,7 @@ class EvalRecipe(Protocol):
     temperature: float = 20.0
     micro: int = 1
     optimizer: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
-    schedule: Literal["drop", "constant", "cosine", "warm", "fifths"] = "drop"
+    schedule: Literal["drop", "constant", "cosine", "warm", "fifths", "halves"] = "drop"
     stretch: float = 1.0
     warmup: int = 0
     low: float = 0.0
@@ -77,7 +82,9 @@ class EvalRecipe(Protocol):
     steps: tuple[tuple[int, int], ...] = ()
     decay: Literal["all", "matrices"] = "all"
     precision: Precision = "f32"
-    loss: Literal["labels", "gift", "phases"] = "labels"
+    loss: Literal["labels", "gift", "phases", "logits"] = "labels"
+    share: float = 0.0
+    average: float = 0.0
 
     measure = "val_accuracy"
     does = "retrains networks"
@@ -155,6 +162,7 @@ class EvalRecipe(Protocol):
             "drop": jnp.where(self.late(epoch, epochs), jnp.float32(self.drop), jnp.float32(1)),
             "constant": jnp.float32(1),
             "fifths": 0.2 ** ((epoch >= 2 * epochs // 3).astype(jnp.float32) + (epoch >= 5 * epochs // 6).astype(jnp.float32)),
+            "halves": 0.5 ** sum((parts * epoch >= (parts - 1) * epochs).astype(jnp.float32) for parts in (5, 10, 20)),
             "cosine": (1 + jnp.cos(jnp.pi * at / (self.stretch * last))) / 2,
         }[self.schedule]
         return factor * jnp.minimum(1, (at + 1) / self.warmup) if self.warmup else factor
@@ -170,13 +178,20 @@ class EvalRecipe(Protocol):
         return self.momentum if self.late_momentum is None else jnp.where(self.late(epoch, epochs), self.late_momentum, self.momentum)
 
     def optimiser(self, lr: Float[Array, ""], *, momentum: Float[Array, ""] | float | None = None) -> optax.GradientTransformation:
-        """The recipe's optimiser, with its weight decay, at step size `lr`. `momentum` is read by `sgd` alone; None for the recipe's."""
+        """The recipe's optimiser, with its weight decay and its average of the weights, at step size `lr`. `momentum` is read by `sgd`
+        alone; None for the recipe's."""
         if self.optimizer == "sgd":
-            return sgd(lr, momentum=self.momentum if momentum is None else momentum, weight_decay=self.weight_decay)
-        if self.optimizer == "muon":
-            return muon(lr, weight_decay=self.weight_decay)
-        axes = 2 if self.decay == "matrices" else 0
-        return adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)
+            tx = sgd(lr, momentum=self.momentum if momentum is None else momentum, weight_decay=self.weight_decay)
+        elif self.optimizer == "muon":
+            tx = muon(lr, weight_decay=self.weight_decay)
+        else:
+            axes = 2 if self.decay == "matrices" else 0
+            tx = adam(lr, weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw", axes=axes)
+        return averaging(tx, self.average) if self.average else tx
+
+    def scored(self, state: Fit) -> Vars:
+        """The variables of a training's state that are scored: its last ones, or their running average with the last batch statistics."""
+        return Vars(state.opt.average, state.vars.stats) if self.average else state.vars
 
 
 def trained_on(recipe: EvalRecipe, labels: Any, epochs: Int[Array, ""]) -> Any:
@@ -184,6 +199,8 @@ def trained_on(recipe: EvalRecipe, labels: Any, epochs: Int[Array, ""]) -> Any:
     BadInput for labels that do not go with it."""
     if recipe.loss == "gift":
         return as_directions(labels)
+    if recipe.loss == "logits":
+        return as_logits(labels, recipe.share)
     return in_phases(labels, epochs) if recipe.loss == "phases" else labels
 
 

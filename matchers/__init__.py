@@ -165,6 +165,12 @@ BUILT_IN = (
         tuned=RECOVERY,
     ),
     Method(
+        "gvbsm",
+        "matchers.decoupled.gvbsm:gvbsm",
+        "Recovers images whose statistics in all layers of several networks are those of real data; one network serves a step, in turn.",
+        tuned=RECOVERY,
+    ),
+    Method(
         "infer",
         "matchers.decoupled.infer:infer",
         "Learns images that serve all classes at once: each is added to one real image of every class.",

@@ -24,7 +24,8 @@ class Out(NamedTuple):
       embed: f32[b d], the flattened input of the last linear layer.
       taps: inner values by name; `conv` holds the last feature map f32[b h w d], and each batch-normalisation layer's
         input statistics stand under `norm0`, `norm1`, ... in call order, as (mean f32[d], biased variance f32[d]); likewise
-        `running0`, `running1`, ... are the layers' running statistics before the call. What a network has not is left out.
+        `running0`, `running1`, ... are the layers' running statistics before the call. Networks with batch normalisation also tell the
+        inputs themselves, `norm_input0`, ..., and those of the convolutions, `conv_input0`, ... What a network has not is left out.
       stats: the running statistics after this call: moved when training, as they were otherwise.
     """
 

@@ -30,7 +30,7 @@ class Flags:
         ),
     ] = None
     ssl: Annotated[str | None, about("learn without labels, by this method", metavar="barlow")] = None
-    epochs: Annotated[int | None, about("epochs of every member; by default 5, with --ssl as many as make about 4,000 steps")] = None
+    epochs: Annotated[int | None, about("epochs of every member; by default 5, or more for 50 steps, with --ssl 4,000 steps")] = None
     lr: Annotated[float | None, about("largest step size; by default 0.05, with --ssl Adam's 0.002")] = None
     batch: Annotated[int | None, about("images a step; by default 128, with --ssl 256")] = None
     precision: Annotated[
@@ -70,7 +70,7 @@ def learn_classes(call: Flags, command: str) -> None:
         from condense.data.load import load_data
         from condense.inputs.teachers import plan_teachers
         from condense.runtime.checks import check_seed
-        from condense.teachers.train import BATCH, EPOCHS, LR, TeacherRecipe, settle_committee, train_teachers
+        from condense.teachers.train import BATCH, LR, TeacherRecipe, part_of, settle_committee, train_teachers, usual_epochs
         from condense.workflows.preview import preview_inputs
         from matchers.decoupled.common import FACTOR
         from synth.files.memory import forcing
@@ -79,8 +79,9 @@ def learn_classes(call: Flags, command: str) -> None:
     with forcing(call.force):
         data = load_data(call.data, seed=check_seed(call.seed))
     if call.dry_run:
-        recipe = {"epochs": EPOCHS, "lr": LR, "batch": BATCH} | {name: value for name, value in given.items() if name != "fraction"}
-        data, members = settle_committee(data, call.net, TeacherRecipe(**recipe).checked(), fraction=call.fraction)
+        data, recipe = part_of(data, call.fraction), {"lr": LR, "batch": BATCH} | {k: v for k, v in given.items() if k != "fraction"}
+        recipe.setdefault("epochs", usual_epochs(len(data.train.y), batch=max(1, recipe["batch"])))
+        members = settle_committee(data, call.net, TeacherRecipe(**recipe).checked())
         print("\n".join(preview_inputs(plan_teachers(data, members, Path(call.out)), data, device=call.device)))
         return
     made = train_teachers(data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)

@@ -14,7 +14,7 @@ from condense.data.images import Data
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
 from condense.teachers.store import INDEX, load_teachers, take_teachers
-from condense.teachers.train import BATCH, EPOCHS, CommitteeMember, default_committee, train_teachers
+from condense.teachers.train import BATCH, CommitteeMember, default_committee, train_teachers, usual_epochs
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.labelling import teacher_digest
@@ -32,11 +32,12 @@ def find(context: Context) -> Input:
         return _input(take_teachers(context.given, context.data))
     names, place = tuple(map(nets.canonical, names_of(context))), context.out and context.out / "teachers"
     examples = len(context.data.train.y)
-    recipe = f"{len(names)} networks, {EPOCHS} epochs of {examples:,} examples each"
+    epochs = usual_epochs(examples)
+    recipe = f"{len(names)} networks, {epochs} epochs of {examples:,} examples each"
     begun = bool(place and (place / INDEX).is_file())
     untrained = tuple(stand_in(name, context) for name in names)
     disk = sum(leaf.nbytes for teacher in untrained for leaf in jax.tree.leaves(teacher.vars))
-    to_make = ToMake("teachers", names, recipe, place, EPOCHS * -(-examples // BATCH), BATCH, begun=begun, disk=disk)
+    to_make = ToMake("teachers", names, recipe, place, epochs * -(-examples // BATCH), BATCH, begun=begun, disk=disk)
     return _input(untrained)._replace(to_make=to_make)
 
 
@@ -67,7 +68,8 @@ def make(context: Context) -> Input:
     names = names_of(context)
     with contextlib.ExitStack() as stack:
         folder = context.out / "teachers" if context.out else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        note(f"{context.method.name} works from teachers and was given none: {len(names)} of {EPOCHS} epochs in {folder}")
+        epochs = usual_epochs(len(context.data.train.y))
+        note(f"{context.method.name} works from teachers and was given none: {len(names)} of {epochs} epochs in {folder}")
         try:
             train_teachers(context.data, folder, net=names, seed=context.seed)
         except BadInput:  # the folder holds another committee; one that fits is kept

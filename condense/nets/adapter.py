@@ -34,7 +34,9 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
     `conv`: the last feature map, which flattened or averaged over its pixels gives `embed` if the head is the network's only linear layer;
       absent where there are no convolutions;
     `norm0`, `norm1`, ...: (mean, biased variance) of each batch norm's input in call order, whether training or not;
-    `running0`, `running1`, ...: the (mean, variance) that `vars.stats` held for the same layers.
+    `running0`, `running1`, ...: the (mean, variance) that `vars.stats` held for the same layers;
+    `norm_input0`, ...: these inputs themselves; `conv_input0`, ...: the inputs of the convolutions in call order, in networks with batch
+      norms.
     When training, batch norms normalise by the batch and `stats` returns moved. `vars` never change, and no network here reads `key`.
 
     Args:
@@ -71,8 +73,9 @@ def adapt(construct: Callable[[Image, int, Draw], nnx.Module], image: Image, cla
         if jax.tree.leaves(vars.stats):
             module, tape, embed = forward(x)
             taps = {} if tape.conv is None else {"conv": tape.conv}
-            for i, (seen, held) in enumerate(tape.norms):
-                taps |= {f"norm{i}": seen, f"running{i}": held}
+            for i, (x, seen, held) in enumerate(tape.norms):
+                taps |= {f"norm_input{i}": x, f"norm{i}": seen, f"running{i}": held}
+            taps |= {f"conv_input{i}": x for i, x in enumerate(tape.convs)}
             moved = plain(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))) if train else vars.stats
             return Out(module.head(embed), embed, taps, moved)
 

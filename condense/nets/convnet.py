@@ -51,7 +51,7 @@ class ConvNet(nnx.Module):
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = self.pool(self.act(norm(conv(x), tape)))
+            x = self.pool(self.act(norm(conv(x, tape), tape)))
         tape.conv = x
         return flatten(x)
 
@@ -93,7 +93,7 @@ class FrepoConvNet(nnx.Module):
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         for norm, conv in zip(self.norms, self.convs, strict=True):
-            x = POOLINGS["avg"](ACTIVATIONS["relu"](conv(norm(x, tape))))
+            x = POOLINGS["avg"](ACTIVATIONS["relu"](conv(norm(x, tape), tape)))
         tape.conv = x
         return flatten(x)
 

@@ -20,7 +20,7 @@ class NormConv(nnx.Module):
         self.norm, self.conv = norm_layer(norm, inputs), Conv(inputs, outputs, size, draw, padding=size // 2, bias=norm == "none")
 
     def __call__(self, x, tape: Tape):
-        return self.conv(jax.nn.relu(self.norm(x, tape)))
+        return self.conv(jax.nn.relu(self.norm(x, tape)), tape)
 
 
 class DenseNet(nnx.Module):
@@ -52,7 +52,7 @@ class DenseNet(nnx.Module):
 
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
-        x, layers = self.stem(x), iter(self.layers)
+        x, layers = self.stem(x, tape), iter(self.layers)
         if self.first:
             x = jax.nn.relu(self.first(x, tape))
         if self.halving:

@@ -27,11 +27,12 @@ LARGE = 160  # pixels a side, above Tiny ImageNet's 64 and the 128 of ImageNet's
 
 
 class Tape:
-    """Records one forward pass: `conv`, the last feature map, which the network puts there, and `norms`, for each batch norm in call order
-    the statistics of its input and its running ones. `train` says whether batch norms normalise by the batch."""
+    """Records one forward pass: `conv`, the last feature map, which the network puts there; `norms`, for each batch norm in call order its
+    input, the statistics of that and its running ones; `convs`, the input of each convolution in call order. `train` says whether batch
+    norms normalise by the batch."""
 
     def __init__(self, train: bool):
-        self.train, self.conv, self.norms = train, None, []
+        self.train, self.conv, self.norms, self.convs = train, None, [], []
 
 
 MOST = 1 << 36  # parameters of a network, whatever the machine
@@ -92,7 +93,8 @@ class Conv(nnx.Module):
         self.bias = draw.parameter((outputs,), fan_in) if bias else None
         self.stride, self.padding = stride, padding
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
+    def __call__(self, x: Float[Array, "b h w c"], tape: Tape) -> Float[Array, "b h2 w2 d"]:
+        tape.convs.append(x)
         x = conv.conv2d(x, self.kernel[...], stride=self.stride, padding=self.padding)
         return x if self.bias is None else x + _last(self.bias[...], x)
 
@@ -105,7 +107,8 @@ class Depthwise(nnx.Module):
         self.bias = draw.parameter((channels,), size * size) if bias else None
         self.stride = stride
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    def __call__(self, x: Float[Array, "b h w c"], tape: Tape) -> Float[Array, "b h2 w2 c"]:
+        tape.convs.append(x)
         x = depthwise(x, self.kernel[...], stride=self.stride)
         return x if self.bias is None else x + _last(self.bias[...], x)
 
@@ -146,7 +149,7 @@ class BatchNorm(nnx.Module):
 
     As in PyTorch, the variance that normalises is biased and the one that enters the running average (weight 0.1) is not. For other
     libraries' ways `weight` is another weight of the batch in that average, and `biased` lets the biased variance enter it. In both modes
-    the tape gets (mean, biased variance) of the input and the running (mean, variance) as they were. Raises BadInput when training on one
+    the tape gets the input, its (mean, biased variance) and the running (mean, variance) as they were. Raises BadInput when training on one
     value a channel.
     """
 
@@ -158,7 +161,7 @@ class BatchNorm(nnx.Module):
     def __call__(self, x: Float[Array, "b *s c"], tape: Tape) -> Float[Array, "b *s c"]:
         axes = tuple(range(x.ndim - 1))
         mean, var = x.mean(axes), x.var(axes)
-        tape.norms.append(((mean, var), (self.mean[...], self.var[...])))
+        tape.norms.append((x, (mean, var), (self.mean[...], self.var[...])))
         if tape.train:
             n = math.prod(x.shape[:-1])
             if n < 2:
@@ -203,7 +206,7 @@ class ConvNorm(nnx.Module):
         self.norm = norm_layer(norm, outputs)
 
     def __call__(self, x: Float[Array, "b h w c"], tape: Tape) -> Float[Array, "b h2 w2 d"]:
-        return self.norm(self.conv(x), tape)
+        return self.norm(self.conv(x, tape), tape)
 
 
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:

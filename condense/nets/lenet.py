@@ -23,7 +23,7 @@ class LeNet(nnx.Module):
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = max_pool(jax.nn.relu(norm(conv(x), tape)))
+            x = max_pool(jax.nn.relu(norm(conv(x, tape), tape)))
         tape.conv, x = x, flatten(x)
         for layer in self.hidden:
             x = jax.nn.relu(layer(x))

@@ -24,9 +24,9 @@ class Block(nnx.Module):
             self.conv3, self.norm3 = Conv(inputs, width, 1, draw, stride=stride, bias=bias), norm_layer(norm, width)
 
     def __call__(self, x, tape: Tape):
-        y = jax.nn.relu(self.norm1(self.conv1(x), tape))
-        y = self.norm2(self.conv2(y), tape)
-        return jax.nn.relu(y + (self.norm3(self.conv3(x), tape) if self.project else x))
+        y = jax.nn.relu(self.norm1(self.conv1(x, tape), tape))
+        y = self.norm2(self.conv2(y, tape), tape)
+        return jax.nn.relu(y + (self.norm3(self.conv3(x, tape), tape) if self.project else x))
 
 
 class Bottleneck(nnx.Module):
@@ -67,7 +67,7 @@ class ResNet(nnx.Module):
 
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
-        x = jax.nn.relu(self.norm(self.stem(x), tape))
+        x = jax.nn.relu(self.norm(self.stem(x, tape), tape))
         if self.halving:
             x = max_pool3(x)
         for block in self.blocks:

@@ -26,7 +26,7 @@ class VGG(nnx.Module):
     def features(self, x, tape: Tape):
         """Images to the input of `head`, f32[b h w c] -> f32[b d]."""
         for conv, norm, (_, pool) in zip(self.convs, self.norms, LAYERS, strict=True):
-            x = jax.nn.relu(norm(conv(x), tape))
+            x = jax.nn.relu(norm(conv(x, tape), tape))
             x = max_pool(x) if pool else x
         tape.conv = x
         return flatten(x)

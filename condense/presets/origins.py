@@ -48,6 +48,16 @@ ORIGINS = {
         f"as the table in its README shows FADRM+ of ResNet-18; {NOT_SEEN}",
         looks="every 10 epochs of a training",
     ),
+    "gvbsm_": Origin(
+        "shaoshitong/G_VBSM_Dataset_Condensation, Branch_CIFAR_10/recover/recover.sh, utils.py, relabel.sh, train.sh",
+        f"as later tables state it for ResNet-18; {NOT_SEEN}",
+        looks="every 10 epochs of a training",
+    ),
+    "edc_": Origin(
+        "shaoshitong/EDC, Branch_CIFAR_10/recover/recover.sh, utils.py, train.sh, direct_train.py; its RandAugment is left out",
+        NONE,
+        looks="every 10 epochs from 800 on",
+    ),
     "infer_": Origin(
         "zhangxin-xd/UFC, sh/ufc_cifar.sh and ufc_generation/ufc_imgnet.py", "best of the looks", looks="every 10 epochs of a training"
     ),

@@ -48,7 +48,8 @@ LARGE = (
     "shufflenet:width=48,depth=4",
     "densenet:growth=12,depth=6",
 )
-EPOCHS, LR, BATCH = 5, 0.05, 128
+LR, BATCH = 0.05, 128
+EPOCHS, STEPS = 5, 50  # the fewest epochs and optimiser steps of a member whose epochs nobody names
 PIECES = 20  # an epoch is trained in so many pieces, between which progress is shown
 
 
@@ -64,7 +65,7 @@ def train_teachers(
     out: str | Path,
     *,
     net: Sequence[str] | None = None,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     lr: float = LR,
     batch: int = BATCH,
     optimizer: str = "sgd",
@@ -81,7 +82,7 @@ def train_teachers(
       data: data as `load_data` takes them.
       out: the folder.
       net: specifications of the members, each with what of its recipe is its own (`member_of`); by default `default_committee`.
-      epochs, lr, batch: of every member's training: passes (>= 1), step size (> 0), examples a step.
+      epochs, lr, batch: of every member's training: passes (>= 1; None for `usual_epochs`), step size (> 0), examples a step.
       optimizer, decay: `sgd` or `adam`, and its weight decay (>= 0).
       precision: of the products in the networks while they are trained and scored, `f32` or `bf16`; what is stored is f32.
       fraction: part of the training images that they see, in (0, 1], every class in proportion; by default all. Fractions of one data set
@@ -93,8 +94,10 @@ def train_teachers(
     Raises:
       BadInput: a wrong call. RunFailed: a member that does not learn or diverges, or a full disk.
     """
-    recipe, seed = TeacherRecipe(epochs, lr, batch, optimizer, decay, precision).checked(), check_seed(seed)
-    data, members = settle_committee(load_data(data, seed=seed), net, recipe, fraction=fraction)
+    recipe, seed = TeacherRecipe(EPOCHS if epochs is None else epochs, lr, batch, optimizer, decay, precision).checked(), check_seed(seed)
+    data = part_of(load_data(data, seed=seed), fraction)
+    recipe = recipe if epochs is not None else recipe._replace(epochs=usual_epochs(len(data.train.y), batch=batch))
+    members = settle_committee(data, net, recipe)
     part = {} if fraction is None else {"fraction": float(fraction)}
     names = [member.as_text(recipe) for member in members]
     config = {"verb": "teachers", "data": data.spec, "nets": names, "split_seed": data.seed, **recipe.as_record(), **part}
@@ -118,17 +121,23 @@ def train_teachers(
     return load_teachers(folder)
 
 
-def settle_committee(
-    data: Data | GraphData, net: Sequence[str] | None, recipe: TeacherRecipe, *, fraction: float | None = None
-) -> tuple[Data, list[CommitteeMember]]:
-    """The part of the data that a committee sees, and its members, as `train_teachers` describes them. Raises BadInput for data that are no
-    images, a fraction that is no share, and a member that is unknown or does not take the data."""
+def usual_epochs(examples: int, *, batch: int = BATCH) -> int:
+    """How many epochs a member of a committee is trained for where nobody says: 5, or as many as make 50 steps of `batch` examples."""
+    return max(EPOCHS, -(-STEPS // -(-examples // batch)))
+
+
+def part_of(data: Data | GraphData, fraction: float | None) -> Data:
+    """The part of the data that a committee sees. Raises BadInput for data that are no images, and a fraction that is no share."""
     check_modality(data, "images", flag="--data")
-    data = data if fraction is None else data.with_fraction(check_option("fraction", fraction, Annotated[float, Share]))
+    return data if fraction is None else data.with_fraction(check_option("fraction", fraction, Annotated[float, Share]))
+
+
+def settle_committee(data: Data, net: Sequence[str] | None, recipe: TeacherRecipe) -> list[CommitteeMember]:
+    """The members of a committee, as `train_teachers` describes them. Raises BadInput for one that is unknown or does not take the data."""
     members = [member_of(text, recipe) for text in net or default_committee(data.image)]
     for member in members:
         member.build(data)
-    return data, members
+    return members
 
 
 class MemberProgress(NamedTuple):

@@ -2,6 +2,7 @@
 f32[]."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +44,28 @@ def scheduled(tx: optax.GradientTransformation, factor: Callable) -> optax.Gradi
         count, inner = state
         updates, inner = tx.update(grads, inner, params)
         return jax.tree.map(lambda u: u * factor(count).astype(u.dtype), updates), (count + 1, inner)
+
+    return optax.GradientTransformation(init, update)
+
+
+class Averaging(NamedTuple):
+    """State of `averaging`: that of the optimiser inside, and the running average of the parameters."""
+
+    inner: optax.OptState
+    average: optax.Params
+
+
+def averaging(tx: optax.GradientTransformation, decay: float) -> optax.GradientTransformation:
+    """The optimiser `tx`, which beside keeps a running average of the parameters: a <- decay a + (1 - decay) p after every step, from the
+    first parameters on. Its updates are those of `tx`."""
+
+    def init(params):
+        return Averaging(tx.init(params), params)
+
+    def update(grads, state, params):
+        updates, inner = tx.update(grads, state.inner, params)
+        average = jax.tree.map(lambda a, p, u: decay * a + (1 - decay) * (p + u), state.average, params, updates)
+        return updates, Averaging(inner, average)
 
     return optax.GradientTransformation(init, update)
 

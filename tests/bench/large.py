@@ -109,7 +109,7 @@ def commands(data: str, runs: Path) -> dict[str, list[str]]:
         "random": distill("random", "--ipc", "10", "--net", CONVNET),
         "kmeans": distill("kmeans", "--ipc", "10", "--net", CONVNET),
         "herding": distill("herding", "--ipc", "10", "--net", CONVNET, "--epochs", "1"),
-        "dm": distill("dm", "--ipc", "1", "--net", CONVNET, "--batch", "32", *steps),
+        "dm": distill("dm", "--ipc", "1", "--net", CONVNET, "--batch", "16", *steps),
         "teachers": ["teachers", "--data", data, "--net", RESNET, "--epochs", "1", "--out", str(runs / "teachers")],
         "rded": distill("rded", "--ipc", "1", *teachers),
         "sre2l": distill("sre2l", "--ipc", "1", *teachers, *steps),

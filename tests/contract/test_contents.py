@@ -194,6 +194,7 @@ OPTIONS = {
     "frepo": {"batch": 8, "pool": 2, "pool_steps": 2, "lr": 0.1},
     "sre2l": {},
     "fadrm": {},
+    "gvbsm": {},
     "nrr": {"crops": 2, "keep": 2, "epsilon": 2.0},
 }
 

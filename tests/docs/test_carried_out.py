@@ -34,7 +34,7 @@ BEFORE = {
     "docs/suites.md": [SET + "digits"],
 }
 WHOLE = {"README.md", "docs/quickstart.md"}  # test_commands.py carries these out with all of their work
-LEARNING = {"dm", "frepo", "kip", "mtt", "cvdd", "fadrm", "krrst", "lgm"}
+LEARNING = {"dm", "frepo", "kip", "mtt", "cvdd", "fadrm", "gvbsm", "krrst", "lgm"}
 # what others publish; tests/condense/exchange makes such files
 RELEASES = ("logged_files/CIFAR10/run", "res_DM_CIFAR10_ConvNet_10ipc.pt", "syn_data", "mtt.npz")
 

@@ -89,8 +89,8 @@ def test_recipes_decay_what_released_scripts_decay():
             moved = [leaf for leaf in params if np.asarray(updates[leaf]).any()]
             reached.setdefault(" ".join(sorted(moved)), set()).add(name)
     rethinking = {"rethinking_hard", "rethinking_soft", "cda", "muon"}
-    assert reached["kernel"] == {"fkd", "rded", "rded_small", "infer_large", "cvdd", "cvdd_smooth", "hald"} | rethinking
-    assert reached[""] == {"graph", "graph_full", "frepo", "frepo_warm", "frepo_released", "rd3"}
+    assert reached["kernel"] == {"edc", "fkd", "rded", "rded_small", "infer_large", "cvdd", "cvdd_smooth", "hald"} | rethinking
+    assert reached[""] == {"gvbsm", "graph", "graph_full", "frepo", "frepo_warm", "frepo_released", "rd3"}
     assert reached["bias kernel"] == {
         "dc",
         "mirage",
@@ -131,6 +131,42 @@ def test_newer_recipes_differ_from_it_by_what_they_say():
     assert (rd3.epochs, rd3.batch, rd3.lr, rd3.optimizer, rd3.weight_decay, rd3.stretch) == (400, 50, 1e-3, "adam", 0.0, 1.0)
     assert str(rd3.view_for(height=224, flips=True)) == "crop=0.5-1,flip,cutmix=1"
     assert all("unverified" in LISTED[name].about for name in ("muon", "cda", "rd3", "hald"))
+
+
+def test_recipes_on_logits_are_those_of_the_releases():
+    """shaoshitong/G_VBSM_Dataset_Condensation, Branch_CIFAR_10/train/train.sh and train_FKD.py; shaoshitong/EDC, the same files and
+    direct_train.py: MultiStepLR of half at epochs 800, 900 and 950 of 1,000."""
+    first, second = recipe("gvbsm"), recipe("edc")
+    assert (first.epochs, first.batch, first.lr, first.weight_decay, first.optimizer) == (1000, 100, 1e-3, 0.0, "adamw")
+    assert (first.loss, first.share, first.average, first.temperature, first.schedule) == ("logits", 0.15, 0.0, 20, "cosine")
+    assert (second.epochs, second.batch, second.lr, second.weight_decay, second.optimizer) == (1000, 10, 1e-3, 0.01, "adamw")
+    assert (second.loss, second.share, second.average, second.temperature) == ("logits", 0.025, 0.99, 20)
+    assert str(first.view_for(height=32, flips=True)) == str(second.view_for(height=32, flips=True)) == "crop=0.08-1,flip,cutmix=1"
+    factors = [float(second.factor(jnp.int32(e), jnp.int32(1000))) for e in (0, 799, 800, 899, 900, 949, 950, 999)]
+    np.testing.assert_allclose(factors, [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125])
+
+
+def test_averaged_weights_are_scored():
+    """a <- 0.9 a + 0.1 p after every step, from the first weights on; the network itself is trained as without."""
+    plain = EvalRecipe("plain", 6, lr=0.3, weight_decay=0.01, batch=4, schedule="constant")
+    chosen, net = replace(plain, average=0.9), linear_net()
+    keys, synths = KEY[None], jax.tree.map(lambda leaf: leaf[None], as_set(blobs(6)).bare())
+    trainer, other = make_trainer(net, chosen, None), make_trainer(net, plain, None)
+    state, bare = trainer.init(keys, synths), other.init(keys, synths)
+    average = jax.tree.map(jnp.array, state.vars.params)  # the states are given away
+    one = replace(plain, batch=18)  # a step an epoch
+    stepped, single = make_trainer(net, replace(one, average=0.9), None), make_trainer(net, one, None)
+    for epoch in range(6):
+        span = jnp.int32(epoch), jnp.int32(epoch + 1), jnp.int32(6)
+        state, bare = stepped.advance(state, keys, synths, *span), single.advance(bare, keys, synths, *span)
+        average = jax.tree.map(lambda a, p: 0.9 * a + 0.1 * p, average, bare.vars.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state.vars.params, bare.vars.params)
+    scored = replace(one, average=0.9).scored(jax.tree.map(lambda leaf: leaf[0], state))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[0], atol=1e-6), scored.params, average)
+    test = blobs(20)
+    taken = stepped.score(state, jnp.asarray(test.x), jnp.asarray(test.y))[0]
+    right = int((np.asarray(net.apply(scored, jnp.asarray(test.x)).logits).argmax(1) == test.y).sum())
+    assert int(np.trace(taken)) == right
 
 
 @pytest.mark.slow

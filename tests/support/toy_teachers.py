@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from matchers.base import Task, conclude
+from matchers.base import Computed, Task, conclude
 from synth.base import Net, Out, Teacher, Vars
 from synth.images.preprocess import Standard
 from synth.images.views import View
@@ -40,10 +40,11 @@ def bn_net(image=(4, 4, 1), classes: int = 3, *, width: int = 4, dtype=jnp.float
         p, stats, taps = vars.params, vars.stats, {}
         z = x.reshape(len(x), h, 2, w, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(len(x), h, w, 4 * c)
         for i, kernel in enumerate((p["a"], p["b"])):
+            taps[f"conv_input{i}"] = z
             z = z @ kernel
             mean, var = z.mean((0, 1, 2)), z.var((0, 1, 2))
             running = stats["mean"][i], stats["var"][i]
-            taps |= {f"norm{i}": (mean, var), f"running{i}": running}
+            taps |= {f"norm_input{i}": z, f"norm{i}": (mean, var), f"running{i}": running}
             mean, var = (mean, var) if train else running
             z = jnp.tanh((z - mean[None, None, None]) / jnp.sqrt(var + 1e-5)[None, None, None])
         embed = z.mean((1, 2)) if average else z.reshape(len(x), -1)
@@ -92,7 +93,7 @@ def ran(matcher, synth, examples, steps: int, *, key=KEY):
     """The set before the first step, after the last and at the end, and the last metrics."""
     before = matcher.prepare(key, synth, examples) if matcher.prepare else synth
     now, state = before.bare(), matcher.init(key, before.bare())
-    step = jax.jit(matcher.step)
+    step, given = jax.jit(matcher.step), matcher.feed.of(examples) if isinstance(matcher.feed, Computed) else matcher.feed.value
     for number in range(steps):
-        now, state, metrics = step(jax.random.fold_in(key, number), state, now, matcher.feed.value)
+        now, state, metrics = step(jax.random.fold_in(key, number), state, now, given)
     return before, now, replace(conclude(key, matcher, state, replace(now, info=before.info)), info=None), metrics

@@ -168,7 +168,9 @@ def test_taps_come_in_call_order():
     layers = [out.stats["norm"]]
     for block in out.stats["blocks"]:
         layers += [block[name] for name in ("norm1", "norm2", "norm3") if name in block]
-    assert len(layers) == 9 and set(out.taps) == {"conv"} | {f"{kind}{i}" for kind in ("norm", "running") for i in range(9)}
+    assert len(layers) == 9 and set(out.taps) == {"conv"} | {
+        f"{kind}{i}" for kind in ("norm", "running", "norm_input", "conv_input") for i in range(9)
+    }
     for i, layer in enumerate(layers):
         np.testing.assert_allclose(layer["mean"], 0.9 * out.taps[f"running{i}"][0] + 0.1 * out.taps[f"norm{i}"][0], rtol=1e-5)
     means = [np.asarray(layer["mean"]) for layer in layers]

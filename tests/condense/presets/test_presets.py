@@ -91,6 +91,8 @@ STATED = {
     "cvdd": (300, 16, 20, "cutmix"),
     "fadrm_cifar": (1000, 16, 20, "cutmix"),
     "fadrm_imagenet": (300, 16, 20, "cutmix"),
+    "gvbsm_cifar": (1000, 100, 20, "cutmix"),
+    "edc_cifar": (1000, 10, 20, "cutmix"),
     "infer_cifar": (400, 64, 30, "mixup"),
     "infer_imagenet": (300, 128, 20, "cutmix"),
     "rded": (300, 0, 20, "cutmix"),  # 0: by the number of images, see `batch_of`
@@ -122,6 +124,8 @@ RECOVERED = {
     "cvdd_imagenet": (4000, 0.25, 0.01, 0.08, 32, False),
     "fadrm_cifar": (2000, 0.25, 0.01, 0.08, 4, False),
     "fadrm_imagenet": (2000, 0.25, 0.01, 0.08, 32, False),
+    "gvbsm_cifar": (4000, 0.05, 0.01, 1.0, 31, False),
+    "edc_cifar": (75, 0.05, 0.01, 0.08, 0, False),
     "infer_cifar": (1000, 0.25, 1.0, 1.0, 4, False),
     "infer_imagenet": (2000, 0.25, 0.01, 0.08, 32, False),
 }
@@ -168,6 +172,7 @@ def test_the_committees_are_the_published_ones():
         "cvdd_imagenet_10": cvdd,
         "fadrm_cifar100_10": [half[0], half[4], half[2], half[3]],
         "fadrm_imagenet_10": [cvdd[0], cvdd[4], cvdd[2], cvdd[3]],
+        "gvbsm_cifar10_10": [half[0], "convnet:norm=batch,width=128", half[3], "resnet:depth=14,width=32", half[2]],
         "infer_cifar100_10": four,
         "infer_imagenet_10": four[:3],
         "sre2l_tiny_50": cvdd[:1],

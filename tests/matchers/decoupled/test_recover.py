@@ -13,6 +13,7 @@ from matchers.decoupled import common as recover
 from matchers.decoupled.common import batch_size, batches_of, images_of, on_pixels
 from matchers.decoupled.cvdd import committees, cvdd, voting_weights
 from matchers.decoupled.fadrm import fadrm
+from matchers.decoupled.gvbsm import gvbsm
 from matchers.decoupled.infer import infer
 from matchers.decoupled.labelling import Labelling
 from matchers.decoupled.loss import Jitter, RecoverySettings, batch_loss, mean_norm, total_variation, vote
@@ -347,6 +348,7 @@ METHODS = {
     "sre2l": lambda held, **more: sre2l(held, task(), **more),
     "cvdd": lambda held, **more: cvdd(held, priors(2), task(), **more),
     "fadrm": lambda held, **more: fadrm(held, task(), **more),
+    "gvbsm": lambda held, **more: gvbsm(held, task(), **more),
     "infer": lambda held, **more: infer(held, task(), **more),
     "nrr": lambda held, **more: nrr(held, task(), **more),
     "rded": lambda held, **more: rded(held, task(), **more),

@@ -17,6 +17,7 @@ from synth.labels import Labels
 from synth.labels.blend import blend
 from synth.labels.common import centred
 from synth.labels.gift import as_directions
+from synth.labels.logits import as_logits
 from synth.labels.phases import in_phases
 from synth.labels.plain import Hard, Soft
 from tests.support.linear import linear_net, softmax
@@ -90,6 +91,26 @@ def test_gift_takes_classes_and_learned_labels_too():
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.parametrize("kind", ["static", "interpolated", "online"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_the_loss_on_logits_is_that_of_its_formula(kind, mixed):
+    """The squared distance to the mean logits of the teachers, without their mean over classes, and the class's cross entropy, of the
+    examples themselves where images are mixed. Labels that no teacher made keep their own loss."""
+    labels = as_logits(answers(kind), 0.15)
+    targets = labels.targets(jnp.asarray(INDEX), seen(MIXED if mixed else PLAIN))
+    t = logits()
+    if mixed and kind == "interpolated":
+        t = LAM * t + (1 - LAM) * t[PARTNER]
+    if mixed and kind == "static":
+        p = softmax(t / 4)
+        t = 4 * np.log(LAM * p + (1 - LAM) * p[PARTNER])
+    hard = -np.log(softmax(Z))[np.arange(4), np.asarray(Y)[INDEX]]
+    expected = ((Z - (t - t.mean(1, keepdims=True))) ** 2).mean(1) + 0.15 * hard
+    np.testing.assert_allclose(labels.loss(jnp.asarray(Z, jnp.float32), targets), expected, rtol=5e-3, atol=5e-3)
+    assert labels.nbytes() == answers(kind).nbytes() and labels.classes == 3
+    assert as_logits(hard_ones := Hard(Y, 3), 0.15) is hard_ones
+
+
 def test_logits_are_found_in_probabilities_again():
     z = np.random.default_rng(2).normal(0, 8, (5, 7))
     made = centred(jnp.asarray(softmax(z / 20), jnp.float32), 20.0)
@@ -115,7 +136,7 @@ def test_a_recipe_trains_by_its_loss():
     net, examples = linear_net(), blobs(3)
     base = EvalRecipe("one", 1, lr=0.5, momentum=0.0, weight_decay=0.0, schedule="constant")
     synth, ends = as_set(examples), {}
-    for loss in ("labels", "gift", "phases"):
+    for loss in ("labels", "gift", "phases", "logits"):
         chosen = replace(base, loss=loss)
         trainer = make_trainer(net, chosen, None)
         keys = jax.random.key(3)[None]
@@ -153,6 +174,6 @@ def test_labels_with_a_loss_or_views_of_their_own_are_refused():
     class Recorded:
         kind, records = "recorded", True
 
-    for wrap in (as_directions, lambda labels: in_phases(labels, jnp.int32(4))):
+    for wrap in (as_directions, lambda labels: in_phases(labels, jnp.int32(4)), lambda labels: as_logits(labels, 0.1)):
         with pytest.raises(BadInput, match="labels of kind recorded"):
             wrap(Recorded())
