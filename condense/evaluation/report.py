@@ -47,10 +47,13 @@ class Evaluation(NamedTuple):
     classes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        first = self.reports[0]
+        return f"Evaluation({shown_set(self.set) or 'a set'} on {self.spec}, recipe {self.reports[0].recipe}: {self.in_short()})"
+
+    def in_short(self) -> str:
+        """The mean accuracies of the rows of the first network, as in `distilled 92.4 %, random 66.6 %`; dots stand for more networks."""
+        first, nets = self.reports[0], len({report.net for report in self.reports})
         scores = ", ".join(f"{report.set_kind} {100 * report.mean:.1f} %" for report in self.reports if report.net == first.net)
-        nets = len({report.net for report in self.reports})
-        return f"Evaluation({shown_set(self.set) or 'a set'} on {self.spec}, recipe {first.recipe}: {scores}{' ...' * (nets > 1)})"
+        return scores + " ..." * (nets > 1)
 
     def plot(self) -> Plot:
         """A chart of all rows by network, with their spread over seeds. Raises BadInput where the extra `report` is not installed."""

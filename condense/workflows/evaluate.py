@@ -7,12 +7,13 @@ from typing import overload
 from condense.data.load import Given
 from condense.evaluation.best import check_best, with_best
 from condense.evaluation.cells import Cells, check_cache
-from condense.evaluation.report import Evaluation, Evaluations
+from condense.evaluation.report import Evaluation, Evaluations, shown_set
 from condense.evaluation.rows import Shelf
 from condense.evaluation.scoring import Choices, Common, check_one_table, prepare
 from condense.evaluation.spreads import check_embedding, with_spread
 from condense.evaluation.variants import check_variants, with_variants
 from condense.runtime.checks import check_seed
+from condense.runtime.log import note
 from condense.workflows.verdicts import tell_far_pixels
 from synth.base import Net
 from synth.errors import BadInput
@@ -177,7 +178,11 @@ def evaluate(
         check_embedding(one)
         one.check(shelf)
     check_cache(cache)
-    plain = [with_best(one, shelf, one.run(shelf)) for one, shelf in zip(made, shelves, strict=True)]
+    plain: list[Evaluation] = []
+    for one, shelf in zip(made, shelves, strict=True):
+        plain.append(with_best(one, shelf, one.run(shelf)))
+        if len(made) > 1:  # the table comes after the last set, which may be hours away
+            note(f"{len(plain)} of {len(made)} scored: {shown_set(plain[-1].set) or 'a set'}, {plain[-1].in_short()}")
     results = tuple(with_spread(one, with_variants(one, shelf, table)) for one, shelf, table in zip(made, shelves, plain, strict=True))
     for one in made:
         tell_far_pixels(one.synth, one.data)

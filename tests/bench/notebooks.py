@@ -31,10 +31,13 @@ def printed(cell) -> str:
 
 
 def scores(text: str) -> list[dict[str, str]]:
-    """The rows of the tables in what a cell printed: what was scored, and in the last column how well."""
-    lines = (re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in text.splitlines())
+    """The rows of the tables in what a cell printed: what was scored, and in the last column how well; in all columns of numbers where a
+    table is so wide that it has no lines between columns."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in text.splitlines()]
     cells = ([one.strip() for one in line.strip("│").split("│")] for line in lines if line.startswith("│"))
-    return [{"scored": ", ".join(filter(None, row[:-1])), "result": row[-1]} for row in cells]
+    ruled = [{"scored": ", ".join(filter(None, row[:-1])), "result": row[-1]} for row in cells]
+    wide = (re.fullmatch(r"(\S.*?)((?:\s+[0-9.]+ ± [0-9.]+)+)", line) for line in lines)
+    return ruled or [{"scored": row[1], "result": " / ".join(re.findall(r"[0-9.]+ ± [0-9.]+", row[2]))} for row in wide if row]
 
 
 def measure(path: Path) -> list[dict]:

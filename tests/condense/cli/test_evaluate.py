@@ -129,6 +129,10 @@ def test_several_sets_give_one_table_and_a_list_of_documents(finished, tmp_path,
     assert run(["evaluate", "a", "b", *way, "two.json", "--cache", "c"]) == 0
     said = capsys.readouterr()
     assert "beside all" in said.out and said.err.count("timing") == 1 and len([*Path("c").iterdir()]) == 1
+    done = [line for line in said.err.splitlines() if " scored: " in line]  # each set is told when it is done, the table comes last
+    assert [line.partition(" %")[0].rstrip("0123456789.") for line in done] == [
+        f"{i} of 2 scored: {name}, random " for i, name in ((1, "a"), (2, "b"))
+    ]
     assert run(["evaluate", "b", *way, "b.json", "--cache", "c"]) == 0
     said = capsys.readouterr()
     assert said.err == "1 rows of 1 seeds: finished before\n" and "±" not in said.out
