@@ -82,9 +82,17 @@ class Drawn:
         return self.count, 16, 16, 3
 
     def take(self, index: np.ndarray) -> np.ndarray:
-        """Drawn now."""
-        number = (self.first + np.asarray(index, np.int64))[:, None] * 2654435761 + np.arange(768)[None] // 48 * 40503
-        return ((number >> 7) % 251).astype(np.uint8).reshape(-1, 16, 16, 3)
+        """Drawn now: stripes of four pixels, at random levels of the class's own, and noise as coarse."""
+        number, place = self.first + np.asarray(index, np.int64)[:, None], np.arange(64)[None]
+        levels = scattered(number % 1000 * 64 + place) % 176 + 40 + scattered((number + 1000) * 64 + place) % 81 - 40
+        return levels.clip(0, 255).astype(np.uint8).repeat(12, 1).reshape(-1, 16, 16, 3)
+
+
+def scattered(numbers: np.ndarray) -> np.ndarray:
+    """Numbers of 32 bits that look drawn, the same ones for the same `numbers`."""
+    for _ in range(2):
+        numbers = (numbers ^ (numbers >> 16)) * 0x45D9F3B & 0xFFFFFFFF
+    return numbers ^ (numbers >> 16)
 
 
 def make_wide(count: int, folder: Path) -> str:
@@ -116,6 +124,8 @@ def commands(data: str, runs: Path) -> dict[str, list[str]]:
         "relabel": ["relabel", str(runs / "random"), *teachers, "--kind", "static", "--out", str(runs / "relabelled.npz")],
         "evaluate": [*evaluate, "--epochs", "1"],
         "open": distill("random", "--ipc", "1", "--net", CONVNET),
+        "steps": ["teachers", "--data", data, "--net", RESNET, "--epochs", "1", "--fraction", "0.001", "--out", str(runs / "steps")],
+        "knowing": ["teachers", "--data", data, "--net", RESNET, "--epochs", "2", "--fraction", "0.05", "--out", str(runs / "teachers")],
         "plan": distill("dm", "--ipc", "1", "--net", CONVNET, "--batch", "2", "--steps", "10", "--dry-run"),
         "experts": ["experts", "--data", data, "--net", CONVNET, "--count", "1", "--epochs", "1", "--out", str(runs / "experts")],
     }
