@@ -121,6 +121,8 @@ def commands(data: str, runs: Path) -> dict[str, list[str]]:
         "teachers": ["teachers", "--data", data, "--net", RESNET, "--epochs", "1", "--out", str(runs / "teachers")],
         "rded": distill("rded", "--ipc", "1", *teachers),
         "sre2l": distill("sre2l", "--ipc", "1", *teachers, *steps),
+        "ten": distill("sre2l", "--ipc", "1", *teachers, "--steps", "10", "--labels", "hard"),
+        "crops": distill("rded", "--ipc", "1", *teachers, "--images", "8"),
         "relabel": ["relabel", str(runs / "random"), *teachers, "--kind", "static", "--out", str(runs / "relabelled.npz")],
         "evaluate": [*evaluate, "--epochs", "1"],
         "open": distill("random", "--ipc", "1", "--net", CONVNET),
