@@ -43,6 +43,7 @@ NEWER = (
         schedule="cosine",
         loss="logits",
         share=0.15,
+        look_every=10,
     ),
     training(
         "edc",
@@ -53,6 +54,7 @@ NEWER = (
         loss="logits",
         share=0.025,
         average=0.99,
+        look_every=10,
         **{**MATRICES, "schedule": "halves"},
     ),
     training(

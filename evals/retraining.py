@@ -86,6 +86,10 @@ class EvalRecipe(Protocol):
     share: float = 0.0
     average: float = 0.0
 
+    def __post_init__(self):
+        if self.average and (self.schedule == "drop" or not 0 < self.average < 1):
+            raise ValueError(f"recipe {self.name}: average {self.average} goes with another schedule than drop, and is in [0, 1)")
+
     measure = "val_accuracy"
     does = "retrains networks"
     trains = True
@@ -97,6 +101,8 @@ class EvalRecipe(Protocol):
         under the curve, else all."""
         if self.choose == "auc":
             return ("graphs",)
+        if self.average and not (self.augment or self.view):
+            return ("images", "vectors")
         return ("images",) if self.augment or self.view else None
 
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:

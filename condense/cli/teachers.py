@@ -70,7 +70,7 @@ def learn_classes(call: Flags, command: str) -> None:
         from condense.data.load import load_data
         from condense.inputs.teachers import plan_teachers
         from condense.runtime.checks import check_seed
-        from condense.teachers.train import BATCH, LR, TeacherRecipe, part_of, settle_committee, train_teachers, usual_epochs
+        from condense.teachers.train import BATCH, LR, TeacherRecipe, kept_epochs, part_of, settle_committee, train_teachers, usual_epochs
         from condense.workflows.preview import preview_inputs
         from matchers.decoupled.common import FACTOR
         from synth.files.memory import forcing
@@ -80,7 +80,7 @@ def learn_classes(call: Flags, command: str) -> None:
         data = load_data(call.data, seed=check_seed(call.seed))
     if call.dry_run:
         data, recipe = part_of(data, call.fraction), {"lr": LR, "batch": BATCH} | {k: v for k, v in given.items() if k != "fraction"}
-        recipe.setdefault("epochs", usual_epochs(len(data.train.y), batch=max(1, recipe["batch"])))
+        recipe.setdefault("epochs", kept_epochs(Path(call.out)) or usual_epochs(len(data.train.y), batch=max(1, recipe["batch"])))
         members = settle_committee(data, call.net, TeacherRecipe(**recipe).checked())
         print("\n".join(preview_inputs(plan_teachers(data, members, Path(call.out)), data, device=call.device)))
         return

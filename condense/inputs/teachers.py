@@ -14,7 +14,7 @@ from condense.data.images import Data
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.runtime.log import note
 from condense.teachers.store import INDEX, load_teachers, take_teachers
-from condense.teachers.train import BATCH, CommitteeMember, default_committee, train_teachers, usual_epochs
+from condense.teachers.train import BATCH, CommitteeMember, default_committee, kept_epochs, train_teachers, usual_epochs
 from synth.base import Teacher
 from synth.errors import BadInput
 from synth.labelling import teacher_digest
@@ -32,7 +32,7 @@ def find(context: Context) -> Input:
         return _input(take_teachers(context.given, context.data))
     names, place = tuple(map(nets.canonical, names_of(context))), context.out and context.out / "teachers"
     examples = len(context.data.train.y)
-    epochs = usual_epochs(examples)
+    epochs = (place and kept_epochs(place)) or usual_epochs(examples)
     recipe = f"{len(names)} networks, {epochs} epochs of {examples:,} examples each"
     begun = bool(place and (place / INDEX).is_file())
     untrained = tuple(stand_in(name, context) for name in names)
@@ -68,7 +68,7 @@ def make(context: Context) -> Input:
     names = names_of(context)
     with contextlib.ExitStack() as stack:
         folder = context.out / "teachers" if context.out else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        epochs = usual_epochs(len(context.data.train.y))
+        epochs = kept_epochs(folder) or usual_epochs(len(context.data.train.y))
         note(f"{context.method.name} works from teachers and was given none: {len(names)} of {epochs} epochs in {folder}")
         try:
             train_teachers(context.data, folder, net=names, seed=context.seed)

@@ -1,9 +1,10 @@
-"""Methods from trained networks: SRe2L, CV-DD, FADRM, INFER, RDED, NRR-DD.
+"""Methods from trained networks: SRe2L, CV-DD, FADRM, INFER, RDED, NRR-DD, G-VBSM, EDC.
 
 Scores are those that the papers' repositories show for ResNet-18 (SRe2L on CIFAR: as the table of G-VBSM shows it). The command of a preset
 trains the published networks for as many epochs as papers state (on ImageNet the papers took torchvision's weights); for INFER on small
 images these are the nearest here, as its own differ from the published ones in strides and shortcuts. What a run trains itself, without
---teachers, learns for five epochs. NRR-DD's settings were not read; those here are this project's, and its scores are as others quote them.
+--teachers, learns for five epochs, or more on few images. NRR-DD's settings were not read; those here are this project's, and its scores
+are as others quote them.
 
 What differs from the releases. Tiny ImageNet's teacher has five epochs of warm-up in zeyuanyin/tiny-imagenet, ours none. SRe2L's student on
 ImageNet has the batch statistics of 512 images, two of which make a step of 1,024. CV-DD's numbers of teachers' priors are known for
@@ -14,7 +15,7 @@ data's own. CV-DD's script for ten images a class of CIFAR-10 recovers in 200 it
 INFER's EfficientNet lacks its second norm on CIFAR and its shuffle network is the first version, not ShuffleNetV2. BSSL leaves
 a dropout of 0.2 in MobileNetV2 on ImageNet; networks here have none. FADRM's scores are those of FADRM+, four networks in turn. Its crops
 were handed out ready-made, so that their number is not known, and its networks were too; its student takes step sizes of 5e-4 at one image
-a class, and on ImageNet the statistics of the whole batch.
+a class, and on ImageNet the statistics of the whole batch. G-VBSM and EDC normalise CIFAR-10 by CIFAR-100's numbers.
 """
 
 from collections.abc import Iterator
@@ -43,7 +44,9 @@ COMMITTEES = {  # in the papers' order; the other methods use one network
     "infer": (NET, "mobilenet_v2", "efficientnet_b0", "shufflenet_v2"),
 }
 EDC = (*COMMITTEES["gvbsm"], "convnet:norm=batch,depth=1", "convnet:norm=batch,depth=2", "convnet:norm=batch,width=32")
-BRIEF = "--epochs 5 --lr 0.05 --batch 64 --decay 0"  # as G-VBSM's release trains its networks on CIFAR-10
+# As G-VBSM's release trains its networks on CIFAR-10, but that its step size stays. Of EDC's eight its scripts train the first five, and
+# keep the networks of every tenth epoch, counted from 0, so that what is kept of five epochs has learned for one.
+BRIEF = "--epochs 5 --lr 0.05 --batch 64 --decay 0"
 LONG = "--epochs 200 --lr 0.1"
 SQUEEZE = {"cifar10": LONG, "cifar100": LONG, "tiny": "--epochs 50 --lr 0.1", "imagenet": "--epochs 90 --lr 0.1 --decay 0.0001"}
 ADAM = "--epochs 200 --lr 0.001 --batch 512 --optimizer adam --decay 0.0001"

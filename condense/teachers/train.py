@@ -25,13 +25,14 @@ from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed
 from condense.runtime.log import COMPILING, MetricsLog, note, progress
 from condense.runtime.processes import count, gather, index, is_first, on_first
-from condense.runtime.run_folder import Run, check_there, open_run
+from condense.runtime.run_folder import RECORD, Run, check_there, open_run
 from condense.teachers.recipe import CommitteeMember, TeacherRecipe, member_of
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import INDEX, Teachers, load_teachers, write_index, write_member
 from synth.base import Examples, Net, Teacher
-from synth.errors import RunFailed
+from synth.errors import BadInput, RunFailed
 from synth.files.memory import forcible
+from synth.files.records import Table, read_record
 from synth.images.views import View
 from synth.labelling import teacher_digest
 from synth.labels.plain import Hard
@@ -96,7 +97,11 @@ def train_teachers(
     """
     recipe, seed = TeacherRecipe(EPOCHS if epochs is None else epochs, lr, batch, optimizer, decay, precision).checked(), check_seed(seed)
     data = part_of(load_data(data, seed=seed), fraction)
-    recipe = recipe if epochs is not None else recipe._replace(epochs=usual_epochs(len(data.train.y), batch=batch))
+    recipe = (
+        recipe
+        if epochs is not None
+        else recipe._replace(epochs=kept_epochs(Path(out)) or usual_epochs(len(data.train.y), batch=recipe.batch))
+    )
     members = settle_committee(data, net, recipe)
     part = {} if fraction is None else {"fraction": float(fraction)}
     names = [member.as_text(recipe) for member in members]
@@ -124,6 +129,17 @@ def train_teachers(
 def usual_epochs(examples: int, *, batch: int = BATCH) -> int:
     """How many epochs a member of a committee is trained for where nobody says: 5, or as many as make 50 steps of `batch` examples."""
     return max(EPOCHS, -(-STEPS // -(-examples // batch)))
+
+
+def kept_epochs(folder: Path) -> int | None:
+    """The epochs of a committee that the folder holds or has begun, so that a call that names none repeats it; None where there is none."""
+    if not (folder / RECORD).is_file():
+        return None
+    try:
+        kept = read_record(folder / RECORD, Table({"config": Table()}, rest=None), what="is not a run's record", remedy="remove the folder")
+    except BadInput:
+        return None  # `open_run` says what is wrong
+    return kept["config"].get("epochs") if kept["config"].get("verb") == "teachers" else None
 
 
 def part_of(data: Data | GraphData, fraction: float | None) -> Data:

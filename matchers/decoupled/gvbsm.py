@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Computed, Matcher, Task
-from matchers.decoupled.common import batch_size, bounded, check_statistics, on_pixels
+from matchers.decoupled.common import bounded, check_statistics, on_pixels
 from matchers.decoupled.labelling import LabelKind, Labelling
 from matchers.decoupled.loss import Jitter, RecoverySettings
 from synth.base import Split, Teacher, Vars
@@ -36,13 +36,18 @@ class Averaged(NamedTuple):
 def shape_of_batches(n: int, classes: int, size: int) -> tuple[int, int]:
     """How many classes a batch holds, and how many images of each: neighbours among class-major images, together at most `size`.
 
-    Raises BadInput where equal batches would have less than half of that size.
+    Raises BadInput where equal batches would have less than half of what `size` allows.
     """
     ipc = n // classes
     of_each = max(b for b in range(1, min(ipc, size) + 1) if ipc % b == 0)
     if 2 * of_each < min(ipc, size):
         raise BadInput(f"--batch {size}: {ipc} images a class do not make equal batches of about that size; give a divisor of {ipc}")
-    return (batch_size(classes, size // of_each) if of_each == ipc else 1), of_each
+    room = min(classes, size // of_each) if of_each == ipc else 1
+    many = max(b for b in range(1, room + 1) if classes % b == 0)
+    if many == 1 < room and of_each < size / 4:  # batches of few images have poor statistics
+        told = f"--batch {size}: {classes} classes of {ipc} images do not make equal batches of about that size"
+        raise BadInput(f"{told}; give {classes * ipc}, or another multiple of {ipc} that divides it")
+    return many, of_each
 
 
 def grouped(images: Array, classes: int, size: int) -> Array:
@@ -101,6 +106,16 @@ def gap_of(
         total += factors[layer] * gap
         moved.append(tuple(jnp.where(on[layer] > 0, new, old) for new, old in zip(after, before, strict=True)))
     return total, tuple(moved)
+
+
+def check_told(teachers: Sequence[Teacher], image: tuple[int, int, int]) -> None:
+    """Raises BadInput if a teacher has no batch norm on images of h, w, c, or does not tell what enters its layers."""
+    check_statistics(teachers, image)
+    one = jnp.zeros((1, *image), jnp.float32)
+    for teacher in teachers:
+        if "norm_input0" not in jax.eval_shape(lambda x, net=teacher.net, vars=teacher.vars: net.apply(vars, x).taps, one):
+            told = f"--teachers: {teacher.name or 'a network'} does not tell what enters its layers"
+            raise BadInput(f"{told}; take a network of `condense list nets`, or another method of teachers")
 
 
 class Matching(NamedTuple):
@@ -179,7 +194,7 @@ def gvbsm(
     pixels; a convolution is left out with probability `drop`. Their values are running averages over the steps of this network, which
     start at 0 as released, their derivatives the batch's own. D spreads the spectrum of a class's images (`spectrum_gap`), so a batch
     holds many of one class. Labels are the mean of all networks' logits. EDC is `--category 0.5 --drop 0 --density 0 --crop 0.08 --roll 0
-    --start random`, on more networks and for fewer steps.
+    --start random --recipe edc`, on more networks and for fewer steps.
 
     The release moves batches by a padded crop before they roll, and its real statistics are means over batches of cropped images; here
     these are exact, of images as they are.
@@ -192,7 +207,8 @@ def gvbsm(
       first: weight of the first convolution's statistics (>= 0).
       crop: least share of the area that a random crop takes, in (0, 1]; 1 for no crop.
       roll: largest cyclic shift as a share of the height, in [0, 1); 0 for none.
-      batch: images that go through a network together and share their statistics, neighbouring classes with all their images.
+      batch: images that go through a network together and share their statistics: of neighbouring classes with all their images, or, where
+        a class has more than that, a part of its images.
       drop: probability that a convolution's statistics do not count in a step, in [0, 1).
       memory: share of the earlier average in the running one, in [0, 1).
       density: weight of the spectrum's term (>= 0).
@@ -229,12 +245,12 @@ def gvbsm(
         return replace(synth, x=synth.x.moved(optax.apply_updates(learned, updates))), Averaged(opt, seen), metrics
 
     def measure(examples: Split) -> tuple[Sequence, Sequence[RealMoments]]:
-        return known, tuple(real_moments(teacher, examples, by_class=bool(category)) for teacher in teachers)
+        return known, real_moments(teachers, examples, by_class=bool(category))
 
     def ready(key, synth, examples):
         synth = bounded(synth)
         labelling.check_room(synth)
-        check_statistics(teachers, synth.x.decode().shape[1:])
+        check_told(teachers, synth.x.decode().shape[1:])
         shape_of_batches(len(synth), synth.y.classes, batch)
         return synth
 

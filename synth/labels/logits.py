@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from synth.errors import BadInput
 from synth.images.views import BatchView
 from synth.labels.blend import BlendedTargets
 from synth.labels.contract import label_kind, targets_of
@@ -54,10 +53,8 @@ class Logits(NamedTuple):
 
 
 def as_logits(labels: Any, share: float) -> Any:
-    """These labels under the loss on logits; themselves where no teacher made them, as classes. Raises BadInput for labels that record
-    their views, and for those with a loss of their own."""
-    if labels.records or labels.kind in ("blended", "distances"):
-        raise BadInput(f"--recipe: this one has a loss of its own, and labels of kind {labels.kind} too; take another, or other labels")
-    if not (labels.taught or labels.kind == "online"):
+    """These labels under the loss on logits. Labels that hold no teachers' logits keep their own loss and come back as they are: classes
+    and learned ones, distances, and those that record their views or blend a loss (`--regimes`)."""
+    if labels.records or labels.kind == "distances" or not (labels.taught or labels.kind == "online"):
         return labels
     return Logits(labels, jnp.argmax(labels.probs(), -1).astype(jnp.int32), jnp.float32(share))

@@ -1,20 +1,21 @@
 """Statistics of what enters the layers of a trained network, which hold knowledge of real data: how far a batch's are from the running
 ones, or from those of one class; and those of convolutions, which networks do not keep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from synth.base import Split, Teacher
 from synth.errors import BadInput
 from synth.numerics.pytree import safe_norm
 
 MOST = 128  # real images that go through a network together
-PATCH, ENOUGH = 4, 10_000  # pixels a side of a patch, real images that `real_moments` looks at
+PATCH = 4  # pixels a side
+ENOUGH, FEWEST = 10_000, 16  # real images that `real_moments` looks at in all, and at least of a class
 Layers = tuple[tuple[Float[Array | np.ndarray, "..."], ...], ...]  # moments of every layer, the convolutions' before the batch norms'
 
 
@@ -108,60 +109,77 @@ class RealMoments(NamedTuple):
     classes: Layers | None
 
 
-def real_moments(teacher: Teacher, examples: Split, *, by_class: bool) -> RealMoments:
-    """The moments of the inputs of all layers over real images, or over 10,000 that lie evenly among them where there are more.
+def real_moments(teachers: Sequence[Teacher], examples: Split, *, by_class: bool) -> tuple[RealMoments, ...]:
+    """The moments that real images give the inputs of all layers of each network, over all of them, or over about 10,000 where there are
+    more: of every class in proportion, and at least 16, that lie evenly among its images. All networks see an image while it is at hand.
 
-    Those of batch norms over all images are the running ones that the network keeps. Raises BadInput with `by_class` where a class has no
-    image, and where the network does not tell the inputs of its batch norms.
+    Those of batch norms over all images are the running ones that the network keeps. Raises BadInput where a class has no image.
     """
-    classes = int(np.max(examples.y)) + 1 if by_class else 1
-    chosen = np.unique(np.linspace(0, len(examples.y) - 1, min(len(examples.y), ENOUGH)).astype(np.int64))
-    labels = np.asarray(examples.y)[chosen] if by_class else np.zeros(len(chosen), np.int32)
-    counts = np.bincount(labels, minlength=classes).astype(np.float64)
-    if not counts.all():
-        raise BadInput("--category: a class has no training images; give data with some of every class, or 0")
-
-    @jax.jit
-    def total(vars, x, of_class):  # of_class f32[b classes]: 1 for an image's class; padding has none
-        taps = teacher.net.apply(vars, x).taps
-        layers = _each_image(taps, norms=by_class)
-        sums = jax.tree.map(lambda leaf: jnp.einsum("bd,bk->kd", leaf, of_class, precision=jax.lax.Precision.HIGHEST), layers)
-        squares = tuple(
-            tuple(jnp.einsum("bd,b->d", leaf**2, of_class.sum(1), precision=jax.lax.Precision.HIGHEST) for leaf in layer[::2])
-            for layer in layers
-        )
-        running = tuple(taps[f"running{layer}"] for layer in range(norm_layers(taps)))
-        return sums, squares, running
-
-    size, found = min(MOST, len(chosen)), None
+    y = np.asarray(examples.y)
+    members = [np.flatnonzero(y == label) for label in range(int(y.max()) + 1)]
+    if not all(map(len, members)):
+        raise BadInput("--data: a class has no training images; give data with some of every class")
+    most = [max(FEWEST, ENOUGH * len(own) // len(y)) for own in members]
+    kept = [own[np.linspace(0, len(own) - 1, min(len(own), count)).astype(np.int64)] for own, count in zip(members, most, strict=True)]
+    chosen, labels = np.concatenate(kept), np.repeat(np.arange(len(kept)), [len(own) for own in kept])
+    counts = np.array([len(own) for own in kept], np.float64)
+    size, found = min(MOST, len(chosen)), [_Sums(teacher, len(members), by_class) for teacher in teachers]
+    shares = np.array([len(own) for own in members]) / len(y) / counts  # what an image of each class counts among all
     for at in range(0, len(chosen), size):
-        rows = np.resize(chosen[at : at + size], size)  # a short last batch is filled up with rows that count for no class
-        of_class = (
-            np.eye(classes, dtype=np.float32)[np.resize(labels[at : at + size], size)] * (np.arange(size) < len(chosen) - at)[:, None]
-        )
-        *now, running = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), total(teacher.vars, examples.take(rows).x, of_class))
-        found = now if found is None else jax.tree.map(np.add, found, now)
-    sums, squares = found
-
-    def pooled(layer, square):
-        for mean, var, of_square in zip(layer[::2], layer[1::2], square, strict=True):
-            mean = mean.sum(0) / len(chosen)
-            yield from (mean, (var.sum(0) + of_square) / len(chosen) - mean**2)
-
-    convs = len(squares) - len(running) * by_class
-    whole = (*(tuple(pooled(*pair)) for pair in zip(sums[:convs], squares[:convs], strict=True)), *running)
-    means = jax.tree.map(lambda leaf: leaf / counts[:, None], tuple(sums)) if by_class else None
-    return jax.tree.map(lambda leaf: leaf.astype(np.float32), RealMoments(whole, means))
+        real = len(chosen[at : at + size])
+        x = examples.take(np.resize(chosen[at : at + size], size)).x  # a short last batch is filled up with rows that are not counted
+        for sums in found:
+            sums.add(x, labels[at : at + real], shares[labels[at : at + real]])
+    return tuple(sums.moments(counts) for sums in found)
 
 
-def _each_image(taps: dict[str, Any], *, norms: bool) -> Layers:
-    """As `layer_moments`, of each image by itself, without the batch norms unless `norms`; arrays lead with the images."""
-    if norms and "norm_input0" not in taps:
-        raise BadInput("--category: a teacher does not tell what enters its batch norms; give 0, or a network of this project")
+class _Sums:
+    """Sums of the moments of single images under one network: over all, and over those of every class where `by_class`."""
+
+    def __init__(self, teacher: Teacher, classes: int, by_class: bool):
+        self.teacher, self.classes, self.by_class = teacher, classes, by_class
+        self.whole: Any = None
+        self.own: Any = None
+
+        @jax.jit
+        def look(vars, x):
+            taps = teacher.net.apply(vars, x).taps
+            return _each_image(taps), tuple(taps[f"running{layer}"] for layer in range(norm_layers(taps)))
+
+        self.look = look
+
+    def add(self, x: Float[Array | np.ndarray, "b ..."], labels: Int[np.ndarray, " n"], shares: Float[np.ndarray, " n"]) -> None:
+        """Counts the first n images, of these classes; `shares` are what they count among all."""
+        layers, self.running = jax.tree.map(np.asarray, self.look(self.teacher.vars, x))
+        layers = jax.tree.map(lambda leaf: leaf[: len(labels)].astype(np.float64), layers)
+        # squares of the means beside them: the variance of all is the mean variance and that of the means
+        pairs = tuple(tuple((part, shares @ part, shares @ part**2) for part in layer) for layer in layers)
+        now = tuple(tuple(pair[1:] for pair in layer) for layer in pairs)
+        self.whole = now if self.whole is None else jax.tree.map(np.add, self.whole, now)
+        if self.by_class:
+            if self.own is None:
+                self.own = jax.tree.map(lambda leaf: np.zeros((self.classes, leaf.shape[1])), layers)
+            jax.tree.map(lambda total, leaf: np.add.at(total, labels, leaf), self.own, layers)
+
+    def moments(self, counts: Float[np.ndarray, " k"]) -> RealMoments:
+        """What was counted, for so many images of every class."""
+        convs = self.whole[: len(self.whole) - len(self.running)]
+
+        def pooled(layer):
+            for (mean, square), (var, _) in zip(layer[::2], layer[1::2], strict=True):
+                yield from (mean, var + square - mean**2)
+
+        whole = (*(tuple(pooled(layer)) for layer in convs), *self.running)
+        means = jax.tree.map(lambda total: total / counts[:, None], self.own) if self.by_class else None
+        return jax.tree.map(lambda leaf: leaf.astype(np.float32), RealMoments(whole, means))
+
+
+def _each_image(taps: dict[str, Any]) -> Layers:
+    """As `layer_moments`, of each image by itself; arrays lead with the images."""
 
     def alone(find: Callable, x):
         return jax.vmap(lambda one: find(one[None]))(x)
 
     convs = (taps[f"conv_input{layer}"] for layer in range(len(taps)) if f"conv_input{layer}" in taps)
-    normed = (taps[f"norm_input{layer}"] for layer in range(norm_layers(taps) if norms else 0))
-    return (*((*alone(moments, x), *alone(patch_moments, x)) for x in convs), *(alone(moments, x) for x in normed))
+    norms = (taps[f"norm_input{layer}"] for layer in range(norm_layers(taps)))
+    return (*((*alone(moments, x), *alone(patch_moments, x)) for x in convs), *(alone(moments, x) for x in norms))

@@ -102,7 +102,7 @@ def make_wide(count: int, folder: Path) -> str:
         prepared.mkdir()
         parts = Drawn(0, count), Drawn(count, max(2000, count // 25))
         write_tfds(Source("wide", str(prepared), *parts, tuple(map(str, range(1000))), True), prepared)
-    return f"tfds:{prepared}?stream=true"
+    return f"tfds:{prepared}?stream=true&normalise=imagenet"  # of its own moments a first call decodes all images
 
 
 def commands(data: str, runs: Path) -> dict[str, list[str]]:

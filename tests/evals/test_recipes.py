@@ -146,6 +146,11 @@ def test_recipes_on_logits_are_those_of_the_releases():
     np.testing.assert_allclose(factors, [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125])
 
 
+def test_an_average_goes_with_a_schedule_that_never_begins_anew():
+    with pytest.raises(ValueError, match="goes with another schedule than drop"):
+        EvalRecipe("plain", 6, average=0.9)
+
+
 def test_averaged_weights_are_scored():
     """a <- 0.9 a + 0.1 p after every step, from the first weights on; the network itself is trained as without."""
     plain = EvalRecipe("plain", 6, lr=0.3, weight_decay=0.01, batch=4, schedule="constant")

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from matchers.decoupled.gvbsm import gap_of, grouped, gvbsm, shape_of_batches, spectrum_gap, ungrouped
+from synth.base import Net
 from synth.errors import BadInput
 from synth.training import statistics
 from synth.training.statistics import layer_moments, patch_moments, real_moments
@@ -47,7 +48,7 @@ def test_moments_of_real_images_are_those_of_loops(monkeypatch):
     monkeypatch.setattr(statistics, "MOST", 7)
     (held,), (_, examples) = committee(1), started(2)
     taps = held.net.apply(held.vars, jnp.asarray(examples.x)).taps
-    found = real_moments(held, examples, by_class=True)
+    (found,) = real_moments((held,), examples, by_class=True)
     for layer in range(2):
         for kind, at in (("conv_input", layer), ("norm_input", 2 + layer)):
             inputs = np.asarray(taps[f"{kind}{layer}"], np.float64)
@@ -61,22 +62,34 @@ def test_moments_of_real_images_are_those_of_loops(monkeypatch):
         for mine, right in zip(found.whole[layer][2:], patch_moments(taps[f"conv_input{layer}"]), strict=True):
             np.testing.assert_allclose(mine, right, atol=1e-5)
         np.testing.assert_array_equal(found.whole[2 + layer], taps[f"running{layer}"])
-    assert real_moments(held, examples, by_class=False).classes is None
+    (plain,) = real_moments((held,), examples, by_class=False)
+    assert plain.classes is None
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), plain.whole, found.whole)
 
 
 def test_moments_of_one_class_are_its_mean_for_a_batch_of_it():
     (held,), (_, examples) = committee(1), started(2)
-    found = real_moments(held, examples, by_class=True).classes
+    found = real_moments((held,), examples, by_class=True)[0].classes
     one = jax.tree.map(lambda leaf: leaf[jnp.array([1, 1, 1])].mean(0), found)
     jax.tree.map(lambda mine, all_: np.testing.assert_allclose(mine, all_[1], rtol=1e-6), one, found)
 
 
-def test_many_images_are_looked_at_evenly(monkeypatch):
-    monkeypatch.setattr(statistics, "ENOUGH", 5)
+def test_of_many_images_some_of_every_class_are_looked_at(monkeypatch):
+    """At least two of each here, evenly among its own; a class counts among all as it does in the data."""
+    monkeypatch.setattr(statistics, "ENOUGH", 6)
+    monkeypatch.setattr(statistics, "FEWEST", 2)
     (held,), (_, examples) = committee(1), started(2)
-    few = np.linspace(0, len(examples.y) - 1, 5).astype(int)
-    taps = held.net.apply(held.vars, jnp.asarray(examples.x[few])).taps
-    np.testing.assert_allclose(real_moments(held, examples, by_class=False).whole[0][0], taps["conv_input0"].mean((0, 1, 2)), atol=1e-6)
+    order = np.argsort(np.asarray(examples.y) == 1, kind="stable")[: 8 + 8 + 3]  # the class in the middle last, and three of it
+    x, y = np.asarray(examples.x)[order], np.asarray(examples.y)[order]
+    (found,) = real_moments((held,), examples._replace(x=x, y=y), by_class=True)
+    whole = np.zeros(4)
+    for label in range(3):
+        own = np.flatnonzero(y == label)
+        few = own[np.linspace(0, len(own) - 1, 2).astype(int)]
+        mean = np.asarray(held.net.apply(held.vars, jnp.asarray(x[few])).taps["conv_input0"]).mean((0, 1, 2))
+        np.testing.assert_allclose(found.classes[0][0][label], mean, atol=1e-6)
+        whole += mean * len(own) / len(y)
+    np.testing.assert_allclose(found.whole[0][0], whole, atol=1e-6)
 
 
 def spectrum_by_hand(x: np.ndarray) -> float:
@@ -147,6 +160,11 @@ def test_batches_hold_neighbouring_classes_with_all_their_images():
     assert shape_of_batches(24, 6, 100) == (6, 4) and shape_of_batches(24, 6, 2) == (1, 2)
     with pytest.raises(BadInput, match=r"--batch 10: 11 images a class do not make equal batches.*give a divisor of 11"):
         shape_of_batches(66, 6, 10)
+    with pytest.raises(BadInput, match=r"--batch 100: 43 classes of 10 images do not make.*give 430, or another multiple of 10 that"):
+        shape_of_batches(430, 43, 100)
+    assert (
+        shape_of_batches(430, 43, 430) == (43, 10) and shape_of_batches(430, 43, 40) == (1, 10) and shape_of_batches(430, 43, 10) == (1, 10)
+    )
 
 
 @pytest.mark.parametrize("options", [{"density": 0.3, "drop": 0.0}, EDC], ids=["gvbsm", "edc"])
@@ -158,7 +176,7 @@ def test_a_run_is_what_loops_compute(options, float64):
     before, after, _, metrics = ran(matcher, synth, examples, steps)
     x, y, net = np.asarray(before.x.pixels, np.float64), np.asarray(before.y.index), bn_net(dtype=jnp.float64)
     vars = [jax.tree.map(lambda leaf: leaf.astype(jnp.float64), one.vars) for one in held]
-    real, category = [real_moments(one, examples, by_class=True) for one in held], options.get("category", 0.0)
+    real, category = real_moments(held, examples, by_class=True), options.get("category", 0.0)
     real = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), real)
 
     def loss(k):
@@ -212,7 +230,14 @@ def test_averages_start_at_nothing_and_are_each_networks_own():
         jax.tree.map(lambda mine, own: np.testing.assert_allclose(mine[0], (1 - 0.8**steps) * own, atol=1e-5), state.seen[k], shown)  # noqa: B023
 
 
-def test_without_a_class_the_category_is_refused():
-    (held,), (_, examples) = committee(1), started(2)
-    with pytest.raises(BadInput, match=r"--category: a class has no training images"):
+def test_what_cannot_be_is_said_before_the_work():
+    held, (synth, examples) = committee(1), started(2)
+    with pytest.raises(BadInput, match=r"--data: a class has no training images"):
         real_moments(held, examples._replace(y=np.where(examples.y == 1, 2, examples.y)), by_class=True)
+
+    def silent(vars, x, **more):
+        out = held[0].net.apply(vars, x, **more)
+        return out._replace(taps={name: tap for name, tap in out.taps.items() if "input" not in name})
+
+    with pytest.raises(BadInput, match=r"--teachers: toy0 does not tell what enters its layers"):
+        gvbsm((held[0]._replace(net=Net(held[0].net.init, silent)),), task(), **HARD).prepare(KEY, synth, examples)

@@ -108,7 +108,8 @@ def test_the_loss_on_logits_is_that_of_its_formula(kind, mixed):
     expected = ((Z - (t - t.mean(1, keepdims=True))) ** 2).mean(1) + 0.15 * hard
     np.testing.assert_allclose(labels.loss(jnp.asarray(Z, jnp.float32), targets), expected, rtol=5e-3, atol=5e-3)
     assert labels.nbytes() == answers(kind).nbytes() and labels.classes == 3
-    assert as_logits(hard_ones := Hard(Y, 3), 0.15) is hard_ones
+    for other in (Hard(Y, 3), answers("distances"), blend(answers(kind), Y, 0.5)):
+        assert as_logits(other, 0.15) is other
 
 
 def test_logits_are_found_in_probabilities_again():
@@ -174,6 +175,6 @@ def test_labels_with_a_loss_or_views_of_their_own_are_refused():
     class Recorded:
         kind, records = "recorded", True
 
-    for wrap in (as_directions, lambda labels: in_phases(labels, jnp.int32(4)), lambda labels: as_logits(labels, 0.1)):
+    for wrap in (as_directions, lambda labels: in_phases(labels, jnp.int32(4))):
         with pytest.raises(BadInput, match="labels of kind recorded"):
             wrap(Recorded())
