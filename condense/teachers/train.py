@@ -136,7 +136,7 @@ def kept_epochs(folder: Path) -> int | None:
     if not (folder / RECORD).is_file():
         return None
     try:
-        kept = read_record(folder / RECORD, Table({"config": Table()}, rest=None), what="is not a run's record", remedy="remove the folder")
+        kept = read_record(folder / RECORD, Table({"config": Table()}), what="is not a run's record", remedy="remove the folder")
     except BadInput:
         return None  # `open_run` says what is wrong
     return kept["config"].get("epochs") if kept["config"].get("verb") == "teachers" else None

@@ -20,7 +20,7 @@ from condense.teachers import train as module
 from condense.teachers.frozen import load_frozen
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import between, load_teachers, take_teachers
-from condense.teachers.train import TeacherRecipe, default_committee, train_teachers
+from condense.teachers.train import TeacherRecipe, default_committee, kept_epochs, train_teachers, usual_epochs
 from matchers import REGISTRY
 from synth.base import Examples, Net, Out, Teacher, Vars, take_all
 from synth.errors import BadInput, RunFailed
@@ -80,6 +80,14 @@ def test_the_same_call_again_changes_nothing_and_another_is_refused(spec, made, 
     assert bits(train_teachers(spec, made.folder, net=NETS, **TRAINED)) == bits(made)
     with pytest.raises(BadInput, match=r"holds another run .*lr was 0.1, now 0.2"):
         train_teachers(spec, made.folder, net=NETS, **TRAINED | {"lr": 0.2})
+
+
+def test_few_images_are_seen_for_as_many_epochs_as_make_fifty_steps(spec, made):
+    """By batches of 128. A committee that a folder holds keeps its own, so that a call that names none repeats it."""
+    assert [usual_epochs(n) for n in (36, 300, 1152, 1153, 50_000)] == [50, 17, 6, 5, 5]
+    assert kept_epochs(made.folder) == TRAINED["epochs"] and kept_epochs(made.folder / "members") is None
+    unnamed = {name: value for name, value in TRAINED.items() if name != "epochs"}
+    assert bits(train_teachers(spec, made.folder, net=NETS, **unnamed)) == bits(made)
 
 
 @pytest.mark.slow
@@ -150,7 +158,7 @@ def test_a_run_without_teachers_makes_its_own_beside_its_set(spec, tmp_path, mon
     flags = ["--data", spec, "--ipc", "1", "--steps", "1", "--recipe", "rded_small", "--label-epochs", "2", "--crop", "1", "--roll", "0"]
     assert command(["distill", "sre2l", *flags, "--out", str(tmp_path / "a")]) == 0
     own = tmp_path / "a" / "teachers"
-    assert f"sre2l works from teachers and was given none: 1 of 5 epochs in {own}" in " ".join(capsys.readouterr().err.split())
+    assert f"sre2l works from teachers and was given none: 1 of 17 epochs in {own}" in " ".join(capsys.readouterr().err.split())
     (member,) = load_teachers(own).members
     assert member.name.startswith("mlp:width=12")
     labels = load_set(tmp_path / "a" / "set.npz").y
