@@ -5,7 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 
-from matchers.base import Matcher, Task, once
+from matchers.base import Matcher, Task, Unread, once
 from matchers.decoupled.common import bounded, pick
 from matchers.decoupled.labelling import LabelKind, Labelling
 from synth.base import Teacher
@@ -55,4 +55,4 @@ def rded(
         x = synth.x.encode(jnp.asarray(compose(patches, factor)))
         return labelling.attach(k_labels, replace(synth, x=x.store()))
 
-    return once(solve)._replace(recipe=recipe, own_start="", counts_bytes=False)
+    return once(solve, feed=Unread())._replace(recipe=recipe, own_start="", counts_bytes=False)

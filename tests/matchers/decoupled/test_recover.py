@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense.engine.feeds import make_feed
 from matchers.decoupled import common as recover
 from matchers.decoupled.common import batch_size, batches_of, images_of, on_pixels
 from matchers.decoupled.cvdd import committees, cvdd, voting_weights
@@ -366,6 +367,22 @@ def test_labels_that_no_file_holds_are_refused_before_the_work(name, monkeypatch
     monkeypatch.setattr("synth.selection.collage.draw_crops", None)  # whoever looks at crops now fails
     with pytest.raises(BadInput, match=told):
         matcher.prepare(KEY, synth, examples) if matcher.prepare else matcher.step(KEY, None, synth, examples)
+
+
+def test_collages_are_cut_from_the_drawn_images_alone():
+    """So that data may be larger than memory: three of every class here, of eight."""
+    held, (synth, examples), taken = committee(1), started(1), []
+
+    class InFiles:
+        in_memory, y, shape = False, np.asarray(examples.y), examples.x.shape
+
+        def take(self, index):
+            taken.extend(np.asarray(index).tolist())
+            return examples.take(index)
+
+    matcher = rded(held, task(), images=3, labels="hard")
+    matcher.step(KEY, matcher.init(KEY, synth), synth, make_feed(matcher.feed, InFiles(), 3, seed=0)(0))
+    assert 0 < len(taken) <= 9
 
 
 def test_collages_of_a_rank_replace_the_start():
