@@ -102,8 +102,8 @@ found.table()
 # - **distilled above random** by more than both spreads says that distillation helped, and not merely the teacher's representations.
 # - A difference within the spreads says nothing. Raise `seeds`.
 #
-# Run as it stands it gave, with one label in a hundred of the near target, 68.9 ± 2.0 without pre-training, 76.9 ± 1.7 with the distilled set
-# and 76.5 ± 0.4 with random images, and on the far one 56.9 ± 2.5, 61.9 ± 1.2 and 61.2 ± 4.7: pre-training helps, but at this size
+# Run as it stands it gave, with one label in a hundred of the near target, 68.9 ± 2.0 without pre-training, 76.9 ± 1.7 with the distilled
+# set and 76.5 ± 0.4 with random images, and on the far one 56.9 ± 2.5, 61.9 ± 1.2 and 61.2 ± 4.7: pre-training helps, but at this size
 # distillation adds nothing that three networks could show. The distilled images had moved only 0.03 standard deviations from the real ones
 # that they started from, in 300 steps; as published there are 160,000. With all labels there is hardly room: 96.2, 97.2 and 97.3.
 #
