@@ -82,10 +82,15 @@ def images_of(batches: Array, classes: int) -> Array:
     return slots.swapaxes(0, 1).reshape(-1, *batches.shape[2:])
 
 
+def largest_divisor(n: int, most: int) -> int:
+    """The largest number up to `most` that divides n; both are at least 1."""
+    return max(b for b in range(1, min(n, most) + 1) if n % b == 0)
+
+
 def batch_size(classes: int, size: int) -> int:
     """The largest number up to `size` that divides the number of classes. Raises BadInput if it is less than half of the smaller of these
     two numbers."""
-    b = max(b for b in range(1, min(classes, size) + 1) if classes % b == 0)
+    b = largest_divisor(classes, size)
     if 2 * b < min(classes, size):
         raise BadInput(f"--batch {size}: {classes} classes do not make equal batches of about that size; give a divisor of {classes}")
     return b

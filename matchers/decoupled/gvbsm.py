@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Computed, Matcher, Task
-from matchers.decoupled.common import bounded, check_statistics, on_pixels
+from matchers.decoupled.common import bounded, check_statistics, largest_divisor, on_pixels
 from matchers.decoupled.labelling import LabelKind, Labelling
 from matchers.decoupled.loss import Jitter, RecoverySettings
 from synth.base import Split, Teacher, Vars
@@ -39,11 +39,11 @@ def shape_of_batches(n: int, classes: int, size: int) -> tuple[int, int]:
     Raises BadInput where equal batches would have less than half of what `size` allows.
     """
     ipc = n // classes
-    of_each = max(b for b in range(1, min(ipc, size) + 1) if ipc % b == 0)
+    of_each = largest_divisor(ipc, size)
     if 2 * of_each < min(ipc, size):
         raise BadInput(f"--batch {size}: {ipc} images a class do not make equal batches of about that size; give a divisor of {ipc}")
     room = min(classes, size // of_each) if of_each == ipc else 1
-    many = max(b for b in range(1, room + 1) if classes % b == 0)
+    many = largest_divisor(classes, room)
     if many == 1 < room and of_each < size / 4:  # batches of few images have poor statistics
         told = f"--batch {size}: {classes} classes of {ipc} images do not make equal batches of about that size"
         raise BadInput(f"{told}; give {classes * ipc}, or another multiple of {ipc} that divides it")

@@ -153,8 +153,7 @@ class _Sums:
         layers, self.running = jax.tree.map(np.asarray, self.look(self.teacher.vars, x))
         layers = jax.tree.map(lambda leaf: leaf[: len(labels)].astype(np.float64), layers)
         # squares of the means beside them: the variance of all is the mean variance and that of the means
-        pairs = tuple(tuple((part, shares @ part, shares @ part**2) for part in layer) for layer in layers)
-        now = tuple(tuple(pair[1:] for pair in layer) for layer in pairs)
+        now = tuple(tuple((shares @ part, shares @ part**2) for part in layer) for layer in layers)
         self.whole = now if self.whole is None else jax.tree.map(np.add, self.whole, now)
         if self.by_class:
             if self.own is None:
