@@ -6,6 +6,8 @@ All pictures of a run share a number of letters, so that a report of many runs s
 import base64
 import io
 from collections import Counter
+from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,10 +144,12 @@ def evolution_of(run: SavedRun, *, room: int) -> Evolution | None:
         return None
     image = tuple(map(int, synth.x.decode().shape[1:3])) if synth.x.modality == "images" else None
     for columns in (COLUMNS, COLUMNS // 2, 2, 1) if image else (COLUMNS,):
+        picture = cache(lambda at, columns=columns: framed(found[at].path, image, columns))  # the tries share most of their frames
         for count in FRAMES:
             at = sorted({round(place) for place in np.linspace(0, len(found) - 1, min(count, len(found)))})
-            frames = [(found[one].step, framed(found[one].path, image, columns)) for one in at]
-            if sum(len(picture) for _, picture in frames) <= room:
+            sizes = accumulate(len(picture(one)) for one in at)
+            if all(size <= room for size in sizes):  # encoding takes long: it stops at the frame that does not fit
+                frames = [(found[one].step, picture(one)) for one in at]
                 with Image.open(found[0].path) as first:
                     rows = first.height // image[0] if image else 0
                 return Evolution(frames, [] if synth.represents else list(synth.info.classes[:rows]))

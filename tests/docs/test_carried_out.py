@@ -23,7 +23,7 @@ DATA |= {
     "folder:photos?size=32": "folder:photos?size=8",
     "31400": "3140",
 }
-VALUES = {"--steps": "3", "--count": "2", "--minutes": "0.5", "--networks": "1", "--seeds": "1", "--full-epochs": "1"}
+VALUES = {"--steps": "3", "--count": "2", "--minutes": "1", "--networks": "1", "--seeds": "1", "--full-epochs": "1"}
 TEACHERS = (
     "condense teachers --data digits --net convnet:norm=batch,width=8,depth=1 mlp:norm=batch,width=16 --epochs 15 --out runs/teachers"
 )

@@ -18,6 +18,7 @@ from condense.data.neighbours import find_nearest
 from condense.evaluation.kept import kept_evaluations
 from condense.plots import charts
 from condense.plots.frames import find_frames, frame_writer
+from condense.reports import pictures
 from condense.reports.pictures import evolution_of, images_of, in_turn, shares
 from condense.reports.sections import overview
 from condense.studies.compare import compare_rows
@@ -208,6 +209,15 @@ def test_frames_are_in_order_and_get_fewer_and_narrower_where_room_is_short(scor
     assert pixels(found.frames[0][1]).shape[:2] == (14, 9), "three rows of two images of 4x4, lines between them"
     narrow = evolution_of(saved, room=sum(len(picture) for _, picture in found.frames) - 1)
     assert narrow is None or pixels(narrow.frames[0][1]).shape[1] == 4
+
+
+def test_a_frame_is_encoded_once_and_none_after_the_first_that_does_not_fit(scored, monkeypatch):
+    """Of 41 frames of ten letters 35 hold three. Looked at are 0 2 4 6, then 8 12, 16 24 and 20 40 beside frames that are known."""
+    saved, frame, encoded = condense.load_run(scored), find_frames(scored)[0], []
+    monkeypatch.setattr(pictures, "find_frames", lambda folder: [frame._replace(step=step) for step in range(41)])
+    monkeypatch.setattr(pictures, "framed", lambda *given: encoded.append(given) or "x" * 10)
+    found = evolution_of(saved, room=35)
+    assert [step for step, _ in found.frames] == [0, 20, 40] and len(encoded) == 10
 
 
 def test_networks_side_by_side_are_a_heat_map():
