@@ -186,8 +186,7 @@ def herding(comparison: Comparison) -> Draw:
     in model space, as many of every class as cost as much as the set: the same for every seed. Raises BadInput where a class has fewer."""
 
     def choose(key: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
-        x = take_all(comparison.data.train).x
-        return choose_herding(x.reshape(len(x), -1), labels, count)
+        return choose_herding(flat_features(comparison.data.train), labels, count)
 
     return comparison.at_budget("herding", choose)
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -12,9 +11,9 @@ from condense.evaluation.report import Evaluation
 from condense.evaluation.scoring import Scoring, draws_of
 from condense.teachers.store import read_index, take_teachers
 from evals.spread import Spread, spread
-from synth.base import Net, Teacher, take_all
+from synth.base import Examples, Net, Split, Teacher
 from synth.errors import BadInput
-from synth.training.fit import in_batches
+from synth.training.stream import read_over
 
 
 def check_embedding(made: Scoring) -> None:
@@ -35,8 +34,8 @@ def with_spread(made: Scoring, evaluation: Evaluation) -> Evaluation:
     if place is None:
         return evaluation
     teacher = take_teachers(place, made.data, flag="--embed", split=made.common.choices.split)[0]
-    train = take_all(made.data.train)
-    real = embeddings(teacher, train.x)
+    train = made.data.train
+    real = embeddings(teacher, train)
     kinds = [kind for kind in dict.fromkeys((*plain(made), *made.varied)) if not made.whole(kind)]
     draws = draws_of(made, kinds)() if kinds else {}
     found = {kind: spread_of(teacher, real, train.y, draws[kind]) for kind in kinds}
@@ -58,7 +57,7 @@ def spread_of(teacher: Teacher, real: Float[np.ndarray, "n d"], labels: np.ndarr
     """
     drawn = draw(0)
     index = np.asarray(drawn.y.probs()).argmax(-1)
-    return spread(real, np.asarray(labels), embeddings(teacher, drawn.x.decode()), index)
+    return spread(real, np.asarray(labels), embeddings(teacher, Examples(drawn.x.decode(), index)), index)
 
 
 @lru_cache(maxsize=8)
@@ -68,6 +67,6 @@ def reader(net: Net) -> Callable:
     return lambda vars, x: net.apply(vars, x).embed
 
 
-def embeddings(teacher: Teacher, x: Any) -> Float[np.ndarray, "n d"]:
-    """The teacher's features of images in model space, in front of its head. They are computed in batches."""
-    return np.asarray(in_batches(reader(teacher.net), teacher.vars, jnp.asarray(x)))
+def embeddings(teacher: Teacher, split: Split) -> Float[np.ndarray, "n d"]:
+    """The teacher's features of images in model space, in front of its head. They are computed in batches, wherever the images lie."""
+    return read_over(reader(teacher.net), teacher.vars, split)

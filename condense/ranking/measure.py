@@ -10,11 +10,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from synth.base import Net, Vars
+from synth.base import Net, Split, Vars
 from synth.numerics import backend
 from synth.training.fit import in_batches
+from synth.training.stream import Chosen, padded, pieces_of, read_over, rows_in
 
-PART = 8192  # examples whose embeddings are in memory at one time
+PART = 8192  # examples whose fields are computed at a time: logits of many classes are large
 
 
 class Seen(NamedTuple):
@@ -53,19 +54,19 @@ def measure_epoch(now: Seen, before: Seen, y: Int[Array, " n"]) -> dict[str, Arr
 
 
 class Measure(NamedTuple):
-    """Compiled passes over all examples.
+    """Passes over all examples, which are compiled once.
 
     Args:
-      see: (vars, x) -> Seen.
-      fields: (now, before, y) -> the fields of an epoch, as `measure_epoch` has them.
-      embed: (vars, x) -> f16[m d] for a part of the examples.
-      full: (vars, x, y) -> f32[n], the norm of every example's gradient by all parameters.
+      see: (vars, split) -> Seen, as numpy arrays.
+      fields: (now, before, y) -> the fields of an epoch, as `measure_epoch` has them, as numpy arrays.
+      embed: (vars, split) -> pieces of the embeddings, in order: the number of a piece's first example, and f16[m d].
+      full: (vars, split) -> f32[n], the norm of every example's gradient by all parameters.
     """
 
-    see: Callable[[Vars, Array], Seen]
-    fields: Callable[[Seen, Seen, Array], dict[str, Array]]
-    embed: Callable[[Vars, Array], Array]
-    full: Callable[[Vars, Array, Array], Array]
+    see: Callable[[Vars, Split], Seen]
+    fields: Callable[[Seen, Seen, Int[np.ndarray, " n"]], dict[str, np.ndarray]]
+    embed: Callable[[Vars, Split], Iterator[tuple[int, np.ndarray]]]
+    full: Callable[[Vars, Split], Float[np.ndarray, " n"]]
 
 
 def make_measure(net: Net) -> Measure:
@@ -75,18 +76,40 @@ def make_measure(net: Net) -> Measure:
         out = net.apply(vars, x)
         return out.logits, jnp.sqrt(1 + jnp.sum(jnp.square(out.embed), 1))
 
-    def embed(vars, x):
+    def features(vars, x):
         return net.apply(vars, x).embed
 
-    def see(vars, x):
-        return Seen(*in_batches(look, vars, x))
-
     @jax.jit
-    def embed_part(vars, x):
+    def embed(vars, x, y):
         most = float(jnp.finfo(jnp.float16).max)
-        return jnp.clip(in_batches(embed, vars, x), -most, most).astype(jnp.float16)
+        return jnp.clip(in_batches(features, vars, x), -most, most).astype(jnp.float16)
 
-    return Measure(jax.jit(see), jax.jit(measure_epoch), embed_part, jax.jit(partial(gradient_norms, net)))
+    whole, measured = jax.jit(partial(gradient_norms, net)), jax.jit(measure_epoch)
+
+    def fields(now, before, y):
+        def part(at):
+            return measured(*(jax.tree.map(lambda rows: rows[at : at + PART], rows) for rows in (now, before, y)))
+
+        parts = [jax.tree.map(np.asarray, part(at)) for at in range(0, len(y), PART)]
+        return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
+
+    return Measure(
+        lambda vars, split: Seen(*read_over(look, vars, split)),
+        fields,
+        lambda vars, split: piecewise(embed, vars, split),
+        lambda vars, split: np.concatenate([part for _, part in piecewise(whole, vars, split)]),
+    )
+
+
+def piecewise(read: Callable, vars: Vars, split: Split) -> Iterator[tuple[int, np.ndarray]]:
+    """The answers of `read(vars, x, y)` to all examples, piece by piece wherever they lie: the number of the first example of a piece, and
+    the answers to its examples. `read` must answer to every example by itself."""
+    first, size = 0, rows_in(split)
+    for piece in pieces_of(Chosen(split, np.arange(len(split.y)))):
+        m = len(piece.y)
+        x, y = (jnp.asarray(padded(np.asarray(rows), size)) for rows in piece)
+        yield first, np.asarray(read(vars, x, y))[:m]
+        first += m
 
 
 def gradient_norms(net: Net, vars: Vars, x: Float[Array, "n ..."], y: Int[Array, " n"]) -> Float[Array, " n"]:
@@ -102,9 +125,3 @@ def gradient_norms(net: Net, vars: Vars, x: Float[Array, "n ..."], y: Int[Array,
         return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(grads)))
 
     return backend.map_batched(norm, x, y)
-
-
-def embeddings(measure: Measure, vars: Vars, x: Float[Array, "n ..."]) -> Iterator[tuple[int, np.ndarray]]:
-    """The embeddings of all examples, part by part: the number of the first example of a part, and f16[m d]."""
-    for at in range(0, len(x), PART):
-        yield at, np.asarray(measure.embed(vars, x[at : at + PART]))

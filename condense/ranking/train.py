@@ -16,19 +16,20 @@ from condense.data.images import Data
 from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES, check_modality
 from condense.ranking.log import RankLog
-from condense.ranking.measure import Measure, embeddings, make_measure
+from condense.ranking.measure import Measure, make_measure
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
 from condense.runtime.log import MetricsLog, note, progress
 from condense.runtime.run_folder import Run, check_there, open_run
 from condense.teachers.train import PIECES, TeacherRecipe, trainer, usual_view
-from synth.base import Examples, Net, take_all
+from synth.base import Net, Split
 from synth.errors import RunFailed
 from synth.files.memory import forcible
 from synth.images.augment import Augment
 from synth.numerics.pytree import all_finite
 from synth.selection.ranks import RECORD, Header, Ranks, read_ranks
 from synth.training.fit import Fit, init_fit
+from synth.training.stream import held, on_device
 from synth.vectors import unaugmented
 
 RANKING = 6  # key stream of the proxies, beside those of a distillation with the same seed
@@ -170,8 +171,7 @@ class RankTraining:
         data = ranking.data
         self.owner, self.ranking, self.folder = owner, ranking, owner.folder
         self.net: Net = nets.build(ranking.net, data.image, len(data.classes))
-        examples = take_all(data.train)
-        self.examples = Examples(jnp.asarray(examples.x), jnp.asarray(examples.y))
+        self.examples: Split = on_device(held(data.train))
         self.measure: Measure = make_measure(self.net)
         self.train = trainer(self.net, data, ranking.recipe, examples=self.examples, augment=augmentation_of(data))
         self.log = RankLog(self.folder, ranking.header(width_of(self.net, data.image)))
@@ -199,7 +199,7 @@ class RankTraining:
 
     def proxy(self, number: int, bar) -> None:
         """Trains and logs one proxy, whose number counts from 0, from wherever it was left. Raises RunFailed where it diverges."""
-        epochs, x, y = self.ranking.recipe.epochs, self.examples.x, self.examples.y
+        epochs, examples = self.ranking.recipe.epochs, self.examples
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.ranking.seed), RANKING), number)
         kept = Checkpoints(self.folder / "checkpoints" / str(number), owner=self.owner.owner)
         blank = ProxyProgress(jnp.int32(0), init_fit(key, self.net, self.ranking.recipe.optimiser(1.0)))
@@ -208,18 +208,18 @@ class RankTraining:
         for epoch in range(done):  # the last may have been stored by a process that died before it could say so
             if self.tell(number, epoch):
                 bar.advance(PIECES + LOGGED)
-        seen = self.measure.see(state.vars, x) if done < epochs else None
+        seen = self.measure.see(state.vars, examples) if done < epochs else None
         for epoch in range(done, epochs):
             state = self.train(key, state, epoch, bar)
             if not all_finite(state.vars):
                 raise RunFailed(f"network {number} diverged in epoch {epoch + 1}; try a smaller --lr, or another --net")
-            before, seen = seen, self.measure.see(state.vars, x)
-            fields = jax.tree.map(np.asarray, self.measure.fields(seen, before, y))
+            before, seen = seen, self.measure.see(state.vars, examples)
+            fields = self.measure.fields(seen, before, np.asarray(examples.y))
             if self.ranking.full:
-                fields["full_gradient"] = np.asarray(self.measure.full(state.vars, x, y))
+                fields["full_gradient"] = self.measure.full(state.vars, examples)
             self.log.write_epoch(number, epoch, fields)
             if number == 0 and epoch + 1 == epochs:
-                for at, part in embeddings(self.measure, state.vars, x):
+                for at, part in self.measure.embed(state.vars, examples):
                     self.log.write("embedding", at * part.shape[1], part)
             kept.save(epoch + 1, jax.tree.map(np.array, ProxyProgress(np.int32(epoch + 1), state)))
             self.tell(number, epoch)

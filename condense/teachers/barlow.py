@@ -102,11 +102,14 @@ class BarlowTraining(NamedTuple):
 
     Args:
       init: key -> carry.
-      advance: (carry, key, x, epoch, first, stop) -> carry: batches first .. stop - 1 of an epoch of x f32[n h w c].
+      order: (key, epoch) -> the mini-batches of an epoch.
+      advance: (carry, mini-batches, x, number of the first of them, first, stop) -> carry after number first .. stop - 1 of the epoch;
+        mini-batches index the images x f32[m h w c].
       steps: batches an epoch; a last short one is left out.
     """
 
     init: Callable
+    order: Callable
     advance: Callable
     steps: int
 
@@ -136,8 +139,12 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
         params = {"net": drawn.params, "projector": init_projector(k_projector, width, config.projector)}
         return BarlowProgress(Fit(Vars(params, drawn.stats), tx.init(params)), jnp.float32(0))
 
+    @jax.jit
+    def order(key, epoch):
+        return jax.tree.map(lambda leaf: leaf[:steps], epoch_items(key, epoch, n, batch=batch))
+
     @partial(jax.jit, donate_argnums=0)
-    def advance(carry, key, x, epoch, first, stop):
+    def advance(carry, items, x, offset, first, stop):
         def objective(params, stats, item):
             k_a, k_b = jax.random.split(item.key)
             images = x[item.index]
@@ -147,16 +154,14 @@ def make_training(net: Net, config: Config, shape: tuple[int, int, int, int], *,
                 a, b = jnp.split(project(params["projector"], out.embed), 2)
             return barlow_loss(a, b), out.stats
 
-        items = epoch_items(key, epoch, n, batch=batch)
-
         def step(number, carry):
-            item = jax.tree.map(lambda leaf: leaf[number][None], items)
+            item = jax.tree.map(lambda leaf: leaf[number - offset][None], items)
             state, losses = fit(objective, tx, carry.fit, item)
             return BarlowProgress(state, jnp.where(number == 0, 0, carry.total) + losses[0])
 
         return jax.lax.fori_loop(first, stop, step, carry)
 
-    return BarlowTraining(init, advance, steps)
+    return BarlowTraining(init, order, advance, steps)
 
 
 def optimiser(config: Config, steps: int) -> optax.GradientTransformation:

@@ -30,7 +30,7 @@ from condense.runtime.log import COMPILING, MetricsLog, progress
 from condense.runtime.run_folder import RECORD, Run, check_there, digest, open_run
 from condense.teachers.barlow import BarlowTraining, Config, complete, make_training
 from evals.transfer import draw_balanced, probe
-from synth.base import Net, Vars, take_all
+from synth.base import Net, Vars
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
 from synth.files.memory import forcible
@@ -40,6 +40,7 @@ from synth.images.distortions import Ranges
 from synth.images.preprocess import KINDS, Preprocess
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches
+from synth.training.stream import Blocks, Chosen, read_over
 
 FORMAT = 1
 HELD = Table(
@@ -200,8 +201,8 @@ def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, fl
 
 
 def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
-    x, key, folder = jnp.asarray(take_all(data.train).x), jax.random.key(config.seed), held.folder
-    training, read = _compiled(config._replace(seed=0), x.shape, len(data.classes), data.flips)
+    blocks, key, folder = Blocks(data.train), jax.random.key(config.seed), held.folder
+    training, read = _compiled(config._replace(seed=0), data.train.shape, len(data.classes), data.flips)
     checkpoints, carry = Checkpoints(folder / "checkpoints", owner=held.owner), training.init(jax.random.fold_in(key, 0))
     with defer_interrupt():
         found = checkpoints.restore((jnp.int32(0), carry))
@@ -210,10 +211,11 @@ def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
     probe_every, save_every = max(1, config.epochs // 5), max(1, config.epochs // 20)
     with progress(config.epochs * training.steps, "teacher", done=done * training.steps, phase=COMPILING) as bar:
         for epoch in range(done, config.epochs):
-            for first in range(0, training.steps, piece):
-                stop = min(first + piece, training.steps)
-                carry = training.advance(carry, jax.random.fold_in(key, 1), x, jnp.int32(epoch), jnp.int32(first), jnp.int32(stop))
-                bar.advance(stop - first, loss=float(carry.total) / stop)
+            for block in blocks(training.order(jax.random.fold_in(key, 1), jnp.int32(epoch))):
+                for first in range(block.first, block.stop, piece):
+                    stop = min(first + piece, block.stop)
+                    carry = training.advance(carry, block.items, block.x, *map(jnp.int32, (block.first, first, stop)))
+                    bar.advance(stop - first, loss=float(carry.total) / stop)
             if not math.isfinite(loss := float(carry.total) / training.steps):
                 raise RunFailed(f"{folder}: the loss of the teacher is not finite in epoch {epoch + 1}; try another --net")
             vars, last = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats), epoch + 1 == config.epochs
@@ -239,7 +241,7 @@ def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None =
         return None
     fraction = 1 if most is None else min(1.0, most / len(data.train.y))
     rows = draw_balanced(jax.random.key(0), data.train.y, fraction)
-    features, held_out = (in_batches(read, vars, jnp.asarray(x)) for x in (data.train.take(rows).x, take_all(data.val).x))
+    features, held_out = (jnp.asarray(read_over(read, vars, split)) for split in (Chosen(data.train, rows), data.val))
     found = probe(features, jnp.asarray(data.train.y[rows]), held_out, classes=len(data.classes))
     return float(np.mean(np.asarray(found) == data.val.y))
 

@@ -29,7 +29,7 @@ from condense.runtime.run_folder import RECORD, Run, check_there, open_run
 from condense.teachers.recipe import CommitteeMember, TeacherRecipe, member_of
 from condense.teachers.sanity import check_sense, classify
 from condense.teachers.store import INDEX, Teachers, load_teachers, write_index, write_member
-from synth.base import Examples, Net, Teacher
+from synth.base import Net, Split, Teacher
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import forcible
 from synth.files.records import Table, read_record
@@ -256,7 +256,7 @@ def compile_steps(
     return advance
 
 
-def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Examples | None = None, augment: Callable | None = None) -> Callable:
+def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Split | None = None, augment: Callable | None = None) -> Callable:
     """Builds the function (key, state, epoch, bar) -> state after the epoch, which counts from 0. It compiles once for a network, uses up
     the memory of the state that it is given, and tells the progress display `bar` of every twentieth of the epoch.
 

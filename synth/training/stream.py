@@ -151,7 +151,7 @@ class Chosen:
     @property
     def y(self) -> Int[np.ndarray, " n"]:
         """The class index of every chosen example, in the order of `index`."""
-        return self.split.y[self.index]
+        return np.asarray(self.split.y)[self.index]
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -107,7 +107,8 @@ def test_the_two_views_of_a_self_supervised_teacher_are_two(monkeypatch):
     training = make_training(nets.build("mlp:width=4,norm=batch", (4, 4, 1), CLASSES), config, x.shape, ranges=Ranges(flips=False))
     carry = training.init(KEY)
     for epoch in range(2):
-        carry = training.advance(carry, KEY, x, jnp.int32(epoch), jnp.int32(0), jnp.int32(training.steps))
+        items = training.order(KEY, jnp.int32(epoch))
+        carry = training.advance(carry, items, x, jnp.int32(0), jnp.int32(0), jnp.int32(training.steps))
     jax.block_until_ready(carry.total)
     jax.effects_barrier()
     assert len(drawn) == 2 * 2 * training.steps == len(set(drawn))

@@ -144,7 +144,8 @@ def test_the_training_of_a_teacher_without_labels():
     x, config = images().x, complete(Config(NORMED, 2, BATCH, projector=4), IMAGE, N)
     training = make_training(nets.build(NORMED, IMAGE, CLASSES), config, x.shape, ranges=Ranges(flips=True))
     lowers(training.init, KEY)
-    lowers(training.advance, jax.eval_shape(training.init, KEY), KEY, x, ZERO, ZERO, ONE)
+    lowers(training.order, KEY, ZERO)
+    lowers(training.advance, jax.eval_shape(training.init, KEY), training.order(KEY, ZERO), x, ZERO, ZERO, ONE)
 
 
 # --- evaluation

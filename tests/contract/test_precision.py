@@ -191,8 +191,9 @@ def test_teachers_without_labels_train_in_it(data):
     x, config = jnp.asarray(take_all(data.train).x), complete(Config(NET, 1, 8, projector=4, precision="bf16"), IMAGE, len(data.train.y))
     made = make_training(in_precision(nets.build(NET, IMAGE, 3), "bf16", NET), config, x.shape, ranges=Ranges(flips=False))
     state = jax.eval_shape(made.init, KEY)
-    trains_in_bf16(made.advance, state, KEY, x, ZERO, ZERO, ZERO, state=state)
-    rounded = operands(jax.make_jaxpr(made.advance)(state, KEY, x, ZERO, ZERO, ZERO), {"dot_general"})
+    items = made.order(KEY, ZERO)
+    trains_in_bf16(made.advance, state, items, x, ZERO, ZERO, ZERO, state=state)
+    rounded = operands(jax.make_jaxpr(made.advance)(state, items, x, ZERO, ZERO, ZERO), {"dot_general"})
     assert rounded == {BF16, F32}  # those of the projector; those of the views and of the loss
 
 

@@ -11,6 +11,7 @@ from condense.data.load import load_data
 from condense.data.prepare import prepare
 from condense.data.readers import encoded
 from condense.experts import load_experts, train_experts
+from condense.teachers.self_supervised import train_ssl_teacher
 from condense.teachers.train import train_teachers
 from synth.base import take_all
 from synth.files.format import load_set
@@ -100,13 +101,32 @@ def test_teachers_collages_labels_and_scores_are_the_same(both, tmp_path):
             net=NET,
             seeds=1,
             epochs=1,
-            rows=["random", "kmeans", "full"],
+            rows=["random", "kmeans", "herding", "full"],
             full_epochs=2,
             teachers=folders[0] / "teachers",
+            embed=folders[0] / "teachers",
         )
         for data in both
     ]
     assert [report.accuracy for report in rows[0].reports] == [report.accuracy for report in rows[1].reports]
+    same(*([report.spread and tuple(report.spread) for report in evaluation.reports] for evaluation in rows))
+    assert [report.set_kind for report in rows[0].reports] == ["random", "kmeans", "herding", "full"]
+
+
+@pytest.mark.slow
+def test_teachers_without_labels_are_the_same(both, tmp_path):
+    how = {"net": "mlp:width=4,norm=batch", "epochs": 2, "batch": 32, "projector": 8}
+    here, there = (train_ssl_teacher(data, tmp_path / name, **how) for name, data in zip(("here", "there"), both, strict=True))
+    assert here.digest == there.digest and here.about["probe"] == there.about["probe"]
+
+
+def test_the_log_of_a_ranking_is_the_same(both, tmp_path):
+    here, there = (
+        condense.rank(data, tmp_path / name, net=NET, networks=1, epochs=2, batch=32, full_gradient=True)
+        for name, data in zip(("here", "there"), both, strict=True)
+    )
+    for name in here.header.shapes():
+        np.testing.assert_array_equal(here.read(name), there.read(name))
 
 
 def test_a_prepared_set_streams_the_pictures_of_its_folders(tmp_path, monkeypatch):

@@ -78,6 +78,21 @@ def tiny_imagenet(folder: Path) -> str:
     return f"folder:{folder}"
 
 
+def imagenet(folder: Path, *, deep: bool = True) -> str:
+    """As ImageNet's contest has it: class folders, a validation that a table tells the classes of, with boxes, and a test without classes;
+    or without the folders around these."""
+    place = folder / "ILSVRC" / "Data" / "CLS-LOC" if deep else folder
+    for at in range(N):
+        save(X[at], place / "train" / NAMES[Y[at]] / f"{NAMES[Y[at]]}_{at}.PNG")
+    for at in range(M):
+        save(XT[at], place / "val" / f"ILSVRC2012_val_{at:08}.PNG")
+        save(XT[at], place / "test" / f"ILSVRC2012_test_{at:08}.PNG")
+    rows = [f"ILSVRC2012_val_{at:08},{NAMES[YT[at]]} 1 2 5 6 {NAMES[YT[at]]} 0 0 3 3 \n" for at in reversed(range(M))]
+    (folder / "LOC_val_solution.csv").write_text("ImageId,PredictionString\n" + "".join(rows))
+    (folder / "LOC_synset_mapping.txt").write_text("".join(f"{name} some, {name}\n" for name in NAMES))
+    return f"folder:{folder}"
+
+
 def idx(folder: Path) -> str:
     """One level down, with labels from 1."""
     inner = folder / "raw"
@@ -267,6 +282,8 @@ WAYS: dict[str, tuple[Callable[[Path], Any], tuple[str, tuple[int, ...]], tuple[
     "folder, flat, ids": (lambda f: flat(f, head="id,category", suffix=""), IMAGES, NAMES, 6),
     "folder, flat parts": (flat_parts, IMAGES, NAMES, M),
     "folder, Tiny ImageNet": (tiny_imagenet, IMAGES, NAMES, M),
+    "folder, ImageNet as its contest has it": (imagenet, IMAGES, NAMES, M),
+    "folder, ImageNet without the folders around it": (lambda folder: imagenet(folder, deep=False), IMAGES, NAMES, M),
     "folder, webp": (lambda f: folders(f, end="webp", lossless=True), IMAGES, NAMES, M),
     "folder, bmp": (lambda f: folders(f, end="bmp"), IMAGES, NAMES, M),
     "folder, tiff": (lambda f: folders(f, end="TIFF"), IMAGES, NAMES, M),

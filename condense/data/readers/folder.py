@@ -1,6 +1,7 @@
 """The reader of folders of pictures: a folder a class, or a table of labels beside them; in train and test, or in one part."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from condense.data.readers.base import TRUTH, Reader, Spec, Word
 from condense.data.readers.encoded import SIZES, SUFFIXES, Item, gather, numbers_of, same_channels, scale_of, scanned
-from condense.data.readers.listed import TABLES, find_table, read_listing
+from condense.data.readers.listed import TABLES, find_table, read_listing, tells_of
 from condense.data.readers.raw import assemble
 from condense.data.readers.source import (
     DRAWN,
@@ -28,6 +29,7 @@ from synth.files.memory import MemoryBudget
 
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 LAYOUT = "it must hold train/CLASS/*.png and test/CLASS/*.png (or val for test, or other pictures), CLASS/*.png, or pictures and labels.csv"
+CONTEST = Path("ILSVRC", "Data", "CLS-LOC")  # where ImageNet as released has train, val and test, below a table of val's labels
 Listing = dict[str, list[Path]]  # picture files by the name of their class, both sorted
 
 
@@ -121,6 +123,8 @@ def find_parts(root: Path, spec: Spec) -> Parts:
     of the known ones."""
     strays: list[Path] = []
     entries = list_folder(root, root, spec.text)
+    if (root / CONTEST).is_dir():
+        return find_parts_in(root / CONTEST, root, spec, strays, beside=find_table(entries))
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     if len(folders) == 1 and not {*folders} & {*TRAIN, *TEST} and not find_table(entries):
         (inner,) = folders.values()
@@ -129,9 +133,9 @@ def find_parts(root: Path, spec: Spec) -> Parts:
     return find_parts_in(root, root, spec, strays)
 
 
-def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path]) -> Parts:
+def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path], *, beside: Sequence[Path] = ()) -> Parts:
     """Finds out which layout `folder` has, and lists its pictures. Files that are none are appended to `strays`. No link may leave `root`.
-    Raises BadInput where the layout is none of the known ones."""
+    `beside` is a table of labels that lies elsewhere, or nothing. Raises BadInput where the layout is none of the known ones."""
     entries = list_folder(folder, root, spec.text)
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     train = next((folders[name] for name in TRAIN if name in folders), None)
@@ -140,14 +144,14 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path]) -> P
         if tests and len(tests) == len(folders):
             raise BadInput(f"{spec.text}: {folder} has no folder train; {LAYOUT}")
         return Parts(list_part(folder, entries, root, spec, strays), None, strays)
-    if named := [part for part in tests if not is_unlabelled(part, root, spec.text)]:
+    table = find_table(entries) or beside
+    if named := [part for part in tests if not is_unlabelled(part, root, spec.text) or tells_of(table, part, spec)]:
         if len(named) < len(tests):
             left = " and ".join(part.name for part in tests if part not in named)
             note(f"{spec.text}: {left} is left out: nothing says the classes of its pictures; the test is {named[0].name}")
         tests = named
     if len(tests) > 1:
         note(f"{spec.text}: {tests[1].name} is left out: the test is {tests[0].name}, and validation pictures are cut from {train.name}")
-    table = find_table(entries)
     made = [list_part(part, [*list_folder(part, root, spec.text), *table], root, spec, strays) for part in (train, *tests[:1])]
     strays += [path for path in entries if path.is_file() and path.name.lower() not in TABLES]
     return Parts(made[0], made[1] if tests else None, strays)

@@ -1,5 +1,5 @@
-"""Pictures whose classes stand in a table beside them: labels.csv, metadata.csv as imagefolder of datasets has it, or val_annotations.txt
-as Tiny ImageNet has it."""
+"""Pictures whose classes stand in a table beside them: labels.csv, metadata.csv as imagefolder of datasets has it, val_annotations.txt as
+Tiny ImageNet has it, or LOC_val_solution.csv as ImageNet's contest has it."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -13,9 +13,11 @@ from synth.errors import BadInput, nearest
 from synth.files.format import printable
 
 TABLES = ("labels.csv", "metadata.csv", "train.csv", "test.csv", "annotations.csv", "labels.tsv", "val_annotations.txt")
+TABLES += (SOLUTION := "loc_val_solution.csv",)  # its classes have boxes behind them, in the same column
 NAMELESS = ("val_annotations.txt",)  # tables whose lines are a file, its class and other things, without a line of names
-FILES = ("file_name", "filename", "file", "image", "image_name", "image_id", "path", "id", "name")
-LABELS = ("label", "labels", "class", "category", "target", "y")
+FILES = ("file_name", "filename", "file", "image", "image_name", "image_id", "path", "id", "name", "imageid")
+LABELS = ("label", "labels", "class", "category", "target", "y", "predictionstring")
+ENDINGS = tuple(end for suffix in SUFFIXES for end in (suffix, suffix.upper()))
 
 
 def find_table(entries: Sequence[Path]) -> list[Path]:
@@ -47,6 +49,8 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
                 f"{spec.text}: line {line} of {table.name} has {len(row)} cells where {len(names)} columns are named; correct it"
             )
         label, name = (row[column] for column in columns)
+        if table.name.lower() == SOLUTION:
+            label = label.partition(" ")[0]
         path = _picture(part, table.parent, name)
         if path is None:
             missing.append((line, name))
@@ -63,10 +67,22 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
     return {label: sorted(listing[label]) for label in order}
 
 
+def tells_of(tables: Sequence[Path], part: Path, spec: Spec) -> bool:
+    """Whether the first row of the table, where there is one, names a picture of the part."""
+    for table in tables:
+        cells = read_cells(table, spec.text)
+        _, names = next(cells, (1, []))
+        if table.name.lower() in NAMELESS:
+            return _picture(part, table.parent, names[0]) is not None
+        column, (_, row) = _column(spec, table, names, "", FILES), next(cells, (2, []))
+        return len(row) > column and _picture(part, table.parent, row[column]) is not None
+    return False
+
+
 def _picture(part: Path, beside: Path, name: str) -> Path | None:
     """The picture of this name, its ending left out or not, in the part or beside the table."""
     for folder in (part, part / "images", *([beside] if beside != part else [])):
-        for path in (folder / name, *(folder / f"{name}{end}" for end in SUFFIXES)):
+        for path in (folder / name, *(folder / f"{name}{end}" for end in ENDINGS)):
             if path.is_file() and path.suffix.lower() in SUFFIXES and path.resolve().is_relative_to(part.resolve()):
                 return path
     return None

@@ -37,7 +37,7 @@ def test_a_training_moves_by_that_optimiser(monkeypatch):
     training = make_training(nets.build(CONFIG.net, (4, 4, 1), 3), CONFIG, x.shape, ranges=Ranges())
     assert asked == [(CONFIG, 2)] and training.steps == 2
     start, number = jax.eval_shape(training.init, jax.random.key(1)), jnp.int32(0)
-    jax.eval_shape(training.advance, start, jax.random.key(2), x, number, number, number)
+    jax.eval_shape(training.advance, start, training.order(jax.random.key(2), number), x, number, number, number)
     tx = optimiser(CONFIG, 2)
     assert jax.tree.structure(start.fit.opt) == jax.tree.structure(jax.eval_shape(tx.init, start.fit.vars.params))
     assert used and {updated.update.__code__ for updated in used} == {tx.update.__code__}

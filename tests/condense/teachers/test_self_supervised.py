@@ -149,7 +149,7 @@ def test_views_are_drawn_for_every_image_within_their_ranges():
 def carry_of(training, x, stops) -> np.ndarray:
     carry = training.init(KEY)
     for first, stop in stops:
-        carry = training.advance(carry, KEY, x, jnp.int32(1), jnp.int32(first), jnp.int32(stop))
+        carry = training.advance(carry, training.order(KEY, jnp.int32(1)), x, jnp.int32(0), jnp.int32(first), jnp.int32(stop))
     return carry
 
 
@@ -164,7 +164,7 @@ def test_training_is_the_same_in_any_pieces_and_lowers_the_loss(data):
     first = float(whole.total) / 6
     carry = whole
     for epoch in range(2, 40):
-        carry = training.advance(carry, KEY, x, jnp.int32(epoch), jnp.int32(0), jnp.int32(6))
+        carry = training.advance(carry, training.order(KEY, jnp.int32(epoch)), x, jnp.int32(0), jnp.int32(0), jnp.int32(6))
     assert float(carry.total) / 6 < 0.8 * first
     assert training.advance._cache_size() == 1
 
@@ -211,12 +211,12 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(data, trained, tmp_pat
     def stops(*args):
         training, read = compiled(*args)
 
-        def advance(carry, key, x, epoch, first, stop):
+        def order(key, epoch):
             if int(epoch) == 2:
                 raise KeyboardInterrupt
-            return training.advance(carry, key, x, epoch, first, stop)
+            return training.order(key, epoch)
 
-        return training._replace(advance=advance), read
+        return training._replace(order=order), read
 
     with monkeypatch.context() as patch:
         patch.setattr(ssl, "_compiled", stops)
