@@ -34,7 +34,8 @@ BETAS, EPSILON = (0.5, 0.9), 1e-8  # of Adam on pixels, in every released code
 def check_statistics(teachers: Sequence[Teacher], image: tuple[int, int, int]) -> None:
     """Raises BadInput if a teacher has no batch norm on images of h, w, c."""
     for teacher in teachers:
-        taps = jax.eval_shape(lambda x, teacher=teacher: teacher.net.apply(teacher.vars, x).taps, jnp.zeros((1, *image), jnp.float32))
+        one = jax.ShapeDtypeStruct((1, *image), jnp.float32)
+        taps = jax.eval_shape(lambda vars, x, net=teacher.net: net.apply(vars, x).taps, teacher.vars, one)
         if not norm_layers(taps):
             raise BadInput(f"--teachers: {teacher.name or 'a network'} has no batch norm, whose statistics are matched; give it norm=batch")
 

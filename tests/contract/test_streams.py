@@ -94,6 +94,10 @@ def test_teachers_collages_labels_and_scores_are_the_same(both, tmp_path):
     members = [dict(np.load(out / "teachers/members/0.npz")) for out in folders]
     same(*members)
     same(*(load_set(out / "run" / "set.npz").bare() for out in folders))
+    recovered = [
+        condense.distill("sre2l", data, ipc=1, teachers=str(out / "teachers"), steps=2) for data, out in zip(both, folders, strict=True)
+    ]
+    same(*(synth.bare() for synth in recovered))
     rows = [
         condense.evaluate(
             sets[0],
