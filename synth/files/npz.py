@@ -74,7 +74,7 @@ class Archive:
         packed = info.compress_size * (INFLATION if info.compress_type == zipfile.ZIP_DEFLATED else 1)
         if info.file_size > packed:
             raise BadInput(f"{self.path}: member {shown} declares {info.file_size} bytes and holds fewer")
-        with _damage(self.path, name), self._file.open(info) as stream:
+        with reading(self.path, name), self._file.open(info) as stream:
             member, fortran, start = read_npy_header(stream, f"{self.path}: member {shown}", name in self._text)
         declared = start + math.prod(member.shape) * member.dtype.itemsize
         if declared != info.file_size:
@@ -116,10 +116,10 @@ class Archive:
         """
         (dtype, shape), info = self.members[name], self._file.getinfo(f"{name}.npy")
         if info.compress_type == zipfile.ZIP_STORED:
-            with _damage(self.path, name):
+            with reading(self.path, name):
                 return self._mapped(info, self._starts[name], dtype, shape)
         self.reserve(name)
-        with _damage(self.path, name), self._file.open(info) as stream, tempfile.TemporaryFile() as file:
+        with reading(self.path, name), self._file.open(info) as stream, tempfile.TemporaryFile() as file:
             read_npy_header(stream, f"{self.path}: array '{name}'", False)
             shutil.copyfileobj(stream, file, CHUNK)
             file.flush()
@@ -131,10 +131,10 @@ class Archive:
         info = self._file.getinfo(f"{name}.npy")
         self._memory.take(len(rows) * size, stored=info.compress_size)
         if info.compress_type == zipfile.ZIP_STORED:
-            with _damage(self.path, name):
+            with reading(self.path, name):
                 return np.asarray(self._mapped(info, self._starts[name], dtype, shape)[rows], dtype.newbyteorder("="))
         found, many = np.empty((len(rows), *shape[1:]), dtype), max(1, CHUNK // max(1, size))
-        with _damage(self.path, name), self._file.open(info) as stream:
+        with reading(self.path, name), self._file.open(info) as stream:
             read_npy_header(stream, f"{self.path}: array '{name}'", False)
             for first in range(0, shape[0], many):
                 block = np.empty((min(many, shape[0] - first), *shape[1:]), dtype)
@@ -157,13 +157,13 @@ class Archive:
             data = bytearray(math.prod(shape) * dtype.itemsize)
         except MemoryError as error:
             raise RunFailed(f"{self.path}: no memory for array '{name}' of shape {shape}; use a smaller file") from error
-        with _damage(self.path, name), self._file.open(name + ".npy") as stream:
+        with reading(self.path, name), self._file.open(name + ".npy") as stream:
             read_npy_header(stream, f"{self.path}: array '{name}'", name in self._text)
             _fill(stream, memoryview(data))
             stream.read(1)  # its checksum is compared when the last byte has arrived
             array = np.ndarray(shape, dtype, data, order="F" if self._fortran[name] else "C")
         array = np.asarray(array, dtype.newbyteorder("="), order="C")
-        _possible(array, f"{self.path}: array '{name}'")
+        check_values(array, f"{self.path}: array '{name}'")
         return array
 
 
@@ -181,7 +181,7 @@ def opened(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int = 
         what = "is a folder" if os.path.isdir(path) else "is no regular file" if os.path.exists(path) else "does not exist"
         raise BadInput(f"{path}: {what}; give an .npz file")
     with contextlib.ExitStack() as stack:
-        with _damage(path, ""):
+        with reading(path, ""):
             file = stack.enter_context(zipfile.ZipFile(stack.enter_context(open(path, "rb"))))
         yield Archive(path, file, text, limit)
 
@@ -243,7 +243,7 @@ def _fill(stream: io.BufferedIOBase, view: memoryview) -> None:
         at += len(part)
 
 
-def _possible(array: np.ndarray, shown: str) -> None:
+def check_values(array: np.ndarray, shown: str) -> None:
     """Refuses bit patterns that no value has: code points beyond Unicode, halves of surrogate pairs, booleans over 1."""
     if array.dtype.kind == "U":
         points = np.frombuffer(array.tobytes(), np.uint32)
@@ -255,7 +255,7 @@ def _possible(array: np.ndarray, shown: str) -> None:
 
 
 @contextlib.contextmanager
-def _damage(path, name: str) -> Iterator[None]:
+def reading(path, name: str) -> Iterator[None]:
     """Whatever reading a broken archive raises, as BadInput."""
     try:
         yield

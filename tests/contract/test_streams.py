@@ -49,6 +49,17 @@ def test_data_are_the_same_but_for_the_digest(both, tmp_path):
     assert here.digest != there.digest and (tmp_path / ".toy.npz.condense.npz").is_file()
 
 
+def test_a_folder_of_npy_files_streams_what_an_archive_does(both, tmp_path):
+    (tmp_path / "apart").mkdir()
+    with np.load(tmp_path / "toy.npz") as arrays:
+        for name in arrays:
+            np.save(tmp_path / "apart" / f"{name}.npy", arrays[name])
+    here, there = (load_data(f"npz:{tmp_path}/apart?stream={word}") for word in ("false", "true"))
+    assert here.digest == both[0].digest and here.train.in_memory and not there.train.in_memory
+    same(take_all(there.train), take_all(both[1].train))
+    assert load_data(there.spec).digest == there.digest and (tmp_path / "apart" / ".condense.npz").is_file()
+
+
 def test_a_digest_is_kept_and_taken_again_where_files_were_changed(both, tmp_path, monkeypatch, capsys):
     spec, calls, take = both[1].spec, [], digests.sampled_digest
     monkeypatch.setattr(digests, "sampled_digest", lambda *args: calls.append(1) or take(*args))

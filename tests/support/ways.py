@@ -33,6 +33,13 @@ def save(x: np.ndarray, path: Path, **how: Any) -> None:
     Image.fromarray(x.squeeze()).save(path, **how)
 
 
+def npy(folder: Path, *, order: str = "C", **other: Any) -> str:
+    """The same arrays as in `npz`, each in a file of its own."""
+    for name, array in ({"x_train": X, "y_train": Y, "x_test": XT, "y_test": YT} | other).items():
+        np.save(folder / f"{name}.npy", np.asarray(array, order=order))
+    return f"npz:{folder}"
+
+
 def folders(folder: Path, *, parts: dict[str, str] | None = None, inside: str = "", end: str = "png", **how: Any) -> str:
     """Class folders; `parts` says what train and test are called."""
     for part, (x, y) in {"train": (X, Y), "test": (XT, YT)}.items():
@@ -269,6 +276,8 @@ WAYS: dict[str, tuple[Callable[[Path], Any], tuple[str, tuple[int, ...]], tuple[
         ("0", "1", "2"),
         M,
     ),
+    "npy": (npy, IMAGES, ("0", "1", "2"), M),
+    "npy, by columns, and text": (lambda f: npy(f, order="F", y_train=TEXT, y_test=TEXT_TEST), IMAGES, NAMES, M),
     "npz, vectors": (lambda f: npz(f, x_train=V, x_test=V[:M], y_train=TEXT, y_test=TEXT_TEST), ("vectors", (5,)), NAMES, M),
     "idx, one level down, from 1": (idx, ("images", (9, 7, 1)), ("1", "2", "3"), M),
     "folder": (folders, IMAGES, NAMES, M),

@@ -1,4 +1,4 @@
-"""The reader of npz archives of images or vectors."""
+"""The reader of images or vectors in an npz archive, or in a folder of npy files."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,8 @@ from condense.data.readers.source import DRAWN, LARGEST, MODEL_SPACE, OPTIONS, S
 from condense.data.readers.vector_source import VECTORS, VectorSource
 from condense.runtime.log import note
 from synth.errors import BadInput
-from synth.files.npz import Archive, Member, opened
+from synth.files.npy import ArrayFolder, arrays_at
+from synth.files.npz import Archive, Member
 
 NPZ = ("x_train", "y_train", "x_test", "y_test")
 KEYS = (NPZ, ("train_images", "train_labels", "test_images", "test_labels"), ("x", "y", "", ""), ("images", "labels", "", ""))
@@ -22,8 +23,8 @@ TEXT = ("class_names", *(key for keys in KEYS for key in keys[1::2] if key))  # 
 
 
 def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | VectorSource:
-    """An .npz with x_train, y_train and maybe x_test, y_test and class_names: images NHWC, NCHW or NHW, bytes or floats in [0, 1]; or
-    vectors [n d] of any numbers, which become f32. MedMNIST's names of these arrays are known too.
+    """An .npz, or a folder of .npy files, with x_train, y_train and maybe x_test, y_test and class_names: images NHWC, NCHW or NHW, bytes or
+    floats in [0, 1]; or vectors [n d] of any numbers, which become f32. MedMNIST's names of these arrays are known too.
 
     Where `mapped`, examples stay in the file, or in one that they are unpacked to. With the option `limit` only that many training images
     are held in memory, the first of every class in proportion.
@@ -33,7 +34,7 @@ def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | Vector
         read; labels that no class has, known before the images are; and damage.
     """
     limit, layout = spec.options.get("limit"), spec.options.get("layout")
-    with opened(path, text=TEXT, limit=LARGEST) as archive:
+    with arrays_at(path, text=TEXT, limit=LARGEST) as archive:
         keys = _keys(archive, spec.text)
         wanted = {key: _wanted(archive.members[key], key, spec.text, layout) for key in keys}
         x_key, y_key = keys[:2]
@@ -59,7 +60,7 @@ def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | Vector
     return assemble(spec, train, (found[1], y_test) if len(found) > 1 else None, classes)
 
 
-def _keys(archive: Archive, spec: str) -> tuple[str, ...]:
+def _keys(archive: Archive | ArrayFolder, spec: str) -> tuple[str, ...]:
     """The names of the arrays: training examples and labels, and those of the test where there are any."""
     there = archive.members
     for x_train, y_train, *test in KEYS:
@@ -103,15 +104,16 @@ def scan(spec: Spec) -> Source | VectorSource:
     Raises BadInput for an archive that is missing or damaged, and for arrays that are missing, of another type or shape, or do not fit each
     other.
     """
-    found = read_npz(spec.place(), spec, mapped=True)
-    return found if found.train.in_memory else replace(found, files=(spec.place(),))
+    found, place = read_npz(spec.place(), spec, mapped=True), spec.place()
+    files = tuple(sorted(place.glob("*.npy"))) if place.is_dir() else (place,)
+    return found if found.train.in_memory else replace(found, files=files)
 
 
 def weigh(spec: Spec) -> int:
     """About how many bytes all examples take in memory, raw and normalised, as the archive declares them; for training no more than the
     limit. 0 where there is no such archive."""
     try:
-        with opened(spec.place(), text=TEXT, limit=LARGEST) as archive:
+        with arrays_at(spec.place(), text=TEXT, limit=LARGEST) as archive:
             there, limit = archive.members, spec.options.get("limit", LARGEST)
             x_train, _, x_test, _ = next(keys for keys in KEYS if keys[0] in there and keys[1] in there)
             parts = [(there[x_train], limit), *([(there[x_test], LARGEST)] if x_test in there else [])]
@@ -120,5 +122,5 @@ def weigh(spec: Spec) -> int:
         return 0  # what is wrong with it is said when it is read
 
 
-ABOUT = "a file with x_train, y_train, x_test, y_test: images [n h w c], [n c h w] or [n h w], or vectors [n d], and their labels"
+ABOUT = "a file, or a folder of .npy files, of x_train, y_train, x_test, y_test: images [n h w c], [n c h w] or [n h w], or vectors [n d]"
 READER = Reader("npz", ABOUT, read, OPTIONS | {"layout": LAYOUT} | DRAWN | STREAM, scan=scan, weigh=weigh)

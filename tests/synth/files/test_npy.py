@@ -1,0 +1,60 @@
+"""Folders of .npy files: what is read, and what is refused before anything of it is."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+
+from synth.errors import BadInput
+from synth.files.npy import ArrayFolder, arrays_at
+
+
+def test_what_lies_there_is_read(tmp_path):
+    arrays = {"a": np.arange(12.0).reshape(4, 3), "b": np.asfortranarray(np.arange(6).reshape(3, 2)), "c": np.array([1, 2], ">i4")}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    with arrays_at(tmp_path) as found:
+        assert {name: found.is_mappable(name) for name in found.members} == {"a": True, "b": False, "c": False}
+        for name, array in arrays.items():
+            read = found.read(name)
+            np.testing.assert_array_equal(read, array)
+            assert read.flags.writeable and read.flags.c_contiguous and read.dtype.isnative
+            np.testing.assert_array_equal(found.read(name, rows=np.array([1])), array[1:2])
+        assert not found.mapped("a").flags.writeable
+
+
+def cut(data: bytes) -> bytes:
+    return data[:-1]
+
+
+def pickled(data: bytes) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array([{}], object), allow_pickle=True)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("x", cut, "declares shape (4,), 160 bytes, and holds 159; copy it again"),
+        ("x", pickled, "holds objects, records or an unreadable header"),
+        ("x", lambda data: b"PK" + data, "is no npy array"),
+        ("X-1", bytes, "is no file with a plain name"),
+    ],
+)
+def test_hostile_files_are_refused(tmp_path, name, change, words):
+    file = io.BytesIO()
+    np.save(file, np.arange(4))
+    (tmp_path / f"{name}.npy").write_bytes(change(file.getvalue()))
+    with pytest.raises(BadInput, match=re.escape(words)):
+        ArrayFolder(tmp_path)
+
+
+def test_text_is_read_where_it_is_asked_for_and_sizes_are_bounded(tmp_path):
+    np.save(tmp_path / "x.npy", np.array(["a", "bc"]))
+    with pytest.raises(BadInput, match="has dtype U2"):
+        ArrayFolder(tmp_path)
+    assert ArrayFolder(tmp_path, text=("x",)).read("x").tolist() == ["a", "bc"]
+    with pytest.raises(BadInput, match="take more than 15 bytes"):
+        ArrayFolder(tmp_path, text=("x",), limit=15)
