@@ -23,8 +23,8 @@ TEXT = ("class_names", *(key for keys in KEYS for key in keys[1::2] if key))  # 
 
 
 def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | VectorSource:
-    """An .npz, or a folder of .npy files, with x_train, y_train and maybe x_test, y_test and class_names: images NHWC, NCHW or NHW, bytes or
-    floats in [0, 1]; or vectors [n d] of any numbers, which become f32. MedMNIST's names of these arrays are known too.
+    """An .npz, or a folder of .npy files, with x_train, y_train and maybe x_test, y_test and class_names: images NHWC, NCHW or NHW, bytes
+    or floats in [0, 1]; or vectors [n d] of any numbers, which become f32. MedMNIST's names of these arrays are known too.
 
     Where `mapped`, examples stay in the file, or in one that they are unpacked to. With the option `limit` only that many training images
     are held in memory, the first of every class in proportion.
