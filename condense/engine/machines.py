@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from scipy.optimize import nnls
 
 from condense.engine.operations import Work
 from synth.errors import BadInput, nearest
@@ -71,21 +70,29 @@ class Fitted(NamedTuple):
     platform: str
 
     def seconds(self, work: Work) -> Span:
-        """Computing and moving bytes, one after the other."""
-        took = work.flops / self.flops + work.bytes / self.bandwidth
+        """What takes longer, to compute or to move bytes."""
+        took = max(work.flops / self.flops, work.bytes / self.bandwidth)
         return Span(took, took)
 
 
 def fit_rates(works: Sequence[Work], seconds: Sequence[float]) -> tuple[float, float]:
-    """Operations and bytes a second that explain how long some works took: the least squares of 1 - (flops / a + bytes / b) / seconds over
-    rates a and b above 0. A rate is infinite where the other explains all."""
-    took = np.asarray(seconds, np.float64)
-    counts = np.array([(work.flops, work.bytes) for work in works], np.float64)
-    scale = counts.max(0)  # both columns near 1
-    each, _ = nnls(counts / scale / took[:, None], np.ones(len(took)))
-    with np.errstate(divide="ignore"):
-        a, b = scale / each
-    return float(a), float(b)
+    """Operations and bytes a second that explain how long two or more works took (Williams, Waterman and Patterson's roofline).
+
+    The works with the fewest operations a byte, at least one, wait for bytes, and the others, at least one, for operations; each group has
+    the rate r with the least squares of 1 - (count / r) / seconds. Of all such divisions that one is taken under which
+    1 - max(flops / a, bytes / b) / seconds has the least squares over all works.
+    """
+    order = sorted(range(len(works)), key=lambda at: works[at].flops / works[at].bytes)
+    speeds = np.array([(works[at].flops / seconds[at], works[at].bytes / seconds[at]) for at in order])
+
+    def rates(cut: int) -> np.ndarray:
+        return np.array([np.square(own).sum() / own.sum() for own in (speeds[cut:, 0], speeds[:cut, 1])])
+
+    def error(found: np.ndarray) -> float:
+        return float(np.square(1 - (speeds / found).max(1)).sum())
+
+    flops, bandwidth = min((rates(cut) for cut in range(1, len(works))), key=error)
+    return float(flops), float(bandwidth)
 
 
 # f32 products by default: https://docs.jax.dev/en/latest/201/precision.html

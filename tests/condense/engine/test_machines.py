@@ -1,7 +1,5 @@
 """Machines by name, times from what makers state, and rates from what was measured."""
 
-import math
-
 import pytest
 
 from condense.engine.machines import DEVICES, SHARES, Fitted, Published, Span, fit_rates, machine_of, together
@@ -43,21 +41,28 @@ def test_what_takes_longer_counts_at_both_shares():
     assert together([Span(1, 2), Span(3, 5)]) == (4, 7) and together([]) == (0, 0)
 
 
+def took(work: Work, flops: float, bandwidth: float) -> float:
+    return max(work.flops / flops, work.bytes / bandwidth)
+
+
 def test_rates_that_explain_the_times_are_found():
-    """Times made of 3e9 operations and 2e8 bytes a second."""
-    works = [Work(10**9, 10**8), Work(8 * 10**9, 2 * 10**8), Work(10**10, 10**9)]
-    seconds = [work.flops / 3e9 + work.bytes / 2e8 for work in works]
-    for count in (2, 3):
-        flops, bandwidth = fit_rates(works[:count], seconds[:count])
+    """Times of a machine of 3e9 operations and 2e8 bytes a second; one or two of the works wait for bytes."""
+    works = [Work(10**9, 10**8), Work(8 * 10**9, 2 * 10**8), Work(2 * 10**8, 10**9)]
+    for chosen in (works[:2], works, works[1:]):
+        flops, bandwidth = fit_rates(chosen, [took(work, 3e9, 2e8) for work in chosen])
         assert (flops, bandwidth) == pytest.approx((3e9, 2e8))
-    assert Fitted(flops, 1e9, bandwidth, "cpu").seconds(Work(3 * 10**9, 10**8)) == pytest.approx((1.5, 1.5))
+    assert Fitted(flops, 1e9, bandwidth, "cpu").seconds(Work(3 * 10**9, 10**8)) == pytest.approx((1.0, 1.0))
+    assert Fitted(flops, 1e9, bandwidth, "cpu").seconds(Work(3 * 10**8, 10**9)) == pytest.approx((5.0, 5.0))
 
 
-def test_a_rate_that_would_be_negative_is_infinite():
-    """Twice the bytes in no more time: bytes explain nothing."""
-    flops, bandwidth = fit_rates([Work(10**9, 10**6), Work(10**9, 2 * 10**6), Work(2 * 10**9, 10**6)], [1.0, 0.9, 2.0])
-    assert bandwidth == math.inf
-    best = min(
-        (sum((1 - 10**9 * k / (f * s)) ** 2 for k, s in ((1, 1.0), (1, 0.9), (2, 2.0))), f) for f in [9e8 + 1e5 * i for i in range(2000)]
-    )
-    assert flops == pytest.approx(best[1], rel=1e-3), "the least squares over the other rate, by trying"
+def test_the_rates_are_those_of_the_least_squares():
+    """Among all rates near them, by trying; times are off by up to a tenth."""
+    works = [Work(10**9, 10**9), Work(2 * 10**9, 10**9), Work(8 * 10**9, 2 * 10**8), Work(9 * 10**9, 10**8)]
+    seconds = [took(work, 3e9, 2e8) * off for work, off in zip(works, (1.1, 0.95, 0.9, 1.05), strict=True)]
+
+    def error(flops, bandwidth):
+        return sum((1 - took(work, flops, bandwidth) / own) ** 2 for work, own in zip(works, seconds, strict=True))
+
+    flops, bandwidth = fit_rates(works, seconds)
+    near = [0.8 + 0.01 * step for step in range(46)]
+    assert error(flops, bandwidth) <= min(error(flops * a, bandwidth * b) for a in near for b in near)
