@@ -111,6 +111,7 @@ BUILT_IN = (
         experts="smooth",
         steps=UNROLLED,
         defaults=OF_VECTORS,
+        scaled="matchers.trajectory.ast:scaled",
         tuned=STUDENT,
     ),
     Method(
