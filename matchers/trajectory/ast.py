@@ -15,7 +15,7 @@ from synth.options import BelowOne, NonNegative, Positive
 from synth.selection.choose import choose_kmeans
 
 CENTRES = 10  # of the logits of a class, as released
-LATEST = 30  # the default bound of start epochs
+LATEST = 30  # start epochs stay below it, however many images there are: the default of `max_start`
 
 
 def scaled(steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def ast(
     *,
     inner_steps: int = 20,
     span: int = 2,
-    max_start: int = LATEST,
+    max_start: int = 30,
     min_start: Annotated[int, NonNegative] = 0,
     batch: int | None = None,
     lr: Annotated[float, Positive] = 100.0,
