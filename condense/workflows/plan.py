@@ -31,7 +31,6 @@ from condense.workflows.methods import find_method, known_methods
 from condense.workflows.options import Settings, settle
 from evals.recipes import recipe
 from matchers.base import Matcher, Shuffled
-from matchers.inputs import flagged_inputs
 from matchers.method import Method
 from synth.base import Net
 from synth.errors import BadInput, nearest
@@ -203,9 +202,8 @@ def plan(
     of_run = seed, place, force, command, (*remarks(method, matcher, preset, settings, common), *cut), stored, content
     of_run = *of_run, None if matcher.host else common["minutes"]
     made = Plan(method, factory, data, modality, settings, budget, per_class, start, schedule, context, resolved, matcher, *of_run)
-    own = any(settings.places.get(name) is None for name in flagged_inputs(factory))  # which may take long to be made
-    if modality.starts and (budget.bytes is not None or own):
-        stand_in_set(made)  # refuses a budget of bytes, or of images, in which the method is not defined
+    if budget.bytes is not None and modality.starts:
+        stand_in_set(made)  # refuses a budget that does not hold the labels of one image a class
     return made
 
 

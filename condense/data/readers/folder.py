@@ -123,7 +123,7 @@ def find_parts(root: Path, spec: Spec) -> Parts:
     of the known ones."""
     strays: list[Path] = []
     entries = list_folder(root, root, spec.text)
-    if (root / CONTEST).is_dir():
+    if (root / CONTEST).is_dir() and (root / CONTEST).resolve().is_relative_to(root):
         return find_parts_in(root / CONTEST, root, spec, strays, beside=find_table(entries))
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     if len(folders) == 1 and not {*folders} & {*TRAIN, *TEST} and not find_table(entries):
@@ -180,7 +180,7 @@ def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: l
     if not folders:
         wrong = f"{len(loose)} pictures and nothing that says their classes" if loose else "no class folders"
         raise BadInput(f"{spec.text}: {part} holds {wrong}; {LAYOUT}")
-    strays += [path for path in entries if path.is_file()]
+    strays += [path for path in entries if path.is_file() and path not in table]
     listing = {}
     for folder in folders:
         if any("\ud800" <= letter <= "\udfff" for letter in folder.name):  # bytes that Python could not read as letters

@@ -68,14 +68,18 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
 
 
 def tells_of(tables: Sequence[Path], part: Path, spec: Spec) -> bool:
-    """Whether the first row of the table, where there is one, names a picture of the part."""
-    for table in tables:
-        cells = read_cells(table, spec.text)
-        _, names = next(cells, (1, []))
-        if table.name.lower() in NAMELESS:
-            return _picture(part, table.parent, names[0]) is not None
-        column, (_, row) = _column(spec, table, names, "", FILES), next(cells, (2, []))
-        return len(row) > column and _picture(part, table.parent, row[column]) is not None
+    """Whether the first row of the table, where there is one, names a picture of the part. A table that cannot be read, or has no column of
+    files, tells of none: it may belong to something else."""
+    try:
+        for table in tables:
+            cells = read_cells(table, spec.text)
+            _, names = next(cells, (1, []))
+            if table.name.lower() in NAMELESS:
+                return bool(names) and _picture(part, table.parent, names[0]) is not None
+            column, (_, row) = _column(spec, table, names, "", FILES), next(cells, (2, []))
+            return len(row) > column and _picture(part, table.parent, row[column]) is not None
+    except BadInput:
+        return False
     return False
 
 

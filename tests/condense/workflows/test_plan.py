@@ -59,7 +59,6 @@ def test_a_budget_of_the_call_replaces_that_of_the_preset():
         ("datm", {"start": "noise"}, "--start noise: datm makes the first images itself"),
         ("cvdd", {"votes": 9}, "--votes 9: there are 5 teachers"),
         ("cvdd", {"prior_numbers": (64.0,)}, "--prior-numbers 64.0: there are 5 teachers"),
-        ("infer", {}, "--ipc 1: 4 compensators and 10 real images are more than 10 images"),
         ("sre2l", {"bytes": 5000, "ipc": None}, "--bytes 5000: what sre2l stores is not known before it is done"),
         ("krrst", {"eval_every": 2, "ipc": None, "size": 4}, "--eval-every 2: krrst reads no labels"),
     ],
