@@ -115,8 +115,9 @@ class Examples(NamedTuple):
 
 
 def take_all(split: Any) -> Any:
-    """Every example of a split (or every row of what readers give), in order, as its `take` gives them; all of it is in memory then."""
-    return split.take(np.arange(len(split.y)))
+    """Every example of a split (or every row of what readers give), in order, as its `take` gives them; all of it is in memory then.
+    `Examples` are all there already, and come back as they are."""
+    return split if isinstance(split, Examples) else split.take(np.arange(len(split.y)))
 
 
 def fresh(key: jax.Array, net: Net) -> Vars:

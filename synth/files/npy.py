@@ -48,6 +48,8 @@ class ArrayFolder:
         is damaged, larger than may be read or holds impossible text."""
         if rows is None:
             self.reserve(name)
+        else:
+            self._memory.take(self._bytes(name) * len(rows) // max(1, self.members[name].shape[0]), stored=self._bytes(name))
         with reading(self.path / f"{name}.npy", name):
             array = np.array(self._mapped(name) if rows is None else self._mapped(name)[rows], order="C")
         array = array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -118,7 +118,7 @@ def read_over(read: Callable, vars: PyTree, split: Split, *, least: int = 0) -> 
     size, found = max(least, rows_in(split)), []
     for piece in pieces_of(split):
         m = len(piece.y)
-        x = np.asarray(piece.x) if split.in_memory else padded(piece.x, size)
+        x = piece.x if split.in_memory else padded(piece.x, size)
         found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:m], in_batches(read, vars, jnp.asarray(x), batch=BATCH)))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves) if len(leaves) > 1 else leaves[0], *found)
 
@@ -202,7 +202,7 @@ class Blocks:
 
     def __init__(self, split: Split):
         self.split, self.waiting = split, Waiting()
-        self.whole = Examples(*map(jnp.asarray, split if isinstance(split, Examples) else take_all(split))) if split.in_memory else None
+        self.whole = Examples(*map(jnp.asarray, take_all(split))) if split.in_memory else None
 
     def __call__(self, items: Item) -> Iterator[Block]:
         """The blocks of these mini-batches, in order."""

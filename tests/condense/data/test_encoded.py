@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import struct
 import zlib
 
@@ -13,6 +14,7 @@ from condense.data.load import load_data
 from condense.data.readers import encoded as pictures
 from synth.errors import BadInput
 from tests.support.data_files import MIB, class_folders, little_memory, refused
+from tests.support.ways import imagenet
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
@@ -70,6 +72,33 @@ def test_folder_links_must_stay_inside(tmp_path):
         link.symlink_to(tmp_path / "e")
         refused(f"folder:{tmp_path}/d", f"{link} is a link that leaves")
         link.unlink()
+
+
+def test_a_link_above_the_parts_of_imagenet_must_stay_inside(tmp_path):
+    imagenet(tmp_path / "outside")
+    place = tmp_path / "a" / "ILSVRC" / "Data" / "CLS-LOC"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "outside" / "ILSVRC" / "Data" / "CLS-LOC")
+    refused(f"folder:{tmp_path}/a", f"{place} is a link that leaves {tmp_path}/a")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metadata.csv", b"a,b\n1,2\n"),
+        ("val_annotations.txt", b""),
+        ("labels.csv", b""),
+        ("labels.csv", b"\xff\xfe,\x00\n"),
+        ("LOC_val_solution.csv", b"ImageId,PredictionString\nnot_there,n01 0 0 1 1\n"),
+    ],
+)
+def test_a_table_of_something_else_beside_class_folders_is_let_be(tmp_path, name, content):
+    """Even where a test without classes lies there, for which tables are looked at."""
+    class_folders(tmp_path)
+    (tmp_path / "test").rename(tmp_path / "val")
+    shutil.copytree(tmp_path / "train" / "a", tmp_path / "test")
+    (tmp_path / name).write_bytes(content)
+    assert len(load_data(f"folder:{tmp_path}", validation=0.0).source.test.y) == 9
 
 
 def test_links_that_lead_to_themselves_and_names_that_are_no_text_are_refused(tmp_path):

@@ -24,6 +24,15 @@ def test_what_lies_there_is_read(tmp_path):
         assert not found.mapped("a").flags.writeable
 
 
+def test_rows_count_as_memory_before_they_are_read(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", np.zeros((100, 10)))
+    monkeypatch.setenv("CONDENSE_MEMORY", "4000")
+    assert ArrayFolder(tmp_path).read("x", rows=np.arange(50)).shape == (50, 10)
+    for rows in (np.arange(51), None):
+        with pytest.raises(BadInput, match="would take"):
+            ArrayFolder(tmp_path).read("x", rows=rows)
+
+
 def cut(data: bytes) -> bytes:
     return data[:-1]
 
