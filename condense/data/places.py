@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from condense.data.readers.idx import IDX
+from condense.data.readers.npz import KEYS
 from condense.data.readers.prepared import prepared
 from synth.errors import BadInput
 
@@ -10,7 +11,7 @@ SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` of datasets l
 FILES = {".npz": "npz", ".csv": "csv", ".tsv": "csv", ".csv.gz": "csv", ".tsv.gz": "csv", ".parquet": "parquet", ".txt": "tu"}
 INSTEAD = {
     ".pt": "it is a PyTorch file; load it in Python and hand its arrays to condense.from_arrays, or save them by numpy.savez",
-    ".npy": "it holds one array; save images and labels together by numpy.savez",
+    ".npy": "it holds one array; name the folder of x_train.npy and y_train.npy, or save them together by numpy.savez",
     ".zip": "unpack it and name the folder",
     ".tar": "unpack it and name the folder",
     ".gz": "unpack it and name what was in it",
@@ -37,6 +38,8 @@ def _kind_of_folder(path: Path) -> str:
         return "hf"
     if any((path / f"{name}{end}").is_file() for name in IDX for end in ("", ".gz")):
         return "idx"
+    if any(all((path / f"{name}.npy").is_file() for name in names[:2]) for names in KEYS):
+        return "npz"
     if (place := prepared(path)) is not None and (place / "features.json").is_file():
         return "tfds"
     if next(path.glob("*_A.txt"), None) or next(path.glob("raw/*_A.txt"), None):

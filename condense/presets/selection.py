@@ -17,7 +17,7 @@ PAPER, PRUNED = "Xiao et al., ICML 2026", "Ben-Baruch et al., ICML 2025"
 HERE = f"this project, after {PAPER}"
 IMAGENET, NET = "folder:imagenet?size=224", "resnet18:norm=batch"
 CLAIM = "no verified score"
-UNREAD = "; of its images no more than 16 GiB are read, as with &limit=100000"
+STREAMED = "; images that memory cannot hold stay in their files"
 
 # data, images a class, network: for two cores, where the proxies that a run trains itself are the usual ones
 SMALL = (
@@ -33,7 +33,7 @@ def _published():
     for ipc in (10, 50):
         settings: dict[str, Any] = {"ipc": ipc, "net": NET}
         first = f"condense rank --data '{IMAGENET}' --net {NET} --networks 1 --epochs 11 --out X"
-        cost = f"one selection, and 11 epochs of ranking, on an accelerator{UNREAD}"
+        cost = f"one selection, and 11 epochs of ranking, on an accelerator{STREAMED}"
         yield Preset(f"pca_imagenet_{ipc}", "pca", IMAGENET, CLAIM, PAPER, cost, settings, first)
 
 

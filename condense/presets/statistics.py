@@ -34,7 +34,7 @@ PAPERS = {
     "nrr": "NRR-DD, CVPR 2025, as quoted",
 }
 DATA = {"cifar10": "cifar10", "cifar100": "cifar100", "tiny": "folder:tiny-imagenet-200?size=64", "imagenet": "folder:imagenet?size=224"}
-UNREAD = "; of its images no more than 16 GiB are read, as with &limit=100000"
+STREAMED = "; images that memory cannot hold stay in their files"
 NET = "resnet18:norm=batch"
 COMMITTEES = {  # in the papers' order; the other methods use one network
     "cvdd": (NET, "resnet50", "shufflenet_v2", "mobilenet_v2", "densenet121"),
@@ -167,7 +167,7 @@ def _dynamic() -> Iterator[Preset]:
             settings = {"ipc": ipc, **_infer(data, ipc)}
             epochs = LISTED[settings.get("recipe", "infer")].settings["epochs"] // (settings["compensators"] + 1)
             settings |= {"labels": "online", "label_epochs": epochs}
-            cost = f"{settings['steps']:,} steps, on an accelerator{UNREAD if data == 'imagenet' else ''}"
+            cost = f"{settings['steps']:,} steps, on an accelerator{STREAMED if data == 'imagenet' else ''}"
             score, first = f"{published:.1f} %", _squeeze("infer", data)
             yield Preset(f"infer_{data}_{ipc}_dyn", "infer", place("infer", data), score, PAPERS["infer"], cost, settings, first)
 
@@ -190,7 +190,7 @@ def _published() -> Iterator[Preset]:
                 if data == "imagenet" and ipc >= 50 and method in LARGE:
                     settings["labels"] = "online"
                 work = f"{settings['steps']:,} steps" if "steps" in settings else "one selection"
-                cost = f"{work}, on an accelerator{UNREAD if data == 'imagenet' else ''}"
+                cost = f"{work}, on an accelerator{STREAMED if data == 'imagenet' else ''}"
                 name = f"{method}_{data}_{ipc}"
                 score = f"{published:.1f} %"
                 first = _squeeze(method, data)

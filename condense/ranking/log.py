@@ -3,12 +3,13 @@
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from synth.errors import BadInput, RunFailed
 from synth.files.memory import megabytes
@@ -39,7 +40,7 @@ class RankLog:
 
     def create(self) -> None:
         """Creates all files, full of zeros. Raises RunFailed where the disk has no room."""
-        needed, free = log_bytes(self.header), shutil.disk_usage(self.folder).free
+        needed, free = log_bytes(self.header) + last_bytes(self.header), shutil.disk_usage(self.folder).free
         if needed + SPARE > free:
             fewer = "take fewer --networks, fewer --epochs, or another disk"
             raise RunFailed(f"--out {self.folder}: the log needs {megabytes(needed)} and the disk has {megabytes(free)} free; {fewer}")
@@ -77,6 +78,41 @@ class RankLog:
         """Writes the record, with the checksum of every field."""
         sums = {name: checksum(self.read(name)) for name in self.shapes}
         write_header(self.folder, replace(self.header, sums=sums))
+
+
+class LastLogits:
+    """The logits of all examples after the latest epoch, f32[n classes], in a file without a name that goes with the process: of many
+    examples in many classes they are more than memory should hold twice.
+
+    Args:
+      folder: whose disk holds them. header: says how many examples and classes there are.
+    """
+
+    def __init__(self, folder: Path, header: Header):
+        self.folder, self._classes, self._file = folder, len(header.classes), tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._file.truncate(last_bytes(header))
+
+    def swap(self, first: int, logits: Float[np.ndarray, "m classes"]) -> Float[np.ndarray, "m classes"]:
+        """Puts the logits of the examples from number `first` on in the place of their earlier ones, and returns those. Raises RunFailed
+        where the disk refuses."""
+        try:
+            self._file.seek(at := 4 * first * self._classes)
+            before = np.frombuffer(self._file.read(logits.nbytes), np.float32).reshape(logits.shape)
+            self._file.seek(at)
+            self._file.write(np.ascontiguousarray(logits, np.float32).data)
+            self._file.flush()
+        except OSError as error:
+            raise _full(self.folder, error) from error
+        return before
+
+    def close(self) -> None:
+        """Gives the file back to the disk."""
+        self._file.close()
+
+
+def last_bytes(header: Header) -> int:
+    """Bytes of the logits of all examples after one epoch."""
+    return 4 * header.examples * len(header.classes)
 
 
 def log_bytes(header: Header) -> int:

@@ -1,8 +1,11 @@
-"""What a network says of every training example: the numbers that the log of ranks keeps of an epoch."""
+"""What a network says of every training example: the numbers that the log of ranks keeps of an epoch.
+
+Nothing here holds more than a piece of the examples and of what the network makes of them, wherever they lie.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,23 +13,24 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from condense.ranking.log import LastLogits
 from synth.base import Net, Split, Vars
 from synth.numerics import backend
 from synth.training.fit import in_batches
-from synth.training.stream import Chosen, padded, pieces_of, read_over, rows_in
+from synth.training.stream import Chosen, padded, pieces_of, rows_in
 
 PART = 8192  # examples whose fields are computed at a time: logits of many classes are large
 
 
 class Seen(NamedTuple):
-    """What a network makes of all examples: its logits, and for each the norm of the last layer's input with a 1 behind it,
+    """What a network makes of examples: its logits, and for each the norm of the last layer's input with a 1 behind it,
     sqrt(1 + |phi|^2)."""
 
     logits: Float[Array, "n classes"]
     norms: Float[Array, " n"]
 
 
-def measure_epoch(now: Seen, before: Seen, y: Int[Array, " n"]) -> dict[str, Array]:
+def measure_epoch(now: Seen, before: Float[Array, "n classes"], y: Int[Array, " n"]) -> dict[str, Array]:
     """The fields that are logged of an epoch, by name, a number an example.
 
     With p the probabilities after this epoch and z the logits: `probability` p_y; `margin` z_y - max of the other z; `correct` 1 where y
@@ -34,10 +38,11 @@ def measure_epoch(now: Seen, before: Seen, y: Int[Array, " n"]) -> dict[str, Arr
     at least 0; `gradient` `error` times the example's norm in `now`.
 
     Args:
-      now, before: what the network makes of the examples after this epoch, and after the one before.
+      now: what the network makes of the examples after this epoch.
+      before: their logits after the one before.
       y: their class indices.
     """
-    logp, logq = jax.nn.log_softmax(now.logits), jax.nn.log_softmax(before.logits)
+    logp, logq = jax.nn.log_softmax(now.logits), jax.nn.log_softmax(before)
     p, truth = jnp.exp(logp), jax.nn.one_hot(y, now.logits.shape[1], dtype=jnp.bool_)
     at_y = jnp.sum(jnp.where(truth, now.logits, 0), 1)
     others = jnp.max(jnp.where(truth, -jnp.inf, now.logits), 1)
@@ -57,14 +62,15 @@ class Measure(NamedTuple):
     """Passes over all examples, which are compiled once.
 
     Args:
-      see: (vars, split) -> Seen, as numpy arrays.
-      fields: (now, before, y) -> the fields of an epoch, as `measure_epoch` has them, as numpy arrays.
+      see: (vars, split, last) -> nothing; `last` holds the network's logits then.
+      fields: (vars, split, last) -> the fields of an epoch, as `measure_epoch` has them, as numpy arrays. `last` holds the logits of the
+        epoch before, and those of this one then.
       embed: (vars, split) -> pieces of the embeddings, in order: the number of a piece's first example, and f16[m d].
       full: (vars, split) -> f32[n], the norm of every example's gradient by all parameters.
     """
 
-    see: Callable[[Vars, Split], Seen]
-    fields: Callable[[Seen, Seen, Int[np.ndarray, " n"]], dict[str, np.ndarray]]
+    see: Callable[[Vars, Split, LastLogits], None]
+    fields: Callable[[Vars, Split, LastLogits], dict[str, np.ndarray]]
     embed: Callable[[Vars, Split], Iterator[tuple[int, np.ndarray]]]
     full: Callable[[Vars, Split], Float[np.ndarray, " n"]]
 
@@ -72,12 +78,16 @@ class Measure(NamedTuple):
 def make_measure(net: Net) -> Measure:
     """Builds the passes of a network. Batch norms use their running statistics, so that no example depends on those beside it."""
 
-    def look(vars, x):
+    def outputs(vars, x):
         out = net.apply(vars, x)
-        return out.logits, jnp.sqrt(1 + jnp.sum(jnp.square(out.embed), 1))
+        return Seen(out.logits, jnp.sqrt(1 + jnp.sum(jnp.square(out.embed), 1)))
 
     def features(vars, x):
         return net.apply(vars, x).embed
+
+    @jax.jit
+    def look(vars, x, y):
+        return in_batches(outputs, vars, x)
 
     @jax.jit
     def embed(vars, x, y):
@@ -86,29 +96,35 @@ def make_measure(net: Net) -> Measure:
 
     whole, measured = jax.jit(partial(gradient_norms, net)), jax.jit(measure_epoch)
 
-    def fields(now, before, y):
-        def part(at):
-            return measured(*(jax.tree.map(lambda rows: rows[at : at + PART], rows) for rows in (now, before, y)))
+    def see(vars, split, last):
+        for first, seen in piecewise(look, vars, split):
+            last.swap(first, seen.logits)
 
-        parts = [jax.tree.map(np.asarray, part(at)) for at in range(0, len(y), PART)]
+    def fields(vars, split, last):
+        parts, labels = [], np.asarray(split.y)
+        for first, seen in piecewise(look, vars, split):
+            before, y = last.swap(first, seen.logits), labels[first : first + len(seen.norms)]
+            for at in range(0, len(y), PART):
+                part = jax.tree.map(lambda rows: rows[at : at + PART], (seen, before, y))  # noqa: B023
+                parts.append(jax.tree.map(np.asarray, measured(*part)))
         return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
 
     return Measure(
-        lambda vars, split: Seen(*read_over(look, vars, split)),
+        see,
         fields,
         lambda vars, split: piecewise(embed, vars, split),
         lambda vars, split: np.concatenate([part for _, part in piecewise(whole, vars, split)]),
     )
 
 
-def piecewise(read: Callable, vars: Vars, split: Split) -> Iterator[tuple[int, np.ndarray]]:
+def piecewise(read: Callable, vars: Vars, split: Split) -> Iterator[tuple[int, Any]]:
     """The answers of `read(vars, x, y)` to all examples, piece by piece wherever they lie: the number of the first example of a piece, and
     the answers to its examples. `read` must answer to every example by itself."""
     first, size = 0, rows_in(split)
     for piece in pieces_of(Chosen(split, np.arange(len(split.y)))):
         m = len(piece.y)
         x, y = (jnp.asarray(padded(np.asarray(rows), size)) for rows in piece)
-        yield first, np.asarray(read(vars, x, y))[:m]
+        yield first, jax.tree.map(lambda rows: np.asarray(rows)[:m], read(vars, x, y))  # noqa: B023
         first += m
 
 

@@ -4,6 +4,7 @@ The folder is a run (`run.json`, `metrics.jsonl`) and a log of ranks (`synth.sel
 """
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from condense import nets
 from condense.data.images import Data
 from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES, check_modality
-from condense.ranking.log import RankLog
+from condense.ranking.log import LastLogits, RankLog
 from condense.ranking.measure import Measure, make_measure
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed, check_whole
@@ -184,9 +185,10 @@ class RankTraining:
         self.log.write("label", 0, np.asarray(self.examples.y))
         done = self.owner.record["step"]
         self.metrics = MetricsLog(self.folder / "metrics.jsonl", step=done)
-        with progress(self.ranking.steps * (PIECES + LOGGED), "ranking", done=done * (PIECES + LOGGED)) as bar:
+        shown = progress(self.ranking.steps * (PIECES + LOGGED), "ranking", done=done * (PIECES + LOGGED))
+        with shown as bar, closing(LastLogits(self.folder, self.log.header)) as last:
             for number in range(self.ranking.networks):
-                self.proxy(number, bar)
+                self.proxy(number, bar, last)
         self.log.finish()
 
     def start_anew(self) -> None:
@@ -197,7 +199,7 @@ class RankTraining:
         self.log.create()
         self.owner.saved(0)
 
-    def proxy(self, number: int, bar) -> None:
+    def proxy(self, number: int, bar, last: LastLogits) -> None:
         """Trains and logs one proxy, whose number counts from 0, from wherever it was left. Raises RunFailed where it diverges."""
         epochs, examples = self.ranking.recipe.epochs, self.examples
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.ranking.seed), RANKING), number)
@@ -208,13 +210,13 @@ class RankTraining:
         for epoch in range(done):  # the last may have been stored by a process that died before it could say so
             if self.tell(number, epoch):
                 bar.advance(PIECES + LOGGED)
-        seen = self.measure.see(state.vars, examples) if done < epochs else None
+        if done < epochs:
+            self.measure.see(state.vars, examples, last)
         for epoch in range(done, epochs):
             state = self.train(key, state, epoch, bar)
             if not all_finite(state.vars):
                 raise RunFailed(f"network {number} diverged in epoch {epoch + 1}; try a smaller --lr, or another --net")
-            before, seen = seen, self.measure.see(state.vars, examples)
-            fields = self.measure.fields(seen, before, np.asarray(examples.y))
+            fields = self.measure.fields(state.vars, examples, last)
             if self.ranking.full:
                 fields["full_gradient"] = self.measure.full(state.vars, examples)
             self.log.write_epoch(number, epoch, fields)

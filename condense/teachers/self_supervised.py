@@ -29,7 +29,7 @@ from condense.runtime.interrupts import defer_interrupt
 from condense.runtime.log import COMPILING, MetricsLog, progress
 from condense.runtime.run_folder import RECORD, Run, check_there, digest, open_run
 from condense.teachers.barlow import BarlowTraining, Config, complete, make_training
-from evals.transfer import draw_balanced, probe
+from condense.teachers.probing import PROBED, probe_accuracy
 from synth.base import Net, Vars
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import write_bytes
@@ -40,7 +40,7 @@ from synth.images.distortions import Ranges
 from synth.images.preprocess import KINDS, Preprocess
 from synth.set import SyntheticSet
 from synth.training.fit import in_batches
-from synth.training.stream import Blocks, Chosen, read_over
+from synth.training.stream import Blocks
 
 FORMAT = 1
 HELD = Table(
@@ -121,7 +121,8 @@ def train_ssl_teacher(
     """Trains a teacher without labels, by Barlow Twins. If `out` holds the finished teacher, loads it. The same call again resumes.
 
     Labels are read by the logged probe alone. metrics.jsonl gets the loss of every epoch and, five times, the accuracy on validation
-    images of a linear probe on at most 5,000 labelled training images (`probe_accuracy`); the last one is of all of them.
+    images of a linear probe on at most 5,000 labelled training images (`probe_accuracy`); the last one is of all of them whose features
+    take no more than 512 MiB.
 
     Args:
       data: data as `load_data` takes them; the validation split stays out.
@@ -155,7 +156,7 @@ def train_ssl_teacher(
         vars, accuracy = _train(config, data, held)
         about = {"format": FORMAT, **identity, "seed": config.seed, "data_digest": data.digest}
         about |= {"image": list(data.image), "outputs": len(data.classes)}
-        about |= {"probe": {"split": "val", "accuracy": accuracy, "labels": len(data.train.y)}}
+        about |= {"probe": {"split": "val", "accuracy": accuracy}}
         save_teacher(folder, vars, data.preprocess, about)
     return load_ssl_teacher(folder)
 
@@ -219,31 +220,17 @@ def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
             if not math.isfinite(loss := float(carry.total) / training.steps):
                 raise RunFailed(f"{folder}: the loss of the teacher is not finite in epoch {epoch + 1}; try another --net")
             vars, last = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats), epoch + 1 == config.epochs
-            due = last or not (epoch + 1) % probe_every
-            probed = probe_accuracy(read, vars, data, most=None if last else 5000) if due else None
+            probed = None if last or (epoch + 1) % probe_every else probe_accuracy(read, vars, data, most=PROBED)
             log.add(epoch + 1, loss=loss, **({} if probed is None else {"probe_accuracy": probed}))
             if last or not (epoch + 1) % save_every:
                 with defer_interrupt():
                     checkpoints.save(epoch + 1, jax.device_get((jnp.int32(epoch + 1), carry)))
                     held.saved(epoch + 1)
     vars = Vars(carry.fit.vars.params["net"], carry.fit.vars.stats)
-    return vars, log.column("probe_accuracy").get(config.epochs)
-
-
-def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None = None) -> float | None:
-    """Accuracy, a fraction, on validation images of a linear probe that is fitted to about `most` training images, as many of every class,
-    or to all; None if there are no validation images.
-
-    Args:
-      read: (vars, x) -> f32[b d], the features.
-    """
-    if not len(data.val.y):
-        return None
-    fraction = 1 if most is None else min(1.0, most / len(data.train.y))
-    rows = draw_balanced(jax.random.key(0), data.train.y, fraction)
-    features, held_out = (jnp.asarray(read_over(read, vars, split)) for split in (Chosen(data.train, rows), data.val))
-    found = probe(features, jnp.asarray(data.train.y[rows]), held_out, classes=len(data.classes))
-    return float(np.mean(np.asarray(found) == data.val.y))
+    accuracy = log.column("probe_accuracy").get(config.epochs)
+    if accuracy is None and (accuracy := probe_accuracy(read, vars, data)) is not None:  # what was trained is safe by now
+        log.add(config.epochs, probe_accuracy=accuracy)
+    return vars, accuracy
 
 
 def save_teacher(folder: Path, vars: Vars, preprocess: Preprocess, about: dict[str, Any]) -> None:

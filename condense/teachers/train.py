@@ -52,6 +52,7 @@ LARGE = (
 LR, BATCH = 0.05, 128
 EPOCHS, STEPS = 5, 50  # the fewest epochs and optimiser steps of a member whose epochs nobody names
 PIECES = 20  # an epoch is trained in so many pieces, between which progress is shown
+TOLD = 5  # seconds from which on an epoch over data in files says how long it waited for them
 
 
 def default_committee(image: tuple[int, int, int]) -> tuple[str, ...]:
@@ -279,8 +280,8 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Split | No
                 state = advance(state, block.items, block.x, block.y, *places)
                 jax.block_until_ready(state.vars.params)
                 bar.advance(stop * PIECES // steps - first * PIECES // steps)
-        if not data.train.in_memory:
-            waited, took = blocks.waiting.seconds - before, time.perf_counter() - began
+        waited, took = blocks.waiting.seconds - before, time.perf_counter() - began
+        if not data.train.in_memory and took >= TOLD:
             note(f"epoch {epoch + 1}: waited {waited:.2f} s of {took:.2f} s for data")
         return state
 

@@ -15,22 +15,23 @@ from synth.files.npz import LIMIT, NAME, Archive, Member, check_values, opened, 
 
 
 class ArrayFolder:
-    """The .npy files of a folder: `members` by name (without `.npy`), all checked; `read` gives one of them."""
+    """The .npy files of a folder whose names are a-z, 0-9 and _ alone: `members` by name (without `.npy`), all checked; `read` gives one of
+    them."""
 
-    def __init__(self, folder: Path, *, text: tuple[str, ...] = (), limit: int = LIMIT):
+    def __init__(self, folder: Path, *, text: tuple[str, ...] = (), limit: int | None = LIMIT):
         self.path, self.members, self._fortran, self._starts = folder, dict[str, Member](), {}, {}
         self._memory, self._reserved = MemoryBudget(str(folder), remedy="use smaller files"), set()
-        for file in sorted(folder.glob("*.npy")):
+        for file in sorted(path for path in folder.glob("*.npy") if NAME.fullmatch(path.name)):  # others are none that is asked for
             name = file.name.removesuffix(".npy")
-            if not NAME.fullmatch(file.name) or not file.is_file():
-                raise BadInput(f"{file}: is no file with a plain name; names are a-z, 0-9 and _ and end in .npy")
+            if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+                raise BadInput(f"{file}: is no file of this folder; put one there instead")
             with reading(file, name), file.open("rb") as stream:
                 member, self._fortran[name], self._starts[name] = read_npy_header(stream, str(file), name in text)
             declared, holds = self._starts[name] + math.prod(member.shape) * member.dtype.itemsize, file.stat().st_size
             if declared != holds:
                 raise BadInput(f"{file}: declares shape {member.shape}, {declared} bytes, and holds {holds}; copy it again")
             self.members[name] = member
-        if sum(self._bytes(name) for name in self.members) > limit:
+        if limit is not None and sum(self._bytes(name) for name in self.members) > limit:
             raise BadInput(f"{folder}: its arrays take more than {limit} bytes; so many are not opened")
 
     def _bytes(self, name: str) -> int:
@@ -72,7 +73,7 @@ class ArrayFolder:
 
 
 @contextlib.contextmanager
-def arrays_at(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int = LIMIT) -> Iterator[Archive | ArrayFolder]:
+def arrays_at(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int | None = LIMIT) -> Iterator[Archive | ArrayFolder]:
     """The arrays of an .npz archive, or of the .npy files of a folder, while the block runs; every one checked and none read. `text` and
     `limit`, and what is raised, are those of `synth.files.npz.opened`."""
     if Path(path).is_dir() and any(Path(path).glob("*.npy")):

@@ -45,7 +45,7 @@ class Member(NamedTuple):
 class Archive:
     """An open npz archive, as `opened` gives it: `members` by name (without `.npy`), all checked; `read` gives one of them."""
 
-    def __init__(self, path, file: zipfile.ZipFile, text: tuple[str, ...], limit: int):
+    def __init__(self, path, file: zipfile.ZipFile, text: tuple[str, ...], limit: int | None):
         self.path, self._file, self._text = path, file, text
         self.members: dict[str, Member] = {}
         self._fortran: dict[str, bool] = {}
@@ -53,7 +53,7 @@ class Archive:
         self._memory, self._reserved = MemoryBudget(str(path), remedy="use a smaller file"), set()
         size = os.fstat(file.fp.fileno()).st_size
         infos = file.infolist()
-        if sum(info.file_size for info in infos) > limit:
+        if limit is not None and sum(info.file_size for info in infos) > limit:
             raise BadInput(f"{path}: declares more than {limit} bytes of data; such an archive is not opened")
         if sum(info.compress_size for info in infos) > size:
             raise BadInput(f"{path}: damaged, its members are larger than the file")
@@ -168,12 +168,12 @@ class Archive:
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int = LIMIT) -> Iterator[Archive]:
+def opened(path: str | os.PathLike, *, text: tuple[str, ...] = (), limit: int | None = LIMIT) -> Iterator[Archive]:
     """The archive at `path`, open while the block runs, every member checked and none read.
 
     Args:
       text: names of arrays that may be fixed-width text (unicode or bytes); every other one must be integer, float or boolean.
-      limit: the most bytes all arrays may declare together.
+      limit: the most bytes all arrays may declare together; None where those of them that are read are counted, see `reserve`.
 
     Raises BadInput for whatever is no archive, is damaged, or holds a member with a strange name, dtype or size.
     """

@@ -57,7 +57,24 @@ def test_a_folder_of_npy_files_streams_what_an_archive_does(both, tmp_path):
     here, there = (load_data(f"npz:{tmp_path}/apart?stream={word}") for word in ("false", "true"))
     assert here.digest == both[0].digest and here.train.in_memory and not there.train.in_memory
     same(take_all(there.train), take_all(both[1].train))
+    assert load_data(f"{tmp_path}/apart").digest == here.digest  # a path alone shows what lies there
     assert load_data(there.spec).digest == there.digest and (tmp_path / "apart" / ".condense.npz").is_file()
+
+
+def test_rows_of_any_number_of_bytes_stay_in_their_files(tmp_path, capsys, monkeypatch):
+    """17 GiB of them that no disk holds: zeros that were never written."""
+    monkeypatch.setenv("CONDENSE_MEMORY", "100e6")
+    n = (17 << 30) // (128 * 128 * 3)
+    with (tmp_path / "x_train.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (n, 128, 128, 3)})
+        file.truncate(file.tell() + n * 128 * 128 * 3)
+    for name, array in {"y_train": np.arange(n) % 2, "x_test": np.zeros((2, 128, 128, 3), np.uint8), "y_test": np.arange(2)}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    data = load_data(f"npz:{tmp_path}?normalise=imagenet")
+    assert data.train.shape[0] + data.val.shape[0] == n and not data.train.in_memory
+    assert "rows stay in their files, as they would take 91.3 GB of memory" in capsys.readouterr().err
+    with pytest.raises(condense.BadInput, match=r"would take 91\.3 GB of memory"):
+        load_data(f"npz:{tmp_path}?stream=false")
 
 
 def test_a_digest_is_kept_and_taken_again_where_files_were_changed(both, tmp_path, monkeypatch, capsys):

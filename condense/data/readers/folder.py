@@ -123,11 +123,13 @@ def find_parts(root: Path, spec: Spec) -> Parts:
     of the known ones."""
     strays: list[Path] = []
     entries = list_folder(root, root, spec.text)
-    if (root / CONTEST).is_dir() and (root / CONTEST).resolve().is_relative_to(root):
+    if is_inside(root / CONTEST, root):
         return find_parts_in(root / CONTEST, root, spec, strays, beside=find_table(entries))
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     if len(folders) == 1 and not {*folders} & {*TRAIN, *TEST} and not find_table(entries):
         (inner,) = folders.values()
+        if is_inside(inner / CONTEST, root):
+            return find_parts_in(inner / CONTEST, root, spec, strays, beside=find_table(list_folder(inner, root, spec.text)))
         if any(path.is_dir() for path in list_folder(inner, root, spec.text)):  # what an archive was unpacked to
             return find_parts_in(inner, root, spec, strays)
     return find_parts_in(root, root, spec, strays)
@@ -139,7 +141,8 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path], *, b
     entries = list_folder(folder, root, spec.text)
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     train = next((folders[name] for name in TRAIN if name in folders), None)
-    tests = [folders[name] for name in TEST if name in folders]
+    contest = folder.parts[-len(CONTEST.parts) :] == CONTEST.parts
+    tests = [folders[name] for name in (reversed(TEST) if contest else TEST) if name in folders]  # nobody says the classes of its test
     if train is None:
         if tests and len(tests) == len(folders):
             raise BadInput(f"{spec.text}: {folder} has no folder train; {LAYOUT}")
@@ -155,6 +158,11 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path], *, b
     made = [list_part(part, [*list_folder(part, root, spec.text), *table], root, spec, strays) for part in (train, *tests[:1])]
     strays += [path for path in entries if path.is_file() and path.name.lower() not in TABLES]
     return Parts(made[0], made[1] if tests else None, strays)
+
+
+def is_inside(folder: Path, root: Path) -> bool:
+    """Whether a folder is there, and no link on the way to it leaves `root`."""
+    return folder.is_dir() and folder.resolve().is_relative_to(root)
 
 
 def is_unlabelled(part: Path, root: Path, spec: str) -> bool:
@@ -175,11 +183,12 @@ def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: l
     folders = [path for path in entries if path.is_dir()]
     table = find_table(entries)
     loose = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
-    if table and (loose or len(folders) <= 1):
+    if table and (loose or not folders or (len(folders) == 1 and tells_of(table, part, spec))):
         return read_listing(table[0], part, root, spec)
     if not folders:
         wrong = f"{len(loose)} pictures and nothing that says their classes" if loose else "no class folders"
-        raise BadInput(f"{spec.text}: {part} holds {wrong}; {LAYOUT}")
+        contest = "; the table LOC_val_solution.csv that says them lies beside ILSVRC" if CONTEST.name in part.parts else f"; {LAYOUT}"
+        raise BadInput(f"{spec.text}: {part} holds {wrong}{contest}")
     strays += [path for path in entries if path.is_file() and path not in table]
     listing = {}
     for folder in folders:

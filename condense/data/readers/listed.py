@@ -1,20 +1,24 @@
 """Pictures whose classes stand in a table beside them: labels.csv, metadata.csv as imagefolder of datasets has it, val_annotations.txt as
 Tiny ImageNet has it, or LOC_val_solution.csv as ImageNet's contest has it."""
 
+import os
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from condense.data.readers.base import Spec
 from condense.data.readers.encoded import SUFFIXES
 from condense.data.readers.source import regular
 from condense.data.readers.table import read_cells
+from condense.runtime.log import note
 from synth.errors import BadInput, nearest
 from synth.files.format import printable
 
 TABLES = ("labels.csv", "metadata.csv", "train.csv", "test.csv", "annotations.csv", "labels.tsv", "val_annotations.txt")
 TABLES += (SOLUTION := "loc_val_solution.csv",)  # its classes have boxes behind them, in the same column
 NAMELESS = ("val_annotations.txt",)  # tables whose lines are a file, its class and other things, without a line of names
+OF_ONE_PART = (SOLUTION, *NAMELESS)  # tables that tell of validation pictures and of no others
+LOOKED_AT = 100  # rows that decide whether a table tells of a part
 FILES = ("file_name", "filename", "file", "image", "image_name", "image_id", "path", "id", "name", "imageid")
 LABELS = ("label", "labels", "class", "category", "target", "y", "predictionstring")
 ENDINGS = tuple(end for suffix in SUFFIXES for end in (suffix, suffix.upper()))
@@ -34,11 +38,14 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
       part: the folder of the pictures. root: the folder that they must not leave.
       spec: its option `label` names the column of the classes.
 
-    Raises BadInput for a table without such columns, for a picture that is not there, is named twice or lies outside.
+    A table beside the parts may tell of several. How many of its rows name no picture of any is said.
+
+    Raises BadInput for a table without such columns, for a picture that is named twice or lies outside, and for one that is not there,
+    where the table lies in the part or is known to tell of nothing else.
     """
-    cells = read_cells(table, spec.text)
+    cells, kind = read_cells(table, spec.text), table.name.lower()
     line, names = next(cells, (1, []))
-    if table.name.lower() in NAMELESS and len(names) > 1:
+    if kind in NAMELESS and len(names) > 1:
         cells, columns = chain([(line, names)], cells), [1, 0]
     else:
         columns = [_column(spec, table, names, "label", LABELS), _column(spec, table, names, "", FILES)]
@@ -49,7 +56,7 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
                 f"{spec.text}: line {line} of {table.name} has {len(row)} cells where {len(names)} columns are named; correct it"
             )
         label, name = (row[column] for column in columns)
-        if table.name.lower() == SOLUTION:
+        if kind == SOLUTION:
             label = label.partition(" ")[0]
         path = _picture(part, table.parent, name)
         if path is None:
@@ -60,24 +67,30 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
             raise BadInput(f"{spec.text}: line {line} of {table.name}: {name} {wrong}; correct it")
         seen.add(path)
         listing.setdefault(printable(label), []).append(regular(path, spec.text, remedy="remove it from the table"))
-    if missing and (table.parent == part or not seen):
+    if missing and (table.parent == part or kind in OF_ONE_PART or not seen):
         line, name = missing[0]
-        raise BadInput(f"{spec.text}: line {line} of {table.name} names {name}, which is not in {part}; correct it")
+        raise BadInput(f"{spec.text}: line {line} of {table.name} names {name[:100]}, which is not in {part}; correct it")
+    others = [path for path in part.parent.iterdir() if path.is_dir() and path != part]
+    if lost := [one for one in missing if not any(_picture(other, table.parent, one[1]) for other in others)]:
+        line, name = lost[0]
+        note(f"{spec.text}: {len(lost)} of the rows of {table.name} name no picture, such as line {line} with {name[:100]}")
     order = sorted(listing, key=int) if all(label.isdecimal() for label in listing) else sorted(listing)
     return {label: sorted(listing[label]) for label in order}
 
 
 def tells_of(tables: Sequence[Path], part: Path, spec: Spec) -> bool:
-    """Whether the first row of the table, where there is one, names a picture of the part. A table that cannot be read, or has no column of
-    files, tells of none: it may belong to something else."""
+    """Whether one of the first 100 rows of the table, where there is one, names a picture of the part. A table that cannot be read, or has
+    no column of files, tells of none: it may belong to something else."""
     try:
         for table in tables:
             cells = read_cells(table, spec.text)
             _, names = next(cells, (1, []))
+            rows = [row for _, row in islice(cells, LOOKED_AT)]
             if table.name.lower() in NAMELESS:
-                return bool(names) and _picture(part, table.parent, names[0]) is not None
-            column, (_, row) = _column(spec, table, names, "", FILES), next(cells, (2, []))
-            return len(row) > column and _picture(part, table.parent, row[column]) is not None
+                rows, column = [names, *rows], 0
+            else:
+                column = _column(spec, table, names, "", FILES)
+            return any(len(row) > column and _picture(part, table.parent, row[column]) is not None for row in rows)
     except BadInput:
         return False
     return False
@@ -87,7 +100,7 @@ def _picture(part: Path, beside: Path, name: str) -> Path | None:
     """The picture of this name, its ending left out or not, in the part or beside the table."""
     for folder in (part, part / "images", *([beside] if beside != part else [])):
         for path in (folder / name, *(folder / f"{name}{end}" for end in ENDINGS)):
-            if path.is_file() and path.suffix.lower() in SUFFIXES and path.resolve().is_relative_to(part.resolve()):
+            if os.path.isfile(path) and path.suffix.lower() in SUFFIXES and path.resolve().is_relative_to(part.resolve()):
                 return path
     return None
 

@@ -10,7 +10,7 @@ from condense.data.readers.base import Reader, Spec
 from condense.data.readers.class_labels import number_labels
 from condense.data.readers.pixels import LAYOUT, as_images, image_shape
 from condense.data.readers.raw import as_vectors, assemble, assemble_rows, map_rows
-from condense.data.readers.source import DRAWN, LARGEST, MODEL_SPACE, OPTIONS, STREAM, Source, check_alike, stratified
+from condense.data.readers.source import DRAWN, MODEL_SPACE, OPTIONS, STREAM, Source, check_alike, stratified
 from condense.data.readers.vector_source import VECTORS, VectorSource
 from condense.runtime.log import note
 from synth.errors import BadInput
@@ -30,11 +30,11 @@ def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | Vector
     are held in memory, the first of every class in proportion.
 
     Raises:
-      BadInput: arrays that are missing, of another type or shape, that do not fit each other or take more than 16 GiB, known before any is
-        read; labels that no class has, known before the images are; and damage.
+      BadInput: arrays that are missing, of another type or shape, that do not fit each other or are more than memory may hold, known
+        before any is read; labels that no class has, known before the images are; and damage.
     """
     limit, layout = spec.options.get("limit"), spec.options.get("layout")
-    with arrays_at(path, text=TEXT, limit=LARGEST) as archive:
+    with arrays_at(path, text=TEXT, limit=None) as archive:
         keys = _keys(archive, spec.text)
         wanted = {key: _wanted(archive.members[key], key, spec.text, layout) for key in keys}
         x_key, y_key = keys[:2]
@@ -113,10 +113,10 @@ def weigh(spec: Spec) -> int:
     """About how many bytes all examples take in memory, raw and normalised, as the archive declares them; for training no more than the
     limit. 0 where there is no such archive."""
     try:
-        with arrays_at(spec.place(), text=TEXT, limit=LARGEST) as archive:
-            there, limit = archive.members, spec.options.get("limit", LARGEST)
+        with arrays_at(spec.place(), text=TEXT, limit=None) as archive:
+            there, limit = archive.members, spec.options.get("limit", math.inf)
             x_train, _, x_test, _ = next(keys for keys in KEYS if keys[0] in there and keys[1] in there)
-            parts = [(there[x_train], limit), *([(there[x_test], LARGEST)] if x_test in there else [])]
+            parts = [(there[x_train], limit), *([(there[x_test], math.inf)] if x_test in there else [])]
             return sum(min(x.shape[0], most) * math.prod(x.shape[1:]) * (x.dtype.itemsize + MODEL_SPACE) for x, most in parts)
     except (BadInput, StopIteration, IndexError):
         return 0  # what is wrong with it is said when it is read

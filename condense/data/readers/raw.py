@@ -143,7 +143,10 @@ class InFile:
 
     def take(self, index: Int[np.ndarray, " m"]) -> np.ndarray:
         """A copy of the rows that `index` names, in its order, converted."""
-        taken = np.array(self.x[np.asarray(index, np.int64)])
+        index = np.asarray(index, np.int64)
+        following = len(index) > 1 and bool((np.diff(index) == 1).all())  # else the system reads far around every row, which nobody wants
+        self.x._mmap.madvise(mmap.MADV_NORMAL if following else mmap.MADV_RANDOM)
+        taken = np.array(self.x[index])
         self.x._mmap.madvise(mmap.MADV_DONTNEED)
         return self.convert(taken)
 
@@ -151,6 +154,7 @@ class InFile:
         """The lowest and the highest number of the array, which holds integers and is not converted, for one part of its rows after
         another."""
         many = max(1, PART // max(1, self.x[:1].nbytes))
+        self.x._mmap.madvise(mmap.MADV_NORMAL)
         for at in range(0, len(self.x), many):
             part = self.x[at : at + many]
             yield int(part.min()), int(part.max())

@@ -14,7 +14,7 @@ from condense.data.load import load_data
 from condense.data.readers import encoded as pictures
 from synth.errors import BadInput
 from tests.support.data_files import MIB, class_folders, little_memory, refused
-from tests.support.ways import imagenet
+from tests.support.ways import NAMES, M, imagenet
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
@@ -80,6 +80,46 @@ def test_a_link_above_the_parts_of_imagenet_must_stay_inside(tmp_path):
     place.parent.mkdir(parents=True)
     place.symlink_to(tmp_path / "outside" / "ILSVRC" / "Data" / "CLS-LOC")
     refused(f"folder:{tmp_path}/a", f"{place} is a link that leaves {tmp_path}/a")
+
+
+def test_a_folder_around_imagenet_is_looked_through(tmp_path):
+    imagenet(tmp_path / "unpacked")
+    assert len(load_data(f"folder:{tmp_path}", validation=0.0).source.test.y) == M
+
+
+def test_what_is_missing_of_imagenets_validation_is_said(tmp_path, capsys):
+    """Pictures that its table names, a few of them at its head or many of them, and the table itself; not the test without classes."""
+    spec, table, val = imagenet(tmp_path), tmp_path / "LOC_val_solution.csv", tmp_path / "ILSVRC" / "Data" / "CLS-LOC" / "val"
+    rows = table.read_text().splitlines()
+    first = val / f"{rows[1].partition(',')[0]}.PNG"
+    first.rename(tmp_path / "away.PNG")
+    refused(spec, f"line 2 of LOC_val_solution.csv names {first.stem}, which is not in {val}")
+    table.write_text("\n".join([rows[0], f"{'x' * 300},ape 1 2 5 6", *rows[2:]]))
+    refused(spec, f"line 2 of LOC_val_solution.csv names {'x' * 100}, which is not in {val}")
+    (tmp_path / "away.PNG").rename(first)
+    table.unlink()
+    refused(
+        spec, f"{val} holds {M} pictures and nothing that says their classes; the table LOC_val_solution.csv that says them lies beside"
+    )
+
+
+def test_rows_of_a_table_beside_the_parts_that_name_no_picture_are_counted(tmp_path, capsys):
+    """Those of the other part count as there."""
+    for part, count in (("train", 6), ("test", 4)):
+        (tmp_path / part).mkdir()
+        for at in range(count):
+            Image.new("L", (4, 4), 9 * at).save(tmp_path / part / f"{part}{at}.png")
+    rows = [f"{part}{at}.png,{'ab'[at % 2]}" for part, count in (("train", 8), ("test", 4)) for at in range(count)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file_name,label", *rows]))
+    assert len(load_data(f"folder:{tmp_path}", validation=0.0).train.y) == 6
+    assert "2 of the rows of labels.csv name no picture, such as line 8 with train6.png" in capsys.readouterr().err
+
+
+def test_one_class_folder_is_not_read_by_the_table_of_another_part(tmp_path):
+    spec = imagenet(tmp_path)
+    for name in NAMES[1:]:
+        shutil.rmtree(tmp_path / "ILSVRC" / "Data" / "CLS-LOC" / "train" / name)
+    refused(spec, "class folder 'bee' is not in both train and test")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+from dataclasses import replace
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +15,15 @@ from jax.flatten_util import ravel_pytree
 from condense import nets
 from condense.__main__ import run as command
 from condense.cli.rank import Flags
-from condense.ranking.measure import Seen, gradient_norms, measure_epoch
+from condense.ranking.log import LastLogits
+from condense.ranking.measure import Seen, gradient_norms, make_measure, measure_epoch
 from condense.ranking.train import rank
 from condense.runtime.checkpoint import Checkpoints
-from synth.base import Vars
+from synth.base import Examples, Vars
 from synth.errors import BadInput
 from synth.selection.ranks import DTYPES, FULL, PER_EPOCH, read_ranks
 from synth.selection.scores import scores
+from synth.training import stream
 from tests.support.methods import arrays
 
 KEY = jax.random.key(0)
@@ -30,7 +34,7 @@ def test_the_fields_of_an_epoch_are_their_definitions():
     rng = np.random.default_rng(0)
     now, before = rng.normal(0, 2, (2, 7, 4)).astype(np.float32)
     norms, y = rng.uniform(1, 2, 7).astype(np.float32), rng.integers(0, 4, 7)
-    found = measure_epoch(Seen(jnp.asarray(now), jnp.asarray(norms)), Seen(jnp.asarray(before), jnp.asarray(norms)), jnp.asarray(y))
+    found = measure_epoch(Seen(jnp.asarray(now), jnp.asarray(norms)), jnp.asarray(before), jnp.asarray(y))
     p, q = (np.exp(z.astype(float)) / np.exp(z.astype(float)).sum(1, keepdims=True) for z in (now, before))
     for i, c in enumerate(y):
         onehot = np.eye(4)[c]
@@ -41,6 +45,23 @@ def test_the_fields_of_an_epoch_are_their_definitions():
         for name, value in wanted.items():
             np.testing.assert_allclose(float(found[name][i]), value, rtol=2e-3 if name == "entropy" else 1e-4, atol=1e-6, err_msg=name)
     assert {name: np.asarray(value).dtype for name, value in found.items()} == {name: np.dtype(PER_EPOCH[name]) for name in found}
+
+
+def test_fields_are_measured_piece_by_piece_against_the_logits_of_the_epoch_before(whole, tmp_path, monkeypatch):
+    """Of 300 examples that no piece holds together, and three states of a network."""
+    monkeypatch.setattr(stream, "PIECE", 1)
+    net, header = nets.build("mlp:width=4", (8, 8, 1), 3), replace(whole[0].header, examples=300)
+    examples = Examples(jax.random.normal(KEY, (300, 8, 8, 1)), jnp.arange(300) % 3)
+    measure, last = make_measure(net), LastLogits(tmp_path, header)
+    states = [net.init(jax.random.fold_in(KEY, at)) for at in range(3)]
+    measure.see(states[0], examples, last)
+    for earlier, state in pairwise(states):
+        found, out = measure.fields(state, examples, last), net.apply(state, examples.x)
+        seen = Seen(out.logits, jnp.sqrt(1 + jnp.sum(jnp.square(out.embed), 1)))
+        for name, values in measure_epoch(seen, net.apply(earlier, examples.x).logits, examples.y).items():
+            np.testing.assert_allclose(found[name], values, rtol=2e-3 if name == "entropy" else 1e-4, atol=1e-5, err_msg=name)
+    assert not [*tmp_path.iterdir()]
+    last.close()
 
 
 @pytest.mark.slow
@@ -61,7 +82,7 @@ def test_the_full_gradient_is_that_of_every_example_alone(spec):
     out = net.apply(vars, x)
     seen = Seen(out.logits, jnp.sqrt(1 + jnp.sum(jnp.square(out.embed), 1)))
     last = [jnp.linalg.norm(ravel_pytree(g["head"])[0]) for g in grads]
-    np.testing.assert_allclose(measure_epoch(seen, seen, y)["gradient"], last, rtol=1e-4)
+    np.testing.assert_allclose(measure_epoch(seen, out.logits, y)["gradient"], last, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
