@@ -64,6 +64,7 @@ COMPILING = (
     "export",
     "demo",
 )
+NO_CACHE = "--no-cache"  # behind a verb that compiles: programs are compiled anew, and none is kept
 LASTING = ("distill", "demo", "experts", "teachers", "rank", "relabel", "suite", "tune")  # verbs that go on where they were interrupted
 
 
@@ -88,7 +89,10 @@ def call(argv: Sequence[str]) -> None:
         raise BadInput(f"unknown verb '{verb}' (known: {', '.join(VERBS)}){nearest(verb, (*VERBS, *WORDS))}")
     record, act = VERBS[verb].RECORD, VERBS[verb].act
     if verb in COMPILING and not {"-h", "--help"} & set(rest):
-        keep_programs()
+        if NO_CACHE in rest:
+            rest = [word for word in rest if word != NO_CACHE]
+        else:
+            keep_programs()
         meet(verb)
     act(rest if record is None else parse(record, rest, f"condense {verb}"))
 
@@ -108,5 +112,6 @@ def usage() -> str:
     """Returns the first page of help: every verb with a line about it."""
     verbs = {verb: (module.RECORD or module.act).__doc__.splitlines()[0] for verb, module in VERBS.items()}
     more = "`condense help VERB` explains a verb, `condense help distill METHOD` a method, as --help behind them does.\n"
+    more += "`--no-cache` behind a verb compiles anew, and keeps no compiled programs for the next command.\n"
     more += "`condense completion bash|zsh|fish` prints a script for a shell, `condense --version` the version."
     return f"usage: condense VERB ...\n\n{aligned(verbs)}\n\n{more}"

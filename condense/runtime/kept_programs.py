@@ -20,7 +20,7 @@ def keep_programs() -> None:
 
     `CONDENSE_PROGRAMS=none` keeps none. A folder serves one version of JAX on one kind of processor, as programs hold its instructions.
     Where JAX_COMPILATION_CACHE_DIR is set, JAX has been told already, and nothing changes. Where the folder cannot be written, nothing is
-    kept. A line on stderr names a folder that is new.
+    kept. A line on stderr names a folder that is new. With `--no-cache` a command does not ask for this.
     """
     place = os.environ.get("CONDENSE_PROGRAMS", "~/.cache/condense/programs")
     if place == "none" or "JAX_COMPILATION_CACHE_DIR" in os.environ or "jax" in sys.modules:
@@ -39,7 +39,7 @@ def keep_programs() -> None:
         os.environ.setdefault(name, value)
     if new:
         most = MOST >> 30
-        print(f"compiled programs are kept in {folder} (at most {most} GB); CONDENSE_PROGRAMS=none keeps none", file=sys.stderr)
+        print(f"compiled programs are kept in {folder} (at most {most} GB); --no-cache keeps none", file=sys.stderr)
 
 
 def processor() -> str:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from condense.cli import app, rank
 from condense.runtime.kept_programs import TOLD, keep_programs
 from tests.support.cli import program
 
@@ -24,7 +25,7 @@ def test_jax_is_told_a_folder_once(fresh, capsys):
     keep_programs()
     (folder,) = fresh.iterdir()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(folder) and TOLD.items() <= os.environ.items()
-    assert f"compiled programs are kept in {folder} (at most 2 GB); CONDENSE_PROGRAMS=none keeps none" in capsys.readouterr().err
+    assert f"compiled programs are kept in {folder} (at most 2 GB); --no-cache keeps none" in capsys.readouterr().err
     del os.environ["JAX_COMPILATION_CACHE_DIR"]
     keep_programs()
     assert capsys.readouterr().err == "" and list(fresh.iterdir()) == [folder]
@@ -49,6 +50,17 @@ def test_a_place_that_cannot_be_written_keeps_nothing(fresh):
     fresh.write_text("a file")
     keep_programs()
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ and fresh.read_text() == "a file"
+
+
+def test_a_call_without_a_cache_is_the_same_call(monkeypatch):
+    asked, acted = [], []
+    monkeypatch.setattr(app, "keep_programs", lambda: asked.append(1))
+    monkeypatch.setattr(rank, "act", acted.append)
+    words = ["rank", "--data", "digits", "--out", "x"]
+    app.call([*words, "--no-cache"])
+    assert not asked and len(acted) == 1
+    app.call(words)
+    assert asked and acted[0] == acted[1]
 
 
 def test_what_a_killed_process_left_is_removed(fresh):
