@@ -90,6 +90,7 @@ BUILT_IN = (
         experts="sgd",
         steps=UNROLLED,
         defaults=OF_VECTORS,
+        scaled="matchers.trajectory.mtt:scaled",
         tuned=STUDENT,
     ),
     Method(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import PathKind, PositiveBy, Student, follow, logits
+from matchers.trajectory.common import PathKind, PositiveBy, Student, early_starts, follow, logits
 from synth.base import Net
 from synth.options import BelowOne, NonNegative, Positive
 from synth.selection.choose import choose_kmeans
@@ -19,10 +19,9 @@ LATEST = 30  # start epochs stay below it, however many images there are: the de
 
 
 def scaled(steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
-    """The option `max_start` for so many images a class: twice as many, at most 30, as MTT has it for CIFAR-10 at 1 and 10. Few images
-    cannot follow an expert that has learned most; on validation images that costs digits 4 and CIFAR-10 5 points. Nothing where
-    `min_start` is above 0, or the images are not counted by class. `steps` is not read."""
-    return {} if per_class is None or options.get("min_start") else {"max_start": min(LATEST, 2 * per_class)}
+    """The option `max_start` for so many images a class (`early_starts`), at most 30. On validation images of digits and CIFAR-10 later
+    starts cost 4 and 5 points at one image a class. `steps` is not read."""
+    return early_starts(options, per_class, LATEST)
 
 
 def ast(

@@ -1,12 +1,19 @@
 """Matching training trajectories (Cazenavette et al., CVPR 2022)."""
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from matchers.base import Matcher, Segment
-from matchers.trajectory.common import GradientKind, PathKind, PositiveBy, Student, follow
+from matchers.trajectory.common import GradientKind, PathKind, PositiveBy, Student, early_starts, follow
 from synth.base import Net
 from synth.options import BelowOne, NonNegative, Positive
+
+LATEST = 20  # start epochs stay below it, however many images there are: the default of `max_start`
+
+
+def scaled(steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
+    """The option `max_start` for so many images a class (`early_starts`), at most 20. `steps` is not read."""
+    return early_starts(options, per_class, LATEST)
 
 
 def mtt(
@@ -39,7 +46,7 @@ def mtt(
       experts: recorded trajectories.
       inner_steps: N, steps of the student.
       span: M, the expert's epochs that they should reach.
-      max_start: T+, bound that start epochs t stay below; cut to what is recorded.
+      max_start: T+, bound that start epochs t stay below; cut to what is recorded. Where none is given, twice the images a class.
       min_start: T-, least start epoch.
       batch: synthetic images a step of the student; by default all of them.
       lr: step size of the images (> 0); of vectors, 3 where none is given.

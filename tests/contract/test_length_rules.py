@@ -45,9 +45,10 @@ def test_the_mean_of_ftd_has_forgotten_the_first_images_at_the_end(steps):
     assert REGISTRY["ftd"].scale(steps, {}, None)["decay"] ** steps == pytest.approx(np.exp(-5), rel=0.2)
 
 
-def test_ast_follows_experts_from_as_early_as_its_images_are_few():
-    assert [REGISTRY["ast"].scale(300, {}, images) for images in (1, 10, 50, None)] == [{"max_start": at} for at in (2, 20, 30)] + [{}]
-    assert REGISTRY["ast"].scale(300, {"min_start": 4}, 1) == {}
+@pytest.mark.parametrize(("name", "latest"), [("ast", 30), ("mtt", 20)])
+def test_experts_are_followed_from_as_early_as_the_images_are_few(name, latest):
+    assert [REGISTRY[name].scale(300, {}, images) for images in (1, 10, 50, None)] == [{"max_start": at} for at in (2, 20, latest)] + [{}]
+    assert REGISTRY[name].scale(300, {"min_start": 4}, 1) == {}
 
 
 def test_doscond_falls_at_the_share_of_its_usual_run():
