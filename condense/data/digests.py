@@ -17,11 +17,14 @@ def digest_of(source: ArraySource, spec: Spec) -> str:
     """The SHA-256, in hexadecimal, of the contents of a source: of all rows and labels, and the class names.
 
     Where rows stay in their files it is that of the class names, names and sizes of the files, all labels and up to 4,096 rows. This one is
-    kept in a file beside them; `spec` says by which options they are read.
+    kept in a file beside them, for these labels and class names; `spec` says by which options they are read.
     """
     if not source.files:
         return rows_digest(source)
-    kept, name = Kept(source.files, spec.text), f"{shaping(spec)}/digest"
+    said = hashlib.sha256("\0".join(source.classes).encode())
+    for part in (source.train, source.test):
+        said.update(np.ascontiguousarray(part.y).data)
+    kept, name = Kept(source.files, spec.text), f"{shaping(spec)}/{said.hexdigest()[:16]}/digest"
     found = kept.get(name)
     if found is None or found.dtype != np.uint8 or found.shape != (32,):
         found = np.frombuffer(bytes.fromhex(sampled_digest(source, kept)), np.uint8)

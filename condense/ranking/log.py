@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,8 +90,12 @@ class LastLogits:
     """
 
     def __init__(self, folder: Path, header: Header):
-        self.folder, self._classes, self._file = folder, len(header.classes), tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        self._file.truncate(last_bytes(header))
+        self.folder, self._classes = folder, len(header.classes)
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+            self._file.truncate(last_bytes(header))
+        except OSError as error:
+            raise _full(folder, error) from error
 
     def swap(self, first: int, logits: Float[np.ndarray, "m classes"]) -> Float[np.ndarray, "m classes"]:
         """Puts the logits of the examples from number `first` on in the place of their earlier ones, and returns those. Raises RunFailed
@@ -107,7 +112,8 @@ class LastLogits:
 
     def close(self) -> None:
         """Gives the file back to the disk."""
-        self._file.close()
+        with suppress(OSError):  # of numbers that the disk has refused before
+            self._file.close()
 
 
 def last_bytes(header: Header) -> int:

@@ -16,8 +16,8 @@ FEATURES = 1 << 29  # bytes of the features that a probe is fitted to, and of th
 
 
 def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None = None) -> float | None:
-    """Accuracy, a fraction, on validation images of a linear probe that is fitted to training images. Of both about `most` are taken, as
-    many of every class, or all where they are no more; None if there are no validation images.
+    """Accuracy, a fraction, on validation images of a linear probe that is fitted to about `most` training images, as many of every
+    class, and scored on `most` validation images, or on all where they are no more; None if there are none.
 
     Args:
       read: (vars, x) -> f32[b d], the features.
@@ -27,7 +27,9 @@ def probe_accuracy(read: Callable, vars: Vars, data: Data, *, most: int | None =
         return None
     width = jax.eval_shape(read, vars, jax.ShapeDtypeStruct((1, *data.image), jnp.float32)).shape[1]
     most = most or max(1, FEATURES // (4 * width))
-    train, val = (Chosen(part, draw_balanced(jax.random.key(0), part.y, min(1.0, most / len(part.y)))) for part in (data.train, data.val))
+    train = Chosen(data.train, draw_balanced(jax.random.key(0), data.train.y, min(1.0, most / len(data.train.y))))
+    n = len(data.val.y)
+    val = Chosen(data.val, np.sort(np.random.default_rng(0).choice(n, min(n, most), replace=False)))
     features, held_out = (jnp.asarray(read_over(read, vars, part)) for part in (train, val))
     found = probe(features, jnp.asarray(train.y), held_out, classes=len(data.classes))
     return float(np.mean(np.asarray(found) == val.y))

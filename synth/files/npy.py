@@ -25,8 +25,11 @@ class ArrayFolder:
             name = file.name.removesuffix(".npy")
             if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
                 raise BadInput(f"{file}: is no file of this folder; put one there instead")
-            with reading(file, name), file.open("rb") as stream:
-                member, self._fortran[name], self._starts[name] = read_npy_header(stream, str(file), name in text)
+            try:
+                with reading(file, name), file.open("rb") as stream:
+                    member, self._fortran[name], self._starts[name] = read_npy_header(stream, str(file), name in text)
+            except BadInput as error:
+                raise BadInput(f"{error}; save it by numpy.save, or move it out of the folder") from error
             declared, holds = self._starts[name] + math.prod(member.shape) * member.dtype.itemsize, file.stat().st_size
             if declared != holds:
                 raise BadInput(f"{file}: declares shape {member.shape}, {declared} bytes, and holds {holds}; copy it again")

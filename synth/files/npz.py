@@ -22,7 +22,7 @@ from jaxtyping import Int
 
 from synth.errors import BadInput, RunFailed
 from synth.files.atomic import replacing
-from synth.files.memory import MemoryBudget
+from synth.files.memory import PACKED, SHARE, SHARE_OF_PACKED, MemoryBudget, megabytes
 
 LIMIT = 32 << 30  # bytes of all arrays together; 200 images of each class of ImageNet take 28
 CHUNK = 1 << 20
@@ -111,14 +111,17 @@ class Archive:
     def mapped(self, name: str) -> np.ndarray:
         """An array that `is_mappable`, mapped for reading: its bytes are read when they are looked at, and cannot be changed.
 
-        Of one that is stored as it is, no checksum is compared. A compressed one is unpacked into a file without a name. Raises BadInput
-        where it is damaged.
+        Of one that is stored as it is, no checksum is compared. A compressed one is unpacked into a file without a name. That may take half
+        of the disk's room, or a sixteenth where it is packed a hundredfold. Raises BadInput where it is larger or damaged.
         """
         (dtype, shape), info = self.members[name], self._file.getinfo(f"{name}.npy")
         if info.compress_type == zipfile.ZIP_STORED:
             with reading(self.path, name):
                 return self._mapped(info, self._starts[name], dtype, shape)
-        self.reserve(name)
+        free, needed = shutil.disk_usage(tempfile.gettempdir()).free, info.file_size
+        if needed > free // (SHARE_OF_PACKED if needed > PACKED * info.compress_size else SHARE):
+            room = f"is packed, and {tempfile.gettempdir()} has {megabytes(free)} free for its {megabytes(needed)}"
+            raise BadInput(f"{self.path}: array '{name}' {room}; save it by numpy.savez, or set TMPDIR to a folder of a larger disk")
         with reading(self.path, name), self._file.open(info) as stream, tempfile.TemporaryFile() as file:
             read_npy_header(stream, f"{self.path}: array '{name}'", False)
             shutil.copyfileobj(stream, file, CHUNK)

@@ -1,6 +1,7 @@
 """Every reader counts what it will hold before it holds it, so that no small file takes much memory."""
 
 import gzip
+import shutil
 import struct
 
 import jax.numpy as jnp
@@ -42,6 +43,18 @@ def test_an_npz_is_counted_before_it_is_inflated(tmp_path):
     spec = npz(tmp_path / "a.npz")
     with little_memory(SOME):
         refused(f"{spec}?stream=false", tmp_path / "a.npz", "would take 14.4 MB of memory, and may take at most 4.19 MB")
+
+
+@pytest.mark.parametrize(("random", "share"), [(True, 2), (False, 16)])
+def test_a_packed_npz_is_counted_on_the_disk_that_it_is_unpacked_to(tmp_path, monkeypatch, random, share):
+    """Whatever memory may be taken; what is packed a thousandfold may take less."""
+    x = np.random.default_rng(0).integers(0, 256, (40, 256, 256, 1), np.uint8)
+    spec, usage = npz(tmp_path / "a.npz", **({"x_train": x} if random else {})), shutil.disk_usage("/")
+    needed = share * (x.nbytes + 128)  # the header too
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=needed))
+    assert not load_data(f"{spec}?stream=true").train.in_memory
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=needed - share))
+    refused(f"{spec}?stream=true", "array 'x_train' is packed, and", "save it by numpy.savez, or set TMPDIR")
 
 
 def test_force_reads_what_is_too_large(tmp_path):

@@ -58,6 +58,7 @@ def test_a_folder_of_npy_files_streams_what_an_archive_does(both, tmp_path):
     assert here.digest == both[0].digest and here.train.in_memory and not there.train.in_memory
     same(take_all(there.train), take_all(both[1].train))
     assert load_data(f"{tmp_path}/apart").digest == here.digest  # a path alone shows what lies there
+    (tmp_path / "apart" / "Notes-1.npy").symlink_to(tmp_path / "nowhere")
     assert load_data(there.spec).digest == there.digest and (tmp_path / "apart" / ".condense.npz").is_file()
 
 
@@ -91,6 +92,25 @@ def test_a_digest_is_kept_and_taken_again_where_files_were_changed(both, tmp_pat
     arrays["y_train"] = arrays["y_train"][::-1]
     np.savez(tmp_path / "toy.npz", **arrays)
     assert load_data(spec).digest != changed.digest
+
+
+def test_labels_that_a_table_says_are_part_of_the_digest(tmp_path):
+    """Other labels of the same pictures in the same order, and other names of the classes."""
+    class_folders(tmp_path)
+    for part in ("train", "test"):
+        pictures = sorted((tmp_path / part).glob("*/*.png"))
+        for at, picture in enumerate(pictures):
+            picture.rename(tmp_path / part / f"{at}.png")
+        for folder in "abc":
+            (tmp_path / part / folder).rmdir()
+        rows = [f"{at}.png,{'abc'[3 * at // len(pictures)]}" for at in range(len(pictures))]
+        (tmp_path / part / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    tables, digests = [tmp_path / part / "labels.csv" for part in ("test", "train")], [load_data(f"folder:{tmp_path}?stream=true").digest]
+    tables[0].write_text(tables[0].read_text().replace(",b", ",c", 1))
+    digests.append(load_data(f"folder:{tmp_path}?stream=true").digest)
+    for table in tables:
+        table.write_text(table.read_text().replace(",a", ",ab"))
+    assert len({*digests, load_data(f"folder:{tmp_path}?stream=true").digest}) == 3
 
 
 @pytest.mark.slow

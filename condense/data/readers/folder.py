@@ -9,7 +9,7 @@ import numpy as np
 
 from condense.data.readers.base import TRUTH, Reader, Spec, Word
 from condense.data.readers.encoded import SIZES, SUFFIXES, Item, gather, numbers_of, same_channels, scale_of, scanned
-from condense.data.readers.listed import TABLES, find_table, read_listing, tells_of
+from condense.data.readers.listed import OF_ONE_PART, SOLUTION, TABLES, count_lost, find_table, read_listing, tells_of
 from condense.data.readers.raw import assemble
 from condense.data.readers.source import (
     DRAWN,
@@ -27,7 +27,9 @@ from condense.runtime.log import note
 from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
 
-TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+TRAIN, VALIDATION = ("train", "training"), ("val", "valid", "validation")
+TEST = ("test", "testing", *VALIDATION)
+SOLUTION_NAME = "LOC_val_solution.csv"
 LAYOUT = "it must hold train/CLASS/*.png and test/CLASS/*.png (or val for test, or other pictures), CLASS/*.png, or pictures and labels.csv"
 CONTEST = Path("ILSVRC", "Data", "CLS-LOC")  # where ImageNet as released has train, val and test, below a table of val's labels
 Listing = dict[str, list[Path]]  # picture files by the name of their class, both sorted
@@ -124,12 +126,15 @@ def find_parts(root: Path, spec: Spec) -> Parts:
     strays: list[Path] = []
     entries = list_folder(root, root, spec.text)
     if is_inside(root / CONTEST, root):
-        return find_parts_in(root / CONTEST, root, spec, strays, beside=find_table(entries))
+        return find_parts_in(root / CONTEST, root, spec, strays, beside=find_table(entries, first=SOLUTION))
+    if root.name == CONTEST.parts[0] and (root / CONTEST.relative_to(root.name)).is_dir():
+        raise BadInput(f"{spec.text}: name the folder above, {root.parent}, which holds {root.name} and {SOLUTION_NAME}")
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     if len(folders) == 1 and not {*folders} & {*TRAIN, *TEST} and not find_table(entries):
         (inner,) = folders.values()
         if is_inside(inner / CONTEST, root):
-            return find_parts_in(inner / CONTEST, root, spec, strays, beside=find_table(list_folder(inner, root, spec.text)))
+            table = find_table(list_folder(inner, root, spec.text), first=SOLUTION)
+            return find_parts_in(inner / CONTEST, root, spec, strays, beside=table)
         if any(path.is_dir() for path in list_folder(inner, root, spec.text)):  # what an archive was unpacked to
             return find_parts_in(inner, root, spec, strays)
     return find_parts_in(root, root, spec, strays)
@@ -141,21 +146,28 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path], *, b
     entries = list_folder(folder, root, spec.text)
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     train = next((folders[name] for name in TRAIN if name in folders), None)
-    contest = folder.parts[-len(CONTEST.parts) :] == CONTEST.parts
-    tests = [folders[name] for name in (reversed(TEST) if contest else TEST) if name in folders]  # nobody says the classes of its test
+    tests = [folders[name] for name in TEST if name in folders]
     if train is None:
         if tests and len(tests) == len(folders):
             raise BadInput(f"{spec.text}: {folder} has no folder train; {LAYOUT}")
         return Parts(list_part(folder, entries, root, spec, strays), None, strays)
     table = find_table(entries) or beside
-    if named := [part for part in tests if not is_unlabelled(part, root, spec.text) or tells_of(table, part, spec)]:
-        if len(named) < len(tests):
-            left = " and ".join(part.name for part in tests if part not in named)
-            note(f"{spec.text}: {left} is left out: nothing says the classes of its pictures; the test is {named[0].name}")
-        tests = named
+    named = [part for part in tests if not is_unlabelled(part, root, spec.text) or tells_of(table, part, spec)]
+    if not named and table and table[0].name.lower() in OF_ONE_PART:  # what is wrong with it is said when it is read
+        named = [part for part in tests if part.name.lower() in VALIDATION]
+    if left := " and ".join(part.name for part in tests if part not in named):
+        contest = CONTEST.name in folder.parts
+        where = f"{SOLUTION_NAME} beside {CONTEST.parts[0]}" if contest else "labels.csv, or val_annotations.txt in val,"
+        found = f"the test is {named[0].name}" if named else f"{where} would"
+        are = "are" if sum(part not in named for part in tests) > 1 else "is"
+        note(f"{spec.text}: {left} {are} left out: nothing says the classes of its pictures; {found}")
+    tests = named
     if len(tests) > 1:
         note(f"{spec.text}: {tests[1].name} is left out: the test is {tests[0].name}, and validation pictures are cut from {train.name}")
     made = [list_part(part, [*list_folder(part, root, spec.text), *table], root, spec, strays) for part in (train, *tests[:1])]
+    told = [part for part in (train, *tests[:1]) if table and table[0].parent != part and tells_of(table, part, spec)]
+    if told and table[0].name.lower() not in OF_ONE_PART:
+        count_lost(table[0], [train, *(folders[name] for name in TEST if name in folders)], spec)
     strays += [path for path in entries if path.is_file() and path.name.lower() not in TABLES]
     return Parts(made[0], made[1] if tests else None, strays)
 
@@ -183,12 +195,14 @@ def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: l
     folders = [path for path in entries if path.is_dir()]
     table = find_table(entries)
     loose = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
-    if table and (loose or not folders or (len(folders) == 1 and tells_of(table, part, spec))):
+    meant = table and (table[0].parent == part or [path.name.lower() for path in folders] == ["images"])
+    if table and (loose or not folders or (len(folders) == 1 and (meant or tells_of(table, part, spec)))):
         return read_listing(table[0], part, root, spec)
     if not folders:
         wrong = f"{len(loose)} pictures and nothing that says their classes" if loose else "no class folders"
-        contest = "; the table LOC_val_solution.csv that says them lies beside ILSVRC" if CONTEST.name in part.parts else f"; {LAYOUT}"
-        raise BadInput(f"{spec.text}: {part} holds {wrong}{contest}")
+        raise BadInput(f"{spec.text}: {part} holds {wrong}; {LAYOUT}")
+    if tells_of(own := [path for path in table if path.parent == part], part, spec):
+        note(f"{spec.text}: {own[0].name} is not read: class folders {', '.join(path.name for path in folders)[:100]} say the classes")
     strays += [path for path in entries if path.is_file() and path not in table]
     listing = {}
     for folder in folders:

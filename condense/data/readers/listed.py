@@ -2,8 +2,8 @@
 Tiny ImageNet has it, or LOC_val_solution.csv as ImageNet's contest has it."""
 
 import os
-from collections.abc import Sequence
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from condense.data.readers.base import Spec
@@ -18,47 +18,62 @@ TABLES = ("labels.csv", "metadata.csv", "train.csv", "test.csv", "annotations.cs
 TABLES += (SOLUTION := "loc_val_solution.csv",)  # its classes have boxes behind them, in the same column
 NAMELESS = ("val_annotations.txt",)  # tables whose lines are a file, its class and other things, without a line of names
 OF_ONE_PART = (SOLUTION, *NAMELESS)  # tables that tell of validation pictures and of no others
-LOOKED_AT = 100  # rows that decide whether a table tells of a part
 FILES = ("file_name", "filename", "file", "image", "image_name", "image_id", "path", "id", "name", "imageid")
 LABELS = ("label", "labels", "class", "category", "target", "y", "predictionstring")
 ENDINGS = tuple(end for suffix in SUFFIXES for end in (suffix, suffix.upper()))
 
 
-def find_table(entries: Sequence[Path]) -> list[Path]:
-    """The table of labels among what a folder holds: a list of none or one."""
+def find_table(entries: Sequence[Path], *, first: str = "") -> list[Path]:
+    """The table of labels among what a folder holds: a list of none or one. That of the name `first` goes before others."""
     found = {path.name.lower(): path for path in reversed(entries) if path.is_file()}
-    return [found[name] for name in TABLES if name in found][:1]
+    return [found[name] for name in (first, *TABLES) if name in found][:1]
+
+
+class Pictures:
+    """The pictures of a part by the names that a table may give them, found in it or in its folder `images`; a name that holds folders is
+    found below the part or below the folder of the table.
+
+    Args:
+      part: the folder of the pictures.
+    """
+
+    def __init__(self, part: Path):
+        self.part, self._named, self._begun = part, {}, {}
+        for folder in (part / "images", part):
+            entries = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
+            shown = (path for path in entries if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+            files = [path for path in shown if path.is_file()]
+            self._named |= {path.name: path for path in files}
+            self._begun |= {path.stem: path for path in files}
+
+    def __len__(self) -> int:
+        """How many of them lie in the part or in its folder `images`."""
+        return len({*self._named.values()})
+
+    def find(self, name: str, *, beside: Path) -> Path | None:
+        """The picture of this name, its ending left out or not, in a table that lies in the folder `beside`."""
+        path = self._named.get(name) or self._begun.get(name)
+        if path is None and "/" in name:
+            below = [folder / f"{name}{end}" for folder in (self.part, beside) for end in ("", *ENDINGS)]
+            path = next((path for path in below if os.path.isfile(path) and path.suffix.lower() in SUFFIXES), None)
+        return path if path is not None and path.resolve().is_relative_to(self.part.resolve()) else None
 
 
 def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, list[Path]]:
     """Picture files by class, both sorted (classes that are all numbers by size), of those rows of a table whose pictures lie in this part.
+    How many pictures of the part have no row is said.
 
     Args:
       table: a CSV file with a line of names, or val_annotations.txt without one.
       part: the folder of the pictures. root: the folder that they must not leave.
       spec: its option `label` names the column of the classes.
 
-    A table beside the parts may tell of several. How many of its rows name no picture of any is said.
-
     Raises BadInput for a table without such columns, for a picture that is named twice or lies outside, and for one that is not there,
     where the table lies in the part or is known to tell of nothing else.
     """
-    cells, kind = read_cells(table, spec.text), table.name.lower()
-    line, names = next(cells, (1, []))
-    if kind in NAMELESS and len(names) > 1:
-        cells, columns = chain([(line, names)], cells), [1, 0]
-    else:
-        columns = [_column(spec, table, names, "label", LABELS), _column(spec, table, names, "", FILES)]
-    listing, seen, missing = {}, set(), []
-    for line, row in cells:
-        if len(row) != len(names):
-            raise BadInput(
-                f"{spec.text}: line {line} of {table.name} has {len(row)} cells where {len(names)} columns are named; correct it"
-            )
-        label, name = (row[column] for column in columns)
-        if kind == SOLUTION:
-            label = label.partition(" ")[0]
-        path = _picture(part, table.parent, name)
+    listing, seen, missing, pictures = {}, set(), [], Pictures(part)
+    for line, label, name in rows_of(table, spec):
+        path = pictures.find(name, beside=table.parent)
         if path is None:
             missing.append((line, name))
             continue
@@ -67,42 +82,49 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
             raise BadInput(f"{spec.text}: line {line} of {table.name}: {name} {wrong}; correct it")
         seen.add(path)
         listing.setdefault(printable(label), []).append(regular(path, spec.text, remedy="remove it from the table"))
-    if missing and (table.parent == part or kind in OF_ONE_PART or not seen):
+    if missing and (table.parent == part or table.name.lower() in OF_ONE_PART or not seen):
         line, name = missing[0]
         raise BadInput(f"{spec.text}: line {line} of {table.name} names {name[:100]}, which is not in {part}; correct it")
-    others = [path for path in part.parent.iterdir() if path.is_dir() and path != part]
-    if lost := [one for one in missing if not any(_picture(other, table.parent, one[1]) for other in others)]:
-        line, name = lost[0]
-        note(f"{spec.text}: {len(lost)} of the rows of {table.name} name no picture, such as line {line} with {name[:100]}")
+    if (left := len(pictures) - len(seen)) > 0:
+        note(f"{spec.text}: {left:,} of the pictures in {part} have no row in {table.name}, and are left out")
     order = sorted(listing, key=int) if all(label.isdecimal() for label in listing) else sorted(listing)
     return {label: sorted(listing[label]) for label in order}
 
 
+def rows_of(table: Path, spec: Spec) -> Iterator[tuple[int, str, str]]:
+    """Line, class and picture of every row of a table. Raises BadInput for one without such columns, and for a row of another length."""
+    cells, kind = read_cells(table, spec.text), table.name.lower()
+    line, names = next(cells, (1, []))
+    if kind in NAMELESS and len(names) > 1:
+        cells, columns = chain([(line, names)], cells), [1, 0]
+    else:
+        columns = [_column(spec, table, names, "label", LABELS), _column(spec, table, names, "", FILES)]
+    for line, row in cells:
+        if len(row) != len(names):
+            raise BadInput(
+                f"{spec.text}: line {line} of {table.name} has {len(row)} cells where {len(names)} columns are named; correct it"
+            )
+        label, name = (row[column] for column in columns)
+        yield line, label.partition(" ")[0] if kind == SOLUTION else label, name
+
+
+def count_lost(table: Path, parts: Sequence[Path], spec: Spec) -> None:
+    """Says how many rows of a table that lies beside these parts, and may tell of several, name a picture of none."""
+    pictures = [Pictures(part) for part in parts]
+    lost = [(line, name) for line, _, name in rows_of(table, spec) if not any(one.find(name, beside=table.parent) for one in pictures)]
+    if lost:
+        line, name = lost[0]
+        note(f"{spec.text}: {len(lost):,} of the rows of {table.name} name no picture, such as line {line} with {name[:100]}")
+
+
 def tells_of(tables: Sequence[Path], part: Path, spec: Spec) -> bool:
-    """Whether one of the first 100 rows of the table, where there is one, names a picture of the part. A table that cannot be read, or has
-    no column of files, tells of none: it may belong to something else."""
+    """Whether a row of the table, where there is one, names a picture of the part. A table that cannot be read, or has
+    no such columns, tells of none: it may belong to something else."""
     try:
-        for table in tables:
-            cells = read_cells(table, spec.text)
-            _, names = next(cells, (1, []))
-            rows = [row for _, row in islice(cells, LOOKED_AT)]
-            if table.name.lower() in NAMELESS:
-                rows, column = [names, *rows], 0
-            else:
-                column = _column(spec, table, names, "", FILES)
-            return any(len(row) > column and _picture(part, table.parent, row[column]) is not None for row in rows)
+        pictures = Pictures(part)
+        return any(pictures.find(name, beside=table.parent) for table in tables for _, _, name in rows_of(table, spec))
     except BadInput:
         return False
-    return False
-
-
-def _picture(part: Path, beside: Path, name: str) -> Path | None:
-    """The picture of this name, its ending left out or not, in the part or beside the table."""
-    for folder in (part, part / "images", *([beside] if beside != part else [])):
-        for path in (folder / name, *(folder / f"{name}{end}" for end in ENDINGS)):
-            if os.path.isfile(path) and path.suffix.lower() in SUFFIXES and path.resolve().is_relative_to(part.resolve()):
-                return path
-    return None
 
 
 def _column(spec: Spec, table: Path, names: list[str], option: str, usual: tuple[str, ...]) -> int:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,8 @@ def scan(spec: Spec) -> Source | VectorSource:
     other.
     """
     found, place = read_npz(spec.place(), spec, mapped=True), spec.place()
-    files = tuple(sorted(place.glob("*.npy"))) if place.is_dir() else (place,)
+    arrays = (place / f"{name}.npy" for name in sorted({"class_names", *chain(*KEYS)}) if name)
+    files = tuple(path for path in arrays if path.is_file()) if place.is_dir() else (place,)
     return found if found.train.in_memory else replace(found, files=files)
 
 

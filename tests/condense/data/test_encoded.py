@@ -14,7 +14,7 @@ from condense.data.load import load_data
 from condense.data.readers import encoded as pictures
 from synth.errors import BadInput
 from tests.support.data_files import MIB, class_folders, little_memory, refused
-from tests.support.ways import NAMES, M, imagenet
+from tests.support.ways import NAMES, M, N, imagenet, tiny_imagenet
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
@@ -98,9 +98,13 @@ def test_what_is_missing_of_imagenets_validation_is_said(tmp_path, capsys):
     refused(spec, f"line 2 of LOC_val_solution.csv names {'x' * 100}, which is not in {val}")
     (tmp_path / "away.PNG").rename(first)
     table.unlink()
-    refused(
-        spec, f"{val} holds {M} pictures and nothing that says their classes; the table LOC_val_solution.csv that says them lies beside"
-    )
+    refused(spec, "there is no test split; add ?test=0.2")
+    left = "test and val are left out: nothing says the classes of its pictures; LOC_val_solution.csv beside ILSVRC would"
+    assert left in capsys.readouterr().err
+    shutil.rmtree(val)
+    table.write_text("\n".join(rows))
+    assert len(load_data(f"{spec}?test=0.25", validation=0.0).source.test.y) == N // 4  # drawn, as the test that lies there says nothing
+    refused(f"{spec}/ILSVRC", f"name the folder above, {tmp_path}, which holds ILSVRC and LOC_val_solution.csv")
 
 
 def test_rows_of_a_table_beside_the_parts_that_name_no_picture_are_counted(tmp_path, capsys):
@@ -109,10 +113,30 @@ def test_rows_of_a_table_beside_the_parts_that_name_no_picture_are_counted(tmp_p
         (tmp_path / part).mkdir()
         for at in range(count):
             Image.new("L", (4, 4), 9 * at).save(tmp_path / part / f"{part}{at}.png")
-    rows = [f"{part}{at}.png,{'ab'[at % 2]}" for part, count in (("train", 8), ("test", 4)) for at in range(count)]
+    rows = [f"{part}{at}.png,{'ab'[at % 2]}" for part, count in (("train", 8), ("test", 4)) for at in range(count)]  # of the test last
     (tmp_path / "labels.csv").write_text("\n".join(["file_name,label", *rows]))
     assert len(load_data(f"folder:{tmp_path}", validation=0.0).train.y) == 6
     assert "2 of the rows of labels.csv name no picture, such as line 8 with train6.png" in capsys.readouterr().err
+
+
+def test_pictures_without_a_row_and_slips_of_a_table_are_said(tmp_path, capsys):
+    """Of Tiny ImageNet's validation, and of two folders beside a table of one."""
+    spec, table = tiny_imagenet(tmp_path / "tiny"), tmp_path / "tiny" / "val" / "val_annotations.txt"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join(rows[:-2]))
+    assert len(load_data(spec, validation=0.0).source.test.y) == M - 2
+    assert f"2 of the pictures in {table.parent} have no row in val_annotations.txt, and are left out" in capsys.readouterr().err
+    table.write_text("\n".join([*rows[:-1], rows[-1].replace(".png", ".jpeg")]))
+    refused(spec, f"line {M} of val_annotations.txt names val_{M - 1}.jpeg, which is not in {table.parent}")
+    table.write_text("\n".join(row.replace(".png", ".jpeg") for row in rows))
+    refused(spec, f"line 1 of val_annotations.txt names val_0.jpeg, which is not in {table.parent}")
+    for name in ("images", "masks"):
+        (tmp_path / "two" / name).mkdir(parents=True)
+        for at in range(8):
+            Image.new("L", (4, 4), 9 * at).save(tmp_path / "two" / name / f"{at}.png")
+    (tmp_path / "two" / "labels.csv").write_text("file_name,label\n" + "".join(f"{at}.png,{'ab'[at % 2]}\n" for at in range(8)))
+    assert load_data(f"folder:{tmp_path}/two?test=0.25", validation=0.0).classes == ("images", "masks")
+    assert "labels.csv is not read: class folders images, masks say the classes" in capsys.readouterr().err
 
 
 def test_one_class_folder_is_not_read_by_the_table_of_another_part(tmp_path):

@@ -4,6 +4,7 @@ import inspect
 import json
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from condense.ranking.measure import Seen, gradient_norms, make_measure, measure
 from condense.ranking.train import rank
 from condense.runtime.checkpoint import Checkpoints
 from synth.base import Examples, Vars
-from synth.errors import BadInput
+from synth.errors import BadInput, RunFailed
 from synth.selection.ranks import DTYPES, FULL, PER_EPOCH, read_ranks
 from synth.selection.scores import scores
 from synth.training import stream
@@ -62,6 +63,21 @@ def test_fields_are_measured_piece_by_piece_against_the_logits_of_the_epoch_befo
             np.testing.assert_allclose(found[name], values, rtol=2e-3 if name == "entropy" else 1e-4, atol=1e-5, err_msg=name)
     assert not [*tmp_path.iterdir()]
     last.close()
+
+
+def test_a_disk_that_refuses_the_logits_is_told(whole, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    last = LastLogits(tmp_path, whole[0].header)
+    file = last._file
+    monkeypatch.setattr(last, "_file", SimpleNamespace(seek=file.seek, read=file.read, write=full, close=full))
+    with pytest.raises(RunFailed, match="No space left on device"):
+        last.swap(0, np.zeros((2, len(whole[0].header.classes)), np.float32))
+    last.close()
+    file.close()
+    with pytest.raises(RunFailed, match="cannot write"):
+        LastLogits(tmp_path / "none", whole[0].header)
 
 
 @pytest.mark.slow
