@@ -58,8 +58,9 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
       data: NAME, `kind:location` or the path of a file or folder, with options `?key=value&...`: normalise=KIND (standard),
         stream=true|false (whether rows stay in their files, as they do by themselves where memory cannot hold them), flip=true|false,
         limit=N (the first N training images, classes in proportion), for pictures size=N (shorter side, then centre crop), scale=N (of
-        test pictures the shorter side before that crop) and grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the
-        test where there is none, by split=N (not given: a fifth of tables and of what Python holds; others are refused);
+        test pictures the shorter side before that crop), crops=true (teachers are trained on random parts of pictures in files) and
+        grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the test where there is none, by split=N (not given: a
+        fifth of tables and of what Python holds; others are refused);
         for graphs fold=K or split=N, and degree=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N.
         Or what Python holds: (x, y), (x_train, y_train, x_test, y_test), a mapping with `train` and `test`, a data frame, a data set of
         `datasets`, or a map-style one of PyTorch. Data that were loaded already come back as they are, whatever the other
@@ -99,10 +100,19 @@ def open_source(spec: Spec) -> Any:
     if reader.scan is None or reader.weigh is None:
         return reader.read(spec)
     stream = spec.options.get("stream")
+    if spec.options.get("crops"):
+        whitened = spec.options.get("normalise", "").startswith("zca")
+        if stream is False or "size" not in spec.options or whitened:
+            wrong = "crops=true is for pictures that stay in their files, are cut by size=N and not whitened"
+            raise BadInput(f"{spec.text}: {wrong}; leave it out, or change that")
+        stream = True
     if stream is None and (stream := not fits(weight := reader.weigh(spec))):
         remedy = f"{spec.how('stream', 'false')} would hold them there"
         note(f"{spec.text}: rows stay in their files, as they would take {megabytes(weight)} of memory; {remedy}")
-    return (reader.scan if stream else reader.read)(spec)
+    source = (reader.scan if stream else reader.read)(spec)
+    if spec.options.get("crops") and not getattr(source.train, "crops", False):
+        raise BadInput(f"{spec.text}: crops=true is for pictures in files, and these are none; leave it out")
+    return source
 
 
 def from_arrays(

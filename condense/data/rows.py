@@ -116,6 +116,15 @@ class Part:
         """The rows that `index` names, in its order. It counts the rows of the part from 0, not those of the whole."""
         return self.rows.take(self.index[np.asarray(index, np.int64)])
 
+    @property
+    def crops(self) -> bool:
+        """Whether networks are trained on random parts of the rows, as `take_crops` gives them."""
+        return getattr(self.rows, "crops", False)
+
+    def take_crops(self, index: Int[np.ndarray, " m"], seeds: Int[np.ndarray, " m"]) -> np.ndarray:
+        """A random part of each row that `index` names, as its seed says."""
+        return self.rows.take_crops(self.index[np.asarray(index, np.int64)], seeds)
+
 
 def pieces(rows: Rows) -> Iterator[np.ndarray]:
     """All raw rows in their order, as arrays [m ...] of `CHUNK` (2,048) rows; the last one holds what is left."""
@@ -204,6 +213,16 @@ class View:
     def take_bytes(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m ..."]:
         """The raw rows that `index` names, in its order. Only for a view that is `packed`."""
         return self.rows.take(np.asarray(index, np.int64))
+
+    @property
+    def crops(self) -> bool:
+        """Whether networks are trained on random parts of the rows, as the option `crops` of pictures in files says. Then `take_crops`
+        gives them, where the view is `packed`."""
+        return getattr(self.rows, "crops", False)
+
+    def take_crops(self, index: Int[np.ndarray, " m"], seeds: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m ..."]:
+        """A random part of each raw row that `index` names, of the size of rows, in its order. The seed of a row alone says which part."""
+        return self.rows.take_crops(np.asarray(index, np.int64), seeds)
 
     def unpack(self, raw: UInt8[np.ndarray, "m ..."]) -> Float32[Array, "m ..."]:
         """Raw rows in model space, moved to the device as bytes. Only for a view that is `packed`."""

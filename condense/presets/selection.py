@@ -15,7 +15,7 @@ from condense.presets.base import Preset
 
 PAPER, PRUNED = "Xiao et al., ICML 2026", "Ben-Baruch et al., ICML 2025"
 HERE = f"this project, after {PAPER}"
-IMAGENET, NET = "folder:imagenet?size=224", "resnet18:norm=batch"
+IMAGENET, NET = "folder:imagenet?size=224&scale=256&crops=true", "resnet18:norm=batch"
 CLAIM = "no verified score"
 STREAMED = "; images that memory cannot hold stay in their files"
 

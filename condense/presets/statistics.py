@@ -33,7 +33,12 @@ PAPERS = {
     "rded": "RDED, CVPR 2024",
     "nrr": "NRR-DD, CVPR 2025, as quoted",
 }
-DATA = {"cifar10": "cifar10", "cifar100": "cifar100", "tiny": "folder:tiny-imagenet-200?size=64", "imagenet": "folder:imagenet?size=224"}
+DATA = {
+    "cifar10": "cifar10",
+    "cifar100": "cifar100",
+    "tiny": "folder:tiny-imagenet-200?size=64",
+    "imagenet": "folder:imagenet?size=224&scale=256&crops=true",
+}
 STREAMED = "; images that memory cannot hold stay in their files"
 NET = "resnet18:norm=batch"
 COMMITTEES = {  # in the papers' order; the other methods use one network

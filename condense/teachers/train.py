@@ -16,6 +16,7 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from condense.data.graphs import GraphData
 from condense.data.images import Data
@@ -231,10 +232,10 @@ def _train(key, place: Place, data: Data, record: Record, bar) -> dict:
     return {"net": name, "accuracy": known[-1], "accuracies": known, "digest": teacher_digest(Teacher(net, state.vars))}
 
 
-def usual_view(data: Data) -> View:
+def usual_view(data: Data, *, cropped: bool = False) -> View:
     """The view of a mini-batch of images in a teacher's training: shifted by up to an eighth of the height, and mirrored if labels
-    allow."""
-    return View(pad=int(data.image[0] / 8 + 0.5), flip=data.flips)
+    allow. Random parts of pictures, `cropped` by the option `crops` of data, are not shifted."""
+    return View(pad=0 if cropped else int(data.image[0] / 8 + 0.5), flip=data.flips)
 
 
 def compile_steps(
@@ -257,6 +258,12 @@ def compile_steps(
     return advance
 
 
+def crop_seeds(key: jax.Array, epoch: int, count: int) -> Int[np.ndarray, " n"]:
+    """A seed for each of `count` examples of an epoch: which part of its picture it shows."""
+    words = [int(word) for word in np.asarray(jax.random.key_data(key)).ravel()]
+    return np.random.default_rng([*words, epoch]).integers(1 << 63, size=count)
+
+
 def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Split | None = None, augment: Callable | None = None) -> Callable:
     """Builds the function (key, state, epoch, bar) -> state after the epoch, which counts from 0. It compiles once for a network, uses up
     the memory of the state that it is given, and tells the progress display `bar` of every twentieth of the epoch.
@@ -264,7 +271,8 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Split | No
     `examples` are those of the training split, where the caller has them in memory. `augment`, as
     `synth.training.fit.on_examples` takes it, stands in place of the usual view.
     """
-    view = usual_view(data) if augment is None else None
+    cropped = augment is None and getattr(data.train, "crops", False)
+    view = usual_view(data, cropped=cropped) if augment is None else None
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps, blocks = -(-n // batch), Blocks(examples or data.train)
     advance = compile_steps(net, len(data.classes), recipe, steps, view=view, augment=augment)
@@ -273,7 +281,9 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Split | No
 
     def train(key, state: Fit, epoch: int, bar) -> Fit:
         began, before = time.perf_counter(), blocks.waiting.seconds
-        for block in blocks(order(jax.random.fold_in(key, 1), jnp.int32(epoch))):
+        k_order = jax.random.fold_in(key, 1)
+        items = order(k_order, jnp.int32(epoch))
+        for block in blocks(items, seeds=crop_seeds(k_order, epoch, items.index.size) if cropped else None):
             ends = sorted({block.first, block.stop, *(at for at in marks if block.first < at < block.stop)})
             for first, stop in pairwise(ends):
                 places = map(jnp.int32, (epoch, block.first, first, stop))

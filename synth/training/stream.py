@@ -204,8 +204,9 @@ class Blocks:
         self.split, self.waiting = split, Waiting()
         self.whole = Examples(*map(jnp.asarray, take_all(split))) if split.in_memory else None
 
-    def __call__(self, items: Item) -> Iterator[Block]:
-        """The blocks of these mini-batches, in order."""
+    def __call__(self, items: Item, *, seeds: Int[np.ndarray, " n"] | None = None) -> Iterator[Block]:
+        """The blocks of these mini-batches, in order. With `seeds`, one an example of all of them, the examples are random parts of those
+        of the split, as its `take_crops` gives them."""
         steps, batch = items.index.shape
         if self.whole is not None:
             yield Block(items, *self.whole, 0, steps)
@@ -214,7 +215,12 @@ class Blocks:
         starts = range(0, steps, size)
         packed = isinstance(self.split, Packed) and self.split.packed
         take = self.split.take_bytes if packed else lambda rows: self.split.take(rows).x
-        taken = in_order(lambda at: take(index[at : at + size].ravel()), starts, waiting=self.waiting)
+        if seeds is None:
+            taken = in_order(lambda at: take(index[at : at + size].ravel()), starts, waiting=self.waiting)
+        else:
+            drawn = seeds.reshape(index.shape)
+            both = lambda at: (index[at : at + size].ravel(), drawn[at : at + size].ravel())  # noqa: E731
+            taken = in_order(lambda at: self.split.take_crops(*both(at)), starts, waiting=self.waiting)
         for first, x in zip(starts, taken, strict=True):
             stop = min(first + size, steps)
             own = jax.tree.map(lambda leaf: leaf[first:stop], items)  # noqa: B023

@@ -10,6 +10,7 @@ from condense.data.images import limited
 from condense.data.load import load_data
 from condense.data.prepare import prepare
 from condense.data.readers import encoded
+from condense.data.readers.scanned import Pictures
 from condense.experts import load_experts, train_experts
 from condense.teachers.self_supervised import train_ssl_teacher
 from condense.teachers.train import train_teachers
@@ -163,6 +164,22 @@ def test_teachers_collages_labels_and_scores_are_the_same(both, tmp_path):
     assert [report.accuracy for report in rows[0].reports] == [report.accuracy for report in rows[1].reports]
     same(*([report.spread and tuple(report.spread) for report in evaluation.reports] for evaluation in rows))
     assert [report.set_kind for report in rows[0].reports] == ["random", "kmeans", "herding", "full"]
+
+
+@pytest.mark.slow
+def test_teachers_see_other_parts_of_pictures_in_every_epoch(tmp_path, monkeypatch):
+    """The same ones in pieces of any size, and in a training that was stopped."""
+    class_folders(tmp_path / "d")
+    data, seen, take = load_data(f"folder:{tmp_path}/d?size=4&crops=true", validation=0.0), [], Pictures.take_crops
+    monkeypatch.setattr(Pictures, "take_crops", lambda self, index, seeds: seen.append(out := take(self, index, seeds)) or out)
+    found, how = [], {"net": [TAUGHT], "batch": 4, "lr": 0.01}
+    for piece in (3 * 4 * 4 * 4 * 4 * 4, 1):
+        monkeypatch.setattr(stream, "PIECE", piece)
+        train_teachers(data, tmp_path / f"t{piece}", epochs=3, **how)
+        found.append(dict(np.load(tmp_path / f"t{piece}" / "members" / "0.npz")))
+    same(*found)
+    parts = [one for block in seen for one in block]
+    assert len(parts) == 2 * 3 * 12 and len({one.tobytes() for one in parts[:36]}) > 18, "of nine pictures, in batches of four"
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ import numpy as np
 from condense.data.readers.base import TRUTH, FileOrShare, Number, Spec, Word
 from condense.data.readers.class_labels import number_labels
 from condense.data.readers.columns import LABELS, check_cells, check_names, source_of_table
-from condense.data.readers.encoded import Item, gather, same_channels, scanned
+from condense.data.readers.encoded import Item, gather, same_channels
 from condense.data.readers.pixels import LAYOUT, as_floats, conversion
 from condense.data.readers.raw import assemble, assemble_rows, source_of
+from condense.data.readers.scanned import scanned
 from condense.data.readers.source import DRAWN, MODEL_SPACE, OPTIONS, Source, regular
 from condense.data.readers.streamed import Arrays, Column, Columns
 from condense.data.readers.vector_source import VectorSource

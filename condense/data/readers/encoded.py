@@ -10,16 +10,14 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Int32, UInt8
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from condense.data.readers.base import Number, Spec
+from condense.data.readers.base import TRUTH, Number
 from condense.data.readers.source import LARGEST, MODEL_SPACE
 from condense.runtime.log import note, progress
 from synth.errors import BadInput
@@ -32,7 +30,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".tif", ".tiff", ".
 KNOWN = "PNG, JPEG, GIF, BMP, TIFF, WebP or PPM"
 GREY, COLOUR = ("1", "L", "LA", "La"), ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # one channel of 16 bits
-SIZES = {"size": Number(most=4096), "scale": Number(most=4096)}  # options of readers of pictures in files
+SIZES = {"size": Number(most=4096), "scale": Number(most=4096), "crops": TRUTH}  # options of readers of pictures in files
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,6 +72,7 @@ def decode(
     channels: int | None = None,
     size: int | None = None,
     scale: int | None = None,
+    crop: np.random.Generator | None = None,
     said: Counter | None = None,
 ) -> UInt8[np.ndarray, "h w c"]:
     """Decodes one picture into u8[h w c].
@@ -82,6 +81,7 @@ def decode(
       channels: 1 converts to grey, 3 to colour (transparency is dropped); as the file has it by default.
       size: the shorter side is scaled to it and the centre cut out, so that the result is size x size.
       scale: the shorter side is scaled to this instead, at least `size`; None for `size`.
+      crop: draws a part of the picture (`random_box`), which is scaled to size x size in place of the centre.
       said: counts, by their words, remarks that users should hear, such as that 16 bits were cut to 8.
 
     Raises:
@@ -91,7 +91,7 @@ def decode(
         with _opened(file) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise BadInput(f"{shown} has {picture.width}x{picture.height} pixels, more than {MOST_PIXELS}; make it smaller")
-            return shown_pixels(picture, shown, channels=channels, size=size, scale=scale, said=said)
+            return shown_pixels(picture, shown, channels=channels, size=size, scale=scale, crop=crop, said=said)
     except BadInput:
         raise
     except Exception as error:  # decoders raise whatever they stumble over
@@ -105,20 +105,37 @@ def shown_pixels(
     channels: int | None = None,
     size: int | None = None,
     scale: int | None = None,
+    crop: np.random.Generator | None = None,
     said: Counter | None = None,
 ) -> UInt8[np.ndarray, "h w c"]:
     """The pixels u8[h w c] of an opened picture, turned as its EXIF orientation says, grey or coloured for `channels` of 1 or 3, and with
-    `size` cut to size x size once the shorter side is `scale` (by default `size`). `said` counts remarks for users."""
+    `size` cut to size x size once the shorter side is `scale` (by default `size`), or where `crop` draws. `said` counts remarks."""
     picture.load()  # some formats turn it here, and drop the tag
     turn = TURNS.get(_orientation(picture))
     grey = picture.mode in GREY + DEEP if channels is None else channels == 1
     plain = _plain(picture, shown, said).convert("L" if grey else "RGB")
     plain = plain if turn is None else plain.transpose(turn)
-    if size and (plain.size != (size, size) or scale):
+    if crop is not None:
+        plain = plain.resize((size, size), Image.Resampling.BILINEAR, box=random_box(crop, *plain.size))
+    elif size and (plain.size != (size, size) or scale):
         edge = (1 - size / scale) / 2 if scale else 0  # what falls outside of the centre, on each side
         plain = ImageOps.fit(plain, (size, size), Image.Resampling.BICUBIC, bleed=edge)
     pixels = np.asarray(plain, np.uint8)
     return pixels[..., None] if grey else pixels
+
+
+def random_box(draws: np.random.Generator, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a part of a picture as Inception was trained on them (Szegedy et al., Going deeper with convolutions,
+    2015): 8 to 100 % of its area, 3/4 to 4/3 times as wide as high, at a place where it fits. Of ten draws the first that fits; where none
+    does, the largest part in the middle that is no wider or higher than that."""
+    for _ in range(10):
+        area, ratio = width * height * draws.uniform(0.08, 1), math.exp(draws.uniform(math.log(3 / 4), math.log(4 / 3)))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(draws.integers(width - w + 1)), int(draws.integers(height - h + 1))
+            return left, top, left + w, top + h
+    w, h = min(width, max(1, round(height * 4 / 3))), min(height, max(1, round(width * 4 / 3)))
+    return (width - w) // 2, (height - h) // 2, (width - w) // 2 + w, (height - h) // 2 + h
 
 
 def _plain(picture: Image.Image, shown: str, said: Counter | None) -> Image.Image:
@@ -214,71 +231,8 @@ def gather(
     return x, np.array(y, np.int32)
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """Encoded pictures as rows: each is decoded whenever it is taken, and none is kept.
-
-    Args:
-      items: the pictures. y: the class index of each.
-      size, scale: as `decode` has them. look: height, width and channels of every picture. spec: begins messages.
-      resize: the remedy that messages name where pictures differ in size.
-    """
-
-    items: Items
-    y: Int32[np.ndarray, " n"]
-    size: int | None
-    look: tuple[int, int, int]
-    spec: str
-    resize: str
-    scale: int | None = None
-    in_memory = False
-    dtype = np.dtype(np.uint8)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The number of pictures, then the shape of one."""
-        return (len(self.items), *self.look)
-
-    def take(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m h w c"]:
-        """The pictures that `index` names, in its order. Raises BadInput for one that is broken, or of another size than the first."""
-        index = np.asarray(index, np.int64)
-        x = np.empty((len(index), *self.look), np.uint8)
-        for row in np.argsort(index, kind="stable").tolist():  # what reads them is quick in their order
-            item = self.items[int(index[row])]
-            picture = decode(item.file, f"{self.spec}: {item.shown}", channels=self.look[2], size=self.size, scale=self.scale)
-            if picture.shape != self.look:
-                have, want = ("x".join(map(str, shape)) for shape in (picture.shape, self.look))
-                raise BadInput(f"{self.spec}: {item.shown} is {have} but others are {want}; {self.resize}")
-            x[row] = picture
-        return x
-
-
-def scale_of(spec: Spec) -> int | None:
-    """To what the shorter side of test pictures is scaled before their centre is cut; None where that is the option `size`. Raises BadInput
-    where that is less, or there is no `size`."""
-    size, scale = spec.options.get("size"), spec.options.get("scale")
-    if scale is not None and (size is None or scale < size):
-        right = "size=N with N at most that: the centre of N x N is cut from test pictures whose shorter side is scaled so"
-        raise BadInput(f"{spec.text}: scale={scale} needs {right}")
-    return scale
-
-
-def scanned(parts: list[Items], spec: Spec, *, channels: int | None = None) -> list[Pictures | None]:
-    """Pictures of training, and of the test where there are some, as rows; None for a test that is not there. All are of the size of the
-    first, with three channels where the header of one says that it is coloured, unless `channels` says how many. The options of the spec
-    say how they are cut."""
-    size, one = spec.options.get("size"), parts[0][0]
-    channels = 1 if spec.options.get("grey") else channels
-    first = decode(one.file, f"{spec.text}: {one.shown}", channels=channels, size=size)
-    coloured = first.shape[2] == 3 or (channels is None and any(_coloured(item) for item in chain(*parts)))
-    look = (*first.shape[:2], 3 if coloured else 1)
-    labels = [items.y if hasattr(items, "y") else [item.label for item in items] for items in parts]
-    ways = zip(parts, labels, (None, scale_of(spec)), strict=False)
-    made = [Pictures(items, np.asarray(y, np.int32), size, look, spec.text, spec.to_one_size(), scale) for items, y, scale in ways]
-    return made if len(made) == 2 else [*made, None]
-
-
-def _coloured(item: Item) -> bool:
+def is_coloured(item: Item) -> bool:
+    """Whether the header of a picture says that it has colours; False for one that is broken."""
     try:
         with _opened(item.file) as picture:
             return picture.mode in COLOUR

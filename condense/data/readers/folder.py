@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from condense.data.readers.base import TRUTH, Reader, Spec, Word
-from condense.data.readers.encoded import SIZES, SUFFIXES, Item, gather, numbers_of, same_channels, scale_of, scanned
+from condense.data.readers.encoded import SIZES, SUFFIXES, Item, gather, numbers_of, same_channels
 from condense.data.readers.listed import OF_ONE_PART, SOLUTION, TABLES, count_lost, find_table, read_listing, tells_of
 from condense.data.readers.raw import assemble
+from condense.data.readers.scanned import scale_of, scanned
 from condense.data.readers.source import (
     DRAWN,
     LARGEST,

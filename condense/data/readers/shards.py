@@ -19,9 +19,10 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from condense.data.readers.encoded import Items, Pictures, why
+from condense.data.readers.encoded import Items, why
 from condense.data.readers.kept import Kept
 from condense.data.readers.prepared import label_key
+from condense.data.readers.scanned import Pictures
 from condense.data.readers.source import Source
 from condense.data.rows import Rows
 from condense.runtime.log import progress

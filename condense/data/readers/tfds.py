@@ -16,10 +16,11 @@ from condense.data.named import NAMED, home
 from condense.data.readers.base import TRUTH, Reader, Spec, Store, Word
 from condense.data.readers.cifar import CIFAR, read_cifar
 from condense.data.readers.class_labels import number_labels
-from condense.data.readers.encoded import SIZES, gather, numbers_of, same_channels, scale_of, scanned, why
+from condense.data.readers.encoded import SIZES, gather, numbers_of, same_channels, why
 from condense.data.readers.folder import scan as scan_folder
 from condense.data.readers.prepared import Some, open_prepared
 from condense.data.readers.raw import assemble, assemble_rows
+from condense.data.readers.scanned import scale_of, scanned
 from condense.data.readers.shards import write_tfds
 from condense.data.readers.source import DRAWN, MODEL_SPACE, OPTIONS, STREAM, Source, stratified
 from synth.errors import BadInput, RunFailed

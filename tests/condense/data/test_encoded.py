@@ -321,3 +321,42 @@ def test_test_pictures_are_scaled_and_their_centre_cut_as_the_papers_do_it(tmp_p
     np.testing.assert_array_equal(streamed.source.test.take(np.arange(4)), data.source.test.x)
     with pytest.raises(BadInput, match="scale=16 needs size=N with N at most that"):
         load_data(f"folder:{tmp_path}?scale=16")
+
+
+def test_random_parts_lie_in_the_picture_and_are_as_large_as_published():
+    """Of a picture of any shape; where none fits, the middle."""
+    for width, height in ((500, 375), (64, 64), (30, 90)):
+        boxes = np.array([pictures.random_box(np.random.default_rng(seed), width, height) for seed in range(4000)])
+        w, h = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+        assert (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= width).all() and (boxes[:, 3] <= height).all()
+        share, ratio = w * h / (width * height), w / h
+        assert 0.07 < share.min() < 0.1 and share.max() <= 1 and 0.7 < ratio.min() < 0.8 and 1.2 < ratio.max() < 1.42
+    square = np.array([pictures.random_box(np.random.default_rng(seed), 1000, 1000) for seed in range(4000)])
+    share = (square[:, 2] - square[:, 0]) * (square[:, 3] - square[:, 1]) / 1e6
+    assert abs(share[share < 0.75].mean() - (0.08 + 0.75) / 2) < 0.01, "uniform, where every ratio fits"
+    assert pictures.random_box(np.random.default_rng(0), 1000, 10) == (493, 0, 506, 10)
+
+
+def test_pictures_give_the_parts_that_their_seeds_say(tmp_path):
+    """A picture whose pixels are their own places tells which part was scaled."""
+    across, down = np.meshgrid(np.arange(200), np.arange(120))
+    for part in ("train", "test"):
+        for name in "ab":
+            (tmp_path / part / name).mkdir(parents=True)
+            for at in range(3):
+                Image.fromarray(np.stack([across, down, 0 * down], 2).astype(np.uint8)).save(tmp_path / part / name / f"{at}.png")
+    train = load_data(f"folder:{tmp_path}?size=16&crops=true", validation=0.0).train
+    seeds = np.array([5, 6, 5, 7])
+    found = train.take_crops(np.array([0, 1, 2, 0]), seeds)
+    assert found.shape == (4, 16, 16, 3) and found.dtype == np.uint8
+    np.testing.assert_array_equal(found[0], found[2])
+    for seed, shown in zip(seeds, found, strict=True):
+        left, top, right, bottom = pictures.random_box(np.random.default_rng(seed), 200, 120)
+        centres = (np.arange(16) + 0.5) / 16
+        np.testing.assert_allclose(shown[8, :, 0], left + (right - left) * centres - 0.5, atol=(right - left) / 32 + 1)
+        np.testing.assert_allclose(shown[:, 8, 1], top + (bottom - top) * centres - 0.5, atol=(bottom - top) / 32 + 1)
+    np.testing.assert_array_equal(
+        train.take(np.array([0])).x, load_data(f"folder:{tmp_path}?size=16", validation=0.0).train.take(np.array([0])).x
+    )
+    for wrong in ("crops=true", "size=16&crops=true&stream=false", "size=16&crops=true&normalise=zca"):
+        refused(f"folder:{tmp_path}?{wrong}", "crops=true is for pictures that stay in their files")

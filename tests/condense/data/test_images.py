@@ -170,7 +170,10 @@ def test_specifications_are_taken_apart(tmp_path):
         ("digits?", "no option ''"),
         ("digits?size=8", r"no option 'size=8'; use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\. at most once"),
         ("digits?limit=5&limit=6", "no option 'limit=6'"),
-        ("folder:x?colour=1", r"use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\., size=\.\.\., scale=\.\.\., grey=\.\.\."),
+        (
+            "folder:x?colour=1",
+            r"use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\., size=\.\.\., scale=\.\.\., crops=\.\.\., grey=\.\.\.",
+        ),
         ("digits?limit=many", "limit=many is not possible; use limit=N with a whole N from 1 to"),
         ("digits?limit=0", "limit=0 is not possible"),
         ("digits?limit=-3", "limit=-3 is not possible"),
