@@ -1,5 +1,7 @@
 """Knowledge distillation on pruned data: `python -m tests.bench.pruning --out DIR [--data digits] [--dry-run]`.
 
+With `--record FILE` a finished grid becomes a table of accuracies and paired comparisons.
+
 Fractions of the data x ways to choose them x the weight alpha of a teacher's answers x teachers of three sizes. Sets, teachers and trained
 networks stay in DIR, so that the same command goes on where it was stopped. `--dry-run` counts the trainings, times one of each length, and
 writes nothing.
@@ -7,10 +9,13 @@ writes nothing.
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
 
 from condense.data.load import load_data
 from condense.evaluation.regimes import TEMPERATURES
@@ -100,6 +105,49 @@ def preview(data: Any, seeds: int) -> list[str]:
     return [*lines, f"{len(cells)} rows: about {duration(total)} without compilations; one ranking and {len(NETS)} teachers come before"]
 
 
+def paired(differences: Iterable[float]) -> str:
+    """The mean of paired differences, half the width of its 95 % interval by Student's t, the p of a two-sided t test, and how many."""
+    d = np.asarray(list(differences), float)
+    half = stats.sem(d) * stats.t.ppf(0.975, len(d) - 1)
+    return f"{d.mean():+.1f} ± {half:.1f}, p = {stats.ttest_1samp(d, 0).pvalue:.2g}, n = {len(d)}"
+
+
+def record(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Tables of a grid: accuracies in % by choice, alpha and teacher, fractions across; and paired comparisons at every fraction. Choices
+    are compared seed by seed; what answers add, and teachers, over all choices."""
+    found = {(r["fraction"], r["choice"], r["alpha"] or 0.0, r["teacher"]): 100 * np.asarray(r["accuracy"]) for r in rows}
+    shares, taught = {f: f"{100 * f:g} %" for f in FRACTIONS}, [(a, "same") for a in ALPHAS[1:]]
+    ways = [(0.0, None), *product(ALPHAS[1:], NETS)]
+
+    def spread(accuracies):
+        return [round(float(accuracies.mean()), 1), round(float(accuracies.std()), 1)]
+
+    def across(differences):
+        return {shares[f]: paired(differences(f)) for f in FRACTIONS}
+
+    def gains(way):
+        return across(lambda f: [found[f, c, *way].mean() - found[f, c, 0.0, None].mean() for c in CHOICES])
+
+    def beside(choice, way):
+        return across(lambda f: found[f, "random", *way] - found[f, choice, *way])
+
+    def sizes(net, choices):
+        return across(lambda f: [found[f, c, a, net].mean() - found[f, c, a, "same"].mean() for c in choices for a in ALPHAS[1:]])
+
+    return {
+        "answers of the teacher, against classes alone": {f"alpha {way[0]:g}": gains(way) for way in taught},
+        "random against a score, without a teacher": {c: beside(c, (0.0, None)) for c in CHOICES if c != "random"},
+        "random against a score, alpha 0.9": {c: beside(c, (0.9, "same")) for c in CHOICES if c != "random"},
+        "another teacher, against the same network": {net: sizes(net, CHOICES) for net in NETS if net != "same"},
+        "seconds of training": round(sum(r["seconds"] for r in rows)),
+        "rows": [
+            {"choice": c, "alpha": a, "teacher": t, **{shares[f]: spread(found[f, c, a, t]) for f in FRACTIONS}}
+            for c in CHOICES
+            for a, t in ways
+        ],
+    }
+
+
 def main() -> None:
     """Runs the grid, or says what it takes."""
     flags = argparse.ArgumentParser(description=__doc__)
@@ -107,7 +155,12 @@ def main() -> None:
     flags.add_argument("--data", default="digits")
     flags.add_argument("--seeds", type=int, default=SEEDS)
     flags.add_argument("--dry-run", action="store_true")
+    flags.add_argument("--record", type=Path)
     call = flags.parse_args()
+    if call.record:
+        head = json.loads(call.record.read_text()) if call.record.exists() else {}
+        call.record.write_text(json.dumps(head | record(json.loads((call.out / "grid.json").read_text())), indent=1) + "\n")
+        return
     data = load_data(call.data)
     if call.dry_run:
         print("\n".join(preview(data, call.seeds)))
