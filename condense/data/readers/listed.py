@@ -44,6 +44,9 @@ class Pictures:
             shown = (path for path in entries if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
             files = [path for path in shown if path.is_file()]
             self._named |= {path.name: path for path in files}
+            files.sort(
+                key=lambda path: SUFFIXES.index(path.suffix.lower()), reverse=True
+            )  # of several endings the first goes before others
             self._begun |= {path.stem: path for path in files}
 
     def __len__(self) -> int:

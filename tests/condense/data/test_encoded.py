@@ -115,6 +115,13 @@ def test_rows_of_a_table_beside_the_parts_that_name_no_picture_are_counted(tmp_p
             Image.new("L", (4, 4), 9 * at).save(tmp_path / part / f"{part}{at}.png")
     rows = [f"{part}{at}.png,{'ab'[at % 2]}" for part, count in (("train", 8), ("test", 4)) for at in range(count)]  # of the test last
     (tmp_path / "labels.csv").write_text("\n".join(["file_name,label", *rows]))
+    shutil.copy(tmp_path / "train" / "train1.png", tmp_path / "train" / "train1.bmp")  # a name without ending means the png
+    table = tmp_path / "labels.csv"
+    table.write_text(table.read_text().replace("train1.png", "train1"))
+    train = load_data(f"folder:{tmp_path}", validation=0.0).source.train
+    assert train.shape[0] == 6
+    assert "1 of the pictures in" in capsys.readouterr().err
+    (tmp_path / "train" / "train1.bmp").unlink()
     assert len(load_data(f"folder:{tmp_path}", validation=0.0).train.y) == 6
     assert "2 of the rows of labels.csv name no picture, such as line 8 with train6.png" in capsys.readouterr().err
 
