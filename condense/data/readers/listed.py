@@ -57,7 +57,7 @@ class Pictures:
         """The picture of this name, its ending left out or not, in a table that lies in the folder `beside`."""
         path = self._named.get(name) or self._begun.get(name)
         if path is None and "/" in name:
-            below = [folder / f"{name}{end}" for folder in (self.part, beside) for end in ("", *ENDINGS)]
+            below = [folder / f"{name}{end}" for folder in (self.part, self.part / "images", beside) for end in ("", *ENDINGS)]
             path = next((path for path in below if os.path.isfile(path) and path.suffix.lower() in SUFFIXES), None)
         return path if path is not None and path.resolve().is_relative_to(self.part.resolve()) else None
 

@@ -146,6 +146,16 @@ def test_pictures_without_a_row_and_slips_of_a_table_are_said(tmp_path, capsys):
     assert "labels.csv is not read: class folders images, masks say the classes" in capsys.readouterr().err
 
 
+def test_a_table_names_pictures_in_folders_below_those_of_the_pictures(tmp_path):
+    for at in range(8):
+        place = tmp_path / "images" / "xy"[at % 2] / f"{at}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), 9 * at).save(place)
+    rows = [f"{'xy'[at % 2]}/{at}.png,{'ab'[at % 2]}" for at in range(8)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file_name,label", *rows]))
+    assert load_data(f"folder:{tmp_path}?test=0.25", validation=0.0).classes == ("a", "b")
+
+
 def test_one_class_folder_is_not_read_by_the_table_of_another_part(tmp_path):
     spec = imagenet(tmp_path)
     for name in NAMES[1:]:
