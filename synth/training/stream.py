@@ -24,6 +24,7 @@ from synth.training.fit import Item, epoch_items, fit, in_batches, init_fit, on_
 
 PIECE = 1 << 25  # bytes of examples in model space that are in memory at a time
 AHEAD = 2  # pieces that threads make meanwhile
+LEAST = 2  # mini-batches of a block, where there are so many: a compiler takes the loop over one apart, and rounds it otherwise
 BATCH = 256  # examples that go through a network at a time
 A = TypeVar("A")
 B = TypeVar("B")
@@ -212,17 +213,19 @@ class Blocks:
             yield Block(items, *self.whole, 0, steps)
             return
         index, size = np.asarray(items.index), block_size(steps, PIECE // (4 * batch * int(np.prod(self.split.shape[1:]))))
-        starts = range(0, steps, size)
+        starts = [at for at in range(0, steps, size) if at == 0 or at + LEAST <= steps]  # what would be left alone joins the last block
+        ends = [*starts[1:], steps]
         packed = isinstance(self.split, Packed) and self.split.packed
         take = self.split.take_bytes if packed else lambda rows: self.split.take(rows).x
-        if seeds is None:
-            taken = in_order(lambda at: take(index[at : at + size].ravel()), starts, waiting=self.waiting)
-        else:
+        if seeds is not None:
             drawn = seeds.reshape(index.shape)
-            both = lambda at: (index[at : at + size].ravel(), drawn[at : at + size].ravel())  # noqa: E731
-            taken = in_order(lambda at: self.split.take_crops(*both(at)), starts, waiting=self.waiting)
-        for first, x in zip(starts, taken, strict=True):
-            stop = min(first + size, steps)
+
+        def taken_of(ends):
+            rows = index[slice(*ends)].ravel()
+            return take(rows) if seeds is None else self.split.take_crops(rows, drawn[slice(*ends)].ravel())
+
+        blocks = list(zip(starts, ends, strict=True))
+        for (first, stop), x in zip(blocks, in_order(taken_of, blocks, waiting=self.waiting), strict=True):
             own = jax.tree.map(lambda leaf: leaf[first:stop], items)  # noqa: B023
             own = own._replace(index=jnp.arange((stop - first) * batch).reshape(-1, batch))
             y = jnp.asarray(self.split.y[index[first:stop].ravel()])
@@ -263,7 +266,7 @@ def train_on_split(
 
 
 def block_size(steps: int, most: int) -> int:
-    """How many mini-batches a block holds: `most`, limited to [1, steps], or the largest number above half of that which divides the
+    """How many mini-batches a block holds: `most`, limited to [2, steps], or the largest number above half of that which divides the
     steps."""
-    most = max(1, min(most, steps))
+    most = min(max(LEAST, most), steps)
     return next((size for size in range(most, most // 2, -1) if steps % size == 0), most)
