@@ -5,6 +5,7 @@ Arrays come back in native byte order, C order, as integers, floats, booleans or
 """
 
 import contextlib
+import errno
 import io
 import math
 import os
@@ -21,7 +22,7 @@ import numpy as np
 from jaxtyping import Int
 
 from synth.errors import BadInput, RunFailed
-from synth.files.atomic import replacing
+from synth.files.atomic import FULL, replacing
 from synth.files.memory import PACKED, SHARE, SHARE_OF_PACKED, MemoryBudget, megabytes
 
 LIMIT = 32 << 30  # bytes of all arrays together; 200 images of each class of ImageNet take 28
@@ -124,8 +125,14 @@ class Archive:
             raise BadInput(f"{self.path}: array '{name}' {room}; save it by numpy.savez, or set TMPDIR to a folder of a larger disk")
         with reading(self.path, name), self._file.open(info) as stream, tempfile.TemporaryFile() as file:
             read_npy_header(stream, f"{self.path}: array '{name}'", False)
-            shutil.copyfileobj(stream, file, CHUNK)
-            file.flush()
+            try:
+                shutil.copyfileobj(stream, file, CHUNK)
+                file.flush()
+            except OSError as error:
+                if error.errno not in {*FULL, errno.EFBIG}:
+                    raise
+                room = f"is packed, and there is no room in {tempfile.gettempdir()} to unpack it ({error.strerror})"
+                raise BadInput(f"{self.path}: array '{name}' {room}; save it by numpy.savez, or set TMPDIR to a larger place") from error
             return np.memmap(file, dtype, mode="r", shape=shape)
 
     def _some(self, name: str, rows: np.ndarray) -> np.ndarray:

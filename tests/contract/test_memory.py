@@ -1,5 +1,6 @@
 """Every reader counts what it will hold before it holds it, so that no small file takes much memory."""
 
+import errno
 import gzip
 import shutil
 import struct
@@ -55,6 +56,9 @@ def test_a_packed_npz_is_counted_on_the_disk_that_it_is_unpacked_to(tmp_path, mo
     assert not load_data(f"{spec}?stream=true").train.in_memory
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=needed - share))
     refused(f"{spec}?stream=true", "array 'x_train' is packed, and", "save it by numpy.savez, or set TMPDIR")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    monkeypatch.setattr(shutil, "copyfileobj", lambda *args: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    refused(f"{spec}?stream=true", "array 'x_train' is packed, and there is no room in", "No space left", "or set TMPDIR")
 
 
 def test_force_reads_what_is_too_large(tmp_path):

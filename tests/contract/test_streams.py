@@ -182,7 +182,7 @@ def test_a_teacher_is_the_same_where_a_piece_has_room_for_one_mini_batch_alone(t
 
 
 def test_teachers_see_other_parts_of_pictures_in_every_epoch(tmp_path, monkeypatch):
-    """The same ones in pieces of any size: of twelve pictures whose classes are three greys, in batches of four."""
+    """The same ones in pieces of any size: of twelve pictures whose classes are three greys, in batches of two."""
     rng, seen, take = np.random.default_rng(0), [], Pictures.take_crops
     for part in ("train", "test"):
         for label, name in enumerate("abc"):
@@ -194,11 +194,11 @@ def test_teachers_see_other_parts_of_pictures_in_every_epoch(tmp_path, monkeypat
     monkeypatch.setattr(Pictures, "take_crops", lambda self, index, seeds: seen.append(out := take(self, index, seeds)) or out)
     for piece in (1 << 25, 1):
         monkeypatch.setattr(stream, "PIECE", piece)
-        train_teachers(data, tmp_path / f"t{piece}", net=[TAUGHT], epochs=20, batch=4)
+        train_teachers(data, tmp_path / f"t{piece}", net=[TAUGHT], epochs=20, batch=2)
         found.append(dict(np.load(tmp_path / f"t{piece}" / "members" / "0.npz")))
     same(*found)
     parts = [[one.tobytes() for block in run for one in block] for run in (seen[:20], seen[20:])]
-    assert len(seen) == 20 + 20 and sorted(parts[0]) == sorted(parts[1]) and len(parts[0]) == 20 * 12
+    assert len(seen) == 20 + 60 and sorted(parts[0]) == sorted(parts[1]) and len(parts[0]) == 20 * 12
     assert len({*parts[0]}) > 200, "parts of 4x4 pixels may be the same by chance"
 
 

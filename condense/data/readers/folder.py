@@ -9,7 +9,7 @@ import numpy as np
 
 from condense.data.readers.base import TRUTH, Reader, Spec, Word
 from condense.data.readers.encoded import SIZES, SUFFIXES, Item, gather, numbers_of, same_channels
-from condense.data.readers.listed import OF_ONE_PART, SOLUTION, TABLES, count_lost, find_table, read_listing, tells_of
+from condense.data.readers.listed import OF_ONE_PART, SOLUTION, TABLES, check_shared, find_table, read_listing, tells_of
 from condense.data.readers.raw import assemble
 from condense.data.readers.scanned import scale_of, scanned
 from condense.data.readers.source import (
@@ -152,10 +152,10 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path], *, b
         if tests and len(tests) == len(folders):
             raise BadInput(f"{spec.text}: {folder} has no folder train; {LAYOUT}")
         return Parts(list_part(folder, entries, root, spec, strays), None, strays)
-    table = find_table(entries) or beside
-    named = [part for part in tests if not is_unlabelled(part, root, spec.text) or tells_of(table, part, spec)]
-    if not named and table and table[0].name.lower() in OF_ONE_PART:  # what is wrong with it is said when it is read
-        named = [part for part in tests if part.name.lower() in VALIDATION]
+    tables = {part: table_of(part, entries) or beside for part in (train, *tests)}
+    named = [part for part in tests if not is_unlabelled(part, root, spec.text) or tells_of(tables[part], part, spec)]
+    if not named:  # what is wrong with a table of one part is said when it is read
+        named = [part for part in tests if part.name.lower() in VALIDATION and any(one.name.lower() in OF_ONE_PART for one in tables[part])]
     if left := " and ".join(part.name for part in tests if part not in named):
         contest = CONTEST.name in folder.parts
         where = f"{SOLUTION_NAME} beside {CONTEST.parts[0]}" if contest else "labels.csv, or val_annotations.txt in val,"
@@ -165,12 +165,20 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path], *, b
     tests = named
     if len(tests) > 1:
         note(f"{spec.text}: {tests[1].name} is left out: the test is {tests[0].name}, and validation pictures are cut from {train.name}")
-    made = [list_part(part, [*list_folder(part, root, spec.text), *table], root, spec, strays) for part in (train, *tests[:1])]
-    told = [part for part in (train, *tests[:1]) if table and table[0].parent != part and tells_of(table, part, spec)]
-    if told and table[0].name.lower() not in OF_ONE_PART:
-        count_lost(table[0], [train, *(folders[name] for name in TEST if name in folders)], spec)
+    parts = [train, *tests[:1]]
+    made = [list_part(part, [*list_folder(part, root, spec.text), *tables[part]], root, spec, strays) for part in parts]
+    for table in {one for part in parts for one in tables[part] if one.name.lower() not in OF_ONE_PART}:
+        if any(tells_of([table], part, spec) for part in parts):
+            check_shared(table, [part for part in tables if table in tables[part]], spec)
     strays += [path for path in entries if path.is_file() and path.name.lower() not in TABLES]
     return Parts(made[0], made[1] if tests else None, strays)
+
+
+def table_of(part: Path, entries: Sequence[Path]) -> list[Path]:
+    """The table beside the parts that may tell of this one, a list of none or one: one of its name goes before others, as train.csv of
+    train, and one of another part's name tells nothing of it."""
+    others = {*TRAIN, *TEST} - {part.name.lower()}
+    return find_table([path for path in entries if path.stem.lower() not in others], first=f"{part.name.lower()}.csv")
 
 
 def is_inside(folder: Path, root: Path) -> bool:
@@ -202,8 +210,8 @@ def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: l
     if not folders:
         wrong = f"{len(loose)} pictures and nothing that says their classes" if loose else "no class folders"
         raise BadInput(f"{spec.text}: {part} holds {wrong}; {LAYOUT}")
-    if tells_of(own := [path for path in table if path.parent == part], part, spec):
-        note(f"{spec.text}: {own[0].name} is not read: class folders {', '.join(path.name for path in folders)[:100]} say the classes")
+    if tells_of(table, part, spec):
+        note(f"{spec.text}: {table[0].name} is not read: class folders {', '.join(path.name for path in folders)[:100]} say the classes")
     strays += [path for path in entries if path.is_file() and path not in table]
     listing = {}
     for folder in folders:

@@ -44,14 +44,14 @@ class Pictures:
             shown = (path for path in entries if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
             files = [path for path in shown if path.is_file()]
             self._named |= {path.name: path for path in files}
-            files.sort(
-                key=lambda path: SUFFIXES.index(path.suffix.lower()), reverse=True
-            )  # of several endings the first goes before others
+            # of several endings the first goes before others
+            files.sort(key=lambda path: SUFFIXES.index(path.suffix.lower()), reverse=True)
             self._begun |= {path.stem: path for path in files}
 
-    def __len__(self) -> int:
-        """How many of them lie in the part or in its folder `images`."""
-        return len({*self._named.values()})
+    def count(self) -> int:
+        """How many lie in the part, and in the folders below it."""
+        names = (name for _, _, names in os.walk(self.part) for name in names if not name.startswith("."))
+        return sum(os.path.splitext(name)[1].lower() in SUFFIXES for name in names)
 
     def find(self, name: str, *, beside: Path) -> Path | None:
         """The picture of this name, its ending left out or not, in a table that lies in the folder `beside`."""
@@ -80,6 +80,7 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
         if path is None:
             missing.append((line, name))
             continue
+        path = Path(os.path.normpath(path))  # a/../b.png is b.png
         if not label or path in seen or not path.resolve().is_relative_to(root):
             wrong = "has no label" if not label else "is named twice" if path in seen else f"lies outside of {root}"
             raise BadInput(f"{spec.text}: line {line} of {table.name}: {name} {wrong}; correct it")
@@ -88,7 +89,7 @@ def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, l
     if missing and (table.parent == part or table.name.lower() in OF_ONE_PART or not seen):
         line, name = missing[0]
         raise BadInput(f"{spec.text}: line {line} of {table.name} names {name[:100]}, which is not in {part}; correct it")
-    if (left := len(pictures) - len(seen)) > 0:
+    if (left := pictures.count() - len(seen)) > 0:
         note(f"{spec.text}: {left:,} of the pictures in {part} have no row in {table.name}, and are left out")
     order = sorted(listing, key=int) if all(label.isdecimal() for label in listing) else sorted(listing)
     return {label: sorted(listing[label]) for label in order}
@@ -111,10 +112,16 @@ def rows_of(table: Path, spec: Spec) -> Iterator[tuple[int, str, str]]:
         yield line, label.partition(" ")[0] if kind == SOLUTION else label, name
 
 
-def count_lost(table: Path, parts: Sequence[Path], spec: Spec) -> None:
-    """Says how many rows of a table that lies beside these parts, and may tell of several, name a picture of none."""
-    pictures = [Pictures(part) for part in parts]
-    lost = [(line, name) for line, _, name in rows_of(table, spec) if not any(one.find(name, beside=table.parent) for one in pictures)]
+def check_shared(table: Path, parts: Sequence[Path], spec: Spec) -> None:
+    """Says how many rows of a table that lies beside these parts, and may tell of several, name a picture of none. Raises BadInput for one
+    that names pictures of several."""
+    pictures, lost = [Pictures(part) for part in parts], []
+    for line, _, name in rows_of(table, spec):
+        where = [one.part.name for one in pictures if one.find(name, beside=table.parent)]
+        if len(where) > 1:
+            several = f"names {name[:100]}, which is in {' and in '.join(where)}; write {where[0]}/{name[:100]}, or give each a table"
+            raise BadInput(f"{spec.text}: line {line} of {table.name} {several}")
+        lost += [] if where else [(line, name)]
     if lost:
         line, name = lost[0]
         note(f"{spec.text}: {len(lost):,} of the rows of {table.name} name no picture, such as line {line} with {name[:100]}")

@@ -156,6 +156,36 @@ def test_a_table_names_pictures_in_folders_below_those_of_the_pictures(tmp_path)
     assert load_data(f"folder:{tmp_path}?test=0.25", validation=0.0).classes == ("a", "b")
 
 
+def test_train_and_test_have_tables_of_their_own_or_names_of_their_own(tmp_path):
+    """train.csv says nothing of a test whose pictures are called alike, and a row names a picture of one part."""
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        for at in range(6):
+            Image.new("L", (4, 4), 9 * at).save(tmp_path / part / f"{at}.png")
+    rows = {"train.csv": "ababab", "test.csv": "bababa"}
+    for name, labels in rows.items():
+        (tmp_path / name).write_text("file,label\n" + "".join(f"{at}.png,{label}\n" for at, label in enumerate(labels)))
+    source = load_data(f"folder:{tmp_path}", validation=0.0).source
+    for part, kept in ((source.train, [0, 2, 4, 1, 3, 5]), (source.test, [1, 3, 5, 0, 2, 4])):  # by class
+        assert part.take(np.arange(6))[:, 0, 0, 0].tolist() == [9 * at for at in kept] and part.y.tolist() == [0, 0, 0, 1, 1, 1]
+    (tmp_path / "test.csv").unlink()
+    assert len(load_data(f"folder:{tmp_path}?test=0.34", validation=0.0).train.y) == 4  # drawn of train: nothing tells of test
+    (tmp_path / "train.csv").rename(tmp_path / "labels.csv")
+    refused(f"folder:{tmp_path}", "line 2 of labels.csv names 0.png, which is in train and in test; write train/0.png")
+
+
+def test_a_picture_is_named_once_however_it_is_spelled(tmp_path, capsys):
+    for at in range(8):
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        Image.new("L", (4, 4), 9 * at).save(tmp_path / "sub" / f"{at}.png")
+    rows = [f"sub/{at}.png,{'ab'[at % 2]}" for at in range(6)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    assert len(load_data(f"folder:{tmp_path}?test=0.34", validation=0.0).train.y) == 4
+    assert "2 of the pictures in" in capsys.readouterr().err
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows, "sub/../sub/0.png,b"]))
+    refused(f"folder:{tmp_path}?test=0.34", "line 8 of labels.csv: sub/../sub/0.png is named twice")
+
+
 def test_one_class_folder_is_not_read_by_the_table_of_another_part(tmp_path):
     spec = imagenet(tmp_path)
     for name in NAMES[1:]:
