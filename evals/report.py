@@ -46,6 +46,7 @@ class Report(NamedTuple):
     `labelling` says how the row was labelled, `augmentation` what mini-batches went through, and `step_size` which one validation chose,
     where a table compares these. `curve` holds for each seed the accuracies of the scorings that `best_on_test` is the highest of, and
     `curve_steps` the optimiser steps before each. `spread` holds coverage and diversity of the row's examples, where a call asks for them.
+    `waited` is how many of the seconds networks waited for examples that are read block by block.
     """
 
     net: str
@@ -63,6 +64,7 @@ class Report(NamedTuple):
     augmentation: str | None = None
     step_size: float | None = None
     spread: Spread | None = None
+    waited: float | None = None
 
     @property
     def mean(self) -> float:
@@ -129,7 +131,7 @@ def confusion_of(taken: Int[np.ndarray, "seeds c c"]) -> tuple[Confusion, ...] |
 
 
 def join(reports: Sequence[Report], seeds: int) -> Report:
-    """One report on the first `seeds` networks of several reports, whose networks follow each other. The seconds are the sum over all; what
+    """One report on the first `seeds` networks of several reports, whose networks follow each other. The seconds are sums over all; what
     is not told network by network is that of the first report."""
 
     def all_of(name: str) -> tuple | None:
@@ -137,4 +139,5 @@ def join(reports: Sequence[Report], seeds: int) -> Report:
         return None if values[0] is None else tuple(value for part in values for value in part)[:seeds]
 
     each = {name: all_of(name) for name in ("accuracy", "auc", "epochs", "best_on_test", "confusion", "curve")}
-    return reports[0]._replace(**each, seconds=sum(report.seconds for report in reports))
+    waited = None if reports[0].waited is None else sum(report.waited or 0.0 for report in reports)
+    return reports[0]._replace(**each, seconds=sum(report.seconds for report in reports), waited=waited)

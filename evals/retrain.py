@@ -230,7 +230,8 @@ def retrain_group(
     taken = np.asarray(count_over(partial(trainer.score, states), test))
     accuracies = tuple(int(right) / len(test.y) for right in rights_of(taken))
     watched = curve_of(rights, len(test.y), steps_watched(recipe, first)) if rights else {}
-    return Report(net_name, recipe.name, set_kind, accuracies, time.perf_counter() - began, confusion=confusion_of(taken), **watched)
+    took, waited = time.perf_counter() - began, first.blocks.waiting.seconds if isinstance(first, StreamedSet) else None
+    return Report(net_name, recipe.name, set_kind, accuracies, took, confusion=confusion_of(taken), waited=waited, **watched)
 
 
 def rights_of(taken: Int[np.ndarray | jax.Array, "seeds c c"]) -> Int[np.ndarray, " seeds"]:

@@ -125,7 +125,10 @@ def score_groups(key: jax.Array, rows: Sequence[Row], turn: Sequence[Group], tic
     the number of epochs that are done."""
 
     def score(at: int, numbers: tuple[int, ...]) -> Report:
-        return rows[at].worker.report(key, rows[at].kind, rows[at].draw(), numbers=numbers, tick=tick)
+        report = rows[at].worker.report(key, rows[at].kind, rows[at].draw(), numbers=numbers, tick=tick)
+        if report.waited is not None:
+            note(f"{report.net} on the {report.set_kind} set: waited {report.waited:.2f} s of {report.seconds:.2f} s for data")
+        return report
 
     if count() == 1:
         return [score(*group) for group in turn]

@@ -136,7 +136,7 @@ def test_experts_take_the_same_steps(both, tmp_path, recipe, rounding):
 
 
 @pytest.mark.slow
-def test_teachers_collages_labels_and_scores_are_the_same(both, tmp_path):
+def test_teachers_collages_labels_and_scores_are_the_same(both, tmp_path, capsys):
     folders, sets = [tmp_path / "here", tmp_path / "there"], []
     for data, out in zip(both, folders, strict=True):
         train_teachers(data, out / "teachers", net=[TAUGHT], epochs=2, batch=32)
@@ -165,6 +165,10 @@ def test_teachers_collages_labels_and_scores_are_the_same(both, tmp_path):
     assert [report.accuracy for report in rows[0].reports] == [report.accuracy for report in rows[1].reports]
     same(*([report.spread and tuple(report.spread) for report in evaluation.reports] for evaluation in rows))
     assert [report.set_kind for report in rows[0].reports] == ["random", "kmeans", "herding", "full"]
+    waits = [[report.waited is not None for report in evaluation.reports] for evaluation in rows]
+    assert waits == [[False] * 4, [False, False, False, True]] and 0 <= rows[1].reports[-1].waited < rows[1].reports[-1].seconds
+    told = capsys.readouterr().err
+    assert told.count("on the full set: waited") == 1 and "s for data" in told
 
 
 def test_a_teacher_is_the_same_where_a_piece_has_room_for_one_mini_batch_alone(tmp_path, monkeypatch):
