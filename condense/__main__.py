@@ -26,7 +26,9 @@ def main(argv: list[str] | None = None) -> None:
     hush()
     reraise_interrupts()
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] and argv[0] in processes.VERBS and processes.asked() and not {"-h", "--help"} & set(argv):
+    if shared := bool(argv) and argv[0] in processes.VERBS:
+        argv = processes.take_flags(argv)
+    if shared and processes.asked() and not {"-h", "--help"} & set(argv):
         code, message = watch.watched(lambda: run(argv))
         code = say(message, code) if message else code
     else:

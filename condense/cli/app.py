@@ -112,6 +112,8 @@ def usage() -> str:
     """Returns the first page of help: every verb with a line about it."""
     verbs = {verb: (module.RECORD or module.act).__doc__.splitlines()[0] for verb, module in VERBS.items()}
     more = "`condense help VERB` explains a verb, `condense help distill METHOD` a method, as --help behind them does.\n"
+    shared = f"{', '.join(processes.VERBS[:-1])} or {processes.VERBS[-1]}"
+    more += f"`--processes N --process K --coordinator HOST:PORT` behind {shared}: process K of N on the same work.\n"
     more += "`--no-cache` behind a verb compiles anew, and keeps no compiled programs for the next command.\n"
     more += "`condense completion bash|zsh|fish` prints a script for a shell, `condense --version` the version."
     return f"usage: condense VERB ...\n\n{aligned(verbs)}\n\n{more}"

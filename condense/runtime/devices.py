@@ -65,6 +65,20 @@ def _spread(leaf, sharding: NamedSharding):
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
+def replicate_here(tree):
+    """`tree` with every leaf whole on every device of this process."""
+    return tree if len(devices()) == 1 else jax.device_put(tree, NamedSharding(_mesh(devices()), PartitionSpec()))
+
+
+def share_rows(array: jax.Array, *, axis: int = 0) -> jax.Array:
+    """Inside a compiled function: an array of which the devices of this process share the entries along an axis, and with them what is
+    computed of each. It stays whole where their number does not divide the entries."""
+    members = devices()
+    if len(members) == 1 or array.shape[axis] % len(members):
+        return array
+    return jax.lax.with_sharding_constraint(array, NamedSharding(_mesh(members), PartitionSpec(*[None] * axis, AXIS)))
+
+
 def own(tree):
     """`tree` with every leaf that is whole on the devices of all processes as an array of one device of this process, in the same memory;
     what is this process' own comes back as it is."""

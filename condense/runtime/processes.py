@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -20,8 +21,9 @@ from typing import Any, NamedTuple, TypeVar
 from synth.errors import BadInput, RunFailed
 
 A = TypeVar("A")
-VERBS = ("distill", "evaluate", "experts", "teachers")  # those whose work is shared
+VERBS = ("distill", "evaluate", "experts", "teachers", "suite")  # those whose work is shared
 PROCESSES, PROCESS, COORDINATOR = "CONDENSE_PROCESSES", "CONDENSE_PROCESS", "CONDENSE_COORDINATOR"
+FLAGS = {"--processes": PROCESSES, "--process": PROCESS, "--coordinator": COORDINATOR}  # behind a verb, in place of the environment
 AUTO = "auto"
 WAIT = 60  # seconds in which all processes must meet
 SILENT = 60  # seconds without a sign of life after which a process counts as lost
@@ -41,6 +43,19 @@ class Meeting(NamedTuple):
 
     def __str__(self) -> str:
         return f"{PROCESSES}={AUTO}" if self.coordinator is None else f"{COORDINATOR}={self.coordinator}"
+
+
+def take_flags(argv: Sequence[str]) -> list[str]:
+    """The words of a command line without the flags that say how processes meet (`--processes N`, `--process K`, `--coordinator
+    HOST:PORT`), whose values are put into the environment. A flag without a value stays, and is refused as an unknown one."""
+    left, words = [], iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in FLAGS and (equals or (value := next(words, None)) is not None):
+            os.environ[FLAGS[name]] = value
+        else:
+            left.append(word)
+    return left
 
 
 def asked(*, environment: Mapping[str, str] = os.environ) -> bool:
@@ -171,6 +186,19 @@ def one_by_one(work: Callable[[], A]) -> A:
     return made[0]
 
 
+def in_step(work: Callable[[], str]) -> str:
+    """Calls `work` on every process and gives on all of them why it failed: what it returned on the first of those where that is not empty.
+
+    Raises RunFailed where it failed on this process and another one does not come here within a minute: that one waits for what this one
+    should have done.
+    """
+    failed = work()
+    try:
+        return next(filter(None, _exchange(lambda: failed, range(count()), limit=SILENT if failed else None)), "")
+    except TimeoutError as error:
+        raise RunFailed(f"{failed}; this process failed alone: start all again, and the same command goes on from what is saved") from error
+
+
 @contextlib.contextmanager
 def _by_itself() -> Iterator[None]:
     global _alone
@@ -181,7 +209,7 @@ def _by_itself() -> Iterator[None]:
         _alone = before
 
 
-def _exchange(work: Callable[[], Any], speakers: Sequence[int]) -> list[Any]:
+def _exchange(work: Callable[[], Any], speakers: Sequence[int], *, limit: float | None = None) -> list[Any]:
     if count() == 1:
         return [work()]
     number, error = next(_NUMBERS), None
@@ -192,7 +220,7 @@ def _exchange(work: Callable[[], Any], speakers: Sequence[int]) -> list[Any]:
             error, kind = raised, next(name for name, kind in TOLD.items() if isinstance(raised, kind))
             answer = {"error": kind, "message": str(raised)}
         _service().key_value_set_bytes(f"condense/{number}/{index()}", zlib.compress(json.dumps(answer).encode()))
-    answers = [_hear(f"condense/{number}/{speaker}") for speaker in speakers]
+    answers = [_hear(f"condense/{number}/{speaker}", limit) for speaker in speakers]
     if error:
         raise error
     for answer in answers:
@@ -201,13 +229,15 @@ def _exchange(work: Callable[[], Any], speakers: Sequence[int]) -> list[Any]:
     return [answer["value"] for answer in answers]
 
 
-def _hear(name: str) -> dict[str, Any]:
-    while True:  # for a second at a time, so that Ctrl-C is heard
+def _hear(name: str, limit: float | None) -> dict[str, Any]:
+    began = time.monotonic()
+    while limit is None or time.monotonic() - began < limit:  # for a second at a time, so that Ctrl-C is heard
         try:
             return json.loads(zlib.decompress(_service().blocking_key_value_get_bytes(name, 1000)))
         except Exception as error:  # jaxlib's, of no public class
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise
+    raise TimeoutError(f"nobody has said {name}")
 
 
 def _service():

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from condense.evaluation.report import Evaluation
 from condense.runtime.checks import check_whole
 from condense.runtime.lock import LOCK, locked, sign
 from condense.runtime.log import note, progress
+from condense.runtime.processes import PROCESSES, count, in_step, is_loss, on_first
 from condense.studies.crossing import Crossing, SuiteRun, cross
 from condense.studies.results import FILE, SuiteResults, result_rows, run_facts, without_repeats
 from condense.studies.suite_file import Suite, read_suite
@@ -34,6 +36,9 @@ def suite(what: str | Path | Mapping[str, Any], out: str | Path, *, jobs: int = 
       out: folder of the suite: suite.json, results.json, a run folder a set in `runs`, what they share in `inputs`, trainings in `cells`.
       jobs: runs at a time (>= 1), each in a process of its own where there are several. Real examples are trained on after all runs.
 
+    Of several processes that make the same call (`condense.runtime.processes`) all work on one run after another, and the first holds the
+    folder.
+
     Example:
       >>> import condense, tempfile
       >>> file = {"data": "digits", "ipc": 1, "recipe": "krr-ntk", "rows": "distilled", "seeds": 1, "method": [{"name": "random"}]}
@@ -41,20 +46,29 @@ def suite(what: str | Path | Mapping[str, Any], out: str | Path, *, jobs: int = 
       >>> found.failed, len(found.results), 0.3 < found.results[0]["mean"] < 0.9
       ((), 1, True)
 
-    Raises BadInput for a wrong file, where a run of it would be a wrong call, and where `out` holds something else.
+    Raises BadInput for a wrong file, where a run of it would be a wrong call, where `out` holds something else, and for several jobs in
+    several processes; RunFailed where a run failed on this process and not on the others.
     """
-    jobs, asked, out = check_whole("jobs", jobs), read_suite(what), check_out(out)
+    jobs, asked = check_whole("jobs", jobs), read_suite(what)
+    if jobs > 1 and count() > 1:
+        raise BadInput(f"--jobs {jobs}: {count()} processes share every run already; leave it out, or unset {PROCESSES}")
+    out = Path(on_first(lambda: str(check_out(out))))
     crossing = cross(asked)
     for line in crossing.skipped:
         note(line)
-    with locked(out) as lock:
-        sign(lock)
-        write_json(out / RECORD, {**asked.as_json(), "runs": [run.folder for run in crossing.runs], "skipped": list(crossing.skipped)})
+    record = {**asked.as_json(), "runs": [run.folder for run in crossing.runs], "skipped": list(crossing.skipped)}
+    with ExitStack() as stack:
+
+        def begin() -> None:
+            sign(stack.enter_context(locked(out)))
+            write_json(out / RECORD, record)
+
+        on_first(begin)
         failed = carry_out_runs(asked, crossing, out, jobs)
         rows = score_all(asked, crossing, out, failed)
         facts = tuple(run_facts(run, out, failed.get(run.folder, "")) for run in crossing.runs)
         found = SuiteResults(out, facts, without_repeats(rows), crossing.skipped)
-        write_json(out / FILE, found.as_json())
+        on_first(lambda: write_json(out / FILE, found.as_json()))
     return found
 
 
@@ -85,7 +99,8 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
         if reason:
             broken[name] = reason
             note(f"{name}: {reason}")
-    lengths = {run.length: length_work(run, out) for run in reversed(crossing.runs) if run.length and not (out / run.length).is_file()}
+    measured = on_first(lambda: [run.length for run in crossing.runs if run.length and (out / run.length).is_file()])
+    lengths = {run.length: length_work(run, out) for run in reversed(crossing.runs) if run.length and run.length not in measured}
     lengths = [work for work in lengths.values() if not set(work["needs"]) & set(broken)]
     for name, reason in do_all(lengths, jobs=jobs, logs=out / LOGS):
         if reason:
@@ -99,7 +114,7 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
             bar.advance(1)
             if reason:
                 failed[name] = reason
-                remove_unfinished(out / name)
+                on_first(lambda: remove_unfinished(out / name))  # noqa: B023 (called at once)
                 note(f"{name}: {reason}")
     if jobs > 1:
         works = []
@@ -153,13 +168,21 @@ def score_together(runs: Sequence[SuiteRun], out: Path, choices: dict[str, Any])
       out: the suite's folder.
       choices: keyword arguments of `condense.evaluate`, `rows` among them.
     """
-    try:
-        scored = evaluate([out / run.folder for run in runs], **choices)
-        return list(zip(runs, scored.sets, strict=True))
-    except Exception as error:  # whatever it is, the other sets are scored
-        if len(runs) > 1:
-            return [pair for run in runs for pair in score_together([run], out, choices)]
-        reason = reason_of(error)
+    scored: list[Evaluation] = []
+
+    def score() -> str:
+        try:
+            scored.extend(evaluate([out / run.folder for run in runs], **choices).sets)
+        except Exception as error:  # whatever it is, the other sets are scored
+            if is_loss(error):
+                raise
+            return reason_of(error)
+        return ""
+
+    if not (reason := in_step(score)):
+        return list(zip(runs, scored, strict=True))
+    if len(runs) > 1:
+        return [pair for run in runs for pair in score_together([run], out, choices)]
     if "distilled" not in choices["rows"] or len(choices["rows"]) == 1:
         return [(runs[0], reason)]
     note(f"{runs[0].folder}: scored without real examples beside it: {reason}")

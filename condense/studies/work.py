@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from condense.inputs.registry import PROVIDERS
+from condense.runtime.processes import on_first
 from condense.runtime.programs import release_programs
 from condense.runtime.run_folder import RECORD
 from condense.studies.crossing import SPLIT, SharedInput, SuiteRun, load
@@ -65,7 +66,8 @@ def carry_out(work: dict[str, Any]) -> None:
         PROVIDERS[flag].make(context._replace(out=place.parent))  # the provider keeps it in a folder of the flag's name
         return
     if work["kind"] == "length":
-        keep_length(place, measure_length(plan(work["method"], data, **work["arguments"])))
+        length = measure_length(plan(work["method"], data, **work["arguments"]))
+        on_first(lambda: keep_length(place, length))
         return
     made = replace(plan(work["method"], data, **work["arguments"], out=place), remarks=())  # said where one run alone is asked for
     execute(with_length(made, kept_length(Path(work["length"]))) if work.get("length") else made)

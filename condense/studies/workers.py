@@ -17,19 +17,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from condense.runtime.processes import in_step, is_loss
+
 Outcome = tuple[str, str]  # name of a piece of work, and why it failed; empty where it did not
 
 
 def do_all(work: Iterable[dict[str, Any]], *, jobs: int, logs: Path) -> Iterator[Outcome]:
     """Does all pieces of work, `jobs` at a time, and yields (name, why it failed; empty if it did not) of each as it ends. With one job or
-    one piece the work is done in this process, in order; else by processes, which write what they say to files in `logs`.
+    one piece the work is done in this process, in order, by all processes that share a run (`condense.runtime.processes`); else by
+    processes of their own, which write what they say to files in `logs`.
 
     Pieces with the same text under `alone` never run at the same time, unless it is empty. Where the loop over the outcomes is left, the
     processes are ended.
     """
     pieces = list(work)
     if jobs == 1 or len(pieces) < 2:
-        yield from ((one["name"], attempt(one)) for one in pieces)
+        yield from ((one["name"], in_step(lambda: attempt(one))) for one in pieces)  # noqa: B023 (called at once)
         return
     alone: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -52,12 +55,15 @@ def do_all(work: Iterable[dict[str, Any]], *, jobs: int, logs: Path) -> Iterator
 
 
 def attempt(work: dict[str, Any]) -> str:
-    """Does a piece of work in this process, and returns why it failed, in one line; empty where it did not. No error is raised."""
+    """Does a piece of work in this process, and returns why it failed, in one line; empty where it did not. No error is raised but that
+    another process of the same run is gone."""
     from condense.studies.work import carry_out, reason_of  # brings JAX, which counts processors; see `main`
 
     try:
         carry_out(work)
     except Exception as error:  # whatever it is, the other runs of an evening go on
+        if is_loss(error):
+            raise
         return reason_of(error)
     return ""
 

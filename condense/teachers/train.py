@@ -24,6 +24,7 @@ from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
 from condense.runtime.checkpoint import Checkpoints
 from condense.runtime.checks import check_seed
+from condense.runtime.devices import replicate_here, share_rows
 from condense.runtime.log import COMPILING, MetricsLog, note, progress
 from condense.runtime.processes import count, gather, index, is_first, on_first
 from condense.runtime.run_folder import RECORD, Run, check_there, open_run
@@ -99,11 +100,8 @@ def train_teachers(
     """
     recipe, seed = TeacherRecipe(EPOCHS if epochs is None else epochs, lr, batch, optimizer, decay, precision).checked(), check_seed(seed)
     data = part_of(load_data(data, seed=seed), fraction)
-    recipe = (
-        recipe
-        if epochs is not None
-        else recipe._replace(epochs=kept_epochs(Path(out)) or usual_epochs(len(data.train.y), batch=recipe.batch))
-    )
+    if epochs is None:
+        recipe = recipe._replace(epochs=kept_epochs(Path(out)) or usual_epochs(len(data.train.y), batch=recipe.batch))
     members = settle_committee(data, net, recipe)
     part = {} if fraction is None else {"fraction": float(fraction)}
     names = [member.as_text(recipe) for member in members]
@@ -242,7 +240,8 @@ def compile_steps(
     net: Net, classes: int, recipe: TeacherRecipe, steps: int, *, view: View | None = None, augment: Callable | None = None
 ) -> Callable:
     """Compiles steps of a training of `steps` steps an epoch: (state, mini-batches, x, y, epoch, step of the first mini-batch, first step,
-    step to stop before) -> state. A call uses up the memory of the state. `x` and `y` are what the mini-batches index."""
+    step to stop before) -> state. A call uses up the memory of the state. `x` and `y` are what the mini-batches index. The devices of this
+    process share every mini-batch."""
 
     @partial(jax.jit, donate_argnums=0)
     def advance(state: Fit, items: Item, x, y, epoch, offset, first, stop):
@@ -251,7 +250,9 @@ def compile_steps(
         def one(i, state):
             share = (epoch * steps + i).astype(jnp.float32) / (recipe.epochs * steps)
             tx = recipe.optimiser((1 + jnp.cos(jnp.pi * share)) / 2)
-            return fit(objective, tx, state, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i - offset, 1), items))[0]
+            item = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i - offset, 1), items)
+            item = item._replace(index=share_rows(item.index, axis=1), counts=share_rows(item.counts, axis=1))
+            return fit(objective, tx, state, item)[0]
 
         return jax.lax.fori_loop(first, stop, one, state)
 
@@ -275,6 +276,7 @@ def trainer(net: Net, data: Data, recipe: TeacherRecipe, *, examples: Split | No
     view = usual_view(data, cropped=cropped) if augment is None else None
     n, batch = len(data.train.y), min(recipe.batch, len(data.train.y))
     steps, blocks = -(-n // batch), Blocks(examples or data.train)
+    blocks.whole = replicate_here(blocks.whole)
     advance = compile_steps(net, len(data.classes), recipe, steps, view=view, augment=augment)
     marks = [steps * at // PIECES for at in range(PIECES)]
     order = jax.jit(lambda key, epoch: epoch_items(key, epoch, n, batch=batch))

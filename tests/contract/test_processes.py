@@ -150,6 +150,65 @@ def test_an_evaluation_shares_its_cells():
     assert len(cells("c")) == 4 and kept.items() <= cells("c").items()
 
 
+SUITE = """
+data = "digits?limit=100"
+ipc = 1
+seeds = 2
+recipe = "quick"
+nets = "mlp:width=4"
+rows = ["distilled", "random"]
+[[method]]
+name = "mtt"
+net = "mlp:width=4"
+inner_steps = 2
+steps = 2
+[[method]]
+name = "dm"
+net = "mlp:width=4"
+batch = 4
+steps = 40
+[[method]]
+name = "dm"
+label = "broken"
+net = "mlp:width=4"
+batch = 4
+lr = 1e38
+steps = 3
+"""
+
+
+@pytest.mark.slow
+def test_a_suite_is_worked_on_by_all_and_goes_on():
+    """One run of it fails, and the other ones do not care."""
+    Path("small.toml").write_text(SUITE)
+    for name, more in {"two": {}, "one": {"processes": 1, "devices": 2}}.items():
+        ended = together("suite", "small.toml", "--out", name, **more)
+        assert [one.code for one in ended] == [1] * len(ended) and "1 of 3 runs failed, such as runs/broken-" in ended[0].last
+        assert "not finite at step" in ended[0].last and len({one.last for one in ended}) == 1
+    found = outcome("two")
+    assert found == outcome("one") and len(found["results"]) == 3  # two sets, and the real images beside both
+
+    def second_run() -> bool:
+        return any(Path("lost/runs").glob("dm-*/run.json"))
+
+    ended = together("suite", "small.toml", "--out", "lost", kill=(1, second_run))
+    assert (ended[0].code, ended[0].last) == (1, f"condense: {LOST}") and not Path("lost/results.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in Path("lost/inputs").rglob("expert_*.npy")}
+    together("suite", "small.toml", "--out", "lost")
+    assert outcome("lost") == found and before == {path: path.stat().st_mtime_ns for path in before} and before
+
+
+def outcome(place: str) -> dict:
+    """What a suite found, without times."""
+
+    def untimed(rows: list[dict]) -> list[dict]:
+        return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
+
+    found = json.loads(Path(place, "results.json").read_text())
+    sets = {path.parent.name: arrays(path) for path in sorted(Path(place, "runs").glob("*/set.npz"))}
+    return {name: untimed(found[name]) for name in ("runs", "results")} | {"sets": sets}
+
+
 def cells(place: str) -> dict[str, int]:
     """The finished cells in a folder, with the time at which each was written."""
     return {path.name: path.stat().st_mtime_ns for path in Path(place).glob("*.json")}

@@ -49,8 +49,8 @@ def test_what_it_may_not_say(values, words):
 
 def test_verbs_whose_work_is_not_shared_say_so(monkeypatch, capsys):
     monkeypatch.setenv("CONDENSE_PROCESSES", "2")
-    assert run(["suite", "digits", "--out", "s"]) == 2
-    assert "CONDENSE_PROCESSES: `condense suite` works in one process (in several: distill, evaluate," in capsys.readouterr().err
+    assert run(["rank", "--data", "digits", "--out", "s"]) == 2
+    assert "CONDENSE_PROCESSES: `condense rank` works in one process (in several: distill, evaluate," in capsys.readouterr().err
     assert run(["list", "recipes"]) == 0  # nothing to share
 
 
@@ -144,3 +144,26 @@ def test_without_others_everything_is_a_call():
 
 def fails():
     raise RunFailed("no room")
+
+
+def test_flags_stand_for_the_environment(monkeypatch):
+    for name in NAMES.values():
+        monkeypatch.delenv(name, raising=False)
+    words = ["suite", "a.toml", "--processes", "2", "--out", "x", "--process=1", "--coordinator", "here:7000"]
+    assert processes.take_flags(words) == ["suite", "a.toml", "--out", "x"]
+    assert processes.read_meeting() == ("here:7000", 2, 1)
+    assert processes.take_flags(["dm", "--processes"]) == ["dm", "--processes"]
+    for name in NAMES.values():
+        monkeypatch.delenv(name)
+
+
+def test_why_one_failed_is_why_all_failed(three):
+    assert three(lambda number: processes.in_step(lambda: "no room" if number == 1 else "")) == ["no room"] * 3
+    assert three(lambda number: processes.in_step(lambda: "")) == [""] * 3
+
+
+def test_who_fails_alone_does_not_wait_for_ever(three, monkeypatch):
+    """The others wait for its part of the work, and so none of them comes."""
+    monkeypatch.setattr(processes, "SILENT", 0.1)
+    found = three(lambda number: processes.in_step(lambda: "no room") if number == 1 else None)
+    assert isinstance(found[1], RunFailed) and "no room" in str(found[1]) and "failed alone" in str(found[1])

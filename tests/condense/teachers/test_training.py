@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from condense import nets
+from condense.runtime import devices as mesh
 from condense.teachers import train as teachers
 from condense.teachers.train import TeacherRecipe, trainer
 from synth.base import take_all
 from synth.errors import BadInput
 from synth.images.views import View
-from synth.training.fit import init_fit
+from synth.training.fit import epoch_items, init_fit
 from tests.support.linear import linear_gradient, linear_net
 from tests.support.three_classes import three_classes
 
@@ -72,6 +74,25 @@ def test_every_step_of_a_teacher_has_a_batch_and_a_view_of_its_own(data, monkeyp
     for turn in range(4):
         rows = sorted(seen[steps * turn : steps * (turn + 1)])
         assert sorted(np.concatenate([row for _, _, row, _ in rows])[:n]) == list(range(n))
+
+
+@pytest.mark.parametrize(("batch", "part"), [(8, 2), (6, 6)])
+def test_devices_share_a_mini_batch_that_their_number_divides(data, batch, part, monkeypatch):
+    """Each computes its part of the images, and the teacher agrees with that of one device."""
+    net, recipe = nets.build("convnet:width=4,depth=1,norm=batch", data.image, 3), TeacherRecipe(1, 0.5, batch)
+    trained, texts = [], []
+    for count in (4, 1):
+        monkeypatch.setattr(mesh, "devices", lambda: tuple(jax.local_devices()[:count]))  # noqa: B023
+        steps = teachers.compile_steps(net, 3, recipe, 4, view=View(pad=1))
+        x, y = map(jnp.asarray, take_all(data.train))
+        items = epoch_items(KEY, jnp.int32(0), len(y), batch=batch)
+        asked = init_fit(KEY, net, recipe.optimiser(1.0)), items, x, y, *map(jnp.int32, (0, 0, 0, 2))
+        texts.append(steps.lower(*asked).compile().as_text())
+        trained.append(jax.tree.leaves(steps(*asked).vars))
+    assert f"f32[{part},4,4,4]" in texts[0] and f"f32[{batch},4,4,4]" in texts[1]
+    assert (f"f32[{batch},4,4,4]" in texts[0]) == (part == batch)
+    for shared, alone in zip(*trained, strict=True):
+        np.testing.assert_allclose(shared, alone, rtol=1e-5, atol=1e-6)
 
 
 def test_fractions_of_the_training_images_are_nested_and_in_proportion(data):
