@@ -1,6 +1,7 @@
 """Digests of data: of all that rows hold, or of rows that stay in their files without a look at most of them."""
 
 import hashlib
+import os
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def sampled_digest(source: ArraySource, kept: Kept) -> str:
     training rows and 2,048 test rows that are always the same ones. Nothing is kept here."""
     found = hashlib.sha256(b"sampled 1\0" + "\0".join(source.classes).encode())
     for name, size in kept.index():
-        found.update(f"{name}\0{size}\n".encode())
+        found.update(os.fsencode(f"{name}\0{size}\n"))
     for number, rows in enumerate((source.train, source.test)):
         found.update(f"{rows.dtype.str}{rows.shape}".encode() + np.ascontiguousarray(rows.y).tobytes())
         n = rows.shape[0]

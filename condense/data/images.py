@@ -5,9 +5,11 @@ whitened by what was fitted on the rows of `train`, with i32 class indices in 0.
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +17,13 @@ from condense.data.digests import digest_of, shaping
 from condense.data.named import IMAGENET, PUBLISHED, STATED
 from condense.data.readers.base import Spec
 from condense.data.readers.kept import Kept
-from condense.data.readers.source import ArraySource, stratified
+from condense.data.readers.source import MODEL_SPACE, ArraySource, stratified
 from condense.data.rows import Part, Rows, Slices, View, view
 from condense.data.spec import absolute
-from condense.runtime.log import progress
+from condense.runtime.log import note, progress
+from synth.base import Split
 from synth.errors import BadInput
+from synth.files.memory import megabytes
 from synth.images import preprocess as pre
 from synth.images.preprocess import Preprocess, Standard
 from synth.set import SyntheticSet
@@ -158,6 +162,24 @@ def limited(source: ArraySource, count: int | None) -> ArraySource:
     if count is None or count >= len(source.train.y):
         return source
     return replace(source, train=Part(source.train, stratified(source.train.y, count)))
+
+
+def room_of(data: Any) -> str:
+    """Says in words where the rows of data lie, and what they take in memory, raw and in model space: `42.4 MB in memory` or `in their
+    files`. Empty for data whose rows are no arrays, such as graphs."""
+    rows = getattr(getattr(data, "source", None), "train", None), getattr(getattr(data, "source", None), "test", None)
+    if not all(isinstance(part, Rows) for part in rows):
+        return ""
+    if not rows[0].in_memory:
+        return "in their files"
+    numbers = sum(math.prod(part.shape) for part in rows)
+    return f"{megabytes(numbers * (rows[0].dtype.itemsize + MODEL_SPACE))} in memory"
+
+
+def say_whole(train: Split, what: str) -> None:
+    """Says that `what` is made of whole pictures, where the option `crops` of the data asks for random parts: teachers alone get these."""
+    if getattr(train, "crops", False):
+        note(f"crops=true: {what} learn from whole pictures, scaled and cut to their size; only `condense teachers` takes random parts")
 
 
 def kept_fit(spec: Spec, source: ArraySource, train: np.ndarray, fit: Callable[[str, Rows, str], Preprocess]) -> Preprocess:

@@ -15,6 +15,10 @@ them here.
 """
 
 import math
+import mmap
+import shutil
+import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,8 +29,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int, Int32, UInt8
 
+from condense.runtime.log import note
 from synth.base import Examples
-from synth.files.memory import MemoryBudget
+from synth.errors import BadInput
+from synth.files.atomic import FULL
+from synth.files.memory import MemoryBudget, megabytes
 from synth.images.preprocess import CHUNK, Preprocess, Standard, unit
 
 LARGE = 1 << 28  # bytes that may be taken without a count of what is free
@@ -162,9 +169,8 @@ class View:
     `take` normalises the rows that it takes, and keeps none of them, save what the next paragraph says.
 
     A row has the same bits whatever is taken beside it. Where the preprocessing computes every number from that number alone, this holds by
-    itself. Whitening is a matrix product, which may round a row differently in another batch. Of rows in memory the view whitens all, once,
-    in pieces of `CHUNK`, and keeps the result. It whitens other rows one by one. An implementation of `Rows` for which that is too slow
-    must store whitened rows where it can find them again; it must not whiten whichever batch it is asked for.
+    itself. Whitening is a matrix product, which may round a row differently in another batch. So the view whitens all rows, once, in pieces
+    of `CHUNK`, when the first is taken, and keeps the result: in memory where rows lie there, else in a file without a name.
 
     Args:
       rows: the raw rows.
@@ -200,9 +206,14 @@ class View:
         if needed > LARGE and not self.rows.in_memory:
             remedy = "take fewer, as by limit=N, or smaller ones"
             MemoryBudget(f"{len(index):,} of the rows, which stay in their files, at once", remedy=remedy).take(needed)
-        if self.rows.in_memory and not self.preprocess.elementwise:
-            return self._whole.take(index)
-        return self._model_space(index)
+        if self.preprocess.elementwise:
+            return Examples(self._model_space(index), self.y[index])
+        with _WHITENING:  # threads that read ahead wait for the first of them
+            whitened = self._whitened
+        x = np.array(whitened[index])
+        if isinstance(whitened, np.memmap):
+            whitened._mmap.madvise(mmap.MADV_DONTNEED)
+        return Examples(x, self.y[index])
 
     @property
     def packed(self) -> bool:
@@ -224,8 +235,8 @@ class View:
         """A random part of each raw row that `index` names, of the size of rows, in its order. The seed of a row alone says which part."""
         return self.rows.take_crops(np.asarray(index, np.int64), seeds)
 
-    def unpack(self, raw: UInt8[np.ndarray, "m ..."]) -> Float32[Array, "m ..."]:
-        """Raw rows in model space, moved to the device as bytes. Only for a view that is `packed`."""
+    def unpack(self, raw: UInt8[np.ndarray, "m ..."] | UInt8[Array, "m ..."]) -> Float32[Array, "m ..."]:
+        """Raw rows in model space, moved to the device as bytes if they are not there. Only for a view that is `packed`."""
         bytes_of_channels = np.arange(256, dtype=np.uint8).reshape(-1, 1).repeat(raw.shape[-1], 1)
         return _looked_up(jnp.asarray(raw), jnp.asarray(self.preprocess.apply(unit(bytes_of_channels))))
 
@@ -234,17 +245,34 @@ class View:
         return replace(self, y=np.zeros_like(self.y))
 
     @cached_property
-    def _whole(self) -> Examples:
-        return self._model_space(np.arange(len(self)))
+    def _whitened(self) -> Float32[np.ndarray, "n ..."]:
+        every = np.arange(len(self))
+        if self.rows.in_memory or not len(self):
+            return self._model_space(every)
+        needed, free, place = 4 * math.prod(self.shape), shutil.disk_usage(tempfile.gettempdir()).free, tempfile.gettempdir()
+        room = f"whitened rows take {megabytes(needed)}, and {place} has {megabytes(free)} free; set TMPDIR to a folder of a larger disk"
+        if needed > free // 2:
+            raise BadInput(room)
+        note(f"whitening {len(self):,} rows, which stay in their files, into a file of {megabytes(needed)}")
+        with tempfile.TemporaryFile() as file:
+            try:
+                for at in range(0, len(every), CHUNK):
+                    file.write(self._model_space(every[at : at + CHUNK]).data)
+                file.flush()
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                raise BadInput(f"{room} ({error.strerror})") from error
+            return np.memmap(file, np.float32, mode="r", shape=self.shape)
 
-    def _model_space(self, index: np.ndarray) -> Examples:
+    def _model_space(self, index: np.ndarray) -> Float32[np.ndarray, "m ..."]:
         x = np.empty((len(index), *self.shape[1:]), np.float32)
-        batch = CHUNK if self.preprocess.elementwise or self.rows.in_memory else 1
         for at in range(0, len(index), CHUNK):
-            raw, out = unit(self.rows.take(index[at : at + CHUNK])), x[at : at + CHUNK]
-            for row in range(0, len(raw), batch):
-                out[row : row + batch] = self.preprocess.apply(raw[row : row + batch])
-        return Examples(x, self.y[index])
+            x[at : at + CHUNK] = self.preprocess.apply(unit(self.rows.take(index[at : at + CHUNK])))
+        return x
+
+
+_WHITENING = threading.Lock()
 
 
 @jax.jit

@@ -17,6 +17,7 @@ from matchers.base import Computed, Feed, Given, GraphsPerClass, PerClass, Piece
 from synth.base import Split, take_all
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples, batch_of
+from synth.training.packed import Bytes, gives_bytes
 from synth.training.stream import Ahead
 
 GRAPHS = 3  # stream of the seed, beside those of the image feeds
@@ -43,7 +44,7 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
         rows, `Whole()` all of `examples` in memory, `Unread()` `examples` as they are, `Segment(...)` a `Piece` of an expert's trajectory,
         `Stages(...)` two `Snapshots` of it, `GraphsPerClass(n)` a batch of graphs a class, `Given(value)` that value, `Computed(of)` what
         `of` makes of the examples, None nothing, and a tuple of requests a tuple of their batches. Threads read the next batches meanwhile,
-        where examples do not lie in memory.
+        where examples do not lie in memory; bytes come as `synth.training.packed.Bytes` then, which `place_batch` normalises.
       examples: the training split.
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
@@ -95,12 +96,14 @@ def _per_class(n: int, examples: Split, classes: int, seed: int) -> Callable:
         raise BadInput(f"--data has no training example of class {empty[0]}; this method draws from each of the {classes} classes")
 
     n = min(n, max(map(len, rows)))  # more would be the same rows again, at their full cost
+    as_bytes = gives_bytes(examples)
 
     def feed(step: int):
         rng = _rng(seed, PER_CLASS, step)
         chosen = np.stack([members[rng.choice(len(members), n, replace=len(members) < n)] for members in rows])
-        x = examples.take(chosen.ravel()).x
-        return x.reshape(*chosen.shape, *x.shape[1:])
+        x = examples.take_bytes(chosen.ravel()) if as_bytes else examples.take(chosen.ravel()).x
+        x = x.reshape(*chosen.shape, *x.shape[1:])
+        return Bytes(x, None, examples) if as_bytes else x
 
     return feed
 
@@ -109,11 +112,13 @@ def _shuffled(n: int, examples: Split, seed: int) -> Callable:
     size = len(examples.y)
     if size < n:
         raise BadInput(f"--data has {size} training examples, fewer than the {n} of one batch; choose a batch of at most {size}")
+    as_bytes = gives_bytes(examples)
     permutation = lru_cache(1)(lambda epoch: _rng(seed, SHUFFLED, epoch).permutation(size))
 
     def feed(step: int):
         epoch, place = divmod(step, size // n)
-        return examples.take(permutation(epoch)[place * n : (place + 1) * n])
+        rows = permutation(epoch)[place * n : (place + 1) * n]
+        return Bytes(examples.take_bytes(rows), examples.y[rows], examples) if as_bytes else examples.take(rows)
 
     return feed
 

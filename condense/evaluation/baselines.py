@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense.data.graphs import GraphData
-from condense.data.images import Data
+from condense.data.images import Data, say_whole
 from condense.data.modality import MODALITIES
 from condense.data.readers.encoded import LONG
 from condense.engine.storage import stored_as
@@ -225,7 +225,7 @@ def everything(comparison: Comparison) -> Draw:
     set has; the same for every seed. Where they do not lie in memory it is a `StreamedSet`, which reads them block by block."""
     usual = MODALITIES[comparison.data.modality].content
     encode = partial(comparison.real, kind=Hard, content=usual and usual(comparison.data))
-    train = comparison.data.train
+    say_whole(train := comparison.data.train, "networks of the full row")
     return (lambda seed: encode(take_all(train))) if train.in_memory else lambda seed: StreamedSet(Blocks(train), encode)
 
 

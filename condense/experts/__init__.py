@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from condense import nets
-from condense.data.images import Data
+from condense.data.images import Data, say_whole
 from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES, augmentation, check_modality, usual_net
 from condense.experts.base import ExpertRecipe
@@ -87,6 +87,7 @@ def train_experts(
         header = new_header(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed, precision=precision)
         trainer = make_expert_trainer(built, RECIPES[recipe](**options), augmentation(data), classes, epochs=epochs)
         held.begin()
+        say_whole(data.train, "experts")
         training = ExpertTraining(held, header, trainer, data.train, data.val)
         training.run(jax.random.fold_in(jax.random.key(seed), EXPERTS))
     return load_experts(out)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condense import nets
-from condense.data.images import Data
+from condense.data.images import Data, say_whole
 from condense.data.load import Given, load_data
 from condense.data.modality import MODALITIES, check_modality
 from condense.ranking.log import LastLogits, RankLog
@@ -174,6 +174,7 @@ class RankTraining:
         self.net: Net = nets.build(ranking.net, data.image, len(data.classes))
         self.examples: Split = on_device(held(data.train))
         self.measure: Measure = make_measure(self.net)
+        say_whole(data.train, "proxies")
         self.train = trainer(self.net, data, ranking.recipe, examples=self.examples, augment=augmentation_of(data))
         self.log = RankLog(self.folder, ranking.header(width_of(self.net, data.image)))
 

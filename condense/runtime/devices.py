@@ -5,6 +5,7 @@ there.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import jax
@@ -14,6 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from condense.runtime.processes import count
 from synth.base import Examples
+from synth.training.packed import Bytes
 
 AXIS = "devices"
 
@@ -98,9 +100,14 @@ def split_axis(batch, count: int) -> int | None:
 
 def place_batch(batch):
     """Puts a feed's batch on the devices, which share it along `split_axis`, or get a copy each. Of a tuple every part is put as if it were
-    alone."""
+    alone. Bytes are moved as bytes, and normalised where they arrive; of several processes each normalises all before it keeps its part."""
     if type(batch) is tuple:
         return tuple(map(place_batch, batch))
+    if isinstance(batch, Bytes):
+        if count() > 1:
+            return place_batch(jax.tree.map(np.asarray, batch.unpack()))
+        placed = place_batch(batch.raw if batch.y is None else Examples(batch.raw, batch.y))
+        return replace(batch, raw=placed, y=None).unpack() if batch.y is None else replace(batch, raw=placed.x, y=placed.y).unpack()
     axis = split_axis(batch, len(everywhere()))
     return replicate(batch) if axis is None else _put(batch, _sharding(*[None] * axis, AXIS))
 
@@ -109,6 +116,7 @@ def batch_shapes(batch, count: int):
     """The shapes and dtypes of what one of `count` devices would get of a feed's batch, where there were so many."""
     if type(batch) is tuple:
         return tuple(batch_shapes(part, count) for part in batch)
+    batch = jax.tree.map(np.asarray, batch.unpack()) if isinstance(batch, Bytes) else batch
     axis = split_axis(batch, count)
 
     def shape(leaf):

@@ -197,7 +197,10 @@ def _held(folder, config, *, steps, seed, command, data_digest, beside, shown, s
         try:
             yield run
         except Exception as error:
-            if isinstance(error, BadInput) and not old:  # a wrong call is no run: the right one may have the folder
+            if isinstance(error, BadInput) and not old and not run.record["step"]:
+                # a wrong call is no run: the right one may have the folder. Data may fail too, after some steps, and that is one
+                if run.begun:
+                    _clear(folder, run.record)
                 (folder / RECORD).unlink(missing_ok=True)
                 (folder / LOCK).unlink()
                 with contextlib.suppress(OSError):  # it is empty where this call made it

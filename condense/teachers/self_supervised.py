@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from condense import nets
-from condense.data.images import Data
+from condense.data.images import Data, say_whole
 from condense.data.load import Given, load_data
 from condense.data.modality import check_modality
 from condense.nets.precision import in_precision
@@ -203,6 +203,7 @@ def _compiled(config: Config, shape: tuple[int, int, int, int], classes: int, fl
 
 def _train(config: Config, data: Data, held: Run) -> tuple[Vars, float | None]:
     blocks, key, folder = Blocks(data.train), jax.random.key(config.seed), held.folder
+    say_whole(data.train, "teachers without labels")
     training, read = _compiled(config._replace(seed=0), data.train.shape, len(data.classes), data.flips)
     checkpoints, carry = Checkpoints(folder / "checkpoints", owner=held.owner), training.init(jax.random.fold_in(key, 0))
     with defer_interrupt():

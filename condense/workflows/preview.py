@@ -2,7 +2,7 @@
 
 from condense import nets
 from condense.data.graphs import GraphData
-from condense.data.images import Data
+from condense.data.images import Data, room_of
 from condense.engine.measure import Cost, measure_training
 from condense.inputs.context import ToMake
 from condense.runtime.log import duration, note
@@ -41,10 +41,11 @@ def plan_rows(made: Plan) -> list[tuple[str, str]]:
     given, settings = made.budget.given(), made.settings
     synth = stand_in_set(made) if made.modality.starts else None
     counts = f"{len(data.train.y):,} training {word}s, {len(data.val.y):,} for validation, {len(data.classes)} classes"
+    room = f"; {held}" if (held := room_of(data)) else ""
     scored = f", scored on validation every {schedule.eval_every}" if schedule.eval_every else ""
     rows = [
         ("method", f"{made.method.name}: {made.method.summary}"),
-        ("data", f"{data.spec}: {counts}, split by seed {data.seed}{f'; test: {data.drawn}' if data.drawn else ''}"),
+        ("data", f"{data.spec}: {counts}, split by seed {data.seed}{f'; test: {data.drawn}' if data.drawn else ''}{room}"),
         ("network", made.net),
         ("budget", f"{'as large as the data make it' if given is None else f'{given[0]} {given[1]}'}{size_of(made, synth)}"),
         ("stored as", made.stored or "usual"),
@@ -132,6 +133,7 @@ def preview_inputs(waiting: list[ToMake], data: Data | GraphData, *, device: str
         machine = find_machine(device)
         times = [*input_lines(waiting, data, machine), caution(machine)]
     disk = {waiting[0].kind: sum(one.disk for one in waiting)}
-    rows = [("data", f"{data.spec}: {len(data.train.y):,} training examples, {len(data.classes)} classes")]
+    room = f"; {held}" if (held := room_of(data)) else ""
+    rows = [("data", f"{data.spec}: {len(data.train.y):,} training examples, {len(data.classes)} classes{room}")]
     rows += [("input", describe(one)) for one in waiting]
     return [f"{name:<10}{text}" for name, text in (*rows, *(("estimate", line) for line in (*times, *disk_lines(disk))))]

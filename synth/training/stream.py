@@ -11,16 +11,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree, UInt8
+from jaxtyping import Array, Float, Int, PyTree
 
 from synth.base import Examples, Net, Split, Vars, take_all
 from synth.labels.plain import Hard
 from synth.training.fit import Item, epoch_items, fit, in_batches, init_fit, on_examples, real_sgd, train_on
+from synth.training.packed import gives_bytes
 
 PIECE = 1 << 25  # bytes of examples in model space that are in memory at a time
 AHEAD = 2  # pieces that threads make meanwhile
@@ -117,10 +118,9 @@ def read_over(read: Callable, vars: PyTree, split: Split, *, least: int = 0) -> 
     of the other pieces: a product of matrices may round differently where it has fewer.
     """
     size, found = max(least, rows_in(split)), []
-    for piece in pieces_of(split):
-        m = len(piece.y)
-        x = piece.x if split.in_memory else padded(piece.x, size)
-        found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:m], in_batches(read, vars, jnp.asarray(x), batch=BATCH)))  # noqa: B023
+    for x, y in moved_pieces(split, size):
+        m = len(y)
+        found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:m], in_batches(read, vars, x, batch=BATCH)))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves) if len(leaves) > 1 else leaves[0], *found)
 
 
@@ -128,10 +128,23 @@ def count_over(count: Callable[[Array, Array], Int[Array, "..."]], split: Split)
     """The sum of `count(x, y)` over the pieces of a split: one where it lies in memory. Otherwise the last piece is filled up with rows of
     zeros whose class is -1, which `count` must not count."""
     size, total = rows_in(split), 0
-    for piece in pieces_of(split):
-        x, y = (piece.x, piece.y) if split.in_memory else (padded(piece.x, size), padded(piece.y, size, fill=-1))
-        total = total + np.asarray(count(jnp.asarray(x), jnp.asarray(y)))
+    for x, y in moved_pieces(split, size):
+        total = total + np.asarray(count(x, jnp.asarray(y if split.in_memory else padded(y, size, fill=-1))))
     return np.asarray(total)
+
+
+def moved_pieces(split: Split, size: int) -> Iterator[tuple[Float[Array, "n ..."], Int[np.ndarray, " m"]]]:
+    """All examples in order, moved to the device, with their class indices: at once where they lie in memory, else a piece after another,
+    each filled up with rows of zeros, which no class index belongs to, to `size` of them. Bytes are moved as bytes."""
+    if split.in_memory:
+        whole = take_all(split)
+        yield jnp.asarray(whole.x), whole.y
+        return
+    as_bytes, each, n = gives_bytes(split), rows_in(split), len(split.y)
+    take = split.take_bytes if as_bytes else lambda rows: split.take(rows).x
+    parts = [np.arange(at, min(at + each, n)) for at in range(0, n, each)]
+    for rows, x in zip(parts, in_order(lambda rows: padded(take(rows), size), parts), strict=True):
+        yield split.unpack(x) if as_bytes else jnp.asarray(x), np.asarray(split.y)[rows]
 
 
 def padded(rows: np.ndarray, size: int, *, fill: int = 0) -> np.ndarray:
@@ -162,24 +175,6 @@ class Chosen:
     def take(self, index: Int[np.ndarray, " m"]) -> Examples:
         """The examples at the positions `index` among the chosen ones, in its order, with their class indices."""
         return self.split.take(self.index[index])
-
-
-@runtime_checkable
-class Packed(Protocol):
-    """A split that may give bytes, where `packed` says so, for `unpack` to normalise on the device."""
-
-    @property
-    def packed(self) -> bool:
-        """Whether examples are stored as bytes, so that `take_bytes` gives them."""
-        ...
-
-    def take_bytes(self, index: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m ..."]:
-        """The raw examples, bytes, at the positions `index`, in its order."""
-        ...
-
-    def unpack(self, raw: UInt8[np.ndarray, "m ..."]) -> Float[Array, "m ..."]:
-        """Raw examples, as `take_bytes` gives them, moved to the device and normalised to model space there."""
-        ...
 
 
 class Block(NamedTuple):
@@ -215,7 +210,7 @@ class Blocks:
         index, size = np.asarray(items.index), block_size(steps, PIECE // (4 * batch * int(np.prod(self.split.shape[1:]))))
         starts = [at for at in range(0, steps, size) if at == 0 or at + LEAST <= steps]  # what would be left alone joins the last block
         ends = [*starts[1:], steps]
-        packed = isinstance(self.split, Packed) and self.split.packed
+        packed = gives_bytes(self.split)
         take = self.split.take_bytes if packed else lambda rows: self.split.take(rows).x
         if seeds is not None:
             drawn = seeds.reshape(index.shape)

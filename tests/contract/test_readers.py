@@ -25,6 +25,7 @@ from condense.data.spec import parse_spec
 from condense.engine import loop
 from condense.engine.feeds import make_feed
 from condense.engine.initial import initial_set
+from condense.runtime.devices import batch_shapes, place_batch
 from condense.teachers.sanity import classify
 from matchers.base import PerClass, Shuffled, Whole
 from matchers.trajectory.mtt import mtt
@@ -34,6 +35,7 @@ from synth.images.augment import dsa
 from synth.images.preprocess import fit_standard
 from synth.selection.choose import STARTS
 from synth.set import Info
+from synth.training.packed import Bytes
 from tests.support import toy_reader
 from tests.support.toy_data import ToyExperts, smooth_net
 
@@ -256,8 +258,8 @@ def test_a_limit_and_a_whitening_take_no_more(toy, tmp_path):
 
 def test_feeds_starts_and_a_look_at_a_teacher_take_their_rows_and_no_more(large):
     net, key = smooth_net((4, 4, 1), 3), jax.random.key(0)
-    assert make_feed(PerClass(256), large.train, 3, seed=0)(2).shape == (3, 256, 4, 4, 1)
-    batch = make_feed(Shuffled(64), large.train, 3, seed=0)(5)
+    assert place_batch(make_feed(PerClass(256), large.train, 3, seed=0)(2)).shape == (3, 256, 4, 4, 1)
+    batch = place_batch(make_feed(Shuffled(64), large.train, 3, seed=0)(5))
     assert batch.x.shape == (64, 4, 4, 1) and batch.y.shape == (64,)
     assert {name: STARTS[name](key, large.train, 4).shape for name in ("noise", "random", "collage")} == dict.fromkeys(
         ("noise", "random", "collage"), (12, 4, 4, 1)
@@ -287,6 +289,7 @@ def test_methods_take_their_batches_and_no_more(large):
 
 
 def test_a_feed_gives_what_arrays_in_memory_give(large, monkeypatch):
+    """Bytes on the way to the devices, which normalise them."""
     monkeypatch.undo()
     monkeypatch.setitem(READERS, "drawn", toy_reader.READER)
     whole = take_all(large.train)
@@ -294,7 +297,11 @@ def test_a_feed_gives_what_arrays_in_memory_give(large, monkeypatch):
     for request in (PerClass(16), Shuffled(32), Whole()):
         feeds = [make_feed(request, examples, 3, seed=2) for examples in (large.train, whole)]
         for step in (0, 3, 200):
-            jax.tree.map(np.testing.assert_array_equal, *(feed(step) for feed in feeds))
+            given = feeds[0](step)
+            assert isinstance(request, Whole) or (isinstance(given, Bytes) and given.raw.dtype == np.uint8)
+            jax.tree.map(np.testing.assert_array_equal, place_batch(given), feeds[1](step))
+            shapes = [batch_shapes(one, 4) for one in (given, feeds[1](step))]
+            assert jax.tree.leaves(shapes[0]) == jax.tree.leaves(shapes[1])
 
 
 def test_a_list_of_data_reads_no_library():

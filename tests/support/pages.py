@@ -13,6 +13,7 @@ from condense.cli.completion import script
 from condense.cli.flags import parse
 from condense.data.spec import parse_spec
 from condense.experts import RECIPES
+from condense.runtime import processes
 from condense.studies.shipped import list_suites
 from condense.workflows.methods import find_method
 from evals.listed import LISTED
@@ -87,7 +88,7 @@ def known_flags() -> set[str]:
     for method in REGISTRY.values():
         factory = read_factory(method)
         names |= {*flagged_inputs(factory), *option_parameters(factory)}
-    return {flag_of(name) for name in names}
+    return {flag_of(name) for name in names} | {*processes.FLAGS}
 
 
 def look_up_recipe(name: str) -> None:

@@ -1,5 +1,6 @@
 """The reader of folders of pictures: a folder a class, or a table of labels beside them; in train and test, or in one part."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from condense.data.readers.base import TRUTH, Reader, Spec, Word
 from condense.data.readers.encoded import SIZES, SUFFIXES, Item, gather, numbers_of, same_channels
-from condense.data.readers.listed import OF_ONE_PART, SOLUTION, TABLES, check_shared, find_table, read_listing, tells_of
+from condense.data.readers.listed import OF_ONE_PART, SOLUTION, TABLES, check_shared, find_table, find_tables, read_listing, tells_of
 from condense.data.readers.raw import assemble
 from condense.data.readers.scanned import scale_of, scanned
 from condense.data.readers.source import (
@@ -33,6 +34,7 @@ TEST = ("test", "testing", *VALIDATION)
 SOLUTION_NAME = "LOC_val_solution.csv"
 LAYOUT = "it must hold train/CLASS/*.png and test/CLASS/*.png (or val for test, or other pictures), CLASS/*.png, or pictures and labels.csv"
 CONTEST = Path("ILSVRC", "Data", "CLS-LOC")  # where ImageNet as released has train, val and test, below a table of val's labels
+LOOKED_AT = 32  # folders of which one picture is looked at, to see how large all are
 Listing = dict[str, list[Path]]  # picture files by the name of their class, both sorted
 
 
@@ -107,13 +109,18 @@ def scan(spec: Spec) -> Source:
 
 
 def weigh(spec: Spec) -> int:
-    """About how many bytes all pictures take in memory, raw and normalised: as many as lie below the folder, or the limit if that is less,
-    each as large as one of them. 0 where there is none."""
-    found = (Path(at) / name for at, _, names in os.walk(spec.place()) for name in names if Path(name).suffix.lower() in SUFFIXES)
-    if (first := next(found, None)) is None:
-        return 0
-    count = min(1 + sum(1 for _ in found), spec.options.get("limit", LARGEST))
-    return (1 + MODEL_SPACE) * count * numbers_of(first, spec.options.get("size"))
+    """About how many bytes all pictures take in memory, raw and normalised: those that lie below the folder, for training no more than the
+    limit, each as large as the largest of some of them. 0 where there is none."""
+    place, counts, largest = spec.place(), {False: 0, True: 0}, []
+    for at, _, names in os.walk(place):
+        pictures = [name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
+        tests = not {*TEST}.isdisjoint(name.lower() for name in Path(at).relative_to(place).parts)
+        counts[tests] += len(pictures)
+        if pictures and len(largest) < LOOKED_AT:
+            largest.append(numbers_of(Path(at, pictures[0]), spec.options.get("size")))
+    drawn = 0 if counts[True] else math.ceil(spec.options.get("test", 0.0) * counts[False])
+    train = min(counts[False] - drawn, spec.options.get("limit", LARGEST))
+    return (1 + MODEL_SPACE) * (train + drawn + counts[True]) * max(largest, default=0)
 
 
 def items_of(listing: Listing) -> list[Item]:
@@ -127,14 +134,14 @@ def find_parts(root: Path, spec: Spec) -> Parts:
     strays: list[Path] = []
     entries = list_folder(root, root, spec.text)
     if is_inside(root / CONTEST, root):
-        return find_parts_in(root / CONTEST, root, spec, strays, beside=find_table(entries, first=SOLUTION))
+        return find_parts_in(root / CONTEST, root, spec, strays, beside=find_table(entries, SOLUTION))
     if root.name == CONTEST.parts[0] and (root / CONTEST.relative_to(root.name)).is_dir():
         raise BadInput(f"{spec.text}: name the folder above, {root.parent}, which holds {root.name} and {SOLUTION_NAME}")
     folders = {path.name.lower(): path for path in entries if path.is_dir()}
     if len(folders) == 1 and not {*folders} & {*TRAIN, *TEST} and not find_table(entries):
         (inner,) = folders.values()
         if is_inside(inner / CONTEST, root):
-            table = find_table(list_folder(inner, root, spec.text), first=SOLUTION)
+            table = find_table(list_folder(inner, root, spec.text), SOLUTION)
             return find_parts_in(inner / CONTEST, root, spec, strays, beside=table)
         if any(path.is_dir() for path in list_folder(inner, root, spec.text)):  # what an archive was unpacked to
             return find_parts_in(inner, root, spec, strays)
@@ -151,8 +158,9 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path], *, b
     if train is None:
         if tests and len(tests) == len(folders):
             raise BadInput(f"{spec.text}: {folder} has no folder train; {LAYOUT}")
-        return Parts(list_part(folder, entries, root, spec, strays), None, strays)
-    tables = {part: table_of(part, entries) or beside for part in (train, *tests)}
+        return Parts(list_part(folder, entries, find_table(entries), root, spec, strays), None, strays)
+    inside = {part: list_folder(part, root, spec.text) for part in (train, *tests)}
+    tables = {part: table_of(part, inside[part], entries, spec) or [*beside] for part in inside}
     named = [part for part in tests if not is_unlabelled(part, root, spec.text) or tells_of(tables[part], part, spec)]
     if not named:  # what is wrong with a table of one part is said when it is read
         named = [part for part in tests if part.name.lower() in VALIDATION and any(one.name.lower() in OF_ONE_PART for one in tables[part])]
@@ -166,19 +174,26 @@ def find_parts_in(folder: Path, root: Path, spec: Spec, strays: list[Path], *, b
     if len(tests) > 1:
         note(f"{spec.text}: {tests[1].name} is left out: the test is {tests[0].name}, and validation pictures are cut from {train.name}")
     parts = [train, *tests[:1]]
-    made = [list_part(part, [*list_folder(part, root, spec.text), *tables[part]], root, spec, strays) for part in parts]
-    for table in {one for part in parts for one in tables[part] if one.name.lower() not in OF_ONE_PART}:
+    made = [list_part(part, inside[part], tables[part], root, spec, strays) for part in parts]
+    for table in {one for part in parts for one in tables[part] if one.name.lower() not in OF_ONE_PART and one.parent != part}:
         if any(tells_of([table], part, spec) for part in parts):
-            check_shared(table, [part for part in tables if table in tables[part]], spec)
-    strays += [path for path in entries if path.is_file() and path.name.lower() not in TABLES]
+            told = {part: is_read(table, part, inside[part], spec) for part in tables if table in tables[part]}
+            check_shared(table, told, spec)
+    known = {table for found in tables.values() for table in found}
+    strays += [path for path in entries if path.is_file() and path.name.lower() not in TABLES and path not in known]
     return Parts(made[0], made[1] if tests else None, strays)
 
 
-def table_of(part: Path, entries: Sequence[Path]) -> list[Path]:
-    """The table beside the parts that may tell of this one, a list of none or one: one of its name goes before others, as train.csv of
-    train, and one of another part's name tells nothing of it."""
-    others = {*TRAIN, *TEST} - {part.name.lower()}
-    return find_table([path for path in entries if path.stem.lower() not in others], first=f"{part.name.lower()}.csv")
+def table_of(part: Path, inside: Sequence[Path], beside: Sequence[Path], spec: Spec) -> list[Path]:
+    """The table that may tell of a part, a list of none or one. One inside the part goes before those beside it; of these one of its name,
+    as train.csv of train, goes before others where it tells of the part, and one of another part's name tells nothing of it."""
+    if inner := find_table(inside):
+        return inner
+    kinds = (TRAIN, VALIDATION, [name for name in TEST if name not in VALIDATION])
+    own = [part.name.lower(), *next((kind for kind in kinds if part.name.lower() in kind), ())]
+    others = {*TRAIN, *TEST} - {*own}
+    tables = find_tables([path for path in beside if path.stem.lower() not in others], *(f"{name}.csv" for name in own))
+    return [table for table in tables if tells_of([table], part, spec)][:1] or tables[:1]
 
 
 def is_inside(folder: Path, root: Path) -> bool:
@@ -192,21 +207,27 @@ def is_unlabelled(part: Path, root: Path, spec: str) -> bool:
     return not find_table(entries) and [path.name.lower() for path in entries if path.is_dir()] in ([], ["images"])
 
 
-def list_part(part: Path, entries: list[Path], root: Path, spec: Spec, strays: list[Path]) -> Listing:
+def is_read(table: Path, part: Path, entries: Sequence[Path], spec: Spec) -> bool:
+    """Whether a table says the classes of a part that holds `entries`, and not its class folders."""
+    folders = [path.name.lower() for path in entries if path.is_dir()]
+    loose = any(path.is_file() and path.suffix.lower() in SUFFIXES for path in entries)
+    meant = table.parent == part or folders == ["images"]
+    return loose or not folders or (len(folders) == 1 and (meant or tells_of([table], part, spec)))
+
+
+def list_part(part: Path, entries: list[Path], table: list[Path], root: Path, spec: Spec, strays: list[Path]) -> Listing:
     """The pictures of one part, by class: those of its class folders, or of a table of labels where there are none.
 
     Args:
-      part: its folder. entries: what that holds, and a table beside it. root: the folder that links must not leave.
-      strays: files that are no pictures are appended here.
+      part: its folder. entries: what that holds. table: the table that may tell of it, or none.
+      root: the folder that links must not leave. strays: files that are no pictures are appended here.
 
     Raises BadInput where nothing says the classes.
     """
-    folders = [path for path in entries if path.is_dir()]
-    table = find_table(entries)
-    loose = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
-    meant = table and (table[0].parent == part or [path.name.lower() for path in folders] == ["images"])
-    if table and (loose or not folders or (len(folders) == 1 and (meant or tells_of(table, part, spec)))):
+    if table and is_read(table[0], part, entries, spec):
         return read_listing(table[0], part, root, spec)
+    folders = [path for path in entries if path.is_dir()]
+    loose = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
     if not folders:
         wrong = f"{len(loose)} pictures and nothing that says their classes" if loose else "no class folders"
         raise BadInput(f"{spec.text}: {part} holds {wrong}; {LAYOUT}")

@@ -50,11 +50,12 @@ class Kept:
         return [(file, state.st_size, state.st_mtime_ns) for file, state in states]
 
     @cached_property
-    def _stamp(self) -> np.ndarray:
+    def stamp(self) -> bytes:
+        """A digest of names, sizes and times of change of all files."""
         found = hashlib.sha256()
         for file, size, changed in self._states:
-            found.update(f"{file.relative_to(self.root).as_posix()}\0{size}\0{changed}\n".encode())
-        return np.frombuffer(found.digest(), np.uint8)
+            found.update(os.fsencode(f"{file.relative_to(self.root).as_posix()}\0{size}\0{changed}\n"))
+        return found.digest()
 
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -66,7 +67,7 @@ class Kept:
         except BadInput as error:
             note(f"warning: {error}; it is made again")
             return {}
-        if not np.array_equal(arrays.pop("stamp", None), self._stamp):
+        if not np.array_equal(arrays.pop("stamp", None), np.frombuffer(self.stamp, np.uint8)):
             note(f"{self.spec}: files were changed since {self.place.name} was written; what it says of them is taken again")
             return {}
         return arrays
@@ -79,4 +80,4 @@ class Kept:
         """Keeps arrays beside those that are kept. Where the disk cannot be written, nothing is said and they hold only for this object."""
         self._arrays.update(arrays)
         with suppress(BadInput, RunFailed):
-            write_npz(self.place, {**self._arrays, "stamp": self._stamp})
+            write_npz(self.place, {**self._arrays, "stamp": np.frombuffer(self.stamp, np.uint8)})

@@ -2,7 +2,7 @@
 Tiny ImageNet has it, or LOC_val_solution.csv as ImageNet's contest has it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -23,10 +23,15 @@ LABELS = ("label", "labels", "class", "category", "target", "y", "predictionstri
 ENDINGS = tuple(end for suffix in SUFFIXES for end in (suffix, suffix.upper()))
 
 
-def find_table(entries: Sequence[Path], *, first: str = "") -> list[Path]:
-    """The table of labels among what a folder holds: a list of none or one. That of the name `first` goes before others."""
+def find_tables(entries: Sequence[Path], *first: str) -> list[Path]:
+    """The tables of labels among what a folder holds, those of the names `first` before others."""
     found = {path.name.lower(): path for path in reversed(entries) if path.is_file()}
-    return [found[name] for name in (first, *TABLES) if name in found][:1]
+    return [found[name] for name in dict.fromkeys((*first, *TABLES)) if name in found]
+
+
+def find_table(entries: Sequence[Path], *first: str) -> list[Path]:
+    """The first of the tables of `find_tables`: a list of none or one."""
+    return find_tables(entries, *first)[:1]
 
 
 class Pictures:
@@ -59,7 +64,7 @@ class Pictures:
         if path is None and "/" in name:
             below = [folder / f"{name}{end}" for folder in (self.part, self.part / "images", beside) for end in ("", *ENDINGS)]
             path = next((path for path in below if os.path.isfile(path) and path.suffix.lower() in SUFFIXES), None)
-        return path if path is not None and path.resolve().is_relative_to(self.part.resolve()) else None
+        return path if path is not None and Path(os.path.normpath(path)).is_relative_to(self.part) else None
 
 
 def read_listing(table: Path, part: Path, root: Path, spec: Spec) -> dict[str, list[Path]]:
@@ -112,16 +117,17 @@ def rows_of(table: Path, spec: Spec) -> Iterator[tuple[int, str, str]]:
         yield line, label.partition(" ")[0] if kind == SOLUTION else label, name
 
 
-def check_shared(table: Path, parts: Sequence[Path], spec: Spec) -> None:
+def check_shared(table: Path, parts: Mapping[Path, bool], spec: Spec) -> None:
     """Says how many rows of a table that lies beside these parts, and may tell of several, name a picture of none. Raises BadInput for one
-    that names pictures of several."""
+    that names pictures of several of those that are true: their classes are read from it."""
     pictures, lost = [Pictures(part) for part in parts], []
-    for line, _, name in rows_of(table, spec):
-        where = [one.part.name for one in pictures if one.find(name, beside=table.parent)]
+    for line, _, name in rows_of(table, spec) if any(parts.values()) else ():
+        found = [one.part for one in pictures if one.find(name, beside=table.parent)]
+        where = [part.name for part in found if parts[part]]
         if len(where) > 1:
             several = f"names {name[:100]}, which is in {' and in '.join(where)}; write {where[0]}/{name[:100]}, or give each a table"
             raise BadInput(f"{spec.text}: line {line} of {table.name} {several}")
-        lost += [] if where else [(line, name)]
+        lost += [] if found else [(line, name)]
     if lost:
         line, name = lost[0]
         note(f"{spec.text}: {len(lost):,} of the rows of {table.name} name no picture, such as line {line} with {name[:100]}")

@@ -1,7 +1,6 @@
 """The reader of images or vectors in an npz archive, or in a folder of npy files."""
 
 import math
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def read_npz(path: Path, spec: Spec, *, mapped: bool = False) -> Source | Vector
         numbers = sum(count * math.prod(wanted[key].shape[1:]) for key, count in counts.items())
         if mapped and not some and all(archive.is_mappable(key) for key in counts):
             rows = map_rows(spec, [(archive.mapped(key), y) for key, y in zip(counts, (y_train, y_test), strict=False)])
-            return assemble_rows(spec, rows[0], rows[1] if len(rows) > 1 else None, classes)
+            return assemble_rows(spec, rows[0], rows[1] if len(rows) > 1 else None, classes, files=files_of(path))
         else:
             archive.reserve(*[key for key in counts if key != x_key or not some], more=MODEL_SPACE * numbers)
             found = [archive.read(key, rows=rows if key == x_key else None) for key in counts]
@@ -105,10 +104,13 @@ def scan(spec: Spec) -> Source | VectorSource:
     Raises BadInput for an archive that is missing or damaged, and for arrays that are missing, of another type or shape, or do not fit each
     other.
     """
-    found, place = read_npz(spec.place(), spec, mapped=True), spec.place()
+    return read_npz(spec.place(), spec, mapped=True)
+
+
+def files_of(place: Path) -> tuple[Path, ...]:
+    """The files that hold the arrays of an archive, or of a folder of .npy files."""
     arrays = (place / f"{name}.npy" for name in sorted({"class_names", *chain(*KEYS)}) if name)
-    files = tuple(path for path in arrays if path.is_file()) if place.is_dir() else (place,)
-    return found if found.train.in_memory else replace(found, files=files)
+    return tuple(path for path in arrays if path.is_file()) if place.is_dir() else (place,)
 
 
 def weigh(spec: Spec) -> int:

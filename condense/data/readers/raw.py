@@ -4,6 +4,7 @@ import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,7 @@ def assemble_rows(
     columns: str = "",
     usual: float | None = None,
     drawn: str = "",
+    files: tuple[Path, ...] = (),
 ) -> Source | VectorSource:
     """Makes the source of rows, wherever they lie: vectors where a row has one axis, else images.
 
@@ -101,6 +103,7 @@ def assemble_rows(
       columns: what the numbers of vectors are called, as `synth.vectors.write_columns` writes it.
       usual: the fraction that is drawn for the test where the option `test` names none; by default that is refused.
       drawn: says how the test was drawn, where the caller has drawn it; else the options `test` and `split` are refused beside a test.
+      files: those that hold the rows, where rows stay there.
     """
     if test is None:
         *parts, drawn = draw_test(spec, train, usual=usual)
@@ -108,9 +111,10 @@ def assemble_rows(
         if not drawn:
             check_not_drawn(spec)
         parts = [train, test]
+    held = {"drawn": drawn, "files": files}
     if len(train.shape) == 2:
-        return VectorSource(spec.name, spec.text, *parts, classes, columns, drawn=drawn)
-    return Source(spec.name, spec.text, *parts, classes, flips, drawn=drawn)
+        return VectorSource(spec.name, spec.text, *parts, classes, columns, **held)
+    return Source(spec.name, spec.text, *parts, classes, flips, **held)
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,8 +112,8 @@ def begin(source: Source, folder: Path) -> Path:
 def request(source: Source) -> str:
     """A digest that tells a source from others, of names and classes, files, labels and no more than the first 256 rows of each part."""
     found = hashlib.sha256("\0".join((source.name, *source.classes)).encode())
-    for name, size in Kept(source.files, source.spec).index() if source.files else ():
-        found.update(f"{name}\0{size}\n".encode())
+    if source.files:
+        found.update(Kept(source.files, source.spec).stamp)
     for rows in (source.train, source.test):
         found.update(f"{rows.dtype.str}{rows.shape}".encode() + np.ascontiguousarray(rows.y).tobytes())
         found.update(np.ascontiguousarray(rows.take(np.arange(min(PIECE, rows.shape[0])))).tobytes())

@@ -6,6 +6,7 @@ are checked against the bytes that are there before memory is spent.
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +16,7 @@ from jaxtyping import Float32, Int, Int32, UInt8
 
 from condense.data.named import STATED
 from condense.data.readers.base import TRUTH, Choice, Number, Share, Spec
+from condense.data.readers.kept import Kept
 from condense.data.rows import InMemory, Part, Rows, pieces
 from synth.errors import BadInput
 from synth.files.format import printable
@@ -57,6 +59,18 @@ class ArraySource:
         check_alike(self.spec, self.train, self.train.y, self.test, self.test.y, examples=self.modality, axes=self.axes)
         check_classes(self.spec, self.train.y, self.test.y, self.classes, self.modality)
 
+    def check_once(self, check: Callable[[str, Rows], object]) -> None:
+        """Calls `check`, which raises BadInput for numbers out of range, with `train` and `test` and the rows of each. It may look at all
+        of them. That it found nothing in files is kept in a file beside these."""
+        kept = Kept(self.files, self.spec) if self.files and self.dtype != np.uint8 else None
+        name = "checked/" + "x".join(map(str, (len(self.train.y), *self.test.shape)))
+        if kept and kept.get(name) is not None:
+            return
+        check("train", self.train)
+        check("test", self.test)
+        if kept:
+            kept.put({name: np.ones(1, np.uint8)})
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of an example: height, width and channels of an image, or the one length of vectors."""
@@ -86,9 +100,7 @@ class Source(ArraySource):
 
     def __post_init__(self):
         super().__post_init__()
-        for part, rows in (("train", self.train), ("test", self.test)):
-            if rows.dtype != np.uint8:
-                check_unit(self.spec, part, rows)
+        self.check_once(lambda part, rows: rows.dtype == np.uint8 or check_unit(self.spec, part, rows))
 
 
 def drawn_rows(spec: Spec, y: Int[np.ndarray, " n"], *, usual: float | None = None) -> tuple[Int[np.ndarray, " m"], str]:

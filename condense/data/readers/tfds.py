@@ -75,7 +75,7 @@ def scan_tfds(folder: Path, spec: Spec, *, remedy: str) -> Source:
     rows = scanned(list(opened.parts), spec, channels=opened.channels)
     y_train, y_test, classes = number_labels(spec.text, rows[0].y, () if rows[1] is None else rows[1].y, names=opened.classes)
     rows = [None if part is None else replace(part, y=y) for part, y in zip(rows, (y_train, y_test), strict=True)]
-    return replace(assemble_rows(spec, *rows, classes, flips=spec.named.flips), files=opened.files)
+    return assemble_rows(spec, *rows, classes, flips=spec.named.flips, files=opened.files)
 
 
 def read(spec: Spec, *, scan: bool = False) -> Source:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from condense.data.readers.source import ArraySource
-from condense.data.rows import pieces
+from condense.data.rows import Rows, pieces
 from synth.errors import BadInput
 
 VECTORS = {"examples": "vectors", "axes": "n d"}  # as `check_alike` takes them
@@ -32,6 +32,9 @@ class VectorSource(ArraySource):
 
     def __post_init__(self):
         super().__post_init__()
-        for part, rows in (("train", self.train), ("test", self.test)):
-            if not all(np.isfinite(piece).all() for piece in pieces(rows)):
-                raise BadInput(f"{self.spec}: {part} vectors hold NaN or infinite numbers; every number must be finite in float32")
+        self.check_once(self.check_finite)
+
+    def check_finite(self, part: str, rows: Rows) -> None:
+        """Raises BadInput where numbers are NaN or infinite. `part`, `train` or `test`, is for the message."""
+        if not all(np.isfinite(piece).all() for piece in pieces(rows)):
+            raise BadInput(f"{self.spec}: {part} vectors hold NaN or infinite numbers; every number must be finite in float32")

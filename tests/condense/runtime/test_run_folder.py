@@ -269,6 +269,23 @@ def test_a_failure_is_recorded_and_goes_on_another_time(tmp_path):
     assert record(tmp_path)["state"] == "done" and "error" not in record(tmp_path)
 
 
+def test_data_that_fail_after_some_steps_leave_a_run_that_goes_on(tmp_path):
+    """A picture that cannot be read is bad input, and no wrong call; before the first step it is one, and nothing is left."""
+
+    def fails(run, step: int):
+        (run.folder / "metrics.jsonl").write_text("{}")
+        run.saved(step)
+        raise BadInput("a picture cannot be read")
+
+    for step, left in ((0, []), (4, ["metrics.jsonl", "run.json"])):
+        with pytest.raises(BadInput, match="a picture cannot be read"):
+            hold(tmp_path / f"{step}", work=lambda run: fails(run, step))  # noqa: B023
+        assert sorted(path.name for path in tmp_path.glob(f"{step}/[!.]*")) == left
+    assert (record(tmp_path / "4")["state"], record(tmp_path / "4")["step"]) == ("failed", 4)
+    hold(tmp_path / "4", work=lambda run: run.saved(10))
+    assert record(tmp_path / "4")["state"] == "done" and "error" not in record(tmp_path / "4")
+
+
 def test_an_interrupted_run_stays_running(tmp_path):
     def stop(run):
         raise KeyboardInterrupt
