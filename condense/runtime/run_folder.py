@@ -198,8 +198,7 @@ def _held(folder, config, *, steps, seed, command, data_digest, beside, shown, s
             yield run
         except Exception as error:
             if isinstance(error, BadInput) and not old and not run.record["step"]:
-                # a wrong call is no run: the right one may have the folder. Data may fail too, after some steps, and that is one
-                if run.begun:
+                if run.begun:  # a wrong call is no run: the right one may have the folder; where data fail after some steps, it is one
                     _clear(folder, run.record)
                 (folder / RECORD).unlink(missing_ok=True)
                 (folder / LOCK).unlink()

@@ -97,7 +97,7 @@ def rows_in(split: Split) -> int:
     """How many rows of a split a piece holds: as many as fit into `PIECE` (32 MiB) as float32, rounded down to a multiple of
     `BATCH` (256) but at least that many, or all where they are fewer."""
     each = 4 * int(np.prod(split.shape[1:]))
-    return min(len(split.y), max(1, PIECE // (each * BATCH)) * BATCH)
+    return max(1, min(len(split.y), max(1, PIECE // (each * BATCH)) * BATCH))
 
 
 def pieces_of(split: Split, *, waiting: Waiting | None = None) -> Iterator[Examples]:
