@@ -285,7 +285,7 @@ class ExpertTraining:
         validation examples."""
         count = len(self.val.y)
         right = count_over(partial(self.trainer.score, states), self.val)
-        return np.asarray(right, np.float32) / np.float32(count) if count else np.float32(0)
+        return np.asarray(right, np.float32) / np.float32(count) if count else np.zeros((), np.float32)
 
     def check_finite(self, rows: np.ndarray, experts: list[int], epoch: int) -> None:
         """Raises RunFailed naming the first of `experts` whose parameters, the row at its place in `rows`, are not finite. `epoch` counts

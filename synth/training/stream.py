@@ -142,7 +142,7 @@ def moved_pieces(split: Split, size: int) -> Iterator[tuple[Float[Array, "n ..."
         return
     as_bytes, each, n = gives_bytes(split), rows_in(split), len(split.y)
     take = split.take_bytes if as_bytes else lambda rows: split.take(rows).x
-    parts = [np.arange(at, min(at + each, n)) for at in range(0, n, each)]
+    parts = [np.arange(at, min(at + each, n)) for at in range(0, max(1, n), each)]  # of no examples one piece, all of it filled up
     for rows, x in zip(parts, in_order(lambda rows: padded(take(rows), size), parts), strict=True):
         yield split.unpack(x) if as_bytes else jnp.asarray(x), np.asarray(split.y)[rows]
 
