@@ -75,7 +75,7 @@ def test_large_values_are_computed_ahead_one_at_a_time(monkeypatch):
 def test_pieces_are_all_examples_in_order_and_never_many(small):
     far = Elsewhere(small)
     found = list(pieces_of(far))
-    assert [len(piece.y) for piece in found] == [256, 44] and far.asked == [256, 44]
+    assert [len(piece.y) for piece in found] == [256, 44] and sorted(far.asked) == [44, 256]  # by two threads
     np.testing.assert_array_equal(np.concatenate([piece.x for piece in found]), small.x)
     assert len(list(pieces_of(small))) == 1
 
