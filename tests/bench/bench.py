@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import statistics
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -100,16 +101,20 @@ def steal() -> tuple[int, int]:
     return ticks[7], sum(ticks)
 
 
-def compare_memory(name: str, sides: dict, temporaries: int) -> None:
-    """Prints peak memory above what stays: as the system counts it, and of jax not less than what its compiler plans for."""
+def compare_memory(name: str, sides: dict, temporaries: int) -> float:
+    """Prints peak memory above what stays: as the system counts it, and of jax not less than what its compiler plans for. Returns how many
+    times less it is than that of the leaner writing."""
     peaks = {writing: ask(pipe, "memory", writing, name) for writing, pipe in sides.items()}
     low, ours = min(peaks[w] for w in WRITINGS), max(peaks["jax"], temporaries)
-    print(f"  peak memory: {low / ours:.1f} times less than the leaner writing; ", end="")
+    less = low / ours
+    print(f"  peak memory: {less:.1f} times less than the leaner writing; ", end="")
     print(", ".join(f"{w} {size / 1e6:.0f} MB" for w, size in peaks.items()) + f", temporaries of jax {temporaries / 1e6:.0f} MB")
+    return less
 
 
-def measure(name: str, rounds: int, sides: dict) -> None:
-    """Prints one work's times and ratios."""
+def measure(name: str, rounds: int, sides: dict) -> dict:
+    """Prints one work's times and ratios, and returns those of the clock: `ratio`, its `lowest` and `highest` round, and the median
+    `seconds` of each side."""
     for writing, pipe in sides.items():
         ask(pipe, "time", writing, name)  # compiles, warms up
     print(f"\n{name}")
@@ -118,19 +123,28 @@ def measure(name: str, rounds: int, sides: dict) -> None:
         for writing, pipe in sides.items():
             times[writing].append(ask(pipe, "time", writing, name))
     stolen = [b - a for a, b in zip(before, steal(), strict=True)]
-    scale = problem.EPOCHS if name == "retrain" else 1
+    print(f"  {rounds} rounds, steal {100 * stolen[0] / max(stolen[1], 1):.1f} %")
+    return compare_times(times, problem.EPOCHS if name == "retrain" else 1)
+
+
+def compare_times(times: dict[str, list[tuple[float, float]]], scale: int = 1) -> dict:
+    """Prints times and ratios of rounds, (seconds, processor seconds) of each side, and returns those of the clock as `measure` does."""
+    writings, found = [writing for writing in times if writing != "jax"], []
     for kind, clock in enumerate(("wall", "processor")):
         of = {w: [t[kind] for t in both] for w, both in times.items()}
-        best = min(WRITINGS, key=lambda w, of=of: statistics.median(of[w]))
+        best = min(writings, key=lambda w, of=of: statistics.median(of[w]))
         ratios = [t / j for t, j in zip(of[best], of["jax"], strict=True)]
         print(f"  {clock} time: {statistics.median(ratios):.2f} times as fast as {best} [{min(ratios):.2f} to {max(ratios):.2f}], ", end="")
         print(f"ratio of the lowest {min(of[best]) / min(of['jax']):.2f}; ", end="")
-        print("medians " + ", ".join(f"{w} {statistics.median(t) / scale:.3f} s" for w, t in of.items()))
-    print(f"  {rounds} rounds, steal {100 * stolen[0] / max(stolen[1], 1):.1f} %")
+        medians = {w: statistics.median(t) / scale for w, t in of.items()}
+        print("medians " + ", ".join(f"{w} {seconds:.3f} s" for w, seconds in medians.items()))
+        spread = {"ratio": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+        found.append({name: round(value, 3) for name, value in spread.items()} | {"seconds": {w: round(s, 4) for w, s in medians.items()}})
+    return found[0]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.bench", description=__doc__.splitlines()[0])
     parser.add_argument("--works", nargs="+", default=WORKS, choices=WORKS)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--real", type=int, default=256, help="real images a class")
@@ -139,25 +153,37 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2, help="threads, and processors, of each side")
     args = parser.parse_args()
-    sizes = problem.Sizes(args.width, args.real, args.synthetic, args.steps)
-    print(f"{sizes}, {problem.CLASSES} classes, {args.threads} threads a side, load {os.getloadavg()[0]:.1f} before the start")
-    os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
+    compare(problem.Sizes(args.width, args.real, args.synthetic, args.steps), args.works, rounds=args.rounds, threads=args.threads)
+
+
+def compare(sizes: problem.Sizes, works: Sequence[str], *, rounds: int, threads: int) -> list[dict]:
+    """Measures works at these sizes, prints all, and returns a row for each: what `measure` gives, `memory` (times less than the leaner
+    writing), `gflops` a second of the direct algorithm's convolutions, and the `share` of the rate of the machine's own matrix product."""
+    print(f"{sizes}, {problem.CLASSES} classes, {threads} threads a side, load {os.getloadavg()[0]:.1f} before the start")
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     spawn, pipes = multiprocessing.get_context("spawn"), {}
     for side, target in (("jax", jax_worker), ("torch", torch_worker)):
         pipes[side], end = spawn.Pipe()
-        spawn.Process(target=target, args=(end, sizes, args.threads), daemon=True).start()
+        spawn.Process(target=target, args=(end, sizes, threads), daemon=True).start()
     check_exact(*(pipes[side].recv() for side in ("jax", "torch")))
     check({k: v for pipe in pipes.values() for k, v in pipe.recv().items()})
     sides = {"jax": pipes["jax"]} | {w: pipes["torch"] for w in WRITINGS}
     peak = {side: ask(pipe, "matmul") for side, pipe in pipes.items()}
     print("2048x2048 product, GFLOP/s: " + ", ".join(f"{side} {rate:.0f}" for side, rate in peak.items()))
-    for name in args.works:
-        measure(name, args.rounds, sides)
+    rows = []
+    for name in works:
+        row = {"work": name, "width": sizes.width, **measure(name, rounds, sides)}
         shares, seconds, temporaries = ask(pipes["jax"], "profile", "", name)
-        compare_memory(name, sides, temporaries)
+        row["memory"] = round(compare_memory(name, sides, temporaries), 2)
         work = problem.gigaflops(sizes)[name] * (problem.EPOCHS if name == "retrain" else 1)
         rate = work / seconds
+        rows.append(row | {"gflops": round(rate, 1), "share": round(rate / peak["jax"], 3)})
         print(f"  jax: {rate:.0f} GFLOP/s of the direct algorithm's convolutions, {100 * rate / peak['jax']:.0f} % of the product's rate")
         print("  jax, share of thread time: " + ", ".join(f"{part} {100 * share:.0f} %" for part, share in shares.items()))
     for pipe in pipes.values():
         pipe.send(None)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

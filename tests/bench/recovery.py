@@ -8,12 +8,11 @@ papers' code does; the second sends all slots through a network at once, channel
 import argparse
 import multiprocessing
 import os
-import statistics
 import sys
 
 import numpy as np
 
-from tests.bench.bench import ask, pin, steal
+from tests.bench.bench import ask, compare_times, pin, steal
 
 SLOTS, CLASSES, SIDE = 10, 10, 28
 SETTINGS = {"lr": 0.1, "alpha_bn": 0.01, "first": 10.0}
@@ -67,15 +66,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--threads", type=int, default=2, help="threads, and processors, of each side")
     args = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
-    print(f"width {args.width}, {args.threads} threads a side, load {os.getloadavg()[0]:.1f} before the start")
+    compare(args.width, rounds=args.rounds, threads=args.threads)
+
+
+def compare(width: int, *, rounds: int, threads: int) -> dict:
+    """Measures a step with a ConvNet of this width, prints all, and returns what `tests.bench.bench.measure` does."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    print(f"\nrecovery: width {width}, {threads} threads a side, load {os.getloadavg()[0]:.1f} before the start")
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    jax_side = spawn.Process(target=jax_worker, args=(theirs, args.width, args.threads), daemon=True)
+    jax_side = spawn.Process(target=jax_worker, args=(theirs, width, threads), daemon=True)
     jax_side.start()
     arrays, gradient = ours.recv(), ours.recv()
     other, far = spawn.Pipe()
-    torch_side = spawn.Process(target=torch_worker, args=(far, arrays, args.threads), daemon=True)
+    torch_side = spawn.Process(target=torch_worker, args=(far, arrays, threads), daemon=True)
     torch_side.start()
     for writing, found in other.recv().items():
         error = np.abs(found - gradient).max() / np.abs(gradient).max()
@@ -86,20 +90,14 @@ def main() -> None:
     for writing, pipe in sides.items():
         ask(pipe, "time", writing)  # warms up
     before, times = steal(), {w: [] for w in sides}
-    for _ in range(args.rounds):
+    for _ in range(rounds):
         for writing, pipe in sides.items():
             times[writing].append(ask(pipe, "time", writing))
     stolen = [b - a for a, b in zip(before, steal(), strict=True)]
-    for kind, clock in enumerate(("wall", "processor")):
-        of = {w: [t[kind] for t in both] for w, both in times.items()}
-        best = min(WRITINGS, key=lambda w, of=of: statistics.median(of[w]))
-        ratios = [t / j for t, j in zip(of[best], of["jax"], strict=True)]
-        print(f"{clock} time: {statistics.median(ratios):.2f} times as fast as {best} [{min(ratios):.2f} to {max(ratios):.2f}], ", end="")
-        print(f"ratio of the lowest {min(of[best]) / min(of['jax']):.2f}; ", end="")
-        print("medians " + ", ".join(f"{w} {statistics.median(t):.3f} s" for w, t in of.items()))
-    print(f"{args.rounds} rounds, steal {100 * stolen[0] / max(stolen[1], 1):.1f} %")
+    print(f"  {rounds} rounds, steal {100 * stolen[0] / max(stolen[1], 1):.1f} %")
     for pipe in (ours, other):
         pipe.send(None)
+    return {"work": "sre2l", "width": width, **compare_times(times)}
 
 
 if __name__ == "__main__":
