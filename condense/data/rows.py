@@ -15,10 +15,6 @@ them here.
 """
 
 import math
-import mmap
-import shutil
-import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,11 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int, Int32, UInt8
 
-from condense.runtime.log import note
+from condense.data.whitened import Whitened
 from synth.base import Examples
-from synth.errors import BadInput
-from synth.files.atomic import FULL
-from synth.files.memory import MemoryBudget, megabytes
+from synth.files.memory import MemoryBudget
 from synth.images.preprocess import CHUNK, Preprocess, Standard, unit
 
 LARGE = 1 << 28  # bytes that may be taken without a count of what is free
@@ -208,12 +202,7 @@ class View:
             MemoryBudget(f"{len(index):,} of the rows, which stay in their files, at once", remedy=remedy).take(needed)
         if self.preprocess.elementwise:
             return Examples(self._model_space(index), self.y[index])
-        with _WHITENING:  # threads that read ahead wait for the first of them
-            whitened = self._whitened
-        x = np.array(whitened[index])
-        if isinstance(whitened, np.memmap):
-            whitened._mmap.madvise(mmap.MADV_DONTNEED)
-        return Examples(x, self.y[index])
+        return Examples(self._whitened.take(index), self.y[index])
 
     @property
     def packed(self) -> bool:
@@ -242,37 +231,19 @@ class View:
 
     def unlabelled(self) -> "View":
         """The same rows as examples of one class, 0."""
-        return replace(self, y=np.zeros_like(self.y))
+        made = replace(self, y=np.zeros_like(self.y))
+        made.__dict__["_whitened"] = self._whitened  # it is made once for both
+        return made
 
     @cached_property
-    def _whitened(self) -> Float32[np.ndarray, "n ..."]:
-        every = np.arange(len(self))
-        if self.rows.in_memory or not len(self):
-            return self._model_space(every)
-        needed, free, place = 4 * math.prod(self.shape), shutil.disk_usage(tempfile.gettempdir()).free, tempfile.gettempdir()
-        room = f"whitened rows take {megabytes(needed)}, and {place} has {megabytes(free)} free; set TMPDIR to a folder of a larger disk"
-        if needed > free // 2:
-            raise BadInput(room)
-        note(f"whitening {len(self):,} rows, which stay in their files, into a file of {megabytes(needed)}")
-        with tempfile.TemporaryFile() as file:
-            try:
-                for at in range(0, len(every), CHUNK):
-                    file.write(self._model_space(every[at : at + CHUNK]).data)
-                file.flush()
-            except OSError as error:
-                if error.errno not in FULL:
-                    raise
-                raise BadInput(f"{room} ({error.strerror})") from error
-            return np.memmap(file, np.float32, mode="r", shape=self.shape)
+    def _whitened(self) -> Whitened:
+        return Whitened(self._model_space, self.shape, self.in_memory)
 
     def _model_space(self, index: np.ndarray) -> Float32[np.ndarray, "m ..."]:
         x = np.empty((len(index), *self.shape[1:]), np.float32)
         for at in range(0, len(index), CHUNK):
             x[at : at + CHUNK] = self.preprocess.apply(unit(self.rows.take(index[at : at + CHUNK])))
         return x
-
-
-_WHITENING = threading.Lock()
 
 
 @jax.jit

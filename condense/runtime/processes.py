@@ -131,6 +131,7 @@ def not_met(meeting: Meeting | None) -> str:
 
 
 _NUMBERS = itertools.count()  # of the exchanges of this process, which are those of the others
+_STEPS = itertools.count()  # of the calls of `in_step`, after which the others are known to be where this one is
 _alone = _met = False  # whether others are left out for a while; whether `join` has met them
 
 
@@ -189,14 +190,22 @@ def one_by_one(work: Callable[[], A]) -> A:
 def in_step(work: Callable[[], str]) -> str:
     """Calls `work` on every process and gives on all of them why it failed: what it returned on the first of those where that is not empty.
 
-    Raises RunFailed where it failed on this process and another one does not come here within a minute: that one waits for what this one
-    should have done.
+    Raises RunFailed where processes have not exchanged the same things by then, and where it failed on this one and another does not come
+    here within a minute: that one waits for what this one should have said.
     """
     failed = work()
+    if count() == 1:
+        return failed
+    step = f"condense/step/{next(_STEPS)}"
+    _service().key_value_set_bytes(f"{step}/{index()}", _packed([failed, next(_NUMBERS)]))
     try:
-        return next(filter(None, _exchange(lambda: failed, range(count()), limit=SILENT if failed else None)), "")
-    except TimeoutError as error:
-        raise RunFailed(f"{failed}; this process failed alone: start all again, and the same command goes on from what is saved") from error
+        heard = [_hear(f"{step}/{other}", SILENT if failed else None) for other in range(count())]
+    except TimeoutError:
+        heard = []
+    if len({number for _, number in heard}) != 1:
+        reason = next(filter(None, (failed, *(reason for reason, _ in heard))), "it went another way than the others")
+        raise RunFailed(f"{reason}; not all processes failed: start all again, and the same command goes on from what is saved")
+    return next(filter(None, (reason for reason, _ in heard)), "")
 
 
 @contextlib.contextmanager
@@ -209,7 +218,7 @@ def _by_itself() -> Iterator[None]:
         _alone = before
 
 
-def _exchange(work: Callable[[], Any], speakers: Sequence[int], *, limit: float | None = None) -> list[Any]:
+def _exchange(work: Callable[[], Any], speakers: Sequence[int]) -> list[Any]:
     if count() == 1:
         return [work()]
     number, error = next(_NUMBERS), None
@@ -219,8 +228,8 @@ def _exchange(work: Callable[[], Any], speakers: Sequence[int], *, limit: float 
         except tuple(TOLD.values()) as raised:
             error, kind = raised, next(name for name, kind in TOLD.items() if isinstance(raised, kind))
             answer = {"error": kind, "message": str(raised)}
-        _service().key_value_set_bytes(f"condense/{number}/{index()}", zlib.compress(json.dumps(answer).encode()))
-    answers = [_hear(f"condense/{number}/{speaker}", limit) for speaker in speakers]
+        _service().key_value_set_bytes(f"condense/{number}/{index()}", _packed(answer))
+    answers = [_hear(f"condense/{number}/{speaker}") for speaker in speakers]
     if error:
         raise error
     for answer in answers:
@@ -229,7 +238,11 @@ def _exchange(work: Callable[[], Any], speakers: Sequence[int], *, limit: float 
     return [answer["value"] for answer in answers]
 
 
-def _hear(name: str, limit: float | None) -> dict[str, Any]:
+def _packed(value: Any) -> bytes:
+    return zlib.compress(json.dumps(value).encode())
+
+
+def _hear(name: str, limit: float | None = None) -> Any:
     began = time.monotonic()
     while limit is None or time.monotonic() - began < limit:  # for a second at a time, so that Ctrl-C is heard
         try:

@@ -150,7 +150,7 @@ class InFile:
         index = np.asarray(index, np.int64)
         following = len(index) > 1 and bool((np.diff(index) == 1).all())  # else the system reads far around every row, which nobody wants
         self.x._mmap.madvise(mmap.MADV_NORMAL if following else mmap.MADV_RANDOM)
-        taken = np.array(self.x[index])
+        taken = np.asarray(self.x[index])  # a copy
         self.x._mmap.madvise(mmap.MADV_DONTNEED)
         return self.convert(taken)
 

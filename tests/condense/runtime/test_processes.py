@@ -91,6 +91,7 @@ def three(monkeypatch):
     monkeypatch.setattr(processes, "index", lambda: me.index)
     monkeypatch.setattr(processes, "_service", lambda: service)
     monkeypatch.setattr(processes, "_NUMBERS", Numbers(me, numbers))
+    monkeypatch.setattr(processes, "_STEPS", Numbers(me, {}))
 
     def call(work):
         def as_process(number: int):
@@ -163,7 +164,53 @@ def test_why_one_failed_is_why_all_failed(three):
 
 
 def test_who_fails_alone_does_not_wait_for_ever(three, monkeypatch):
-    """The others wait for its part of the work, and so none of them comes."""
+    """The others wait for its part of the work, and none of them comes in time."""
     monkeypatch.setattr(processes, "SILENT", 0.1)
     found = three(lambda number: processes.in_step(lambda: "no room") if number == 1 else None)
-    assert isinstance(found[1], RunFailed) and "no room" in str(found[1]) and "failed alone" in str(found[1])
+    assert isinstance(found[1], RunFailed) and "no room; not all processes failed" in str(found[1])
+
+
+def test_who_fails_alone_is_not_taken_for_one_that_answers(three, monkeypatch):
+    """It leaves out an exchange of the work. The others are let go here, as they are when it is gone."""
+    monkeypatch.setattr(processes, "SILENT", 0.1)
+    gone = threading.Event()
+
+    def hear(name, limit=None, *, ask=processes._hear):
+        while True:
+            try:
+                return ask(name, limit or 0.05)
+            except TimeoutError:
+                if limit or gone.is_set():
+                    raise
+
+    monkeypatch.setattr(processes, "_hear", hear)
+
+    def work(number: int) -> str:
+        if number == 1:
+            return "no room"
+        return str(processes.gather(lambda: number))
+
+    def call(number: int):
+        try:
+            return processes.in_step(lambda: work(number))
+        except TimeoutError:
+            return "lost"
+        finally:
+            if number == 1:
+                gone.set()
+
+    found = three(call)
+    assert isinstance(found[1], RunFailed) and "no room" in str(found[1]) and found[0] == found[2] == "lost"
+
+
+def test_who_went_another_way_is_found_out(three):
+    """Another one failed at an earlier place, where it left out an exchange that it alone would have spoken in."""
+
+    def work(number: int) -> str:
+        if number == 1:
+            return "no room"
+        processes.on_first(lambda: number)
+        return ""
+
+    found = three(lambda number: processes.in_step(lambda: work(number)))
+    assert all(isinstance(one, RunFailed) and "no room; not all processes failed" in str(one) for one in found)
