@@ -183,16 +183,18 @@ def act(args: list[str]) -> None:
         return
     synth = execute(made)
     print(f"{call.out}/set.npz and {call.out}/grid.png are ready; next:")
-    print("  " + shlex.join(scoring(synth, call, made.data)))
+    print("  " + shlex.join(scoring(synth, call, made.data, teachers=made.settings.places.get("teachers"))))
 
 
-def scoring(synth: Any, call: Any, data: Any) -> list[str]:
+def scoring(synth: Any, call: Any, data: Any, *, teachers: str | None = None) -> list[str]:
     """The words of the command that scores the set which a call made: representations on other data, with the teacher that was handed over,
-    if any; a set that has more examples of a class than the data, without real ones beside it. `call` are the flags of that call."""
+    if any; a set that teachers labelled with those that were given, the folder `teachers`; one that has more examples of a class than the
+    data, without real ones beside it. `call` are the flags of that call."""
     from condense.evaluation.counts import too_few
 
     if not synth.represents:
         alone = ["--rows", "distilled"] if data.modality == "images" and too_few(synth, data) is not None else []
-        return ["condense", "evaluate", call.out, "--data", call.data, *alone]
+        taught = ["--teachers", str(teachers)] if teachers is not None and synth.y.taught else []
+        return ["condense", "evaluate", call.out, "--data", call.data, *taught, *alone]
     teacher = [] if call.teacher is None else ["--teacher", call.teacher]
     return ["condense", "transfer", call.out, "--to", "SPEC", *teacher]

@@ -204,6 +204,11 @@ class View:
             return Examples(self._model_space(index), self.y[index])
         return Examples(self._whitened.take(index), self.y[index])
 
+    def prepare(self) -> None:
+        """Makes what the first `take` makes, a whitening of all rows, now: threads that take rows cannot be interrupted."""
+        if not self.preprocess.elementwise:
+            self._whitened.prepare()
+
     @property
     def packed(self) -> bool:
         """Whether raw rows are bytes that a device can normalise, a channel at a time. Then `unpack(take_bytes(index))` has the bits of
@@ -237,7 +242,7 @@ class View:
 
     @cached_property
     def _whitened(self) -> Whitened:
-        return Whitened(self._model_space, self.shape, self.in_memory)
+        return Whitened(replace(self)._model_space, self.shape, self.in_memory)  # not of this view, which would never be freed
 
     def _model_space(self, index: np.ndarray) -> Float32[np.ndarray, "m ..."]:
         x = np.empty((len(index), *self.shape[1:]), np.float32)

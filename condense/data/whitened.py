@@ -32,10 +32,14 @@ class Whitened:
     in_memory: bool
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
+    def prepare(self) -> np.ndarray:
+        """Makes the rows, unless they are there, and returns all. Raises BadInput where the disk has no room for them."""
+        with self._lock:  # threads that read ahead wait for the first of them
+            return self._kept
+
     def take(self, index: Int[np.ndarray, " m"]) -> Float32[np.ndarray, "m ..."]:
         """A copy of the rows that `index` names, in its order. Raises BadInput where the disk has no room for all."""
-        with self._lock:  # threads that read ahead wait for the first of them
-            kept = self._kept
+        kept = self.prepare()
         taken = np.asarray(kept[index])
         if isinstance(kept, np.memmap):
             kept._mmap.madvise(mmap.MADV_DONTNEED)

@@ -17,7 +17,7 @@ from matchers.base import Computed, Feed, Given, GraphsPerClass, PerClass, Piece
 from synth.base import Split, take_all
 from synth.errors import BadInput
 from synth.graphs.base import GraphBatch, GraphExamples, batch_of
-from synth.training.packed import Bytes, gives_bytes
+from synth.training.packed import Bytes, gives_bytes, prepare
 from synth.training.stream import Ahead
 
 GRAPHS = 3  # stream of the seed, beside those of the image feeds
@@ -55,7 +55,10 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
         raise BadInput(f"--seed {seed} is negative; give 0 or more")
     feed = _feed(request, examples, classes, seed, experts)
     reads = any(isinstance(part, PerClass | Shuffled) for part in (request if type(request) is tuple else (request,)))
-    return Ahead(feed) if reads and not examples.in_memory else feed
+    if not reads or examples.in_memory:
+        return feed
+    prepare(examples)
+    return Ahead(feed)
 
 
 def _feed(request: Feed, examples: Split, classes: int, seed: int, experts: Trajectories | None) -> Callable[[int], object]:

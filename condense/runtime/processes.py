@@ -27,6 +27,7 @@ FLAGS = {"--processes": PROCESSES, "--process": PROCESS, "--coordinator": COORDI
 AUTO = "auto"
 WAIT = 60  # seconds in which all processes must meet
 SILENT = 60  # seconds without a sign of life after which a process counts as lost
+ALONE = 300  # seconds in which the others fail too, where one failed and not alone
 LEAVING = 5  # seconds that a failed process waits for others that fail with it
 TOLD = {kind.__name__: kind for kind in (BadInput, RunFailed)}  # errors that all processes end with if one does
 LOSS = re.compile(r"gloo|nccl|socket closed|connection|unavailable|coordination service|heartbeat", re.IGNORECASE)
@@ -191,7 +192,7 @@ def in_step(work: Callable[[], str]) -> str:
     """Calls `work` on every process and gives on all of them why it failed: what it returned on the first of those where that is not empty.
 
     Raises RunFailed where processes have not exchanged the same things by then, and where it failed on this one and another does not come
-    here within a minute: that one waits for what this one should have said.
+    here within five minutes: that one waits for what this one should have said.
     """
     failed = work()
     if count() == 1:
@@ -199,7 +200,7 @@ def in_step(work: Callable[[], str]) -> str:
     step = f"condense/step/{next(_STEPS)}"
     _service().key_value_set_bytes(f"{step}/{index()}", _packed([failed, next(_NUMBERS)]))
     try:
-        heard = [_hear(f"{step}/{other}", SILENT if failed else None) for other in range(count())]
+        heard = [_hear(f"{step}/{other}", ALONE if failed else None) for other in range(count())]
     except TimeoutError:
         heard = []
     if len({number for _, number in heard}) != 1:

@@ -50,6 +50,12 @@ class Bytes:
         return x if self.y is None else Examples(x, self.y)
 
 
+def prepare(split: Any) -> None:
+    """Has a split make what it makes once for all that is taken of it, before threads take of it."""
+    if make := getattr(split, "prepare", None):
+        make()
+
+
 def gives_bytes(split: Any) -> bool:
     """Whether examples stay in their files and are bytes there, so that they can be moved to the devices as bytes."""
     return not split.in_memory and isinstance(split, Packed) and split.packed

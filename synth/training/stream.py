@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from synth.base import Examples, Net, Split, Vars, take_all
 from synth.labels.plain import Hard
 from synth.training.fit import Item, epoch_items, fit, in_batches, init_fit, on_examples, real_sgd, train_on
-from synth.training.packed import gives_bytes
+from synth.training.packed import gives_bytes, prepare
 
 PIECE = 1 << 25  # bytes of examples in model space that are in memory at a time
 AHEAD = 2  # pieces that threads make meanwhile
@@ -105,6 +105,7 @@ def pieces_of(split: Split, *, waiting: Waiting | None = None) -> Iterator[Examp
     if split.in_memory:
         yield take_all(split)
         return
+    prepare(split)
     size, n = rows_in(split), len(split.y)
     yield from in_order(lambda at: split.take(np.arange(at, min(at + size, n))), range(0, n, size), waiting=waiting)
 
@@ -140,6 +141,7 @@ def moved_pieces(split: Split, size: int) -> Iterator[tuple[Float[Array, "n ..."
         whole = take_all(split)
         yield jnp.asarray(whole.x), whole.y
         return
+    prepare(split)
     as_bytes, each, n = gives_bytes(split), rows_in(split), len(split.y)
     take = split.take_bytes if as_bytes else lambda rows: split.take(rows).x
     parts = [np.arange(at, min(at + each, n)) for at in range(0, max(1, n), each)]  # of no examples one piece, all of it filled up
@@ -207,6 +209,7 @@ class Blocks:
         if self.whole is not None:
             yield Block(items, *self.whole, 0, steps)
             return
+        prepare(self.split)
         index, size = np.asarray(items.index), block_size(steps, PIECE // (4 * batch * int(np.prod(self.split.shape[1:]))))
         starts = [at for at in range(0, steps, size) if at == 0 or at + LEAST <= steps]  # what would be left alone joins the last block
         ends = [*starts[1:], steps]

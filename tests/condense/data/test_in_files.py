@@ -1,6 +1,7 @@
 """Rows that stay in their files: whitened, looked over once, prepared anew where pictures were changed, and of names that are no text."""
 
 import os
+import weakref
 
 import jax
 import numpy as np
@@ -35,8 +36,12 @@ def test_whitened_rows_are_the_same(toy, kind):
     here, there = (load_data(f"npz:{toy}?stream={word}&normalise={kind}") for word in ("false", "true"))
     same(here.preprocess, there.preprocess)
     same(take_all(here.train), take_all(there.train))
+    assert there.train._whitened is there.train.unlabelled()._whitened
+    kept = weakref.ref(there.train._whitened)
     index = np.array([5, 0, 5, 77])
     same(here.train.take(index), there.train.take(index))
+    del there
+    assert kept() is None  # its file goes with the data, not when garbage is collected
 
 
 def test_a_preparation_begins_anew_where_a_picture_was_changed(tmp_path, monkeypatch):

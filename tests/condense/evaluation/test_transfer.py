@@ -475,6 +475,11 @@ def test_krrst_on_the_command_line(source, teacher, tmp_path, capsys):
     for flags, words in (("--ipc 2", "--ipc 2: krrst reads no labels; give --size"), ("--size 5 --eval-every 1", "krrst reads no labels")):
         assert run([*argv.split(), *flags.split(), "--out", str(tmp_path / "none")]) == 2
         assert words in capsys.readouterr().err and not (tmp_path / "none" / "set.npz").exists()
+    call = SimpleNamespace(out="r", teacher=None, data="digits")
+    taught, plain = (SimpleNamespace(represents=False, y=SimpleNamespace(taught=taught)) for taught in (True, False))
+    graphs = SimpleNamespace(modality="graphs")
+    assert scoring(taught, call, graphs, teachers="t") == ["condense", "evaluate", "r", "--data", "digits", "--teachers", "t"]
+    assert scoring(plain, call, graphs, teachers="t") == scoring(taught, call, graphs) == ["condense", "evaluate", "r", "--data", "digits"]
     assert scoring(synth, SimpleNamespace(out="a b", teacher=None), source) == ["condense", "transfer", "a b", "--to", "SPEC"]
 
 

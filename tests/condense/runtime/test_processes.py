@@ -163,14 +163,14 @@ def test_why_one_failed_is_why_all_failed(three):
 
 def test_who_fails_alone_does_not_wait_for_ever(three, monkeypatch):
     """The others wait for its part of the work, and none of them comes in time."""
-    monkeypatch.setattr(processes, "SILENT", 0.1)
+    monkeypatch.setattr(processes, "ALONE", 0.1)
     found = three(lambda number: processes.in_step(lambda: "no room") if number == 1 else None)
     assert isinstance(found[1], RunFailed) and "no room; not all processes failed" in str(found[1])
 
 
 def test_who_fails_alone_is_not_taken_for_one_that_answers(three, monkeypatch):
     """It leaves out an exchange of the work. The others are let go here, as they are when it is gone."""
-    monkeypatch.setattr(processes, "SILENT", 0.1)
+    monkeypatch.setattr(processes, "ALONE", 0.1)
     gone = threading.Event()
 
     def hear(name, limit=None, *, ask=processes._hear):
