@@ -22,6 +22,7 @@ class ToMake(NamedTuple):
       gradients: gradients that a mini-batch takes; 0 where no such training is what takes the time.
       begun: whether the folder holds a part of it, or all, which the run goes on from if it fits.
       networks: how many networks of each entry of `net` those mini-batches train; several devices share them out.
+      split: whether the devices share each mini-batch instead, where their number divides it.
       disk: bytes that it takes on disk, 0 where that is not known.
     """
 
@@ -34,6 +35,7 @@ class ToMake(NamedTuple):
     gradients: int = 1
     begun: bool = False
     networks: int = 1
+    split: bool = False
     disk: int = 0
 
 

@@ -36,7 +36,9 @@ def find(context: Context) -> Input:
     recipe = f"{NETWORKS} networks, {EPOCHS} epochs of {header.examples:,} examples, each with a log"
     batches = -(-NETWORKS * EPOCHS * header.examples * 4 // (BATCH * 3))  # the log of an epoch takes a third of its training
     begun = bool(place and (place / RECORD).is_file())
-    return Input(Ranks(None, header, zeros), to_make=ToMake("ranks", (ranking.net,), recipe, place, batches, BATCH, begun=begun))
+    return Input(
+        Ranks(None, header, zeros), to_make=ToMake("ranks", (ranking.net,), recipe, place, batches, BATCH, split=True, begun=begun)
+    )
 
 
 def make(context: Context) -> Input:

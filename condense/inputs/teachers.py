@@ -37,7 +37,7 @@ def find(context: Context) -> Input:
     begun = bool(place and (place / INDEX).is_file())
     untrained = tuple(stand_in(name, context) for name in names)
     disk = sum(leaf.nbytes for teacher in untrained for leaf in jax.tree.leaves(teacher.vars))
-    to_make = ToMake("teachers", names, recipe, place, epochs * -(-examples // BATCH), BATCH, begun=begun, disk=disk)
+    to_make = ToMake("teachers", names, recipe, place, epochs * -(-examples // BATCH), BATCH, split=True, begun=begun, disk=disk)
     return _input(untrained)._replace(to_make=to_make)
 
 
@@ -48,7 +48,7 @@ def plan_teachers(data: Data, members: Sequence[CommitteeMember], place: Path) -
         shapes = jax.tree.leaves(jax.eval_shape(nets.build(net, data.image, len(data.classes)).init, jax.random.key(0)))
         text, disk = f"{recipe.epochs} epochs of {examples:,} examples", sum(leaf.size * leaf.dtype.itemsize for leaf in shapes)
         batches = recipe.epochs * -(-examples // recipe.batch)
-        waiting.append(ToMake("teachers", (net,), text, place, batches, recipe.batch, begun=begun, disk=disk))
+        waiting.append(ToMake("teachers", (net,), text, place, batches, recipe.batch, split=True, begun=begun, disk=disk))
     return waiting
 
 

@@ -44,7 +44,8 @@ def estimate_for(made: Plan, waiting: list[ToMake], device: str) -> list[str]:
 def input_lines(waiting: list[ToMake], data: Data | GraphData, machine: Machine) -> list[str]:
     """Estimates how long the inputs in `waiting` take on a machine, a line each."""
     return [
-        f"{one.kind}, {', '.join(one.net)}: {spoken(input_span(one, data, machine))} on {machine}{sharing(one, machine)}" for one in waiting
+        f"{one.kind}, {', '.join(one.net)}: {spoken(input_span(one, data, machine))} on {machine}{sharing(one, data, machine)}"
+        for one in waiting
     ]
 
 
@@ -68,19 +69,27 @@ def find_machine(device: str) -> Machine:
 
 
 def input_span(one: ToMake, data: Data | GraphData, machine: Machine) -> Span | None:
-    """How long it takes to make an input on a machine: its networks one mini-batch after another, shared out among the devices where there
-    are several of each kind. None where no training is what takes the time."""
+    """How long it takes to make an input on a machine: its networks one mini-batch after another. Devices share out the networks, where
+    there are several of each kind, or every mini-batch. None where no training is what takes the time."""
     if not one.gradients:
         return None
     rounds = -(-one.networks // machine.count) * one.batches // one.networks * one.gradients
-    spans = [machine.device.seconds(repeated(training_work(name, data, one.batch, machine.device.platform), rounds)) for name in one.net]
+    batch = min(one.batch, len(data.train.y)) // (machine.count if is_split(one, data, machine) else 1)
+    spans = [machine.device.seconds(repeated(training_work(name, data, batch, machine.device.platform), rounds)) for name in one.net]
     return together(spans)
 
 
-def sharing(one: ToMake, machine: Machine) -> str:
+def is_split(one: ToMake, data: Data | GraphData, machine: Machine) -> bool:
+    """Whether the devices of a machine share the mini-batches that an input is made of."""
+    return one.split and min(one.batch, len(data.train.y)) % machine.count == 0
+
+
+def sharing(one: ToMake, data: Data | GraphData, machine: Machine) -> str:
     """Says, for more than one device, how they share the making of an input."""
     if machine.count == 1 or not one.gradients:
         return ""
+    if is_split(one, data, machine):
+        return ", which share every mini-batch"
     return f", which share the {one.networks} networks" if one.networks > 1 else ", of which one works"
 
 

@@ -1,5 +1,7 @@
 """The output of `--dry-run`: settings with their sources, inputs that exist and inputs to be made, and the cost."""
 
+import math
+
 from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data, room_of
@@ -134,6 +136,8 @@ def preview_inputs(waiting: list[ToMake], data: Data | GraphData, *, device: str
         times = [*input_lines(waiting, data, machine), caution(machine)]
     disk = {waiting[0].kind: sum(one.disk for one in waiting)}
     room = f"; {held}" if (held := room_of(data)) else ""
+    if held and data.train.in_memory:  # what trains on them moves them there at once
+        room += f", and {megabytes(4 * math.prod(data.train.shape))} of training examples on every device"
     rows = [("data", f"{data.spec}: {len(data.train.y):,} training examples, {len(data.classes)} classes{room}")]
     rows += [("input", describe(one)) for one in waiting]
     return [f"{name:<10}{text}" for name, text in (*rows, *(("estimate", line) for line in (*times, *disk_lines(disk))))]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import condense
+from condense.__main__ import run as command
+from condense.data.images import room_of
 from condense.data.load import load_data
 from condense.data.readers import shards, source
 from condense.data.readers.folder import scan
@@ -83,3 +85,13 @@ def test_what_ignores_random_parts_says_so(tmp_path, capsys):
     data = load_data(f"folder:{tmp_path}?size=4&crops=true", validation=0.0)
     train_experts(data, out=tmp_path / "experts", net="mlp:width=8", count=1, epochs=1)
     assert "crops=true: experts learn from whole pictures" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_data_take(toy, tmp_path, capsys):
+    """Raw bytes and four more a number of all rows; on the devices the training rows that validation leaves."""
+    call = ["teachers", "--net", "mlp:width=4,norm=batch", "--epochs", "1", "--out", str(tmp_path / "t"), "--dry-run", "--data"]
+    for word, held in (("false", "0.0128 MB in memory, and 0.00691 MB of training examples on every device"), ("true", "in their files")):
+        assert command([*call, f"npz:{toy}?stream={word}"]) == 0
+        assert f"2 classes; {held}\n" in capsys.readouterr().out
+    assert len(load_data(f"npz:{toy}").train.y) * 4 * 4 * 4 == 6912 and 160 * 16 * 5 == 12800
+    assert room_of(load_data("toy_graphs")) == ""

@@ -11,6 +11,7 @@ from condense.engine.loop import initial_state
 from condense.engine.machines import HERE, Fitted, Machine, machine_of
 from condense.engine.operations import Work, repeated
 from condense.experts.store import bytes_needed
+from condense.inputs.context import ToMake
 from condense.inputs.experts import COUNT, pace_of, plan_experts
 from condense.runtime.devices import batch_shapes, place_batch
 from condense.workflows import elsewhere
@@ -77,6 +78,14 @@ def test_inputs_are_shared_out_among_devices():
     assert one == pytest.approx(machines[0].device.seconds(repeated(work, 3 * batches * 2))), "two gradients a step"
     assert two == pytest.approx([seconds * 2 / 3 for seconds in one]) and four == nine == pytest.approx([seconds / 3 for seconds in one])
     assert made.disk == 3 * 6 * 4 * nets.count(nets.build(NET, data.image, CLASSES))
+
+
+def test_devices_share_the_mini_batches_of_a_teacher_where_they_divide_them():
+    data, machines = load_data("digits"), [machine_of("v4"), machine_of("v4x4"), machine_of("v4x3")]
+    made = ToMake("teachers", (NET,), "", None, 10, 32, split=True)
+    one, four, three = (input_span(made, data, machine) for machine in machines)
+    whole, part = (repeated(training_work(NET, data, batch, "tpu"), 10) for batch in (32, 8))
+    assert one == three == machines[0].device.seconds(whole) and four == machines[1].device.seconds(part) and four < one
 
 
 def test_a_dry_run_for_another_machine(tmp_path, monkeypatch, capsys):
@@ -147,9 +156,14 @@ def test_experts_and_teachers_have_a_dry_run(tmp_path, monkeypatch, capsys):
     assert f"disk: about {bytes_needed(8, 2, nets.count(nets.build(NET, (8, 8, 1), 10))) / 1e6:.3g} MB" in out
     assert command(["teachers", "--net", f"{NET},norm=batch", "mlp:width=4@epochs=9", *shared]) == 0
     out = capsys.readouterr().out
-    assert out.count("input     teachers: to make, in there: ") == 2 and "9 epochs of" in out and " on 4 x v5e, of which one works" in out
+    assert (
+        out.count("input     teachers: to make, in there: ") == 2
+        and "9 epochs of" in out
+        and " on 4 x v5e, which share every mini-batch" in out
+    )
     assert command(["teachers", "--ssl", "barlow", *shared]) == 0
-    assert "Barlow Twins, 2 epochs" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Barlow Twins, 2 epochs" in out and " on 4 x v5e, of which one works" in out
     assert list(tmp_path.iterdir()) == []
 
 
