@@ -13,6 +13,7 @@ from condense.data.images import Data
 from condense.data.load import load_data
 from condense.data.modality import MODALITIES
 from condense.evaluation.modalities import EVALUATORS
+from condense.evaluation.regimes import HARD
 from condense.studies.suite_file import Entry, Size, Suite, within
 from condense.workflows.methods import find_method
 from condense.workflows.plan import Plan, plan
@@ -83,8 +84,9 @@ class Crossing:
     Args:
       runs: in the order in which they are made. plans: of the first draw of each, by that run's folder.
       shared: inputs by place. skipped: a line for each reason why methods make no sets of some data.
-      nets, recipes, rows: what scores the sets, by data; None for the network or recipe that the sets name.
+      nets, scorings, rows: what scores the sets, by data; None for the network that the sets name.
       ranks: place of the log of proxies by which rows are chosen, by data; data whose rows need none are left out.
+      teachers: place of the committee that scorings ask for labels, by data; data whose scorings ask none are left out.
     """
 
     runs: tuple[SuiteRun, ...]
@@ -92,9 +94,10 @@ class Crossing:
     shared: dict[str, SharedInput]
     skipped: tuple[str, ...]
     nets: dict[str, tuple[str, ...] | None]
-    recipes: dict[str, tuple[str | None, ...]]
+    scorings: dict[str, tuple[dict[str, Any], ...]]
     rows: dict[str, tuple[str, ...]]
     ranks: dict[str, str]
+    teachers: dict[str, str]
 
 
 def cross(suite: Suite) -> Crossing:
@@ -115,7 +118,8 @@ def cross(suite: Suite) -> Crossing:
     lines = tuple(f"skipped on {reason}: {', '.join(labels)}" for reason, labels in skipped.items())
     if not runs:
         raise BadInput(f"{suite.name}: no method takes its data ({'; '.join(lines)}); name others")
-    return Crossing(tuple(runs), plans, shared, lines, *scored, logs_of_rows(suite, data, scored[-1], shared))
+    logs, committees = logs_of_rows(suite, data, scored[-1], shared), committees_of(suite, scored[1], shared)
+    return Crossing(tuple(runs), plans, shared, lines, *scored, logs, committees)
 
 
 def why_not(entry: Entry, data: Data | GraphData) -> str:
@@ -169,11 +173,11 @@ def digest_of(facts: Any) -> str:
 
 
 def scorers(suite: Suite, data: dict[str, Data | GraphData]) -> tuple[dict[str, Any], ...]:
-    """The networks, the recipes and the rows that score the sets of each data: three dicts by its specification. Those of the suite that do
-    not serve some data are left out there.
+    """The networks, the scorings and the rows that score the sets of each data: three dicts by its specification. Those of the suite that
+    do not serve some data are left out there.
 
-    Where none is left, networks are None and recipes (None,), for what the sets name, and rows are the set alone. Raises BadInput for a
-    network that serves none of the data, and for an unknown row.
+    Where none is left, networks are None and scorings a single empty one, for what the sets name, and rows are the set alone. Raises
+    BadInput for a network that serves none of the data, and for an unknown row.
     """
     found: dict[str, Any] = {spec: None for spec in data}
     for name in suite.nets or ():
@@ -186,36 +190,56 @@ def scorers(suite: Suite, data: dict[str, Data | GraphData]) -> tuple[dict[str, 
                 wrong.append(str(error))
         if len(wrong) == len(data):
             raise BadInput(f"{suite.name}: nets {name}: {wrong[0]}")
-    recipes, rows = {}, {}
+    scorings, rows = {}, {}
     for spec, one in data.items():
-        fits = [name for name in suite.recipes if name and serves(name, one.modality)]
-        recipes[spec] = tuple(fits) or (None,)
+        scorings[spec] = tuple(way for way in suite.scorings if serves(way, one.modality)) or ({},)
         rows[spec] = tuple(kind for kind in suite.rows if kind in EVALUATORS[one.modality].baselines) or ("distilled",)
     known = {kind for evaluator in EVALUATORS.values() for kind in evaluator.baselines}
     if unknown := [kind for kind in suite.rows if kind not in known]:
         raise BadInput(f"{suite.name}: rows: unknown row '{unknown[0]}' (known: {', '.join(sorted(known))}){nearest(unknown[0], known)}")
-    return found, recipes, rows
+    return found, scorings, rows
 
 
 def logs_of_rows(
     suite: Suite, data: dict[str, Data | GraphData], rows: dict[str, tuple[str, ...]], shared: dict[str, SharedInput]
 ) -> dict[str, str]:
-    """The place of the log of proxies by which rows of each data choose examples, by the data's specification: the first that runs on these
-    data share. Data whose rows need none are left out. Raises BadInput where rows need one, and no run makes one."""
+    """The place of the log of proxies by which rows of each data choose examples, by the data's specification. Data whose rows need none
+    are left out. Raises BadInput where rows need one, and no run makes one."""
     found = {}
     for spec, one in data.items():
         if ranked := [kind for kind in rows[spec] if EVALUATORS[one.modality].baselines[kind].ranked]:
-            places = [log.place for log in shared.values() if log.flag == "ranks" and log.maker.data == spec]
-            if not places:
-                remedy = "add a [[method]] select or pca, whose log it then shares"
-                raise BadInput(
-                    f"{suite.name}: rows: {ranked[0]} is chosen by a log of proxies, and no method makes one of {spec}; {remedy}"
-                )
-            found[spec] = places[0]
+            why = f"{suite.name}: rows: {ranked[0]} is chosen by a log of proxies, and no method makes one of {spec}"
+            found[spec] = first_shared("ranks", spec, shared, otherwise=f"{why}; add a [[method]] select or pca, whose log it then shares")
     return found
 
 
-def serves(recipe: str, modality: str) -> bool:
-    """Whether a recipe scores sets of this modality (`images`, `graphs` or `vectors`). Raises BadInput for an unknown recipe."""
-    takes = find_recipe(recipe).modalities
-    return modality in MODALITIES and (takes is None or modality in takes)
+def committees_of(suite: Suite, scorings: dict[str, tuple[dict[str, Any], ...]], shared: dict[str, SharedInput]) -> dict[str, str]:
+    """The place of the teachers that the label regimes of scorings ask, by the data's specification. Data whose scorings ask none are left
+    out. Raises BadInput where some are asked, and no run makes them."""
+    found = {}
+    for spec, ways in scorings.items():
+        if any(map(asks_teachers, ways)):
+            why = f"{suite.name}: scoring: its labels are answers of teachers, and no method makes any of {spec}"
+            found[spec] = first_shared("teachers", spec, shared, otherwise=f"{why}; add a [[method]] rded, whose teachers it then shares")
+    return found
+
+
+def first_shared(flag: str, spec: str, shared: dict[str, SharedInput], *, otherwise: str) -> str:
+    """The place of the first input of this flag that runs on these data share. Raises BadInput with the message `otherwise` where there is
+    none."""
+    if not (places := [one.place for one in shared.values() if one.flag == flag and one.maker.data == spec]):
+        raise BadInput(otherwise)
+    return places[0]
+
+
+def asks_teachers(way: dict[str, Any]) -> bool:
+    """Whether label regimes of a scoring need teachers."""
+    asked = way.get("regimes", ())
+    return bool({asked} - {HARD} if isinstance(asked, str) else set(asked) - {HARD})
+
+
+def serves(way: dict[str, Any], modality: str) -> bool:
+    """Whether a scoring is for sets of this modality (`images`, `graphs` or `vectors`); label regimes and augmentations are for images."""
+    takes = find_recipe(way["recipe"]).modalities if "recipe" in way else None
+    of_images = {"regimes", "augmentations"} & set(way)
+    return modality in MODALITIES and (takes is None or modality in takes) and not (of_images and not EVALUATORS[modality].trained_nets)

@@ -141,26 +141,29 @@ def score_seconds(asked: Suite, crossing: Crossing, *, timed: bool) -> tuple[flo
     for (data, _), plans in by_size.items():
         rows = crossing.rows[data]
         sets = len(plans) * asked.draws * ("distilled" in rows) + len([kind for kind in rows if kind != "distilled"])
-        for recipe in crossing.recipes[data]:
+        for way in crossing.scorings[data]:
             nets, seeds = crossing.nets[data], asked.seeds or plans[0].modality.seeds
             count = sets * seeds * len(nets or (None,))
             cells += count
-            cost = time_network(plans, nets, recipe) if timed else None
+            cost = time_network(plans, nets, way) if timed else None
             total += 0.0 if cost is None else cost.compiling + cost.seconds * count
             untimed += count if cost is None else 0
     return total, cells, untimed
 
 
-def time_network(plans: list[Plan], nets: tuple[str, ...] | None, recipe: str | None) -> Cost | None:
+def time_network(plans: list[Plan], nets: tuple[str, ...] | None, way: dict[str, Any]) -> Cost | None:
     """What scoring takes: seconds to compile all networks, and seconds of one network, the mean over them. The first of the plans whose set
     can be timed before it is there is measured, with random images; None where there is none.
 
     Args:
-      nets, recipe: what scores it; None for what the set names.
+      nets: that score it; None for what the set names. way: how, a scoring of the suite; its labels are timed as the set's own, without
+        what teachers take to answer.
     """
     for made in plans:
         if made.modality.starts and made.matcher.counts_bytes:
-            choices = Choices(made.data, nets, 1, recipe, None, ("distilled",), "test", None, False, None, 0, "none")
+            length = {name: way[name] for name in ("steps", "precision") if name in way}
+            common = (made.data, nets, 1, way.get("recipe"), way.get("epochs"), ("distilled",), "test", None, False, None, 0, "none")
+            choices = Choices(*common, **length)
             try:
                 rows = prepare(stand_in_set(made), Common(choices)).rows
                 began = time.perf_counter()

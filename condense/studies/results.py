@@ -82,8 +82,18 @@ def result_rows(facts: dict[str, Any], scored: Evaluation) -> list[dict[str, Any
         if row["set_kind"] != "distilled":
             own |= {"method": None, "label": row["set_kind"], "draw": None, "options": {}, "run": None, "steps": None}
             own |= {"distill_seconds": None, "labels": facts["real_labels"]}
-        rows.append({**own, **common, **row})
+        rows.append(scored_row({**own, **common}, row))
     return rows
+
+
+def scored_row(facts: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `evaluate --json` with the facts of the set that it is of or stands beside. Where a table compares label regimes, the row
+    says which kind of labels it had and their bytes; its `steps`, which are of the training, become `training_steps`."""
+    if "label_bytes" not in row:
+        return {**facts, **row}
+    own = {("training_steps" if name == "steps" else name): value for name, value in row.items()}
+    size = {"labels": row["label_bytes"], "total": facts["bytes"]["total"] - facts["bytes"]["labels"] + row["label_bytes"]}
+    return {**facts, **own, "bytes": facts["bytes"] | size}
 
 
 def without_repeats(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:

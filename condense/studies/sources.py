@@ -6,7 +6,7 @@ from typing import Any
 from condense.evaluation.report import shown_set
 from condense.runtime.run_folder import RECORD
 from condense.studies import results, suite
-from condense.studies.results import set_facts
+from condense.studies.results import scored_row, set_facts
 from condense.workflows.evaluate import evaluate
 from synth.errors import BadInput
 from synth.files.format import load_set
@@ -82,5 +82,5 @@ def evaluated_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
         if row["set_kind"] != "distilled":
             own |= {"method": None, "label": row["set_kind"], "key": None, "draw": None, "steps": None, "distill_seconds": None}
             own |= {"labels": real}
-        rows.append({**own, **common, **row})
+        rows.append(scored_row({**own, **common}, row))
     return rows

@@ -12,10 +12,10 @@ from condense.runtime.checks import check_whole
 from condense.runtime.lock import LOCK, locked, sign
 from condense.runtime.log import note, progress
 from condense.runtime.processes import PROCESSES, count, in_step, is_loss, on_first
-from condense.studies.crossing import Crossing, SuiteRun, cross
+from condense.studies.crossing import Crossing, SuiteRun, asks_teachers, cross
 from condense.studies.results import FILE, SuiteResults, result_rows, run_facts, without_repeats
 from condense.studies.suite_file import Suite, read_suite
-from condense.studies.work import input_work, length_work, reason_of, remove_unfinished, run_work, score_choices, score_work, teachers_of
+from condense.studies.work import CELLS, input_work, length_work, reason_of, remove_unfinished, run_work, score_work, teachers_of
 from condense.studies.workers import do_all
 from condense.workflows.evaluate import evaluate
 from synth.errors import BadInput
@@ -25,7 +25,7 @@ RECORD, LOGS = "suite.json", "logs"
 
 
 def suite(what: str | Path | Mapping[str, Any], out: str | Path, *, jobs: int = 1) -> SuiteResults:
-    """Distils by methods x data x budgets x draws, and scores every set by networks x recipes x rows x seeds.
+    """Distils by methods x data x budgets x draws, and scores every set by networks x scorings x rows x seeds.
 
     All runs are planned before the first begins. Experts and teachers are made once for data and network and shared. The same call again
     does what is missing: unfinished runs go on, finished ones and trained networks stay. A run that fails is a row with its reason and
@@ -120,8 +120,8 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
         works = []
         for run in runs.values():
             if run.folder not in failed and "distilled" in crossing.rows[run.data]:
-                for recipe in crossing.recipes[run.data]:
-                    choices = distilled_alone(choices_of(asked, crossing, run, recipe, out))
+                for way in crossing.scorings[run.data]:
+                    choices = distilled_alone(choices_of(asked, crossing, run, way, out))
                     works.append(score_work(run, out, choices))
         with progress(len(works), "scores") as bar:
             for _ in do_all(works, jobs=jobs, logs=out / LOGS):  # what fails here fails again below, and says so there
@@ -129,12 +129,15 @@ def carry_out_runs(asked: Suite, crossing: Crossing, out: Path, jobs: int) -> di
     return failed
 
 
-def choices_of(asked: Suite, crossing: Crossing, run: SuiteRun, recipe: str | None, out: Path) -> dict[str, Any]:
-    """The keyword arguments of `condense.evaluate` for the set of a finished run under a recipe; None is the one that the set names. `out`
-    is the suite's folder."""
+def choices_of(asked: Suite, crossing: Crossing, run: SuiteRun, way: dict[str, Any], out: Path) -> dict[str, Any]:
+    """The keyword arguments of `condense.evaluate` for the set of a finished run in one of the suite's scorings. `out` is the suite's
+    folder."""
     nets, rows, ranks = crossing.nets[run.data], crossing.rows[run.data], crossing.ranks.get(run.data)
     log = None if ranks is None else str(out / ranks)
-    return score_choices(out, nets=nets, recipe=recipe, rows=rows, seeds=asked.seeds, teachers=teachers_of(run, out), ranks=log)
+    committee = str(out / crossing.teachers[run.data]) if asks_teachers(way) else None
+    teachers = committee if "regimes" in way else teachers_of(run, out)
+    given = {"net": nets, "rows": rows, "seeds": asked.seeds, "teachers": teachers, "ranks": log, **way, "cache": str(out / CELLS)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str]) -> list[dict[str, Any]]:
@@ -144,8 +147,8 @@ def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str
     together: defaultdict[str, list[SuiteRun]] = defaultdict(list)
     choices: dict[str, dict[str, Any]] = {}
     for run in crossing.runs:
-        for recipe in crossing.recipes[run.data] if run.folder not in failed else ():
-            one = choices_of(asked, crossing, run, recipe, out)
+        for way in crossing.scorings[run.data] if run.folder not in failed else ():
+            one = choices_of(asked, crossing, run, way, out)
             name = json.dumps([run.data, one])
             choices[name] = one
             together[name].append(run)

@@ -6,18 +6,32 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from condense.evaluation.regimes import check_regimes
 from condense.runtime.checks import check_whole
 from condense.studies.shipped import find_suite
 from condense.workflows.methods import find_method
+from evals.augmentations import check_augmentations
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput, nearest
-from synth.options import Positive, check_option
+from synth.options import Positive, Precision, ZeroToOne, check_option
 
-KEYS = ("about", "data", "ipc", "bytes", "seeds", "draws", "nets", "recipe", "rows", "minutes", "method")
+KEYS = ("about", "data", "ipc", "bytes", "seeds", "draws", "nets", "recipe", "scoring", "rows", "minutes", "method")
 OF_METHOD = ("name", "label", "preset", "net", "ipc", "bytes")  # all others are flags of `condense distill METHOD`
 SUITES_OWN = ("data", "seed", "out", "force", "command", "size", "dry_run")  # flags of a run that a suite settles itself
 BUDGETS = ("ipc", "bytes")
 USUAL = ("distilled", "random", "kmeans")
+Texts = str | list[str]
+OF_SCORING: dict[str, Any] = {  # arguments of `condense.evaluate` in a `[[scoring]]`
+    "recipe": str,
+    "epochs": int,
+    "steps": int,
+    "regimes": Texts,
+    "alpha": Annotated[float, ZeroToOne],
+    "temperature": Annotated[float, Positive],
+    "augmentations": Texts,
+    "tune_lr": bool,
+    "precision": Precision,
+}
 
 Size = tuple[str, int] | None  # name and value of a budget; None where the method or its preset says it
 
@@ -51,7 +65,8 @@ class Suite:
       budgets: name and value of each; a single None where the methods or their presets say it.
       seeds: networks a row; None for the evaluation's own number. draws: distillation seeds, 0, 1, ...
       nets: that score; those that do not take some data are left out there. None where the sets say it.
-      recipes: that score; those that are not for some data are left out there. A single None where the sets say it.
+      scorings: ways to score every set, each the arguments of `condense.evaluate` that a `[[scoring]]` names, or a recipe alone; those that
+        are not for some data are left out there. A single empty one where the sets say it.
       rows: of an evaluation.
       methods: in the order of the file.
       minutes: of the runs of methods that name neither steps nor minutes; None where steps say how long they are.
@@ -64,7 +79,7 @@ class Suite:
     seeds: int | None
     draws: int
     nets: tuple[str, ...] | None
-    recipes: tuple[str | None, ...]
+    scorings: tuple[dict[str, Any], ...]
     rows: tuple[str, ...]
     methods: tuple[Entry, ...]
     minutes: float | None = None
@@ -101,10 +116,7 @@ def take_suite(held: Mapping[str, Any], name: str, at: str) -> Suite:
     labels = [one.label for one in methods]
     if twice := [label for label in labels if labels.count(label) > 1]:
         raise BadInput(f"{at}: two methods are called '{twice[0]}'; give each a label of its own")
-    recipes, seeds = texts(held, "recipe", at), held.get("seeds")
-    for one in recipes or ():
-        within(at, find_recipe, one)
-    about = held.get("about", "")
+    seeds, about = held.get("seeds"), held.get("about", "")
     if not isinstance(about, str):
         raise BadInput(f"{at}: about {about!r}: give text")
     return Suite(
@@ -115,7 +127,7 @@ def take_suite(held: Mapping[str, Any], name: str, at: str) -> Suite:
         None if seeds is None else within(at, check_whole, "seeds", seeds),
         within(at, check_whole, "draws", held.get("draws", 1)),
         texts(held, "nets", at),
-        recipes or (None,),
+        take_scorings(held, at),
         texts(held, "rows", at) or USUAL,
         methods,
         within(at, check_option, "minutes", held.get("minutes"), Annotated[float, Positive] | None),
@@ -139,6 +151,38 @@ def take_entry(held: Mapping[str, Any], at: str) -> Entry:
     if taken := [key for key in options if key in SUITES_OWN]:
         raise BadInput(f"{at} ({name}): {taken[0]} is not a method's; data, budgets and draws stand at the top of the file")
     return Entry(name=name, budgets=take_budgets(held, at), options=options, **given)
+
+
+def take_scorings(held: Mapping[str, Any], at: str) -> tuple[dict[str, Any], ...]:
+    """The ways to score every set that a file names: a dict of arguments of `condense.evaluate` for each `[[scoring]]` or each recipe, and
+    a single empty one where it names neither. `at` is what messages call the file. Raises BadInput where it names both, for keys that are
+    not in `OF_SCORING`, and for values that an evaluation would refuse."""
+    recipes, tables = texts(held, "recipe", at), held.get("scoring")
+    if tables is None:
+        return tuple({"recipe": within(at, find_recipe, one) and one} for one in recipes or ()) or ({},)
+    if recipes is not None:
+        raise BadInput(f"{at}: gives recipe and [[scoring]]; move the recipe into a [[scoring]]")
+    if not isinstance(tables, list) or not tables or not all(isinstance(one, Mapping) for one in tables):
+        raise BadInput(f"{at}: scoring {tables!r}: give a [[scoring]] table for each way to score")
+    return tuple(take_scoring(one, f"{at}: [[scoring]] {number}") for number, one in enumerate(tables, 1))
+
+
+def take_scoring(held: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """Checks a `[[scoring]]` table, `at` in messages, and returns its values by key. Raises BadInput for unknown keys, and for values that
+    an evaluation would refuse."""
+    if unknown := [key for key in held if key not in OF_SCORING]:
+        raise BadInput(f"{at}: unknown key '{unknown[0]}' (known: {', '.join(OF_SCORING)}){nearest(unknown[0], OF_SCORING)}")
+    for key in ("regimes", "augmentations"):
+        texts(held, key, at)
+    if "epochs" in held and "steps" in held:
+        raise BadInput(f"{at}: gives epochs and steps; give one of them")
+    given = {
+        key: value if OF_SCORING[key] is Texts else within(at, check_option, key, value, OF_SCORING[key]) for key, value in held.items()
+    }
+    within(at, find_recipe, given.get("recipe", "full"))
+    within(at, check_regimes, given.get("regimes"), given.get("alpha"), given.get("temperature"))
+    within(at, check_augmentations, given.get("augmentations"))
+    return given
 
 
 def take_budgets(held: Mapping[str, Any], at: str) -> tuple[Size, ...] | None:

@@ -91,15 +91,6 @@ def reason_of(error: Exception) -> str:
     return text if isinstance(error, BadInput | RunFailed) else f"{type(error).__name__}: {text}"[:500]
 
 
-def score_choices(
-    out: Path, *, nets: Any, recipe: str | None, rows: Any, seeds: int | None, teachers: str | None, ranks: str | None
-) -> dict[str, Any]:
-    """The keyword arguments of `condense.evaluate` for sets of a suite, without those that are None; `cache` is a folder of the suite's
-    folder `out`."""
-    given = {"net": nets, "recipe": recipe, "rows": rows, "seeds": seeds, "teachers": teachers, "ranks": ranks}
-    return {name: value for name, value in given.items() if value is not None} | {"cache": str(out / CELLS)}
-
-
 def teachers_of(run: SuiteRun, out: Path) -> str | None:
     """The folder of the teachers that labelled the set of a finished run; None where none did. `out` is the suite's folder."""
     given = run.inputs.get("teachers")

@@ -46,7 +46,10 @@ DM = {"name": "dm", "net": NET, "batch": 4, "steps": 2}
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"colour": 1}, "suite: unknown key 'colour' .known: about, data, ipc, bytes, seeds, draws, nets, recipe, rows, minutes, method"),
+        (
+            {"colour": 1},
+            "suite: unknown key 'colour' .known: about, data, ipc, bytes, seeds, draws, nets, recipe, scoring, rows, minutes, method",
+        ),
         ({"data": []}, "suite: data \\[\\]: give a text or a list of texts"),
         ({"data": "digit"}, "data 'digit': unknown set"),
         ({"method": []}, "suite: names no method"),
@@ -80,7 +83,7 @@ def test_a_wrong_file_is_refused_in_one_line_before_anything_is_written(change, 
 def test_a_file_is_toml_and_a_shipped_one_has_a_name(tmp_path):
     (tmp_path / "a.toml").write_text('data = "digits"\n[[method]]\nname = "random"\nipc = 3\n')
     found = read_suite(tmp_path / "a.toml")
-    assert found.data == ("digits",) and found.methods[0].budgets == (("ipc", 3),) and found.draws == 1 and found.recipes == (None,)
+    assert found.data == ("digits",) and found.methods[0].budgets == (("ipc", 3),) and found.draws == 1 and found.scorings == ({},)
     assert read_suite("digits").name == "digits"
     (tmp_path / "b.toml").write_text("data = ")
     with pytest.raises(condense.BadInput, match=r"b\.toml: is no TOML"):
