@@ -66,6 +66,7 @@ def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[st
             or not all(facts["row"].get(name) == value for name, value in rows[kind].items())
             or synth.info.data_digest not in ("", digest)
             or "variant" in facts  # of a comparison of labels, augmentations or step sizes, which has a table of its own
+            or (kind not in alone and not labelled_alike(synth, facts.get("labels"), real=kind != "distilled"))
         ):
             continue
         recipe = facts["recipe"]
@@ -74,6 +75,13 @@ def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[st
         for place, number in enumerate(facts["networks"]):
             found[at][number] = held["scores"], place, len(facts["networks"]), recipe["name"]
     return evaluations(synth, path, found)
+
+
+def labelled_alike(synth: SyntheticSet, labels: Any, *, real: bool) -> bool:
+    """Whether examples of a cell, by its facts about `labels`, had the set's own kind of labels, and not those of a comparison of label
+    regimes. `real` says whether they are real examples."""
+    known = labels if isinstance(labels, dict) else {}
+    return "regime" not in known and not (real and synth.y.taught and known.get("kind") != synth.y.kind)
 
 
 def row_facts(synth: SyntheticSet) -> dict[str, dict[str, Any]]:

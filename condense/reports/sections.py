@@ -45,7 +45,7 @@ def row_of(line: Line) -> list[tuple[Any, str]]:
     """A line of the table, a cell for each of HEADS: (value that sorts it, its text). A number that is not known is -1 with no text."""
     spread = "" if line.spread is None else f" ± {100 * line.spread:.1f}"
     sets = "fresh" if line.real else str(line.sets)
-    texts = [line.data, line.budget, head(brief(line.net)), line.recipe, line.name, line.labels]
+    texts = [line.data, line.budget, head(brief(line.net)), line.recipe_text(), line.name, line.labels]
     counts = [(line.sets, sets), (line.seeds, str(line.seeds)), (line.mean, f"{100 * line.mean:.1f}{spread}")]
     numbers = [line.bytes, line.label_bytes, line.steps, None if line.seconds is None else round(line.seconds, 1)]
     ends = [(int(bool(line.front)), "yes" if line.front else ""), (len(line.better), ", ".join(line.better))]
@@ -70,10 +70,10 @@ def architectures(found: Comparison) -> Section:
     one network scored all."""
     if len({line.net for line in found.lines}) < 2:
         return {"architectures_missing": "One network scored the sets; `condense evaluate RUN --net NET NET` compares several."}
-    several = len({line.data for line in found.lines}) > 1 or len({line.recipe for line in found.lines}) > 1
+    several = len({line.data for line in found.lines}) > 1 or len({line.recipe_text() for line in found.lines}) > 1
     rows = [
         {
-            "row": ", ".join([line.name, line.budget, *([line.data, line.recipe] if several else [])]),
+            "row": ", ".join([line.name, line.budget, *([line.data, line.recipe_text()] if several else [])]),
             "column": brief(line.net),
             "value": line.mean,
         }

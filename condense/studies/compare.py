@@ -1,4 +1,4 @@
-"""Compares methods by their scores: a table for each data set, budget, network and recipe.
+"""Compares methods by their scores: a table for each data set, budget, network, recipe and variant, as label regimes are.
 
 A method is better than another where its sets are, not where its networks are: the test pairs the sets of the same distillation seed.
 """
@@ -14,6 +14,7 @@ from rich.console import Group
 
 from condense.nets import brief
 from condense.plots.charts import Plot, accuracies
+from condense.studies.results import UNSIZED
 from condense.studies.sources import read_rows
 from condense.studies.statistics import LEAST_SETS, LEVEL, holm, paired_p, unbeaten
 from condense.studies.texts import check_file, rich_tables, write_comparison
@@ -24,16 +25,18 @@ class Line(NamedTuple):
     """One method in one table, or real examples.
 
     Args:
-      data, split, net, recipe, budget: of the table. digest: of the data.
+      data, split, net, recipe, budget: of the table. digest: of the data. variant: what else the table is of, in words, such as
+        the label regime; empty where an evaluation names none.
       name: the method's label, with `#2` and so on behind it for another one of the same label; of real examples with `(real)` behind it.
       labels: the kind of labels. real: whether these are real examples.
       sets: distillation seeds; 0 for real examples, which are drawn anew for every network: tables say `fresh`. seeds: networks a set.
       mean: accuracy, a fraction. spread: the population's standard deviation over the sets' means, of one set and of real examples over
         networks; None of one network.
       bytes: of the largest of the sets, labels included; of real examples, of the smallest set that they stand beside. None where that says
-        nothing, as of all examples. label_bytes: of the largest labels; None of real examples.
+        nothing, as of all examples. label_bytes: of the largest labels; None of real examples. teacher_bytes: of teachers that must answer
+        while networks train; 0 where there are none.
       steps: of the distillation of the first set. seconds: of a distillation, the mean over sets. None where not known.
-      front: whether no set of fewer or equal bytes does better, on these data, network and recipe; None without bytes.
+      front: whether no set of fewer or equal bytes does better, on these data, network, recipe and variant; None without bytes.
       better: the methods of the table that it is better than.
       draws: the mean accuracy of each set by its distillation seed.
       drawn: how the test split was drawn, where the data came without one.
@@ -45,6 +48,7 @@ class Line(NamedTuple):
     budget: str
     net: str
     recipe: str
+    variant: str
     name: str
     labels: str
     real: bool
@@ -60,16 +64,21 @@ class Line(NamedTuple):
     front: bool | None = None
     better: tuple[str, ...] = ()
     drawn: str = ""
+    teacher_bytes: int = 0
 
     def place(self) -> tuple[str, ...]:
-        """What the lines of one table share: data, digest, split, budget, network, recipe."""
-        return self.data, self.digest, self.split, self.budget, self.net, self.recipe
+        """What the lines of one table share: data, digest, split, budget, network, recipe, variant."""
+        return self.data, self.digest, self.split, self.budget, self.net, self.recipe, self.variant
+
+    def recipe_text(self) -> str:
+        """The recipe and the variant in words."""
+        return ", ".join(filter(None, [self.recipe, self.variant]))
 
     def title(self) -> str:
         """What the table is of, in words."""
         split = "" if self.split == "test" else f", {self.split} split"
         drawn = f"; test: {self.drawn}" if self.drawn else ""
-        return f"{self.data}{split}, {self.budget}, {self.net}, recipe {self.recipe}{drawn}"
+        return f"{self.data}{split}, {self.budget}, {self.net}, recipe {self.recipe_text()}{drawn}"
 
 
 class Comparison(NamedTuple):
@@ -109,7 +118,7 @@ class Comparison(NamedTuple):
         many = any(line.sets > 1 for line in self.lines)
         spread = "± over the means of the sets, where there are several, else over networks" if many else "± over networks"
         claim = f"better: paired t-test over {LEAST_SETS} sets or more of the same distillation seeds, Holm-corrected in a table, {LEVEL:g}"
-        front = "front: no set of fewer or equal bytes scores higher on these data, network and recipe"
+        front = "front: no set of fewer or equal bytes scores higher on these data, network, recipe and labels"
         return [f"accuracy in %; {spread}; {front}", claim if many else "one set a method: nothing is claimed", *self.failed]
 
     def as_json(self) -> dict[str, Any]:
@@ -125,10 +134,10 @@ class Comparison(NamedTuple):
 
 
 def point_of(line: Line) -> dict[str, Any]:
-    """A line as a point of a chart: a dict with `group` (data, network and recipe), `method`, `mean`, `low` and `high` (a spread below and
-    above it, as fractions), `bytes` and `steps`."""
+    """A line as a point of a chart: a dict with `group` (data, network, recipe and variant), `method`, `mean`, `low` and `high` (a spread
+    below and above it, as fractions), `bytes` and `steps`."""
     spread = line.spread or 0.0
-    group = f"{line.data}, {brief(line.net)}, recipe {line.recipe}"
+    group = f"{line.data}, {brief(line.net)}, recipe {line.recipe_text()}"
     sizes = {"bytes": line.bytes, "steps": line.steps}
     return {"group": group, "method": line.name, "mean": line.mean, "low": line.mean - spread, "high": line.mean + spread, **sizes}
 
@@ -207,7 +216,19 @@ def _table_of(row: dict[str, Any]) -> tuple[str, ...]:
         budget = f"{row['ipc']} a class"
     else:
         budget = f"at most {row['max_bytes']:,} bytes" if row.get("max_bytes") else "sizes of their own"
-    return row["data"], row["digest"], row.get("split", "test"), budget, row["net"], row["recipe"]
+    return row["data"], row["digest"], row.get("split", "test"), budget, row["net"], row["recipe"], variant_of(row)
+
+
+def variant_of(row: dict[str, Any]) -> str:
+    """In which variant of its evaluation a row was scored, in words: what the call asked for. What validation chose for a set is left out,
+    so that sets of several draws stand in one line."""
+    alpha, temperature = row.get("alpha"), (row.get("scoring") or {}).get("temperature")
+    words = [f"{row['labels']} labels" if "label_bytes" in row else ""]
+    words.append("" if alpha in (None, 1) else f"alpha {alpha:g}")
+    words.append("" if alpha is None or temperature is None else f"temperature {temperature:g}")
+    words.append(f"augmentation {row['augmentation']}" if row.get("augmentation") else "")
+    words.append("step size chosen" if row.get("step_size") is not None else "")
+    return ", ".join(filter(None, words))
 
 
 def _line(group: Sequence[dict[str, Any]]) -> Line:
@@ -221,7 +242,7 @@ def _line(group: Sequence[dict[str, Any]]) -> Line:
         spread = float(np.std(means))
     else:
         spread = float(np.std(first["accuracy"])) if len(first["accuracy"]) > 1 else None
-    sized = first["set_kind"] not in ("full", "size")
+    sized = first["set_kind"] not in UNSIZED
     total = min(row["bytes"]["total"] for row in group) if real else max(row["bytes"]["total"] for row in group)
     seconds = [row["distill_seconds"] for row in sets.values() if row.get("distill_seconds") is not None]
     return Line(
@@ -239,6 +260,7 @@ def _line(group: Sequence[dict[str, Any]]) -> Line:
         seconds=float(np.mean(seconds)) if seconds else None,
         draws={} if real else {draw: mean for draw, mean in zip(sets, means, strict=True) if draw is not None},
         drawn=str(first.get("test") or ""),
+        teacher_bytes=max(row.get("teacher_bytes", 0) for row in group),
     )
 
 
@@ -259,11 +281,11 @@ def _tests(table: Sequence[Line], against: str | None) -> list[dict[str, Any]]:
 
 
 def _with_front(lines: Sequence[Line]) -> list[Line]:
-    """The lines with their flags: each is held against all budgets on the same data, network and recipe."""
+    """The lines with their flags: each is held against all budgets on the same data, network, recipe and variant."""
     together = defaultdict(list)
     for at, line in enumerate(lines):
         if line.bytes is not None:
-            together[line.data, line.digest, line.split, line.net, line.recipe].append(at)
+            together[line.data, line.digest, line.split, line.net, line.recipe, line.variant].append(at)
     flags: dict[int, bool] = {}
     for at in together.values():
         front = unbeaten(*(np.array([getattr(lines[i], name) for i in at], np.float64) for name in ("bytes", "mean")))

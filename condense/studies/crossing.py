@@ -3,21 +3,21 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.load import load_data
-from condense.data.modality import MODALITIES
 from condense.evaluation.modalities import EVALUATORS
-from condense.evaluation.regimes import HARD
+from condense.studies.scorings import in_words, serves, with_teachers
 from condense.studies.suite_file import Entry, Size, Suite, within
 from condense.workflows.methods import find_method
 from condense.workflows.plan import Plan, plan
-from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput, nearest
 
 SPLIT = 0  # cuts the validation split of all runs, and seeds what they share, so that draws differ in nothing else
@@ -84,9 +84,9 @@ class Crossing:
     Args:
       runs: in the order in which they are made. plans: of the first draw of each, by that run's folder.
       shared: inputs by place. skipped: a line for each reason why methods make no sets of some data.
-      nets, scorings, rows: what scores the sets, by data; None for the network that the sets name.
+      nets, scorings, rows: what scores the sets, by data; None for the network that the sets name. Of teachers that a scoring asks it has
+        the place.
       ranks: place of the log of proxies by which rows are chosen, by data; data whose rows need none are left out.
-      teachers: place of the committee that scorings ask for labels, by data; data whose scorings ask none are left out.
     """
 
     runs: tuple[SuiteRun, ...]
@@ -97,7 +97,6 @@ class Crossing:
     scorings: dict[str, tuple[dict[str, Any], ...]]
     rows: dict[str, tuple[str, ...]]
     ranks: dict[str, str]
-    teachers: dict[str, str]
 
 
 def cross(suite: Suite) -> Crossing:
@@ -118,8 +117,15 @@ def cross(suite: Suite) -> Crossing:
     lines = tuple(f"skipped on {reason}: {', '.join(labels)}" for reason, labels in skipped.items())
     if not runs:
         raise BadInput(f"{suite.name}: no method takes its data ({'; '.join(lines)}); name others")
-    logs, committees = logs_of_rows(suite, data, scored[-1], shared), committees_of(suite, scored[1], shared)
-    return Crossing(tuple(runs), plans, shared, lines, *scored, logs, committees)
+    networks, scorings, rows = scored
+    lines += tuple(left_out(spec, way, one) for spec, one in data.items() for way in suite.scorings if not serves(way, one.modality))
+    scorings = with_committees(suite, scorings, data, runs)
+    return Crossing(tuple(runs), plans, shared, lines, networks, scorings, rows, logs_of_rows(suite, data, rows, shared))
+
+
+def left_out(spec: str, way: dict[str, Any], data: Data | GraphData) -> str:
+    """A line that says which scoring does not score the sets of some data."""
+    return f"skipped on {spec}: the scoring {in_words(way)} is not for {data.modality}"
 
 
 def why_not(entry: Entry, data: Data | GraphData) -> str:
@@ -208,38 +214,28 @@ def logs_of_rows(
     found = {}
     for spec, one in data.items():
         if ranked := [kind for kind in rows[spec] if EVALUATORS[one.modality].baselines[kind].ranked]:
-            why = f"{suite.name}: rows: {ranked[0]} is chosen by a log of proxies, and no method makes one of {spec}"
-            found[spec] = first_shared("ranks", spec, shared, otherwise=f"{why}; add a [[method]] select or pca, whose log it then shares")
+            places = [log.place for log in shared.values() if log.flag == "ranks" and log.maker.data == spec]
+            if not places:
+                why = f"{suite.name}: rows: {ranked[0]} is chosen by a log of proxies, and no method makes one of {spec}"
+                raise BadInput(f"{why}; add a [[method]] select or pca, whose log it then shares")
+            found[spec] = places[0]
     return found
 
 
-def committees_of(suite: Suite, scorings: dict[str, tuple[dict[str, Any], ...]], shared: dict[str, SharedInput]) -> dict[str, str]:
-    """The place of the teachers that the label regimes of scorings ask, by the data's specification. Data whose scorings ask none are left
-    out. Raises BadInput where some are asked, and no run makes them."""
+def with_committees(
+    suite: Suite, scorings: dict[str, tuple[dict[str, Any], ...]], data: dict[str, Data | GraphData], runs: Sequence[SuiteRun]
+) -> dict[str, tuple[dict[str, Any], ...]]:
+    """The scorings of each data, those that ask teachers with the place of these. Raises BadInput where it is not clear who is asked."""
     found = {}
     for spec, ways in scorings.items():
-        if any(map(asks_teachers, ways)):
-            why = f"{suite.name}: scoring: its labels are answers of teachers, and no method makes any of {spec}"
-            found[spec] = first_shared("teachers", spec, shared, otherwise=f"{why}; add a [[method]] rded, whose teachers it then shares")
+        known = {run.label: place for run in runs if run.data == spec and (place := committee_of(run))}
+        settle = partial(with_teachers, spec=spec, known=known, rows=suite.rows, validated=len(data[spec].val.y) > 0)
+        found[spec] = tuple(within(suite.name, settle, way) for way in ways)
     return found
 
 
-def first_shared(flag: str, spec: str, shared: dict[str, SharedInput], *, otherwise: str) -> str:
-    """The place of the first input of this flag that runs on these data share. Raises BadInput with the message `otherwise` where there is
-    none."""
-    if not (places := [one.place for one in shared.values() if one.flag == flag and one.maker.data == spec]):
-        raise BadInput(otherwise)
-    return places[0]
-
-
-def asks_teachers(way: dict[str, Any]) -> bool:
-    """Whether label regimes of a scoring need teachers."""
-    asked = way.get("regimes", ())
-    return bool({asked} - {HARD} if isinstance(asked, str) else set(asked) - {HARD})
-
-
-def serves(way: dict[str, Any], modality: str) -> bool:
-    """Whether a scoring is for sets of this modality (`images`, `graphs` or `vectors`); label regimes and augmentations are for images."""
-    takes = find_recipe(way["recipe"]).modalities if "recipe" in way else None
-    of_images = {"regimes", "augmentations"} & set(way)
-    return modality in MODALITIES and (takes is None or modality in takes) and not (of_images and not EVALUATORS[modality].trained_nets)
+def committee_of(run: SuiteRun) -> str:
+    """The place of the teachers that a run works from, relative to the suite's folder where its runs share them, else absolute; empty where
+    it works from none."""
+    given = run.call.get("teachers")
+    return run.inputs.get("teachers") or (str(Path(given).absolute()) if given else "")

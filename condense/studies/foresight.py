@@ -8,12 +8,15 @@ from typing import Any
 
 from condense.engine.machines import Machine, Span, together
 from condense.engine.measure import Cost
+from condense.evaluation.modalities import EVALUATORS
+from condense.evaluation.regimes import without_answers
 from condense.evaluation.rows import estimate
 from condense.evaluation.scoring import Choices, Common, prepare
 from condense.inputs.context import ToMake
 from condense.runtime.log import duration, note, progress
 from condense.runtime.run_folder import RECORD
 from condense.studies.crossing import Crossing, SuiteRun, cross
+from condense.studies.scorings import asks_teachers, trainings
 from condense.studies.suite import check_out
 from condense.studies.suite_file import Suite, read_suite
 from condense.workflows.elsewhere import caution, check_device, find_machine, input_span, spoken, step_span
@@ -68,7 +71,9 @@ def preview_suite(what: str | Path | Mapping[str, Any], *, out: str | Path | Non
         done = sum(finished(folder / name) for name in runs)
         lines.append(f"folder    {folder}: {done} of {len(runs)} runs are done there")
     lines.append(f"runs      {len(runs)}, of which {unknown * asked.draws} are not timed; inputs and sets: {megabytes(size)}")
-    lines.append(f"scorings  {cells} networks, of which {untimed} are not timed; about {duration(scoring)}")
+    taught = {way["teachers"] for ways in crossing.scorings.values() for way in ways if asks_teachers(way)}
+    answers = f", without the time that teachers take to answer ({', '.join(sorted(taught))})" if taught else ""
+    lines.append(f"scorings  {cells} networks, of which {untimed} are not timed; about {duration(scoring)}{answers}")
     least, most = (seconds / 3600 for seconds in together(spans))
     hours = (
         f"about {least:.2f} hours in one process" if machine is None else f"{least:.2f} to {most:.2f} hours on {machine}, a run at a time"
@@ -132,7 +137,7 @@ def run_spans(crossing: Crossing, machine: Machine | None) -> tuple[dict[str, Sp
 
 def score_seconds(asked: Suite, crossing: Crossing, *, timed: bool) -> tuple[float, int, int]:
     """Seconds of all scorings, how many networks they train, and how many of these could not be timed and are not in the seconds; none is
-    without `timed`. The set of one run of a data set, budget and recipe stands for the others."""
+    without `timed`. The set of one run of a data set, budget and scoring stands for the others."""
     total, cells, untimed = 0.0, 0, 0
     by_size: defaultdict[tuple, list[Plan]] = defaultdict(list)
     for run in crossing.runs:
@@ -140,10 +145,12 @@ def score_seconds(asked: Suite, crossing: Crossing, *, timed: bool) -> tuple[flo
             by_size[run.data, run.budget].append(crossing.plans[run.folder])
     for (data, _), plans in by_size.items():
         rows = crossing.rows[data]
-        sets = len(plans) * asked.draws * ("distilled" in rows) + len([kind for kind in rows if kind != "distilled"])
         for way in crossing.scorings[data]:
             nets, seeds = crossing.nets[data], asked.seeds or plans[0].modality.seeds
-            count = sets * seeds * len(nets or (None,))
+            baselines = EVALUATORS[plans[0].modality.name].baselines
+            real = sum(trainings(way, seeds, whole=bool(baselines[kind].recipe)) for kind in rows if kind != "distilled")
+            made = trainings(way, seeds, whole=False) * len(plans) * asked.draws * ("distilled" in rows)
+            count = (real + made) * len(nets or (None,))
             cells += count
             cost = time_network(plans, nets, way) if timed else None
             total += 0.0 if cost is None else cost.compiling + cost.seconds * count
@@ -165,7 +172,8 @@ def time_network(plans: list[Plan], nets: tuple[str, ...] | None, way: dict[str,
             common = (made.data, nets, 1, way.get("recipe"), way.get("epochs"), ("distilled",), "test", None, False, None, 0, "none")
             choices = Choices(*common, **length)
             try:
-                rows = prepare(stand_in_set(made), Common(choices)).rows
+                given = stand_in_set(made)
+                rows = prepare(without_answers(given) if "regimes" in way else given, Common(choices)).rows
                 began = time.perf_counter()
                 seconds = estimate([(row, (0,)) for row in rows]) / len(rows)
                 return Cost(time.perf_counter() - began, seconds, 0, seconds)

@@ -14,6 +14,7 @@ from synth.files.records import ListOf, Table, Whole, read_record
 from synth.labels.plain import Target
 
 FILE, FORMAT = "results.json", 1
+UNSIZED = ("full", "size")  # rows whose bytes say nothing
 HELD = Table({"format": Whole(FORMAT, FORMAT), "runs": ListOf(Table()), "results": ListOf(Table())})
 
 
@@ -23,7 +24,7 @@ class SuiteResults(NamedTuple):
     Args:
       folder: of the suite.
       runs: each with its choices, its folder under `run`, its `state` (`done` or `failed`), and the `reason` where it failed.
-      results: rows of scores, one for every set or real examples, network and recipe.
+      results: rows of scores, one for every set or real examples, network and variant of a scoring, which stands under `scoring`.
       skipped: a line for each reason why methods make no sets of some data.
     """
 
@@ -92,6 +93,8 @@ def scored_row(facts: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     if "label_bytes" not in row:
         return {**facts, **row}
     own = {("training_steps" if name == "steps" else name): value for name, value in row.items()}
+    if row["set_kind"] in UNSIZED:
+        return {**facts, **own}
     size = {"labels": row["label_bytes"], "total": facts["bytes"]["total"] - facts["bytes"]["labels"] + row["label_bytes"]}
     return {**facts, **own, "bytes": facts["bytes"] | size}
 

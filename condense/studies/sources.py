@@ -1,4 +1,5 @@
-"""What a comparison is made from: suites, runs, and files of `evaluate --json`. All become rows, one a set, network and recipe."""
+"""What a comparison is made from: suites, runs, and files of `evaluate --json`. All become rows, one a set, network,
+recipe and variant (label regime, augmentation)."""
 
 from pathlib import Path
 from typing import Any

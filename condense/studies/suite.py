@@ -12,12 +12,14 @@ from condense.runtime.checks import check_whole
 from condense.runtime.lock import LOCK, locked, sign
 from condense.runtime.log import note, progress
 from condense.runtime.processes import PROCESSES, count, in_step, is_loss, on_first
-from condense.studies.crossing import Crossing, SuiteRun, asks_teachers, cross
+from condense.studies.crossing import Crossing, SuiteRun, cross
 from condense.studies.results import FILE, SuiteResults, result_rows, run_facts, without_repeats
+from condense.studies.scorings import in_words
 from condense.studies.suite_file import Suite, read_suite
 from condense.studies.work import CELLS, input_work, length_work, reason_of, remove_unfinished, run_work, score_work, teachers_of
 from condense.studies.workers import do_all
 from condense.workflows.evaluate import evaluate
+from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput
 from synth.files.atomic import write_bytes
 
@@ -134,9 +136,11 @@ def choices_of(asked: Suite, crossing: Crossing, run: SuiteRun, way: dict[str, A
     folder."""
     nets, rows, ranks = crossing.nets[run.data], crossing.rows[run.data], crossing.ranks.get(run.data)
     log = None if ranks is None else str(out / ranks)
-    committee = str(out / crossing.teachers[run.data]) if asks_teachers(way) else None
-    teachers = committee if "regimes" in way else teachers_of(run, out)
-    given = {"net": nets, "rows": rows, "seeds": asked.seeds, "teachers": teachers, "ranks": log, **way, "cache": str(out / CELLS)}
+    own = {"net": None} if "recipe" in way and find_recipe(way["recipe"]).own_net else {}
+    asks = (
+        {"teachers": str(out / way["teachers"])} if "teachers" in way else {} if "regimes" in way else {"teachers": teachers_of(run, out)}
+    )
+    given = {"net": nets, "rows": rows, "seeds": asked.seeds, "ranks": log, **way, **own, **asks, "cache": str(out / CELLS)}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -145,21 +149,23 @@ def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str
     data and compiles once. `failed` has reasons by the folders of runs; a run whose set cannot be scored is added to it. `out` is the
     suite's folder."""
     together: defaultdict[str, list[SuiteRun]] = defaultdict(list)
-    choices: dict[str, dict[str, Any]] = {}
+    choices: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for run in crossing.runs:
         for way in crossing.scorings[run.data] if run.folder not in failed else ():
             one = choices_of(asked, crossing, run, way, out)
             name = json.dumps([run.data, one])
-            choices[name] = one
+            choices[name] = one, way
             together[name].append(run)
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for name, runs in together.items():
-        for run, scored in score_together(runs, out, choices[name]):
+        given, way = choices[name]
+        for run, scored in score_together(runs, out, given):
             if isinstance(scored, str):
-                failed[run.folder] = scored
-                note(f"{run.folder}: {scored}")
+                reason = f"{in_words(way)}: {scored}" if len(asked.scorings) > 1 else scored
+                failed[run.folder] = "; ".join(filter(None, [failed.get(run.folder), reason]))
+                note(f"{run.folder}: {reason}")
             else:
-                rows[run.folder] += result_rows(run_facts(run, out, ""), scored)
+                rows[run.folder] += result_rows({**run_facts(run, out, ""), "scoring": way}, scored)
     return [row for run in crossing.runs for row in rows[run.folder]]
 
 

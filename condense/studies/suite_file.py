@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from condense.evaluation.regimes import check_regimes
 from condense.runtime.checks import check_whole
+from condense.studies.scorings import asks_teachers, in_words
 from condense.studies.shipped import find_suite
 from condense.workflows.methods import find_method
 from evals.augmentations import check_augmentations
@@ -31,6 +32,7 @@ OF_SCORING: dict[str, Any] = {  # arguments of `condense.evaluate` in a `[[scori
     "augmentations": Texts,
     "tune_lr": bool,
     "precision": Precision,
+    "teachers": str,  # a folder, or the label of a method that has some
 }
 
 Size = tuple[str, int] | None  # name and value of a budget; None where the method or its preset says it
@@ -164,7 +166,10 @@ def take_scorings(held: Mapping[str, Any], at: str) -> tuple[dict[str, Any], ...
         raise BadInput(f"{at}: gives recipe and [[scoring]]; move the recipe into a [[scoring]]")
     if not isinstance(tables, list) or not tables or not all(isinstance(one, Mapping) for one in tables):
         raise BadInput(f"{at}: scoring {tables!r}: give a [[scoring]] table for each way to score")
-    return tuple(take_scoring(one, f"{at}: [[scoring]] {number}") for number, one in enumerate(tables, 1))
+    found = tuple(take_scoring(one, f"{at}: [[scoring]] {number}") for number, one in enumerate(tables, 1))
+    if twice := [one for number, one in enumerate(found) if one in found[:number]]:
+        raise BadInput(f"{at}: two scorings are alike ({in_words(twice[0])}); leave one out")
+    return found
 
 
 def take_scoring(held: Mapping[str, Any], at: str) -> dict[str, Any]:
@@ -172,17 +177,31 @@ def take_scoring(held: Mapping[str, Any], at: str) -> dict[str, Any]:
     an evaluation would refuse."""
     if unknown := [key for key in held if key not in OF_SCORING]:
         raise BadInput(f"{at}: unknown key '{unknown[0]}' (known: {', '.join(OF_SCORING)}){nearest(unknown[0], OF_SCORING)}")
-    for key in ("regimes", "augmentations"):
-        texts(held, key, at)
+    for key, kind in OF_SCORING.items():
+        if kind is Texts and texts(held, key, at) and len(set(held[key])) < len(held[key]) and not isinstance(held[key], str):
+            raise BadInput(f"{at}: {key} {held[key]!r}: names one twice")
+        if key in held and kind in (str, bool) and not isinstance(held[key], kind):
+            raise BadInput(f"{at}: {key} {held[key]!r}: give {'a text' if kind is str else 'true or false'}")
     if "epochs" in held and "steps" in held:
         raise BadInput(f"{at}: gives epochs and steps; give one of them")
     given = {
         key: value if OF_SCORING[key] is Texts else within(at, check_option, key, value, OF_SCORING[key]) for key, value in held.items()
     }
-    within(at, find_recipe, given.get("recipe", "full"))
+    within(at, check_recipe, given)
     within(at, check_regimes, given.get("regimes"), given.get("alpha"), given.get("temperature"))
     within(at, check_augmentations, given.get("augmentations"))
     return given
+
+
+def check_recipe(way: Mapping[str, Any]) -> None:
+    """Raises BadInput for an unknown recipe of a scoring, and where it trains nothing and the scoring says how to train, or where one says
+    of teachers whom nobody asks."""
+    chosen = find_recipe(way.get("recipe", "full"), epochs=way.get("epochs"))
+    of_training = [key for key in way if key not in ("recipe", "teachers") and way[key] not in (False, "f32")]
+    if of_training and not chosen.trains:
+        raise BadInput(f"{of_training[0]}: is of a training, and recipe {chosen.name} {chosen.does}; leave it out")
+    if "teachers" in way and not asks_teachers(way):
+        raise BadInput(f"teachers {way['teachers']}: no regime asks them; give regimes = 'online', or leave it out")
 
 
 def take_budgets(held: Mapping[str, Any], at: str) -> tuple[Size, ...] | None:

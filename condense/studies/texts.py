@@ -17,8 +17,8 @@ from synth.files.atomic import write_bytes
 
 HEAD = ("method", "labels", "sets", "seeds", "accuracy", "bytes", "label bytes", "steps", "seconds", "front", "better than")
 LEFT = {"method", "labels", "sets", "better than"}
-CSV_FIELDS = ("data", "digest", "split", "budget", "net", "recipe", "name", "labels", "real", "sets", "seeds", "mean", "spread")
-CSV_FIELDS += ("bytes", "label_bytes", "steps", "seconds", "front", "better", "drawn")
+CSV_FIELDS = ("data", "digest", "split", "budget", "net", "recipe", "variant", "name", "labels", "real", "sets", "seeds", "mean", "spread")
+CSV_FIELDS += ("bytes", "label_bytes", "steps", "seconds", "front", "better", "drawn", "teacher_bytes")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"\textless{}"}
 LATEX |= {">": r"\textgreater{}", "|": r"\textbar{}"} | {letter: "\\" + letter for letter in "&%$#_{}"}
 
@@ -28,6 +28,7 @@ def cells(line: Any) -> tuple[str, ...]:
     spread = "" if line.spread is None else f" ± {100 * line.spread:.1f}"
     sets = "fresh" if line.real else "one set" if line.sets == 1 else str(line.sets)
     numbers = ["" if value is None else f"{value:,}" for value in (line.bytes, line.label_bytes, line.steps)]
+    numbers[1] += f" + teachers {line.teacher_bytes:,}" if line.teacher_bytes else ""
     seconds = "" if line.seconds is None else f"{line.seconds:,.0f}"
     front = "yes" if line.front else ""
     return line.name, line.labels, sets, str(line.seeds), f"{100 * line.mean:.1f}{spread}", *numbers, seconds, front, ", ".join(line.better)

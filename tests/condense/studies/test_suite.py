@@ -104,6 +104,7 @@ def test_all_methods_fit_one_file(capsys):
         "skipped on digits: it holds images, which these methods do not take: mirage, colour",
         "skipped on digits: sets that are made without labels classify nothing, and `condense transfer` scores them: krrst",
         "skipped on toy_graphs: it holds graphs, which these methods do not take: dm, krrst",
+        "skipped on toy_graphs: the scoring recipe krr-ntk is not for graphs",
     )
     assert crossing.nets == {"digits": (NET,), "toy_graphs": ("gin:width=8",)}
 
