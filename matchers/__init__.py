@@ -137,6 +137,7 @@ BUILT_IN = (
         "matchers.kernel.frepo:frepo",
         "Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.",
         ARRAYS,
+        few=200,  # fitted by docs/experiments/few_pictures.json
         scaled="matchers.kernel.frepo:scaled",
         tuned=LR,
     ),

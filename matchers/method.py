@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+FEW = 100  # examples
+
 
 @dataclass(frozen=True)
 class Method:
@@ -20,6 +22,8 @@ class Method:
       experts: recipe of the experts that are trained for a method that asks for some, where a call gives none; empty for the usual one.
       teachers: how many of the usual committee are trained for it where a call gives none; 0 for all of them.
       steps: of a run, where neither a call nor a preset says; methods that choose take one step whatever stands here.
+      few: as `steps`, on at most FEW training examples, where more steps would fit these alone; options stay those that suit `steps`. 0
+        where a run is as long on any data.
       defaults: by modality, the options whose default in the factory's signature does not suit it, and what serves instead.
       labelled: whether it reads the labels of the data.
       scaled: where its rule for the length of a run is, written as `factory` is: (steps, options, per_class) -> the options that suit so
@@ -36,6 +40,7 @@ class Method:
     experts: str = ""
     teachers: int = 0
     steps: int = 1_000
+    few: int = 0
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     labelled: bool = True
     scaled: str | Callable[[int, Mapping[str, Any], int | None], dict[str, Any]] = ""
@@ -44,6 +49,10 @@ class Method:
     def load(self) -> Callable[..., Any]:
         """The factory; the import of its module happens here."""
         return _found(self.factory)
+
+    def usual_steps(self, examples: int) -> int:
+        """The steps of a run on so many training examples, where neither a call nor a preset says."""
+        return self.few if self.few and examples <= FEW else self.steps
 
     def scale(self, steps: int, options: Mapping[str, Any], per_class: int | None) -> dict[str, Any]:
         """The options that suit so many steps and examples a class by the method's rule, as new values by name: only those that the rule

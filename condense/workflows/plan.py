@@ -180,7 +180,7 @@ def plan(
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:BUDGETS])), common["start"]
     settings = fitted(settings, method.defaults.get(modality.name, {}))
     check_start_name(start, modality, data.image)
-    given, steps = budget.of(modality), common["steps"] or method.steps
+    given, steps = budget.of(modality), common["steps"] or method.usual_steps(len(data.train.y))
     spec = None if common["net"] is None else nets.named(common["net"], data.image, len(data.classes))
     counted = {"budget": None if modality.starts else given, "places": settings.places}
     context = Context(method, data, spec, seed, place, steps, force, **counted)
@@ -193,7 +193,7 @@ def plan(
     check_validation(schedule.eval_every, data)
     content = take_content(stored, method.name, matcher, data)
     per_class = images_a_class(method, matcher, budget, data, common["eval_every"], content=content) if modality.starts else None
-    if usual := method.scale(steps, settings.options, per_class):
+    if usual := method.scale(common["steps"] or method.steps, settings.options, per_class):
         settings, matcher, _ = build_matcher(factory, resolved, fitted(settings, usual), data)
     check_bases(stored, per_class, len(data.classes) if method.labelled else 1)
     start = None if matcher.own_start is not None or not modality.starts else start or matcher.start

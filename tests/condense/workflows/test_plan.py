@@ -20,6 +20,7 @@ from condense.workflows.distill import distill, execute
 from condense.workflows.plan import plan
 from matchers import REGISTRY
 from matchers.base import Matcher
+from matchers.method import FEW
 from synth.errors import BadInput
 from tests.support.toy_data import smooth_net
 
@@ -285,3 +286,18 @@ def test_a_default_that_does_not_suit_the_modality_is_replaced(tmp_path):
         assert vectors.settings.sources["lr"] == "default"
     asked = plan("mtt", spec, ipc=1, net="mlp:width=4", lr=100.0)
     assert asked.settings.options["lr"] == 100.0 and asked.settings.sources["lr"] == "call"
+
+
+@pytest.mark.parametrize(("method", "steps"), [("frepo", 200), ("dsa", 1000), ("dm", 1000), ("mtt", 300)])
+def test_a_run_on_few_examples_is_shorter_where_the_method_says_so(method, steps, tmp_path):
+    """Options that suit the length are those of the usual one; steps that a call names count as they are."""
+    few, many = (plan(method, f"digits?limit={limit}", ipc=1, net=NET) for limit in (110, 112))
+    assert (len(few.data.train.y), len(many.data.train.y)) == (FEW - 1, FEW + 1)
+    assert (few.schedule.steps, many.schedule.steps) == (steps, REGISTRY[method].steps)
+    assert few.settings.options.get("lr") == many.settings.options.get("lr")
+    assert plan(method, "digits?limit=110", ipc=1, net=NET, steps=7).schedule.steps == 7
+
+
+@pytest.mark.parametrize(("examples", "pace"), [(36, (4, 40)), (400, (8, 20)), (1293, (16, 13)), (54_000, (256, 8))])
+def test_experts_of_few_examples_take_small_batches(examples, pace):
+    assert pace_of(examples) == pace
