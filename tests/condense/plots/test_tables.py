@@ -30,7 +30,7 @@ MOVED = Transfer(
     "a", "digits", "", "test", 0, 100, {"total": 5}, tuple(TransferResult(t, "", f, p, SCORED.reports[::3]) for t, f, p in HOW)
 )
 LINE = Line(
-    "digits", "", "test", "1 a class", NETS[0], "dsa", "kmeans", "interpolated", False, 1, 5, 0.858, 0.058, 314_000, 40, 300, 2.0, {}
+    "digits", "", "test", "1 a class", NETS[0], "dsa", "", "kmeans", "interpolated", False, 1, 5, 0.858, 0.058, 314_000, 40, 300, 2.0, {}
 )
 COMPARED = Comparison((LINE, LINE._replace(name="random (real)", front=True)), (), ())
 
