@@ -136,11 +136,13 @@ def choices_of(asked: Suite, crossing: Crossing, run: SuiteRun, way: dict[str, A
     folder."""
     nets, rows, ranks = crossing.nets[run.data], crossing.rows[run.data], crossing.ranks.get(run.data)
     log = None if ranks is None else str(out / ranks)
-    own = {"net": None} if "recipe" in way and find_recipe(way["recipe"]).own_net else {}
-    asks = (
-        {"teachers": str(out / way["teachers"])} if "teachers" in way else {} if "regimes" in way else {"teachers": teachers_of(run, out)}
-    )
-    given = {"net": nets, "rows": rows, "seeds": asked.seeds, "ranks": log, **way, **own, **asks, "cache": str(out / CELLS)}
+    if "recipe" in way and find_recipe(way["recipe"]).own_net:
+        nets = None
+    if "teachers" in way:
+        teachers = str(out / way["teachers"])
+    else:
+        teachers = None if "regimes" in way else teachers_of(run, out)
+    given = {**way, "net": nets, "rows": rows, "seeds": asked.seeds, "teachers": teachers, "ranks": log, "cache": str(out / CELLS)}
     return {name: value for name, value in given.items() if value is not None}
 
 
