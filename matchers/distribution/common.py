@@ -32,8 +32,9 @@ def augmented(key: jax.Array, augment: Callable, examples: Float[Array | np.ndar
 def embed(net: Net, vars: Vars, views: Float[Array, "classes n ..."]) -> Float[Array, "classes n d"]:
     """The features of all examples under a network with variables `vars`. They go through it together, in train mode, which matters to
     batch normalisation alone."""
-    features = net.apply(vars, views.reshape(-1, *views.shape[2:]), train=True).embed
-    return features.reshape(*views.shape[:2], -1)
+    across = views.swapaxes(0, 1)  # devices that share the n examples of every class can share an axis that n leads
+    features = net.apply(vars, across.reshape(-1, *views.shape[2:]), train=True).embed
+    return features.reshape(*across.shape[:2], -1).swapaxes(0, 1)
 
 
 def mean_distance(real: Float[Array, "classes n d"], fake: Float[Array, "classes m d"]) -> Float[Array, ""]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from matchers.base import Matcher, PerClass, descend
 from synth.base import Net, Vars, fresh
-from synth.numerics.backend import map_batched
+from synth.numerics.backend import map_shared
 from synth.numerics.pytree import safe_norm, with_gradient
 from synth.options import BelowOne, Positive
 from synth.training.fit import Fit, epoch_items, fit, on_examples, sgd
@@ -113,7 +113,7 @@ def match_gradients(
 
         fake = synth.x.decode().reshape(classes, -1, *real.shape[2:])
         # Classes do not touch each other's images: each is differentiated inside the loop, where the residuals of one are kept at a time.
-        losses, slopes = map_batched(jax.value_and_grad(gap, argnums=2), jax.random.split(key, classes), real, fake, jnp.arange(classes))
+        losses, slopes = map_shared(jax.value_and_grad(gap, argnums=2), jax.random.split(key, classes), real, fake, jnp.arange(classes))
         return with_gradient(jnp.sum(losses), fake, slopes), {}
 
     def train(key, synth, drawn):

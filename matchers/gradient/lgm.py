@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from matchers.base import Given, Matcher, PerClass, descend
 from matchers.gradient.dc import cos
-from synth.numerics.backend import map_batched
+from synth.numerics.backend import map_shared
 from synth.options import Positive
 from synth.training.fit import adam, in_batches
 
@@ -43,16 +43,18 @@ def lgm(teacher: Any, augment: Callable, *, lr: Annotated[float, Positive] = 0.0
         k_head, k_copies = jax.random.split(key)
         fake, classes = synth.x.decode(), len(real)
         each = -(-real.shape[1] // copies)  # `batch`, unless classes are small or an estimate for several devices gives one of them less
-        parts = real[:, jnp.arange(copies * each) % real.shape[1]].reshape(classes, copies, each, *real.shape[2:])
-        x = jnp.swapaxes(parts, 0, 1).reshape(copies, -1, *real.shape[2:])
+        if copies * each != real.shape[1]:
+            real = real[:, jnp.arange(copies * each) % real.shape[1]]
+        parts = real.reshape(classes, each, copies, *real.shape[2:])
+        x = jnp.moveaxis(parts, (2, 1), (0, 1)).reshape(copies, -1, *real.shape[2:])  # images before classes: devices share the outer axis
 
         def features(key, x):
             seen = (augment(key, images, siamese=True) for images in (x, fake))
             return tuple(in_batches(read, vars, images) for images in seen)
 
-        sides = map_batched(features, jax.random.split(k_copies, copies), x)
+        sides = map_shared(features, jax.random.split(k_copies, copies), x)
         phi, phi_fake = (side.reshape(-1, side.shape[-1]) for side in sides)
-        y = jnp.tile(jnp.repeat(jnp.eye(classes, dtype=phi.dtype), each, 0), (copies, 1))
+        y = jnp.tile(jnp.eye(classes, dtype=phi.dtype), (copies * each, 1))
         head = jax.random.normal(k_head, (phi.shape[1], classes), phi.dtype)
         target = jax.lax.stop_gradient(head_gradient(head, phi, y))
         found = head_gradient(head, phi_fake, jnp.tile(synth.y.probs().astype(phi.dtype), (copies, 1)))

@@ -53,6 +53,12 @@ def map_batched(fn: Callable, *xs):
     return jax.lax.map(lambda args: fn(*args), xs, batch_size=None if is_cpu() else TOGETHER)
 
 
+def map_shared(fn: Callable, *xs):
+    """As `map_batched`, where several devices may share the axis behind the leading one: these take one entry after another. Of entries
+    that go together XLA would give every device all, because it merges both axes, and the shared one is then not the outer one."""
+    return jax.lax.map(lambda args: fn(*args), xs) if jax.device_count() > 1 else map_batched(fn, *xs)
+
+
 def runs_together() -> int:
     """How many independent networks one device trains at a time: 8, or 1 on a CPU, where one network already uses all cores."""
     return 1 if is_cpu() else 8

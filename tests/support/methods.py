@@ -154,9 +154,9 @@ class Case(NamedTuple):
         return loop.run(KEY, self.matcher, self.synth, self.feed(), schedule, folder=folder)
 
 
-def ready(name: str, modality: str, spec: str) -> Case:
-    """The case of a method, with its set before the first step."""
-    matcher = built(name, modality)
+def ready(name: str, modality: str, spec: str, matcher: Matcher | None = None) -> Case:
+    """The case of a method, with its set before the first step. `matcher` is the method, by default with small options."""
+    matcher = matcher or built(name, modality)
     data, labelled = data_of(modality, spec), REGISTRY[name].labelled
     count = None if modality == "graphs" else IPC if labelled else IPC * CLASSES
     synth = initial_set(KEY, matcher, matcher.start, data, count, Info(data.classes, data.preprocess), labelled=labelled)

@@ -58,7 +58,7 @@ def test_the_gradient_by_the_classifier_is_that_of_autodiff(soft, float64):
 
 @pytest.mark.parametrize("soft", [False, True])
 def test_a_step_descends_the_cosine_distance_that_sums_and_differences_give(soft, float64):
-    """Three copies, each with a factor that both sides share, of two real images a class that no other copy has."""
+    """Three copies, each with a factor that both sides share, of two real images a class that no other copy has: every third one."""
     teacher = drawn(smooth_net(dtype=jnp.float64))
     real, fake = per_class(blobs(COPIES * BATCH, dtype=np.float64)), as_set(blobs(2, seed=1, dtype=np.float64))
     if soft:
@@ -68,7 +68,7 @@ def test_a_step_descends_the_cosine_distance_that_sums_and_differences_give(soft
     k_head, k_copies = jax.random.split(jax.random.split(KEY)[0])
     head = np.asarray(jax.random.normal(k_head, (5, CLASSES), jnp.float64))
     factors = [float(jax.random.uniform(key, (), jnp.float64, 0.5, 1.5)) for key in jax.random.split(k_copies, COPIES)]
-    views = [factor * np.asarray(real)[:, BATCH * k : BATCH * (k + 1)].reshape(-1, 4, 4, 1) for k, factor in enumerate(factors)]
+    views = [factor * np.asarray(real)[:, k::COPIES].reshape(-1, 4, 4, 1) for k, factor in enumerate(factors)]
     classes = np.tile(np.repeat(np.eye(CLASSES), BATCH, 0), (COPIES, 1))
     target = by_sums(head, np.concatenate([features_of(teacher, x) for x in views]), classes)
     labels = np.tile(np.asarray(fake.y.probs()), (COPIES, 1))
@@ -101,7 +101,7 @@ def test_heads_are_drawn_anew_and_the_loss_falls():
 
 def test_a_copy_of_the_real_examples_has_no_loss():
     teacher, examples = drawn(smooth_net()), blobs(4)
-    real = jnp.tile(per_class(examples), (1, 2, 1, 1, 1))
+    real = jnp.repeat(per_class(examples), 2, axis=1)
     matcher = lgm(teacher, darkened, batch=4, copies=2)
     _, state, metrics = stepped(matcher, as_set(examples), (real, teacher.vars))
     _, other, further = stepped(matcher, as_set(blobs(4, seed=5)), (real, teacher.vars))
