@@ -97,6 +97,7 @@ class Protocol(ABC):
       does: what it does, for messages, as in "scores by a ridge head".
       trains: whether it trains networks, for `epochs` epochs and in mini-batches. Only such a protocol may be given teachers that answer
         meanwhile, labels that answer to its views, and `--best-on-test`, which scores on the way.
+      own_loss: whether it trains networks on teachers' answers by a loss of its own, and not by that of the labels.
       own_net: what reports name in place of a network, where it needs none; empty where it needs one.
       takes_frozen: whether it scores with trained networks that stay as they are (`--frozen`).
       modalities: what it can score; None for anything.
@@ -110,6 +111,7 @@ class Protocol(ABC):
     does: ClassVar[str]
     trains: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ()
+    own_loss: bool = False
     own_net: str = ""
     takes_frozen: bool = False
     modalities: tuple[str, ...] | None = None

@@ -17,7 +17,8 @@ class Labelling(NamedTuple):
 
     Args:
       regime: its name. steps: of the optimiser. bytes: of the labels.
-      alpha, temperature: weight and temperature of the teachers' answers; None where no teacher takes part.
+      alpha, temperature: weight and temperature of the teachers' answers; None where no teacher takes part, and the weight where the
+        recipe has a loss of its own on them.
       teacher_bytes: of the teachers, where networks cannot train without them.
     """
 

@@ -105,6 +105,11 @@ class EvalRecipe(Protocol):
             return ("images", "vectors")
         return ("images",) if self.augment or self.view else None
 
+    @property
+    def own_loss(self) -> bool:
+        """Whether networks are trained on teachers' answers by the recipe's loss; under the loss `phases` it is the labels' own."""
+        return self.loss in ("gift", "logits")
+
     def worker(self, network: ScoringNetwork, task: ScoringTask) -> Worker:
         """Builds what retrains this network on examples of the task's modality and scores it: `task.retrain`'s worker."""
         return task.retrain(network, self)

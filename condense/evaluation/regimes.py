@@ -1,7 +1,7 @@
 """Label regimes: the same examples under several kinds of labels, for as many optimiser steps.
 
 A row is scored once under each regime that a call names. Where teachers take part, the loss is (1 - alpha) CE + alpha T^2 KL
-(`synth.labels.blend`). To add a regime, add its entry to `REGIMES`.
+(`synth.labels.blend`), or that of the recipe where it has one of its own. To add a regime, add its entry to `REGIMES`.
 """
 
 import math
@@ -56,19 +56,18 @@ class Teaching(NamedTuple):
       regimes: keys of `REGIMES`, in the order of the call. alpha: the weight of the teachers' answers in the loss, in [0, 1].
       temperature: of the answers; None where validation chooses one of `TEMPERATURES` for every network, row and regime.
       committee: the teachers.
+      own_loss: whether the recipe has a loss of its own on the answers, which are then not blended with the classes; `alpha` is 1.
     """
 
     regimes: tuple[str, ...]
     alpha: float
     temperature: float | None
     committee: Committee
+    own_loss: bool = False
 
-    def candidates(self) -> tuple[float, ...]:
-        """The temperatures to choose from: the call's own alone, else `TEMPERATURES`; of these only the first where `alpha` is 0, because
-        then it does not matter."""
-        if self.temperature is not None:
-            return (self.temperature,)
-        return TEMPERATURES if self.alpha else TEMPERATURES[:1]
+    def candidates(self, regime: str) -> tuple[float, ...]:
+        """The temperatures to choose from for labels of a regime: the call's own alone, else those of `temperatures`."""
+        return temperatures(regime, self.alpha, own_loss=self.own_loss) if self.temperature is None else (self.temperature,)
 
     def facts(self, regime: str, temperature: float) -> Facts:
         """What labels of a regime depend on beside the examples, as values of JSON by name: the regime and its kind of labels, `alpha`, the
@@ -77,12 +76,30 @@ class Teaching(NamedTuple):
         return {**how, "committee": trained_facts(self.committee.place)}
 
     def label(self, given: SyntheticSet, regime: str, temperature: float) -> SyntheticSet:
-        """The set `given`, whose labels must be class indices, with labels of a regime in which teachers take part, ready for training.
-        Loads the teachers and asks them."""
+        """The set `given`, whose labels must be class indices, with labels of a regime in which teachers take part, ready for training:
+        the teachers' answers as they are where the recipe has a loss of its own, else blended with the classes. Loads the teachers and asks
+        them."""
         known, index = self.committee.members, given.y.index
         plan = LabelPlan(1, 0, View(cells=given.cells), temperature)
         answers = label(jax.random.key(0), REGIMES[regime].kind, given.x.decode(), index, given.y.classes, known, plan)
-        return replace(given, y=blend(present(answers, known), index, self.alpha))
+        ready = present(answers, known)
+        return replace(given, y=ready if self.own_loss else blend(ready, index, self.alpha))
+
+
+def temperatures(regime: str, alpha: float, *, own_loss: bool) -> tuple[float, ...]:
+    """The temperatures of teachers' answers that validation chooses from under a regime: `TEMPERATURES`, but a single one where it does not
+    matter. It does not at an `alpha` of 0; nor, where the recipe has a loss of its own (`own_loss`), which reads logits or their direction,
+    for answers to the views themselves. Stored ones are mixed as probabilities, for which it matters."""
+    if not alpha:
+        return TEMPERATURES[:1]
+    return TEMPERATURES[-1:] if own_loss and KINDS[REGIMES[regime].kind].sees else TEMPERATURES
+
+
+def check_alpha(alpha: float | None, protocol: Protocol) -> None:
+    """Raises BadInput for an `alpha` other than 1 if the protocol has a loss of its own on teachers' answers, which it would weigh."""
+    if protocol.own_loss and alpha not in (None, 1):
+        how = "has a loss of its own on the teachers' answers, which nothing is blended with"
+        raise BadInput(f"--alpha {alpha:g}: recipe {protocol.name} {how}; leave --alpha out, or take another recipe")
 
 
 def check_regimes(asked: Sequence[str] | str | None, alpha: float | None, temperature: float | None) -> tuple[str, ...]:
@@ -110,9 +127,12 @@ def without_answers(synth: SyntheticSet) -> SyntheticSet:
     return replace(synth, y=Hard(jnp.asarray(synth.y.probs().argmax(-1), jnp.int32), synth.y.classes))
 
 
-def take_teaching(names: tuple[str, ...], alpha: float | None, temperature: float | None, committee: Committee) -> Teaching:
+def take_teaching(
+    names: tuple[str, ...], alpha: float | None, temperature: float | None, committee: Committee, protocol: Protocol
+) -> Teaching:
     """The regimes of a call with their teachers; an `alpha` of None is 1. Raises BadInput where a regime needs teachers and the committee
-    has none, where it has some and no regime needs them, and where a temperature is to be chosen and there are no validation images."""
+    has none, where it has some and no regime needs them, for a weight that the protocol does not read (`check_alpha`), and where a
+    temperature is to be chosen and there are no validation images."""
     place, data = committee.place, committee.data
     taught = [name for name in names if name != HARD]
     if taught and place is None:
@@ -121,9 +141,10 @@ def take_teaching(names: tuple[str, ...], alpha: float | None, temperature: floa
         raise BadInput(f"--teachers {place}: no regime asks them; add soft or online to --regimes, or leave it out")
     if place is not None:
         read_index(place)
-    made = Teaching(names, 1.0 if alpha is None else alpha, temperature, committee)
-    if taught and len(made.candidates()) > 1 and not len(data.val.y):
-        raise BadInput(f"--regimes {taught[0]}: {data.spec} has no validation images to choose a temperature by; give --temperature")
+    check_alpha(alpha, protocol)
+    made = Teaching(names, 1.0 if alpha is None else alpha, temperature, committee, protocol.own_loss)
+    if not len(data.val.y) and (chosen := [name for name in taught if len(made.candidates(name)) > 1]):
+        raise BadInput(f"--regimes {chosen[0]}: {data.spec} has no validation images to choose a temperature by; give --temperature")
     return made
 
 
@@ -159,10 +180,11 @@ def labelling_of(
     regime: str, examples: int, classes: int, protocol: Protocol, *, teaching: Teaching, temperature: float | None = None
 ) -> Labelling:
     """How a row of so many examples is labelled under a regime, and for how long networks learn from it: optimiser steps, bytes of the
-    labels, and of teachers that must answer meanwhile. Weight and temperature are left out of the regime `hard`."""
+    labels, and of teachers that must answer meanwhile. Weight and temperature are left out of the regime `hard`, and the weight where the
+    recipe has a loss of its own."""
     steps = protocol.epochs * -(-examples // protocol.batch_of(examples, classes))
     size = examples * KINDS[REGIMES[regime].kind].bytes_each(classes, protocol.epochs)
     if regime == HARD:
         return Labelling(regime, steps, size)
     asked = member_bytes(teaching.committee.place) if KINDS[REGIMES[regime].kind].asks else 0
-    return Labelling(regime, steps, size, teaching.alpha, temperature, asked)
+    return Labelling(regime, steps, size, None if teaching.own_loss else teaching.alpha, temperature, asked)

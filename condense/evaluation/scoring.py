@@ -197,7 +197,7 @@ def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
     check_part(data, choices.split, evaluator)
     if regimes:
         committee = Committee(place_of(given, choices.teachers, path), data, choices.split)
-        teaching = take_teaching(regimes, choices.alpha, choices.temperature, committee)
+        teaching = take_teaching(regimes, choices.alpha, choices.temperature, committee, protocol)
         committee = replace(committee, place=None)  # rows under class indices ask nobody
     else:
         committee = find_teachers(synth, choices.teachers, path, data, kinds, baselines=evaluator.baselines, split=choices.split)

@@ -121,7 +121,7 @@ def choices_of(made: Scoring, variant: Variant) -> dict[str, Sequence[float]]:
     where there is nothing to choose."""
     found: dict[str, Sequence[float]] = {}
     if variant.regime not in (None, HARD):
-        found["temperature"] = made.teaching.candidates()
+        found["temperature"] = made.teaching.candidates(variant.regime)
     learned = variant.kind == "distilled" and takes_step_size(protocol_of(made, variant.kind), made.synth)
     if made.common.choices.tune_lr and not learned:
         found["step_size"] = STEP_SIZES

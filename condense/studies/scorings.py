@@ -9,7 +9,7 @@ from typing import Any
 
 from condense.data.modality import MODALITIES
 from condense.evaluation.modalities import EVALUATORS
-from condense.evaluation.regimes import HARD, REGIMES, TEMPERATURES
+from condense.evaluation.regimes import HARD, REGIMES, temperatures
 from condense.evaluation.variants import STEP_SIZES
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput
@@ -69,7 +69,7 @@ def with_teachers(way: dict[str, Any], *, spec: str, known: dict[str, str], rows
         place = next(iter(known.values()))
     if "random_2x2" in rows and any(not KINDS[REGIMES[one].kind].sees for one in listed(way["regimes"]) if one != HARD):
         raise BadInput(f"{at}: stored answers are to whole images, and random_2x2 shows one cell at a time; leave that row out")
-    if not validated and len(temperatures(way)) > 1:
+    if not validated and any(len(tried(way, regime)) > 1 for regime in listed(way["regimes"])):
         raise BadInput(f"{at}: there are no validation images to choose a temperature by; give temperature = 4, say")
     return {**way, "teachers": place}
 
@@ -79,10 +79,14 @@ def known_labels(known: Iterable[str]) -> str:
     return f" ({', '.join(known)})" * bool(known)
 
 
-def temperatures(way: dict[str, Any]) -> tuple[float, ...]:
-    """The temperatures of teachers' answers that an evaluation would try."""
-    fixed = way.get("temperature") is not None or not way.get("alpha", 1.0)
-    return TEMPERATURES[:1] if fixed else TEMPERATURES
+def tried(way: dict[str, Any], regime: str) -> tuple[float, ...]:
+    """The temperatures of teachers' answers that an evaluation would choose from under a regime, where it names the recipe or that of the
+    sets has no loss of its own; none under class indices."""
+    if regime == HARD:
+        return ()
+    own_loss = "recipe" in way and find_recipe(way["recipe"]).own_loss
+    fixed = way.get("temperature")
+    return temperatures(regime, way.get("alpha", 1.0), own_loss=own_loss) if fixed is None else (fixed,)
 
 
 def trainings(way: dict[str, Any], seeds: int, *, whole: bool) -> int:
@@ -91,7 +95,7 @@ def trainings(way: dict[str, Any], seeds: int, *, whole: bool) -> int:
     steps = len(STEP_SIZES) if way.get("tune_lr") else 0
     if whole:
         return seeds + steps
-    tried = [len(temperatures(way)) for regime in listed(way.get("regimes")) if regime != HARD]
+    counts = [len(tried(way, regime)) for regime in listed(way.get("regimes"))]
     regimes = len(listed(way.get("regimes"))) or 1
     augmentations = len(listed(way.get("augmentations"))) or 1
-    return augmentations * (regimes * (seeds + steps) + sum(count for count in tried if count > 1))
+    return augmentations * (regimes * (seeds + steps) + sum(count for count in counts if count > 1))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from condense.evaluation.regimes import check_regimes
+from condense.evaluation.regimes import check_alpha, check_regimes
 from condense.runtime.checks import check_whole
 from condense.studies.scorings import asks_teachers, in_words
 from condense.studies.shipped import find_suite
@@ -194,14 +194,15 @@ def take_scoring(held: Mapping[str, Any], at: str) -> dict[str, Any]:
 
 
 def check_recipe(way: Mapping[str, Any]) -> None:
-    """Raises BadInput for an unknown recipe of a scoring, and where it trains nothing and the scoring says how to train, or where one says
-    of teachers whom nobody asks."""
+    """Raises BadInput for an unknown recipe of a scoring, where it trains nothing and the scoring says how to train, where one says of
+    teachers whom nobody asks, and for a weight of their answers that the recipe does not read."""
     chosen = find_recipe(way.get("recipe", "full"), epochs=way.get("epochs"))
     of_training = [key for key in way if key not in ("recipe", "teachers") and way[key] not in (False, "f32")]
     if of_training and not chosen.trains:
         raise BadInput(f"{of_training[0]}: is of a training, and recipe {chosen.name} {chosen.does}; leave it out")
     if "teachers" in way and not asks_teachers(way):
         raise BadInput(f"teachers {way['teachers']}: no regime asks them; give regimes = 'online', or leave it out")
+    check_alpha(way.get("alpha"), chosen)
 
 
 def take_budgets(held: Mapping[str, Any], at: str) -> tuple[Size, ...] | None:

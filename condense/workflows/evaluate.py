@@ -142,7 +142,8 @@ def evaluate(
       ranks: folder of `condense rank`, for the rows `easy` and `hard`: the lowest or highest scores of every class.
       regimes: of `hard` (class indices), `soft` (one stored answer of `teachers` an example), `online` (they answer to every view): every
         row is scored under each, for as many steps. `full` learns from class indices.
-      alpha: weight of the teachers' answers in the loss of these, (1 - alpha) CE + alpha T^2 KL; by default 1.
+      alpha: weight of the teachers' answers in the loss of these, (1 - alpha) CE + alpha T^2 KL; by default 1. Recipes with a loss of
+        their own on answers (`gift`, `gvbsm`, `edc`) take no other.
       temperature: T; by default the best of 1, 4 and 20 on validation images, for every network, row and regime.
       augmentations: of those in `evals.augmentations.AUGMENTATIONS`: every row is scored under each, in place of the recipe's own.
       tune_lr: takes the step size of every row, the full one too, that is the best of five on validation images (those of DD-Ranking).

@@ -61,8 +61,8 @@ def unit(x: Float[Array, "b c"]) -> Float[Array, "b c"]:
 
 
 def as_directions(labels: Any) -> Gift:
-    """These labels under GIFT's loss. Raises BadInput for labels that record their views, that blend a loss of their own (`--regimes`), or
-    that keep no answer to every class."""
+    """These labels under GIFT's loss. Raises BadInput for labels that record their views, that blend a loss of their own, or that keep no
+    answer to every class."""
     if labels.records or labels.kind in ("blended", "distances"):
         raise BadInput(f"--recipe gift: has a loss of its own, and labels of kind {labels.kind} too; take another recipe, or other labels")
     return Gift(labels, labels.probs().argmax(-1).astype(jnp.int32))

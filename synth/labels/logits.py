@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from synth.errors import BadInput
 from synth.images.views import BatchView
 from synth.labels.blend import BlendedTargets
 from synth.labels.contract import label_kind, targets_of
@@ -54,7 +55,11 @@ class Logits(NamedTuple):
 
 def as_logits(labels: Any, share: float) -> Any:
     """These labels under the loss on logits. Labels that hold no teachers' logits keep their own loss and come back as they are: classes
-    and learned ones, distances, and those that record their views or blend a loss (`--regimes`)."""
+    and learned ones, distances, and those that record their views. Raises BadInput for labels that blend a loss of their own."""
+    if labels.kind == "blended":
+        raise BadInput(
+            "the recipe has a loss of its own on teachers' logits, and labels of kind blended too; take another, or other labels"
+        )
     if labels.records or labels.kind == "distances" or not (labels.taught or labels.kind == "online"):
         return labels
     return Logits(labels, jnp.argmax(labels.probs(), -1).astype(jnp.int32), jnp.float32(share))

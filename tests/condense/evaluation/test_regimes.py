@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.console import Console
 import condense
 from condense import evaluate
 from condense.__main__ import run as command
-from condense.evaluation import spreads
+from condense.evaluation import spreads, teaching
 from condense.evaluation.choices import epochs_of_steps
 from condense.evaluation.kept import kept_evaluations
 from condense.evaluation.regimes import Teaching
@@ -21,6 +22,7 @@ from condense.evaluation.teaching import Committee
 from evals import retrain as training
 from evals.recipes import recipe
 from evals.report import Report
+from evals.retraining import trained_on
 from evals.spread import spread
 from synth.base import Teacher, take_all
 from synth.errors import BadInput
@@ -134,6 +136,33 @@ def test_what_is_finished_is_found_and_what_differs_is_not(data, call, tmp_path)
     )
 
 
+@pytest.mark.parametrize("name", ["quick", "hald", "gift", "gvbsm", "edc"])
+def test_networks_learn_by_the_loss_of_the_recipe(data, tmp_path, monkeypatch, name):
+    """A loss on the answers themselves gets them as they are; others get them blended with the classes."""
+    net, seen = smooth_net(), {}
+    monkeypatch.setattr(teaching, "take_teachers", lambda *args, **more: (Teacher(net, net.init(jax.random.key(0)), "toy"),))
+
+    def learn(key, trainer, recipe, draw, test, *, numbers, net_name, set_kind, **more):
+        own = draw(numbers[0]).y
+        seen[own.kind] = trained_on(recipe, own, jnp.int32(4)).kind
+        return Report(net_name, recipe.name, set_kind, (0.5,) * len(numbers), 1.0)
+
+    monkeypatch.setattr(training, "retrain_group", learn)
+    monkeypatch.setattr(training, "seconds_a_group", lambda *args, **more: 1.0)
+    way = {**WAY, "recipe": name, "rows": "distilled", "regimes": ("soft", "online"), "teachers": teachers(tmp_path / "t", data)}
+    result = evaluate(make_set(data), data=data, **way, temperature=4.0)
+    loss = {"gift": "gift", "gvbsm": "logits", "edc": "logits"}.get(name)
+    assert seen == ({"static": loss, "online": loss} if loss else {"blended": "blended" if name == "quick" else "phased"})
+    assert [report.labelling.alpha for report in result.reports] == [None if loss else 1.0] * 2
+
+
+def test_the_temperature_is_not_chosen_where_it_does_not_matter(data):
+    """A loss on logits finds those of a view again at any temperature; but mixed images mix stored answers as probabilities."""
+    committee = Committee(None, data, "test")
+    own, blended = (Teaching(("soft", "online"), 1.0, None, committee, own_loss) for own_loss in (True, False))
+    assert own.candidates("online") == (20.0,) and own.candidates("soft") == blended.candidates("online") == (1.0, 4.0, 20.0)
+
+
 def test_rows_say_their_labels_bytes_and_steps(call, data):
     """By hand: 6 images of 3 classes in one batch, 2 epochs; 4 bytes an index, 2 a logit; a teacher of two float32."""
     _, result = call(regimes=("hard", "soft", "online"), rows=("random", "full"), temperature=4.0, alpha=0.5)
@@ -195,6 +224,10 @@ def test_a_report_of_kept_scores_passes_regimes_over(call, data, tmp_path):
         ({"regimes": "hard", "teachers": None, "alpha": 0.5}, "--alpha 0.5: is of labels by teachers; add soft or online to --regimes"),
         ({"regimes": None, "temperature": 2.0}, "--temperature 2: is of labels by teachers; add soft or online"),
         ({"recipe": "krr", "epochs": None}, "--regimes: is of a training, and recipe krr .*; leave it out"),
+        (
+            {"recipe": "edc", "alpha": 0.9},
+            "--alpha 0.9: recipe edc.* has a loss of its own on the teachers' answers, .*; leave --alpha out",
+        ),
         (
             {"rows": ("distilled", "random-best")},
             "--rows random-best: its content is chosen under one recipe; leave it out, or score it apart",

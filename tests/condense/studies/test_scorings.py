@@ -35,6 +35,10 @@ def file_of(spec, *methods, **changes):
         ({"scoring": [{"regimes": [1]}]}, r"1: regimes \[1\]: give a text or a list of texts"),
         ({"scoring": [{**HARD, "alpha": 0.5}]}, "1: --alpha 0.5: is of labels by teachers"),
         ({"scoring": [{**ONLINE, "alpha": 2}]}, "1: --alpha 2: give a number"),
+        (
+            {"scoring": [{**ONLINE, "recipe": "gvbsm", "alpha": 0.5}]},
+            "1: --alpha 0.5: recipe gvbsm has a loss of its own on the teachers' ans",
+        ),
         ({"scoring": [{"augmentations": "colour"}]}, "1: --augmentations: unknown augmentation 'colour'"),
         ({"scoring": [{"precision": "f64"}]}, "1: --precision f64: give one of"),
         ({"scoring": [{"recipe": ["quick", "dsa"]}]}, r"1: recipe \['quick', 'dsa'\]: give a text"),
@@ -132,6 +136,8 @@ def test_claims_are_made_within_one_label_regime():
 def test_a_preview_counts_all_that_a_scoring_trains():
     assert trainings({}, 5, whole=False) == 5 and trainings(HARD, 5, whole=False) == 5
     assert trainings({**ONLINE, "temperature": None}, 5, whole=False) == 5 + 3 and trainings(ONLINE, 5, whole=False) == 5
+    own = {"regimes": ["hard", "soft", "online"], "recipe": "gift"}
+    assert trainings(own, 5, whole=False) == 3 * 5 + 3, "under a loss on directions the temperature of answers to views does not matter"
     many = {"regimes": ["hard", "online"], "augmentations": ["none", "crop", "dsa"], "tune_lr": True}
     assert trainings(many, 1, whole=False) == 3 * (2 * (1 + 5) + 3) and trainings(many, 1, whole=True) == 6
 

@@ -110,7 +110,7 @@ def test_the_loss_on_logits_is_that_of_its_formula(kind, mixed):
     expected = ((Z - (t - t.mean(1, keepdims=True))) ** 2).mean(1) + 0.15 * hard
     np.testing.assert_allclose(labels.loss(jnp.asarray(Z, jnp.float32), targets), expected, rtol=2e-3, atol=2e-3)
     assert labels.nbytes() == answers(kind).nbytes() and labels.classes == 3
-    for other in (Hard(Y, 3), answers("distances"), blend(answers(kind), Y, 0.5)):
+    for other in (Hard(Y, 3), answers("distances")):
         assert as_logits(other, 0.15) is other
 
 
@@ -173,6 +173,8 @@ def test_the_step_size_of_gift_falls_by_fifths():
 def test_labels_with_a_loss_or_views_of_their_own_are_refused():
     with pytest.raises(BadInput, match="--recipe gift: has a loss of its own, and labels of kind blended too"):
         as_directions(blend(answers("static"), Y, 0.5))
+    with pytest.raises(BadInput, match="loss of its own on teachers' logits, and labels of kind blended too"):
+        as_logits(blend(answers("static"), Y, 1.0), 0.15)
 
     class Recorded:
         kind, records = "recorded", True
