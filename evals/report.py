@@ -47,7 +47,8 @@ class Report(NamedTuple):
     `labelling` says how the row was labelled, `augmentation` what mini-batches went through, and `step_size` which one validation chose,
     where a table compares these. `curve` holds for each seed the accuracies of the scorings that `best_on_test` is the highest of, and
     `curve_steps` the optimiser steps before each. `spread` holds coverage and diversity of the row's examples, where a call asks for them.
-    `waited` is how many of the seconds networks waited for examples that are read block by block.
+    `waited` is how many of the seconds networks waited for examples that are read block by block. `score` is the full name of the score of
+    examples by which the row chooses, where it reads one.
     """
 
     net: str
@@ -66,6 +67,7 @@ class Report(NamedTuple):
     step_size: float | None = None
     spread: Spread | None = None
     waited: float | None = None
+    score: str | None = None
 
     @property
     def mean(self) -> float:
@@ -98,7 +100,7 @@ class Report(NamedTuple):
             "recipe": self.recipe,
             "set_kind": self.set_kind,
             **({} if self.labelling is None else self.labelling.as_json()),
-            **{name: value for name in ("augmentation", "step_size") if (value := getattr(self, name)) is not None},
+            **{name: value for name in ("score", "augmentation", "step_size") if (value := getattr(self, name)) is not None},
             **({} if self.spread is None else known_numbers(self.spread._asdict())),
             "accuracy": list(self.accuracy),
             "mean": self.mean,

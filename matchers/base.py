@@ -174,6 +174,8 @@ class Matcher(NamedTuple):
       own_content: whether `prepare` puts a content of the method's own in place of the one that the run started with.
       counts_bytes: whether the set ends with the content that it starts with and int32 labels, so that a budget in bytes can be met.
       tells_motion: whether the log says how far the examples have moved from their start.
+      score: the full name of the score of examples that the method reads, as of `synth.selection.scores.name_score`; empty where it reads
+        none. A run prints and records it, because one name stands for several scores.
     """
 
     init: Callable
@@ -191,6 +193,7 @@ class Matcher(NamedTuple):
     balanced: bool = True
     own_content: bool = False
     tells_motion: bool = False
+    score: str = ""
 
 
 def conclude(key: jax.Array, matcher: Matcher, state: Any, synth: SyntheticSet) -> SyntheticSet:

@@ -8,7 +8,7 @@ from condense import nets
 from condense.data.graphs import GraphData
 from condense.data.images import Data
 from condense.data.modality import MODALITIES, usual_net
-from condense.evaluation.baselines import check_rows
+from condense.evaluation.baselines import ROW_SCORE, check_rows
 from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
 from condense.ranking.take import take_ranks
 from condense.runtime.checks import check_whole
@@ -21,6 +21,7 @@ from synth.errors import BadInput, nearest
 from synth.images.views import within_cells
 from synth.options import Precision, check_option
 from synth.selection.ranks import Ranks
+from synth.selection.scores import name_score
 from synth.set import SyntheticSet
 
 
@@ -142,6 +143,11 @@ def find_ranks(place: str | Path | None, data: Any, kinds: Sequence[str], evalua
         known = " or ".join(kind for kind, baseline in evaluator.baselines.items() if baseline.ranked)
         raise BadInput(f"--ranks {place}: no row reads it; " + (f"add {known} to --rows, or leave it out" if known else "leave it out"))
     return take_ranks(place, data)
+
+
+def score_of(kind: str, ranks: Ranks | None, evaluator: Evaluator) -> str | None:
+    """The full name of the score by which the row `kind` chooses examples on the log `ranks`; None where it reads none."""
+    return name_score(ROW_SCORE, ranks) if ranks is not None and evaluator.baselines[kind].ranked else None
 
 
 def check_scorable(synth: SyntheticSet, protocol: Protocol) -> None:

@@ -149,6 +149,8 @@ class Evaluation(NamedTuple):
             notes.append(f"best: the highest of all scorings on the test {self.modality}, chosen on them")
         if asked := next((report.labelling for report in self.reports if report.labelling and report.labelling.alpha is not None), None):
             notes.append(f"alpha {asked.alpha:g}")
+        scored = {report.set_kind: report.score for report in self.reports if report.score}
+        notes += [f"{' and '.join(scored)} by {' and '.join(dict.fromkeys(scored.values()))}"] if scored else []
         notes += ["step sizes chosen on validation"] if any(report.step_size is not None for report in self.reports) else []
         notes += [f"test: {self.drawn}"] if self.drawn else []
         return "; ".join(notes)

@@ -28,6 +28,7 @@ class Row(NamedTuple):
       whole: whether that is all training examples.
       facts: what its scores depend on beside the seeds; None where that is not known.
       kept: whether its scores may be kept for other calls.
+      score: the full name of the score of examples by which the row chooses; None where it reads none.
     """
 
     net: str
@@ -38,6 +39,7 @@ class Row(NamedTuple):
     whole: bool = False
     facts: Facts | None = None
     kept: bool = False
+    score: str | None = None
 
 
 class Shelf(NamedTuple):
@@ -103,7 +105,8 @@ def run_rows(key: jax.Array, rows: Sequence[Row], shelf: Shelf, *, seeds: int) -
                 for (at, numbers), report in zip(turn, score_groups(key, rows, turn, bar.advance), strict=True):
                     found[at, numbers] = report
                     shelf.keep(rows[at], numbers, report)
-    return tuple(join([found[at, numbers] for numbers in groups(row, seeds)], seeds) for at, row in enumerate(rows))
+    reports = (join([found[at, numbers] for numbers in groups(row, seeds)], seeds) for at, row in enumerate(rows))
+    return tuple(report._replace(score=row.score) for row, report in zip(rows, reports, strict=True))
 
 
 Group = tuple[int, tuple[int, ...]]  # the place of a row among those that are scored, and numbers of its seeds

@@ -25,6 +25,7 @@ from condense.evaluation.choices import (
     check_split,
     check_trained_nets,
     find_ranks,
+    score_of,
     take_networks,
     take_precision,
     take_protocol,
@@ -215,13 +216,8 @@ def drawn(made: Scoring, kinds: Sequence[str], *, content: Any, counts: Int[np.n
     as many as cost as much as the set."""
     known = made.committee.members
     labels = teach(made.synth, known, made.protocol)
-    more = {
-        "labels": labels,
-        "baselines": EVALUATORS[made.data.modality].baselines,
-        "content": content,
-        "counts": counts,
-        "ranks": made.ranks,
-    }
+    more = {"labels": labels, "baselines": EVALUATORS[made.data.modality].baselines}
+    more |= {"content": content, "counts": counts, "ranks": made.ranks}
     return make_rows(jax.random.key(made.common.choices.seed), shown(made.synth, known, labels), made.data, kinds, **more)
 
 
@@ -259,7 +255,8 @@ def scored_rows(made: Scoring, kinds: Sequence[str]) -> list[Row]:
         protocol = protocol_of(made, kind)
         worker, facts = made.common.worker(data, made.networks[name], protocol), facts_of(made, name, kind, protocol)
         draw = cache(lambda: evaluator.prepare(draws()[kind], name, made.seeds))
-        return Row(name, kind, protocol, worker, draw, made.whole(kind), facts, is_kept(made, name, protocol))
+        kept, score = is_kept(made, name, protocol), score_of(kind, made.ranks, evaluator)
+        return Row(name, kind, protocol, worker, draw, made.whole(kind), facts, kept, score)
 
     return [row(name, kind) for name in made.networks for kind in kinds]
 

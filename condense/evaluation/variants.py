@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from condense.evaluation.choices import score_of
 from condense.evaluation.counts import row_counts
+from condense.evaluation.modalities import EVALUATORS
 from condense.evaluation.regimes import HARD, REGIMES, labelling_of
 from condense.evaluation.report import Evaluation
 from condense.evaluation.rows import INIT, Row, Shelf, run_rows
@@ -153,7 +155,8 @@ def row_of(made: Scoring, variant: Variant, settings: Settings, draws: Callable[
 
     worker = made.common.worker(made.data, made.networks[net], protocol, split=split)
     kept = is_kept(made, net, protocol) and (not taught or made.teaching.committee.own())
-    return Row(net, kind, protocol, worker, draw, made.whole(kind), facts, kept)
+    score = score_of(kind, made.ranks, EVALUATORS[made.data.modality])
+    return Row(net, kind, protocol, worker, draw, made.whole(kind), facts, kept, score)
 
 
 def labelled(made: Scoring, variant: Variant, protocol: Protocol, temperature: float | None) -> Labelling:

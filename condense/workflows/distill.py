@@ -105,8 +105,9 @@ def execute(made: Plan) -> SyntheticSet:
     with forcing(made.force):
         made = realise(made)
     config, data, schedule = made.config(), made.data, made.schedule
+    score = {"score": made.matcher.score} if made.matcher.score else {}
     asked = {"steps": schedule.steps, "seed": made.seed, "command": made.command, "data_digest": data.digest, "force": made.force}
-    asked |= {"beside": made.beside(), "spent": (PARTIAL_LABELS_DIR, PARTIAL_ROUNDS_DIR), "shown": record_of(made)}
+    asked |= {"beside": made.beside(), "spent": (PARTIAL_LABELS_DIR, PARTIAL_ROUNDS_DIR), "shown": record_of(made) | score}
     with open_run(made.out, config, **asked) if made.out else nullcontext() as opened:
         if opened and opened.done:
             check_there(made.out, "set.npz")
@@ -114,6 +115,8 @@ def execute(made: Plan) -> SyntheticSet:
             return load_set(find_set(made.out))
         for line in made.matcher.remarks(take_all(data.train)) if made.matcher.remarks else ():
             note(line)
+        if score:
+            note(f"examples are scored by {made.matcher.score}")
         return run_method(made, config, opened)
 
 

@@ -58,6 +58,7 @@ def plan_rows(made: Plan) -> list[tuple[str, str]]:
         ("seed", str(made.seed)),
     ]
     rows += [] if made.minutes is None else [("minutes", f"{made.minutes:g}, which come to these steps; the run measures anew")]
+    rows += [("score", made.matcher.score)] if made.matcher.score else []
     return rows + [("option", f"{name} = {value} ({settings.sources[name]})") for name, value in settings.options.items()]
 
 

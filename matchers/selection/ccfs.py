@@ -15,7 +15,7 @@ from synth.base import Net
 from synth.errors import BadInput
 from synth.options import Positive, Share
 from synth.selection.ranks import Ranks
-from synth.selection.scores import scores, take_score
+from synth.selection.scores import name_score, scores
 from synth.set import SyntheticSet
 from synth.training.fit import train_on
 from synth.training.stream import read_over
@@ -57,7 +57,7 @@ def ccfs(
     Raises:
       BadInput: a budget that the distilled images fill, or that takes more images than the distilled set or the smallest class has.
     """
-    take_score(by, ranks)
+    score_name = name_score(by, ranks)
     options = {"share": share, "rounds": rounds, "by": by, "epochs": epochs, "net_lr": net_lr}
 
     def predict(vars, x):
@@ -86,7 +86,7 @@ def ccfs(
                 done()
         return replace(synth, x=synth.x.encode(jnp.asarray(joined(kept_images, examples, in_order(chosen, counts))[0])))
 
-    return once(solve, feed=Unread(), parts=lambda synth: rounds)._replace(own_start="")
+    return once(solve, feed=Unread(), parts=lambda synth: rounds)._replace(own_start="", score=score_name)
 
 
 def easiest_wrong(

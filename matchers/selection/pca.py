@@ -15,7 +15,7 @@ from synth.errors import BadInput
 from synth.selection.collage import whole_collages
 from synth.selection.ranks import Ranks
 from synth.selection.rules import keep
-from synth.selection.scores import scores, take_score
+from synth.selection.scores import name_score, scores
 
 
 def pca(
@@ -40,7 +40,7 @@ def pca(
       grid: images a side of a collage (C); 1 leaves them as they are.
       inside: whether networks see one image of a collage at a time, and crops stay inside (A).
     """
-    take_score(by, ranks)
+    score = name_score(by, ranks)
 
     def solve(key, synth, examples):
         y, classes = check_ranked(ranks, examples), synth.y.classes
@@ -52,4 +52,4 @@ def pca(
         images, _ = whole_collages(examples, kept.index, factor=grid)
         return replace(synth, x=synth.x.encode(jnp.asarray(images)), cells=grid if inside else 1)
 
-    return once(solve, feed=Unread())._replace(recipe="rethinking_hard", own_start="")
+    return once(solve, feed=Unread())._replace(recipe="rethinking_hard", own_start="", score="" if rule == "random" else score)

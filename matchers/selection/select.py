@@ -13,7 +13,7 @@ from synth.labels.plain import Hard
 from synth.options import AtLeastTwo, BelowOne
 from synth.selection.ranks import Ranks
 from synth.selection.rules import RULES, keep
-from synth.selection.scores import scores, take_score
+from synth.selection.scores import name_score, scores
 
 RuleName = Literal["easy", "hard", "middle", "ccs", "moderate", "random", "kcenter", "herding"]
 
@@ -42,7 +42,7 @@ def select(
       strata: of ccs.
       weighted: store how many examples a kept one stands for, for ccs and kcenter.
     """
-    take_score(by, ranks)
+    score_name, reads = name_score(by, ranks), bool(drop) or not (RULES[rule].embeds or rule == "random")
     if weighted and not RULES[rule].weighs:
         known = " or ".join(name for name, one in RULES.items() if one.weighs)
         raise BadInput(f"--weighted: rule {rule} gives no weights; leave it out, or take {known}")
@@ -57,4 +57,4 @@ def select(
         made = replace(put(synth, examples, kept.index), y=Hard(jnp.asarray(y[kept.index], jnp.int32), classes))
         return replace(made, weight=jnp.asarray(kept.weight, jnp.float32)) if weighted else made
 
-    return once(solve, feed=Unread())._replace(own_start="", balanced=balanced)
+    return once(solve, feed=Unread())._replace(own_start="", balanced=balanced, score=score_name if reads else "")

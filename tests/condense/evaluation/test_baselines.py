@@ -17,7 +17,7 @@ from synth.labels.plain import Soft
 from synth.selection.scores import scores
 from synth.set import Info
 from tests.support.three_classes import make_set, rows_of, three_classes
-from tests.support.toy_ranks import toy_ranks
+from tests.support.toy_ranks import toy_ranks, write_ranks
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,18 @@ def test_rows_by_score_need_a_log_and_other_rows_refuse_one(data, more, words):
     synth = replace(make_set(data), info=Info(data.classes, data.preprocess))
     with pytest.raises(BadInput, match=words):
         evaluate(synth, data=data, net="mlp:width=2", seeds=1, cache="none", **more)
+
+
+@pytest.mark.parametrize("regimes", [None, "hard"])
+def test_rows_by_score_name_it_in_full(data, tmp_path, regimes):
+    """Under label regimes too."""
+    (tmp_path / "ranks").mkdir()
+    write_ranks(tmp_path / "ranks", toy_ranks(data.train.y, digest=data.digest))
+    way = {"net": "mlp:width=2", "seeds": 1, "recipe": "quick", "epochs": 1, "rows": ("random", "easy", "hard"), "regimes": regimes}
+    result = evaluate(make_set(data), data=data, cache="none", ranks=tmp_path / "ranks", **way)
+    named = "el2n:first=1,last=4,networks=2"
+    assert [row.get("score") for row in result.as_json()["results"]] == [None, named, named]
+    assert f"easy and hard by {named}" in result.title([""])
 
 
 def test_a_cell_of_a_row_by_score_is_of_one_log_alone(data):

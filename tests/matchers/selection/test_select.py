@@ -1,5 +1,7 @@
 """Selection by the log of proxies: which images are kept, how many, with which weights, and what is refused."""
 
+import json
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from condense.data.load import load_data
 from condense.workflows.distill import distill
 from condense.workflows.plan import plan
+from condense.workflows.preview import preview
 from matchers.selection.select import select
 from synth.base import take_all
 from synth.errors import BadInput
@@ -89,6 +92,21 @@ def test_a_fraction_is_a_budget(ranked):
         with pytest.raises(BadInput, match=words):
             plan("select", data, ranks=str(folder), fraction=share)
     assert len(distill("random", data, fraction=0.3)) == len(made)
+
+
+def test_a_run_prints_and_records_the_full_name_of_its_score(ranked, tmp_path, capsys):
+    """`el2n` of four epochs and of twenty are two scores."""
+    data, folder = ranked
+    distill("select", data, ranks=str(folder), ipc=1, out=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["score"] == "el2n:first=1,last=4,networks=2"
+    assert "examples are scored by el2n:first=1,last=4,networks=2\n" in capsys.readouterr().err
+    shorter = plan("pca", data, ranks=str(folder), ipc=1, by="el2n:last=3")
+    assert shorter.matcher.score == "el2n:first=1,last=3,networks=2"
+    assert "score     el2n:first=1,last=3,networks=2" in preview(shorter)
+    unread = [{"rule": "random"}, {"rule": "kcenter"}]
+    assert [plan("select", data, ranks=str(folder), ipc=1, **rule).matcher.score for rule in unread] == ["", ""]
+    dropping = plan("select", data, ranks=str(folder), ipc=1, rule="kcenter", drop=0.1, by="aum")
+    assert dropping.matcher.score == "aum:networks=2"
 
 
 def test_ranks_of_other_data_are_refused(ranked):
