@@ -34,12 +34,14 @@ if TYPE_CHECKING:  # the same table, for type checkers and editors
     from condense.workflows.evaluate import evaluate
     from condense.workflows.export import Exported, export
     from condense.workflows.import_set import import_set
+    from condense.workflows.leakage import measure_leakage
     from condense.workflows.lists import list_data, list_methods, list_nets, list_presets, list_recipes
     from condense.workflows.plan import plan
     from condense.workflows.preview import preview
     from condense.workflows.relabel import relabel
     from condense.workflows.runs import SavedRun, load_run, show, show_table
     from condense.workflows.transfer import transfer
+    from evals.leakage import Leakage
     from synth.errors import BadInput, RunFailed
     from synth.files.format import load_set, save_set
     from synth.selection.ranks import read_ranks
@@ -55,6 +57,7 @@ INTERFACE = {  # name -> the module that defines it
     "Evaluation": "condense.evaluation.report",
     "Evaluations": "condense.evaluation.report",
     "Exported": "condense.workflows.export",
+    "Leakage": "evals.leakage",
     "RunFailed": "synth.errors",
     "SavedRun": "condense.workflows.runs",
     "SuiteResults": "condense.studies.results",
@@ -81,6 +84,7 @@ INTERFACE = {  # name -> the module that defines it
     "load_set": "synth.files.format",
     "load_ssl_teacher": "condense.teachers.self_supervised",
     "load_teachers": "condense.teachers.store",
+    "measure_leakage": "condense.workflows.leakage",
     "plan": "condense.workflows.plan",
     "preview": "condense.workflows.preview",
     "preview_suite": "condense.studies.foresight",
@@ -107,6 +111,7 @@ __all__ = [
     "Evaluation",
     "Evaluations",
     "Exported",
+    "Leakage",
     "RunFailed",
     "SavedRun",
     "SuiteResults",
@@ -134,6 +139,7 @@ __all__ = [
     "load_set",
     "load_ssl_teacher",
     "load_teachers",
+    "measure_leakage",
     "plan",
     "preview",
     "preview_suite",

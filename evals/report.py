@@ -84,13 +84,22 @@ class Report(NamedTuple):
         kept, NaN for a class without examples."""
         return None if self.confusion is None else class_accuracies(np.asarray(self.confusion))
 
+    def classes_as_json(self) -> dict:
+        """`per_class` and `confusion` for JSON; call it where a confusion matrix is kept."""
+        mean = class_accuracies(np.asarray(self.confusion)).tolist()
+        matrices = [[list(row) for row in matrix] for matrix in self.confusion or ()]
+        return {"per_class": [None if np.isnan(one) else one for one in mean], "confusion": matrices}
+
     def area(self) -> tuple[float, float]:
         """Mean and population standard deviation of the area under the ROC curve, over seeds; NaN if areas were not measured."""
         return (float(np.mean(self.auc)), float(np.std(self.auc))) if self.auc else (float("nan"), float("nan"))
 
-    def as_json(self) -> dict:
-        """One result row of `evaluate --json`. Fields that are None are left out, and an area that is not defined is None. Confusion
-        matrices are not part of it."""
+    def as_json(self, *, per_class: bool = False) -> dict:
+        """One result row of `evaluate --json`. Fields that are None are left out, and an area that is not defined is None.
+
+        With `per_class` it holds `per_class`, the mean accuracy of every class, None for one without examples, and `confusion`, a matrix
+        for each seed; both are left out where no matrix is kept.
+        """
 
         def known(areas):
             return [None if np.isnan(area) else area for area in areas]
@@ -109,6 +118,7 @@ class Report(NamedTuple):
             **({} if self.auc is None else dict(zip(("auc_mean", "auc_std"), known(self.area()), strict=True), auc=known(self.auc))),
             **({} if self.epochs is None else {"epochs": list(self.epochs)}),
             **({} if self.best_on_test is None else {"best_on_test": list(self.best_on_test)}),
+            **(self.classes_as_json() if per_class and self.confusion is not None else {}),
             **({} if self.curve is None else {"curve": {"steps": list(self.curve_steps), "accuracy": [list(one) for one in self.curve]}}),
         }
 

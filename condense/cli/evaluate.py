@@ -76,7 +76,7 @@ class Flags:
     embed: Annotated[
         str | None, about("teachers; coverage and diversity of every row's images in the features of the first one", metavar="DIR")
     ] = None
-    per_class: Annotated[bool, about("also print the accuracy of every class")] = False
+    per_class: Annotated[bool, about("also print the accuracy of every class; --json holds it too, with confusion matrices")] = False
     json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
 
 
@@ -96,7 +96,8 @@ def act(call: Flags) -> None:
     given = {name: getattr(call, name) for name in (*taken, "alpha", "temperature", "tune_lr", "embed", "steps", "precision")}
     given |= {name: words_of(value) for name in ("regimes", "augmentations") if (value := getattr(call, name)) is not None}
     result = evaluate(call.what[0] if len(call.what) == 1 else call.what, data=call.data, **given, rows=words_of(call.rows))
-    conclude(result, call.json, more=[one.per_class() for one in getattr(result, "sets", (result,))] if call.per_class else ())
+    more = [one.per_class() for one in getattr(result, "sets", (result,))] if call.per_class else []
+    conclude(result, call.json, more=more, per_class=call.per_class)
 
 
 RECORD = Flags

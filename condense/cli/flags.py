@@ -138,14 +138,14 @@ def argument_helps(function: Any) -> dict[str, str]:
     return {name.strip(): " ".join(p.description.split()).rstrip(".") for p in document.params for name in p.arg_name.split(",")}
 
 
-def conclude(result: Any, path: str | None, *, more: Sequence[Any] = ()) -> None:
-    """Writes a result's JSON to the file `path`, unless that is None, and prints its table and then `more` tables. `result` has `as_json()`
-    and `table()`."""
+def conclude(result: Any, path: str | None, *, more: Sequence[Any] = (), **asked: Any) -> None:
+    """Writes a result's JSON to the file `path`, unless that is None, and prints its table and then `more` tables. `result` has `table()`
+    and `as_json()`, which is called with what is `asked` besides."""
     from condense.plots.tables import print_table
     from synth.files.atomic import write_bytes
 
     if path is not None and is_first():
-        write_bytes(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
+        write_bytes(path, (json.dumps(result.as_json(**asked), indent=1) + "\n").encode())
     for table in (result.table(), *more):
         print_table(table)
 

@@ -76,8 +76,10 @@ class Evaluation(NamedTuple):
         plain = [LISTED.get(report.recipe.partition(":")[0]) for report in self.reports if report.epochs]
         return " or ".join(dict.fromkeys(MEASURES[listed.settings.get("choose", "accuracy") if listed else "accuracy"] for listed in plain))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, *, per_class: bool = False) -> dict[str, Any]:
         """The document of `evaluate --json`: accuracies are fractions in [0, 1], std the population's; scores on val say so.
+
+        With `per_class`, as of `evaluate --per-class`, it names the `classes`, and rows hold `per_class` and `confusion`.
 
         Where epochs are chosen on validation examples, `selection` says it, and every row holds `epochs`, the epoch of each seed, and `auc`
         of each seed with its mean and std.
@@ -91,7 +93,8 @@ class Evaluation(NamedTuple):
             "bytes": self.bytes,
             **({"selection": f"epoch with the best {self.chosen_by} on {self.chosen}"} if self.chosen else {}),
             **({} if self.majority is None else {"majority": self.majority}),
-            "results": [report.as_json() for report in self.reports],
+            **({"classes": list(self.classes)} if per_class else {}),
+            "results": [report.as_json(per_class=per_class) for report in self.reports],
             **({"dd_ranking": found} if (found := dd_ranking(self.reports)) else {}),
             **({"over_augmentations": found} if (found := over_augmentations(self.reports)) else {}),
         }
@@ -177,9 +180,9 @@ class Evaluations(NamedTuple):
         """The reports of all sets in one sequence; real rows stand there once for every set."""
         return tuple(report for one in self.sets for report in one.reports)
 
-    def as_json(self) -> list[dict[str, Any]]:
+    def as_json(self, *, per_class: bool = False) -> list[dict[str, Any]]:
         """The documents of the sets, each as if that set had been evaluated alone."""
-        return [one.as_json() for one in self.sets]
+        return [one.as_json(per_class=per_class) for one in self.sets]
 
     def table(self) -> WholeTable:
         """Rows by set, each with its bytes, then the rows of real examples with the set or sets that they stand beside; a column a network.

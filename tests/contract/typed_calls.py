@@ -28,6 +28,7 @@ def right_calls() -> None:
     synth = assert_type(condense.distill("dm", data, ipc=1, out=Path("a"), lr=0.5), condense.SyntheticSet)
     assert_type(condense.evaluate(synth, data=data, net=["mlp", "convnet"], rows="distilled"), condense.Evaluation)
     assert_type(condense.evaluate(["a", Path("b"), synth], cache="c"), condense.Evaluations)
+    assert_type(condense.measure_leakage(data, net="mlp"), condense.Leakage)
     assert_type(condense.transfer("a", to=["digits", "mnist"], protocol="probe"), condense.Transfer)
     assert_type(condense.relabel(synth, None, "teachers", "committee"), condense.SyntheticSet)
     assert_type(condense.plan("dm", "digits", ipc=1), Plan)

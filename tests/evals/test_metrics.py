@@ -88,6 +88,11 @@ def test_accuracies_of_classes_are_shares_of_rows():
     report = Report("mlp", "quick", "random", (0.5, 0.5), 1.0, confusion=(((3, 1), (1, 1)), ((4, 0), (2, 0))))
     np.testing.assert_allclose(report.per_class(), [(0.75 + 1) / 2, 0.25])
     assert report._replace(confusion=None).per_class() is None
+    told = report.as_json(per_class=True)
+    assert told["per_class"] == pytest.approx([0.875, 0.25]) and told["confusion"] == [[[3, 1], [1, 1]], [[4, 0], [2, 0]]]
+    empty = report._replace(confusion=(((3, 1), (0, 0)),)).as_json(per_class=True)
+    assert empty["per_class"] == [0.75, None], "JSON has no NaN"
+    assert not {"per_class", "confusion"} & {*report.as_json(), *report._replace(confusion=None).as_json(per_class=True)}
 
 
 def test_a_curve_says_accuracies_by_seed_and_the_steps_before_each():

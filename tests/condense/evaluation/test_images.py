@@ -90,6 +90,14 @@ def test_the_json_is_the_contract(data, tmp_path, capsys):
         assert row["mean"] == pytest.approx(values.mean()) and row["std"] == pytest.approx(np.sqrt(np.mean((values - values.mean()) ** 2)))
         assert row["recipe"] == "quick:epochs=3" and row["seconds"] >= 0
     said = capsys.readouterr()
+    assert command(["evaluate", str(place), *args[:-1], str(tmp_path / "more.json"), "--per-class"]) == 0
+    more = json.loads((tmp_path / "more.json").read_text())
+    assert more.pop("classes") == ["ant", "bee", "cow"]
+    for row in more["results"]:
+        taken = np.array(row.pop("confusion"))
+        assert taken.shape == (3, 3, 3) and np.allclose(np.trace(taken, axis1=1, axis2=2) / 60, row["accuracy"])
+        assert np.allclose(row.pop("per_class"), (np.diagonal(taken, axis1=1, axis2=2) / taken.sum(2)).mean(0))
+    assert more == document, "the rest is the same"
     assert "6 rows of 3 seeds: about" in said.err and "about" not in said.out
     assert all(word in said.out for word in ("distilled", "random", "kmeans", "mlp:width=8", "mlp:width=4", "408 bytes", "test accuracy"))
 
