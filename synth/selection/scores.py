@@ -46,6 +46,14 @@ def l1(probability: Often, *, first: int = 1, last: int = 10) -> Scores:
     return np.float32(2) * (np.float32(1) - _mean(probability[:, first - 1 : last]))
 
 
+def max_margin(probability: Often, margin: Often, *, first: int = 1, last: int = 10) -> Scores:
+    """The largest p_k of another class k minus p_y, its mean over networks and the epochs `first` to `last`, from 1. Low: easy.
+
+    p are a network's probabilities, y is the example's class. The largest of the others follows from p_y and the margin of logits.
+    """
+    return _mean(_lead(probability[:, first - 1 : last], margin[:, first - 1 : last]))
+
+
 def margin(margin: Often, *, epoch: Annotated[int, NonNegative] = 0) -> Scores:
     """The largest other logit minus that of the class y, after an epoch (from 1; 0: the last), its mean over networks. Low: easy. The array
     `margin` has the other sign."""
@@ -79,12 +87,13 @@ def forgetting(correct: UInt8[np.ndarray, "k t n"], *, never: Literal["hardest",
     return _mean(events)
 
 
-def aum(margin: Often) -> Scores:
+def aum(margin: Often, probability: Often, *, of: Literal["logits", "probabilities"] = "logits") -> Scores:
     """The area under the margin, its sign changed: minus the mean over networks and epochs of z_y - max over others of z. Low: easy.
 
-    Pleiss et al., NeurIPS 2020, equation 2, whose score is high for easy examples: of logits, not of probabilities.
+    Pleiss et al., NeurIPS 2020, equation 2, whose score is high for easy examples. There z are the `logits`; the code of CCS takes the
+    `probabilities` in their place, and their sum over the epochs, which has the order of this mean.
     """
-    return -_mean(margin)
+    return -_mean(margin) if of == "logits" else _mean(_lead(probability, margin))
 
 
 def entropy(entropy: Often, *, epoch: Annotated[int, NonNegative] = 0) -> Scores:
@@ -156,6 +165,19 @@ def prototypicality(embedding: Float[np.ndarray, "n d"], label: Int[np.ndarray, 
     return np.sqrt(nearest).astype(np.float32)
 
 
+def _lead(probability: Often, margin: Often) -> Often:
+    """The largest p_k of another class minus p_y, in [-1, 1], from p_y and the margin m of logits: p_k = exp(log p_y - m). Where p_y is too
+    small for single precision to hold it, another class counts as certain."""
+
+    def of_epoch(p: np.ndarray, m: np.ndarray) -> np.ndarray:
+        p, least = p.astype(np.float64), float(np.finfo(np.float32).tiny)
+        other = np.exp(np.minimum(np.log(np.maximum(p, least)) - m, 0))
+        return (np.where(p < least, 1, other) - p).astype(np.float32)
+
+    pairs = zip(probability, margin, strict=True)  # an epoch at a time in double precision, because a log may be large
+    return np.stack([[of_epoch(p, m) for p, m in zip(*pair, strict=True)] for pair in pairs])
+
+
 def _mean(array: np.ndarray) -> np.ndarray:
     """The mean over all axes but the last."""
     return array.mean(tuple(range(array.ndim - 1)), dtype=np.float64).astype(np.float32)
@@ -188,11 +210,12 @@ class Score(NamedTuple):
 SCORES = {
     "el2n": Score(el2n, ("error",)),
     "l1": Score(l1, ("probability",)),
+    "max_margin": Score(max_margin, ("probability", "margin")),
     "margin": Score(margin, ("margin",)),
     "grand": Score(grand, ("full_gradient",)),
     "grand_last": Score(grand_last, ("gradient",)),
     "forgetting": Score(forgetting, ("correct",), epochs=2),
-    "aum": Score(aum, ("margin",)),
+    "aum": Score(aum, ("margin", "probability")),
     "entropy": Score(entropy, ("entropy",)),
     "dyn_unc": Score(dyn_unc, ("probability",), epochs=2),
     "dual": Score(dual, ("probability",), epochs=2),

@@ -106,7 +106,7 @@ def test_a_run_prints_and_records_the_full_name_of_its_score(ranked, tmp_path, c
     unread = [{"rule": "random"}, {"rule": "kcenter"}]
     assert [plan("select", data, ranks=str(folder), ipc=1, **rule).matcher.score for rule in unread] == ["", ""]
     dropping = plan("select", data, ranks=str(folder), ipc=1, rule="kcenter", drop=0.1, by="aum")
-    assert dropping.matcher.score == "aum:networks=2"
+    assert dropping.matcher.score == "aum:of=logits,networks=2"
 
 
 def test_ranks_of_other_data_are_refused(ranked):

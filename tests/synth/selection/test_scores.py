@@ -42,6 +42,27 @@ def test_aum_is_the_mean_margin_of_logits_with_its_sign_changed():
     np.testing.assert_allclose(scores(ranks, "margin:epoch=2"), [-2, -3])
 
 
+def test_margins_of_probabilities_are_those_of_the_logits_by_brute_force():
+    """From p_y and the margin of logits alone, also where an example is all but certain, right or wrong."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(0, 4, (2, 3, len(LABELS), 5))
+    z[:, :, 0, LABELS[0]], z[:, :, 1, LABELS[1]], z[:, :, 2, LABELS[2]] = -60.0, 60.0, -2000.0
+    p = np.exp(z - z.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    one = np.eye(5, dtype=bool)[LABELS]
+    largest = lambda values: np.where(one, -np.inf, values).max(-1)  # noqa: E731 (among the other classes)
+    own = lambda values: values[..., np.arange(len(LABELS)), LABELS]  # noqa: E731
+    fields = {"probability": own(p).astype(np.float32), "margin": (own(z) - largest(z)).astype(np.float32)}
+    ranks, wanted = toy_ranks(LABELS, epochs=3, **fields), largest(p) - own(p)
+    assert fields["probability"][0, 0, 2] == 0 < fields["probability"][0, 0, 0] < 1e-20
+    wanted[:, :, 2] = 1  # p_y is lost there, and the class that leads counts as certain
+    found = scores(ranks, "aum:of=probabilities"), scores(ranks, "max_margin:first=2,last=2,networks=1")
+    np.testing.assert_allclose(found[0], wanted.mean((0, 1)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[1], wanted[0, 1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores(ranks, "max_margin"), found[0], rtol=1e-6)
+    assert (np.argsort(found[0]) != np.argsort(scores(ranks, "aum"))).any(), "of logits the order is another"
+
+
 def test_tdds_is_the_sum_over_windows_of_its_definition():
     kl = np.array([[9, 9, 9], [1, 0, 2], [3, 0, 2], [2, 0, 5], [0, 0, 2]], np.float32)[None]  # the first is to an untrained network
     ranks, decay, last, window = toy_ranks(np.zeros(3), networks=1, epochs=5, divergence=kl), 0.9, 5, 3
