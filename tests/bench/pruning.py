@@ -34,7 +34,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "el2n_easy": {"by": "el2n", "rule": "easy"},
     "forgetting": {"by": "forgetting", "rule": "hard"},
     "aum": {"by": "aum", "rule": "hard"},
-    "ccs": {"by": "aum", "rule": "ccs"},
+    "aum_strata": {"by": "aum", "rule": "ccs"},  # nothing is dropped, so it is not CCS, which drops the hardest first
     "moderate": {"by": "moderate", "rule": "moderate"},
 }
 ALPHAS = (0.0, 0.5, 0.9, 1.0)

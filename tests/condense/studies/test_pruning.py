@@ -33,7 +33,7 @@ def test_a_record_compares_like_with_like():
         rows.append({**cell._asdict(), "alpha": cell.alpha or None, "accuracy": [*(base + noise)], "seconds": 1})
     found = record(rows)
     assert found["answers of the teacher, against classes alone"]["alpha 0.5"]["10 %"].startswith("+5.0 ±")
-    assert found["random against a score, without a teacher"]["ccs"]["1 %"].startswith("+10.0 ±")
+    assert found["random against a score, without a teacher"]["aum_strata"]["1 %"].startswith("+10.0 ±")
     assert found["another teacher, against the same network"]["larger"]["50 %"].startswith("+3.0 ±")
     assert found["another teacher, against the same network"]["smaller"]["5 %"].startswith("-2.0 ±")
     assert found["seconds of training"] == len(found["rows"]) * len(FRACTIONS) == 350
