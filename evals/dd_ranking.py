@@ -2,6 +2,9 @@
 
 The formulae are those of its documentation. Its published code puts per cent into the exponent, chooses step sizes and epochs on the test
 images, and does not mix labels where images are mixed; nothing of that is done here.
+
+`condense evaluate` takes IOR under one label regime at a time, in which the set and the random images have labels made the same way. Labels
+that a method has learned with its images, or that it stores, do not enter: the published score counts them on the set's side.
 """
 
 import math
@@ -18,7 +21,7 @@ def hard_label_recovery(full: float, distilled: float) -> float:
 
 
 def improvement_over_random(distilled: float, random: float) -> float:
-    """IOR = Acc(set, its labels) - Acc(random images, labels of the same kind): what its images are worth, in [-1, 1]. Higher is better.
+    """IOR = Acc(set, labels) - Acc(random images, labels of the same kind): what its images are worth, in [-1, 1]. Higher is better.
 
     Raises BadInput for an accuracy outside [0, 1].
     """

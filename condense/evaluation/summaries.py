@@ -16,7 +16,7 @@ def dd_ranking(reports: Sequence[Report]) -> list[dict[str, Any]]:
 
     Keys are `net`, `labels` (the regime), `augmentation` where there is one, `hlr`, `ior` and `lrs`; and `ars` of an augmentation where
     the rows without one are there too. Accuracies are fractions. A combination that lacks one of the rows distilled, random, or full under
-    class indices is left out.
+    class indices is left out. The set's own labels enter nowhere: its accuracy under a regime is that with labels of the regime.
     """
     means = {(one.net, one.set_kind, one.labelling.regime, one.augmentation): one.mean for one in reports if one.labelling}
     found = []
