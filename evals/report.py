@@ -20,6 +20,7 @@ class Labelling(NamedTuple):
       alpha, temperature: weight and temperature of the teachers' answers; None where no teacher takes part, and the weight where the
         recipe has a loss of its own on them.
       teacher_bytes: of the teachers, where networks cannot train without them.
+      alpha_chosen: whether validation examples chose the weight.
     """
 
     regime: str
@@ -28,12 +29,14 @@ class Labelling(NamedTuple):
     alpha: float | None = None
     temperature: float | None = None
     teacher_bytes: int = 0
+    alpha_chosen: bool = False
 
     def as_json(self) -> dict:
         """The fields of a result row of `evaluate --json`: `labels` (the regime), `alpha`, `temperature`, `steps`, `label_bytes` and
-        `teacher_bytes`."""
+        `teacher_bytes`; and `alpha_chosen`, true, where validation examples chose the weight."""
         fields = {"labels": self.regime, "alpha": self.alpha, "temperature": self.temperature, "steps": self.steps}
-        return {**fields, "label_bytes": self.bytes, "teacher_bytes": self.teacher_bytes}
+        chosen = {"alpha_chosen": True} if self.alpha_chosen and self.alpha is not None else {}
+        return {**fields, **chosen, "label_bytes": self.bytes, "teacher_bytes": self.teacher_bytes}
 
 
 class Report(NamedTuple):

@@ -58,9 +58,14 @@ class Flags:
         str | None,
         about("score every row under each of hard, soft (one stored answer an image) and online labels, at equal steps", metavar="LIST"),
     ] = None
-    alpha: Annotated[float | None, about("weight of the teachers' answers in soft and online labels, beside the classes; by default 1")] = (
-        None
-    )
+    alpha: Annotated[
+        str | None,
+        about(
+            "weight of the teachers' answers in soft and online labels, beside the classes; by default 1. "
+            "best: that of 0, 0.5, 0.9 and 1, on validation, row by row",
+            metavar="WEIGHT|best",
+        ),
+    ] = None
     temperature: Annotated[
         float | None, about("temperature of these answers; by default the best of 1, 4 and 20 on validation, row by row")
     ] = None
@@ -80,6 +85,16 @@ class Flags:
     json: Annotated[str | None, about("write the results there", metavar="FILE")] = None
 
 
+def weight_of(text: str | None) -> float | str | None:
+    """A weight as the flag gives it: a number where the text is one, else the text, such as `best`."""
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def act(call: Flags) -> None:
     """Scores sets, prints the table, and writes the JSON file where one is named."""
     if not call.what:
@@ -93,8 +108,9 @@ def act(call: Flags) -> None:
         from condense.workflows.evaluate import evaluate
 
     taken = ("net", "seeds", "recipe", "epochs", "split", "teachers", "best_on_test", "frozen", "full_epochs", "seed", "cache", "ranks")
-    given = {name: getattr(call, name) for name in (*taken, "alpha", "temperature", "tune_lr", "embed", "steps", "precision")}
+    given = {name: getattr(call, name) for name in (*taken, "temperature", "tune_lr", "embed", "steps", "precision")}
     given |= {name: words_of(value) for name in ("regimes", "augmentations") if (value := getattr(call, name)) is not None}
+    given["alpha"] = weight_of(call.alpha)
     result = evaluate(call.what[0] if len(call.what) == 1 else call.what, data=call.data, **given, rows=words_of(call.rows))
     more = [one.per_class() for one in getattr(result, "sets", (result,))] if call.per_class else []
     conclude(result, call.json, more=more, per_class=call.per_class)

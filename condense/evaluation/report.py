@@ -151,7 +151,7 @@ class Evaluation(NamedTuple):
         if first.best_on_test is not None:
             notes.append(f"best: the highest of all scorings on the test {self.modality}, chosen on them")
         if asked := next((report.labelling for report in self.reports if report.labelling and report.labelling.alpha is not None), None):
-            notes.append(f"alpha {asked.alpha:g}")
+            notes.append("alpha chosen on validation" if asked.alpha_chosen else f"alpha {asked.alpha:g}")
         scored = {report.set_kind: report.score for report in self.reports if report.score}
         notes += [f"{' and '.join(scored)} by {' and '.join(dict.fromkeys(scored.values()))}"] if scored else []
         notes += ["step sizes chosen on validation"] if any(report.step_size is not None for report in self.reports) else []
@@ -221,6 +221,7 @@ def _row(report: Report) -> str:
 def _labels_head(reports: Sequence[Report]) -> list[str]:
     """The columns that a table of label regimes or augmentations has beside others."""
     labels = ["labels", "label bytes", "steps"] if any(report.labelling for report in reports) else []
+    labels += ["alpha"] if any(report.labelling and report.labelling.alpha_chosen for report in reports) else []
     labels += ["augmentation"] if any(report.augmentation for report in reports) else []
     return labels + (["coverage", "diversity"] if any(report.spread for report in reports) else [])
 
@@ -230,7 +231,8 @@ def _labels(line: Sequence[Report], columns: Sequence[str]) -> list[str]:
     how, cells = line[0].labelling, {"augmentation": line[0].augmentation or ""}
     if how is not None:
         teachers = f" + teachers {how.teacher_bytes:,}" if how.teacher_bytes else ""
-        cells |= {"labels": how.regime, "label bytes": f"{how.bytes:,}{teachers}", "steps": f"{how.steps:,}"}
+        weights = dict.fromkeys(f"{one.labelling.alpha:g}" for one in line if one.labelling and one.labelling.alpha is not None)
+        cells |= {"alpha": ", ".join(weights), "labels": how.regime, "label bytes": f"{how.bytes:,}{teachers}", "steps": f"{how.steps:,}"}
     if line[0].spread is not None:
         cells |= {"coverage": f"{100 * line[0].spread.coverage:.1f}", "diversity": f"{line[0].spread.diversity:.2f}"}
     return [cells.get(name, "") for name in columns]

@@ -73,7 +73,7 @@ class Choices:
     ranks: str | Path | None = None
     full_epochs: int | None = None
     regimes: Sequence[str] | str | None = None
-    alpha: float | None = None
+    alpha: float | str | None = None
     temperature: float | None = None
     augmentations: Sequence[str] | str | None = None
     tune_lr: bool = False

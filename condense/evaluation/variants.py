@@ -1,8 +1,8 @@
 """Rows under several label regimes or augmentations, and rows whose settings validation images choose.
 
 A variant is a row under one regime and one augmentation, where a call names some. First the temperature of teachers' answers is chosen, at
-the recipe's step size, then the step size where the call asks for it. Each candidate is tried once, from the first seed; trials are cells
-like others, so they are kept.
+the recipe's step size, then their weight and then the step size, where the call asks for these. Each candidate is tried once, from the
+first seed; trials are cells like others, so they are kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ import numpy as np
 from condense.evaluation.choices import score_of
 from condense.evaluation.counts import row_counts
 from condense.evaluation.modalities import EVALUATORS
-from condense.evaluation.regimes import HARD, REGIMES, labelling_of
+from condense.evaluation.regimes import ALPHAS, HARD, REGIMES, labelling_of
 from condense.evaluation.report import Evaluation
 from condense.evaluation.rows import INIT, Row, Shelf, run_rows
 from condense.evaluation.scoring import Scoring, draws_of, facts_of, is_kept, protocol_of
@@ -51,9 +51,11 @@ class Variant(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What validation images may choose: the temperature of teachers' answers and the step size; None where there is nothing to choose."""
+    """What validation images may choose: temperature and weight of teachers' answers and the step size; None where there is nothing to
+    choose."""
 
     temperature: float | None = None
+    alpha: float | None = None
     step_size: float | None = None
 
 
@@ -101,7 +103,8 @@ def scored(made: Scoring, shelf: Shelf, variant: Variant, draws: Callable[[], Ma
       shelf: holds scores that are finished, and takes new ones.
       draws: () -> by name of the row, seed -> what it trains on.
     """
-    key, settings = jax.random.fold_in(jax.random.key(made.common.choices.seed), INIT), Settings()
+    key = jax.random.fold_in(jax.random.key(made.common.choices.seed), INIT)
+    settings = Settings() if variant.regime in (None, HARD) else Settings(alpha=made.teaching.first_alpha)
     for name, candidates in choices_of(made, variant).items():
         options = [settings._replace(**{name: one}) for one in candidates]
         settings = options[0]
@@ -114,16 +117,17 @@ def scored(made: Scoring, shelf: Shelf, variant: Variant, draws: Callable[[], Ma
             note(f"{variant}: {name.replace('_', ' ')} {best:g}, of {listed} % on validation")
     row = row_of(made, variant, settings, draws, made.common.choices.split)
     (report,) = run_rows(key, [row], shelf, seeds=made.seeds)
-    how = None if variant.regime is None else labelled(made, variant, row.protocol, settings.temperature)
+    how = None if variant.regime is None else labelled(made, variant, row.protocol, settings)
     return report._replace(labelling=how, augmentation=variant.augmentation, step_size=settings.step_size)
 
 
 def choices_of(made: Scoring, variant: Variant) -> dict[str, Sequence[float]]:
-    """The candidates of every setting of a variant, by its name (`temperature`, `step_size`), in the order in which they are chosen; empty
-    where there is nothing to choose."""
+    """The candidates of every setting of a variant, by its name (`temperature`, `alpha`, `step_size`), in the order in which they are
+    chosen; empty where there is nothing to choose."""
     found: dict[str, Sequence[float]] = {}
     if variant.regime not in (None, HARD):
         found["temperature"] = made.teaching.candidates(variant.regime)
+        found |= {"alpha": ALPHAS} if made.teaching.alpha is None else {}
     learned = variant.kind == "distilled" and takes_step_size(protocol_of(made, variant.kind), made.synth)
     if made.common.choices.tune_lr and not learned:
         found["step_size"] = STEP_SIZES
@@ -144,14 +148,14 @@ def row_of(made: Scoring, variant: Variant, settings: Settings, draws: Callable[
     taught, protocol = regime not in (None, HARD), protocol_under(made, variant, settings)
     facts = facts_of(made, net, kind, protocol)
     if facts is not None:
-        facts = facts | ({"labels": made.teaching.facts(regime, settings.temperature)} if taught else {})
+        facts = facts | ({"labels": made.teaching.facts(regime, *settings[:2])} if taught else {})
         facts |= {} if split == made.common.choices.split else {"split": split, "best_on_test": False}
         facts |= {"variant": True} if variant.augmentation or settings != Settings() else {}
 
     @cache
     def draw() -> Any:
         given = draws()[kind]
-        return (lambda seed: made.teaching.label(given(seed), regime, settings.temperature)) if taught else given
+        return (lambda seed: made.teaching.label(given(seed), regime, *settings[:2])) if taught else given
 
     worker = made.common.worker(made.data, made.networks[net], protocol, split=split)
     kept = is_kept(made, net, protocol) and (not taught or made.teaching.committee.own())
@@ -159,8 +163,9 @@ def row_of(made: Scoring, variant: Variant, settings: Settings, draws: Callable[
     return Row(net, kind, protocol, worker, draw, made.whole(kind), facts, kept, score)
 
 
-def labelled(made: Scoring, variant: Variant, protocol: Protocol, temperature: float | None) -> Labelling:
+def labelled(made: Scoring, variant: Variant, protocol: Protocol, settings: Settings) -> Labelling:
     """How the row of a variant under a regime is labelled and for how long networks learn from it."""
     counts = {"distilled": len(made.synth), "full": len(made.data.train.y)}
     examples = counts.get(variant.kind, int(np.sum(row_counts(made.synth))))
-    return labelling_of(variant.regime, examples, len(made.data.classes), protocol, teaching=made.teaching, temperature=temperature)
+    how = {"teaching": made.teaching, "temperature": settings.temperature, "alpha": settings.alpha}
+    return labelling_of(variant.regime, examples, len(made.data.classes), protocol, **how)

@@ -224,7 +224,7 @@ def variant_of(row: dict[str, Any]) -> str:
     so that sets of several draws stand in one line."""
     alpha, temperature = row.get("alpha"), (row.get("scoring") or {}).get("temperature")
     words = [f"{row['labels']} labels" if "label_bytes" in row else ""]
-    words.append("" if alpha in (None, 1) else f"alpha {alpha:g}")
+    words.append("alpha chosen" if row.get("alpha_chosen") else "" if alpha in (None, 1) else f"alpha {alpha:g}")
     words.append("" if alpha is None or temperature is None else f"temperature {temperature:g}")
     words.append(f"augmentation {row['augmentation']}" if row.get("augmentation") else "")
     words.append("step size chosen" if row.get("step_size") is not None else "")

@@ -9,7 +9,7 @@ from typing import Any
 
 from condense.data.modality import MODALITIES
 from condense.evaluation.modalities import EVALUATORS
-from condense.evaluation.regimes import HARD, REGIMES, temperatures
+from condense.evaluation.regimes import ALPHAS, BEST, HARD, REGIMES, temperatures
 from condense.evaluation.variants import STEP_SIZES
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput
@@ -69,6 +69,8 @@ def with_teachers(way: dict[str, Any], *, spec: str, known: dict[str, str], rows
         place = next(iter(known.values()))
     if "random_2x2" in rows and any(not KINDS[REGIMES[one].kind].sees for one in listed(way["regimes"]) if one != HARD):
         raise BadInput(f"{at}: stored answers are to whole images, and random_2x2 shows one cell at a time; leave that row out")
+    if not validated and way.get("alpha") == BEST:
+        raise BadInput(f"{at}: there are no validation images to choose alpha by; give a number")
     if not validated and any(len(tried(way, regime)) > 1 for regime in listed(way["regimes"])):
         raise BadInput(f"{at}: there are no validation images to choose a temperature by; give temperature = 4, say")
     return {**way, "teachers": place}
@@ -85,17 +87,25 @@ def tried(way: dict[str, Any], regime: str) -> tuple[float, ...]:
     if regime == HARD:
         return ()
     own_loss = "recipe" in way and find_recipe(way["recipe"]).own_loss
-    fixed = way.get("temperature")
-    return temperatures(regime, way.get("alpha", 1.0), own_loss=own_loss) if fixed is None else (fixed,)
+    fixed, alpha = way.get("temperature"), 1.0 if way.get("alpha") in (None, BEST) else way["alpha"]
+    return temperatures(regime, alpha, own_loss=own_loss) if fixed is None else (fixed,)
+
+
+def trials(way: dict[str, Any], regime: str) -> int:
+    """How many networks an evaluation trains to choose temperature and weight of teachers' answers under a regime. The weight 1 is tried
+    with every temperature already."""
+    count = len(tried(way, regime))
+    weights = len(ALPHAS) if count and way.get("alpha") == BEST else 0
+    return count + max(0, weights - 1) if count > 1 else weights
 
 
 def trainings(way: dict[str, Any], seeds: int, *, whole: bool) -> int:
-    """How many networks a scoring trains for a row and a network: `seeds` for each regime and augmentation, and one for each temperature
-    and step size that is tried. The row of all examples (`whole`) has its own labels and recipe."""
+    """How many networks a scoring trains for a row and a network: `seeds` for each regime and augmentation, and one for each temperature,
+    weight and step size that is tried. The row of all examples (`whole`) has its own labels and recipe."""
     steps = len(STEP_SIZES) if way.get("tune_lr") else 0
     if whole:
         return seeds + steps
-    counts = [len(tried(way, regime)) for regime in listed(way.get("regimes"))]
+    chosen = sum(trials(way, regime) for regime in listed(way.get("regimes")))
     regimes = len(listed(way.get("regimes"))) or 1
     augmentations = len(listed(way.get("augmentations"))) or 1
-    return augmentations * (regimes * (seeds + steps) + sum(count for count in counts if count > 1))
+    return augmentations * (regimes * (seeds + steps) + chosen)

@@ -14,7 +14,7 @@ from condense.workflows.methods import find_method
 from evals.augmentations import check_augmentations
 from evals.recipes import recipe as find_recipe
 from synth.errors import BadInput, nearest
-from synth.options import Positive, Precision, ZeroToOne, check_option
+from synth.options import Positive, Precision, check_option
 
 KEYS = ("about", "data", "ipc", "bytes", "seeds", "draws", "nets", "recipe", "scoring", "rows", "minutes", "method")
 OF_METHOD = ("name", "label", "preset", "net", "ipc", "bytes")  # all others are flags of `condense distill METHOD`
@@ -27,7 +27,7 @@ OF_SCORING: dict[str, Any] = {  # arguments of `condense.evaluate` in a `[[scori
     "epochs": int,
     "steps": int,
     "regimes": Texts,
-    "alpha": Annotated[float, ZeroToOne],
+    "alpha": Any,  # a number or `best`, which `check_regimes` looks at
     "temperature": Annotated[float, Positive],
     "augmentations": Texts,
     "tune_lr": bool,

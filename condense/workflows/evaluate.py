@@ -41,7 +41,7 @@ def evaluate(  # type: ignore[overload-overlap]  # a text is a sequence of texts
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
     regimes: Sequence[str] | str | None = None,
-    alpha: float | None = None,
+    alpha: float | str | None = None,
     temperature: float | None = None,
     augmentations: Sequence[str] | str | None = None,
     tune_lr: bool = False,
@@ -70,7 +70,7 @@ def evaluate(
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
     regimes: Sequence[str] | str | None = None,
-    alpha: float | None = None,
+    alpha: float | str | None = None,
     temperature: float | None = None,
     augmentations: Sequence[str] | str | None = None,
     tune_lr: bool = False,
@@ -98,7 +98,7 @@ def evaluate(
     cache: str | Path | None = None,
     ranks: str | Path | None = None,
     regimes: Sequence[str] | str | None = None,
-    alpha: float | None = None,
+    alpha: float | str | None = None,
     temperature: float | None = None,
     augmentations: Sequence[str] | str | None = None,
     tune_lr: bool = False,
@@ -142,8 +142,9 @@ def evaluate(
       ranks: folder of `condense rank`, for the rows `easy` and `hard`: the lowest or highest scores of every class.
       regimes: of `hard` (class indices), `soft` (one stored answer of `teachers` an example), `online` (they answer to every view): every
         row is scored under each, for as many steps. `full` learns from class indices.
-      alpha: weight of the teachers' answers in the loss of these, (1 - alpha) CE + alpha T^2 KL; by default 1. Recipes with a loss of
-        their own on answers (`gift`, `gvbsm`, `edc`) take no other.
+      alpha: weight of the teachers' answers in the loss of these, (1 - alpha) CE + alpha T^2 KL; by default 1; `best` for that of 0, 0.5,
+        0.9 and 1 which is best on validation images, after the temperature. Recipes with a loss of their own on answers (`gift`, `gvbsm`,
+        `edc`) take no other than 1.
       temperature: T; by default the best of 1, 4 and 20 on validation images, for every network, row and regime.
       augmentations: of those in `evals.augmentations.AUGMENTATIONS`: every row is scored under each, in place of the recipe's own.
       tune_lr: takes the step size of every row, the full one too, that is the best of five on validation images (those of DD-Ranking).

@@ -41,19 +41,20 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Nothing is trained: (kind of row, regime, temperature, images scored on) of every training. At temperature 4 a network is best."""
+    """Nothing is trained: (kind of row, regime, temperature, images scored on) of every training, and a weight that is not 1. At
+    temperature 4 a network is best, and near weight 0.6."""
     seen, labels = [], {}
 
-    def note_labels(teaching, given, regime, temperature):
-        labels[id(given)] = regime, temperature, given  # held, so that no other set gets its number
+    def note_labels(teaching, given, regime, temperature, alpha):
+        labels[id(given)] = regime, temperature, given, alpha  # held, so that no other set gets its number
         return given
 
     def score_at_once(key, trainer, recipe, draw, test, *, numbers, net_name, set_kind, **more):
         labels.clear()
         drawn = draw(numbers[0])
-        regime, temperature, _ = labels.get(id(drawn), ("hard", None, None))
-        seen.append((set_kind, regime, temperature, len(test.y)))
-        accuracy = 0.5 if temperature is None else 0.9 - abs(temperature - 4) / 100
+        regime, temperature, _, alpha = labels.get(id(drawn), ("hard", None, None, 1.0))
+        seen.append((set_kind, regime, temperature, len(test.y), *([alpha] if alpha != 1 else [])))
+        accuracy = 0.5 if temperature is None else 0.9 - abs(temperature - 4) / 100 - (abs(alpha - 0.6) - 0.4) / 10
         return Report(net_name, recipe.name, set_kind, (accuracy,) * len(numbers), 1.0)
 
     monkeypatch.setattr(Teaching, "label", note_labels)
@@ -100,12 +101,28 @@ def test_the_temperature_is_chosen_on_validation_for_every_row(data, call, asked
     assert call(regimes=("soft", "hard"))[0] == [], "trials are kept too"
 
 
+def test_the_weight_is_chosen_on_validation_after_the_temperature(data, call, capsys):
+    """Among 0, 0.5, 0.9 and 1, the last of which was tried with every temperature. Test images are scored once."""
+    said, result = call(regimes=("soft", "hard"), alpha="best")
+    tests, vals = len(data.test.y), len(data.val.y)
+    tried = [("random", "soft", temperature, vals) for temperature in (1.0, 4.0, 20.0)]
+    tried += [("random", "soft", 4.0, vals, alpha) for alpha in (0.0, 0.5, 0.9)]
+    assert [one for one in said if one[0] == "random"] == [*tried, ("random", "soft", 4.0, tests, 0.5), ("random", "hard", None, tests)]
+    assert "act=relu: alpha 0.5, of 0 88.0, 0.5 93.0, 0.9 91.0, 1 90.0 % on validation" in capsys.readouterr().err
+    told = [(row["alpha"], row["temperature"], row.get("alpha_chosen")) for row in result.as_json()["results"]]
+    assert told == [(0.5, 4.0, True), (None, None, None)] * 2
+    heard = io.StringIO()
+    Console(file=heard, width=140).print(result.table())
+    assert "alpha chosen on validation" in heard.getvalue() and "│ 0.5 │" in " ".join(heard.getvalue().split())
+    assert call(regimes=("soft", "hard"), alpha="best")[0] == [] == call(regimes="soft", alpha=0.5, temperature=4.0)[0]
+
+
 def test_facts_tell_weight_temperature_regime_and_teachers_apart(data, tmp_path):
     """What a cell is found by; the place of the teachers is none of it."""
     places = [teachers(tmp_path / name, data, weight=weight) for name, weight in (("a", 1.0), ("b", 1.0), ("c", 2.0))]
     first, same, other = (Committee(place, data, "test") for place in places)
     facts = [
-        Teaching(("online",), alpha, None, committee).facts(regime, temperature)
+        Teaching(("online",), alpha, None, committee).facts(regime, temperature, alpha)
         for alpha, committee, regime, temperature in (
             (1.0, first, "online", 4.0),
             (1.0, same, "online", 4.0),
@@ -219,7 +236,10 @@ def test_a_report_of_kept_scores_passes_regimes_over(call, data, tmp_path):
         ({"regimes": "soft", "teachers": None}, "--regimes soft: its labels are answers of teachers; give --teachers DIR"),
         ({"regimes": "hard"}, "--teachers .*: no regime asks them; add soft or online to --regimes, or leave it out"),
         ({"steps": 11}, "--steps 11: --epochs 2 says how long networks are trained"),
-        ({"alpha": 1.5}, "--alpha 1.5: give the weight of the teachers' answers, a number from 0 to 1"),
+        ({"alpha": 1.5}, "--alpha 1.5: give a number from 0 to 1, the weight of the teachers' answers, or best"),
+        ({"alpha": "most"}, "--alpha most: give a number from 0 to 1, .*, or best"),
+        ({"alpha": "best", "recipe": "gift"}, "--alpha best: recipe gift.* has a loss of its own"),
+        ({"alpha": "best", "regimes": "hard", "teachers": None}, "--alpha best: is of labels by teachers"),
         ({"temperature": 0.0}, "--temperature 0: give a number above 0"),
         ({"regimes": "hard", "teachers": None, "alpha": 0.5}, "--alpha 0.5: is of labels by teachers; add soft or online to --regimes"),
         ({"regimes": None, "temperature": 2.0}, "--temperature 2: is of labels by teachers; add soft or online"),
@@ -361,7 +381,7 @@ def test_regimes_on_digits_from_the_command_line(tmp_path, capsys):
     assert [row["label_bytes"] for row in taught] == [200, 50 * (4 + 20), 200] and taught[2]["teacher_bytes"] > 1000
     assert min(means := [row["mean"] for row in taught]) > 0.4, means
     members = Committee(tmp_path / "t", condense.load_data("digits"), "test")
-    made = Teaching(("soft",), 1.0, 4.0, members).label(synth, "soft", 4.0)
+    made = Teaching(("soft",), 1.0, 4.0, members).label(synth, "soft", 4.0, 1.0)
     assert made.y.nbytes() == taught[1]["label_bytes"] and made.y.answers.teachers.endswith("*1")
     said = " ".join(capsys.readouterr().out.split())
     assert said.count("label bytes") == 2 and said.count("accuracy of every class in %") == 1

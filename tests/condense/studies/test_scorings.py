@@ -136,6 +136,8 @@ def test_claims_are_made_within_one_label_regime():
 def test_a_preview_counts_all_that_a_scoring_trains():
     assert trainings({}, 5, whole=False) == 5 and trainings(HARD, 5, whole=False) == 5
     assert trainings({**ONLINE, "temperature": None}, 5, whole=False) == 5 + 3 and trainings(ONLINE, 5, whole=False) == 5
+    best = {**ONLINE, "alpha": "best"}
+    assert trainings(best, 5, whole=False) == 5 + 4 and trainings({**best, "temperature": None}, 5, whole=False) == 5 + 3 + 3
     own = {"regimes": ["hard", "soft", "online"], "recipe": "gift"}
     assert trainings(own, 5, whole=False) == 3 * 5 + 3, "under a loss on directions the temperature of answers to views does not matter"
     many = {"regimes": ["hard", "online"], "augmentations": ["none", "crop", "dsa"], "tune_lr": True}
