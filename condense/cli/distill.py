@@ -76,7 +76,6 @@ COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
-OF_IMAGES = ("store", "factor", "bases")  # flags of methods that take images
 STARTLESS = {"graphs"}  # modalities whose methods make their own start, so that the flag is always refused; a registry without JAX
 
 
@@ -89,6 +88,8 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
       common: the shared flags: name -> (annotation, default), the default MISSING where a value must be given.
       dry_run: whether nothing will be written, so that `out` may be left out.
     """
+    from condense.workflows.options import STORAGE
+
     document = parse_docstring(inspect.getdoc(factory) or "")
     helps = argument_helps(factory)
     own, parameters = {}, option_parameters(factory)
@@ -100,7 +101,7 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
     places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (common | places | own).items()}
     if set(method.modalities) <= STARTLESS:
-        for name in ("start", *OF_IMAGES):
+        for name in ("start", *STORAGE):
             del rows[name]
     if dry_run:
         rows["out"] = (Annotated[str | None, about("folder of the run", metavar="DIR")], None)

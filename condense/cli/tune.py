@@ -9,7 +9,7 @@ from condense.cli.flags import about
 from condense.runtime.interrupts import defer_interrupt
 
 RECORD = None
-SHARED = ("data", "ipc", "size", "bytes", "fraction", "net", "seed", "start", "preset")
+SHARED = ("data", "ipc", "size", "bytes", "fraction", "net", "seed", "start", "store", "factor", "bases", "preset")
 FLAGS: dict[str, tuple[Any, Any]] = {name: COMMON[name] for name in SHARED} | {
     "out": (Annotated[str, about("folder of the search; the same command again goes on there", metavar="DIR")], MISSING),
     "minutes": (Annotated[float, about("of this machine, for all runs and scores", metavar="M")], MISSING),

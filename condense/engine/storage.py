@@ -14,19 +14,16 @@ from synth.errors import BadInput
 from synth.images.bases import shared
 from synth.images.coded import coded
 from synth.images.quantise import bits_of
-from synth.options import check_option
 
 FLAGS = {"store": str | None, "factor": int | None, "bases": int | None}
 FACTORS = (1, 2, 3)
 
 
-def take_storage(factory: Callable[..., Any], options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The name of what a call stores its set as, and the options that are left for the method. A name that the method has as an option of
-    its own, such as the `factor` of a collage, is left to it. Raises BadInput for what does not go together."""
-    own = option_parameters(factory)
-    asked = {name: check_option(name, value, FLAGS[name]) for name, value in options.items() if name in FLAGS and name not in own}
-    rest = {name: value for name, value in options.items() if name not in asked}
-    return name_of(**{name: asked.get(name) for name in FLAGS}), rest
+def take_storage(factory: Callable[..., Any], options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of the flags of storage by name, None where a call does not give one, and the options that are left for the method. A flag
+    that the method has as an option of its own, such as the `factor` of a collage, is left to it. Values are not checked here."""
+    flags = [name for name in FLAGS if name not in option_parameters(factory)]
+    return {name: options.get(name) for name in flags}, {name: value for name, value in options.items() if name not in flags}
 
 
 def name_of(store: str | None, factor: int | None, bases: int | None) -> str:
@@ -47,6 +44,13 @@ def name_of(store: str | None, factor: int | None, bases: int | None) -> str:
         raise BadInput(f"--factor {divisor}: unknown; give one of {', '.join(map(str, FACTORS))}")
     bits_of(code)
     return "" if (code, divisor) == ("f32", 1) else code + f"x{divisor}" * (divisor > 1)
+
+
+def flags_of(name: str) -> dict[str, Any]:
+    """The values of flags, by their names, that choose what `name_of` calls so; none for the empty name."""
+    if name.startswith("bases="):
+        return {"bases": int(name.removeprefix("bases="))}
+    return {"store": name} if name else {}
 
 
 def content_named(name: str) -> Any:

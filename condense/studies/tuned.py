@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from condense.engine.storage import flags_of
 from condense.plots.tables import WholeTable
 from condense.presets import Preset
 from condense.studies.rungs import Rung, best_of, options_at
@@ -65,6 +66,7 @@ def conclude(search: Search, rungs: list[Rung], rows: list[dict[str, Any]], comm
         "net": made.net,
         "steps": steps,
         **({"start": made.start} if made.start else {}),
+        **flags_of(made.stored),
         **options,
     }
     claim = f"{100 * row['mean']:.1f} % of validation examples after a short retraining of {search.seeds}"

@@ -10,6 +10,7 @@ from synth.errors import BadInput
 from synth.options import check_option, flag_of
 
 BUDGETS = ("ipc", "size", "bytes", "fraction")
+STORAGE = ("store", "factor", "bases")  # the flags of `condense.engine.storage`, which imports JAX
 
 
 class Settings(NamedTuple):
@@ -31,7 +32,8 @@ class Settings(NamedTuple):
 def settle(method: Method, factory: Callable, preset: str | None, common: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     """Merges the settings of a call: a value in the call beats the preset's, which beats the default.
 
-    Two settings of a call also remove others of the preset: a budget (ipc, size, bytes or fraction) removes its budget, minutes its steps.
+    Settings of a call also remove others of the preset: a budget (ipc, size, bytes or fraction) removes its budget, minutes its steps, and
+    each of store, factor and bases the others of these, so that what is stored is all the call's or all the preset's.
 
     Args:
       method: whose settings they are.
@@ -51,8 +53,9 @@ def settle(method: Method, factory: Callable, preset: str | None, common: Mappin
     filled = {} if preset is None else preset_of(preset, method.name)
     if unknown := [name for name in filled if name not in common and name not in known and name not in flags]:
         raise BadInput(f"--preset {preset}: {method.name} has no option {flag_of(unknown[0])}; take it out of the file")
-    if any(common.get(name) is not None for name in BUDGETS):  # a budget of the call replaces the preset's
-        filled = {name: value for name, value in filled.items() if name not in BUDGETS}
+    for group in (BUDGETS, [name for name in STORAGE if name in common]):  # a method's own factor, of its collages, is not in `common`
+        if any(common.get(name) is not None for name in group):
+            filled = {name: value for name, value in filled.items() if name not in group}
     if common.get("minutes") is not None:  # they replace the preset's steps
         if common.get("steps") is not None:
             raise BadInput(f"--minutes {common['minutes']}: --steps {common['steps']} says how long the run is; give one of the two")

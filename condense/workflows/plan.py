@@ -19,7 +19,7 @@ from condense.data.modality import MODALITIES, Modality
 from condense.engine.budget import Budget, fit_to_budget, images_a_class
 from condense.engine.initial import check_start, initial_set, set_info
 from condense.engine.schedule import Schedule, make_schedule
-from condense.engine.storage import check_bases, take_content, take_storage
+from condense.engine.storage import FLAGS, check_bases, name_of, take_content, take_storage
 from condense.inputs.context import Context
 from condense.inputs.priors import Unmeasured
 from condense.inputs.registry import Resolved, resolve_inputs, split_seed
@@ -42,7 +42,8 @@ from synth.set import SyntheticSet
 FIRST = "noise"  # of sets that a plan measures: neither their time nor their bytes depend on the images
 COUNTS = ("ipc", "size", "bytes", "fraction", "steps", "eval_every", "checkpoint_every")
 BUDGETS = len(Budget.__dataclass_fields__)  # the first of them
-KINDS = dict.fromkeys(COUNTS, int | None) | {"fraction": Annotated[float, Share] | None, "minutes": Annotated[float, Positive] | None}
+KINDS = dict.fromkeys(COUNTS, int | None) | {"fraction": Annotated[float, Share] | None}
+KINDS |= {"minutes": Annotated[float, Positive] | None, **FLAGS}
 
 
 class Length(NamedTuple):
@@ -173,11 +174,12 @@ def plan(
     said = {"method": method, "data": data, **counts, "minutes": minutes, "out": out, "net": net, "seed": seed}
     said |= {"start": start, "preset": preset, "force": force}
     factory, seed, place = method.load(), check_seed(seed), folder_of(out)
-    stored, own = take_storage(factory, options)
-    settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, "minutes": minutes, **counts}, own)
+    storage, own = take_storage(factory, options)
+    settings = settle(method, factory, preset, {"data": data, "net": net, "start": start, "minutes": minutes, **counts, **storage}, own)
     common = {name: check_option(name, value, KINDS[name]) if name in KINDS else value for name, value in settings.common.items()}
     data = take_data(method, factory, common["data"], settings, seed)
     modality, budget, start = MODALITIES[data.modality], Budget(*(common[name] for name in COUNTS[:BUDGETS])), common["start"]
+    stored = name_of(*(common.get(name) for name in FLAGS))
     settings = fitted(settings, method.defaults.get(modality.name, {}))
     check_start_name(start, modality, data.image)
     given, steps = budget.of(modality), common["steps"] or method.usual_steps(len(data.train.y))

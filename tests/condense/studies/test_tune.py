@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,12 +13,16 @@ from PIL import Image
 import condense
 from condense.__main__ import run
 from condense.engine.measure import Cost
+from condense.engine.storage import stored_as
 from condense.plots.trials import draw_trials
 from condense.presets import find_preset
+from condense.presets.file import write_preset
 from condense.studies import trials as climbing
 from condense.studies import tune as module
-from condense.studies.rungs import Rung
+from condense.studies.rungs import Rung, spans_of
+from condense.studies.trials import Search
 from condense.studies.tune import tune
+from condense.studies.tuned import conclude
 from condense.workflows.plan import plan
 from matchers import REGISTRY
 from synth.errors import BadInput, RunFailed
@@ -150,6 +155,30 @@ def test_another_search_or_something_else_in_the_folder_is_refused(spec, tmp_pat
         search(spec, tmp_path / "t")
 
 
+@pytest.mark.parametrize("flags", [{"store": "u8"}, {"store": "u4", "factor": 2}, {"bases": 2}, {}])
+def test_the_preset_of_a_search_stores_what_its_trials_stored(flags, spec, tmp_path):
+    """Each was refused by the plan before, or lost on the way."""
+    made = plan(PULL, spec, **SMALL, **flags)
+    rows = [{"trial": 0, "steps": 2, "options": {"lr": 0.5}, "accuracy": [0.5], "mean": 0.5, "reason": ""}]
+    found = conclude(Search(made, {}, spans_of(made, ("lr",)), [None], 1, tmp_path), [Rung(1, 2)], rows, "tune")
+    write_preset(tmp_path / "preset.json", found.preset)
+    again = partial(plan, PULL, None, preset=str(tmp_path / "preset.json"))
+    assert again().stored == made.stored
+    beats = {"f16": {"store": "f16"}, "f32x2": {"factor": 2}, "bases=3": {"bases": 3}, "": {"store": "f32"}}
+    assert [again(**call).stored for call in beats.values()] == list(beats)
+
+
+def test_a_wrong_storage_in_the_file_of_a_preset_is_refused_and_collages_keep_their_own_factor(spec, tmp_path):
+    settings = {"store": "u8", "factor": 1, "bases": 2}
+    held = {name: "" for name in ("name", "claim", "source", "cost", "first")} | {"format": 1, "method": "dm", "data": spec}
+    (tmp_path / "mine.json").write_text(json.dumps({**held, "settings": settings}))
+    with pytest.raises(BadInput, match=r"--bases 2: bases and coefficients are stored in .*; leave --store out"):
+        plan("dm", None, ipc=1, preset=str(tmp_path / "mine.json"))
+    (tmp_path / "mine.json").write_text(json.dumps({**held, "method": "rded", "settings": {"factor": 2}}))
+    made = plan("rded", "digits", ipc=1, preset=str(tmp_path / "mine.json"), store="u8")
+    assert made.settings.options["factor"] == 2 and made.stored == "u8"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -183,14 +212,26 @@ def test_a_picture_has_a_dot_for_every_trial_with_a_score():
 @pytest.mark.slow
 def test_the_command_line_prints_the_table_and_the_next_command(spec, tmp_path, fixed, monkeypatch, capsys):
     monkeypatch.setitem(REGISTRY, "pull", PULL)
-    flags = f"--data {spec} --ipc 1 --net mlp:width=4 --batch 4 --minutes 1 --trials 4 --seeds 1 --vary lr --out {tmp_path / 's'}"
+    flags = (
+        f"--data {spec} --ipc 1 --net mlp:width=4 --batch 4 --store u8 --minutes 1 --trials 4 --seeds 1 --vary lr --out {tmp_path / 's'}"
+    )
     assert run(["tune", "pull", *flags.split()]) == 0
     said = capsys.readouterr().out
     assert "trial" in said and "0.05" in said and f"--preset {tmp_path / 's' / 'preset.json'} --out DIR" in said
     assert find_preset(str(tmp_path / "s" / "preset.json")).source == f"condense tune pull {flags}"
+    assert run(["distill", "pull", "--data", spec, "--preset", str(tmp_path / "s" / "preset.json"), "--out", str(tmp_path / "r")]) == 0
+    runs = [tmp_path / "r", *(tmp_path / "s" / "runs").iterdir()]
+    assert {stored_as(condense.load_set(run / "set.npz").x) for run in runs} == {"u8"}
+
+
+def test_help_lists_the_flags_of_a_search_and_of_storage_where_a_method_takes_images(monkeypatch, capsys):
+    monkeypatch.setitem(REGISTRY, "pull", PULL)
     assert run(["tune"]) == 2 and run(["tune", "pull", "--help"]) == 0
+    said, storage = capsys.readouterr().out, ("--store KIND", "--factor N", "--bases N")
+    assert all(flag in said for flag in ("--minutes M", "--vary NAME ...", "--trials N", "--lr X", *storage))
+    assert run(["tune", "doscond", "--help"]) == 0
     said = capsys.readouterr().out
-    assert all(flag in said for flag in ("--minutes M", "--vary NAME ...", "--trials N", "--lr X"))
+    assert "--vary NAME ..." in said and not any(flag in said for flag in (*storage, "--start KIND"))
 
 
 @pytest.mark.slow
