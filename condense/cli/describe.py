@@ -15,7 +15,7 @@ class Flags:
 
     what: Annotated[
         Positional[str],
-        about("data, a set's file, the folder of a run, or a preset", metavar="SPEC_OR_SET_OR_DIR_OR_PRESET"),
+        about("data, a set's file, the folder of a run, or a preset by name or from its JSON file", metavar="SPEC_OR_SET_OR_DIR_OR_PRESET"),
     ]
     cost: Annotated[bool, about("of data, train the usual network for a moment to say what training costs here")] = False
 

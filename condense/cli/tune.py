@@ -29,11 +29,10 @@ def act(args: list[str]) -> None:
     with defer_interrupt():
         from condense.plots.tables import print_table
         from condense.studies.tune import tune
+        from condense.studies.tuned import PRESET
     given = dict(read.given)
     data = given.pop("data", read.preset.get("data"))
     found = tune(read.method, data, command="condense tune " + shlex.join(args), **given)
     print_table(found.table())
-    place = found.out / "preset.json"
-    print(f"{place} holds the best settings, {found.preset.claim}; next:")
-    again = ["condense", "distill", read.method.name, "--data", read.flags.data, "--preset", str(place), "--out", "DIR"]
-    print("  " + shlex.join(again))
+    print(f"{found.out / PRESET} holds the best settings, {found.preset.claim}; next:")
+    print("  " + shlex.join(found.next_words(read.flags.data)))

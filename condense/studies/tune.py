@@ -19,7 +19,7 @@ from condense.runtime.log import duration, note
 from condense.studies.rungs import Rung, draw, rungs_of, spans_of
 from condense.studies.suite import write_json
 from condense.studies.trials import Search, climb, score
-from condense.studies.tuned import Tuned, conclude
+from condense.studies.tuned import PRESET, Tuned, conclude
 from condense.workflows.calls import plain
 from condense.workflows.lengths import step_cost
 from condense.workflows.plan import Plan, plan, stand_in_set
@@ -30,7 +30,7 @@ from synth.errors import BadInput
 from synth.files.records import ListOf, Table, Whole, read_record
 from synth.options import Positive, check_option
 
-RECORD, TRIALS, PLOT, PRESET = "tune.json", "trials.json", "trials.png", "preset.json"
+RECORD, TRIALS, PLOT = "tune.json", "trials.json", "trials.png"
 SHARE = 0.05  # of the minutes, kept for what is not measured
 MOST, LONGEST = 10, 10.0  # steps and seconds of timing
 

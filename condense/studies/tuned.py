@@ -9,6 +9,9 @@ from condense.presets import Preset
 from condense.studies.rungs import Rung, best_of, options_at
 from condense.studies.trials import Search
 from synth.errors import RunFailed
+from synth.options import flag_of
+
+PRESET = "preset.json"
 
 
 class Tuned(NamedTuple):
@@ -20,6 +23,9 @@ class Tuned(NamedTuple):
       rows: a dict for every run: `trial` (its number), `steps`, `options`, `accuracy` (a list, one a network) and `mean`, both None where
         it failed, and then its `reason`.
       best: the row of the best trial, of those that ran longest.
+      places: the folders of the inputs that all trials worked from, such as experts, by the name of their flag: those that the call or its
+        preset names, and those that the search made. The preset does not name them.
+      seed: of the trials, which the preset does not hold either.
     """
 
     out: Path
@@ -27,6 +33,16 @@ class Tuned(NamedTuple):
     rungs: tuple[Rung, ...]
     rows: tuple[dict[str, Any], ...]
     best: dict[str, Any]
+    places: dict[str, str]
+    seed: int
+
+    def next_words(self, data: str) -> list[str]:
+        """The words of the command that distils with the best settings, inputs and seed of the trials; `data` is the specification of the
+        call. DIR stands for the folder of the run."""
+        words = ["condense", "distill", self.preset.method, "--data", data, "--preset", str(self.out / PRESET)]
+        for name, place in self.places.items():
+            words += [flag_of(name), place]
+        return [*words, *(["--seed", str(self.seed)] if self.seed else []), "--out", "DIR"]
 
     def as_json(self) -> dict[str, Any]:
         """The document `trials.json`: `method`, `data`, `rungs`, `rows` and `best`; accuracies are fractions of the validation split."""
@@ -76,4 +92,6 @@ def conclude(search: Search, rungs: list[Rung], rows: list[dict[str, Any]], comm
         tuple(rungs),
         tuple(rows),
         row,
+        made.settings.places,
+        made.seed,
     )

@@ -2,6 +2,7 @@
 
 import shlex
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from condense.data.readers import READERS
 from condense.data.readers.base import HELD
 from condense.data.spec import parse_spec
 from condense.engine.measure import measure_training
-from condense.presets import PRESETS
+from condense.presets import PRESETS, Origin, find_preset
 from condense.runtime.log import duration
 from condense.runtime.run_folder import RECORD
 from condense.workflows.runs import SavedRun, load_run
@@ -63,8 +64,8 @@ def describe(what: SyntheticSet | SavedRun | Given, *, cost: bool = False) -> De
     """Describes data (size, classes, shapes, ranges, rows that are there twice, bytes of sets), a set, a run or a preset.
 
     Args:
-      what: data as `load_data` takes them, a set or its file, a run or its folder, or the name of a preset. The rows of a specification are
-        looked at once, a piece at a time.
+      what: data as `load_data` takes them, a set or its file, a run or its folder, or the name or JSON file of a preset. The rows of a
+        specification are looked at once, a piece at a time.
       cost: whether a few examples are trained on, to say what training on these images or vectors costs on this machine. Not for graphs,
         sets, runs and presets.
 
@@ -82,7 +83,7 @@ def describe(what: SyntheticSet | SavedRun | Given, *, cost: bool = False) -> De
     if not isinstance(what, str | Path):
         return describe_data(load_data(what), cost=cost)
     name, path = str(what), Path(what)
-    if name in PRESETS:
+    if name in PRESETS or (path.suffix == ".json" and path.is_file()):
         return describe_preset(name)
     if (path / RECORD).is_file():
         return describe_run(load_run(path))
@@ -242,5 +243,12 @@ def describe_run(run: SavedRun) -> Description:
 
 
 def describe_preset(name: str) -> Description:
-    """Describes the preset of this name, which must be known: its whole record, and every setting that it makes."""
-    return Description(f"a preset: {name}", PRESETS[name].rows())
+    """Describes a preset, by its name, which must be known, or from a JSON file: its whole record, and every setting that it makes. A file
+    says nothing of looks at test images and of this project's own result, so there is no row of these. Raises BadInput for a file that
+    holds no preset."""
+    preset = find_preset(name)
+    if name in PRESETS:
+        return Description(f"a preset: {name}", preset.rows())
+    origin = Origin("this file", "as the file says", looks="")
+    rows = replace(preset, name=shlex.quote(name), origin=origin).rows()
+    return Description(f"a preset: {name}", tuple(row for row in rows if row[0] != "ours"))

@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,11 +28,13 @@ from condense.workflows.plan import plan
 from matchers import REGISTRY
 from synth.errors import BadInput, RunFailed
 from tests.support.cli import surroundings, wait
+from tests.support.data_files import class_folders
 from tests.support.three_classes import three_classes
 from tests.support.toy_pull import PULL
 
 SMALL = {"ipc": 1, "net": "mlp:width=4", "batch": 4}
 RUNGS = [Rung(4, 2), Rung(1, 6)]
+ROWS = [{"trial": 0, "steps": 2, "options": {"lr": 0.5}, "accuracy": [0.5], "mean": 0.5, "reason": ""}]  # one trial of two steps
 
 
 @pytest.fixture
@@ -159,8 +162,7 @@ def test_another_search_or_something_else_in_the_folder_is_refused(spec, tmp_pat
 def test_the_preset_of_a_search_stores_what_its_trials_stored(flags, spec, tmp_path):
     """Each was refused by the plan before, or lost on the way."""
     made = plan(PULL, spec, **SMALL, **flags)
-    rows = [{"trial": 0, "steps": 2, "options": {"lr": 0.5}, "accuracy": [0.5], "mean": 0.5, "reason": ""}]
-    found = conclude(Search(made, {}, spans_of(made, ("lr",)), [None], 1, tmp_path), [Rung(1, 2)], rows, "tune")
+    found = conclude(Search(made, {}, spans_of(made, ("lr",)), [None], 1, tmp_path), [Rung(1, 2)], ROWS, "tune")
     write_preset(tmp_path / "preset.json", found.preset)
     again = partial(plan, PULL, None, preset=str(tmp_path / "preset.json"))
     assert again().stored == made.stored
@@ -222,6 +224,31 @@ def test_the_command_line_prints_the_table_and_the_next_command(spec, tmp_path, 
     assert run(["distill", "pull", "--data", spec, "--preset", str(tmp_path / "s" / "preset.json"), "--out", str(tmp_path / "r")]) == 0
     runs = [tmp_path / "r", *(tmp_path / "s" / "runs").iterdir()]
     assert {stored_as(condense.load_set(run / "set.npz").x) for run in runs} == {"u8"}
+
+
+def test_a_folder_of_pictures_is_tuned_and_the_printed_command_is_that_of_the_trials(tmp_path, monkeypatch, capsys):
+    """The seed draws the validation split and is in no preset; the folder has a space in it."""
+    monkeypatch.setitem(REGISTRY, "pull", PULL)
+    monkeypatch.setattr(module, "measure_rungs", lambda search, minutes: [Rung(2, 1)])
+    class_folders(tmp_path / "my photos", n=12, size=(8, 8))
+    data, out = f"folder:{tmp_path / 'my photos'}?size=8", str(tmp_path / "s")
+    flags = ["--ipc", "1", "--net", "mlp:width=4", "--minutes", "1", "--trials", "2", "--seeds", "1", "--vary", "lr"]
+    assert run(["tune", "pull", "--data", data, "--seed", "3", *flags, "--out", out]) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert words == ["condense", "distill", "pull", "--data", data, "--preset", f"{out}/preset.json", "--seed", "3", "--out", "DIR"]
+    assert run([*words[1:-1], str(tmp_path / "r")]) == 0
+    best = json.loads((tmp_path / "s" / "trials.json").read_text())["best"]
+    trial = condense.load_set(tmp_path / "s" / "runs" / f"{best['trial']:02d}-1" / "set.npz")
+    np.testing.assert_array_equal(condense.load_set(tmp_path / "r" / "set.npz").x.decode(), trial.x.decode())
+
+
+def test_the_next_command_names_the_inputs_of_the_trials(spec, tmp_path):
+    """Those that the search made too; a run without them would train others."""
+    made = plan(PULL, spec, **SMALL)
+    made = replace(made, settings=made.settings._replace(places={"experts": "e x", "teachers": "t"}))
+    found = conclude(Search(made, {}, spans_of(made, ("lr",)), [None], 1, tmp_path / "s"), [Rung(1, 2)], ROWS, "tune")
+    said = ["--data", "digits", "--preset", str(tmp_path / "s" / "preset.json"), "--experts", "e x", "--teachers", "t", "--out", "DIR"]
+    assert found.next_words("digits") == ["condense", "distill", "pull", *said]
 
 
 def test_help_lists_the_flags_of_a_search_and_of_storage_where_a_method_takes_images(monkeypatch, capsys):

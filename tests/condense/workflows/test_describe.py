@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -21,6 +22,8 @@ from condense.data.readers import READERS
 from condense.data.readers.source import arrays
 from condense.data.readers.tfds import write_tfds
 from condense.data.spec import parse_spec
+from condense.presets import Preset
+from condense.presets.file import write_preset
 from synth.errors import BadInput
 from tests.support.cli import surroundings
 from tests.support.data_files import MIB, little_memory, refused
@@ -119,6 +122,23 @@ def test_vectors_graphs_arrays_sets_runs_and_presets_are_described(tmp_path, cap
         condense.describe(name + "x")
     with pytest.raises(BadInput, match="did you mean digits"):
         condense.describe("digitz")
+
+
+def test_the_file_of_a_preset_is_described(tmp_path, capsys):
+    place = tmp_path / "my preset.json"
+    settings = {"ipc": 1, "lr": 0.05, "store": "u8"}
+    write_preset(place, Preset("dm_tuned", "dm", "digits", "61.2 % of validation", "condense tune dm", "400 steps", settings))
+    assert command(["describe", str(place)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    rows = dict(condense.describe(place).rows)
+    assert told[0] == f"what        a preset: {place}" and rows["score"] == "61.2 % of validation (as the file says)"
+    assert rows["run"] == f"condense distill dm --preset '{place}' --out DIR" and rows["settings"] == "ipc=1, lr=0.05, store=u8"
+    assert not {"looks", "ours"} & rows.keys()
+    words = shlex.split(rows["run"].replace("DIR", str(tmp_path / "r")))
+    assert command([*words[1:], "--net", "mlp:width=4", "--batch", "4", "--dry-run"]) == 0, "the command is one that can be followed"
+    place.write_text("{}")
+    with pytest.raises(BadInput, match=r"my preset\.json: is no preset"):
+        condense.describe(place)
 
 
 @pytest.mark.slow
