@@ -28,7 +28,10 @@ class Method:
       labelled: whether it reads the labels of the data.
       scaled: where its rule for the length of a run is, written as `factory` is: (steps, options, per_class) -> the options that suit so
         many steps and examples a class (None where the method counts itself), a dictionary of numbers. They serve where neither a call
-        nor a preset says others. `options` are those of the call with all defaults. Empty for a method whose options suit any length.
+        nor a preset says others. `options` are those of the call with all defaults. Empty for a method whose options stay as they are.
+      length: what becomes of the step sizes in a run of another length, as help pages say it beside `--minutes`. It names the flags that
+        `scaled` sets by the steps. Where no rule reads the steps, it begins with `any length: ` and what was measured, or with
+        `not measured: `. Empty for a method that takes one step.
       tuned: names of the options that a tuner varies where a call names none; all have a range in their annotation.
     """
 
@@ -44,6 +47,7 @@ class Method:
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     labelled: bool = True
     scaled: str | Callable[[int, Mapping[str, Any], int | None], dict[str, Any]] = ""
+    length: str = ""
     tuned: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., Any]:

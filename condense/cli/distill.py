@@ -20,6 +20,7 @@ from synth.options import flag_of, plain_type
 
 RECORD = None
 
+MINUTES = "in place of --steps: how long compiling and steps may take here"
 COMMON: dict[str, tuple[Any, Any]] = {
     "data": (
         Annotated[str, about("a name (`condense list data`), a path, or KIND:LOCATION, each with [?key=value&...]", metavar="SPEC")],
@@ -38,12 +39,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "steps": (Annotated[int | None, about("steps in all; by default those of the method or preset, one for methods that choose")], None),
-    "minutes": (
-        Annotated[
-            float | None, about("in place of --steps: how long compiling and steps may take here; step sizes suit that", metavar="M")
-        ],
-        None,
-    ),
+    "minutes": (Annotated[float | None, about(MINUTES, metavar="M")], None),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
     "start": (
         Annotated[str | None, about("first examples: noise, random, kmeans, herding or collage; by default the method's", metavar="KIND")],
@@ -100,6 +96,8 @@ def method_class(method: Method, factory: Callable, preset: dict[str, Any], comm
         own[name] = (Annotated[plain_type(p.annotation), about(text, metavar=shown(plain_type(p.annotation)))], usual[name])
     places = {name: (Annotated[str | None, about(text, metavar="DIR")], None) for name, text in flagged_inputs(factory).items()}
     rows = {name: (kind, preset.get(name, default)) for name, (kind, default) in (common | places | own).items()}
+    if method.length and "steps" in rows:  # not of a search, whose minutes are those of all its runs
+        rows["minutes"] = (Annotated[float | None, about(f"{MINUTES}; {method.length}", metavar="M")], None)
     if set(method.modalities) <= STARTLESS:
         for name in ("start", *STORAGE):
             del rows[name]

@@ -66,8 +66,8 @@ def distill(
       net: network to match with: a specification, a `synth.base.Net` or a flax module; by default what the inputs are of, or the data's.
       steps: of the method, 1000 by default; selection methods take one.
       minutes: in place of steps, how long compilation and steps may take on this machine. It is measured once how many steps that is; the
-        method's rule sets the step sizes that suit so many, where nothing else does; run.json holds both. Experts, teachers and scores
-        come beside that.
+        method's rule, if it has one, sets the options that suit so many, where nothing else does; run.json holds both. Experts, teachers
+        and scores come beside that.
       seed: of all that is drawn, and of the validation split where `data` is a specification and no experts or teachers are given that left
         out another.
       start: first images, a name in `synth.selection.choose.STARTS`; by default the method's.

@@ -69,7 +69,7 @@ def facts(method: Method, factory: Any, paper: str) -> list[tuple[str, str]]:
         ("network", code(method.net)),
         ("works from", "; ".join(made)),
         ("recipe of its experts", code(method.experts)),
-        ("`--minutes`", "its rule sets options by the number of steps" if method.scaled else ""),
+        ("`--minutes`", plain(method.length)),
         ("`condense tune` varies", ", ".join(map(code, method.tuned))),
         (
             "other defaults",

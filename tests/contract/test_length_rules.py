@@ -1,12 +1,18 @@
 """The rules by which methods set options for the length of a run given in minutes."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 
 import condense
+from condense.__main__ import run
 from matchers import REGISTRY
 from matchers.inputs import option_parameters
-from synth.options import check_option
+from synth.options import check_option, flag_of
+from tests.support.methods import built
+from tests.support.places import ROOT
 
 RULED = [name for name, method in REGISTRY.items() if method.scaled]
 LENGTHS = (1, 7, 30, 100, 300, 1_000, 3_000, 10_000, 100_000, 1_000_000)
@@ -27,6 +33,30 @@ def test_step_sizes_never_grow_with_the_length(name):
     options = {option: parameter.default for option, parameter in option_parameters(REGISTRY[name].load()).items()}
     sizes = [REGISTRY[name].scale(steps, options, 1).get("lr", 0.0) for steps in LENGTHS]
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_method_of_many_steps_says_what_becomes_of_its_step_sizes(name):
+    """The options that change with the steps, or that none does and what was measured; what is said of a rule is what it does."""
+    method, kind = REGISTRY[name], REGISTRY[name].modalities[0]
+    if built(name, kind).host:
+        assert not method.length and not method.scaled
+        return
+    options = {option: parameter.default for option, parameter in option_parameters(method.load()).items()}
+    rules = [method.scale(steps, options, 1) for steps in LENGTHS]
+    moved = {option for rule in rules for option, value in rule.items() if value != rules[0][option]}
+    assert all(flag_of(option) in method.length for option in moved)
+    assert method.length.startswith(("any length: ", "not measured: ")) == (not moved)
+    unfitted = json.loads((ROOT / "docs" / "experiments" / "length_rules.json").read_text())["not_fitted"]
+    if "not measured" in method.length:
+        assert re.search(rf"\b{name}\b", unfitted), "the record says so too"
+
+
+def test_help_says_it_beside_the_minutes_of_a_run_and_not_of_a_search(capsys):
+    for verb, said in (("distill", True), ("tune", False)):
+        assert run([verb, "dc", "--help"]) == 0
+        words = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert ("may take here; not measured: step sizes keep their defaults at any length" in words) == said
 
 
 def test_a_method_without_a_rule_keeps_its_options():
