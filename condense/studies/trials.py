@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+
 from condense.runtime.log import note
 from condense.runtime.programs import release_programs
 from condense.studies.rungs import Rung, best_of, options_at
 from condense.studies.suite import write_json
-from condense.workflows.distill import distill
+from condense.workflows.distill import distill, first_set
 from condense.workflows.evaluate import evaluate
-from condense.workflows.plan import Plan
+from condense.workflows.plan import Plan, plan, realise
+from condense.workflows.verdicts import at_start, compare_with_start
 from evals.recipes import recipe
 from evals.report import Report
 from synth.errors import BadInput, RunFailed
@@ -87,6 +90,23 @@ def run_trial(search: Search, number: int, steps: int, options: dict[str, Any]) 
         return row | {"reason": str(error)}
     note(f"{said}: {100 * report.mean:.1f} % of validation")
     return row | {"accuracy": list(report.accuracy), "mean": report.mean}
+
+
+def tell_start(search: Search, row: dict[str, Any]) -> None:
+    """Scores the start of a trial's run as the trial was scored, and warns where the trial is no better. `row` is that of the trial, which
+    has a score. Nothing is done for graphs, whose sets methods start by themselves, nor where the start cannot be scored."""
+    if not search.made.modality.starts:
+        return
+    number, steps = row["trial"], row["steps"]
+    call = {**search.call, **row["options"], "steps": steps, "out": search.out / RUNS / f"{number:02d}-{steps}"}
+    try:
+        made = realise(plan(search.made.method, search.made.data, **call))
+        start = at_start(jax.random.key(made.seed), made.matcher, first_set(made, made.config()))
+        first = score(search, start, cache=search.out / CELLS).mean
+    except (RunFailed, BadInput) as error:
+        note(f"the start of trial {number} has no score: {error}")
+        return
+    compare_with_start(f"the best trial, {number},", row["mean"], first)
 
 
 def score(search: Search, what: SyntheticSet | Path, *, cache: str | Path) -> Report:

@@ -18,7 +18,7 @@ from condense.runtime.lock import LOCK, locked, sign
 from condense.runtime.log import duration, note
 from condense.studies.rungs import Rung, draw, rungs_of, spans_of
 from condense.studies.suite import write_json
-from condense.studies.trials import Search, climb, score
+from condense.studies.trials import Search, climb, score, tell_start
 from condense.studies.tuned import PRESET, Tuned, conclude
 from condense.workflows.calls import plain
 from condense.workflows.lengths import step_cost
@@ -58,7 +58,8 @@ def tune(
     """Looks for options of a method on data: many short runs, of which the better third goes on to longer ones, and the best is the preset.
 
     The first trial is the call as it stands; the others lie around it, by factors of up to 100 each way where a range has no end. The
-    same call again goes on where it was stopped. The test split is not looked at.
+    same call again goes on where it was stopped. At the end the start of the best trial is scored too, and a warning says where nothing was
+    gained. The test split is not looked at.
 
     Args:
       method, data, ipc, size, bytes, fraction, net, seed, start, preset: as of `condense.distill`. `options` are the method's; those
@@ -93,6 +94,7 @@ def tune(
         write_json(folder / TRIALS, found.as_json())
         write_preset(folder / PRESET, found.preset)
         draw_trials(found.rows, list(spans), logs=[span.log for span in spans.values()]).save(folder / PLOT)
+        tell_start(search, found.best)
     return found
 
 
@@ -175,8 +177,9 @@ def measure_rungs(search: Search, minutes: float) -> list[Rung]:
     cost = step_cost(made, most=MOST, longest=LONGEST)
     before = time.perf_counter()
     score(search, stand_in_set(made), cache="none")
-    run = cost.compiling + time.perf_counter() - before
-    left = (1 - SHARE) * 60 * minutes - (time.perf_counter() - began)
+    scoring = time.perf_counter() - before  # as much is kept for that of the best trial's start
+    run = cost.compiling + scoring
+    left = (1 - SHARE) * 60 * minutes - (time.perf_counter() - began) - scoring
     rungs = rungs_of(len(search.points), seconds=left, run=run, step=cost.mean)
     words = ", then ".join(f"{rung.trials} of {rung.steps:,} steps" for rung in rungs)
     note(f"runs: {words}; a step takes {cost.mean:.3g} s, compiling and scoring {duration(run)} a run")

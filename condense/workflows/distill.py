@@ -120,6 +120,17 @@ def execute(made: Plan) -> SyntheticSet:
         return run_method(made, config, opened)
 
 
+def first_set(made: Plan, config: dict[str, Any]) -> SyntheticSet:
+    """The set before the first step of a plan, all of whose inputs are there. `config` are the choices that identify the run, as
+    `Plan.config` gives them."""
+    key, info = jax.random.key(made.seed), set_info(made.data, config, seed=made.seed, recipe=made.recipe)
+
+    def first(count: int | None) -> SyntheticSet:
+        return initial_set(key, made.matcher, made.start, made.data, count, info, labelled=made.method.labelled, content=made.content)
+
+    return fit_to_budget(made.budget, first, made.per_class)
+
+
 def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> SyntheticSet:
     """Starts the set, runs the method, stores the result and returns it.
 
@@ -130,14 +141,9 @@ def run_method(made: Plan, config: dict[str, Any], opened: Run | None) -> Synthe
     """
     matcher, data, values = made.matcher, made.data, made.resolved.values()
     key, chosen = jax.random.key(made.seed), recipe(made.recipe)
-    info = set_info(data, config, seed=made.seed, recipe=made.recipe)
-
-    def first(count: int | None) -> SyntheticSet:
-        return initial_set(key, matcher, made.start, data, count, info, labelled=made.method.labelled, content=made.content)
-
-    start = fit_to_budget(made.budget, first, made.per_class)
+    start = first_set(made, config)
     answers = {"seed": made.seed, "teachers": values.get("teachers", ())}
-    scored = LastScore(validation_score(data, info.net, chosen, **answers)) if made.schedule.eval_every else None
+    scored = LastScore(validation_score(data, start.info.net, chosen, **answers)) if made.schedule.eval_every else None
     synth = run(
         key,
         matcher,

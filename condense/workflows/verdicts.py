@@ -40,6 +40,12 @@ class LastScore:
         return self.last
 
 
+def at_start(key: jax.Array, matcher: Matcher, start: SyntheticSet) -> SyntheticSet:
+    """The set that a run would give if it took no step, labels and all. `key` is of the run, `start` the set before its first step."""
+    state = jax.jit(matcher.init)(stream(key, INIT), start.bare())
+    return conclude(stream(key, FINISH), matcher, state, start)
+
+
 def tell_no_gain(key: jax.Array, matcher: Matcher, start: SyntheticSet, scored: LastScore | None) -> None:
     """Warns where the set does not score better on validation examples than its own start.
 
@@ -50,10 +56,14 @@ def tell_no_gain(key: jax.Array, matcher: Matcher, start: SyntheticSet, scored: 
     """
     if scored is None or scored.last is None or not len(start):
         return
-    last, state = scored.last, jax.jit(matcher.init)(stream(key, INIT), start.bare())
-    first = scored(conclude(stream(key, FINISH), matcher, state, start))
+    last = scored.last
+    compare_with_start("the set", last, scored(at_start(key, matcher, start)))
+
+
+def compare_with_start(what: str, last: float, first: float) -> None:
+    """Warns where a score, an accuracy of validation examples in [0, 1], is not above that of the start. `what` names the set."""
     if last <= first:
-        found = f"the set scores {100 * last:.1f} % on validation and its own start {100 * first:.1f} %"
+        found = f"{what} scores {100 * last:.1f} % on validation and its own start {100 * first:.1f} %"
         note(f"warning: {found}: nothing was gained; try another step size or more steps")
 
 

@@ -81,6 +81,27 @@ def test_it_finds_what_is_better_than_the_call_and_writes_a_preset(spec, tmp_pat
         assert picture.size == (360, 260)
 
 
+@pytest.mark.parametrize(("lr", "warned"), [(1e-6, True), (0.5, False)])
+def test_a_search_whose_best_trial_is_no_better_than_its_start_says_so(lr, warned, spec, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "measure_rungs", lambda search, minutes: [Rung(1, 3)])
+    found = search(spec, tmp_path / "s", trials=1, lr=lr)
+    mean, said = 100 * found.best["mean"], capsys.readouterr().err
+    line = f"warning: the best trial, 0, scores {mean:.1f} % on validation and its own start {mean:.1f} %: nothing was gained"
+    assert (line in said) == ("nothing was gained" in said) == warned
+    assert find_preset(str(tmp_path / "s" / "preset.json")) == found.preset
+
+
+def test_a_start_that_cannot_be_scored_spoils_no_search(spec, tmp_path, monkeypatch, capsys):
+    made = plan(PULL, spec, **SMALL)
+
+    def fail(*args, **more):
+        raise RunFailed("no memory")
+
+    monkeypatch.setattr(climbing, "score", fail)
+    climbing.tell_start(Search(made, SMALL, spans_of(made, ("lr",)), [None], 1, tmp_path), ROWS[0])
+    assert "the start of trial 0 has no score: no memory" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_search_that_was_stopped_goes_on_to_the_same_and_measures_nothing(spec, tmp_path, fixed, monkeypatch):
     whole = search(spec, tmp_path / "a")
