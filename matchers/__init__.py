@@ -156,7 +156,7 @@ BUILT_IN = (
         "matchers.kernel.frepo:frepo",
         "Learns images and labels whose ridge head, on the features of a network from a pool, is right about real images.",
         ARRAYS,
-        few=200,  # fitted by docs/experiments/few_pictures.json
+        few=200,  # on Fashion-MNIST; docs/experiments/few_pictures.json says where CIFAR-10 was looked at
         scaled="matchers.kernel.frepo:scaled",
         length="--lr is 12 / steps, at most 0.04 / images a class and at least 0.0003, measured on digits and Fashion-MNIST alone",
         tuned=LR,
