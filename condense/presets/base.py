@@ -14,6 +14,8 @@ class Origin:
       kind: of the published number, such as the best over checkpoints, or the last epoch.
       recipe: the recipe here that is nearest to the published evaluation; empty for the one that the set names.
       net: the network that the source retrains; empty for the one that the set names.
+      transfer: flags of `condense transfer`, as in `--to mnist --protocol probe:0.01`, where sets are scored on the labels of other data
+        because theirs hold representations; empty where they are scored on their own classes.
       looks: how often the source looks at the test images before it names its number.
     """
 
@@ -22,6 +24,7 @@ class Origin:
     recipe: str = ""
     looks: str = "not seen"
     net: str = ""
+    transfer: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,14 @@ class Preset:
         return f"condense distill {self.method} --preset {self.name}{place} --out DIR"
 
     def evaluation(self) -> str:
-        """The command of the evaluation as text, with the network and under the recipe that are nearest to the published ones. DIR stands
-        for the folder of the run, X for that which the command `first` makes."""
+        """The command of the evaluation as text, with the network and under the recipe that are nearest to the published ones: `condense
+        transfer` for sets whose labels are representations, which `condense evaluate` refuses. DIR stands for the folder of the run, X for
+        that which the command `first` makes."""
         net = f" --net {self.origin.net}" if self.origin and self.origin.net else ""
         named = f" --recipe {self.origin.recipe}" if self.origin and self.origin.recipe else ""
+        if self.origin and self.origin.transfer:
+            teacher = f" --{self.flag()} X" if self.first else ""  # else it lies in DIR, where it is found
+            return f"condense transfer DIR {self.origin.transfer}{teacher}{net}"
         asked = " --teachers X" if self.settings.get("labels") == "online" and self.first else ""
         return f"condense evaluate DIR --data {shlex.quote(self.data)}{asked}{net}{named}"
 

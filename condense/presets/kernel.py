@@ -43,8 +43,8 @@ KRRST_SOURCES = {  # name -> data, images, width and depth of the network that d
 FREPO_CPU = {"net": "convnet:width=64,norm=batch", "lr": 6e-3, "batch": 512}
 # The pool keeps its ten networks: its size costs memory and no time, as one network serves and trains a step.
 FREPO_SCORED = {  # 3 seeds
-    1: ({"steps": 2000, "flip": True}, "71.2 ± 0.3 % of convnet:width=128,norm=none, recipe frepo", "6 minutes on one core"),
-    10: ({"steps": 1500}, "84.0 ± 0.1 % of convnet:width=128,norm=none, recipe frepo", "21 minutes on two busy cores"),
+    1: ({"steps": 2000, "flip": True}, "71.2 ± 0.3 % of convnet:width=128,norm=none under recipe frepo", "6 minutes on one core"),
+    10: ({"steps": 1500}, "84.0 ± 0.1 % of convnet:width=128,norm=none under recipe frepo", "21 minutes on two busy cores"),
 }
 KRRST_CPU = {"net": "convnet:width=32,norm=batch", "lr": 1e-3, "batch": 256, "pool": 4, "views": "none", "steps": 1500}
 KRRST_SCORED = {  # five networks of width 32

@@ -4,6 +4,8 @@ A file that was not seen is called so. Scores of releases are often the best of 
 the last step, and `--best-on-test` shows the other beside it.
 """
 
+from dataclasses import replace
+
 from condense.presets.base import Origin
 
 VICO = "VICO-UoE/DatasetCondensation, main.py, main_DM.py and utils.py"
@@ -11,9 +13,31 @@ TWENTY = "mean of the last epoch over 5 sets x 20 networks"
 CHECKPOINTS = "best over distillation checkpoints of a mean over networks at their last epoch"
 AT_CHECKPOINTS = "at every checkpoint that the distillation evaluates, once a network"
 LAST = "once, at the last epoch"
+LAST_STEP = "once, at the last step"
 NOT_SEEN = "how it was taken was not seen"
-HERE = Origin("this project's own, in condense/presets", "mean and spread over seeds, last step", looks="once, at the last step")
+HERE = Origin("this project's own, in condense/presets", "mean and spread over seeds, last step", looks=LAST_STEP)
 NONE = "no score"
+CHOSEN = "every epoch, on validation graphs"
+
+# of this project's presets; where a claim names a recipe or a network, so does its evaluation
+OURS = {
+    "": HERE,
+    **{f"{method}_fashion_mnist": replace(HERE, recipe="dsa") for method in ("mtt", "ftd", "ast", "datm")},
+    **{f"{method}_fashion_mnist": replace(HERE, recipe="cvdd_all", net="resnet:depth=8,width=16") for method in ("sre2l", "cvdd")},
+    "infer_fashion_mnist": replace(HERE, recipe="infer", net="resnet:depth=8,width=16"),
+    "kip_digits": replace(HERE, recipe="krr-ntk"),
+    "frepo_fashion_mnist": replace(HERE, recipe="frepo", net="convnet:width=128,norm=none"),
+    "krrst_fashion_mnist": replace(HERE, transfer="--to mnist --protocol probe:0.01"),
+    "mirage_nci1": replace(HERE, kind="mean and spread over seeds, at the best epoch on validation graphs", looks=CHOSEN),
+}
+
+KRRST = Origin("db-Lee/selfsup_dd, README.md, train.py, test.py and algorithms/distill.py", NONE, looks=LAST_STEP)
+TARGETS = {  # its targets that are known here, each in as many steps as test.py takes; three networks are pre-trained
+    "cifar100": "--to cifar100 cifar10 --protocol finetune --steps 10000 --seeds 3",
+    "tiny": "--to 'folder:tiny-imagenet-200?size=64' cifar10 --protocol finetune --steps 10000 --seeds 3",
+    "imagenet64": "--to cifar10 cifar100 --protocol finetune --steps 10000 --seeds 3",
+    "imagenette": "--to 'folder:imagenette?size=224' --protocol finetune --steps 5000 --seeds 3",
+}
 
 # the longest beginning that fits is taken
 ORIGINS = {
@@ -71,12 +95,12 @@ ORIGINS = {
         "convnet_frepo:norm=none",
     ),
     "kip_": Origin("google-research/google-research, kip/KIP.ipynb", NONE, "krr-ntk"),
-    "krrst_": Origin("db-Lee/selfsup_dd, README.md, train.py, test.py and algorithms/distill.py", NONE),
+    **{f"krrst_{source}": replace(KRRST, transfer=flags) for source, flags in TARGETS.items()},
     "mirage_": Origin(
         "frigategnn/Mirage, NCI1/graph-nci-finalize-reduce-curr.py",
         "mean test ROC-AUC of the 5 best of 10 runs by validation",
         "mirage",
-        looks="every epoch, on validation graphs",
+        looks=CHOSEN,
         net="gcn:readout=sum",
     ),
     "pca_": Origin("its paper; a release was not seen", NONE, "rethinking_hard"),
@@ -86,6 +110,7 @@ ORIGINS = {
 
 
 def origin_of(name: str, *, own: bool) -> Origin:
-    """Where the values of a preset come from: this project's if they are its `own`, else what ORIGINS holds for the longest beginning of
-    its name."""
-    return HERE if own else ORIGINS[max((start for start in ORIGINS if name.startswith(start)), key=len)]
+    """Where the values of a preset come from: what OURS holds for the longest beginning of its name if they are this project's
+    `own`, else what ORIGINS holds."""
+    table = OURS if own else ORIGINS
+    return table[max((start for start in table if name.startswith(start)), key=len)]

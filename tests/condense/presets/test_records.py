@@ -2,17 +2,29 @@
 
 import inspect
 import re
+import shlex
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import condense
 from condense import nets
 from condense.__main__ import run
+from condense.cli.app import VERBS
+from condense.cli.flags import parse
+from condense.data.modality import MODALITIES
+from condense.data.spec import parse_spec
+from condense.evaluation.choices import check_scorable
+from condense.evaluation.transfer_choices import check_possible, read_protocols
 from condense.presets import PRESETS, is_own
 from evals.recipes import RECIPES
 from matchers import REGISTRY
 from matchers.inputs import option_parameters
 from synth.errors import BadInput
+from synth.images.preprocess import Nothing
+from synth.labels.plain import Hard, Target
+from synth.set import Info, SyntheticSet
 
 SHARED = {"ipc", "size", "bytes", "fraction", "net", "steps", "start"}  # flags of every method
 
@@ -33,10 +45,48 @@ def test_a_record_says_where_it_is_from_and_how_it_is_scored(name):
     assert not preset.origin.recipe or preset.origin.recipe in RECIPES
     recipe = f" --recipe {preset.origin.recipe}" if preset.origin.recipe else ""
     net = f" --net {preset.origin.net}" if preset.origin.net else ""
-    assert rows["evaluate"].startswith("condense evaluate DIR --data ") and rows["evaluate"].endswith(net + recipe)
+    verb, end = ("transfer DIR --to ", net) if preset.origin.transfer else ("evaluate DIR --data ", net + recipe)
+    assert rows["evaluate"].startswith(f"condense {verb}") and rows["evaluate"].endswith(end)
     assert not net or nets.canonical(preset.origin.net)
     stated = rows["settings"].split(", ") if rows["settings"] else []
     assert all(any(one.startswith(f"{key}=") for one in stated) for key, value in preset.settings.items() if value is not None)
+
+
+CLAIMED = re.compile(r"\bof (\w+:[\w=,]+)|\bunder recipe ([\w-]+)")  # what a claim names of its evaluation
+
+
+def made_by(preset) -> SyntheticSet:
+    """A set of the kind that a preset makes: of its modality, with classes or representations for labels."""
+    graphs, labelled = parse_spec(preset.data).kind == "tu", REGISTRY[preset.method].labelled
+    content = SimpleNamespace(modality="graphs" if graphs else "images")
+    labels = Hard(np.zeros(1, np.int32), 10) if labelled else Target(np.zeros((1, 512), np.float32))
+    return SyntheticSet(content, labels, None, None, Info(tuple("0123456789"), Nothing(), represents=not labelled))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_evaluation_of_a_preset_is_not_refused_and_names_what_its_claim_names(name):
+    """Read as the command line does, and checked for sets of that kind as the program does before it loads any data."""
+    preset = PRESETS[name]
+    synth, (program, verb, *flags) = made_by(preset), shlex.split(preset.evaluation())
+    call = parse(VERBS[verb].RECORD, flags, f"{program} {verb}")
+    for one in call.net or ():
+        nets.canonical(one)
+    if verb == "transfer":
+        check_possible(synth, read_protocols(call.protocol, call.fraction), call.split, call.steps)
+        assert all(parse_spec(to) for to in call.to)
+    else:
+        protocol = RECIPES[call.recipe or MODALITIES[synth.x.modality].recipe]
+        check_scorable(synth, protocol)
+        assert call.data == preset.data and not (protocol.own_net and call.net)
+    named = [next(filter(None, found)) for found in CLAIMED.findall(preset.claim)]
+    assert not set(named) - set(flags) and ("under recipe" in preset.claim) <= len(named)
+
+
+def test_sets_of_representations_are_scored_by_transfer():
+    evaluations = {name: preset.evaluation() for name, preset in PRESETS.items() if preset.method == "krrst"}
+    assert evaluations["krrst_fashion_mnist_100_cpu"] == "condense transfer DIR --to mnist --protocol probe:0.01"
+    released = "condense transfer DIR --to cifar100 cifar10 --protocol finetune --steps 10000 --seeds 3 --teacher X"
+    assert evaluations["krrst_cifar100_1000"] == released and all(one.startswith("condense transfer ") for one in evaluations.values())
 
 
 FILE = re.compile(r"^[\w-]+/[\w.-]+, \S*(\.(py|sh|md|ipynb)|configs|recover|small_dataset)\b")
