@@ -55,6 +55,7 @@ NEWER = (
         share=0.025,
         average=0.99,
         look_every=10,
+        look_from=0.8,
         **{**MATRICES, "schedule": "halves"},
     ),
     training(

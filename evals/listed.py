@@ -117,6 +117,7 @@ _ALL = (
         batch=128,
         view="pad=4,flip,mixup=0.8",
         temperature=30.0,
+        look_every=10,
         **ADAMW,
     ),
     training(
@@ -125,6 +126,7 @@ _ALL = (
         "300 epochs of AdamW, batch 1024, crops, flips and CutMix, labels at temperature 20: SRe2L on large images",
         batch=1024,
         view="crop=0.08-1,flip,cutmix=1",
+        look_every=10,
         **MATRICES,
     ),
     training(
@@ -147,6 +149,8 @@ _ALL = (
         batch=0,
         view="grid=2,crop=0.5-1,flip,cutmix=1",
         stretch=2.0,
+        look_every=10,
+        look_from=0.8,
         **MATRICES,
     ),
     training(
@@ -156,6 +160,8 @@ _ALL = (
         batch=0,
         view="flip,cutmix=1",
         stretch=2.0,
+        look_every=10,
+        look_from=0.8,
         **MATRICES,
     ),
     training(
@@ -165,6 +171,7 @@ _ALL = (
         batch=16,
         micro=2,
         view="crop=0.08-1,flip,cutmix=1",
+        look_every=10,
         **MATRICES,
     ),
     training(
@@ -174,6 +181,7 @@ _ALL = (
         batch=16,
         micro=2,
         view="crop=0.08-1,flip,cutmix=1",
+        look_every=10,
         stretch=2.0,
         **MATRICES,
     ),
@@ -184,6 +192,7 @@ _ALL = (
         batch=16,
         micro=2,
         view="crop=0.08-1,flip,cutmix=1",
+        look_every=10,
         **ADAMW,
     ),
     training(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -149,7 +150,8 @@ def train_group(
     watch: Callable[[Fit], None] | None = None,
 ) -> Fit:
     """Trains one group of seeds to the last epoch. `keys`, `synths` (as `stack` makes them) and the states that are returned lead with the
-    seeds. After every span of epochs (`epoch_spans`) it calls `tick(number of epochs in the span)` and `watch(states)`."""
+    seeds. After every span of epochs (`epoch_spans`) it calls `tick(number of epochs in the span)` and, where the recipe looks there,
+    `watch(states)`."""
     states = trainer.init(keys, synths)
     for first, last in epoch_spans(recipe):
         if first == recipe.drop_epoch():  # the released code builds a new optimiser here, so momentum starts anew
@@ -158,17 +160,16 @@ def train_group(
         if tick:
             jax.block_until_ready(states.vars.params)
             tick(last - first)
-        if watch:
+        if watch and recipe.looks_after(last):
             watch(states)
     return states
 
 
 def epoch_spans(recipe: EvalRecipe) -> list[tuple[int, int]]:
     """Cuts a training into spans (first epoch, epoch to stop before). There are 50 to about 100 spans, one an epoch if there are fewer
-    epochs; or they are as long as the recipe says. One ends where the step size drops."""
+    epochs; or one ends wherever the recipe may look. One ends where the step size drops."""
     drop, size = min(recipe.drop_epoch(), recipe.epochs), recipe.look_every or max(1, recipe.epochs // CHUNKS)
-    spans = ((0, drop), (drop, recipe.epochs))
-    return [(first, min(first + size, stop)) for start, stop in spans for first in range(start, stop, size)]
+    return list(pairwise((0, *sorted({drop, recipe.epochs, *range(size, recipe.epochs, size)}))))
 
 
 def retrain(
@@ -186,7 +187,7 @@ def retrain(
     best_on_test: bool = False,
 ) -> Report:
     """Trains `seeds` fresh networks, each on the set `draw(seed)`, and scores each on `test` once, at the last step. With `best_on_test`
-    they are also scored after each of the `epoch_spans`; the report holds that beside, and nothing else changes.
+    they are also scored wherever the recipe looks; the report holds that beside, and nothing else changes.
 
     Seed i uses fold_in(key, i) for its network, order and augmentation, whatever runs beside it. At most `together` seeds are trained at a
     time, in groups of one size (memory grows with it, not with `seeds`). Raises RunFailed where a training diverges.
@@ -281,15 +282,16 @@ def seconds_a_group(
             began = time.perf_counter()
             count_over(partial(trainer.score, states), watched)
             scoring = time.perf_counter() - began
-    return min(spans[1:]) * recipe.epochs + scoring * len(epoch_spans(recipe))
+    return min(spans[1:]) * recipe.epochs + scoring * len(steps_watched(recipe, synth))
 
 
 def steps_watched(recipe: EvalRecipe, synth: SyntheticSet | StreamedSet) -> tuple[int, ...]:
-    """After how many optimiser steps networks are scored on the way: after each of the `epoch_spans`, on streamed sets after each epoch."""
+    """After how many optimiser steps networks are scored on the way: where the recipe looks, which is after one of the `epoch_spans`, of
+    streamed sets after an epoch."""
     if isinstance(synth, StreamedSet):
-        return tuple(epoch * synth.steps(recipe) for epoch in range(1, recipe.epochs + 1))
+        return tuple(epoch * synth.steps(recipe) for epoch in range(1, recipe.epochs + 1) if recipe.looks_after(epoch))
     batch = synth.y.batch if synth.y.records else recipe.batch_of(len(synth), getattr(synth.y, "classes", 1))
-    return tuple(stop * -(-len(synth) // batch) for _, stop in epoch_spans(recipe))
+    return tuple(stop * -(-len(synth) // batch) for _, stop in epoch_spans(recipe) if recipe.looks_after(stop))
 
 
 def group_size(seeds: int, together: int) -> int:

@@ -46,6 +46,7 @@ class EvalRecipe(Protocol):
       drop, late_momentum: factor of the step size after a `drop`, and the momentum there; None for the same.
       squared: whether the loss of labels at temperature T counts T^2 times, as Hinton et al. have it.
       look_every: epochs between two scorings under `--best-on-test`; 0 for about fifty in all.
+      look_from: the share of the epochs in [0, 1) up to which there are none of these scorings.
       choose: by which score on validation graphs the epoch is chosen: accuracy among trained networks, or the area under the ROC curve,
         the untrained network among them. Other examples' networks are scored at the last epoch.
       steps: of sets of so many examples, in place of `epochs`: pairs (examples, steps); `warmup` counts steps there.
@@ -78,6 +79,7 @@ class EvalRecipe(Protocol):
     late_momentum: float | None = None
     squared: bool = False
     look_every: int = 0
+    look_from: float = 0.0
     choose: Literal["accuracy", "auc"] = "accuracy"
     steps: tuple[tuple[int, int], ...] = ()
     decay: Literal["all", "matrices"] = "all"
@@ -182,6 +184,12 @@ class EvalRecipe(Protocol):
         """Whether an epoch, counted from 0, of a training of `epochs` comes after the drop: from `epochs // 2 + 2` on, whatever schedule
         the recipe has."""
         return epoch >= epochs // 2 + 2
+
+    def looks_after(self, epoch: int) -> bool:
+        """Whether networks are scored under `--best-on-test` after so many epochs (>= 1), where the training stops for that: after the last
+        always, else after multiples of `look_every` beyond the share `look_from`. True where `look_every` is 0."""
+        regular = epoch % self.look_every == 0 and epoch > self.look_from * self.epochs if self.look_every else True
+        return regular or epoch == self.epochs
 
     def momentum_at(self, epoch: Int[Array, ""], epochs: Int[Array, ""]) -> Float[Array, ""] | float:
         """The momentum of descent in an epoch, counted from 0, of a training of `epochs`: `late_momentum`, where there is one, from epoch

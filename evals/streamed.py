@@ -56,7 +56,7 @@ def train_streamed(
       recipe: the `evals.retraining.EvalRecipe` that it is compiled for.
       keys: the key of the seed, with a leading axis of 1.
       real: the set.
-      tick, watch: after every epoch `tick(1)` and `watch(state)` are called.
+      tick, watch: after every epoch `tick(1)` is called, and `watch(state)` where the recipe looks there.
     """
     one = real.first()
     states = trainer.init(keys, jax.tree.map(lambda leaf: leaf[None], one))
@@ -68,7 +68,7 @@ def train_streamed(
             states = jax.block_until_ready(trainer.follow(states, synth, block.items, jnp.int32(epoch), jnp.int32(recipe.epochs)))
         if tick:
             tick(1)
-        if watch:
+        if watch and recipe.looks_after(epoch + 1):
             watch(states)
     return states
 

@@ -43,7 +43,8 @@ class Flags:
         str | None, about("committee that labels real images as the set, or all where the set has labels of none", metavar="DIR")
     ] = None
     best_on_test: Annotated[
-        bool, about("also the best of fifty scorings or more on the test images, as many papers report it; it was chosen on them")
+        bool,
+        about("also the best of some fifty scorings on the test images, or of as many as the recipe's paper makes; it was chosen on them"),
     ] = False
     frozen: Annotated[
         str | None, about("for recipe krr: trained networks of `condense teachers`, whose features the head is fitted to", metavar="DIR")

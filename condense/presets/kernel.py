@@ -5,8 +5,9 @@ the release scores: that network without norms, recipe `frepo_released`. What a 
 time: `--net convnet_doubling:norm=none`, then `convnet_frepo:norm=none`, which is flax's initialisation, then recipe `frepo_warm`, its
 schedule, then `frepo_released`, its lengths and augmentation. The sets of this project's own presets were not scored again under it:
 recipe `frepo`, DSA's augmentation and a ConvNet of one width. Recipe `krr` has no mirrored rows. A network of the pool is renewed after
-`pool_steps` steps, where the release's counter lets one more pass. How deep the release's networks are on images of 64 and 128 pixels
-stands in no file of it, so there are no presets for Tiny ImageNet and ImageNet.
+`pool_steps` steps, where the release's counter lets one more pass. The release keeps the set of the checkpoint that is best on the test
+images, by a mean over networks, and its README scores that one; a run here keeps the last. How deep the release's networks are on images
+of 64 and 128 pixels stands in no file of it, so there are no presets for Tiny ImageNet and ImageNet.
 
 KRR-ST's code learns towards a ResNet-18 of Barlow Twins whose first convolution is padded by 2, where these presets train a plain one, and
 for Imagenette towards released weights of a ResNet-50, which these train; and its images are not normalised, where ours live in model

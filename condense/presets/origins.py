@@ -14,6 +14,8 @@ CHECKPOINTS = "best over distillation checkpoints of a mean over networks at the
 AT_CHECKPOINTS = "at every checkpoint that the distillation evaluates, once a network"
 LAST = "once, at the last epoch"
 LAST_STEP = "once, at the last step"
+TENTH = "every 10 epochs of a training"
+BEST_KEPT = f"{TENTH}, the best kept"
 NOT_SEEN = "how it was taken was not seen"
 HERE = Origin("this project's own, in condense/presets", "mean and spread over seeds, last step", looks=LAST_STEP)
 NONE = "no score"
@@ -57,41 +59,50 @@ ORIGINS = {
         "shenjiyuan123/AST-Alignment-with-Smooth-Expert, distill.sh", NONE, "ast", "every 20 epochs of a training, and at every checkpoint"
     ),
     "datm_": Origin("NUS-HPC-AI-Lab/DATM, configs", CHECKPOINTS, "datm", AT_CHECKPOINTS),
-    "sre2l_": Origin("VILA-Lab/SRe2L, SRe2L/recover, relabel and validate", "last epoch", looks="not seen"),
+    "sre2l_": Origin(
+        "VILA-Lab/SRe2L, SRe2L/recover, relabel and validate", f"as its README shows it; {NOT_SEEN}", looks=f"{TENTH}, best and last kept"
+    ),
     "sre2l_cifar": Origin(
-        "VILA-Lab/SRe2L, SRe2L/*small_dataset", "as the table of G-VBSM shows it; the author says 800 epochs (SRe2L#10)", looks="not seen"
+        "VILA-Lab/SRe2L, SRe2L/*small_dataset",
+        "as the table of G-VBSM shows it; the author says 800 epochs (SRe2L#10)",
+        looks=f"{TENTH}, the last kept",
     ),
     "sre2l_tiny": Origin(
         "zeyuanyin/tiny-imagenet, script/train_kd.sh and train_rn18.sh; VILA-Lab/SRe2L, *small_dataset/recover_tiny.py",
         "as the repository zeyuanyin/tiny-imagenet shows it",
         "fkd_tiny",
     ),
-    "cvdd_": Origin("Jiacheng8/CV-DD, recover/scripts/*.sh and relabel/scripts/*.sh, and its paper", NOT_SEEN),
+    "cvdd_": Origin(
+        "Jiacheng8/CV-DD, recover/scripts/*.sh, relabel/scripts/*.sh and validate/train_fkd.py, and its paper", NOT_SEEN, looks=BEST_KEPT
+    ),
     "fadrm_": Origin(
         "Jiacheng8/FADRM, recover/scripts/*/*.sh, recover/recover.py, relabel/relabel.py and validate/train_fkd.py",
         f"as the table in its README shows FADRM+ of ResNet-18; {NOT_SEEN}",
-        looks="every 10 epochs of a training",
+        looks=BEST_KEPT,
     ),
     "gvbsm_": Origin(
         "shaoshitong/G_VBSM_Dataset_Condensation, Branch_CIFAR_10/recover/recover.sh, utils.py, relabel.sh, train.sh",
         f"as later tables state it for ResNet-18; {NOT_SEEN}",
-        looks="every 10 epochs of a training",
+        looks=TENTH,
     ),
     "edc_": Origin(
         "shaoshitong/EDC, Branch_CIFAR_10/recover/recover.sh, utils.py, train.sh, direct_train.py; its RandAugment is left out",
         NONE,
         looks="every 10 epochs from 800 on",
     ),
-    "infer_": Origin(
-        "zhangxin-xd/UFC, sh/ufc_cifar.sh and ufc_generation/ufc_imgnet.py", "best of the looks", looks="every 10 epochs of a training"
+    "infer_": Origin("zhangxin-xd/UFC, sh/ufc_cifar.sh and ufc_generation/ufc_imgnet.py", "best of the looks", looks=TENTH),
+    "rded_": Origin(
+        "LINs-lab/RDED, argument.py, validation/main.py, scripts/*.sh and README.md",
+        "best of the looks",
+        looks="every 10 epochs from 240 on, 6 in all",
     ),
-    "rded_": Origin("LINs-lab/RDED, argument.py, scripts/*.sh and README.md", "best of the looks", looks="at 6 epochs of a training"),
     "nrr_": Origin("not read: NRR-DD's settings are those of this project", f"as others quote it; {NOT_SEEN}"),
     "frepo_": Origin(
-        "yongchaoz/FRePo, script/distill.py, script/eval.py, lib/models/networks.py and lib/dataset/ops.py",
-        f"as later tables state it for FRePo; {NOT_SEEN}",
+        "yongchaoz/FRePo, README.md, script/distill.py, script/eval.py, lib/datadistillation/frepo.py, lib/models/networks.py and "
+        "lib/dataset/ops.py",
+        f"as later tables state it for FRePo; {NOT_SEEN}; its README scores `best_ckpt`, {CHECKPOINTS}",
         "frepo_released",
-        LAST,
+        AT_CHECKPOINTS,
         "convnet_frepo:norm=none",
     ),
     "kip_": Origin("google-research/google-research, kip/KIP.ipynb", NONE, "krr-ntk"),

@@ -131,8 +131,8 @@ def evaluate(
       split: `test`, or `val` for every choice that is still to be made.
       teachers: folder of a committee, by default the one in the run's folder: where teachers labelled the set, the one that holds them;
         otherwise all of it labels the set, and random and k-means images, while networks train.
-      best_on_test: scores the test images fifty times or more a training and reports the highest beside the last, for comparison with
-        papers that do so; such a score was chosen on the test images.
+      best_on_test: scores the test images some fifty times a training, or when the code of the recipe's paper does, and reports the highest
+        beside the last, for comparison with papers that do so; such a score was chosen on the test images.
       frozen: folder of trained networks, a committee or a self-supervised teacher, whose features recipe `krr` takes in place of those of
         networks as they are drawn.
       full_epochs: epochs of the `full` row; by default those of its recipe.

@@ -215,7 +215,7 @@ def test_the_trajectory_methods_are_scored_as_their_releases_do():
     assert replace(ast, name="dsa", weight_decay=5e-4, drop=0.1, late_momentum=None, look_every=0) == dsa
     late = [(float(ast.factor(jnp.int32(e), jnp.int32(1000))), float(ast.momentum_at(jnp.int32(e), jnp.int32(1000)))) for e in (501, 502)]
     np.testing.assert_allclose(late, [(1, 0.9), (0.5, 0.8)], rtol=1e-6)
-    assert ast.weight_decay == 1e-3 and epoch_spans(ast)[:2] == [(0, 20), (20, 40)]
+    assert ast.weight_decay == 1e-3 and looks(ast) == [*range(20, 1001, 20)] and (500, 502) in epoch_spans(ast)
 
 
 def test_frepo_warms_up_before_its_cosine():
@@ -254,5 +254,33 @@ def test_mirage_is_scored_as_its_release_does():
     assert numbers == (300, 1e-3, 100.0, "adam", "constant", 0, "auc") and chosen.modalities == ("graphs",)
 
 
-def test_infer_is_looked_at_every_ten_epochs():
-    assert [recipe(name).look_every for name in ("infer", "infer_large", "dsa")] == [10, 10, 0]
+def looks(chosen) -> list[int]:
+    """After which epochs networks are scored under --best-on-test."""
+    return [last for _, last in epoch_spans(chosen) if chosen.looks_after(last)]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("infer", range(10, 401, 10)),  # zhangxin-xd/UFC
+        ("infer_large", range(10, 301, 10)),
+        ("cvdd", range(10, 301, 10)),  # Jiacheng8/CV-DD and FADRM, validate/train_fkd.py
+        ("cvdd_smooth", range(10, 301, 10)),
+        ("cvdd_all", range(10, 301, 10)),
+        ("fkd", range(10, 301, 10)),  # VILA-Lab/SRe2L, SRe2L/validate/train_FKD.py and *small_dataset/relabel_cifar.py
+        ("sre2l", range(10, 401, 10)),
+        ("rded", range(250, 301, 10)),  # LINs-lab/RDED, validation/main.py: 6 looks
+        ("rded_small", range(250, 301, 10)),
+        ("gvbsm", range(10, 1001, 10)),
+        ("edc", range(810, 1001, 10)),  # shaoshitong/EDC, Branch_CIFAR_10/train/direct_train.py
+    ],
+)
+def test_networks_are_looked_at_as_often_as_the_releases_do(name, expected):
+    """Those count from 0, so that some look an epoch later."""
+    assert looks(recipe(name)) == [*expected]
+
+
+def test_the_last_epoch_is_always_looked_at():
+    assert looks(recipe("rded", epochs=7)) == [7] and looks(recipe("infer", epochs=25)) == [10, 20, 25]
+    usual = looks(recipe("dsa"))
+    assert 50 <= len(usual) <= 52 and usual[-1] == 1000

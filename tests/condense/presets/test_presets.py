@@ -1,5 +1,6 @@
 """What presets say beside their settings: the commands that come first, the recipes that labels are for."""
 
+import re
 import shlex
 
 import pytest
@@ -111,6 +112,12 @@ def test_recipes_of_presets_show_the_views_that_are_stated(name):
     assert plan.view.mix or name.startswith("sre2l_tiny")
     for stated in [STATED[max(starts, key=len)]] if starts else []:
         assert (plan.epochs, plan.batch, plan.temperature, plan.view.mix) == stated
+    if preset.first:  # the record says how often the release looks at the test images, and the recipe looks as often
+        told, scored = (
+            re.match(r"every (\d+) epochs(?: from (\d+) on)?", preset.origin.looks),
+            recipe(preset.origin.recipe or matcher.recipe),
+        )
+        assert (scored.look_every, scored.look_from * scored.epochs) == (tuple(int(n or 0) for n in told.groups()) if told else (0, 0))
 
 
 # what they state of recoveries: steps, step size, weight of the statistics, least crop (1 for none), pixels of the roll, whether that goes

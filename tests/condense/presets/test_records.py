@@ -89,6 +89,15 @@ def test_sets_of_representations_are_scored_by_transfer():
     assert evaluations["krrst_cifar100_1000"] == released and all(one.startswith("condense transfer ") for one in evaluations.values())
 
 
+def test_records_say_who_looks_where():
+    """Graphs choose their epoch on validation graphs, in this project too; yongchaoz/FRePo keeps the best checkpoint by accuracy on ds_test
+    (lib/datadistillation/frepo.py), which its README evaluates (`--ckpt_name=best_ckpt`)."""
+    looks = {name: preset.origin.looks for name, preset in PRESETS.items()}
+    assert looks["mirage_nci1_318"] == looks["mirage_nci1"] == "every epoch, on validation graphs"
+    assert looks["frepo_cifar10_10"] == looks["mtt_cifar10_10"] == "at every checkpoint that the distillation evaluates, once a network"
+    assert "best_ckpt" in PRESETS["frepo_mnist_1"].origin.kind and looks["frepo_fashion_mnist_1_cpu"] == "once, at the last step"
+
+
 FILE = re.compile(r"^[\w-]+/[\w.-]+, \S*(\.(py|sh|md|ipynb)|configs|recover|small_dataset)\b")
 UNREAD = {"nrr_": "not read", "pca_": "not seen"}  # releases that nobody has seen, and what is said of that
 
