@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from condense.presets import FAMILIES, PRESETS
 from matchers import REGISTRY
 from tests.support.pages import PAGES, commands, complaints, name_of
 from tests.support.places import ROOT
@@ -55,6 +56,17 @@ def test_links_lead_to_files_that_are_there():
             if path and not there and not link.startswith("https://"):
                 dead.append(f"{name_of(page)}: {link}")
     assert dead == []
+
+
+def test_the_page_of_all_presets_says_where_they_differ_from_papers_and_releases(monkeypatch):
+    """All that stands at the top of the families' files, and every preset."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    made = importlib.import_module("pages.presets").pages(ROOT)
+    told = made["presets.md"].replace("\\", "")
+    for family in FAMILIES:
+        title, _, rest = " ".join(family.__doc__.split()).partition(":")
+        assert f"## {title}\n" in told and rest.strip() in " ".join(told.split()), family.__name__
+    assert all(f"[`{name}`]" in told for name in PRESETS) and "(../presets.md)" in made["presets/mtt.md"]
 
 
 def test_messages_that_troubleshooting_quotes_are_said():
