@@ -22,6 +22,7 @@ DOSCOND = "Jin et al., KDD 2022"
 KIDD = "Xu et al., KDD 2023"
 SECONDS = "seconds on two cores"
 MINUTES = "minutes on two cores"
+RECORDED = "recorded in b2f2cee of 2026-11-24, two processor cores"
 
 PRESETS = (
     Preset(
@@ -42,7 +43,16 @@ PRESETS = (
         SECONDS,
         {"depth": 2, "support": (420, 550), "leaves": "mean", "shared": "drop"},
     ),
-    Preset("mirage_nci1_318", "mirage", "tu:NCI1.txt?fold=1", "no published score", "the bytes quoted for Mirage", SECONDS, {"bytes": 318}),
+    Preset(
+        "mirage_nci1_318",
+        "mirage",
+        "tu:NCI1.txt?fold=1",
+        "no published score",
+        "the bytes quoted for Mirage",
+        SECONDS,
+        {"bytes": 318},
+        ours=f"ROC-AUC 64.5 ± 1.4 % and accuracy 61.7 ± 0.7 % with GCN, 64.0 ± 2.1 and 60.7 ± 2.2 % with GIN, {RECORDED}",
+    ),
     Preset(
         "doscond_nci1_1",
         "doscond",
@@ -51,6 +61,7 @@ PRESETS = (
         DOSCOND,
         MINUTES,
         {"ipc": 1, "nodes": 30, "steps": 1000, "adjacency_lr": 1.0, "net": "gcn:depth=3"},
+        ours=f"ROC-AUC 64.0 ± 1.1 % and accuracy 60.2 ± 1.7 %, {RECORDED}",
     ),
     Preset(
         "doscond_mutag_1",
