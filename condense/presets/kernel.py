@@ -11,12 +11,13 @@ of 64 and 128 pixels stands in no file of it, so there are no presets for Tiny I
 
 KRR-ST's code learns towards a ResNet-18 of Barlow Twins whose first convolution is padded by 2, where these presets train a plain one, and
 for Imagenette towards released weights of a ResNet-50, which these train; and its images are not normalised, where ours live in model
-space; its step size for Imagenette is 1e-3 by default, and 1e-5 stands in an early README alone. Its random row is row `random_labels` of
-`condense transfer`; it has none of random images with targets, which is row `random`. The small presets let an image move at most three
-quarters of a deviation a pixel (Adam at 1e-3, falling over 1,500 steps; the log's `moved` says how far it went), and 500 images stand where
-513 features interpolate. Their comparison has no room: probed with 1 % of MNIST's labels the teacher itself has 94.8 %, 100 random images
-with its targets 94.7 % and all of the source 94.7 %, so that no set can show a gain. One that could needs a better teacher, a harder target
-or fewer images, such that the teacher is 3 points above random images; `condense transfer` says where `full` is not.
+space; its step size for Imagenette is that of an early README, 1e-5, and that of the code, 1e-3, in `krrst_imagenette_10_default`, as the
+last README has no Imagenette. Its random row is row `random_labels` of `condense transfer`; it has none of random images with targets,
+which is row `random`. The small presets let an image move at most three quarters of a deviation a pixel (Adam at 1e-3, falling over 1,500
+steps; the log's `moved` says how far it went), and 500 images stand where 513 features interpolate. Their comparison has no room: probed
+with 1 % of MNIST's labels the teacher itself has 94.8 %, 100 random images with its targets 94.7 % and all of the source 94.7 %, so that
+no set can show a gain. One that could needs a better teacher, a harder target or fewer images, such that the teacher is 3 points above
+random images; `condense transfer` says where `full` is not.
 
 KIP's code computes in float64 and draws as many real images of every class; in float32 the pivots have a floor of 10 machine epsilons of
 the kernel's trace, which at 100 images is up to 100 times its 1e-8. Its tangent kernel has one hidden layer here; deeper and convolutional
@@ -35,10 +36,11 @@ CLAIMS = {"cifar10": (46.8, 65.5, 71.7), "cifar100": (28.7, 42.5, 44.3), "mnist"
 FREPO_STEPS = {"lr": 3e-4, "batch": 1024, "pool": 10, "pool_steps": 100, "steps": 500_000}
 KRRST_STEPS = {"batch": 1024, "pool": 10, "pool_steps": 1000, "steps": 160_000, "resets": "released"}
 KRRST_SOURCES = {  # name -> data, images, width and depth of the network that doubles, step size
-    "cifar100": ("cifar100", 1000, 128, 3, 1e-4),
-    "tiny": ("folder:tiny-imagenet-200?size=64", 2000, 64, 4, 1e-5),
-    "imagenet64": ("folder:imagenet?size=64", 1000, 64, 4, 1e-5),
-    "imagenette": ("folder:imagenette?size=224", 10, 32, 5, 1e-5),
+    "cifar100_1000": ("cifar100", 1000, 128, 3, 1e-4),
+    "tiny_2000": ("folder:tiny-imagenet-200?size=64", 2000, 64, 4, 1e-5),
+    "imagenet64_1000": ("folder:imagenet?size=64", 1000, 64, 4, 1e-5),
+    "imagenette_10": ("folder:imagenette?size=224", 10, 32, 5, 1e-5),  # by an early README
+    "imagenette_10_default": ("folder:imagenette?size=224", 10, 32, 5, 1e-3),  # by train.py
 }
 # Few steps take a large step size: the set may move as far as it would in many.
 FREPO_CPU = {"net": "convnet:width=64,norm=batch", "lr": 6e-3, "batch": 512}
@@ -66,9 +68,9 @@ def _published():
     yield Preset("kip_cifar10_10", "kip", "cifar10", UNSTATED, KIP, "1,000 steps", kip)
     for name, (data, size, width, depth, lr) in KRRST_SOURCES.items():
         settings = {"size": size, "net": f"convnet_doubling:width={width},depth={depth}", "lr": lr, **KRRST_STEPS}
-        teacher = "resnet50" if name == "imagenette" else "resnet18:norm=batch"
+        teacher = "resnet50" if name.startswith("imagenette") else "resnet18:norm=batch"
         first = f"condense teachers --ssl barlow --data '{data}' --net {teacher} --out X"
-        yield Preset(f"krrst_{name}_{size}", "krrst", data, UNSTATED, KRRST, "160,000 steps, on a GPU", settings, first)
+        yield Preset(f"krrst_{name}", "krrst", data, UNSTATED, KRRST, "160,000 steps, on a GPU", settings, first)
 
 
 def _here():

@@ -148,9 +148,13 @@ RELEASED = {
     # Mirage's release: 20 below the thresholds that it states, (460, 590) and (440, 570)
     "mirage_nci1": {"support": (440, 570), "leaves": "mean", "depth": 2, "shared": "drop"},
     "mirage_nci1_420": {"support": (420, 550), "leaves": "mean", "depth": 2, "shared": "drop"},
-    # Jiacheng8/CV-DD: its priors stand in its code
+    # Jiacheng8/CV-DD, recover/recover.py: its priors stand in its code
     "cvdd_cifar100_10": {"prior_numbers": (64, 60.6, 51.6, 59.4, 56.4), "temperature": 5},
-    "cvdd_cifar10_10": {"prior_numbers": None},
+    "cvdd_cifar10_10": {"prior_numbers": (63, 65.3, 68.5, 67.6, 67.4), "steps": 4000},
+    "cvdd_tiny_10": {"prior_numbers": (46.5, 28.3, 43.6, 44.8, 41.5)},
+    "cvdd_imagenet_10": {"prior_numbers": None},  # versions of its code differ
+    # Jiacheng8/CV-DD, recover/scripts/cifar10_experiments/recover_voter_ipc10.sh
+    "cvdd_cifar10_10_script": {"prior_numbers": (63, 65.3, 68.5, 67.6, 67.4), "steps": 200},
 }
 
 
