@@ -115,7 +115,7 @@ ORIGINS = {
         net="gcn:readout=sum",
     ),
     "pca_": Origin("its paper; a release was not seen", NONE, "rethinking_hard"),
-    "doscond_": Origin("amazon-science/doscond, scripts/script.sh and main.py", NONE),
+    "doscond_": Origin("amazon-science/doscond, scripts/script.sh, main.py and graph_agent.py", NONE, looks=CHOSEN),
     "kidd_": Origin("pricexu/KIDD, commands.sh and GKRRDistill.py", NONE),
 }
 

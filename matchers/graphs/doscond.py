@@ -49,6 +49,9 @@ def doscond(
     a random initialisation, edges drawn as sigma((Theta + log u - log(1 - u)) / tau), u uniform, tau falling from 1 to 0.01 within 200
     steps (paper, sections 3.2 and 3.3, with the distance of the released code). At the end an edge is there where Theta > 0.
 
+    The release's network is three GCN layers, the mean over nodes and a linear head. The networks here first turn tags into vectors, and
+    have one hidden layer in front of the head.
+
     Args:
       budget: graphs a class, graphs in all, or bytes.
       net: the family of networks, drawn anew each step.
