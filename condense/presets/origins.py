@@ -47,7 +47,12 @@ ORIGINS = {
     "dc_mnist": Origin(VICO, TWENTY, "dc_digits", LAST),
     "dsa_": Origin(VICO, TWENTY, "dsa", LAST),
     "dm_": Origin(VICO, "mean of the last epoch over 5 sets, as DM's README states it", "dsa", LAST),
-    "mtt_": Origin("GeorgeCazenavette/mtt-distillation, README.md, distill.py and utils.py", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
+    "mtt_": Origin(
+        "GeorgeCazenavette/mtt-distillation, readme.md, distill.py and utils.py; justincui03/dc_benchmark, methods/tm/readme.md",
+        CHECKPOINTS,
+        "dsa",
+        AT_CHECKPOINTS,
+    ),
     "mtt_tesla_": Origin("justincui03/tesla, README.md and distill.py", CHECKPOINTS, "dsa", AT_CHECKPOINTS),
     "ftd_": Origin(
         "AngusDujw/FTD-distillation, Readme.md and distill/run_distill.sh, and the paper's table of settings",

@@ -130,7 +130,55 @@ def test_presets_are_listed_by_method_and_by_data(capsys):
     assert "chooses among presets" in capsys.readouterr().err
 
 
+VICO = {"lr": 0.1, "net_lr": 0.01, "batch": 256, "momentum": 0.5, "distance": "rows"}
+TRAJECTORY = ("inner_steps", "span", "max_start", "lr", "lr_lr", "step_size", "steps")
+
+
+def course(*values, **more):
+    """The settings of a trajectory method, in the order of TRAJECTORY, and others by name."""
+    return dict(zip(TRAJECTORY, values, strict=True)) | more
+
+
 RELEASED = {
+    # VICO-UoE/DatasetCondensation, main.py and get_loops of utils.py: 1,000 networks with 1, 10 and 50 matching steps
+    "dc_cifar10_1": VICO | {"steps": 1000},
+    "dc_mnist_10": VICO | {"steps": 10_000},
+    "dc_fashion_mnist_50": VICO | {"steps": 50_000},
+    "dsa_cifar100_10": VICO | {"steps": 10_000},
+    # the same, main_DM.py, and readme.md for its step size from 100 images a class
+    "dm_cifar10_50": {"lr": 1, "batch": 256, "momentum": 0.5, "steps": 20_000},
+    "dm_cifar10_100": {"lr": 10, "batch": 256, "momentum": 0.5, "steps": 20_000},
+    "dm_cifar100_50": {"lr": 1},
+    # GeorgeCazenavette/mtt-distillation, readme.md
+    "mtt_cifar100_1": course(20, 3, 20, 1000, 1e-5, 0.01, 5000),
+    "mtt_imagenette_1": course(20, 2, 10, 1000, 1e-6, 0.01, 5000),
+    # justincui03/dc_benchmark, methods/tm/readme.md: "provided by the author"
+    "mtt_cifar10_1": course(50, 2, 2, 100, 1e-7, 0.01, 5000),
+    "mtt_cifar10_10": course(30, 2, 20, 100, 1e-5, 0.001, 5000),
+    "mtt_cifar10_50": course(30, 2, 40, 1000, 1e-5, 0.001, 5000),
+    "mtt_cifar100_10": course(20, 2, 20, 1000, 1e-5, 0.01, 5000),
+    "mtt_cifar100_50": course(80, 2, 40, 1000, 1e-5, 0.01, 5000, batch=125),
+    "mtt_tiny_1": course(10, 2, 10, 1e4, 1e-4, 0.01, 5000),
+    "mtt_tiny_10": course(20, 2, 40, 1e4, 1e-4, 0.01, 5000, batch=200),
+    "mtt_tiny_50": course(20, 2, 40, 1e4, 1e-4, 0.01, 5000, batch=300),
+    # justincui03/tesla, README.md, whose image step size is for half the gradient
+    "mtt_tesla_cifar10_1": course(50, 2, 5, 1000 / 2, 1e-7, 0.01, 10_000, gradient="tesla"),
+    "mtt_tesla_cifar100_50": course(80, 2, 40, 1000 / 2, 1e-5, 0.01, 10_000, gradient="tesla", batch=125),
+    # AngusDujw/FTD-distillation, distill/run_distill.sh
+    "ftd_cifar10_10": course(30, 2, 20, 100, 1e-5, 0.001, 5000, decay=0.9995),
+    "ftd_cifar100_10": course(20, 2, 40, 1000, 1e-5, 0.01, 5000, decay=0.9995),
+    # NUS-HPC-AI-Lab/DATM, configs
+    "datm_cifar10_1": course(80, 2, 4, 100, 1e-7, 0.01, 10_000, label_lr=5, label_momentum=0.9, gate=1.1, min_start=0, grow_from=None),
+    "datm_cifar10_10": course(80, 2, 20, 100, 1e-5, 0.01, 10_000, label_lr=2, gate=1, batch=100, grow_from=10, grow_until=1000),
+    "datm_cifar10_50": course(80, 2, 40, 1000, 1e-5, 0.01, 10_000, label_lr=2, gate=1, batch=500, grow_from=20, grow_until=2000),
+    "datm_cifar10_500": course(40, 2, 60, 50, 1e-5, 0.01, 10_000, label_lr=10, gate=1, batch=1000, min_start=40),
+    "datm_cifar100_10": course(80, 2, 50, 1000, 1e-5, 0.01, 10_000, label_lr=10, gate=1, batch=1000, grow_from=30, grow_until=2000),
+    "datm_tiny_10": course(40, 2, 50, 100, 1e-4, 0.01, 10_000, label_lr=10, gate=1, batch=500, min_start=10),
+    # amazon-science/doscond, scripts/script.sh, main.py, graph_agent.py and get_mean_nodes of utils.py
+    "doscond_nci1_1": {"adjacency_lr": 1, "features_lr": 0.01, "steps": 1000, "batch": 256, "sparsity": 0.1, "decay": 400, "nodes": 30},
+    "doscond_mutag_1": {"adjacency_lr": 0.1, "features_lr": 0.01, "steps": 1000, "nodes": 18, "net": "gcn:depth=3"},
+    # pricexu/KIDD, commands.sh and GKRRDistill.py: three times the mean of 30 nodes
+    "kidd_nci1_10": {"adjacency_lr": 0, "features_lr": 1e-4, "nodes": 90, "steps": 300, "together": 16, "reg": 1e-6, "orthogonal": 1e-3},
     # shenjiyuan123/AST-Alignment-with-Smooth-Expert, distill.sh and README.md
     "ast_cifar10_10": {"lr": 100, "lr_lr": 1e-6, "step_size": 0.01, "representative": False},
     "ast_cifar10_10_large": {"lr": 1000, "lr_lr": 1e-5, "step_size": 0.01, "representative": False},
@@ -162,6 +210,26 @@ RELEASED = {
 def test_settings_are_those_of_the_releases(name):
     settings = PRESETS[name].settings
     assert {key: settings[key] for key in RELEASED[name]} == RELEASED[name]
+
+
+SCORES = {  # VICO-UoE/DatasetCondensation, readme.md: MNIST, Fashion-MNIST, SVHN, CIFAR-10, CIFAR-100; 1, 10 and 50 images a class
+    "dc": ((91.7, 70.5, 31.2, 28.3, 12.8), (97.4, 82.3, 76.1, 44.9, 25.2), (98.8, 83.6, 82.3, 53.9)),
+    "dsa": ((88.7, 70.6, 27.5, 28.8, 13.9), (97.8, 84.6, 79.2, 52.1, 32.3), (99.2, 88.7, 84.4, 60.6)),
+}
+
+
+@pytest.mark.parametrize("method", SCORES)
+def test_scores_of_gradient_matching_are_those_of_its_readme(method):
+    for ipc, scores in zip((1, 10, 50), SCORES[method], strict=True):
+        for data, score in zip(("mnist", "fashion_mnist", "svhn_cropped", "cifar10", "cifar100"), scores, strict=False):
+            assert PRESETS[f"{method}_{data}_{ipc}"].claim.startswith(f"{score} %")
+
+
+def test_experts_of_trajectories_are_trained_as_the_releases_say():
+    """100 of them for 50 epochs; for DATM 100 epochs."""
+    epochs = {"mtt_cifar100_1": 50, "mtt_tesla_cifar10_1": 50, "ftd_cifar100_10": 50, "datm_cifar10_10": 100}
+    for name, number in epochs.items():
+        assert "--count 100 " in PRESETS[name].first and f"--epochs {number} " in PRESETS[name].first
 
 
 NORMALISED = {  # utils.py of VICO-UoE/DatasetCondensation and of GeorgeCazenavette/mtt-distillation; the README of FTD for its whitening
