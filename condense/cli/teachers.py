@@ -86,7 +86,7 @@ def learn_classes(call: Flags, command: str) -> None:
         return
     made = train_teachers(data, call.out, net=call.net, seed=call.seed, force=call.force, command=command, **given)
     for member, accuracy in zip(made.members, made.accuracies, strict=True):
-        print(f"{100 * accuracy:5.1f} % of validation images  {member.name}")
+        print(f"{100 * accuracy:5.1f} % of validation images  {member.name}" if accuracy == accuracy else f"trained  {member.name}")
     print(f"{call.out} is ready; next:")
     words = ["--data", call.data, "--ipc", few(data, images=FACTOR**2), "--teachers", call.out, "--out", "RUN"]
     print("  " + shlex.join(["condense", "distill", "cvdd", *words]))

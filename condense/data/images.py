@@ -147,13 +147,19 @@ def build(
         classes=source.classes,
         image=source.shape,
         flips=spec.options.get("flip", source.flips),
-        digest=digest_of(source, spec),
+        digest=whole_digest(digest_of(source, spec)) if "validation" in spec.options else digest_of(source, spec),
         seed=seed,
         preprocess=kept_fit(spec, source, train, fit or fitted),
         source=source,
         rows=(train, val),
         located=absolute(spec),
     )
+
+
+def whole_digest(digest: str) -> str:
+    """The digest of data with the option `validation=0`. It is another one than that of the same contents with a validation split, so that
+    whoever learned from all of them is not taken for one who never saw that split."""
+    return hashlib.sha256(f"{digest}\0all for training".encode()).hexdigest()
 
 
 def limited(source: ArraySource, count: int | None) -> ArraySource:

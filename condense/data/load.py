@@ -57,16 +57,16 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
     Args:
       data: NAME, `kind:location` or the path of a file or folder, with options `?key=value&...`: normalise=KIND (standard),
         stream=true|false (whether rows stay in their files, as they do by themselves where memory cannot hold them), flip=true|false,
-        limit=N (the first N training images, classes in proportion), for pictures size=N (shorter side, then centre crop), scale=N (of
-        test pictures the shorter side before that crop), crops=true (teachers are trained on random parts of pictures in files) and
-        grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the test where there is none, by split=N (not given: a
-        fifth of tables and of what Python holds; others are refused);
-        for graphs fold=K or split=N, and degree=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N.
-        Or what Python holds: (x, y), (x_train, y_train, x_test, y_test), a mapping with `train` and `test`, a data frame, a data set of
-        `datasets`, or a map-style one of PyTorch. Data that were loaded already come back as they are, whatever the other
-        arguments say.
+        limit=N (the first N training images, classes in proportion), validation=0 (all training images are trained on), for pictures
+        size=N (shorter side, then centre crop), scale=N (of test pictures the shorter side before that crop), crops=true (teachers are
+        trained on random parts of pictures in files) and grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the test
+        where there is none, by split=N (not given: a fifth of tables and of what Python holds; others are refused); for graphs fold=K or
+        split=N, and degree=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N. Or what Python holds: (x, y),
+        (x_train, y_train, x_test, y_test), a mapping with `train` and `test`, a data frame, a data set of `datasets`, or a map-style one
+        of PyTorch. Data that were loaded already come back as they are, whatever the other arguments say.
       seed: draws the validation split.
-      validation: fraction of the training examples in [0, 1) that go there, every class in proportion and none emptied.
+      validation: fraction of the training examples in [0, 1) that go there, every class in proportion and none emptied; the option
+        `validation=0` comes before it.
       options: for what Python holds, the options that would stand behind the question mark, as in `label=species&test=0.1`.
 
     Example:
@@ -89,7 +89,7 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
     else:
         shown = f"a {type(data).__name__}"
         spec, source = read_given(data, parse_options(shown, READERS["hf"], options or None))
-    return BUILDERS[source.modality].build(spec, source, seed=seed, validation=validation)
+    return BUILDERS[source.modality].build(spec, source, seed=seed, validation=spec.options.get("validation", validation))
 
 
 def open_source(spec: Spec) -> Any:
@@ -159,7 +159,7 @@ def from_arrays(
     given = (x_train, y_train) if x_test is None else {"train": (x_train, y_train), "test": (x_test, y_test)}
     asked = parse_options(f"arrays:{name}", READERS["hf"], options or None)
     spec, source = read_given(given, asked, name=name, classes=() if classes is None else tuple(classes))
-    return BUILDERS[source.modality].build(spec, source, seed=seed, validation=validation)
+    return BUILDERS[source.modality].build(spec, source, seed=seed, validation=spec.options.get("validation", validation))
 
 
 def check_split(seed: int, validation: float) -> None:

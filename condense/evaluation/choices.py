@@ -11,7 +11,7 @@ from condense.data.modality import MODALITIES, usual_net
 from condense.evaluation.baselines import ROW_SCORE, check_rows
 from condense.evaluation.evaluator import USUAL_ROWS, Evaluator
 from condense.ranking.take import take_ranks
-from condense.runtime.checks import check_whole
+from condense.runtime.checks import check_whole, more_validation
 from condense.runtime.log import note
 from condense.teachers.frozen import load_frozen
 from evals.protocol import Protocol, ScoringNetwork
@@ -213,14 +213,18 @@ def take_networks(
     return {name: build_network(name, protocol, data) for name in names}
 
 
-def check_part(data: Data | GraphData, split: str, evaluator: Evaluator) -> None:
+def check_part(data: Data | GraphData, split: str, evaluator: Evaluator, *, tune_lr: bool = False) -> None:
     """Raises BadInput if the split has no examples to score on, or if there are no validation examples and this modality chooses an epoch
-    by them."""
+    by them, or the call (`tune_lr`) step sizes."""
     part = data.test if split == "test" else data.val
     if evaluator.chooses_epoch and not (len(part.y) and len(data.val.y)):
         raise BadInput(f"{data.spec}: needs validation and {split} {data.modality}; use more data")
     if not len(part.y):
-        raise BadInput(f"--split {split}: {data.spec} has no {MODALITIES[data.modality].example} there; use more data, or the other split")
+        remedy = more_validation(data.spec) if split == "val" else "use more data"
+        raise BadInput(f"--split {split}: {data.spec} has no {MODALITIES[data.modality].example} there; {remedy}, or the other split")
+    if tune_lr and not len(data.val.y):
+        remedy = f"{more_validation(data.spec)}, or leave this flag out"
+        raise BadInput(f"--tune-lr: {data.spec} has no validation images to choose a step size by; {remedy}")
 
 
 def warn_of_split(synth: SyntheticSet, data: Data | GraphData, split: str, evaluator: Evaluator) -> None:

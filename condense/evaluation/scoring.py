@@ -195,7 +195,7 @@ def prepare(what: SyntheticSet | str | Path, common: Common) -> Scoring:
     if usual:
         kinds = without_teachers(synth, choices.teachers, path, kinds, baselines=evaluator.baselines)
     networks = take_networks(choices.net, choices.frozen, protocol, synth, data, split=choices.split)
-    check_part(data, choices.split, evaluator)
+    check_part(data, choices.split, evaluator, tune_lr=choices.tune_lr)
     if regimes:
         committee = Committee(place_of(given, choices.teachers, path), data, choices.split)
         teaching = take_teaching(regimes, choices.alpha, choices.temperature, committee, protocol)

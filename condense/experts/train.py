@@ -283,9 +283,9 @@ class ExpertTraining:
     def score(self, states: Fit) -> np.ndarray:
         """The fraction of the validation examples that each expert of the group gets right, f32[experts]; a single 0 where there are no
         validation examples."""
-        count = len(self.val.y)
-        right = count_over(partial(self.trainer.score, states), self.val)
-        return np.asarray(right, np.float32) / np.float32(count) if count else np.zeros((), np.float32)
+        if not (count := len(self.val.y)):
+            return np.zeros((), np.float32)
+        return np.asarray(count_over(partial(self.trainer.score, states), self.val), np.float32) / np.float32(count)
 
     def check_finite(self, rows: np.ndarray, experts: list[int], epoch: int) -> None:
         """Raises RunFailed naming the first of `experts` whose parameters, the row at its place in `rows`, are not finite. `epoch` counts

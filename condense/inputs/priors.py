@@ -24,6 +24,7 @@ from condense.engine.schedule import Schedule
 from condense.evaluation.validation import validation_score
 from condense.inputs.context import Context, Input, Provider, ToMake
 from condense.inputs.task import task_of
+from condense.runtime.checks import more_validation
 from condense.runtime.lock import locked, sign
 from condense.runtime.log import note
 from condense.runtime.processes import one_by_one
@@ -167,13 +168,17 @@ def folder_of(context: Context) -> Path | None:
 
 
 class Unmeasured:
-    """Takes the place of the priors in a plan: all teachers are equal. `asked` tells whether the method has read it."""
+    """Takes the place of the priors in a plan: all teachers are equal. `asked` tells whether the method has read it. `data` are those that
+    the teachers know."""
 
-    def __init__(self, teachers: Sequence[Teacher]):
-        self.teachers, self.asked = teachers, False
+    def __init__(self, teachers: Sequence[Teacher], data: Data):
+        self.teachers, self.data, self.asked = teachers, data, False
 
     def __call__(self, **options: Any) -> tuple[float, ...]:
-        """Returns 0 for every teacher, whatever the options."""
+        """Returns 0 for every teacher, whatever the options. Raises BadInput where the data have no validation images to measure on."""
+        if not len(self.data.val.y):
+            remedy = f"give --prior-numbers or --prior equal, or {more_validation(self.data.spec)}"
+            raise BadInput(f"--prior distilled: {self.data.spec} has no validation images that say what a teacher is worth; {remedy}")
         self.asked = True
         return (0.0,) * len(self.teachers)
 
@@ -184,7 +189,7 @@ def find(context: Context) -> Input:
     teachers = context.values["teachers"]
     recipe = f"cvdd from each teacher alone, {IPC} a class, {STEPS} steps, then {SEEDS} networks on the validation split"
     names = tuple(teacher.name for teacher in teachers)
-    return Input(Unmeasured(teachers), to_make=ToMake("priors", names, recipe, folder_of(context), gradients=0))
+    return Input(Unmeasured(teachers, context.data), to_make=ToMake("priors", names, recipe, folder_of(context), gradients=0))
 
 
 def make(context: Context) -> Input:

@@ -1,10 +1,10 @@
 """Gradient and distribution matching: DC, DSA, DM.
 
 Scores are the means that the papers' released tables state (DM's README from 100 images a class), ConvNet depth 3 width 128. Where a claim
-names no recipe, they are from the method's own here. Papers learn from all training images, where a run here keeps a tenth for validation;
-in Python `data=condense.load_data(SPEC, validation=0)` keeps none, and no flag does. CIFAR is normalised by the numbers of the release,
-whose deviations are smaller than the images', so that a step of the same size moves pixels as far; those of the other sets are the images'
-own. DC's evaluation zooms handwritten digits by the nearest neighbour onto black, where recipe `dc_digits` interpolates.
+names no recipe, they are from the method's own here. Papers learn from all training images, where a run here keeps a tenth for validation:
+`&validation=0` behind the data, as in `--data 'cifar10?normalise=published&validation=0'`, keeps none. CIFAR is normalised by the numbers
+of the release, whose deviations are smaller than the images', so that a step of the same size moves pixels as far; those of the other sets
+are the images' own. DC's evaluation zooms handwritten digits by the nearest neighbour onto black, where recipe `dc_digits` interpolates.
 """
 
 from condense.presets.base import Preset

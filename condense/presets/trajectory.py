@@ -5,10 +5,10 @@ Published settings are for experts of ConvNet depth 3 width 128 that `condense e
 looks at the test split; the score here is of the last step. Where the source states no whitening or step sizes, they are those of MTT. The
 releases take the maximum over the checkpoints of a distillation, each scored by the mean of networks at their last epoch; `--best-on-test`
 is the maximum over epochs of one training, another number. Papers learn from all training images, where experts and runs here leave a
-tenth for validation; in Python `data=condense.load_data(SPEC, validation=0)` leaves none, and no flag does. What is not here: TESLA's soft
-labels, MTT's texture canvases and its experts' momentum and decay, AST's gradient through the last eight steps alone (all of them count
-here), and DATM's start from plain real images with the labels of one expert epoch or of another network. Published data are normalised by
-the releases' numbers (CIFAR) or ImageNet's.
+tenth for validation: `&validation=0` behind the data of both leaves none. What is not here: TESLA's soft labels, MTT's texture canvases
+and its experts' momentum and decay, AST's gradient through the last eight steps alone (all of them count here), and DATM's start from
+plain real images with the labels of one expert epoch or of another network. Published data are normalised by the releases' numbers (CIFAR)
+or ImageNet's.
 """
 
 from condense.presets.base import Preset

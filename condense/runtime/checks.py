@@ -29,4 +29,15 @@ def check_seed(value: Any) -> int:
 def check_validation(eval_every: int | None, data: Any) -> None:
     """Raises BadInput if a run is to score sets on the way (`eval_every` is neither None nor 0) and the data has no validation examples."""
     if eval_every and not len(data.val.y):
-        raise BadInput(f"--eval-every {eval_every}: {data.spec} is too small for a validation split; use more data, or leave it out")
+        why = "keeps no validation split" if keeps_none(data.spec) else "is too small for a validation split"
+        raise BadInput(f"--eval-every {eval_every}: {data.spec} {why}; {more_validation(data.spec)}, or leave this flag out")
+
+
+def keeps_none(spec: str) -> bool:
+    """Whether the specification of data has the option `validation=0`, so that all training examples are trained on."""
+    return "validation=0" in spec.partition("?")[2].split("&")
+
+
+def more_validation(spec: str) -> str:
+    """What a user does for validation examples of these data, which have none, for messages."""
+    return "leave validation=0 out of the data" if keeps_none(spec) else "use more data"

@@ -13,7 +13,7 @@ from condense.data.load import Given
 from condense.inputs.registry import PROVIDERS
 from condense.plots.trials import draw_trials
 from condense.presets.file import write_preset
-from condense.runtime.checks import check_whole
+from condense.runtime.checks import check_whole, more_validation
 from condense.runtime.lock import LOCK, locked, sign
 from condense.runtime.log import duration, note
 from condense.studies.rungs import Rung, draw, rungs_of, spans_of
@@ -115,7 +115,7 @@ def check_tunable(made: Plan) -> None:
             f"tune {name}: its sets classify nothing, so validation examples do not score them; try settings with condense transfer"
         )
     if not len(made.data.val.y):
-        raise BadInput(f"tune: {made.data.spec} has no validation examples to score on; use more data")
+        raise BadInput(f"tune: {made.data.spec} has no validation examples to score on; {more_validation(made.data.spec)}")
 
 
 def check_folder(out: str | Path) -> Path:

@@ -1,5 +1,6 @@
 """Checks that a teacher knows the data. A teacher near chance was trained on other classes or with another normalisation."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -39,7 +40,7 @@ def classify(teacher: Teacher, examples: Split) -> float:
 
 def check_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadInput, advice: str, known: float | None = None) -> None:
     """Raises `failed` if the teacher is near chance on validation images of the data, or at most half as good as its recorded accuracy
-    `known`, a fraction (None: not compared).
+    `known`, a fraction (None or NaN: not compared).
 
     Near chance is within five points, or three standard deviations if that is more, of always naming the most frequent class. At most 2,000
     validation images are looked at; where there are fewer than 500, as many as 500 training images too. `advice` ends the message.
@@ -47,6 +48,7 @@ def check_sense(teacher: Teacher, data: Data, *, failed: type[Exception] = BadIn
     parts = [some(data.val, LOOKED_AT)]
     if len(parts[0].y) < FEW:
         parts = [part for part in (*parts, some(data.train, FEW)) if len(part.y)]
+    known = None if known is None or math.isnan(known) else known
     labels = np.concatenate([part.y for part in parts])
     accuracy = float((np.concatenate([answers(teacher, part) for part in parts]) == labels).mean())
     chance = np.bincount(labels).max() / len(labels)

@@ -222,7 +222,7 @@ def _train(key, place: Place, data: Data, record: Record, bar) -> dict:
             kept.save(epoch + 1, jax.tree.map(np.array, MemberProgress(np.int32(epoch + 1), accuracies, state)))
         record.add(place, epoch + 1, float(accuracies[epoch]))
     last = float(accuracies[-1])
-    if done < recipe.epochs:
+    if done < recipe.epochs and len(data.val.y):
         note(f"{name}: {100 * last:.1f} % of validation images")
     check_sense(Teacher(net, state.vars, name), data, failed=RunFailed, advice="give more --epochs, or look at the data's labels")
     write_member(folder / "members" / f"{number}.npz", state.vars)

@@ -18,7 +18,7 @@ from condense.evaluation.pretraining import Goal, make_row, run_transfer_rows
 from condense.evaluation.transfer_choices import check_possible, make_adaptation, read_draws, read_protocols
 from condense.evaluation.transfer_report import Transfer, TransferResult
 from condense.evaluation.transfer_rows import TRANSFER_ROWS, RowSource, make_transfer_rows
-from condense.runtime.checks import check_seed, check_whole
+from condense.runtime.checks import check_seed, check_whole, more_validation
 from condense.runtime.log import note
 from condense.teachers.self_supervised import Representer, take_teacher
 from condense.teachers.store import warn_of_split
@@ -170,7 +170,8 @@ def make_goals(
     check_modality(target, "images", flag="--to")
     part = target.test if split == "test" else target.val
     if not len(part.y):
-        raise BadInput(f"--split {split}: {target.spec} has no image there; use more data, or the other split")
+        remedy = more_validation(target.spec) if split == "val" else "use more data"
+        raise BadInput(f"--split {split}: {target.spec} has no image there; {remedy}, or the other split")
     train, scored, k_labels = fitted(take_all(target.train), image), fitted(take_all(part), image), jax.random.fold_in(key, LABELS)
 
     def goal(how: Adaptation, fraction: float) -> Goal:

@@ -212,7 +212,10 @@ def test_its_options_are_checked_and_its_place_is_named(toy, tmp_path):
     spec = drawn(tmp_path)
     for wrong, words in (
         (f"{spec}?size=65", "size=65 is not possible; use size=N with a whole N from 2 to 64"),
-        (f"{spec}?grey=true", r"no option 'grey=true'; use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\., size=\.\.\. at most once"),
+        (
+            f"{spec}?grey=true",
+            r"no option 'grey=true'; use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\., validation=\.\.\., size=\.\.\. at most once",
+        ),
         (f"drawn:{tmp_path}/none", "none does not hold two counts; write them there"),
         ("drawn:", "KIND:LOCATION with one of the kinds idx, npz, folder, tfds, tu, smiles, csv, parquet, hf, drawn"),
     ):

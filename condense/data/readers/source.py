@@ -27,7 +27,8 @@ Raw = UInt8[np.ndarray, "_ _ _ _"] | Float32[np.ndarray, "_ _ _ _"]  # n h w c, 
 LARGEST = 16 << 30  # bytes of one array
 MODEL_SPACE = 4  # bytes that a number of an image takes once it is normalised, beside what it takes raw
 AGAIN = "fetch the file again"
-OPTIONS = {"normalise": Choice({kind: kind for kind in (*FITS, *STATED)}), "flip": TRUTH, "limit": Number()}  # of every reader of images
+NO_SPLIT = {"validation": Choice({"0": 0.0})}  # of every reader of arrays: no training example is held out
+OPTIONS = {"normalise": Choice({kind: kind for kind in (*FITS, *STATED)}), "flip": TRUTH, "limit": Number()} | NO_SPLIT  # of images
 STREAM = {"stream": TRUTH}  # of readers whose rows may stay in their files
 DRAWN = {"test": Share(), "split": Number(least=0, most=10**6)}  # of every reader of images that may be without a test split
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from condense.data.readers.base import FileOrShare, Number, Reader, Spec, Word
 from condense.data.readers.columns import LABELS, check_cells, check_names, source_of_table
-from condense.data.readers.source import AGAIN, regular
+from condense.data.readers.source import AGAIN, NO_SPLIT, regular
 from condense.data.readers.vector_source import VectorSource
 from synth.errors import BadInput
 from synth.files.format import printable
@@ -138,5 +138,5 @@ def scan(spec: Spec) -> VectorSource:
 
 
 ABOUT = "vectors: a table (.csv, .tsv, .gz) with the names of its columns in the first line, one of them the label's; text is categories"
-OPTIONS = {"label": Word(), "test": FileOrShare(), "split": Number(least=0, most=10**6), "limit": Number()}
+OPTIONS = {"label": Word(), "test": FileOrShare(), "split": Number(least=0, most=10**6), "limit": Number()} | NO_SPLIT
 READER = Reader("csv", ABOUT, read, OPTIONS, scan=scan)

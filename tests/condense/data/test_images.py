@@ -168,11 +168,12 @@ def test_specifications_are_taken_apart(tmp_path):
         ("zip:a", "use a name or KIND:LOCATION with one of the kinds idx, npz, folder, tfds"),
         ("npz:", "use a name or KIND:LOCATION"),
         ("digits?", "no option ''"),
-        ("digits?size=8", r"no option 'size=8'; use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\. at most once"),
+        ("digits?size=8", r"no option 'size=8'; use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\., validation=\.\.\. at most once"),
         ("digits?limit=5&limit=6", "no option 'limit=6'"),
         (
             "folder:x?colour=1",
-            r"use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\., size=\.\.\., scale=\.\.\., crops=\.\.\., grey=\.\.\.",
+            r"use each of normalise=\.\.\., flip=\.\.\., limit=\.\.\., validation=\.\.\., size=\.\.\., scale=\.\.\., crops=\.\.\., "
+            r"grey=\.\.\.",
         ),
         ("digits?limit=many", "limit=many is not possible; use limit=N with a whole N from 1 to"),
         ("digits?limit=0", "limit=0 is not possible"),

@@ -81,7 +81,8 @@ def test_a_layout_that_is_named_is_taken(tmp_path):
         ("nzp:a.npz", "with one of the kinds idx, npz, folder, tfds, tu, smiles, csv, parquet, hf; did you mean npz?"),
         (
             "digits?normalize=zca",
-            "no option 'normalize=zca'; use each of normalise=..., flip=..., limit=... at most once; did you mean normalise?",
+            "no option 'normalize=zca'; use each of normalise=..., flip=..., limit=..., validation=... at most once; "
+            "did you mean normalise?",
         ),
         ("arrays:mine", "these were arrays, which no file holds; give them again in Python, as in data=condense.from_arrays(...)"),
         ("npz:{}?test=0.2", "test=0.2 is for data without a test split, and these have one; leave it out"),
