@@ -180,12 +180,11 @@ def evaluate(
         check_embedding(one)
         one.check(shelf)
     check_cache(cache)
-    plain: list[Evaluation] = []
+    results: list[Evaluation] = []
     for one, shelf in zip(made, shelves, strict=True):
-        plain.append(with_best(one, shelf, one.run(shelf)))
+        results.append(with_spread(one, with_variants(one, shelf, with_best(one, shelf, one.run(shelf)))))
         if len(made) > 1:  # the table comes after the last set, which may be hours away
-            note(f"{len(plain)} of {len(made)} scored: {shown_set(plain[-1].set) or 'a set'}, {plain[-1].in_short()}")
-    results = tuple(with_spread(one, with_variants(one, shelf, table)) for one, shelf, table in zip(made, shelves, plain, strict=True))
+            note(f"{len(results)} of {len(made)} scored: {shown_set(results[-1].set) or 'a set'}, {results[-1].in_short()}")
     for one in made:
         tell_far_pixels(one.synth, one.data)
-    return Evaluations(results) if several else results[0]
+    return Evaluations(tuple(results)) if several else results[0]

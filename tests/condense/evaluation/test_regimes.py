@@ -85,6 +85,16 @@ def call(data, asked, tmp_path):
     return ask
 
 
+def test_several_sets_are_scored_under_regimes_as_each_by_itself(data, call, capsys):
+    """Also where every row is of a regime, so that a set has no score without one."""
+    one, other = make_set(data), make_set(data)
+    way = {"regimes": "hard", "teachers": None}
+    both = call((one, other), **way)[1]
+    assert [[report.labelling.regime for report in single.reports] for single in both.sets] == 2 * [["hard", "hard"]]
+    assert both.sets[0].reports[0].accuracy == call(one, **way)[1].reports[0].accuracy
+    assert "1 of 2 scored: a set, distilled " in capsys.readouterr().err
+
+
 def test_the_temperature_is_chosen_on_validation_for_every_row(data, call, asked, capsys):
     said, result = call(regimes=("soft", "hard"))
     tests, vals = len(data.test.y), len(data.val.y)
