@@ -14,7 +14,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(STAMP)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[interop,oracles]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[interop,oracles,molecules]"
 	$(BIN)/python -m pytest
 
 bench: $(STAMP)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from condense.data.alike import repeats
 from condense.data.readers.source import ArraySource
 from condense.data.rows import Rows
 from condense.runtime.log import progress
@@ -70,11 +71,3 @@ def pieces_of(rows: Rows) -> Iterator[np.ndarray]:
     many = max(1, PIECE // int(np.prod(rows.shape[1:])))
     for at in range(0, rows.shape[0], many):
         yield rows.take(np.arange(at, min(at + many, rows.shape[0])))
-
-
-def repeats(hashes: np.ndarray, y: np.ndarray) -> tuple[int, int]:
-    """How many rows have the hash of an earlier row, and how many of these have another label `y` than the first row with that hash."""
-    _, first, where = np.unique(hashes, return_index=True, return_inverse=True)
-    original = first[where]
-    again = original != np.arange(len(hashes))
-    return int(again.sum()), int((again & (y != y[original])).sum())

@@ -1,7 +1,8 @@
 """Data sets of graphs, on which graph methods train and score.
 
 Test graphs are those of a published fold (`?fold=K`) or a tenth drawn by `?split=N` (0), whatever the seed of a run; validation graphs are
-cut from the rest by that seed. Degrees are counted on the whole graph, so no split changes them.
+cut from the rest by that seed. With `?unique=true` graphs that look like an earlier one are in none of these parts. Degrees are counted on
+the whole graph, so no split changes them.
 """
 
 import hashlib
@@ -10,7 +11,9 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Int
 
+from condense.data.alike import looks_of, repeats
 from condense.data.graph_rows import ChangedGraphs, GraphRows, GraphView, digest_of_graphs, pieces
 from condense.data.readers.base import Spec
 from condense.data.readers.graph_source import GraphSource
@@ -102,8 +105,9 @@ def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> G
     if not spec.options.get("edges", True):
         rows = ChangedGraphs(rows, lambda graphs: graphs._replace(labels=np.zeros_like(graphs.labels)))
     source = source._replace(rows=rows)
-    test = stratified(y, round(TEST * len(y)), seed=spec.options.get("split", 0)) if source.test is None else source.test
-    rest = np.setdiff1d(np.arange(len(y)), test)
+    kept = different(spec.text, rows) if spec.options.get("unique") else np.arange(len(y))
+    test = kept[stratified(y[kept], round(TEST * len(kept)), seed=spec.options.get("split", 0))] if source.test is None else source.test
+    test, rest = np.intersect1d(test, kept), np.setdiff1d(kept, test)
     val = rest[stratified(y[rest], round(validation * len(rest)), seed=seed)]
     train = np.setdiff1d(rest, val)
     if len(np.unique(y[train])) < len(source.classes):
@@ -122,6 +126,15 @@ def build(spec: Spec, source: GraphSource, *, seed: int, validation: float) -> G
         (train, val, test),
         located=absolute(spec),
     )
+
+
+def different(spec: str, rows: GraphRows) -> Int[np.ndarray, " n"]:
+    """The numbers, ascending, of the graphs that do not look like an earlier one (`looks_of`). A note counts the others."""
+    found = looks_of(rows)
+    repeated, contradicted = repeats(found, rows.y)
+    left = f"{repeated:,} of {len(found):,} graphs look like an earlier one and are left out"
+    note(f"{spec}: {left}, {contradicted:,} of them with another label")
+    return np.sort(np.unique(found, return_index=True)[1])
 
 
 def with_degrees(spec: str, rows: GraphRows, *, tagged: bool) -> ChangedGraphs:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from condense import nets
+from condense.data.alike import looks_of, repeats
 from condense.data.facts import facts_of
 from condense.data.for_set import find_set
 from condense.data.graph_rows import pieces
@@ -178,13 +179,25 @@ def graph_rows(data: GraphData) -> list[tuple[str, str]]:
     held = list(pieces(data.source.rows))
     nodes, edges = sum(int(piece.nodes.sum()) for piece in held), sum(len(piece.senders) for piece in held)
     sizes, counts = np.concatenate([piece.nodes for piece in held]), np.bincount(data.source.rows.y, minlength=len(data.classes))
-    n = len(sizes)
+    n, looks, test = len(sizes), looks_of(data.source.rows), data.rows[2]
+    repeated, contradicted = repeats(looks, data.source.rows.y)
+    shared = int(np.isin(looks[test], looks[np.concatenate(data.rows[:2])]).sum())
+    doubt = f", {contradicted:,} of them with another label" if contradicted else ""
+    out = n - sum(map(len, data.rows))
+    left = f", {out:,} left out" if out else ""
     return [
-        ("graphs", f"{n:,}: {len(data.train.y):,} for training, {len(data.val.y):,} for validation, {len(data.test.y):,} for the test"),
+        (
+            "graphs",
+            f"{n:,}: {len(data.train.y):,} for training, {len(data.val.y):,} for validation, {len(data.test.y):,} for the test{left}",
+        ),
         ("classes", f"{len(data.classes)}: {counted(data.classes, counts.tolist())}"),
         ("imbalance", f"the largest class has {counts.max() / counts.min():.3g} times as many graphs as the smallest"),
         ("nodes", f"{nodes / n:.1f} a graph ({sizes.min()} to {sizes.max()}), {data.image.tags} tags"),
         ("edges", f"{edges / n:.1f} a graph, {data.image.edges} labels{', directed' if data.image.directed else ''}"),
+        (
+            "duplicates",
+            f"{repeated:,} graphs look like an earlier one{doubt}; {shared:,} test graphs look like one of training or validation",
+        ),
         ("a run", how_to_time(data.spec, "--bytes N")),
     ]
 

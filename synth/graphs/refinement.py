@@ -120,6 +120,17 @@ def share(colours: Colours, *, top: int = 10) -> float:
     return float(np.sort(counts)[::-1][:top].sum() / max(counts.sum(), 1))
 
 
+def looks(colours: Colours) -> Int32[np.ndarray, " g"]:
+    """A number for every graph, from 0 in the order in which they are first there. Graphs share one exactly when they hold the same colours
+    of the last round, each as often, as isomorphic ones do. Networks of at most L layers, the number of rounds, give them the same output.
+    """
+    graphs, known = colours.graphs, {}
+    last = colours.rounds[-1][np.lexsort((colours.rounds[-1], graphs.graph))]
+    ends = np.cumsum(graphs.nodes)
+    held = (last[end - count : end].tobytes() for end, count in zip(ends.tolist(), graphs.nodes.tolist(), strict=True))
+    return np.array([known.setdefault(of_graph, len(known)) for of_graph in held], np.int32)
+
+
 class Evaluations(NamedTuple):
     """Node evaluations of one pass of an L-layer network: over every node of every graph, and over one node a colour."""
 

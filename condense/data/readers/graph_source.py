@@ -22,7 +22,7 @@ LARGEST = 1 << 30  # bytes of one file
 LINE = 1 << 22  # bytes of one line
 PIECE = 1 << 22  # bytes of a compressed file that are counted at a time
 EACH = 16  # bytes of memory that a byte of text becomes at most: a number of two letters is held as 8 bytes, and as 4 in several arrays
-OPTIONS = {"degree": TRUTH, "edges": TRUTH, "split": Number(least=0, most=10**6)}  # of every reader of graphs
+OPTIONS = {"degree": TRUTH, "edges": TRUTH, "unique": TRUTH, "split": Number(least=0, most=10**6)}  # of every reader of graphs
 
 
 class GraphSource(NamedTuple):

@@ -2,12 +2,14 @@
 
 import csv
 import math
+import re
 from array import array
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from condense.data.alike import looks_of, repeats
 from condense.data.readers.base import Reader, Spec, Word
 from condense.data.readers.graph_source import OPTIONS, GraphSource, lines_of, numbered_graphs
 from condense.data.readers.table import separator_of
@@ -16,6 +18,7 @@ from synth.errors import BadInput
 from synth.files.memory import MemoryBudget
 
 LONGEST = 2000  # letters of a SMILES: rdkit's time grows with their square, and molecules in use have a few hundred
+SHOWN = 60  # letters of a refused SMILES that a note shows
 MISSING = {"", "nan", "na", "n/a", "null", "?"}  # in place of a label
 
 
@@ -24,8 +27,8 @@ def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSourc
     tags are atomic numbers, edge labels kinds of bond.
 
     Rows without a label (an empty one, `nan`, `NA`, `null`, `?`), and molecules that rdkit refuses or that are longer than 2,000 letters,
-    are left out and counted in a note. Where all labels are numbers, two ways to write one number are one class. Raises BadInput without
-    rdkit, such columns, or any molecule.
+    are left out and counted in a note, which shows the first such molecule. Where all labels are numbers, two ways to write one number are
+    one class. Raises BadInput without rdkit, such columns, or any molecule.
     """
     try:
         from rdkit import Chem, RDLogger
@@ -37,6 +40,7 @@ def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSourc
     first = next(lines, "")
     table = csv.DictReader(chain([first], lines), delimiter=separator_of(first))
     nodes, tags, ends, kinds, labels, bare, refused = [], array("q"), array("q"), array("q"), [], 0, 0
+    shown = ""
     try:
         for column in (smiles, label):
             if column not in (known := table.fieldnames or ()):
@@ -49,6 +53,7 @@ def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSourc
             molecule = Chem.MolFromSmiles(text) if len(text) <= LONGEST else None
             if molecule is None or not molecule.GetNumAtoms():
                 refused += 1
+                shown = shown or f" (first line {table.line_num}, '{re.sub(r'[^ -~]', '?', text[:SHOWN])}')"
                 continue
             first = len(tags)
             nodes.append(molecule.GetNumAtoms())
@@ -65,7 +70,7 @@ def read_smiles(path: Path, spec: str, *, smiles: str, label: str) -> GraphSourc
     if not nodes:
         raise BadInput(f"{spec}: {path} holds no molecule with a label; use smiles=COL&label=COL for the right columns")
     if bare or refused:
-        left = f"{bare} without a label, {refused} without a molecule of at most {LONGEST} letters"
+        left = f"{bare} without a label, {refused} without a molecule of at most {LONGEST} letters{shown}"
         note(f"{spec}: {bare + refused} of {bare + refused + len(labels)} rows are left out: {left}")
     ends = np.frombuffer(ends, np.int64).reshape(-1, 2)
     return numbered_graphs(spec, nodes, np.frombuffer(tags, np.int64), ends, np.frombuffer(kinds, np.int64), one_spelling(labels))
@@ -89,9 +94,16 @@ def one_spelling(labels: list[str]) -> list[str]:
 
 def read(spec: Spec) -> GraphSource:
     """The molecules in the table that the spec names, as graphs. The options `smiles` and `label` name the columns; they are called so by
-    default. Raises BadInput without rdkit, such columns, or any molecule."""
+    default. Where the option `unique` is not given, a note counts molecules that look like an earlier one, as where they differ in shape
+    alone. Raises BadInput without rdkit, such columns, or any molecule."""
     columns = {key: spec.options.get(key, key) for key in ("smiles", "label")}
-    return read_smiles(spec.place(), spec.text, **columns)
+    source = read_smiles(spec.place(), spec.text, **columns)
+    repeated, contradicted = (0, 0) if "unique" in spec.options else repeats(looks_of(source.rows), source.rows.y)
+    if repeated:
+        again = f"{repeated:,} of {len(source.rows.y):,} molecules have the atoms and bonds of an earlier one"
+        right = f"add {spec.how('unique', 'true')} to leave them out, so that no test knows them, or unique=false to keep them"
+        note(f"{spec.text}: {again}, {contradicted:,} with another label; {right}")
+    return source
 
 
 ABOUT = "graphs: a CSV file with a column of SMILES and one of labels"

@@ -16,7 +16,7 @@ from synth.base import Vars
 from synth.graphs.base import Alphabet, Graphs, batch_of
 from synth.graphs.content import colour_graph
 from synth.graphs.packing import TreeSets
-from synth.graphs.refinement import colour_batch, evaluations, refine, share, trees
+from synth.graphs.refinement import colour_batch, evaluations, looks, refine, share, trees
 from synth.graphs.tree_batch import tree_batch, truncate
 from synth.graphs.trees import Tree
 from tests.support.toy_graphs import as_networkx, doubled, joined, renamed, some_graphs, to_text, unrolled
@@ -49,6 +49,19 @@ def test_nodes_share_a_colour_exactly_when_their_trees_are_equal(seed, depth, ex
         assert [made[node] == other for other in made] == (colours.rounds[-1] == colour).tolist()
     chosen = np.unique(colours.rounds[-1])
     assert trees(colours, chosen) == [made[int(colours.first[-1][colour])] for colour in chosen]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 3))
+def test_graphs_look_alike_exactly_when_they_hold_the_same_trees(seed, depth):
+    """Small graphs, of which some are alike, and the same ones with their nodes in another order."""
+    graphs = some_graphs(seed, count=8, tags=2, most=4)
+    whole = joined([graphs, renamed(graphs, seed)[0]])
+    found = looks(refine(whole, depth))
+    assert found[:8].tolist() == found[8:].tolist() and found[0] == 0
+    held = [sorted(map(repr, (tree_of(graphs, node, depth) for node in np.flatnonzero(graphs.graph == g)))) for g in range(8)]
+    for g in range(8):
+        assert [held[g] == other for other in held] == (found[:8] == found[g]).tolist()
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
