@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from condense.data.load import load_data
+from matchers.graphs.mirage import premise
+from synth.base import take_all
 from tests.support.places import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 # What the cell tagged "parameters" sets is replaced by these where it has them.
 SHORT = {"ipc": 2, "steps": 3, "net": "mlp:width=8", "seeds": 1, "epochs": 2, "count": 2, "trained": 6, "out": "run"}
 SHORT |= {"source, near, far": ("digits?limit=900", "digits?limit=300", "digits?limit=200"), "size": 6, "teacher_epochs": 1}
-SHORT |= {"student": "gin:width=4"}
+SHORT |= {"student": "gin:width=4,depth=1"}
 SHORT |= {"committee": ["resnet:width=4", "convnet:norm=batch,width=8,depth=2"], "label_epochs": 2}
 
 jupytext = pytest.importorskip("jupytext")
@@ -64,6 +67,15 @@ def test_a_notebook_runs(path, kernel, tmp_path):
     assert any(text.startswith("<div><code>") for text in html), "long steps have a line that is drawn anew, not lines of text"
     assert (tmp_path / "run" / "set.npz").is_file()
     assert all("Warning" not in output.get("text", "") for output in outputs)
+
+
+def test_the_notebook_on_graphs_takes_a_depth_at_which_its_premise_holds():
+    """At the depth of its trees nothing warns that frequent ones say little, and one layer more would bring the warning, as it says."""
+    (cell,) = (cell for cell in jupytext.read(ROOT / "notebooks" / "06_graphs.py").cells if "parameters" in cell.metadata.get("tags", ()))
+    exec(cell.source, taken := {})
+    examples, depth = take_all(load_data(taken["molecules"]).train), taken["depth"]
+    assert len(premise(examples, depth)) == 1 and taken["student"] == f"gin:depth={depth}"
+    assert "warning" in premise(examples, depth + 1)[1]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
