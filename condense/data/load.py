@@ -61,9 +61,10 @@ def load_data(data: Given, *, seed: int = 0, validation: float = 0.1, options: s
         size=N (shorter side, then centre crop), scale=N (of test pictures the shorter side before that crop), crops=true (teachers are
         trained on random parts of pictures in files) and grey=true, for arrays layout=nchw|nhwc, and test=F, a fraction drawn for the test
         where there is none, by split=N (not given: a fifth of tables and of what Python holds; others are refused); for graphs fold=K or
-        split=N, and degree=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N. Or what Python holds: (x, y),
-        (x_train, y_train, x_test, y_test), a mapping with `train` and `test`, a data frame, a data set of `datasets`, or a map-style one
-        of PyTorch. Data that were loaded already come back as they are, whatever the other arguments say.
+        split=N, degree=true|false, and unique=true|false; for tables label=COLUMN, and test=FILE, or test=F and split=N. Or what
+        Python holds: (x, y), (x_train, y_train, x_test, y_test), a mapping with `train` and `test`, a data frame, a data set of
+        `datasets`, or a map-style one of PyTorch. Data that were loaded already come back as they are, whatever the other arguments
+        say.
       seed: draws the validation split.
       validation: fraction of the training examples in [0, 1) that go there, every class in proportion and none emptied; the option
         `validation=0` comes before it.

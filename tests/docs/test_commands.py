@@ -52,7 +52,7 @@ def test_pages_hold_commands_and_name_targets_of_make():
 
 def test_flags_in_the_text_are_flags_of_a_verb_or_a_method():
     """In what pages print of the files of presets too."""
-    known, other = known_flags(), {"--version", "--xla_force_host_platform_device_count"}
+    known, other = known_flags(), {"--version", "--xla_force_host_platform_device_count", "--no-deps", "--target"}  # the last two are pip's
     texts = {name_of(page): page.read_text() for page in PAGES} | {family.__name__: family.__doc__ for family in FAMILIES}
     flags = {(name, flag) for name, text in texts.items() for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
     assert not {(page, flag) for page, flag in flags if not {flag, flag.replace("--no-", "--")} & (known | other)}
