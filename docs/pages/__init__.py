@@ -6,7 +6,7 @@ Sphinx loads this as an extension. It writes `docs/generated/`, which is not kep
 from pathlib import Path
 from typing import Any
 
-from pages import experiments, interface, lists, methods, notebooks, presets
+from pages import experiments, hours, interface, lists, methods, notebooks, presets
 from pages.text import write
 
 DOCS = Path(__file__).parents[1]
@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[1]
 def pages() -> dict[str, str]:
     """All generated pages: path under docs/generated -> text."""
     made: dict[str, str] = {}
-    for part in (methods, presets, lists, experiments, notebooks, interface):
+    for part in (methods, presets, lists, experiments, hours, notebooks, interface):
         made |= part.pages(DOCS.parent)
     return made
 
