@@ -23,6 +23,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "net": (Annotated[str | None, about("network without batch statistics; by default one that suits the data", metavar="NET")], None),
     "recipe": (Annotated[str, about("sgd, flat or smooth; each has options of its own", metavar="NAME")], "sgd"),
     "precision": (Annotated[str, about("of the products in the networks while they are trained", metavar="f32|bf16")], "f32"),
+    "ends": (Annotated[bool, about("record first and last snapshot alone, which is all that --path straight reads")], False),
     "seed": (Annotated[int, about("seed of everything that is drawn, the validation split too")], 0),
     "dry_run": (Annotated[bool, about(DRY_RUN)], False),
     "device": (Annotated[str | None, about(DEVICE, metavar="KIND[xN]")], None),
@@ -73,7 +74,8 @@ def act(args: list[str]) -> None:
         data = load_data(call.data, seed=check_seed(call.seed))
     if call.dry_run:
         net, _ = settle_network(data, call.net, call.precision)
-        made = plan_experts(data, net, recipe, Path(call.out), count=call.count, epochs=call.epochs, batch=options["batch"])
+        length = {"count": call.count, "epochs": call.epochs, "batch": options["batch"], "ends": call.ends}
+        made = plan_experts(data, net, recipe, Path(call.out), **length)
         print("\n".join(preview_inputs([made], data, device=call.device)))
         return
     experts = train_experts(data=data, **given, command="condense experts " + shlex.join(args))
@@ -84,4 +86,4 @@ def act(args: list[str]) -> None:
     print("next:")
     method = next(name for name, method in REGISTRY.items() if method.experts == recipe)
     words = ["condense", "distill", method, "--experts", call.out, "--data", call.data, "--ipc", few(data), "--out", f"runs/{method}"]
-    print("  " + shlex.join(words))
+    print("  " + shlex.join([*words, *(["--path", "straight"] if call.ends else [])]))

@@ -20,16 +20,19 @@ from synth.graphs.base import GraphBatch, GraphExamples, batch_of
 from synth.training.packed import Bytes, gives_bytes, prepare
 from synth.training.stream import Ahead
 
+ENDS = "their parameters before training and after the last epoch alone are recorded, and those between are read here"
 GRAPHS = 3  # stream of the seed, beside those of the image feeds
 
 PER_CLASS, SHUFFLED, ORDER, EPOCH = 1, 2, 3, 4  # each feed draws from streams of its own
 
 
 class Trajectories(Protocol):
-    """What the feeds `Segment` and `Stages` read: parameters of `count` networks before training and after each of `epochs` epochs."""
+    """What the feeds `Segment` and `Stages` read: parameters of `count` networks before training and after each of `epochs` epochs, or
+    with `ends` after the last one alone."""
 
     count: int
     epochs: int
+    ends: bool
 
     def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
         """The parameters of one network after each of the epochs (0: before training), as flat vectors of p numbers."""
@@ -49,7 +52,8 @@ def make_feed(request: Feed, examples: Split, classes: int, *, seed: int, expert
       classes: how many; labels are in [0, classes).
       seed: of the run, >= 0.
       experts: what `Segment` and `Stages` read.
-    Raises BadInput where a class is empty, where the data is smaller than one shuffled batch, or where the experts' training is too short.
+    Raises BadInput where a class is empty, where the data is smaller than one shuffled batch, or where the experts' training is too short
+    or lacks snapshots.
     """
     if seed < 0:
         raise BadInput(f"--seed {seed} is negative; give 0 or more")
@@ -137,6 +141,8 @@ def start_bound(request: Segment, step: int) -> int:
 
 def _segment(request: Segment, experts: Trajectories, seed: int) -> Callable:
     span, first, last = request.span, request.first, request.last
+    if experts.ends and not request.straight:
+        raise BadInput(f"--experts: {ENDS}; add --path straight, or give experts that were trained without --ends")
     bound = request.bound(experts.epochs)
     least = last if request.grow is None else request.grow[0]
     if min(bound, least) <= first:
@@ -173,6 +179,8 @@ def _order(experts: Trajectories, seed: int) -> Callable[[int], int]:
 
 
 def _stages(window: int, experts: Trajectories, seed: int) -> Callable:
+    if experts.ends:
+        raise BadInput(f"--experts: {ENDS}; give experts that were trained without --ends")
     served = _order(experts, seed)
 
     def feed(step: int):

@@ -47,6 +47,7 @@ def train_experts(
     net: str | None = None,
     recipe: str = "sgd",
     precision: str = "f32",
+    ends: bool = False,
     seed: int = 0,
     force: bool = False,
     command: str = "",
@@ -63,6 +64,7 @@ def train_experts(
       net: specification of a network without batch statistics; by default `condense.data.modality.usual_net`.
       recipe: a name in `RECIPES`; `options` are its keyword arguments.
       precision: of the products in the networks while they are trained and scored, `f32` or `bf16`; what is recorded is f32.
+      ends: whether the parameters before training and after the last epoch alone are recorded, all that `path="straight"` reads.
       seed: of everything drawn, and of the validation split where `data` is a specification.
       force: starts anew where `out` holds another run, or this one and it is done.
       command: what run.json records as the command.
@@ -78,13 +80,15 @@ def train_experts(
     config = {"task": "experts", "data": data.spec, "net": net, "recipe": recipe, "epochs": epochs, **options}
     config |= {} if data.seed == seed else {"split_seed": data.seed}
     config |= {} if precision == "f32" else {"precision": precision}
+    config |= {"ends": True} if check_option("ends", ends, bool) else {}
     asked = {"steps": count * epochs, "seed": seed, "command": command, "data_digest": data.digest, "force": force}
     with open_run(out, config, spent=("checkpoints",), **asked) as held:
         if held.done:
             check_there(out, RECORD)
             note(f"{out} is done: {held.record['finished'] // epochs} experts; nothing to do")
             return load_experts(out)
-        header = new_header(data, net, recipe, options, asked=count, epochs=epochs, size=nets.count(built), seed=seed, precision=precision)
+        length, how = {"asked": count, "epochs": epochs, "size": nets.count(built)}, {"seed": seed, "precision": precision, "ends": ends}
+        header = new_header(data, net, recipe, options, **length, **how)
         trainer = make_expert_trainer(built, RECIPES[recipe](**options), augmentation(data), classes, epochs=epochs)
         held.begin()
         say_whole(data.train, "experts")
@@ -133,7 +137,17 @@ def preprocess_digest(preprocess: Preprocess) -> str:
 
 
 def new_header(
-    data: Data, net: str, recipe: str, options: dict[str, Any], *, asked: int, epochs: int, size: int, seed: int, precision: Precision
+    data: Data,
+    net: str,
+    recipe: str,
+    options: dict[str, Any],
+    *,
+    asked: int,
+    epochs: int,
+    size: int,
+    seed: int,
+    precision: Precision,
+    ends: bool,
 ) -> Header:
     """The header of a training that has not begun: no expert is done."""
     return Header(
@@ -153,4 +167,5 @@ def new_header(
         split_seed=data.seed,
         accuracy=(),
         precision=precision,
+        ends=ends,
     )

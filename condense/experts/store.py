@@ -1,4 +1,5 @@
-"""Trajectories on disk: `experts.json` and, for each expert, `expert_0000.npy` f32[epochs + 1, parameters], row t after t epochs.
+"""Trajectories on disk: `experts.json` and, for each expert, `expert_0000.npy` f32[epochs + 1, parameters], row t after t epochs; or, where
+the ends alone are recorded, f32[2, parameters], before training and after the last epoch.
 
 Rows are flat parameters in the order of `jax.flatten_util.ravel_pytree(params)`. Files are memory-mapped, so that a matching step reads its
 rows and nothing else. `experts.json` is written after its arrays, and says of an unfinished training how many experts are there.
@@ -42,7 +43,7 @@ HELD = Table(
         "classes": ListOf(Text(), least=1),
         "accuracy": ListOf(ListOf(Real(0, 1))),
     },
-    {"sums": ListOf(ListOf(Whole(0, (1 << 32) - 1))), "precision": Text(get_args(Precision))},
+    {"sums": ListOf(ListOf(Whole(0, (1 << 32) - 1))), "precision": Text(get_args(Precision)), "ends": Flag()},
     rest=None,
 )
 
@@ -68,8 +69,9 @@ class Header:
       data, data_digest, preprocess: specification, digest of the contents, digest of what leads to model space.
       seed, split_seed: of the training, and of the validation split that it left out.
       accuracy: on the validation split by expert and epoch (0: before training), fractions; empty where there is no such split.
-      sums: checksums (CRC-32) of the parameters, by expert and epoch; empty where an older version wrote the record.
+      sums: checksums (CRC-32) of the parameters, by expert and recorded epoch; empty where an older version wrote the record.
       precision: of the products in the networks while they were trained; the record names it where it is not f32.
+      ends: whether the parameters before training and after the last epoch alone are recorded.
     """
 
     net: str
@@ -89,7 +91,13 @@ class Header:
     accuracy: tuple[tuple[float, ...], ...]
     sums: tuple[tuple[int, ...], ...] = field(default=(), kw_only=True)
     precision: Precision = field(default="f32", kw_only=True)
+    ends: bool = field(default=False, kw_only=True)
     format: int = field(default=FORMAT, kw_only=True)
+
+    @property
+    def kept(self) -> range:
+        """The epochs after which parameters are recorded (0: before training), in the order of a file's rows."""
+        return range(0, self.epochs + 1, self.epochs if self.ends else 1)
 
 
 class Experts:
@@ -99,7 +107,7 @@ class Experts:
         self.folder, self.header, self._files = folder, header, tuple(files)
         self.net, self.count = header.net, header.count
         self.epochs, self.size = header.epochs, header.size
-        self.data_digest, self.split_seed = header.data_digest, header.split_seed
+        self.data_digest, self.split_seed, self.ends = header.data_digest, header.split_seed, header.ends
 
     def identity(self) -> str:
         """A line that identifies these experts."""
@@ -109,11 +117,16 @@ class Experts:
         return f"{trained}, {self.net}, {self.header.data} of digest {self.data_digest[:12]}, split {self.split_seed}"
 
     def read(self, expert: int, epochs: Sequence[int]) -> Float32[np.ndarray, "k p"]:
-        """Parameters of an expert after each of the epochs (0: as initialised). Raises BadInput where a number is not finite, or is not as
-        it was written."""
-        rows = np.array(self._files[expert][list(epochs)])
-        for epoch, row in zip(epochs, rows, strict=True) if self.header.sums else ():
-            if checksum(row) != self.header.sums[expert][epoch]:
+        """Parameters of an expert after each of the epochs (0: as initialised). Raises BadInput for an epoch that is not recorded, and
+        where a number is not finite or not as it was written."""
+        if gone := [epoch for epoch in epochs if epoch not in self.header.kept]:
+            raise BadInput(
+                f"{self.folder}: holds no parameters after epoch {gone[0]}; train experts without --ends, or read 0 and {self.epochs}"
+            )
+        places = [self.header.kept.index(epoch) for epoch in epochs]
+        rows = np.array(self._files[expert][places])
+        for epoch, place, row in zip(epochs, places, rows, strict=True) if self.header.sums else ():
+            if checksum(row) != self.header.sums[expert][place]:
                 raise BadInput(f"{self.folder / name(expert)}: is not as it was trained (after epoch {epoch}); train the experts again")
         if not np.isfinite(rows).all():
             raise BadInput(f"{self.folder / name(expert)}: holds numbers that are not finite; train the experts again")
@@ -137,7 +150,7 @@ def load_experts(folder: str | os.PathLike) -> Experts:
     header = read_header(folder)
     if header.count < header.asked:
         raise BadInput(f"--experts {folder}: {header.count} of {header.asked} experts are trained; run `condense experts` there to the end")
-    return Experts(folder, header, [_mapped(folder / name(expert), header.epochs + 1, header.size) for expert in range(header.count)])
+    return Experts(folder, header, [_mapped(folder / name(expert), len(header.kept), header.size) for expert in range(header.count)])
 
 
 def read_header(folder: Path) -> Header:
@@ -152,7 +165,7 @@ def read_header(folder: Path) -> Header:
 
 def write_header(folder: Path, header: Header) -> None:
     """Writes the header, whole or not at all."""
-    held = {name: value for name, value in asdict(header).items() if (name, value) != ("precision", "f32")}
+    held = {name: value for name, value in asdict(header).items() if (name, value) not in (("precision", "f32"), ("ends", False))}
     write_bytes(folder / RECORD, (json.dumps(held, indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -161,10 +174,10 @@ def _checked(held: dict) -> Header:
         raise ValueError(f"its format is {held['format']}; this version reads {FORMAT}")
     if held["count"] > held["asked"]:
         raise ValueError("count must be at most asked")
-    for key in ("accuracy", "sums"):
-        rows = held.get(key, [])
-        if rows and (len(rows) != held["count"] or any(len(row) != held["epochs"] + 1 for row in rows)):
-            raise ValueError(f"{key} must hold epochs + 1 numbers for each expert, or be empty")
+    for key, each in (("accuracy", "epochs + 1"), ("sums", "2" if held.get("ends") else "epochs + 1")):
+        rows, length = held.get(key, []), 2 if each == "2" else held["epochs"] + 1
+        if rows and (len(rows) != held["count"] or any(len(row) != length for row in rows)):
+            raise ValueError(f"{key} must hold {each} numbers for each expert, or be empty")
     lists = {key: tuple(map(tuple, held.get(key, ()))) for key in ("accuracy", "sums")}
     if len(held["image"]) not in BY_AXES:
         raise ValueError("image must be height, width and channels, or one number for vectors")
@@ -186,9 +199,10 @@ def _mapped(path: Path, rows: int, size: int) -> np.ndarray:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); train the experts again") from error
 
 
-def bytes_needed(count: int, epochs: int, size: int) -> int:
-    """Bytes on disk of `count` trajectories, each of `epochs` + 1 times `size` parameters in f32."""
-    return count * (epochs + 1) * size * 4
+def bytes_needed(count: int, epochs: int, size: int, *, ends: bool = False) -> int:
+    """Bytes on disk of `count` trajectories, each of `epochs` + 1 times `size` parameters in f32; of 2 times where the ends alone are
+    recorded."""
+    return count * (2 if ends else epochs + 1) * size * 4
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -202,12 +216,13 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 class Recorder:
-    """Writes one expert's trajectory: rows go into a hidden file, which gets its final name after the last row."""
+    """Writes one expert's trajectory, a row for each of the epochs `kept`: rows go into a hidden file, which gets its final name after the
+    last row."""
 
-    def __init__(self, folder: Path, expert: int, rows: int, size: int):
+    def __init__(self, folder: Path, expert: int, kept: range, size: int):
         self.path = folder / name(expert)
         self.partial = folder / f".{name(expert)}.partial"
-        self.shape = rows, size
+        self.kept, self.shape = kept, (len(kept), size)
 
     def reopen(self) -> None:
         """Hides the expert's file again where it has its final name, as a process that died before it wrote the record leaves it. Else does
@@ -230,19 +245,22 @@ class Recorder:
             raise _full(self.partial, error) from error
 
     def row(self, epoch: int) -> np.ndarray | None:
-        """Reads the parameters after an epoch (0: before training) back from the hidden file; None if there is no such file, or a damaged
-        one."""
+        """Reads the parameters after one of the epochs `kept` (0: before training) back from the hidden file; None if there is no such
+        file, or a damaged one."""
         try:
-            return np.array(_mapped(self.partial, *self.shape)[epoch])
+            return np.array(_mapped(self.partial, *self.shape)[self.kept.index(epoch)])
         except BadInput:
             return None
 
     def write(self, epoch: int, params: Float32[np.ndarray, " p"]) -> None:
-        """Puts the parameters after an epoch (0: before training) on the disk. Raises RunFailed where the disk refuses."""
+        """Puts the parameters after an epoch (0: before training) on the disk, if it is one of those `kept`. Raises RunFailed where the
+        disk refuses."""
+        if epoch not in self.kept:
+            return
         try:
             # written, not mapped: a full disk is an error here, and the death of the process there
             with self.partial.open("r+b") as file:
-                file.seek(self.partial.stat().st_size - (self.shape[0] - epoch) * self.shape[1] * 4)
+                file.seek(self.partial.stat().st_size - (self.shape[0] - self.kept.index(epoch)) * self.shape[1] * 4)
                 file.write(np.ascontiguousarray(params, "<f4").tobytes())
                 file.flush()
                 os.fsync(file.fileno())

@@ -150,17 +150,16 @@ class ExpertTraining:
 
     def __init__(self, run: Run, header: Header, trainer: ExpertTrainer, train: Split, val: Split):
         self.folder, self.owner, self.trainer, self.saved, self.noted = run.folder, run.owner, trainer, run.saved, set()
-        folder = run.folder
         self.train, self.val = Blocks(train), val
         if train.in_memory:
             self.train.whole, self.val = replicate((self.train.whole, Examples(*map(jnp.asarray, take_all(val)))))
-        if (folder / RECORD).exists():
-            held = read_header(folder)
+        if (self.folder / RECORD).exists():
+            held = read_header(self.folder)
             header = replace(header, count=held.count, accuracy=held.accuracy, sums=held.sums)
         self.header = header
-        left = bytes_needed(header.asked - header.count, header.epochs, header.size)
-        note(f"{header.asked} experts of {header.size:,} parameters, {header.epochs + 1} snapshots each: {megabytes(left)} more on disk")
-        check_room(folder, left)
+        left = bytes_needed(header.asked - header.count, header.epochs, header.size, ends=header.ends)
+        note(f"{header.asked} experts of {header.size:,} parameters, {len(header.kept)} snapshots each: {megabytes(left)} more on disk")
+        check_room(self.folder, left)
 
     def run(self, key: jax.Array) -> None:
         """Trains the missing experts. Expert i draws from fold_in(key, i)."""
@@ -183,10 +182,9 @@ class ExpertTraining:
           bar: a progress display.
         """
         checkpoints = Checkpoints(self.folder / "checkpoints" / f"{experts[0]:04d}", owner=self.owner)
-        files = [Recorder(self.folder, expert, self.header.epochs + 1, self.header.size) for expert in experts]
+        files = [Recorder(self.folder, expert, self.header.kept, self.header.size) for expert in experts]
         states, accuracy, done = self.begin_or_resume(checkpoints, files, keys)
-        past = experts[0] * self.header.epochs + done * len(experts)
-        log = MetricsLog(self.folder / "metrics.jsonl", step=past) if is_first() else None
+        log = MetricsLog(self.folder / "metrics.jsonl", step=experts[0] * self.header.epochs + done * len(experts)) if is_first() else None
         bar.advance(done * len(experts))
         self.tell_memory(states)
         for epoch in range(done, self.header.epochs):
@@ -248,8 +246,10 @@ class ExpertTraining:
             on_first(lambda: [file.reopen() for file in files] and None)
             found = first_then_others(lambda: self.restore(checkpoints, Group(jnp.int32(0), states, accuracy)))
         if found:
-            rows, epoch = np.asarray(self.trainer.rows(replicate(found.states))), int(found.epoch)
-            if on_first(lambda: all(np.array_equal(file.row(epoch), row) for file, row in zip(files, rows, strict=False))):
+            epoch = int(found.epoch)
+            at = epoch if epoch in self.header.kept else 0  # whose file it is says the row before training, where that epoch has none
+            rows = np.asarray(self.trainer.rows(replicate(found.states) if at else states))
+            if on_first(lambda: all(np.array_equal(file.row(at), row) for file, row in zip(files, rows, strict=False))):
                 return replicate(jax.tree.map(jnp.array, found.states)), np.array(found.accuracy), epoch
             note(f"{files[0].partial.name}: is not as it was left; its training starts anew")
         accuracy[:, 0] = self.score(states)

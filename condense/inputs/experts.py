@@ -38,6 +38,8 @@ GRADIENTS = {"sgd": 1, "flat": 2, "smooth": 3}  # of a mini-batch, by recipe: wh
 class StandIns(NamedTuple):
     """Takes the place of experts in a plan until they are trained. It has the same fields, and random parameters."""
 
+    ends = False  # a run that trains its own records all epochs
+
     net: str
     count: int
     epochs: int
@@ -74,19 +76,21 @@ def find(context: Context) -> Input:
     return Input(StandIns(net, COUNT, epochs, size), net=net, to_make=to_make)
 
 
-def plan_experts(data: Data, net: str, recipe: str, place: Path | None, *, count: int, epochs: int, batch: int) -> ToMake:
+def plan_experts(
+    data: Data, net: str, recipe: str, place: Path | None, *, count: int, epochs: int, batch: int, ends: bool = False
+) -> ToMake:
     """Describes experts that are to be trained on data.
 
     Args:
       net: specification of their network. recipe: how they are trained, by its name.
       place: the folder that will keep them; None where none will.
-      count, epochs, batch: how many, how long each is trained, and how many examples a step.
+      count, epochs, batch: how many, how long each is trained, and how many examples a step. ends: whether the ends alone are recorded.
     """
     examples, size = len(data.train.y), nets.count(nets.build(net, data.image, len(data.classes)))
     text = f"{count} networks, {epochs} epochs of {examples:,} examples, recipe {recipe}"
     work = {"batches": count * epochs * -(-examples // batch), "batch": batch, "gradients": GRADIENTS[recipe], "networks": count}
     begun = bool(place and (place / RECORD).is_file())
-    return ToMake("experts", (net,), text, place, **work, begun=begun, disk=bytes_needed(count, epochs, size))
+    return ToMake("experts", (net,), text, place, **work, begun=begun, disk=bytes_needed(count, epochs, size, ends=ends))
 
 
 def make(context: Context) -> Input:

@@ -49,7 +49,7 @@ class ToyExperts:
         steps = 0.05 * rng.normal(size=(count, epochs, len(starts[0])))
         steps = np.concatenate([np.stack(starts)[:, None], steps], 1)
         self.rows = np.cumsum(steps, 1).astype(np.float32)
-        self.net, self.count, self.epochs, self.size = spec, count, epochs, len(starts[0])
+        self.net, self.count, self.epochs, self.size, self.ends = spec, count, epochs, len(starts[0]), False
 
     def read(self, expert: int, epochs) -> np.ndarray:
         """f32[k P], the parameters of one network after each of the epochs."""

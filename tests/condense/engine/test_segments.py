@@ -17,7 +17,7 @@ class Numbered:
     """Trajectories whose numbers say whose they are: 1000 expert + epoch, plus a tenth of the parameter's place."""
 
     def __init__(self, count: int = 5, epochs: int = 8):
-        self.count, self.epochs, self.reads = count, epochs, []
+        self.count, self.epochs, self.ends, self.reads = count, epochs, False, []
 
     def read(self, expert, epochs):
         assert 0 <= expert < self.count and all(0 <= epoch <= self.epochs for epoch in epochs)
@@ -100,6 +100,15 @@ def test_epochs_that_were_not_recorded_are_left_out_and_said(capsys):
     assert "start epochs stay below 6, not 20: the experts are trained for 8 epochs" in capsys.readouterr().err
     feed(Segment(3, 0, 6))
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("request_", "remedy"), [(Segment(2, 0, 4), "add --path straight, or give experts"), (Stages(2), "give experts")])
+def test_experts_without_the_snapshots_between_are_refused_where_these_are_read(request_, remedy):
+    experts = Numbered()
+    experts.ends = True
+    with pytest.raises(BadInput, match=rf"^--experts: .* those between are read here; {remedy} that were trained without --ends$"):
+        make_feed(request_, NOTHING, 3, seed=0, experts=experts)
+    assert feed(Segment(2, 0, 4, straight=True), experts=experts)(0).epoch < 4
 
 
 @pytest.mark.parametrize("request_", [Segment(9, 0, 4), Segment(2, 7, 20), Segment(2, 3, 3), Segment(2, 4, 6, grow=(4, 10))])

@@ -32,6 +32,13 @@ def trained(spec, tmp_path_factory, compiled_once) -> Path:
     return out
 
 
+@pytest.fixture(scope="package")
+def ends(spec, tmp_path_factory, compiled_once) -> Path:
+    """The same, of which the first and the last snapshot alone are recorded."""
+    made(spec, out := tmp_path_factory.mktemp("experts") / "ends", ends=True)
+    return out
+
+
 @pytest.fixture(scope="package", autouse=True)
 def compiled_once():
     """One compilation for all trainings of a recipe: they are of one network and one data set."""

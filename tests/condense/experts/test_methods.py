@@ -51,6 +51,13 @@ def test_the_verb_suggests_the_method_that_the_experts_are_for(recipe, method, t
     assert f"  condense distill {method} --experts e --data digits --ipc 10 --out runs/{method}\n" in capsys.readouterr().out
 
 
+def test_the_verb_suggests_the_straight_path_where_the_ends_alone_are_recorded(ends, monkeypatch, capsys):
+    asked: dict = {}
+    monkeypatch.setattr(experts, "train_experts", lambda **settings: asked.update(settings) or load_experts(ends))
+    assert command(["experts", "--data", "digits", "--count", "3", "--epochs", "4", "--ends", "--out", "e"]) == 0
+    assert asked["ends"] is True and capsys.readouterr().out.rstrip().endswith("--out runs/mtt --path straight")
+
+
 def test_a_method_that_asks_for_experts_gets_them_and_their_net_and_split(spec, trained, tmp_path, chasing):
     synth = distill("chase", spec, ipc=1, seed=7, out=tmp_path, experts=str(trained))
     rows = np.load(trained / "expert_0000.npy"), np.load(trained / "expert_0001.npy"), np.load(trained / "expert_0002.npy")
@@ -71,6 +78,17 @@ def test_a_run_on_a_straight_path_reads_the_first_and_the_last_snapshot_alone(sp
     assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["path"] == "straight"
     with pytest.raises(BadInput, match="--path bent: give one of straight"):
         distill("mtt", spec, **call | {"path": "bent"})
+
+
+@pytest.mark.slow
+def test_a_straight_path_needs_the_ends_of_experts_alone(spec, trained, ends, tmp_path):
+    """The same set, bit for bit; on the recorded path these experts are refused, before the run has a record."""
+    call = {"ipc": 1, "steps": 3, "inner_steps": 2, "max_start": 2}
+    whole, short = (distill("mtt", spec, path="straight", experts=str(place), **call) for place in (trained, ends))
+    np.testing.assert_array_equal(whole.x.pixels, short.x.pixels)
+    with pytest.raises(BadInput, match=r"--experts: .* add --path straight, or give experts that were trained without --ends"):
+        distill("mtt", spec, out=tmp_path / "run", experts=str(ends), **call)
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_experts_of_another_net_or_other_data_are_refused(spec, trained, tmp_path, chasing):

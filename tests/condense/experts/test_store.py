@@ -78,6 +78,30 @@ def test_parameters_of_other_experts_are_refused_when_read(trained, tmp_path):
         found.first(1)
 
 
+def test_of_the_ends_alone_the_files_are_smaller_and_hold_the_same_rows(trained, ends):
+    whole, short = load_experts(trained), load_experts(ends)
+    for number in range(3):
+        np.testing.assert_array_equal(short.read(number, [0, EPOCHS]), whole.read(number, [0, EPOCHS]))
+        sizes = [(place / f"expert_000{number}.npy").stat().st_size for place in (trained, ends)]
+        assert sizes[0] - sizes[1] == (EPOCHS + 1 - 2) * whole.size * 4
+    assert short.header.accuracy == whole.header.accuracy and short.header.sums == tuple((row[0], row[-1]) for row in whole.header.sums)
+    assert json.loads((ends / "experts.json").read_text())["ends"] is True and "ends" not in json.loads(
+        (trained / "experts.json").read_text()
+    )
+    with pytest.raises(BadInput, match="holds no parameters after epoch 2; train experts without --ends, or read 0 and 4"):
+        short.read(0, [0, 2])
+
+
+def test_a_record_that_says_ends_of_whole_trajectories_is_refused(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "e")
+    rewrite(tmp_path / "e", ends=True)
+    with pytest.raises(BadInput, match="sums must hold 2 numbers for each expert"):
+        load_experts(tmp_path / "e")
+    rewrite(tmp_path / "e", sums=[])
+    with pytest.raises(BadInput, match=r"holds float32 of shape \(5, 103\), not f32\[2, 103\]"):
+        load_experts(tmp_path / "e")
+
+
 def test_files_are_mapped_and_read_by_rows(trained):
     found, rows = load_experts(trained), np.load(trained / "expert_0002.npy")
     assert all(isinstance(file, np.memmap) and not file.flags.writeable for file in found._files)

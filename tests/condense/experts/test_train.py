@@ -99,8 +99,10 @@ def test_the_same_call_again_changes_nothing(spec, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("moment", ["in the third epoch", "before its row", "before its checkpoint", "before the files have names"])
-def test_a_stopped_training_goes_on_to_the_same_bits(spec, trained, tmp_path, monkeypatch, moment):
+@pytest.mark.parametrize("kind", ["trained", "ends"])
+def test_a_stopped_training_goes_on_to_the_same_bits(spec, kind, request, tmp_path, monkeypatch, moment):
     """Stopped at a point of the third epoch, or after the last; what was done before is not done again."""
+    trained, more = request.getfixturevalue(kind), {"ends": True} if kind == "ends" else {}
 
     def stop(*args, **named):
         raise KeyboardInterrupt
@@ -128,12 +130,12 @@ def test_a_stopped_training_goes_on_to_the_same_bits(spec, trained, tmp_path, mo
         if moment == "before the files have names":
             patch.setattr(train.Recorder, "finish", stop)
         with pytest.raises(KeyboardInterrupt):
-            made(spec, tmp_path)
+            made(spec, tmp_path, **more)
     with pytest.raises(BadInput, match=r"cannot read .*experts.json"):
         load_experts(tmp_path)
     calls.clear()
     calls += [-1] * 3  # so that nothing stops it this time
-    made(spec, tmp_path)
+    made(spec, tmp_path, **more)
     assert calls[3:] == ([3] if moment == "before the files have names" else [2, 3])
     assert arrays(tmp_path) == arrays(trained)
     assert (tmp_path / "experts.json").read_bytes() == (trained / "experts.json").read_bytes()
