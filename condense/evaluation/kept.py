@@ -24,7 +24,7 @@ FACTS = Table(
         "seed": Whole(),
         "network": NAMED,
         "recipe": NAMED,
-        "row": Table({"kind": Text()}, rest=ANY),
+        "row": Table({"kind": Text()}, {"by": Text(), "ranks": Text()}, rest=ANY),
         "networks": ListOf(Whole(), least=1),
     },
     rest=ANY,
@@ -44,7 +44,7 @@ def read_cells(folder: Path) -> list[dict[str, Any]]:
 
 def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[str, Any]] | None = None) -> list[Evaluation]:
     """The evaluations of a set whose scores are kept in cells, one for each digest of data, split, seed, precision and recipe. Nothing
-    is trained.
+    is trained. Rows that choose by a score are apart for every score and log of proxies.
     Empty where the set has no `info`. Cells of label regimes, augmentations and chosen step sizes are left out.
 
     Args:
@@ -71,7 +71,8 @@ def kept_evaluations(synth: SyntheticSet, path: Path, *, cells: Sequence[dict[st
             continue
         recipe = facts["recipe"]
         table = digest, facts["split"], facts["seed"], recipe.get("precision", "f32")
-        at = *table, recipe["name"] if kind not in alone else "", facts["network"]["name"], kind
+        log = facts["row"].get("by"), facts["row"].get("ranks")  # what rows that choose by a score were chosen by
+        at = *table, recipe["name"] if kind not in alone else "", facts["network"]["name"], kind, log
         for place, number in enumerate(facts["networks"]):
             found[at][number] = held["scores"], place, len(facts["networks"]), recipe["name"]
     return evaluations(synth, path, found)
@@ -103,15 +104,16 @@ def evaluations(synth: SyntheticSet, path: Path, found: dict[tuple, dict[int, tu
 
     Args:
       path: of the set's file.
-      found: (digest of the data, split, seed, precision, recipe, network, kind of row) -> number of a network -> (scores of its cell, its
-        place in that cell, how many networks the cell has, recipe). The recipe in the key is empty for rows that have one of their own.
+      found: (digest of the data, split, seed, precision, recipe, network, kind of row, (full name of the score, identity of the log) by
+        which the row chooses) -> number of a network -> (scores of its cell, its place in that cell, how many networks the cell has,
+        recipe). The recipe in the key is empty for rows that have one of their own; score and log are None for rows that read none.
     """
     order, nets = list(EVALUATORS[synth.x.modality].baselines), list(dict.fromkeys(at[5] for at in found))
     tables: dict[tuple, list[Report]] = defaultdict(list)
     recipes = {at[:4]: list(dict.fromkeys(other[4] for other in found if other[:4] == at[:4] and other[4])) for at in found}
     for at, networks in sorted(found.items(), key=lambda one: (nets.index(one[0][5]), order.index(one[0][6]))):
         for recipe in [at[4]] if at[4] else recipes[at[:4]]:
-            tables[*at[:4], recipe].append(report_of(networks, at[5], at[6]))
+            tables[*at[:4], recipe].append(report_of(networks, at[5], at[6])._replace(score=at[7][0]))
     sizes, ipc = count_bytes(synth, file=path), images_a_class(synth)
     more = {"modality": synth.x.modality, "classes": tuple(synth.info.classes)}
     return [

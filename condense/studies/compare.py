@@ -27,7 +27,8 @@ class Line(NamedTuple):
     Args:
       data, split, net, recipe, budget: of the table. digest: of the data. variant: what else the table is of, in words, such as
         the label regime; empty where an evaluation names none.
-      name: the method's label, with `#2` and so on behind it for another one of the same label; of real examples with `(real)` behind it.
+      name: the method's label, with `#2` and so on behind it for another one of the same label; of real examples with `(real)` behind it,
+        and before that the score by which they are chosen, where there is one.
       labels: the kind of labels. real: whether these are real examples.
       sets: distillation seeds; 0 for real examples, which are drawn anew for every network: tables say `fresh`. seeds: networks a set.
       mean: accuracy, a fraction. spread: the population's standard deviation over the sets' means, of one set and of real examples over
@@ -192,7 +193,7 @@ def compare_rows(rows: Iterable[dict[str, Any]], failed: Sequence[str], *, again
         if row["set_kind"] == "distilled":
             own = ("", str(row["key"]))
         else:  # the same trainings stand once
-            own = (row["set_kind"], str(row["accuracy"]))
+            own = (row["set_kind"], str(row["accuracy"]), str(row.get("score")))
         groups.setdefault((*_table_of(row), row["label"], row["labels"], *own), []).append(row)
     made: dict[tuple, list[Line]] = defaultdict(list)
     for group in groups.values():
@@ -247,7 +248,7 @@ def _line(group: Sequence[dict[str, Any]]) -> Line:
     seconds = [row["distill_seconds"] for row in sets.values() if row.get("distill_seconds") is not None]
     return Line(
         *_table_of(first),
-        name=f"{first['label']} (real)" if real else first["label"],
+        name=f"{first['label']}{f' by {by}' if (by := first.get('score')) else ''} (real)" if real else first["label"],
         labels=first["labels"],
         real=real,
         sets=0 if real else len(sets),
