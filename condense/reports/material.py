@@ -23,11 +23,15 @@ class Subject(NamedTuple):
       name: what the report calls it, another for each.
       run: what its folder holds.
       evaluations: those whose scores are kept, one for each recipe, split and seed; empty where it was not scored.
+      suite: the folder of the suite that it is of; None where it is of none.
+      rows: the suite's results of its set, and of real examples at its budget on its data.
     """
 
     name: str
     run: SavedRun
     evaluations: tuple[Evaluation, ...]
+    suite: Path | None = None
+    rows: tuple[dict[str, Any], ...] = ()
 
 
 class Material(NamedTuple):
@@ -59,13 +63,21 @@ def gather(places: list[str | Path]) -> Material:
             failed += lines
             cells = read_cells(place / FOLDER)
             runs = [run for run in results.read_results(place / results.FILE).runs if run["state"] == "done"]
-            subjects += [subject_of(place / run["run"], cells) for run in runs]
+            for run in runs:
+                one = subject_of(place / run["run"], cells)
+                subjects.append(one._replace(suite=place, rows=tuple(row for row in found if is_beside(row, run))))
         elif (place / RECORD).is_file():
             subjects.append(one := subject_of(place, None))
             rows += [row for scored in one.evaluations for row in evaluated_rows(scored.as_json())]
         else:
             raise BadInput(f"{place}: no run or suite there; {PLACES}")
     return Material(tuple(with_own_names(subjects)), tuple(rows), tuple(failed), suites)
+
+
+def is_beside(row: dict[str, Any], run: dict[str, Any]) -> bool:
+    """Whether a row of a suite's results is of the set of one of its runs, or of real examples on the same data at the same budget."""
+    real = row["set_kind"] != "distilled" and all(row.get(name) == run.get(name) for name in ("data", "ipc", "max_bytes"))
+    return real or row.get("run") == run["run"]
 
 
 def subject_of(folder: Path, cells: list[dict[str, Any]] | None) -> Subject:

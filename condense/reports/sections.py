@@ -1,6 +1,5 @@
 """The sections of a report, as plain values for its template. A section that cannot be there is a sentence that says why."""
 
-import shlex
 from functools import cache
 from typing import Any
 
@@ -8,11 +7,12 @@ import numpy as np
 
 from condense.data.for_set import take_data
 from condense.data.load import load_data
-from condense.evaluation.report import Evaluation, head
+from condense.evaluation.report import head
 from condense.nets import brief
 from condense.plots import charts
 from condense.plots.modalities import draw_set
 from condense.plots.vectors import principal, table_rows
+from condense.reports.commands import commands_of
 from condense.reports.material import Material, Subject
 from condense.reports.pictures import evolution_of, images_of, uri
 from condense.runtime.log import duration
@@ -242,18 +242,3 @@ def settings_of(one: Subject) -> Section:
     }
     run |= {"revision": record.get("revision"), "data digest": str(record.get("data_digest"))[:12], "digest": record.get("digest")}
     return {"choices": choices, "run": run, "versions": record.get("versions", {})}
-
-
-def commands_of(one: Subject) -> list[str]:
-    """The commands that make the run's set and its scores again: first that of the run, then one for each evaluation that is kept."""
-    return [str(one.run.record.get("command", "")), *(scoring(one, scored) for scored in one.evaluations)]
-
-
-def scoring(one: Subject, scored: Evaluation) -> str:
-    """The command that scores the run's set as an evaluation did, with recipe and number of seeds of its first row that is not `full`."""
-    nets = list(dict.fromkeys(report.net for report in scored.reports))
-    kinds = list(dict.fromkeys(report.set_kind for report in scored.reports))
-    own = [report for report in scored.reports if report.set_kind != "full"] or list(scored.reports)
-    words = ["condense", "evaluate", str(one.run.folder), "--data", scored.spec, "--net", *nets, "--recipe", own[0].recipe]
-    words += ["--seeds", str(len(own[0].accuracy)), "--rows", ",".join(kinds), "--split", scored.split]
-    return shlex.join([*words, *(["--seed", str(scored.seed)] if scored.seed else [])])

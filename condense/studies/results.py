@@ -24,7 +24,8 @@ class SuiteResults(NamedTuple):
     Args:
       folder: of the suite.
       runs: each with its choices, its folder under `run`, its `state` (`done` or `failed`), and the `reason` where it failed.
-      results: rows of scores, one for every set or real examples, network and variant of a scoring, which stands under `scoring`.
+      results: rows of scores, one for every set or real examples, network and variant of a scoring, which stands under `scoring`, with the
+        places of the teachers and the log of proxies that were read, in the suite's folder or absolute.
       skipped: a line for each reason why methods make no sets of some data.
     """
 

@@ -167,8 +167,15 @@ def score_all(asked: Suite, crossing: Crossing, out: Path, failed: dict[str, str
                 failed[run.folder] = "; ".join(filter(None, [failed.get(run.folder), reason]))
                 note(f"{run.folder}: {reason}")
             else:
-                rows[run.folder] += result_rows({**run_facts(run, out, ""), "scoring": way}, scored)
+                rows[run.folder] += result_rows({**run_facts(run, out, ""), "scoring": way | places_of(given, out)}, scored)
     return [row for run in crossing.runs for row in rows[run.folder]]
+
+
+def places_of(choices: dict[str, Any], out: Path) -> dict[str, str]:
+    """Where the teachers and the log of proxies lie that keyword arguments of `condense.evaluate` name, by their flags: relative to the
+    suite's folder `out` where they lie in it."""
+    places = {flag: Path(choices[flag]) for flag in ("teachers", "ranks") if flag in choices}
+    return {flag: str(place.relative_to(out) if place.is_relative_to(out) else place.absolute()) for flag, place in places.items()}
 
 
 def score_together(runs: Sequence[SuiteRun], out: Path, choices: dict[str, Any]) -> list[tuple[SuiteRun, Evaluation | str]]:

@@ -3,9 +3,12 @@
 import pytest
 
 import condense
+from condense.reports.commands import commands_of
+from condense.reports.material import gather
 from condense.studies.compare import compare_rows
 from condense.studies.crossing import cross
 from condense.studies.scorings import trainings
+from condense.studies.suite import places_of
 from condense.studies.suite_file import read_suite
 from tests.support.three_classes import three_classes
 
@@ -93,6 +96,9 @@ def test_rows_of_every_scoring_are_those_of_an_evaluation(spec, tmp_path):
             assert row["training_steps"] == 3 and row["steps"] == run["steps"] == 1
     real = {row["labels"]: row for row in found.results if row["set_kind"] == "random"}
     assert set(real) == {"hard", "online"} and real["hard"]["method"] is None
+    assert out / real["online"]["scoring"]["teachers"] == teachers and real["hard"]["scoring"] == HARD
+    commands = [commands_of(one)[1:] for one in gather([out]).subjects]
+    assert [[f"--teachers {teachers} " in line for line in each] for each in commands] == [[False, True]] * 2
     tables = condense.compare(out).tables()
     assert [len(lines) for lines in tables] == [3, 3] and {line.variant for line in tables[1]} == {"online labels, temperature 4"}
     assert all(line.teacher_bytes > 0 for line in tables[1]) and not any(line.teacher_bytes for line in tables[0])
@@ -131,6 +137,13 @@ def test_claims_are_made_within_one_label_regime():
     ways = [{"augmentation": "crop"}, {"step_size": 0.1}, {}, {"labels": "hard", "label_bytes": 4, "alpha": 0.5}]
     few = [{**{k: v for k, v in rows[0].items() if k != "label_bytes"}, **way} for way in ways]
     assert [line.variant for line in compare_rows(few, []).lines] == ["augmentation crop", "step size chosen", "", "hard labels, alpha 0.5"]
+
+
+def test_results_say_whose_answers_and_which_log_a_scoring_read(tmp_path):
+    inside, outside = tmp_path / "s" / "inputs" / "t", tmp_path / "log"
+    given = {"recipe": "quick", "teachers": str(inside), "ranks": str(outside)}
+    assert places_of(given, tmp_path / "s") == {"teachers": "inputs/t", "ranks": str(outside)}
+    assert places_of({"recipe": "quick"}, tmp_path / "s") == {}
 
 
 def test_a_preview_counts_all_that_a_scoring_trains():
