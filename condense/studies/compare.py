@@ -226,7 +226,8 @@ def variant_of(row: dict[str, Any]) -> str:
     alpha, temperature = row.get("alpha"), (row.get("scoring") or {}).get("temperature")
     words = [f"{row['labels']} labels" if "label_bytes" in row else ""]
     words.append("alpha chosen" if row.get("alpha_chosen") else "" if alpha in (None, 1) else f"alpha {alpha:g}")
-    words.append("" if alpha is None or temperature is None else f"temperature {temperature:g}")
+    taught = row.get("temperature") is not None  # an alpha is there under blended answers alone
+    words.append(f"temperature {temperature:g}" if taught and temperature is not None else "")
     words.append(f"augmentation {row['augmentation']}" if row.get("augmentation") else "")
     words.append("step size chosen" if row.get("step_size") is not None else "")
     return ", ".join(filter(None, words))

@@ -108,6 +108,15 @@ def test_two_ways_to_use_a_method_are_two_lines():
     assert [(line.name, line.sets) for line in found.lines] == [("dm", 1), ("dm #2", 2)]
 
 
+def test_temperatures_that_a_call_asks_for_are_tables_of_their_own_where_nothing_weighs_the_answers():
+    """As under recipes with a loss of their own on the answers, whose rows hold no alpha."""
+    taught = {"labels": "soft", "label_bytes": 40, "alpha": None}
+    rows = [row("a", 0, 0.5 + at / 10, **taught, temperature=at, scoring={"temperature": at}) for at in (1.0, 4.0)]
+    hard = row("a", 0, 0.3, label_bytes=40, alpha=None, temperature=None, scoring={"temperature": 4.0})
+    found = {line.variant: line.mean for line in compare_rows([*rows, hard], []).lines}
+    assert found == {"soft labels, temperature 1": 0.6, "soft labels, temperature 4": 0.9, "hard labels": 0.3}
+
+
 def test_against_tests_nothing_else_and_must_be_there():
     rows = three("a", 0.8, 0.9, 0.7) + three("b", 0.7, 0.81, 0.59) + three("c", 0.7, 0.6, 0.59)
     assert len(compare_rows(rows, [], against="a").tests) == 2
