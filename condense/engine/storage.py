@@ -26,7 +26,7 @@ def take_storage(factory: Callable[..., Any], options: Mapping[str, Any]) -> tup
     return {name: options.get(name) for name in flags}, {name: value for name, value in options.items() if name not in flags}
 
 
-def name_of(store: str | None, factor: int | None, bases: int | None) -> str:
+def name_of(store: Any, factor: int | None, bases: int | None) -> str:
     """The name of what the flags --store, --factor and --bases choose together, as in `u8x2` or `bases=16`; empty for single precision at
     full size. None is a flag that is not given. Raises BadInput for unknown values, for two factors, and for bases beside one of the
     others."""
@@ -34,7 +34,7 @@ def name_of(store: str | None, factor: int | None, bases: int | None) -> str:
         if others := [flag for flag, value in (("--store", store), ("--factor", factor)) if value is not None]:
             raise BadInput(f"--bases {bases}: bases and coefficients are stored in single precision and full size; leave {others[0]} out")
         return f"bases={bases}"
-    code, _, tiles = ("f32" if store is None else store).partition("x")
+    code, _, tiles = ("f32" if store is None else str(store)).partition("x")  # a file may hold a number
     if tiles and factor is not None:
         raise BadInput(f"--factor {factor}: --store {store} says the factor as well; leave one of the two out")
     if tiles and not (tiles.isascii() and tiles.isdigit()):

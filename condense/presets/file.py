@@ -1,9 +1,11 @@
 """Presets in files: JSON, which `condense tune` writes and `--preset FILE` reads."""
 
 import json
+import re
 from pathlib import Path
 
 from condense.presets.base import Preset
+from synth.errors import BadInput
 from synth.files.atomic import write_bytes
 from synth.files.records import Either, Flag, ListOf, Maybe, Real, Table, Text, Whole, read_record
 
@@ -22,7 +24,8 @@ def write_preset(path: Path, preset: Preset) -> None:
 def read_preset(path: Path) -> Preset:
     """Reads the preset in a JSON file, such as `condense tune` writes. Raises BadInput, naming the file, where it is missing or holds
     none."""
-    held = read_record(
-        path, KIND, what="is no preset", remedy="give the preset.json of `condense tune`, or a name of `condense list presets`"
-    )
+    what, remedy = "is no preset", "give the preset.json of `condense tune`, or a name of `condense list presets`"
+    held = read_record(path, KIND, what=what, remedy=remedy)
+    if held["first"] and not re.match(r"condense \w", held["first"]):
+        raise BadInput(f"{path}: {what} (first '{held['first']}': is no command `condense VERB ...`); {remedy}")
     return Preset(**{name: held[name] for name in (*FIELDS, "settings")})

@@ -210,6 +210,8 @@ def test_a_wrong_storage_in_the_file_of_a_preset_is_refused_and_collages_keep_th
         ({"method": "dm"}, "it belongs to dm, not to pull"),
         ({"format": 2}, "is no preset"),
         ({"settings": {"lr": {"a": 1}}}, "is no preset"),
+        ({"settings": {"store": 8}}, "--store 8: unknown; give f32, f16, or u2 to u8"),
+        ({"first": "experts"}, "is no preset .*first 'experts': is no command `condense VERB ...`"),
     ],
 )
 def test_a_wrong_file_of_a_preset_is_refused(change, words, spec, tmp_path):
