@@ -189,12 +189,15 @@ def warn_of_images(where: str, digest: str, seed: int | None, data: Data, split:
 
     Args:
       where: begins the note.
-      digest: of the data that they were trained on. Other data than `data` are always noted; of the same data `warn_of_split` decides.
+      digest: of the data that they were trained on. Other data than `data` are noted wherever these have validation images; of the same
+        data `warn_of_split` decides.
       seed: of the validation split that their training left out; None where that is not known.
       split: on which sets are scored, `test` or `val`.
     """
     if digest == data.digest:
         warn_of_split(where, seed, data, split)
+        return
+    if not len(data.val.y):
         return
     what = "validation images may be among theirs, and accuracies on these too high"
     note(f"{where}: trained on other images than those of {data.spec}; {what}")

@@ -80,5 +80,8 @@ def test_teachers_learn_from_all_images_and_are_taken_without_a_known_accuracy(t
     assert all(math.isnan(one) for one in (*made.accuracies, *load_teachers(tmp_path / "teachers").accuracies))
     assert "nan" not in capsys.readouterr().err
     assert len(take_teachers(tmp_path / "teachers", load_data(ALL))) == 1 and "validation" not in capsys.readouterr().err
+    condense.train_teachers("digits", tmp_path / "others", net=["convnet:norm=batch,width=4,depth=1"], epochs=2)
+    capsys.readouterr()
+    assert take_teachers(tmp_path / "others", load_data(ALL)) and "validation" not in capsys.readouterr().err  # there are none
     take_teachers(tmp_path / "teachers", load_data("digits"), split="val")
     assert "validation images may be among theirs" in capsys.readouterr().err
