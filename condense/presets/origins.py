@@ -93,13 +93,13 @@ ORIGINS = {
     "edc_": Origin(
         "shaoshitong/EDC, Branch_CIFAR_10/recover/recover.sh, utils.py, train.sh, direct_train.py; its RandAugment is left out",
         NONE,
-        looks="every 10 epochs from 800 on",
+        looks="every 10 epochs after 800",
     ),
     "infer_": Origin("zhangxin-xd/UFC, sh/ufc_cifar.sh and ufc_generation/ufc_imgnet.py", "best of the looks", looks=TENTH),
     "rded_": Origin(
         "LINs-lab/RDED, argument.py, validation/main.py, scripts/*.sh and README.md",
         "best of the looks",
-        looks="every 10 epochs from 240 on, 6 in all",
+        looks="every 10 epochs after 240, 6 in all",
     ),
     "nrr_": Origin("not read: NRR-DD's settings are those of this project", f"as others quote it; {NOT_SEEN}"),
     "frepo_": Origin(

@@ -114,7 +114,7 @@ def test_recipes_of_presets_show_the_views_that_are_stated(name):
         assert (plan.epochs, plan.batch, plan.temperature, plan.view.mix) == stated
     if preset.first:  # the record says how often the release looks at the test images, and the recipe looks as often
         told, scored = (
-            re.match(r"every (\d+) epochs(?: from (\d+) on)?", preset.origin.looks),
+            re.match(r"every (\d+) epochs(?: after (\d+))?", preset.origin.looks),
             recipe(preset.origin.recipe or matcher.recipe),
         )
         assert (scored.look_every, scored.look_from * scored.epochs) == (tuple(int(n or 0) for n in told.groups()) if told else (0, 0))
