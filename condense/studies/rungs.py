@@ -86,7 +86,7 @@ def rungs_of(trials: int, *, seconds: float, run: float, step: float) -> list[Ru
     longest = (seconds - run * sum(counts)) / (step * weight)
     if longest * shares[0] < 1:
         least = (run * sum(counts) + step * weight / shares[0]) / 60
-        raise BadInput(f"--minutes: {trials} trials need at least {least:.2g} here beside measuring; give more, or fewer --trials")
+        raise BadInput(f"--minutes: {trials} trials need at least {least:.2g} minutes here beside measuring; give more, or fewer --trials")
     return [Rung(count, two_digits(int(longest * share))) for count, share in zip(counts, shares, strict=True)]
 
 
