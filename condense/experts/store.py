@@ -97,7 +97,7 @@ class Header:
     @property
     def kept(self) -> range:
         """The epochs after which parameters are recorded (0: before training), in the order of a file's rows."""
-        return range(0, self.epochs + 1, self.epochs if self.ends else 1)
+        return kept_epochs(self.epochs, self.ends)
 
 
 class Experts:
@@ -174,10 +174,10 @@ def _checked(held: dict) -> Header:
         raise ValueError(f"its format is {held['format']}; this version reads {FORMAT}")
     if held["count"] > held["asked"]:
         raise ValueError("count must be at most asked")
-    for key, each in (("accuracy", "epochs + 1"), ("sums", "2" if held.get("ends") else "epochs + 1")):
-        rows, length = held.get(key, []), 2 if each == "2" else held["epochs"] + 1
+    for key, ends in (("accuracy", False), ("sums", held.get("ends", False))):
+        rows, length = held.get(key, []), len(kept_epochs(held["epochs"], ends))
         if rows and (len(rows) != held["count"] or any(len(row) != length for row in rows)):
-            raise ValueError(f"{key} must hold {each} numbers for each expert, or be empty")
+            raise ValueError(f"{key} must hold {'2' if ends else 'epochs + 1'} numbers for each expert, or be empty")
     lists = {key: tuple(map(tuple, held.get(key, ()))) for key in ("accuracy", "sums")}
     if len(held["image"]) not in BY_AXES:
         raise ValueError("image must be height, width and channels, or one number for vectors")
@@ -199,10 +199,15 @@ def _mapped(path: Path, rows: int, size: int) -> np.ndarray:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); train the experts again") from error
 
 
+def kept_epochs(epochs: int, ends: bool) -> range:
+    """The epochs after which the parameters of a training of so many (>= 1) are recorded, 0 before training: all, or the ends alone."""
+    return range(0, epochs + 1, epochs if ends else 1)
+
+
 def bytes_needed(count: int, epochs: int, size: int, *, ends: bool = False) -> int:
     """Bytes on disk of `count` trajectories, each of `epochs` + 1 times `size` parameters in f32; of 2 times where the ends alone are
     recorded."""
-    return count * (2 if ends else epochs + 1) * size * 4
+    return count * len(kept_epochs(epochs, ends)) * size * 4
 
 
 def check_room(folder: Path, needed: int) -> None:
